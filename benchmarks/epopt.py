@@ -1,0 +1,116 @@
+"""EPOpt's experiment (arXiv:1610.01283): Hopper with a torso of 3 to 9 kg, policies of one mass against an ensemble's.
+
+Trains policies at a single mass (3, 6, 9), on the ensemble (randomize), and on the ensemble's worst paths (EPOpt, with
+ε = 1 of the same rollouts as its control), then runs each over the whole sweep of masses. Each policy is kept as soon
+as it is judged: the same command goes on where it was stopped.
+
+    python benchmarks/epopt.py            # 5 seeds, 2 M steps each: about an hour on 2 cores
+    python benchmarks/epopt.py --tiny     # does it still run?
+"""
+
+import argparse
+import pathlib
+import time
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+
+import headstart as hs
+from headstart.core.rollout import evaluate
+from headstart.core.train import train
+from headstart.core.types import Method, Task, spec, stack
+from headstart.lab.figure import Series
+from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.plots import figure_sweep
+from headstart.lab.provenance import provenance
+from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.transfer import keys
+
+HERE = pathlib.Path(__file__).parent
+MASSES = np.arange(3.0, 9.01, 0.5)
+EPISODES = 10  # for each seed and mass
+
+
+def arms() -> dict[str, tuple[Method, Task]]:
+    """-> each policy's method, and the task it is trained on."""
+    ensemble = hs.task("Hopper-v5", torso_mass=dist.Uniform(3.0, 9.0))
+    alone = {f"mass {m}": (hs.PPO(), hs.task("Hopper-v5", torso_mass=float(m))) for m in (3, 6, 9)}
+    return {
+        **alone,
+        "randomize": (hs.Randomize(), ensemble),
+        "EPOpt ε = 0.1": (hs.EPOpt(epsilon=0.1), ensemble),
+        "EPOpt ε = 1": (hs.EPOpt(epsilon=1.0), ensemble),
+    }
+
+
+def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
+    """-> returns of the trained policies over the sweep [seed, mass, episode], and how training went."""
+    key, tasks, began = keys(range(seeds)), stack([task]), time.perf_counter()
+    learner, history, point = method.learner(spec(tasks)), [], None
+    for point in train(learner, tasks, steps, key.source):
+        history.append([np.asarray(point.steps).mean(), np.asarray(point.metrics["return"])])
+        print(f"  {history[-1][0]:>9.0f} steps  {history[-1][1].round()}", flush=True)
+    assert point is not None
+    seconds = time.perf_counter() - began
+    sweep = stack([hs.task("Hopper-v5", torso_mass=float(m)) for m in MASSES])
+    returns = evaluate(learner, point.knowledge, sweep, EPISODES, key.judge)
+    return plain({"returns": np.asarray(returns), "history": history, "seconds": seconds, "method": repr(method)})
+
+
+def summarise(results: dict[str, dict]) -> dict[str, dict]:
+    """-> for each policy, its return at each mass, and mean and worst decile over the ensemble, with intervals."""
+    returns = {name: np.array(result["returns"], float) for name, result in results.items()}
+    tail = {name: np.quantile(r.reshape(len(r), -1), 0.1, axis=1) for name, r in returns.items()}
+    mean = {name: r.mean((1, 2)) for name, r in returns.items()}
+    return {
+        name: {
+            "sweep": [bootstrap(r[:, i].mean(1))._asdict() for i in range(len(MASSES))],
+            "mean": bootstrap(mean[name])._asdict(),
+            "p10": bootstrap(tail[name])._asdict(),
+            "mean_over_randomize": paired_difference(mean[name], mean["randomize"])._asdict(),
+            "p10_over_randomize": paired_difference(tail[name], tail["randomize"])._asdict(),
+            "seconds": results[name]["seconds"],
+            "method": results[name]["method"],
+        }
+        for name, r in returns.items()
+    }
+
+
+def main() -> None:
+    """Runs what is not there yet, and writes the summary and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=lambda text: int(float(text)), default=2_000_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="two policies, two seeds, a few steps: does it still run?")
+    parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "runs" / "epopt")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results")
+    asked = parser.parse_args()
+    steps, seeds = (4_000, 2) if asked.tiny else (asked.steps, asked.seeds)
+    policies, results = arms(), {}
+    if asked.tiny:
+        policies = {name: policies[name] for name in ("randomize", "EPOpt ε = 0.1")}
+    for name, (method, task) in policies.items():
+        file = asked.work / f"{name.replace(' ', '-')}-{steps}-{seeds}.json"
+        if not file.exists():
+            print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
+            write_json(file, run(method, task, steps, seeds))
+        results[name] = read_json(file)
+    rows = summarise(results)
+    record = {"steps": steps, "seeds": seeds, "masses": MASSES, "episodes": EPISODES, "policies": rows}
+    command = "python benchmarks/epopt.py" + (" --tiny" if asked.tiny else f" --steps {steps} --seeds {seeds}")
+    write_json(asked.out / "epopt.json", {**record, "provenance": provenance(command)})
+    lines = []
+    for name, row in rows.items():
+        iqm, low, high = (np.array([at[key] for at in row["sweep"]]) for key in ("iqm", "low", "high"))
+        lines.append(Series(name, MASSES, iqm, low, high))
+    title, axes = "Hopper: one policy over the range of torso masses", ("torso mass, kg", "return (IQM of seeds)")
+    figure_sweep(lines, asked.out / "epopt.svg", title, *axes)
+    for name, row in rows.items():
+        mean, tail = (f"{row[k]['iqm']:.0f} [{row[k]['low']:.0f}, {row[k]['high']:.0f}]" for k in ("mean", "p10"))
+        print(f"{name:<14} mean {mean}   worst decile {tail}")
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

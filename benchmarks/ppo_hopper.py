@@ -1,0 +1,157 @@
+"""headstart's PPO beside Stable-Baselines3's on Hopper-v5, each with its own defaults: return at equal steps, speed.
+
+SB3 runs in an environment of its own (`make bench` builds it), with VecNormalize, one process a seed. Each curve is
+kept as soon as it is there: the same command goes on where it was stopped. Speeds are measured last, in turns, one
+program at a time; run that part on a machine with nothing else to do.
+
+    python benchmarks/ppo_hopper.py            # 5 seeds, 1 M steps each: about an hour on 2 cores
+    python benchmarks/ppo_hopper.py --tiny     # does it still run? (without the peer, unless it is installed)
+"""
+
+import argparse
+import pathlib
+import subprocess
+import time
+
+import jax
+import numpy as np
+
+import headstart as hs
+from headstart.core.rollout import evaluate
+from headstart.core.train import train
+from headstart.core.types import spec, stack
+from headstart.lab.figure import Reference, Series
+from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.provenance import provenance
+from headstart.protocol.metrics import time_to_threshold
+from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.transfer import keys
+
+HERE = pathlib.Path(__file__).parent
+PEER = HERE.parent / ".venv-peers" / "bin" / "python"
+SOLVED = 2000.0  # return
+EPISODES = 10  # that a point is judged by
+ROUNDS = 5  # of the speed's turns
+
+
+def ours(steps: int, seeds: int, points: int) -> dict:
+    """-> headstart's curves, all seeds in one program: steps [point], returns [seed][point]."""
+    tasks, key = stack([hs.task("Hopper-v5")]), keys(range(seeds))
+    learner, at, returns = hs.PPO().learner(spec(tasks)), [], []
+    for point in train(learner, tasks, steps, key.source, points=points):
+        at.append(float(point.steps[0]))
+        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.judge))[:, 0].mean(1))
+        print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
+    return plain({"steps": at, "returns": np.stack(returns, 1), "settings": repr(hs.PPO())})
+
+
+def peer(steps: int, seed: int, every: int, out: pathlib.Path, show: bool = True) -> dict:
+    """-> one seed of SB3's PPO, from the file or run."""
+    if not out.exists():
+        script = HERE / "peers" / "sb3_ppo.py"
+        words = ["Hopper-v5", "--steps", str(steps), "--seed", str(seed), "--every", str(every), "--out", str(out)]
+        quiet = None if show else subprocess.DEVNULL
+        subprocess.run([str(PEER), str(script), *words], check=True, stdout=quiet)
+    return read_json(out)
+
+
+def our_speed(steps: int, seeds: int) -> float:
+    """-> environment steps of all seeds together a second, without compilation."""
+    tasks = stack([hs.task("Hopper-v5")])
+    points = train(hs.PPO().learner(spec(tasks)), tasks, 2 * steps, keys(range(seeds)).source, points=2)
+    before = jax.block_until_ready(next(points)).steps
+    began = time.perf_counter()
+    after = jax.block_until_ready(next(points)).steps
+    return float((after - before).sum()) / (time.perf_counter() - began)
+
+
+def speeds(steps: int, seeds: int, rounds: int, work: pathlib.Path, with_peer: bool) -> dict[str, list[float]]:
+    """-> steps a second of each program, in turns: [round]."""
+    found: dict[str, list[float]] = {}
+    for i in range(rounds):
+        turn = {"headstart, 1 seed": our_speed(steps, 1), f"headstart, {seeds} seeds": our_speed(steps, seeds)}
+        if with_peer:
+            file = work / "speed.json"
+            file.unlink(missing_ok=True)
+            turn["SB3"] = peer(steps, i, 10 * steps, file, show=False)["steps_per_second"]
+        for name, speed in turn.items():
+            found.setdefault(name, []).append(speed)
+        print("  " + "   ".join(f"{name} {speed:.0f} steps/s" for name, speed in turn.items()), flush=True)
+    return found
+
+
+def summarise(curves: dict[str, tuple[np.ndarray, np.ndarray]], rates: dict[str, list[float]], seeds: int) -> dict:
+    """-> final returns, steps and seconds to the threshold of each program."""
+    rows = {}
+    for name, (steps, returns) in curves.items():
+        reached = [time_to_threshold(steps, one, SOLVED) for one in returns]
+        counted = np.array([steps[-1] if t is None else t for t in reached])
+        alone = np.median(rates["SB3" if name == "SB3" else "headstart, 1 seed"])
+        rows[name] = {
+            "final": bootstrap(returns[:, -1])._asdict(),
+            "steps_to_2000": {**bootstrap(counted)._asdict(), "never": sum(t is None for t in reached)},
+            "seconds_to_2000_one_seed": float(bootstrap(counted).iqm / alone),
+        }
+    if "SB3" in curves:
+        rows["SB3"]["seconds_to_2000_all_seeds"] = rows["SB3"]["seconds_to_2000_one_seed"] * seeds
+        ends = {name: returns[:, -1] for name, (_, returns) in curves.items()}
+        rows["final_difference"] = paired_difference(ends["headstart"], ends["SB3"])._asdict()
+    together = np.median(rates[f"headstart, {seeds} seeds"])
+    rows["headstart"]["seconds_to_2000_all_seeds"] = float(seeds * rows["headstart"]["steps_to_2000"]["iqm"] / together)
+    return rows
+
+
+def main() -> None:
+    """Runs what is not there yet, and writes the summary and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=lambda text: int(float(text)), default=1_000_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="a few thousand steps, two seeds: does it still run?")
+    parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "runs" / "ppo_hopper")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results")
+    asked = parser.parse_args()
+    steps, seeds = (4_096, 2) if asked.tiny else (asked.steps, asked.seeds)
+    each: list[dict] = []
+    with_peer, points = PEER.exists() or not asked.tiny, 2 if asked.tiny else 20
+    work = asked.work / "tiny" if asked.tiny else asked.work
+    file = work / "headstart.json"
+    if not file.exists():
+        write_json(file, ours(steps, seeds, points))
+    mine = read_json(file)
+    curves = {"headstart": (np.array(mine["steps"]), np.array(mine["returns"]))}
+    if with_peer:
+        each = [peer(steps, seed, steps // points, work / f"sb3-{seed}.json") for seed in range(seeds)]
+        curves["SB3"] = np.array(each[0]["steps"], float), np.array([one["returns"] for one in each])
+    rates = speeds(2_048 if asked.tiny else 40_960, seeds, 2 if asked.tiny else ROUNDS, work, with_peer)
+    rows = summarise(curves, rates, seeds)
+    write_json(
+        asked.out / "ppo_hopper.json",
+        {
+            "steps": steps,
+            "seeds": seeds,
+            "episodes": EPISODES,
+            "rows": rows,
+            "steps_per_second": {n: {"median": np.median(r), "min": min(r), "max": max(r)} for n, r in rates.items()},
+            "curves": {name: {"steps": at, "returns": returns} for name, (at, returns) in curves.items()},
+            "settings": {"headstart": mine["settings"], "SB3": each[0]["settings"] if with_peer else None},
+            "versions_of_the_peer": each[0]["versions"] if with_peer else None,
+            "provenance": provenance("python benchmarks/ppo_hopper.py" + (" --tiny" if asked.tiny else "")),
+        },
+    )
+    lines = []
+    for name, (at, returns) in curves.items():
+        bands = [bootstrap(column) for column in returns.T]
+        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+        lines.append(Series(name, at, iqm, low, high))
+    title = f"PPO on Hopper-v5: IQM of {seeds} seeds, 95 % interval"
+    figure_curves(
+        lines, asked.out / "ppo_hopper.svg", title, "environment steps", "return", [Reference("2 000", SOLVED)]
+    )
+    for name, row in rows.items():
+        print(name, plain(row))
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

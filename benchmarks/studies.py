@@ -1,0 +1,72 @@
+"""Whole studies, as a user runs them: one where transfer should help, one where it should hurt.
+
+    python benchmarks/studies.py                  # all of them, 5 seeds: about 20 minutes on 2 cores
+    python benchmarks/studies.py reversed         # one
+    python benchmarks/studies.py --tiny           # do they still run?
+
+`heavier` is Hopper to a Hopper with a torso of 9 kg (nominal: 3.67), with the ensemble of 3 to 9 kg. `reversed` is
+CartPole to a CartPole whose motor pushes the other way: what the source taught is exactly wrong.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+import shutil
+
+from headstart.lab.commands import plan
+from headstart.lab.files import read_json, write_json
+from headstart.lab.progress import Board, console
+from headstart.lab.study import compare
+from headstart.lab.tables import show, study_tables
+from headstart.protocol.study import Question
+
+HERE = pathlib.Path(__file__).parent
+STUDIES = {
+    "heavier": Question(
+        source="Hopper-v5",
+        target="Hopper-v5@torso_mass=9",
+        ensemble="Hopper-v5@torso_mass=3..9",
+        methods=("scratch", "naive", "finetune", "randomize", "epopt"),
+        source_steps=300_000,
+        target_steps=100_000,
+        shots=(0, 1, 10, 50),
+    ),
+    "reversed": Question(
+        source="CartPole-v1",
+        target="CartPole-v1@force=-10",
+        methods=("scratch", "naive", "finetune", "finetune:reset_head=true"),
+        source_steps=100_000,
+        target_steps=50_000,
+        shots=(0, 1, 10, 100),
+        seeds=tuple(range(10)),
+    ),
+}
+LEFT_OUT = ("returns", "steps", "episodes")  # of the committed record: each seed's curve
+
+
+def main() -> None:
+    """Runs the studies that are named, and keeps a small record and a figure of each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*STUDIES, []], help="which (all where none is named)")
+    parser.add_argument("--tiny", action="store_true", help="a few thousand steps, two seeds: do they still run?")
+    parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "runs" / "studies")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results")
+    asked = parser.parse_args()
+    for name in asked.names or STUDIES:
+        question, folder = STUDIES[name], asked.work / name
+        if asked.tiny:
+            small = {"source_steps": 2_000, "target_steps": 2_000, "shots": (0, 1), "seeds": (0, 1)}
+            question, folder = dataclasses.replace(question, **small), asked.work / f"{name}-tiny"
+        command = f"python benchmarks/studies.py {name}" + (" --tiny" if asked.tiny else "")
+        with Board(plan(question), console()) as board:
+            compare(question, folder, command=command, watch=board)
+        data = read_json(folder / "study.json")
+        for row in data["methods"].values():
+            row["curve"] = {key: x for key, x in row.get("curve", {}).items() if key not in LEFT_OUT}
+        write_json(asked.out / f"{name}.json", data)
+        shutil.copy(folder / "curves.svg", asked.out / f"{name}.svg")
+        show(*study_tables(data))
+
+
+if __name__ == "__main__":
+    main()

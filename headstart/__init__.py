@@ -1,0 +1,66 @@
+"""Transfer and multi-task reinforcement learning: what gets task B in the fewest episodes of B?
+
+`import headstart as hs` is light: JAX is imported with the first thing that is asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from headstart.core.errors import InputError
+    from headstart.core.types import Method, Task
+    from headstart.lab.api import Transferred, compare, evaluate, train, transfer
+    from headstart.lab.checkpoint import Trained, load, save
+    from headstart.learners.ppo import PPO
+    from headstart.methods.forward.finetune import Finetune
+    from headstart.methods.randomization.epopt import EPOpt
+    from headstart.methods.randomization.randomize import Randomize
+    from headstart.tasks.gymnasium import to_gymnasium
+    from headstart.tasks.registry import parameters, task
+
+_HOMES = {
+    "core.errors": ["InputError"],
+    "core.types": ["Method", "Task"],
+    "lab.api": ["Transferred", "compare", "evaluate", "train", "transfer"],
+    "lab.checkpoint": ["Trained", "load", "save"],
+    "learners.ppo": ["PPO"],
+    "methods.forward.finetune": ["Finetune"],
+    "methods.randomization.epopt": ["EPOpt"],
+    "methods.randomization.randomize": ["Randomize"],
+    "tasks.gymnasium": ["to_gymnasium"],
+    "tasks.registry": ["parameters", "task"],
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "PPO",
+    "EPOpt",
+    "Finetune",
+    "InputError",
+    "Method",
+    "Randomize",
+    "Task",
+    "Trained",
+    "Transferred",
+    "compare",
+    "evaluate",
+    "load",
+    "parameters",
+    "save",
+    "task",
+    "to_gymnasium",
+    "train",
+    "transfer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'headstart' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"headstart.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,95 @@
+"""A learner in its worlds: gathering experience, and being judged."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.episode import Episode, observe, reset, step
+from headstart.core.types import Key, Knowledge, Learner, PyTree, Record, Task, Transition
+
+JUDGED_AT_ONCE = 50  # steps between two looks at whether every judged episode has ended
+
+
+class World(Record):
+    """One copy: its episode, and what the policy remembers of it."""
+
+    episode: Episode
+    carry: PyTree
+
+
+def count(tasks: Task) -> int:
+    """-> K, the length of the leading axis of stacked tasks."""
+    return tasks.w.shape[0]
+
+
+def start(learner: Learner, tasks: Task, copies: int, key: Key) -> World:
+    """-> worlds at their first step [task, copy]."""
+
+    def one(task: Task, key: Key) -> World:
+        k_reset, k_begin = jax.random.split(key)
+        return World(reset(task, k_reset), learner.begin(k_begin))
+
+    keys = jax.random.split(key, (count(tasks), copies))
+    return jax.vmap(jax.vmap(one, in_axes=(None, 0)))(tasks, keys)
+
+
+def rollout(
+    learner: Learner, knowledge: Knowledge, tasks: Task, worlds: World, key: Key, explore: Array | float, length: int
+) -> tuple[World, Transition]:
+    """-> the worlds `length` steps on, and fresh experience [task, time, copy]."""
+
+    def one(task: Task, world: World, key: Key) -> tuple[World, Transition]:
+        k_act, k_step, k_begin = jax.random.split(key, 3)
+        obs = observe(task, world.episode)
+        action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, explore)
+        episode, seen = step(task, world.episode, action, k_step)
+        carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), learner.begin(k_begin), carry)
+        return World(episode, carry), seen.replace(extras=extras)
+
+    def play(task: Task, worlds: World, key: Key) -> tuple[World, Transition]:
+        copies = worlds.episode.time.shape[0]
+
+        def tick(worlds: World, key: Key) -> tuple[World, Transition]:
+            return jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, jax.random.split(key, copies))
+
+        return jax.lax.scan(tick, worlds, jax.random.split(key, length))
+
+    return jax.vmap(play)(tasks, worlds, jax.random.split(key, count(tasks)))
+
+
+def first_episodes(fresh: Transition, axis: int = 1) -> Float[Array, "task time copy"]:
+    """-> 1 for each step of a copy's first episode, 0 for what came after its end."""
+    ended = jnp.cumsum(fresh.last.astype(jnp.float32), axis) - fresh.last
+    return (ended < 0.5).astype(jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "episodes"))
+def evaluate(learner: Learner, knowledge: Knowledge, tasks: Task, episodes: int, keys: Key) -> Array:
+    """Undiscounted returns of the deterministic policy, one whole episode a copy -> [seed, task, episode].
+
+    `knowledge` and `keys` have a leading seed axis; equal keys judge two policies in the same episodes.
+    """
+
+    def judge(knowledge: Knowledge, key: Key) -> Float[Array, "task episode"]:
+        def more(carry):
+            _, _, alive, _, time = carry
+            return (alive.max() > 0) & (time < tasks.env.horizon)
+
+        def play(carry):
+            worlds, returns, alive, key, time = carry
+            key, k_play = jax.random.split(key)
+            worlds, fresh = rollout(learner, knowledge, tasks, worlds, k_play, 0.0, JUDGED_AT_ONCE)
+            counted = first_episodes(fresh) * alive[:, None]
+            # `where`, not a product: what a copy does after its end may be anything, even NaN
+            returns = returns + jnp.where(counted > 0, fresh.reward, 0.0).sum(1)
+            alive = alive * (1.0 - fresh.last.any(1))
+            return worlds, returns, alive, key, time + JUDGED_AT_ONCE
+
+        k_start, k_play = jax.random.split(key)
+        worlds = start(learner, tasks, episodes, k_start)
+        none = jnp.zeros((count(tasks), episodes))
+        return jax.lax.while_loop(more, play, (worlds, none, none + 1.0, k_play, jnp.zeros((), jnp.int32)))[1]
+
+    return jax.vmap(judge)(knowledge, keys)

@@ -1,0 +1,249 @@
+"""The loop, once: gather, understand, keep, learn. Every learner and every method runs through it.
+
+All seeds run as one program: keys, priors and everything in a `Run` have a leading seed axis.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from headstart.core import memory as memories
+from headstart.core.rollout import World, count, first_episodes, rollout, start
+from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition
+
+
+class Run(Record):
+    """Everything that training needs to go on."""
+
+    state: TrainState
+    worlds: World | None
+    memory: memories.Memory | None  # None: on-policy, nothing is kept
+    key: Key
+    steps: Float[Array, "*seed"]  # environment steps that counted, of all tasks together
+    episodes: Float[Array, "*seed"]  # episodes that ended
+    gradient_steps: Float[Array, "*seed"]
+
+
+class Point(NamedTuple):
+    """Where training stands: what a `for` loop over `train` sees. Each array has a leading seed axis."""
+
+    state: TrainState
+    steps: Array
+    episodes: Array
+    gradient_steps: Array
+    metrics: Metrics  # means over the steps since the last point; `return` is NaN where no episode ended
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return self.state.knowledge
+
+
+def update(
+    learner: Learner, state: TrainState, batch: Transition, key: Key, progress: Array | float
+) -> tuple[TrainState, Metrics]:
+    """One gradient step: the only place a gradient is taken."""
+    gradient_of = jax.grad(learner.loss, has_aux=True)
+    if learner.combine is None:
+        gradient, metrics = gradient_of(state.knowledge, state.slow, batch, key, progress)
+    else:
+
+        def of_task(batch: Transition):
+            alone = jax.tree.map(lambda x: x[None], batch)
+            return gradient_of(state.knowledge, state.slow, alone, key, progress)
+
+        gradients, metrics = jax.vmap(of_task)(batch)
+        gradient = learner.combine(gradients, key)
+        metrics = jax.tree.map(lambda x: x.mean(0), metrics)
+    optimizer = optax.with_extra_args_support(learner.optimizer)
+    changes, moved = optimizer.update(gradient, state.optimizer, cast(PyTree, state.knowledge), progress=progress)
+    knowledge = jax.tree.map(jnp.add, state.knowledge, changes)
+    slow, tau = state.slow, learner.tau
+    if tau is not None:
+        slow = jax.tree.map(lambda new, old: tau * new + (1 - tau) * old, knowledge, slow)
+    return TrainState(knowledge, slow, moved), metrics
+
+
+def learn(
+    learner: Learner, state: TrainState, memory: memories.Memory, key: Key, progress: Array, going: Array
+) -> tuple[TrainState, Metrics, Array]:
+    """-> the state after a rollout's gradient steps (none unless `going`), their mean metrics, how many were taken."""
+    k_rows, k_steps = jax.random.split(key)
+    rows, wanted = memories.schedule(memory, learner.replay, k_rows)
+
+    def one(carry, step):
+        state, going = carry
+        rows, wanted, key = step
+        new, metrics = update(learner, state, memories.take(memory, rows), key, progress)
+        if learner.stop is not None:
+            going = going & ~(wanted & learner.stop(metrics))
+        taken = wanted & going
+        state = jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, state)
+        return (state, going), (jax.tree.map(lambda x: jnp.where(taken, x, 0.0), metrics), taken)
+
+    keys = jax.random.split(k_steps, wanted.shape[0])
+    (state, _), (metrics, taken) = jax.lax.scan(one, (state, going), (rows, wanted, keys))
+    total = taken.sum().astype(jnp.float32)
+    return state, jax.tree.map(lambda x: x.sum(0) / jnp.maximum(total, 1.0), metrics), total
+
+
+def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array | None = None) -> tuple[Run, Metrics]:
+    """One turn of the loop, for one seed. `whole`: start anew, and count only so many whole episodes a task.
+
+    A seed that has spent its budget is left as it is: what it plays has no weight, and it learns nothing more.
+    """
+    key, k_start, k_play, k_observe, k_learn = jax.random.split(run.key, 5)
+    progress = jnp.minimum(run.steps / budget, 1.0)
+    state, replay = run.state, learner.replay
+    worlds = start(learner, tasks, replay.copies, k_start) if whole is not None else run.worlds
+    assert worlds is not None
+    worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length)
+    going = jnp.array(True) if whole is not None else run.steps < budget
+    counted = fresh.weight * going
+    if whole is not None:
+        counted = first_episodes(fresh) * (jnp.arange(replay.copies) < whole)[None, None]
+    fresh = fresh.replace(weight=counted)
+    steps, ended = fresh.weight.sum(), (fresh.weight * fresh.last).sum()
+    scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ended
+
+    knowledge, batch = learner.observe(state.knowledge, fresh, k_observe, progress)
+    memory = run.memory
+    if memory is None:
+        memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows
+    memory = memories.add(memory, batch)
+    state, metrics, taken = learn(learner, state.replace(knowledge=knowledge), memory, k_learn, progress, going)
+    run = Run(
+        state=state,
+        worlds=None if whole is not None else worlds,
+        memory=None if run.memory is None else memory,
+        key=key,
+        steps=run.steps + steps,
+        episodes=run.episodes + ended,
+        gradient_steps=run.gradient_steps + taken,
+    )
+    return run, {**metrics, "return": scored}
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def begin(learner: Learner, keys: Key, prior: TrainState | None = None) -> Run:
+    """-> runs [seed] before their first step. Worlds and memory come with `enter`."""
+
+    def one(key: Key, prior: TrainState | None) -> Run:
+        key, k_init = jax.random.split(key)
+        knowledge = learner.init(k_init, None if prior is None else prior.knowledge)
+        if prior is not None and learner.keep_optimizer:
+            optimizer = prior.optimizer
+        else:
+            optimizer = learner.optimizer.init(cast(PyTree, knowledge))
+        slow = None if learner.tau is None else knowledge
+        none = jnp.zeros(())
+        return Run(TrainState(knowledge, slow, optimizer), None, None, key, none, none, none)
+
+    return jax.vmap(one)(keys, prior)
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def enter(learner: Learner, tasks: Task, run: Run) -> Run:
+    """-> the runs with fresh worlds to act in, and a memory where the learner keeps one."""
+
+    def one(run: Run) -> Run:
+        key, k_start = jax.random.split(run.key)
+        worlds, memory = start(learner, tasks, learner.replay.copies, k_start), run.memory
+        if memory is None and learner.replay.capacity:
+            memory = memories.empty(experience(learner, tasks, run.state.knowledge, worlds), learner.replay.capacity)
+        return run.replace(worlds=worlds, memory=memory, key=key)
+
+    return jax.vmap(one)(run)
+
+
+def experience(learner: Learner, tasks: Task, knowledge: Knowledge, worlds: World) -> Transition:
+    """-> the shapes of what `observe` hands to the memory (relabelling may change them)."""
+
+    def gather(key: Key) -> Transition:
+        fresh = rollout(learner, knowledge, tasks, worlds, key, 1.0, learner.replay.length)[1]
+        return learner.observe(knowledge, fresh, key, 0.0)[1]
+
+    return jax.eval_shape(gather, jax.random.key(0))
+
+
+@functools.partial(jax.jit, static_argnames="learner", donate_argnames="run")
+def advance(learner: Learner, tasks: Task, run: Run, turns: Array, budget: Array) -> tuple[Run, Metrics]:
+    """`turns` turns of the loop for all seeds -> runs, and their mean metrics [seed]. One compile for any number."""
+
+    def one(run: Run) -> tuple[Run, Metrics]:
+        shapes = jax.eval_shape(lambda run: iterate(learner, tasks, run, budget)[1], run)
+        nothing = {name: (jnp.zeros(()), jnp.zeros(())) for name in shapes}
+
+        def turn(_, carry):
+            run, sums = carry
+            run, metrics = iterate(learner, tasks, run, budget)
+            there = {name: ~jnp.isnan(x) if name == "return" else True for name, x in metrics.items()}
+            sums = {
+                name: (sums[name][0] + jnp.where(there[name], x, 0.0), sums[name][1] + there[name])
+                for name, x in metrics.items()
+            }
+            return run, sums
+
+        run, sums = jax.lax.fori_loop(0, turns, turn, (run, nothing))
+        return run, {name: total / n for name, (total, n) in sums.items()}
+
+    return jax.vmap(one)(run)
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Array) -> tuple[Run, Metrics]:
+    """Spend just so many whole episodes in each task, and learn from them -> runs, metrics [seed].
+
+    `learner.replay.length` must be the horizon and `episodes` at most `learner.replay.copies`.
+    """
+    return jax.vmap(lambda run: iterate(learner, tasks, run, budget, episodes))(run)
+
+
+def per_turn(learner: Learner, tasks: Task) -> int:
+    """-> environment steps of one turn of the loop, of all tasks together."""
+    return learner.replay.length * learner.replay.copies * count(tasks)
+
+
+def train(
+    learner: Learner,
+    tasks: Task,
+    steps: int,
+    keys: Key,
+    prior: TrainState | None = None,
+    points: int = 20,
+) -> Iterator[Point]:
+    """Yields about `points` Points on the way; logging, saving, judging and stopping are the caller's `for` loop.
+
+    `tasks` has a leading task axis, `keys` (and a `prior`) a leading seed axis. At least `steps` environment steps
+    are taken, rounded up to whole rollouts.
+    """
+    run = enter(learner, tasks, begin(learner, keys, prior))
+    turns = -(-steps // per_turn(learner, tasks))
+    for later, metrics in go_on(learner, tasks, run, turns, jnp.float32(steps), points):
+        yield point(later, metrics)
+
+
+def go_on(
+    learner: Learner, tasks: Task, run: Run, turns: int, budget: Array, points: int
+) -> Iterator[tuple[Run, Metrics]]:
+    """Yields runs that have entered their worlds at about `points` points of `turns` more turns, and their metrics.
+
+    Going on takes a run's memory over: copy what is to be kept of it.
+    """
+    done = 0
+    for i in range(1, points + 1):
+        until = round(turns * i / points)
+        if until > done:
+            run, metrics = advance(learner, tasks, run, jnp.int32(until - done), budget)
+            done = until
+            yield run, metrics
+
+
+def point(run: Run, metrics: Metrics) -> Point:
+    """-> what a caller sees of the runs. Copied: the next turn takes the runs' own memory over."""
+    state = jax.tree.map(jnp.copy, run.state)
+    return Point(state, jnp.copy(run.steps), jnp.copy(run.episodes), jnp.copy(run.gradient_steps), metrics)

@@ -1,0 +1,245 @@
+"""The words that everything in headstart speaks: what a task is, what is known, and what a learner does.
+
+Shapes in docstrings name their axes: `[task, time, copy]` is fresh experience of `copy` parallel worlds per task;
+`[task, batch]` is what a loss sees. Nothing here has a seed axis: seeds are one `vmap` around all of it.
+"""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from headstart.core.spaces import Box, Space
+from headstart.core.spaces import Discrete as Discrete
+
+PyTree = Any
+Key = Array
+Params = dict[str, Array]
+Metrics = dict[str, Array]
+
+
+class Record(eqx.Module):
+    """An immutable pytree with named fields."""
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **fields)
+
+
+# ---------------------------------------------------------------------------------------------------- tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A number in which tasks of one env may differ."""
+
+    name: str
+    nominal: float
+    low: float
+    high: float
+    unit: str
+    about: str
+
+
+class Env(eqx.Module):
+    """An MDP with its parameters left open: five pure functions of `params`, each of one state (no batch axis).
+
+    Every field of an env is static: an env is code, shared by its tasks and compared by value.
+    """
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What the user calls it, such as `Hopper-v5`."""
+
+    @property
+    @abc.abstractmethod
+    def horizon(self) -> int:
+        """Steps after which an episode is truncated (which is not a termination: what follows still counts)."""
+
+    @property
+    @abc.abstractmethod
+    def observation(self) -> Box: ...
+
+    @property
+    @abc.abstractmethod
+    def action(self) -> Space: ...
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]: ...
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        """The names of the cumulants; `reward = cumulants · w`."""
+        return ("reward",)
+
+    @property
+    def defaults(self) -> Mapping[str, float]:
+        """What `params` holds where a task says nothing. Empty for envs that know their nominals themselves."""
+        return {p.name: p.nominal for p in self.parameters}
+
+    @abc.abstractmethod
+    def initial(self, params: Params, key: Key) -> PyTree:
+        """-> the first state of an episode."""
+
+    @abc.abstractmethod
+    def observe(self, params: Params, state: PyTree) -> Float[Array, " observation"]:
+        """-> what the agent sees."""
+
+    @abc.abstractmethod
+    def transition(self, params: Params, state: PyTree, action: Array, key: Key) -> PyTree:
+        """-> the next state. `action` is in the world's own units and within its bounds."""
+
+    @abc.abstractmethod
+    def cumulants(self, params: Params, state: PyTree, action: Array, next_state: PyTree) -> Float[Array, " cumulant"]:
+        """-> the parts of the reward (φ)."""
+
+    @abc.abstractmethod
+    def terminal(self, params: Params, state: PyTree) -> Bool[Array, ""]:
+        """-> whether the MDP ended here."""
+
+
+class Task(Record):
+    """An MDP. The env is code and shared; everything in which tasks differ is a leaf, so K tasks are one stacked tree.
+
+    `params` maps a name to a number or to a `numpyro.distributions` object; a random draw is still one MDP,
+    whose first state draws its parameters, for each copy and each episode.
+    """
+
+    env: Env
+    params: dict[str, Any]
+    w: Float[Array, "*task cumulant"]
+    context: Float[Array, "*task context"]
+    domain: Int[Array, "*task"]  # 0 source, 1 target
+
+
+class Spec(NamedTuple):
+    """All that a learner knows of the world. Hashable: learners are built once for each."""
+
+    observation: Box
+    action: Space
+    context: int = 0
+    cumulants: int = 1
+    tasks: int = 1
+
+
+# ---------------------------------------------------------------------------------------------------- experience
+
+
+class Transition(Record):
+    """One step of experience, or many: [task, time, copy] when fresh, [task, batch] when sampled."""
+
+    obs: Float[Array, "*n observation"]
+    action: Array  # as the policy gave it, before `Space.rescale`
+    reward: Float[Array, "*n"]
+    discount: Float[Array, "*n"]  # 0 where the MDP ended, else 1
+    last: Bool[Array, "*n"]  # the episode ended here, terminated or truncated
+    next_obs: Float[Array, "*n observation"]  # of the step itself, never of the next episode
+    cumulants: Float[Array, "*n cumulant"]
+    context: Float[Array, "*n context"]
+    domain: Int[Array, "*n"]
+    weight: Float[Array, "*n"]  # how much the loss counts it; 0: as if it had not been
+    score: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
+    extras: dict[str, Array]
+
+
+# ---------------------------------------------------------------------------------------------------- learning
+
+
+class Knowledge(Record):
+    """What is learned: the lecture's four places, and helpers that never transfer."""
+
+    features: PyTree = None
+    policy: PyTree = None
+    value: PyTree = None
+    model: PyTree = None
+    extra: PyTree = None
+
+
+class Replay(NamedTuple):
+    """How experience is gathered and used again. On-policy is a replay that holds just the newest rollout."""
+
+    length: int  # steps per copy between updates
+    copies: int  # parallel worlds per task
+    batch: int  # transitions per task in one gradient step
+    epochs: int = 1  # on-policy: passes over the rollout
+    capacity: int = 0  # off-policy: transitions kept per task; 0 is on-policy
+    updates: int = 0  # off-policy: gradient steps per rollout
+
+
+def _nothing(key: Key) -> PyTree:
+    return ()
+
+
+class Learner(NamedTuple):
+    """Pure functions over one `Knowledge`, as an optax transformation is a record of two.
+
+    init     (key, prior)                                         -> Knowledge: what is known at the start
+    begin    (key)                                                -> carry: what is remembered within an episode
+    act      (knowledge, carry, obs, context, key, explore)       -> action, carry, extras; of one observation
+    observe  (knowledge, fresh [task, time, copy], key, progress) -> Knowledge, batch: what it means; no gradient
+    loss     (knowledge, slow, batch [task, batch], key, progress)-> scalar, metrics
+    combine  (gradients with a leading task axis, key)            -> gradient; None: the gradient of the joint loss
+    stop     (metrics)                                            -> bool: skip this and the rollout's other updates
+
+    `explore` is 1 while learning and 0 when judged; `progress` runs from 0 to 1 over the training.
+    """
+
+    init: Callable[[Key, Knowledge | None], Knowledge]
+    act: Callable[..., tuple[Array, PyTree, dict[str, Array]]]
+    observe: Callable[..., tuple[Knowledge, Transition]]
+    loss: Callable[..., tuple[Array, Metrics]]
+    optimizer: optax.GradientTransformation
+    replay: Replay
+    begin: Callable[[Key], PyTree] = _nothing
+    tau: float | None = None  # share of the new in the lagged copy at each update; None: no lagged copy
+    combine: Callable[[PyTree, Key], PyTree] | None = None
+    stop: Callable[[Metrics], Array] | None = None
+    keep_optimizer: bool = False  # whether a prior's optimizer state comes along; else it starts fresh
+
+
+class TrainState(Record):
+    """What gradient steps change. `knowledge` is what transfers; the rest comes along only where a learner says so."""
+
+    knowledge: Knowledge
+    slow: Knowledge | None
+    optimizer: PyTree
+
+
+class Method(abc.ABC):
+    """A way to learn, or to transfer: a frozen dataclass whose fields are its hyper-parameters."""
+
+    def learner(self, spec: Spec, target: bool = False) -> "Learner":
+        """-> what it does in the source domain, or in the target domain: from `init(key, prior)` on.
+
+        Equal methods share one learner, and so one compiled loop.
+        """
+        return _built(self, spec, target)
+
+    @abc.abstractmethod
+    def build(self, spec: Spec, target: bool) -> "Learner":
+        """-> a new learner; `learner` keeps it."""
+
+
+@functools.cache
+def _built(method: Method, spec: Spec, target: bool) -> Learner:
+    return method.build(spec, target)
+
+
+def stack(tasks: list[Task]) -> Task:
+    """K tasks of one env as one, with a leading task axis on every leaf."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
+
+
+def spec(tasks: Task) -> Spec:
+    """-> what a learner needs to know of stacked tasks."""
+    k, cumulants = tasks.w.shape
+    return Spec(tasks.env.observation, tasks.env.action, tasks.context.shape[-1], cumulants, k)

@@ -1,0 +1,148 @@
+"""What `import headstart` offers: train, evaluate, transfer, compare. Tasks are given as such, or as strings."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from headstart.core.errors import InputError
+from headstart.core.rollout import evaluate as judge
+from headstart.core.train import Point
+from headstart.core.train import train as points_of
+from headstart.core.types import Knowledge, Method, Task, spec, stack
+from headstart.lab import study
+from headstart.lab.checkpoint import Trained
+from headstart.lab.news import Watch, silent
+from headstart.protocol import transfer as protocol
+from headstart.protocol.checks import check_budget, check_shots, check_spaces
+from headstart.protocol.study import Question
+from headstart.tasks.sampling import nominal
+from headstart.tasks.strings import describe, parse
+
+
+class Transferred(NamedTuple):
+    """What came of a transfer: the curve on the target, the returns at each number of shots, and the policy."""
+
+    steps: Float[np.ndarray, " point"]  # target steps spent
+    episodes: Float[np.ndarray, " point"]
+    returns: Float[np.ndarray, " point"]  # of the deterministic policy on the nominal target
+    shots: dict[int, float]  # number of target episodes -> return
+    trained: Trained
+
+
+def as_task(task: Task | str, target: bool = False) -> Task:
+    """-> the task that is meant."""
+    return parse(task, target=target) if isinstance(task, str) else task
+
+
+def train(
+    method: Method, task: Task | str, steps: int, seed: int = 0, watch: Callable[[Point], None] | None = None
+) -> Trained:
+    """Learns a task in at least `steps` environment steps. `watch` is called with about twenty Points on the way.
+
+    Raises InputError where `steps` is no budget or `seed` none that there is, and where learning went wrong (its
+    numbers are no longer finite).
+    """
+    check_budget("steps", steps)
+    task = as_task(task)
+    tasks, point = stack([task]), None
+    for point in points_of(method.learner(spec(tasks)), tasks, int(steps), protocol.keys([seed]).source):
+        if watch is not None:
+            watch(point)
+    assert point is not None
+    _check_finite(point.knowledge, task)
+    taken, updates = int(point.steps[0]), int(point.gradient_steps[0])
+    return Trained(method, spec(tasks), point.state, describe(task), taken, seed, updates)
+
+
+def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int = 0) -> Float[np.ndarray, " episode"]:
+    """-> undiscounted returns of the deterministic policy, one for each episode.
+
+    Raises InputError where the task's spaces are not those that the policy knows, and where `episodes` is no number
+    of them.
+    """
+    check_budget("episodes", episodes)
+    tasks = stack([as_task(task)])
+    _check_fit(trained, tasks)
+    learner = trained.method.learner(spec(tasks), target=True)
+    return np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).judge))[0, 0]
+
+
+def transfer(
+    trained: Trained,
+    target: Task | str,
+    steps: int,
+    shots: Sequence[int] = (0, 1, 10),
+    method: Method | None = None,
+    points: int = 12,
+    judged: int = 10,
+    watch: Callable[[protocol.Judgement], None] | None = None,
+) -> Transferred:
+    """Spends `shots` episodes, and then the rest of `steps`, in the target, starting from what was trained.
+
+    `method` says how; None is the method it was trained with. Raises InputError for unequal spaces, for budgets that
+    are none, and where learning went wrong (its numbers are no longer finite).
+    """
+    for name, value in (("steps", steps), ("points", points), ("judged", judged)):
+        check_budget(name, value)
+    check_shots("shots", shots)
+    task = as_task(target, target=True)
+    tasks = stack([nominal(task)])
+    _check_fit(trained, tasks)
+    how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
+    for judgement in protocol.adapt(how, trained.state, tasks, int(steps), shots, keys, points, judged):
+        judgements.append(judgement)
+        if watch is not None:
+            watch(judgement)
+    curve, last = protocol.curve(judgements), judgements[-1]
+    _check_finite(last.state.knowledge, task)
+    told = f"{trained.trained_on}, then {describe(task)}"
+    updates = trained.gradient_steps + int(last.gradient_steps[0])
+    after = Trained(how, spec(tasks), last.state, told, trained.steps + int(last.steps[0]), trained.seed, updates)
+    at = {n: float(values[0]) for n, values in curve.shots.items()}
+    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after)
+
+
+def compare(
+    methods: Sequence[str],
+    source: Task | str,
+    target: Task | str,
+    out: str | pathlib.Path,
+    ensemble: Task | str | None = None,
+    allow_no_shift: bool = False,
+    watch: Watch = silent,
+    **budgets: Any,
+) -> dict[str, Any]:
+    """Runs a whole study -> `study.json` as plain data.
+
+    `budgets` are the other fields of a `headstart.protocol.study.Question`. Raises InputError as
+    `headstart.lab.study.compare` does.
+    """
+    text = lambda task: task if task is None or isinstance(task, str) else describe(task)
+    budgets = {name: tuple(x) if isinstance(x, list | range) else x for name, x in budgets.items()}
+    question = Question(text(source), text(target), tuple(methods), text(ensemble), **budgets)  # pyright: ignore[reportArgumentType]
+    fields = {**vars(question), "out": str(out), "allow_no_shift": allow_no_shift}
+    command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+    return study.compare(question, out, allow_no_shift, command, watch)
+
+
+def _check_fit(trained: Trained, tasks: Task) -> None:
+    """Raises InputError where knowledge cannot be used in these tasks."""
+    known, wanted = trained.spec, spec(tasks)
+    mine, theirs = (known.observation, known.action), (wanted.observation, wanted.action)
+    check_spaces(f"What was learned on {trained.trained_on}", mine, tasks.env.name, theirs)
+    if known.context != wanted.context:
+        raise InputError(
+            f"What was learned on {trained.trained_on} is told {known.context} numbers of context, but "
+            f"{tasks.env.name} gives {wanted.context}; choose tasks that give the same."
+        )
+
+
+def _check_finite(knowledge: Knowledge, task: Task) -> None:
+    """Raises InputError where learning went wrong."""
+    if not protocol.finite(knowledge).all():
+        raise InputError(
+            f"Learning {describe(task)} went wrong: its numbers are no longer finite. Lower learning_rate."
+        )

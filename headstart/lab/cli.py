@@ -1,0 +1,230 @@
+"""The command line. Arguments are read here; JAX is imported only when there is work for it."""
+
+import dataclasses
+import pathlib
+import shlex
+import sys
+import typing
+
+import tyro
+from tyro.conf import Positional
+
+import headstart
+from headstart.core.errors import InputError
+from headstart.lab.arguments import Count, Names, Number, Numbers, Seeds, Steps, UnreadableError
+
+EXAMPLES = """examples:
+  headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
+  headstart compare --source Hopper-v5 --target Hopper-v5@torso_mass=9 --ensemble Hopper-v5@torso_mass=3..9 \\
+      --methods scratch,naive,finetune,randomize,epopt --source-steps 1e6 --target-steps 2e5 --shots 0,1,10,100 \\
+      --seeds 5 --out runs/hopper
+  headstart train epopt --source Hopper-v5@torso_mass=3..9 --steps 1e6 --seed 0 --out runs/epopt
+  headstart transfer runs/epopt --target Hopper-v5@torso_mass=9 --steps 2e5 --shots 0,1,10 --out runs/epopt-heavy
+
+tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9 (uniform), x0.5..x2,
+  log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists the names.
+methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup=0; the learner inside of a method is its base, as in
+  finetune:base.learning_rate=1e-3:base.hidden=32+32.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Compare methods: what gets the target in the fewest episodes? Writes a study and its report to --out."""
+
+    source: str
+    """The task that is cheap: a task string."""
+    target: str
+    """The task that counts."""
+    out: pathlib.Path
+    """Folder of the study; the same command goes on where it was left."""
+    ensemble: str | None = None
+    """The source, randomised: for randomize and epopt."""
+    methods: Names = ("scratch", "naive", "finetune")
+    """Rows of the study (`headstart methods`); settings follow a name, such as epopt:epsilon=0.2:paths=64."""
+    source_steps: Steps = 1_000_000
+    """Environment steps before the target is seen."""
+    target_steps: Steps = 200_000
+    """Environment steps in the target."""
+    shots: Numbers = (0, 1, 10, 100)
+    """Numbers of target episodes after which is judged."""
+    seeds: Seeds = (0, 1, 2, 3, 4)
+    """How many seeds, or which."""
+    points: Count = 12
+    """Points of each curve after the shots."""
+    judged: Count = 10
+    """Episodes by which a point is judged."""
+    threshold: Number | None = None
+    """Return that counts as solved; by default 80 % of the way from the random policy to the oracle."""
+    oracle: bool = True
+    """Whether to learn the target with the full budget too, as a ceiling."""
+    allow_no_shift: bool = False
+    """Go on even where source and target are the same task."""
+    physics: str = "auto"
+    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
+    json: bool = False
+    """Print study.json instead of the table."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.compare(self, words)
+
+
+@dataclasses.dataclass(frozen=True)
+class Doctor:
+    """Examine a shift: does it exist, which parameter makes it, and is there head-room?"""
+
+    source: str
+    """The task that is cheap."""
+    target: str
+    """The task that counts."""
+    steps: Steps = 100_000
+    """Environment steps of the two short trainings that tell the head-room; 0: do not train."""
+    seeds: Seeds = (0, 1, 2)
+    """How many seeds, or which."""
+    json: bool = False
+    """Print JSON instead of tables."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.doctor(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a method in the source domain, and keep what it knows."""
+
+    method: Positional[str]
+    """A method (`headstart methods`), with settings such as epopt:epsilon=0.2; or ppo."""
+    source: str
+    """The task, or the ensemble, to learn."""
+    out: pathlib.Path
+    """Folder for the checkpoint."""
+    steps: Steps = 1_000_000
+    """Environment steps."""
+    seed: Count = 0
+    """Seed of everything random."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.train(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """Spend a few episodes, and then a budget of steps, in the target, starting from a checkpoint."""
+
+    checkpoint: Positional[pathlib.Path]
+    """A folder that `headstart train` or a study wrote."""
+    target: str
+    """The task that counts."""
+    out: pathlib.Path
+    """Folder for the curve and the adapted checkpoint."""
+    steps: Steps = 200_000
+    """Environment steps in the target."""
+    shots: Numbers = (0, 1, 10)
+    """Numbers of target episodes after which is judged."""
+    method: str | None = None
+    """How to go on, such as finetune:layers=last; by default with the method of the checkpoint."""
+    json: bool = False
+    """Print JSON instead of the table."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.transfer(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write a study's report again, and print its table."""
+
+    study: Positional[pathlib.Path]
+    """The folder of a study."""
+    json: bool = False
+    """Print study.json instead of the table."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.report(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Methods:
+    """List the methods, in the lecture's order."""
+
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.methods(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tasks:
+    """List the environments that tasks are made of."""
+
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.tasks(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """List an environment's parameters: what `@name=value` may change."""
+
+    env: Positional[str]
+    """An environment, such as Hopper-v5."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self, words: str) -> None:
+        from headstart.lab import commands
+
+        commands.parameters(self)
+
+
+Command = Compare | Doctor | Train | Transfer | Report | Methods | Tasks | Parameters
+COMMANDS = typing.get_args(Command)
+
+
+def main(words: list[str] | None = None) -> None:
+    """The program `headstart`. Exits with 2 and one sentence where the input cannot be used, 130 on Ctrl-C."""
+    words = sys.argv[1:] if words is None else words
+    if words == ["--version"]:
+        print(f"headstart {headstart.__version__}")
+        return
+    try:
+        read(words).run(shlex.join(["headstart", *words]))
+    except (InputError, UnreadableError) as error:
+        print(f"headstart: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        kept = " What was finished is kept; the same command goes on from there." if words[:1] == ["compare"] else ""
+        print(f"headstart: stopped.{kept}", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:  # no right to write there, no room on the disk
+        print(f"headstart: {error.filename or 'a file'}: {error.strerror}; choose another place.", file=sys.stderr)
+        sys.exit(2)
+
+
+def read(words: list[str]) -> Command:
+    """-> the command that the words make. Exits with 2 where they make none, and with 0 after showing --help."""
+    return tyro.extras.subcommand_cli_from_dict(
+        {kind.__name__.lower(): kind for kind in COMMANDS},
+        prog="headstart",
+        args=words or ["--help"],
+        description=f"Transfer reinforcement learning. --version tells the version.\n\n{EXAMPLES}",
+    )

@@ -1,0 +1,196 @@
+"""What each command of the command line does: run it, keep it, show it."""
+
+import dataclasses
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from rich.table import Table
+
+from headstart.core.errors import InputError
+from headstart.lab import api, checkpoint, study
+from headstart.lab.files import plain, write_json
+from headstart.lab.news import News
+from headstart.lab.progress import Board, console, thin
+from headstart.lab.tables import interval, show, study_tables
+from headstart.learners.ppo import PPO
+from headstart.methods import METHODS, find
+from headstart.protocol.checks import check_budget, check_seeds, check_shots, check_spaces
+from headstart.protocol.shift import Effect, shift
+from headstart.protocol.study import Question
+from headstart.tasks import registry
+from headstart.tasks.sampling import nominal
+from headstart.tasks.strings import parse
+
+if TYPE_CHECKING:
+    from headstart.lab import cli
+
+
+def compare(asked: "cli.Compare", command: str) -> None:
+    """Runs a study under live progress, and shows its tables."""
+    fields = {field.name for field in dataclasses.fields(Question)}
+    question = Question(**{name: value for name, value in vars(asked).items() if name in fields})
+    with Board(plan(question), console()) as board:
+        data = plain(study.compare(question, asked.out, asked.allow_no_shift, command, board))
+    _show_study(data, asked.out, asked.json)
+
+
+def plan(question: Question) -> dict[tuple[str, str], float]:
+    """-> the steps of each stage of each row, in order."""
+    plan: dict[tuple[str, str], float] = {}
+    for entry, _ in question.rows():
+        if entry.learns_on != "nothing":
+            plan[entry.name, "source"] = question.source_steps
+        extra = question.source_steps if entry.name == "oracle" else 0
+        plan[entry.name, "target"] = question.target_steps + extra if entry.adapts else 0
+    return plan
+
+
+def report(asked: "cli.Report") -> None:
+    """Writes a study's report again from its study.json, and shows its tables."""
+    data = study.show(asked.study)
+    _show_study(data, asked.study, asked.json)
+
+
+def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(data, indent=1))
+        return
+    show(*study_tables(data))
+    print(f"report: {out / 'report.html'}")
+
+
+def doctor(asked: "cli.Doctor") -> None:
+    """Shows how far two tasks are apart, by parameter, and what there is to gain."""
+    source, target = parse(asked.source), parse(asked.target, target=True)
+    a, b = source.env, target.env
+    check_spaces(a.name, (a.observation, a.action), f"--target {b.name}", (b.observation, b.action))
+    check_budget("--steps", asked.steps, least=0)
+    check_seeds("--seeds", asked.seeds)
+    found = shift(source, target, jax.random.key(0))
+    headroom = _headroom(asked) if asked.steps and found.differs else None
+    rows = {"all together": found.whole, **found.parameters}
+    if asked.json:
+        effects = {name: effect._asdict() for name, effect in rows.items()}
+        print(json.dumps(plain({"differs": found.differs, "effects": effects, "headroom": headroom}), indent=1))
+        return
+    title = f"{asked.source} → {asked.target}: " + ("another task" if found.differs else "the same task")
+    table = Table("what changes", "source", "target", *Effect._fields, title=title)
+    for name, effect in rows.items():
+        table.add_row(name, *found.values.get(name, ("", "")), *(f"{x:.2f}" for x in effect))
+    table.caption = "effects in standard deviations; 0 is none"
+    show(table)
+    if headroom is not None:
+        words = f"head-room after {thin(asked.steps)} steps each ({len(asked.seeds)} seeds)"
+        table = Table("", "return on the target", title=words)
+        for name in ("random", "source policy", "learned on the target"):
+            table.add_row(name, interval(headroom[name]))
+        show(table)
+
+
+def _headroom(asked: "cli.Doctor") -> dict[str, Any]:
+    """-> returns on the target: acting at random, the source's policy, one that learned there as long."""
+    from headstart.protocol.claims import summary
+    from headstart.protocol.shift import random_returns
+
+    task = nominal(parse(asked.target, target=True))
+    found: dict[str, list[float]] = {"random": [], "source policy": [], "learned on the target": []}
+    with console().status("two short trainings for the head-room") as status:
+        for seed in asked.seeds:
+            status.update(f"two short trainings for the head-room: seed {seed}")
+            found["random"].append(float(random_returns(task, jax.random.key(seed)).mean()))
+            for name, where in (("source policy", asked.source), ("learned on the target", task)):
+                trained = api.train(PPO(), where, asked.steps, seed)
+                found[name].append(float(api.evaluate(trained, task, seed=seed).mean()))
+    return {name: summary(np.array(values)) for name, values in found.items()}
+
+
+def train(asked: "cli.Train") -> None:
+    """Trains in the source domain and writes a checkpoint."""
+    name, *settings = asked.method.split(":")
+    method = find(":".join(["scratch" if name == "ppo" else name, *settings]))[1]  # scratch is plain PPO
+    task = parse(asked.source)
+    check_budget("--steps", asked.steps)
+    check_seeds("--seed", [asked.seed])
+    _check_free(asked.out)
+    history = []
+    with Board({(asked.method, "source"): asked.steps}, console()) as board:
+
+        def watch(point: Any) -> None:
+            returns = np.asarray(point.metrics["return"])
+            history.append({name: float(x[0]) for name, x in {**point.metrics, "steps": point.steps}.items()})
+            board(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns))
+
+        trained = api.train(method, task, asked.steps, asked.seed, watch)
+    checkpoint.save(trained, asked.out)
+    write_json(asked.out / "curve.json", {"source": history})
+    returns = api.evaluate(trained, task)
+    print(f"{asked.method} on {asked.source}: return {thin(float(returns.mean()))} over {returns.size} episodes")
+    print(f"checkpoint: {asked.out}")
+
+
+def transfer(asked: "cli.Transfer") -> None:
+    """Goes on from a checkpoint in the target; writes the curve and the adapted checkpoint."""
+    trained = checkpoint.load(asked.checkpoint)
+    method = None if asked.method is None else find(asked.method)[1]
+    task = parse(asked.target, target=True)
+    check_budget("--steps", asked.steps)
+    check_shots("--shots", asked.shots)
+    _check_free(asked.out)
+    name = asked.method or type(trained.method).__name__.lower()
+    with Board({(name, "target"): asked.steps}, console()) as board:
+
+        def watch(j: Any) -> None:
+            board(News(name, "target", j.steps, asked.steps, j.returns.mean(1)))
+
+        done = api.transfer(trained, task, asked.steps, asked.shots, method, watch=watch)
+    checkpoint.save(done.trained, asked.out)
+    curve = plain({"steps": done.steps, "episodes": done.episodes, "returns": done.returns, "shots": done.shots})
+    write_json(asked.out / "curve.json", curve)
+    if asked.json:
+        print(json.dumps(curve, indent=1))
+        return
+    table = Table("shots", "return", title=f"{name} from {asked.checkpoint} on {asked.target}")
+    for shots, value in done.shots.items():
+        table.add_row(str(shots), thin(value))
+    table.add_row(f"{thin(done.steps[-1])} steps", thin(done.returns[-1]))
+    show(table)
+    print(f"checkpoint: {asked.out}")
+
+
+def _check_free(out: pathlib.Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not empty; choose another --out, or delete it.")
+
+
+def methods(asked: "cli.Methods") -> None:
+    """Lists the methods."""
+    rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in METHODS.values()]
+    _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", asked.json)
+
+
+def tasks(asked: "cli.Tasks") -> None:
+    """Lists the environments."""
+    rows = [tuple(map(str, row)) for row in registry.tasks()]
+    head = ("environment", "kind", "observation", "action", "horizon", "what it is")
+    _list(rows, head, "environments; a task is one with @name=value,…", asked.json)
+
+
+def parameters(asked: "cli.Parameters") -> None:
+    """Lists an environment's parameters."""
+    rows = [
+        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}", p.about) for p in registry.parameters(asked.env)
+    ]
+    _list(rows, ("parameter", "nominal", "unit", "bounds", "what it is"), f"parameters of {asked.env}", asked.json)
+
+
+def _list(rows: list[tuple[str, ...]], head: tuple[str, ...], title: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1))
+        return
+    table = Table(*head, title=title)
+    for row in rows:
+        table.add_row(*row)
+    show(table)

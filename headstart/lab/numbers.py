@@ -1,0 +1,90 @@
+"""Numbers as people read them: grouped by thin spaces, and with no more digits than their interval lets one believe."""
+
+import math
+
+from headstart.protocol.statistics import Interval
+
+THIN = "\u202f"  # a narrow space that does not break the line
+MINUS = "\u2212"
+UNKNOWN = "–"
+
+
+def rounded(x: float | None, step: float = 1.0) -> str:
+    """-> x to the nearest `step`, a power of ten, such as `1 840` for 1843.2 and 10."""
+    if x is None or not math.isfinite(x):
+        return UNKNOWN
+    decimals = max(0, -round(math.log10(step)))
+    shown = f"{round(abs(x) / step) * step:,.{decimals}f}".replace(",", THIN)
+    zero = not shown.strip("0." + THIN)
+    return (MINUS if x < 0 and not zero else "") + shown
+
+
+def step(*values: float | None, digits: int = 3) -> float:
+    """-> the power of ten that leaves `digits` significant digits to the largest of the values."""
+    largest = max((abs(x) for x in values if x is not None and math.isfinite(x)), default=0.0)
+    return 10.0 ** (math.floor(math.log10(largest)) + 1 - digits) if largest > 0.0 else 1.0
+
+
+def grain(interval: Interval) -> float:
+    """-> to what an interval's numbers are rounded: two digits of its width, and never more than four of themselves."""
+    width = interval.high - interval.low
+    if not math.isfinite(width) or width <= 0.0:
+        return step(*interval[:3])
+    return max(step(width, digits=2), step(*interval[:3], digits=4))
+
+
+def number(x: float | None, digits: int = 3) -> str:
+    """-> x with so many significant digits; whole numbers that are small stay whole."""
+    if x is None or not math.isfinite(x):
+        return UNKNOWN
+    whole = float(x).is_integer() and abs(x) < 10.0**digits
+    return rounded(x, 1.0 if whole else step(x, digits=digits))
+
+
+def count(x: float | None) -> str:
+    """-> a number of things, all digits of it."""
+    return rounded(x, 1.0)
+
+
+def middle(interval: Interval | None, to: float | None = None) -> str:
+    """-> the interval's statistic alone, rounded to `to`, or to the digits that its width lets one believe."""
+    return UNKNOWN if interval is None else rounded(interval.iqm, to or grain(interval))
+
+
+def bounds(interval: Interval | None, to: float | None = None) -> str:
+    """-> `[low, high]`, rounded alike."""
+    if interval is None or not math.isfinite(interval.low + interval.high):
+        return ""
+    to = to or grain(interval)
+    return f"[{rounded(interval.low, to)}, {rounded(interval.high, to)}]"
+
+
+def signed(interval: Interval | None) -> str:
+    """-> the statistic with its sign, for differences."""
+    shown = middle(interval)
+    return f"+{shown}" if interval is not None and interval.iqm > 0 and shown != "0" else shown
+
+
+def compact(x: float) -> str:
+    """-> a round number for the tick of an axis, such as `200 k` or `1.5 M`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(x) >= size:
+            size = 1e3 if letter == "k" else size
+            return f"{_plain(x / size)}{THIN}{letter}"
+    return _plain(x)
+
+
+def duration(seconds: float | None) -> str:
+    """-> seconds in the units people use, such as `3 min 20 s`."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    if seconds < 60.0:
+        return f"{number(seconds, 2)}{THIN}s"
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{THIN}h {minutes}{THIN}min" if hours else f"{minutes}{THIN}min {left}{THIN}s"
+
+
+def _plain(x: float) -> str:
+    shown = f"{abs(x):,.10g}".replace(",", THIN)
+    return (MINUS if x < 0 else "") + shown

@@ -1,0 +1,193 @@
+"""One HTML file that answers a study's question. It fetches nothing, so it can be mailed, archived and printed."""
+
+import os
+import pathlib
+import re
+from importlib import resources
+from typing import Any
+
+from headstart.lab import numbers
+from headstart.lab import report_tables as tables
+from headstart.lab.figure_look import PAGE, Style, styles
+from headstart.lab.files import write
+from headstart.lab.markup import Markup, element
+from headstart.lab.report_charts import forest, learning_curves
+from headstart.lab.report_data import Points, Study, read
+from headstart.lab.report_words import answer, difference, sentence
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+
+def write_report(study: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Writes the report of a study (what `study.json` holds) to `path`, whole or not at all.
+
+    Any part of the study may be missing: the report then does without it.
+    """
+    write(pathlib.Path(path), page(study).encode())
+
+
+def page(study: dict[str, Any]) -> str:
+    """-> the report as one HTML document."""
+    told = read(study)
+    looks = styles([row.name for row in told.contenders], PAGE)
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{told.source} → {told.target} · headstart"),
+        element("link", rel="icon", href="data:,"),
+        element("style", _resource("report.css")),
+    )
+    parts = [_header(told), _methods(told, looks), _curves(told, looks), _few_shots(told, looks), _ranges(told, looks)]
+    parts += [_metrics(told, looks), _verdicts(told, looks), _shift(told), _ledger(told, looks), _failures(told, looks)]
+    script = element("script", _resource("report.js"))
+    body = element("body", element("main", parts, _reproduce(told)), element("div", id="tip", role="status"), script)
+    return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
+
+
+def _resource(name: str) -> Markup:
+    return Markup(resources.files("headstart.lab").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _section(title: str, lead: str | None, *content: Any) -> Markup | None:
+    """-> a part of the page; nothing where there is nothing to show."""
+    if not any(content):
+        return None
+    return element("section", element("h2", title), element("p", lead, class_="lead") if lead else None, content)
+
+
+def _header(study: Study) -> Markup:
+    title = element("h1", _task(study.source), element("span", "→", class_="arrow"), " ", _task(study.target))
+    facts = [
+        ("trained on", study.ensemble),
+        ("source steps", numbers.count(tables.interval_of(study.raw.get("source_steps")))),
+        ("target steps", numbers.count(study.budget)),
+        ("seeds", numbers.count(len(study.seeds)) if study.seeds else None),
+        ("threshold", numbers.number(study.threshold) if study.threshold is not None else None),
+        ("date", str(study.provenance.get("date") or "")[:10]),
+    ]
+    shown = [(name, value) for name, value in facts if value and value != numbers.UNKNOWN]
+    listed = element("dl", [element("div", element("dt", n), element("dd", _task(str(v)))) for n, v in shown])
+    status = study.raw.get("status")
+    running = status is not None and str(status) not in ("done", "complete", "completed", "finished")
+    notice = f"This study is not finished (it is {status}); what follows is what there is so far."
+    lead, *rest = [said[:1].upper() + said[1:] for said in answer(study)] or ["There is nothing to compare yet."]
+    return element(
+        "header",
+        element("p", "Transfer study", class_="eyebrow"),
+        title,
+        element("p", notice, class_="notice") if running else None,
+        element("p", lead, class_="answer"),
+        [element("p", line, class_="lead") for line in rest],
+        listed,
+    )
+
+
+def _task(text: str) -> Markup:
+    """-> a task string that may break after its signs, so that it fits a phone."""
+    pieces = re.split(r"(?<=[@,:|])", text)
+    return element("span", [[piece, element("wbr")] for piece in pieces], class_="task")
+
+
+def _methods(study: Study, looks: dict[str, Style]) -> Markup | None:
+    cards = [
+        element(
+            "article",
+            element("h3", tables.named(row.name, looks), tables.badge(row) if row.verdict else None),
+            element("p", sentence(row, study)),
+            element("p", row.about, class_="about") if row.about else None,
+        )
+        for row in study.challengers
+    ]
+    few = ""
+    if 1 < len(study.seeds) < 5:
+        few = " With fewer than 5 seeds these intervals are too narrow: take a close call as open."
+    if len(study.seeds) == 1:
+        few = " One seed gives no interval, and so no verdict."
+    lead = "Each against learning the target from scratch with equal steps of it; a verdict needs a 95 % interval that"
+    return (
+        _section("What transfer did", f"{lead} excludes zero.{few}", element("div", cards, class_="cards"))
+        if cards
+        else None
+    )
+
+
+def _curves(study: Study, looks: dict[str, Style]) -> Markup | None:
+    drawn = learning_curves(study, looks)
+    lead = "Return of the deterministic policy on the target: the IQM of the seeds, and its 95 % interval as a band."
+    return _section("Learning curves", lead, drawn, _behind(study, looks))
+
+
+def _behind(study: Study, looks: dict[str, Style]) -> Markup | None:
+    """-> the figures' numbers as a table, for those who cannot see them."""
+    rows = []
+    for row in study.contenders:
+        points = row.curve or Points(*[[]] * 5)  # pyright: ignore[reportArgumentType]
+        for steps, episodes, *value in zip(*points, strict=True):
+            cells = [numbers.count(steps), numbers.number(episodes), tables.told(tables.interval(_named(value)))]
+            rows.append([tables.named(row.name, looks), *cells])
+    if not rows:
+        return None
+    whole = tables.grid("Return along the curves: IQM and 95 % interval.", ["steps", "episodes", "return"], rows)
+    return element("details", element("summary", "The numbers behind the curves"), whole)
+
+
+def _named(value: list[float]) -> dict[str, float]:
+    return {key: float(x) for key, x in zip(("iqm", "low", "high"), value, strict=True)}
+
+
+def _few_shots(study: Study, looks: dict[str, Style]) -> Markup | None:
+    return _section("Few shots", "A shot is one episode spent in the target.", tables.shots(study, looks))
+
+
+def _ranges(study: Study, looks: dict[str, Style]) -> Markup | None:
+    return _section("Generalisation", None, tables.generalisation(study, looks))
+
+
+def _metrics(study: Study, looks: dict[str, Style]) -> Markup | None:
+    lead = "After Taylor & Stone (2009). Points are IQMs, bars their 95 % intervals, dashes what to compare with."
+    return _section("Metrics", lead, forest(study, looks))
+
+
+def _verdicts(study: Study, looks: dict[str, Style]) -> Markup | None:
+    lead = (
+        "The difference is of the area under the learning curves, seed by seed. The probability of improvement is how "
+        "often a run of the method beats a run from scratch, both drawn by chance; 0.5 is a toss-up."
+    )
+    return _section("Verdicts", lead, tables.verdicts(study, looks))
+
+
+def _shift(study: Study) -> Markup | None:
+    said = difference(study)
+    return _section("The shift", None, element("p", said, class_="lead") if said else None, tables.shift(study))
+
+
+def _ledger(study: Study, looks: dict[str, Style]) -> Markup | None:
+    lead = "What each method was given, and what it made of it."
+    return _section("Ledger", lead, tables.ledger(study, looks), tables.equal_total(study, looks))
+
+
+def _failures(study: Study, looks: dict[str, Style]) -> Markup | None:
+    return _section("Failures", None, tables.failures(study, looks))
+
+
+def _reproduce(study: Study) -> Markup | None:
+    told = dict(study.provenance)
+    command = told.pop("command", None)
+    versions = told.pop("versions", None) or {}
+    copy = element("button", "Copy", type="button", data_copy="#command", class_="copy")
+    line = element(
+        "div", element("pre", element("code", _task(str(command)), id="command"), tabindex="0"), copy, class_="command"
+    )
+    facts = [(str(name), value) for name, value in (told | dict(versions)).items() if value]
+    listed = element("dl", [element("div", element("dt", name), element("dd", _said(value))) for name, value in facts])
+    return _section("Reproduce", None, line if command else None, listed if facts else None)
+
+
+def _said(value: Any) -> str:
+    """-> plain data in a line of text."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_said(part)}" for name, part in value.items() if part)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

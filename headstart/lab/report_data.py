@@ -1,0 +1,192 @@
+"""`study.json` as the report reads it: what is missing, failed or null becomes None or an empty table here, once."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from headstart.protocol.statistics import Interval, bootstrap
+
+CONTROLS = ("scratch", "naive")  # what every method has to beat
+REFERENCES = ("random", "oracle")  # between which everything lies; lines, not contenders
+
+Table = dict[str, Any]
+
+
+class Points(NamedTuple):
+    """A method's curve over its seeds, one array entry a point."""
+
+    steps: np.ndarray
+    episodes: np.ndarray
+    iqm: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class Row(NamedTuple):
+    """A method and all that is claimed of it."""
+
+    name: str
+    about: str
+    curve: Points | None
+    shots: dict[int, Interval]
+    generalisation: dict[str, Interval]
+    metrics: dict[str, Interval]
+    notes: dict[str, str]  # metric -> why it cannot be told, or how many seeds never arrived
+    difference: Interval | None
+    improvement: Interval | None
+    verdict: str | None
+    failed: dict[str, str]
+    ledger: Table
+
+
+class Study(NamedTuple):
+    """A study as the report tells it."""
+
+    source: str
+    target: str
+    ensemble: str | None
+    shots: list[int]
+    seeds: list[int]
+    budget: float | None
+    threshold: float | None
+    rows: list[Row]
+    references: dict[str, Interval]
+    shift: Table
+    equal_total: list[Table]
+    provenance: Table
+    raw: Table
+
+    def row(self, name: str) -> Row | None:
+        """-> the row of that name."""
+        return next((row for row in self.rows if row.name == name), None)
+
+    @property
+    def contenders(self) -> list[Row]:
+        """-> all rows but the references."""
+        return [row for row in self.rows if row.name not in REFERENCES]
+
+    @property
+    def challengers(self) -> list[Row]:
+        """-> the rows that are compared with scratch."""
+        return [row for row in self.contenders if row.name != "scratch"]
+
+
+def read(study: Table) -> Study:
+    """-> the study, with every part that is missing left empty."""
+    rows = [_row(str(name), method or {}) for name, method in table(study, "methods").items()]
+    rows.sort(key=lambda row: CONTROLS.index(row.name) if row.name in CONTROLS else len(CONTROLS))
+    shots = _shots(study, rows)
+    judged = len(study.get("seeds") or []) != 1  # one seed has no spread, and so allows no verdict
+    budget = _number(study.get("budget")) or _number(study.get("target_steps"))
+    return Study(
+        source=str(study.get("source") or "an unnamed source"),
+        target=str(study.get("target") or "an unnamed target"),
+        ensemble=str(study["ensemble"]) if study.get("ensemble") else None,
+        shots=shots,
+        seeds=list(study.get("seeds") or []),
+        budget=budget,
+        threshold=_number(study.get("threshold")),
+        rows=[_level(row, shots)._replace(verdict=row.verdict if judged else None) for row in rows],
+        references=_references(study, rows),
+        shift=table(study, "shift"),
+        equal_total=_list(table(study, "equal_total").get("rows")),
+        provenance=table(study, "provenance"),
+        raw=study,
+    )
+
+
+def table(parent: Any, *path: str) -> Table:
+    """-> the dictionary at the end of the path; empty where there is none."""
+    for name in path:
+        parent = parent.get(name) if isinstance(parent, Mapping) else None
+    return dict(parent) if isinstance(parent, Mapping) else {}
+
+
+def interval(value: Any) -> Interval | None:
+    """-> a table with `iqm`, or a bare number (which has no width), as an Interval; None of anything else."""
+    if not isinstance(value, Mapping):
+        x = _number(value)
+        return None if x is None else Interval(x, x, x)
+    x = _number(value.get("iqm"))
+    if x is None:
+        return None
+    low, high = _number(value.get("low")), _number(value.get("high"))
+    return Interval(x, x if low is None else low, x if high is None else high, value.get("seeds"))
+
+
+def _row(name: str, method: Table) -> Row:
+    metrics = table(method, "metrics")
+    known = {key: told for key, value in metrics.items() if (told := interval(value)) is not None}
+    return Row(
+        name=name,
+        about=str(method.get("about") or ""),
+        curve=_points(table(method, "curve")),
+        shots={int(k): told for k, v in table(method, "shots").items() if (told := interval(v)) is not None},
+        generalisation={k: t for k, v in table(method, "generalisation").items() if (t := interval(v)) is not None},
+        metrics=known,
+        notes={key: note for key, value in metrics.items() if (note := _note(value))},
+        difference=interval(method.get("difference")),
+        improvement=interval(method.get("improvement")),
+        verdict=method.get("verdict"),
+        failed={str(seed): str(reason) for seed, reason in table(method, "failed").items()},
+        ledger=table(method, "ledger"),
+    )
+
+
+def _level(row: Row, shots: list[int]) -> Row:
+    """-> a row whose policy is only run scores at any number of shots what it scores at none."""
+    only_run = row.curve is not None and row.curve.iqm.size == 1 and 0 in row.shots
+    return row._replace(shots=dict.fromkeys(shots, row.shots[0])) if only_run else row
+
+
+def _note(metric: Any) -> str:
+    told = metric if isinstance(metric, Mapping) else {}
+    if told.get("reason"):
+        return str(told["reason"])
+    never = int(told.get("censored") or 0)
+    return (
+        f"{never} of {told['seeds']} seeds never" if never and told.get("seeds") else f"{never} never" if never else ""
+    )
+
+
+def _points(curve: Table) -> Points | None:
+    """The bands are taken from the study, or from its seeds' returns where it has none."""
+    told = {key: _array(curve.get(key)) for key in ("target_steps", "target_episodes", "iqm", "low", "high")}
+    if told["iqm"].size == 0 and curve.get("returns"):
+        columns = np.array([_array(seed) for seed in curve["returns"]]).T
+        told["iqm"], told["low"], told["high"] = np.array([bootstrap(column)[:3] for column in columns]).T
+    n = told["iqm"].size
+    steps, episodes = (told[key] if told[key].size == n else np.full(n, np.nan) for key in list(told)[:2])
+    low, high = (told[key] if told[key].size == n else told["iqm"] for key in ("low", "high"))
+    return Points(steps, episodes, told["iqm"], low, high) if np.isfinite(told["iqm"]).any() else None
+
+
+def _references(study: Table, rows: list[Row]) -> dict[str, Interval]:
+    """Their own entry, or else where their row ended."""
+    found = {name: interval(table(study, "reference").get(name)) for name in REFERENCES}
+    for row in rows:
+        if row.name in REFERENCES and found[row.name] is None:
+            found[row.name] = row.metrics.get("asymptote")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _shots(study: Table, rows: list[Row]) -> list[int]:
+    return sorted({int(k) for k in study.get("shots") or []} or {k for row in rows for k in row.shots})
+
+
+def _number(value: Any) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None
+
+
+def _array(values: Any) -> np.ndarray:
+    return np.array([np.nan if _number(x) is None else float(x) for x in values or []])
+
+
+def _list(value: Any) -> list[Table]:
+    """-> rows, also where they come as a table of name -> row."""
+    if isinstance(value, Mapping):
+        return [{"method": name, **table(row)} for name, row in value.items()]
+    return [dict(row) for row in value or [] if isinstance(row, Mapping)]

@@ -1,0 +1,92 @@
+"""What the source domain taught: learned once for all rows of a study that learn the same there, and kept on disk."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from headstart.core.train import train
+from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
+from headstart.lab.cells import Ledger, of_seed, size
+from headstart.lab.checkpoint import Trained, load, save
+from headstart.lab.files import read_json, write_json
+from headstart.lab.news import News, Watch
+from headstart.methods import describe
+from headstart.protocol import transfer
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What every seed learned in the source domain."""
+
+    task: str
+    state: TrainState | None  # of all seeds; None where all were lost
+    curves: dict[int, dict[str, Any]]  # of each seed: steps, returns, gradient_steps, seconds, finite
+
+    @property
+    def lost(self) -> list[int]:
+        """-> the seeds whose numbers are no longer finite. In `state`, another stands in their place."""
+        return [seed for seed, curve in self.curves.items() if not curve["finite"]]
+
+    def ledger(self, seed: int) -> Ledger:
+        assert self.state is not None
+        curve = self.curves[seed]
+        return Ledger(curve["steps"][-1], 0.0, curve["gradient_steps"], size(self.state), curve["seconds"])
+
+
+def learn(
+    out: pathlib.Path, row: str, method: Method, task: Task, text: str, steps: int, seeds: Sequence[int], watch: Watch
+) -> Source:
+    """-> what the method learns of `task` (a string: `text`) in so many steps; taken from `out` where it is there.
+
+    All seeds are learned together: each comes to the same numbers, whatever part of them a kill left behind.
+    """
+    tasks = stack([task])
+    method = at_heart(method, spec(tasks))
+    slug = hashlib.sha256(json.dumps([describe(method), text]).encode()).hexdigest()[:8]
+    folders = {seed: out / "sources" / f"{type(method).__name__.lower()}-{slug}" / f"seed-{seed}" for seed in seeds}
+    if not all((folder / "curve.json").exists() for folder in folders.values()):
+        _train(folders, row, method, tasks, text, steps, watch)
+    curves = {seed: read_json(folder / "curve.json") for seed, folder in folders.items()}
+    held = {seed: load(folders[seed]).state for seed, curve in curves.items() if curve["finite"]}
+    if not held:
+        return Source(text, None, curves)
+    anyone = next(iter(held.values()))  # so that as many seeds run on, whoever was lost
+    return Source(text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves)
+
+
+def at_heart(method: Method, of: Spec) -> Method:
+    """-> the innermost method that learns in the source just as this one does: they share what it learns."""
+    base = getattr(method, "base", None)
+    return at_heart(base, of) if base is not None and base.learner(of) is method.learner(of) else method
+
+
+def _train(
+    folders: dict[int, pathlib.Path], row: str, method: Method, tasks: Task, text: str, steps: int, watch: Watch
+) -> None:
+    """Learns, and writes each seed's folder; `curve.json` last, and alone where the numbers are no longer finite."""
+    began, history, point = time.monotonic(), [], None
+    for point in train(method.learner(spec(tasks)), tasks, steps, transfer.keys(list(folders)).source):
+        returns = np.asarray(point.metrics["return"])
+        history.append((np.asarray(point.steps), returns))
+        watch(News(row, "source", np.asarray(point.steps), steps, returns))
+    assert point is not None
+    fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(folders)
+    for i, (seed, folder) in enumerate(folders.items()):
+        curve = {
+            "steps": [float(steps[i]) for steps, _ in history],
+            "returns": [float(returns[i]) for _, returns in history],
+            "gradient_steps": float(point.gradient_steps[i]),
+            "seconds": seconds,
+            "finite": bool(fine[i]),
+        }
+        if fine[i]:
+            taken, updates = int(point.steps[i]), int(point.gradient_steps[i])
+            save(Trained(method, spec(tasks), of_seed(point.state, i), text, taken, seed, updates), folder)
+        write_json(folder / "curve.json", curve)

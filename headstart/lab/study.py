@@ -1,0 +1,245 @@
+"""Running a study: row by row, all seeds of a row in one program, each cell on disk as soon as it is done."""
+
+import contextlib
+import dataclasses
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from headstart.core.errors import InputError
+from headstart.core.rollout import evaluate
+from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
+from headstart.lab import cells, sources
+from headstart.lab.cells import Ledger
+from headstart.lab.checkpoint import Trained
+from headstart.lab.files import read_json, write_json
+from headstart.lab.news import News, Watch, WatcherError, guarded, silent
+from headstart.lab.plots import figure_study
+from headstart.lab.provenance import provenance
+from headstart.lab.report import write_report
+from headstart.lab.sources import Source
+from headstart.methods import Entry
+from headstart.protocol import claims, transfer
+from headstart.protocol.checks import check_spaces
+from headstart.protocol.shift import shift
+from headstart.protocol.study import Question
+from headstart.tasks.registry import aligned
+from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal
+from headstart.tasks.strings import describe, parse
+
+DRAWS, DRAW_EPISODES = 8, 2  # tasks drawn of an ensemble's range, and beyond it; episodes in each
+LOST = "learning in the {} went wrong: its numbers are no longer finite"
+
+
+def compare(
+    question: Question,
+    out: str | pathlib.Path,
+    allow_no_shift: bool = False,
+    command: str = "",
+    watch: Watch = silent,
+) -> dict[str, Any]:
+    """Answers the question -> the study as plain data; `out` holds it, its cells and its report.
+
+    The same question and folder go on where they were left. Raises InputError, before anything is written, where
+    the question makes no sense, where source and target are the same task, and where `out` holds another study.
+    """
+    study = Study(question, pathlib.Path(out), watch)
+    cells.check_folder(study.out, question)
+    found = shift(study.source, study.target, jax.random.key(0))
+    if not found.differs and not allow_no_shift:
+        raise InputError(
+            f"{question.source} and {question.target} are the same task: no state, reward or start differs. "
+            "Change the target, or say --allow-no-shift."
+        )
+
+    def write(status: str) -> dict[str, Any]:
+        data = claims.assemble(question, study.cells(), found)
+        data |= {"status": status, "provenance": provenance(command)}
+        write_json(study.out / "study.json", data)
+        return data
+
+    write("running")
+    for entry, method in study.rows:
+        study.run_row(entry, method)
+        write("running")
+    data = write("done")
+    show(study.out)
+    return data
+
+
+def show(out: pathlib.Path) -> dict[str, Any]:
+    """Writes `report.html` and `curves.svg` of the study in `out` -> its study.json as plain data.
+
+    Raises InputError where `out` holds no study.
+    """
+    data = read_json(out / "study.json")
+    needed = {"source", "target", "methods", "shots", "seeds", "target_steps", "reference"}
+    if not isinstance(data, dict) or not needed <= data.keys():
+        raise InputError(
+            f"{out / 'study.json'} is not the record of a study; name a folder that `headstart compare` wrote."
+        )
+    write_report(data, out / "report.html")
+    figure_study(data, out / "curves.svg")
+    return data
+
+
+class Study:
+    """A question, its tasks and rows, and the folder its cells are in. Raises InputError where it makes no sense."""
+
+    def __init__(self, question: Question, out: pathlib.Path, watch: Watch):
+        self.question, self.out, self.watch = question, out, guarded(watch)
+        self.rows = question.rows()
+        self.source = parse(question.source, question.physics)
+        self.target = parse(question.target, question.physics, target=True)
+        self.ensemble = None if question.ensemble is None else parse(question.ensemble, question.physics)
+        for flag, task in (("--target", self.target), ("--ensemble", self.ensemble)):
+            if task is not None:
+                a, b = self.source.env, task.env
+                check_spaces(a.name, (a.observation, a.action), f"{flag} {b.name}", (b.observation, b.action))
+        # naming the same parameters, they are one program: it is compiled once for both
+        self.source, self.target = aligned([self.source, self.target])
+        self.ranges = {} if self.ensemble is None else ranges_of(self.ensemble)
+        self.judged_on = stack([nominal(self.target)])
+        self.of = spec(self.judged_on)
+        for entry, method in self.rows:
+            transfer.rehearse(method, self.of, entry.learns_on != "nothing")
+
+    def cells(self) -> dict[str, dict[int, Any]]:
+        """-> the cells that are done: [row][seed]."""
+        return cells.read(self.out, [entry.name for entry, _ in self.rows], self.question.seeds)
+
+    def run_row(self, entry: Entry, method: Method) -> None:
+        """Runs a row and writes those of its cells that are not done yet; does nothing where all are.
+
+        Seeds run together, so that a cell comes to the same numbers whichever of them are missing.
+        """
+        seeds = cells.missing(self.out, entry.name, self.question.seeds)
+        if not seeds:
+            return
+        try:
+            done = self._run(entry, method)
+            lost = [] if done.source is None else done.source.lost
+            for seed in seeds:
+                if seed in lost:
+                    cells.write_failure(self._folder(entry, seed), LOST.format("source"))
+                    continue
+                trained = done.trained(seed, entry, method, self.of, self.question.target)
+                cells.write(self._folder(entry, seed), done.cell(seed, entry.adapts), trained)
+        except (InputError, OSError, WatcherError):  # not the row's fault
+            raise
+        except Exception as error:  # an env or a learner that breaks must not take the other rows with it
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+            for seed in seeds:
+                cells.write_failure(self._folder(entry, seed), reason)
+
+    def _folder(self, entry: Entry, seed: int) -> pathlib.Path:
+        return cells.folder(self.out, entry.name, seed)
+
+    def _run(self, entry: Entry, method: Method) -> "Outcome":
+        question, keys, source = self.question, transfer.keys(self.question.seeds), None
+        if entry.learns_on != "nothing":
+            source = self._learn_source(entry, method)
+            if source.state is None:
+                return Outcome(question.seeds, source, None, None, {}, 0.0)
+        prior, began, judgements = None if source is None else source.state, time.monotonic(), []
+        steps = target_steps(entry, question)
+        shots = question.shots if entry.adapts and entry.name != "oracle" else ()
+        for j in transfer.adapt(method, prior, self.judged_on, steps, shots, keys, question.points, question.judged):
+            judgements.append(j)
+            self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1)))
+        curve = transfer.curve(judgements)
+        if not entry.adapts:
+            curve = transfer.held(curve, question.shots, question.target_steps)
+        ranges = {} if prior is None else self._generalisation(method, prior, keys)
+        seconds = (time.monotonic() - began) / len(question.seeds)
+        return Outcome(question.seeds, source, curve, judgements[-1], ranges, seconds)
+
+    def _learn_source(self, entry: Entry, method: Method) -> Source:
+        ensemble = entry.learns_on == "ensemble"
+        task, text = (self.ensemble, self.question.ensemble) if ensemble else (self.source, self.question.source)
+        assert task is not None
+        assert text is not None
+        steps, seeds = self.question.source_steps, self.question.seeds
+        return sources.learn(self.out, entry.name, method, task, text, steps, seeds, self.watch)
+
+    def _generalisation(self, method: Method, prior: TrainState, keys: transfer.Keys) -> dict[str, np.ndarray]:
+        """-> 0-shot returns [seed] on the ensemble: nominal, within its range, and beyond it."""
+        if not self.ranges:
+            return {}
+        learner = method.learner(self.of, target=True)
+        together = jax.tree.map(lambda *x: np.concatenate(x), *self.ranges.values())
+        returns = np.asarray(evaluate(learner, prior.knowledge, together, DRAW_EPISODES, keys.judge)).mean(2)
+        ends = np.cumsum([tasks.w.shape[0] for tasks in self.ranges.values()])
+        parts = np.split(returns, ends[:-1], axis=1)
+        return {name: part.mean(1) for name, part in zip(self.ranges, parts, strict=True)}
+
+
+class Outcome(NamedTuple):
+    """What came of a row, for all its seeds; for those that were lost in the source it means nothing."""
+
+    seeds: tuple[int, ...]
+    source: Source | None
+    curve: transfer.Curve | None  # None where all seeds were lost in the source
+    last: transfer.Judgement | None
+    ranges: dict[str, np.ndarray]  # 0-shot returns [seed] on parts of the ensemble
+    seconds: float  # of each seed, in the target
+
+    def cell(self, seed: int, adapts: bool) -> dict[str, Any]:
+        """-> the cell of one seed as plain data."""
+        assert self.curve is not None
+        i = self.seeds.index(seed)
+        return {
+            "steps": self.curve.steps[i],
+            "episodes": self.curve.episodes[i],
+            "returns": self.curve.returns[i],
+            "shots": {n: values[i] for n, values in self.curve.shots.items()},
+            "generalisation": {name: values[i] for name, values in self.ranges.items()},
+            "ledger": dataclasses.asdict(self.ledger(seed, adapts)),
+            "failed": None if np.isfinite(self.curve.returns[i]).all() else LOST.format("target"),
+        }
+
+    def ledger(self, seed: int, adapts: bool) -> Ledger:
+        """-> what one seed cost, in both domains."""
+        assert self.curve is not None
+        assert self.last is not None
+        i = self.seeds.index(seed)
+        spent = Ledger() if self.source is None else self.source.ledger(seed)
+        return Ledger(
+            spent.source_steps,
+            float(self.curve.steps[i, -1]) if adapts else 0.0,
+            spent.gradient_steps + float(self.last.gradient_steps[i]),
+            cells.size(self.last.state),
+            spent.seconds + self.seconds,
+        )
+
+    def trained(self, seed: int, entry: Entry, method: Method, of: Spec, target: str) -> Trained:
+        """-> what one seed knows in the end."""
+        assert self.last is not None
+        learned_on = [self.source.task] if self.source is not None else []
+        learned_on += [target] if entry.adapts else []
+        spent = self.ledger(seed, entry.adapts)
+        steps, updates = int(spent.source_steps + spent.target_steps), int(spent.gradient_steps)
+        state = cells.of_seed(self.last.state, self.seeds.index(seed))
+        return Trained(method, of, state, ", then ".join(learned_on) or "nothing", steps, seed, updates)
+
+
+def target_steps(entry: Entry, question: Question) -> int:
+    """-> the environment steps that a row may spend in the target."""
+    return (question.target_steps if entry.adapts else 0) + (question.source_steps if entry.name == "oracle" else 0)
+
+
+def ranges_of(ensemble: Task) -> dict[str, Task]:
+    """-> fixed tasks [task] of an ensemble: nominal, of its range, and beyond it where it leaves anything there.
+
+    Raises InputError where the ensemble draws nothing.
+    """
+    if not is_ensemble(ensemble):
+        raise InputError(f"--ensemble {describe(ensemble)} draws nothing; write a range, such as NAME=LOW..HIGH.")
+    key = jax.random.key(0)
+    ranges = {"nominal": stack([nominal(ensemble)]), "in_range": in_range(ensemble, DRAWS, key)}
+    with contextlib.suppress(InputError):  # a law that fills its parameter's bounds holds nothing out
+        ranges["held_out"] = held_out(ensemble, DRAWS, key)
+    return ranges

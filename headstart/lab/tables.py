@@ -1,0 +1,59 @@
+"""Tables on a terminal."""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from headstart.lab.progress import thin
+
+PIPED = 160  # columns where nobody's terminal says how many there are
+
+
+def show(*tables: Table) -> None:
+    """Prints tables to standard output, as wide as the terminal."""
+    wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
+    console = Console(width=wide, highlight=False)
+    for table in tables:
+        console.print(table)
+
+
+def interval(value: Mapping[str, Any] | None) -> str:
+    """-> an IQM with its interval."""
+    if value is None or value["iqm"] is None:
+        return "–"
+    return f"{thin(value['iqm'])} [{thin(value['low'])}, {thin(value['high'])}]"
+
+
+def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
+    """-> what a study says: returns at each number of shots, and the verdicts."""
+    methods = data["methods"]
+    shots = [str(n) for n in data["shots"]]
+    title = f"{data['source']} → {data['target']}: return after n episodes of the target"
+    table = Table("method", *(f"{n}-shot" for n in shots), f"{thin(data['target_steps'])} steps", title=title)
+    for name, row in methods.items():
+        at = [interval(row.get("shots", {}).get(n)) for n in shots]
+        table.add_row(name, *at, interval(row.get("metrics", {}).get("asymptote")))
+    for name, value in data["reference"].items():
+        table.add_row(name, *[""] * len(shots), interval(value), style="dim")
+    table.caption = f"IQM over {len(data['seeds'])} seeds [95 % bootstrap interval]"
+    yield table
+    table = Table("method", "verdict", "area above scratch", "P(better)", "steps to threshold", "failed seeds")
+    table.title = f"against learning from scratch, over {thin(data['target_steps'])} steps of the target"
+    for name, row in methods.items():
+        if name == "scratch":
+            continue
+        time = row.get("metrics", {}).get("time_to_threshold")
+        better = row.get("improvement")
+        table.add_row(
+            name,
+            row.get("verdict") or "–",
+            interval(row.get("difference")),
+            f"{better['iqm']:.2f}" if better else "–",
+            interval(time),
+            ", ".join(row.get("failed", {})) or "none",
+        )
+    yield table

@@ -1,0 +1,167 @@
+"""Proximal policy optimisation (arXiv:1707.06347), for continuous and discrete actions.
+
+Knowledge: `features` normalise observations, `policy` is a Gaussian or a softmax, `value` a critic and the scale of
+returns. All three transfer, statistics and all: a policy is worth nothing without the normaliser it was trained under.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from headstart.core.errors import InputError, check_range
+from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.losses.policy_gradient import approximate_kl, clipped_surrogate, gae
+from headstart.nets.mlp import ACTIVATIONS, MLP, mlp
+from headstart.nets.moments import Moments, Scale, moments, scale
+from headstart.nets.optimizers import anneal
+from headstart.nets.policies import mode, policy
+
+
+class Critic(Record):
+    """The value in units of the returns' scale, and that scale."""
+
+    net: MLP
+    scale: Scale
+
+    def __call__(self, x: Float[Array, " features"]) -> Float[Array, ""]:
+        return self.net(x)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class PPO(Method):
+    """Proximal policy optimisation with the customary details (arXiv:2005.12729 tells which of them matter)."""
+
+    learning_rate: float = 3e-4  # Adam's step size, > 0
+    anneal: bool = True  # learning rate falls linearly to 0 over the training
+    discount: float = 0.99  # γ, in [0, 1]
+    lam: float = 0.95  # λ of the advantage estimate, in [0, 1]
+    clip: float = 0.2  # ε of the surrogate, > 0
+    entropy: float = 0.0  # weight of the policy's entropy, >= 0
+    value: float = 0.5  # weight of the critic's loss, > 0
+    max_grad_norm: float = 0.5  # the gradient's global norm is cut to this
+    target_kl: float | None = None  # a rollout's updates stop when the policy has moved 1.5 times this far, nats
+    length: int = 128  # steps per copy and rollout
+    copies: int = 16  # parallel worlds
+    epochs: int = 10  # passes over a rollout
+    batch: int = 64  # transitions per gradient step
+    hidden: tuple[int, ...] = (64, 64)  # widths of the policy's and of the critic's hidden layers
+    activation: str = "tanh"  # tanh, relu, swish or elu
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "clip", "value", "max_grad_norm", "target_kl"):
+            check_range(self, name, 0.0, float("inf"), open_low=True)
+        for name in ("discount", "lam"):
+            check_range(self, name, 0.0, 1.0)
+        for name in ("length", "copies", "epochs", "batch"):
+            check_range(self, name, 1, float("inf"))
+        check_range(self, "entropy", 0.0, float("inf"))
+        if any(width < 1 for width in self.hidden):
+            raise InputError(f"PPO(hidden={self.hidden!r}) is out of range: each hidden layer has at least 1 unit.")
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f"PPO(activation={self.activation!r}) is unknown: it is one of {', '.join(ACTIVATIONS)}.")
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        if target:
+            return self.learner(spec)  # the same in both domains, and so compiled once
+        return Learner(
+            init=functools.partial(_init, self, spec),
+            act=_act,
+            observe=functools.partial(_observe, self),
+            loss=functools.partial(_loss, self),
+            optimizer=optax.chain(
+                optax.clip_by_global_norm(self.max_grad_norm),
+                optax.adam(self.learning_rate, eps=1e-5),
+                anneal() if self.anneal else optax.identity(),
+            ),
+            replay=Replay(self.length, self.copies, self.batch, epochs=self.epochs),
+            stop=None if self.target_kl is None else functools.partial(_moved, 1.5 * self.target_kl),
+        )
+
+
+def see(
+    k: Knowledge, obs: Float[Array, " observation"], context: Float[Array, " context"]
+) -> Float[Array, " features"]:
+    """-> what policy and critic are told."""
+    features: Moments = k.features
+    return jnp.concatenate([features.normalise(obs), context])
+
+
+def _init(ppo: PPO, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
+    if prior is not None:
+        return prior
+    k_policy, k_value = jax.random.split(key)
+    inputs = spec.observation.size + spec.context
+    return Knowledge(
+        features=moments(spec.observation.size),
+        policy=policy(inputs, ppo.hidden, spec.action, ppo.activation, k_policy),
+        value=Critic(mlp((inputs, *ppo.hidden, 1), 1.0, ppo.activation, k_value), scale()),
+    )
+
+
+def _act(k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
+    pi = k.policy(see(k, obs, context))
+    return jnp.where(explore > 0, pi.sample(key), mode(pi)), carry, {}
+
+
+def _observe(
+    ppo: PPO, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    """Statistics, advantages and value targets of a rollout [task, time, copy].
+
+    Log-probabilities are taken under the statistics that the updates will use, so that their ratio starts at 1.
+    Advantages are centred and normalised over the whole rollout here, not within a batch: a method that masks some
+    of it afterwards keeps the baseline of all of it.
+    """
+    weight = fresh.weight.reshape(-1)
+    k = k.replace(features=k.features.include(fresh.obs.reshape(weight.size, -1), weight))
+
+    def look(t: Transition) -> tuple[Array, Array, Array]:
+        x = see(k, t.obs, t.context)
+        return k.policy(x).log_prob(t.action), k.value(x), k.value(see(k, t.next_obs, t.context))
+
+    log_prob, v, v_next = jax.vmap(jax.vmap(jax.vmap(look)))(fresh)
+    rms = k.value.scale.rms
+    stream = functools.partial(gae, lam=ppo.lam)
+    streams = jax.vmap(jax.vmap(stream, in_axes=1, out_axes=1))
+    advantage = streams(fresh.reward, ppo.discount * fresh.discount, fresh.last, rms * v, rms * v_next)
+    returns = advantage + rms * v
+    k = k.replace(value=k.value.replace(scale=k.value.scale.include(returns.reshape(-1), weight)))
+
+    n = jnp.maximum(weight.sum(), 1.0)
+    advantage = jnp.where(fresh.weight > 0, advantage, 0.0)
+    mean = (advantage * fresh.weight).sum() / n
+    std = jnp.sqrt((jnp.square(advantage - mean) * fresh.weight).sum() / n)
+    seen = {
+        "log_prob": log_prob,
+        "advantage": (advantage - mean) / (std + 1e-8),
+        "value_target": returns / k.value.scale.rms,
+        "next_value": rms * v_next,
+    }
+    return k, fresh.replace(extras={**fresh.extras, **seen})
+
+
+def _loss(ppo: PPO, k: Knowledge, slow: None, batch: Transition, key: Key, progress: Array | float):
+    def one(t: Transition) -> Metrics:
+        x = see(k, t.obs, t.context)
+        pi = k.policy(x)
+        log_ratio = pi.log_prob(t.action) - t.extras["log_prob"]
+        return {
+            "policy_loss": clipped_surrogate(log_ratio, t.extras["advantage"], ppo.clip),
+            "value_loss": jnp.square(k.value(x) - t.extras["value_target"]),
+            "entropy": pi.entropy(),
+            "kl": approximate_kl(log_ratio),
+            "clipped": (jnp.abs(jnp.expm1(log_ratio)) > ppo.clip).astype(jnp.float32),
+        }
+
+    each = jax.vmap(jax.vmap(one))(batch)
+    total = jnp.maximum(batch.weight.sum(), 1e-8)
+    mean = {name: (x * batch.weight).sum() / total for name, x in each.items()}
+    return mean["policy_loss"] + ppo.value * mean["value_loss"] - ppo.entropy * mean["entropy"], mean
+
+
+def _moved(limit: float, metrics: Metrics) -> Array:
+    return metrics["kl"] > limit

@@ -1,0 +1,4 @@
+"""Losses and estimators as pure functions of one stream or one sample, with the paper's symbols and equation numbers.
+
+There is no batch axis here: `vmap` makes the batch. Each is tested with numbers that one can check on paper.
+"""

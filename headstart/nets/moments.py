@@ -1,0 +1,64 @@
+"""Running statistics. They are knowledge: they transfer, and are saved, with what was learned under them."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.types import Record
+
+
+def share(new: Float[Array, ""], old: Float[Array, ""]) -> Float[Array, ""]:
+    """-> what part of all weight is new; 0 where none is, so that nothing seen changes nothing."""
+    return new / jnp.maximum(old + new, 1e-8)
+
+
+class Moments(Record):
+    """Mean and variance of all that was seen so far (Chan, Golub and LeVeque 1979, for merging batches)."""
+
+    mean: Float[Array, "*shape"]
+    variance: Float[Array, "*shape"]
+    count: Float[Array, "*seed"]
+
+    def include(self, x: Float[Array, "n *shape"], weight: Float[Array, " n"]) -> "Moments":
+        """-> the moments of what was seen so far and of the rows of `x` that have weight."""
+        weight = weight.reshape(-1, *[1] * (x.ndim - 1))
+        n = weight.sum()
+        x = jnp.where(weight > 0, x, 0.0)
+        mean = (x * weight).sum(0) / jnp.maximum(n, 1e-8)
+        variance = (jnp.square(x - mean[None]) * weight).sum(0) / jnp.maximum(n, 1e-8)
+        new, shift = share(n, self.count), mean - self.mean
+        spread = (1.0 - new) * self.variance + new * variance + new * (1.0 - new) * jnp.square(shift)
+        return Moments(self.mean + new * shift, spread, self.count + n)
+
+    def normalise(self, x: Float[Array, "*shape"], clip: float = 10.0) -> Float[Array, "*shape"]:
+        """-> `x` in standard deviations from the mean, clipped. No gradient moves a statistic."""
+        mean, variance = jax.lax.stop_gradient((self.mean, self.variance))
+        return jnp.clip((x - mean) / jnp.sqrt(variance + 1e-8), -clip, clip)
+
+
+def moments(size: int) -> Moments:
+    """-> before anything was seen: mean 0, variance 1."""
+    return Moments(jnp.zeros(size), jnp.ones(size), jnp.zeros(()))
+
+
+class Scale(Record):
+    """The root mean square of all that was seen so far: what divides returns, without moving their zero."""
+
+    square: Float[Array, "*seed"]
+    count: Float[Array, "*seed"]
+
+    def include(self, x: Float[Array, " n"], weight: Float[Array, " n"]) -> "Scale":
+        """-> the scale of what was seen so far and of the entries of `x` that have weight."""
+        n = weight.sum()
+        square = (jnp.square(jnp.where(weight > 0, x, 0.0)) * weight).sum() / jnp.maximum(n, 1e-8)
+        new = share(n, self.count)
+        return Scale((1.0 - new) * self.square + new * square, self.count + n)
+
+    @property
+    def rms(self) -> Float[Array, "*seed"]:
+        return jnp.sqrt(self.square + 1e-8)
+
+
+def scale() -> Scale:
+    """-> before anything was seen: 1."""
+    return Scale(jnp.ones(()), jnp.zeros(()))

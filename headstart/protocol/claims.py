@@ -1,0 +1,172 @@
+"""What may be claimed of a study: from its cells (row × seed) to curves, metrics with intervals, and verdicts."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from headstart.protocol.metrics import summarise, totals
+from headstart.protocol.shift import Effect, Shift
+from headstart.protocol.statistics import Interval, bootstrap, paired_difference, probability_of_improvement, verdict
+from headstart.protocol.study import Question
+
+SHARE = 0.8  # a threshold that was not given lies this far from the random policy's return to the best reference's
+Cell = Mapping[str, Any]  # steps, episodes, returns [point]; shots {n: return}; generalisation; ledger; failed
+Cells = Mapping[str, Mapping[int, Cell]]  # [row][seed]
+
+
+def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
+    """-> the study as plain data. Rows and seeds that are not there yet, or failed, are left out, and counted."""
+    rows = {name: row for name, row in cells.items() if name not in ("random", "oracle") and row}
+    curves = {name: _curve(question, row) for name, row in rows.items()}
+    random, oracle = _last(question, cells.get("random")), _last(question, cells.get("oracle"))
+    floor, ceiling, best_name = _mean(random), _mean(oracle), "oracle"
+    if np.isnan(ceiling) and "scratch" in curves:
+        ceiling, best_name = _mean(curves["scratch"][1][:, -1]), "scratch"
+    threshold = question.threshold if question.threshold is not None else floor + SHARE * (ceiling - floor)
+    metrics = summarise(curves, floor, threshold, question.target_steps)
+    methods = {}
+    for name, row in rows.items():
+        against = _against(curves[name], curves.get("scratch"), question.target_steps)
+        methods[name] = {**_row(question, row, curves[name]), "metrics": metrics[name], **against}
+    for entry, method in question.rows():
+        if entry.name in methods:
+            methods[entry.name] |= {"about": entry.about, "settings": repr(method)}
+    return {
+        **dataclasses.asdict(question),
+        "question": dataclasses.asdict(question),  # whole, beside the rest, where `methods` holds the results
+        "budget": question.target_steps,
+        "threshold": None if np.isnan(threshold) else threshold,
+        "reference": {"random": summary(random), "oracle": summary(oracle)},
+        "shift": {**_shift(shift), "headroom": _headroom(curves, floor, ceiling, best_name)},
+        "methods": methods,
+        "equal_total": _equal_total(question, curves, oracle),
+    }
+
+
+def summary(values: Float[np.ndarray, " seed"]) -> dict[str, float] | None:
+    """-> IQM and 95 % interval over seeds; None where there is no number."""
+    return numbers(bootstrap(values)) if np.isfinite(values).any() else None
+
+
+def numbers(interval: Interval) -> dict[str, float]:
+    """-> an interval's three numbers."""
+    return {"iqm": interval.iqm, "low": interval.low, "high": interval.high}
+
+
+def _curve(question: Question, row: Mapping[int, Cell]) -> tuple[np.ndarray, np.ndarray]:
+    """-> steps and returns [seed, point] in the order of the question's seeds; NaN where a cell failed or is missing.
+
+    A cell that is some points short of the others stays where it was.
+    """
+    good = [cell for cell in row.values() if cell["failed"] is None]
+    points = max((len(cell["returns"]) for cell in good), default=1)
+    longest = next((cell["steps"] for cell in good if len(cell["steps"]) == points), [0.0])
+    steps, returns = np.tile(longest, (len(question.seeds), 1)), np.full((len(question.seeds), points), np.nan)
+    for i, seed in enumerate(question.seeds):
+        if seed in row and row[seed]["failed"] is None:
+            steps[i], returns[i] = (_stretched(row[seed][name], points) for name in ("steps", "returns"))
+    return steps.astype(float), returns
+
+
+def _stretched(values: list[float], points: int) -> np.ndarray:
+    return np.pad(np.asarray(values, float), (0, points - len(values)), mode="edge")
+
+
+def _last(question: Question, row: Mapping[int, Cell] | None) -> np.ndarray:
+    return _curve(question, row)[1][:, -1] if row else np.zeros(0)
+
+
+def _mean(values: np.ndarray) -> float:
+    good = values[np.isfinite(values)]
+    return float(good.mean()) if good.size else float("nan")
+
+
+def _row(question: Question, row: Mapping[int, Cell], curve: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    good = [cell for cell in row.values() if cell["failed"] is None]
+    failed = {seed: cell["failed"] for seed, cell in row.items() if cell["failed"] is not None}
+    if not good:
+        return {"curve": {}, "shots": {}, "generalisation": {}, "failed": failed, "ledger": {}}
+    bands = [bootstrap(at) for at in curve[1].T]
+    shots = {n: summary(_column(good, "shots", n)) for n in good[0]["shots"]}
+    ranges = good[0]["generalisation"] or {}
+    ledger = {name: float(np.mean([cell["ledger"][name] for cell in good])) for name in good[0]["ledger"]}
+    return {
+        "curve": {
+            "target_steps": curve[0].mean(0),
+            "target_episodes": np.mean([_stretched(cell["episodes"], curve[0].shape[1]) for cell in good], 0),
+            "returns": curve[1],
+            "steps": curve[0],
+            "episodes": [row[s]["episodes"] if s in row else None for s in question.seeds],
+            **{key: [getattr(band, key) for band in bands] for key in ("iqm", "low", "high")},
+        },
+        "shots": shots,
+        "generalisation": {name: summary(_column(good, "generalisation", name)) for name in ranges},
+        "failed": failed,
+        "ledger": ledger,
+    }
+
+
+def _column(cells: list[Cell], part: str, name: Any) -> Float[np.ndarray, " seed"]:
+    """-> one number of each cell; what a file holds as null is NaN."""
+    return np.array([cell[part][name] for cell in cells], float)
+
+
+def _against(
+    curve: tuple[np.ndarray, np.ndarray], scratch: tuple[np.ndarray, np.ndarray] | None, budget: float
+) -> dict[str, Any]:
+    """-> the row against scratch, seed by seed, by the area under the curve."""
+    if scratch is None or curve is scratch:
+        return {"difference": None, "improvement": None, "verdict": None}
+    ours, base = totals(curve, budget), totals(scratch, budget)
+    difference = paired_difference(ours, base)
+    if not difference.seeds:
+        return {"difference": None, "improvement": None, "verdict": "none"}
+    improvement = probability_of_improvement(ours, base)
+    return {
+        "difference": numbers(difference),
+        "improvement": numbers(improvement),
+        "verdict": verdict(difference),
+    }
+
+
+def _shift(shift: Shift) -> dict[str, Any]:
+    def plain(effect: Effect) -> dict[str, float]:
+        return {
+            "initial": effect.initial,
+            "next_state": effect.next_state,
+            "reward": effect.reward,
+            "return": effect.returns,
+        }
+
+    alone = {
+        name: {"source": shift.values[name][0], "target": shift.values[name][1], **plain(effect)}
+        for name, effect in shift.parameters.items()
+    }
+    return {"differs": shift.differs, **plain(shift.whole), "parameters": alone}
+
+
+def _headroom(curves: Mapping[str, Any], floor: float, ceiling: float, best_name: str) -> dict[str, Any] | None:
+    """-> what the source's policy already gets of what can be had: `share` 1 leaves nothing to adapt."""
+    if "naive" not in curves or np.isnan(ceiling):
+        return None
+    source_policy = _mean(curves["naive"][1][:, 0])
+    gap = ceiling - floor
+    return {
+        "source_policy": source_policy,
+        "best": ceiling,
+        "best_name": best_name,
+        "random": floor,
+        "share": (source_policy - floor) / gap if gap > 0 else None,
+    }
+
+
+def _equal_total(question: Question, curves: Mapping[str, Any], oracle: np.ndarray) -> dict[str, Any]:
+    """-> final returns with the same total of steps: the source's count too, so scratch has them all in the target."""
+    total = question.source_steps + question.target_steps
+    rows = {name: summary(returns[:, -1]) for name, (_, returns) in curves.items() if name not in ("scratch", "naive")}
+    if len(oracle):
+        rows = {"scratch, all steps in the target": summary(oracle), **rows}
+    return {"steps": total, "rows": rows}

@@ -1,0 +1,135 @@
+"""The shift doctor: is the target another task than the source at all, and which parameter makes it so?
+
+The same actions are played from the same states in both, so that an effect of exactly 0 means: the same task.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from headstart.core.episode import draw
+from headstart.core.rollout import evaluate
+from headstart.core.types import Key, Knowledge, Record, Task, spec, stack
+from headstart.learners.uniform import Uniform
+from headstart.tasks.registry import aligned, value_of
+
+COPIES, STEPS, EPISODES = 32, 50, 16
+NOTHING = 1e-6  # effects below this are rounding
+
+
+class Effect(NamedTuple):
+    """How far two tasks are apart, each in standard deviations (0: not at all)."""
+
+    initial: float  # first observations of equal draws, in standard deviations of the source's first observations
+    next_state: float  # next observations, in standard deviations of the source's one-step changes
+    reward: float  # rewards, in standard deviations of the source's rewards
+    returns: float  # the random policy's mean return (Cohen's d; the sign says where it is higher: + the target)
+
+    @property
+    def differs(self) -> bool:
+        return max(self.initial, self.next_state, self.reward) > NOTHING
+
+
+class Shift(NamedTuple):
+    """The whole shift, and that of each changed parameter on its own."""
+
+    whole: Effect
+    parameters: dict[str, Effect]
+    values: dict[str, tuple[str, str]]  # each changed parameter's value in source and target
+
+    @property
+    def differs(self) -> bool:
+        return self.whole.differs
+
+
+def shift(source: Task, target: Task, key: Key) -> Shift:
+    """-> the effect of all that differs between two tasks of one env, and of each parameter alone."""
+    source, target = aligned([source, target])
+    values = {name: (value_of(source, name), value_of(target, name)) for name in target.params}
+    changed = [name for name, (a, b) in values.items() if a != b]
+    variants = [target]
+    for name in changed:
+        variants.append(source.replace(params={**source.params, name: target.params[name]}))
+    each = [_effect(source, variant, key) for variant in variants]
+    alone = dict(zip(changed, each[1:], strict=True))
+    return Shift(each[0], alone, {name: values[name] for name in changed})
+
+
+def _effect(source: Task, target: Task, key: Key) -> Effect:
+    seen = jax.tree.map(np.asarray, _side_by_side(source, target, key))
+    before = random_returns(source, key)
+    after = random_returns(target, key)
+    spread = np.sqrt(0.5 * (before.var(ddof=1) + after.var(ddof=1)))
+    return Effect(
+        initial=_apart(seen.first, seen.first_target, _spread(seen.first)),
+        next_state=_apart(seen.next_obs, seen.next_obs_target, _spread(seen.next_obs - seen.obs)),
+        reward=_apart(seen.reward, seen.reward_target, _spread(seen.reward)),
+        returns=float((after.mean() - before.mean()) / max(spread, 1e-8)),
+    )
+
+
+class Pairs(Record):
+    """The same steps in both tasks."""
+
+    first: Array  # [copy, observation]
+    first_target: Array
+    obs: Array  # [row, observation]
+    next_obs: Array
+    next_obs_target: Array
+    reward: Array  # [row, 1]
+    reward_target: Array
+
+
+@jax.jit
+def _side_by_side(source: Task, target: Task, key: Key) -> Pairs:
+    env, agent = source.env, Uniform().learner(spec(stack([source])))
+
+    def one(key: Key) -> Pairs:
+        k_draw, k_start, k_play = jax.random.split(key, 3)
+        here, there = draw(source, k_draw), draw(target, k_draw)
+        state = env.initial(here, k_start)
+        first, first_target = env.observe(here, state), env.observe(there, env.initial(there, k_start))
+
+        def tick(state, key):
+            k_act, k_step, k_again = jax.random.split(key, 3)
+            obs = env.observe(here, state)
+            action = env.action.rescale(agent.act(Knowledge(), (), obs, source.context, k_act, 1.0)[0])
+            nexts = [env.transition(params, state, action, k_step) for params in (here, there)]
+            seen = [env.observe(params, s) for params, s in zip((here, there), nexts, strict=True)]
+            rewards = [
+                (env.cumulants(params, state, action, s) @ task.w)[None]
+                for task, params, s in zip((source, target), (here, there), nexts, strict=True)
+            ]
+            over = env.terminal(here, nexts[0])
+            again = env.initial(here, k_again)
+            state = jax.tree.map(lambda new, old: jnp.where(over, new, old), again, nexts[0])
+            return state, (obs, *seen, *rewards)
+
+        _, (obs, *rest) = jax.lax.scan(tick, state, jax.random.split(k_play, STEPS))
+        return Pairs(first, first_target, obs, *rest)
+
+    pairs = jax.vmap(one)(jax.random.split(key, COPIES))
+    flat = lambda x: x.reshape(COPIES * STEPS, -1)
+    return pairs.replace(**{n: flat(getattr(pairs, n)) for n in vars(pairs) if not n.startswith("first")})
+
+
+def random_returns(task: Task, key: Key) -> np.ndarray:
+    """-> undiscounted returns of the random policy [episode]."""
+    tasks = stack([task])
+    agent = Uniform().learner(spec(tasks))
+    return np.asarray(evaluate(agent, agent.init(key, None), tasks, EPISODES, key[None]))[0, 0]
+
+
+def _spread(x: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.mean(np.square(x - x.mean(0)), 0))
+
+
+def _apart(a: np.ndarray, b: np.ndarray, spread: np.ndarray) -> float:
+    """-> the mean distance of paired rows, in root mean square standard deviations over components.
+
+    A component that never varies in the source counts in its own units.
+    """
+    return float(np.sqrt(np.mean(np.square((a - b) / np.where(spread > 1e-8, spread, 1.0)), 1)).mean())

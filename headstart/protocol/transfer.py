@@ -1,0 +1,170 @@
+"""The n-shot protocol: learn in the source, then spend a counted number of steps and episodes in the target.
+
+A *shot* is one episode spent in the target domain. A curve is the return of the deterministic policy on the nominal
+target, judged before the first shot, exactly at each number of shots asked for, and then along the steps.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from headstart.core.rollout import evaluate
+from headstart.core.train import Run, begin, enter, go_on, per_turn, shoot
+from headstart.core.types import Key, Learner, Method, PyTree, Spec, Task, TrainState, spec
+from headstart.protocol.checks import check_seeds
+
+SHOT_COPIES = 10  # the most episodes that are collected under one and the same policy
+
+
+class Keys(NamedTuple):
+    """The randomness of one seed (each with a leading seed axis): equal seeds share it, whatever the method."""
+
+    source: Key
+    target: Key
+    judge: Key
+
+
+def keys(seeds: Sequence[int]) -> Keys:
+    """-> the keys of those seeds. Raises InputError where one is no seed."""
+    check_seeds("seeds", seeds)
+    each = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+    return Keys(*(jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(each) for i in range(3)))
+
+
+class Judgement(NamedTuple):
+    """One point of a curve, for all seeds."""
+
+    steps: Float[np.ndarray, " seed"]  # target steps spent
+    episodes: Float[np.ndarray, " seed"]  # target episodes ended
+    gradient_steps: Float[np.ndarray, " seed"]
+    returns: Float[np.ndarray, "seed episode"]  # of the deterministic policy; NaN where learning went wrong
+    shots: int | None  # where this point was asked for as so many shots
+    state: TrainState
+
+
+def finite(state: PyTree) -> Bool[np.ndarray, " seed"]:
+    """-> which seeds hold numbers only."""
+    leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return np.all([np.isfinite(x).reshape(x.shape[0], -1).all(1) for x in map(np.asarray, leaves)], axis=0)
+
+
+def judge(
+    learner: Learner, state: TrainState, target: Task, episodes: int, key: Key
+) -> Float[np.ndarray, "seed episode"]:
+    """-> undiscounted returns on the (first) target task; NaN where the knowledge is not finite."""
+    returns = np.array(evaluate(learner, state.knowledge, target, episodes, key))[:, 0]
+    if jax.tree.leaves(state.knowledge):
+        returns[~finite(state.knowledge)] = np.nan
+    return returns
+
+
+def collections(shots: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:
+    """-> (episodes to collect, episodes spent after that), so that every number of shots is met exactly.
+
+    As many episodes are collected under one policy as were spent before: 1, 1, 2, 4, …, up to `at_once`.
+    """
+    spent = 0
+    for shot in sorted(set(shots) - {0}):
+        while spent < shot:
+            more = min(shot - spent, max(1, spent), at_once)
+            spent += more
+            yield more, spent
+
+
+def adapt(
+    method: Method,
+    prior: TrainState | None,
+    target: Task,
+    steps: int,
+    shots: Sequence[int],
+    key: Keys,
+    points: int = 12,
+    judged: int = 10,
+) -> Iterator[Judgement]:
+    """Spends `shots` episodes and then the rest of `steps` in the target; yields its judgements, point 0 first.
+
+    `target` is a stacked task, `prior` what the source left (with a leading seed axis) or None to start from
+    nothing. The shots are always spent, even where they take more than `steps`.
+    """
+    learner = method.learner(spec(target), target=True)
+    budget = jnp.float32(max(steps, 1))
+
+    def judgement(run: Run, shots: int | None) -> Judgement:
+        state = jax.tree.map(jnp.copy, run.state)  # the next turn takes the run's own memory over
+        returns = judge(learner, state, target, judged, key.judge)
+        steps, episodes, updates = map(np.array, (run.steps, run.episodes, run.gradient_steps))
+        return Judgement(steps, episodes, updates, returns, shots, state)
+
+    run = begin(learner, key.target, prior)
+    yield judgement(run, 0)
+    for after, spent in _spend_episodes(learner, target, run, shots, budget):
+        run = after
+        yield judgement(run, spent)
+    for after in _spend_steps(learner, target, run, steps, points, budget):
+        yield judgement(after, None)
+
+
+def _spend_episodes(
+    learner: Learner, target: Task, run: Run, shots: Sequence[int], budget: Array
+) -> Iterator[tuple[Run, int]]:
+    """Yields the runs at each number of shots asked for, and that number."""
+    asked, at_once = set(shots), min(SHOT_COPIES, max([*shots, 1]))
+    whole = learner._replace(replay=learner.replay._replace(length=target.env.horizon, copies=at_once))
+    for episodes, spent in collections(shots, at_once):
+        run, _ = shoot(whole, target, run, jnp.int32(episodes), budget)
+        if spent in asked:
+            yield run, spent
+
+
+def _spend_steps(learner: Learner, target: Task, run: Run, steps: int, points: int, budget: Array) -> Iterator[Run]:
+    """Yields the runs at about `points` points on the way to `steps`; none where they have been spent already."""
+    left = steps - float(np.min(run.steps))
+    turns = max(int(-(-left // per_turn(learner, target))), 0)
+    if turns:
+        entered = enter(learner, target, run)
+        yield from (later for later, _ in go_on(learner, target, entered, turns, budget, points))
+
+
+def rehearse(method: Method, of: Spec, learned_before: bool) -> None:
+    """Begins without computing anything. Raises InputError where a method is asked for what its knowledge lacks.
+
+    `learned_before`: whether it starts in the target from what it learned in the source.
+    """
+    key, prior = jax.random.key(0)[None], None
+    if learned_before:
+        prior = jax.eval_shape(functools.partial(begin, method.learner(of)), key).state
+    jax.eval_shape(functools.partial(begin, method.learner(of, target=True)), key, prior)
+
+
+class Curve(NamedTuple):
+    """Return against what was spent in the target, for all seeds."""
+
+    steps: Float[np.ndarray, "seed point"]
+    episodes: Float[np.ndarray, "seed point"]
+    returns: Float[np.ndarray, "seed point"]  # mean over the judged episodes
+    asked: dict[int, int]  # number of shots -> its point
+
+    @property
+    def shots(self) -> dict[int, Float[np.ndarray, " seed"]]:
+        """-> the returns at each number of shots asked for."""
+        return {shot: self.returns[:, point] for shot, point in self.asked.items()}
+
+
+def curve(judgements: Sequence[Judgement]) -> Curve:
+    """-> the judgements as one curve."""
+    asked = {j.shots: i for i, j in enumerate(judgements) if j.shots is not None}
+    columns = [(j.steps, j.episodes, j.returns.mean(1)) for j in judgements]
+    steps, episodes, returns = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
+    return Curve(steps, episodes, returns, asked)
+
+
+def held(curve: Curve, shots: Sequence[int], steps: float) -> Curve:
+    """-> the curve of a policy that is only run, never changed: it stays where its point 0 is, whatever is spent."""
+    seeds = curve.returns.shape[0]
+    spent = np.tile([0.0, steps], (seeds, 1))
+    return Curve(spent, np.zeros((seeds, 2)), np.repeat(curve.returns[:, :1], 2, 1), dict.fromkeys(shots, 0))

@@ -1,0 +1,39 @@
+"""Tasks: what is learned, and what is transferred to. A task is an MDP and it is data.
+
+Its env is code and shared; everything in which tasks of one env differ (a mass, a delay, the weights of the rewards) is
+an array, so that many tasks, or one drawn anew for each episode, are one compiled program. There are two kinds of env
+behind one face, `headstart.core.types.Env`: `worlds` in pure JAX, and `mujoco`'s robots, stepped by the C simulator
+from within the compiled loop or by MJX; `disturbances` wraps either.
+
+It fails when what differs between source and target is not a parameter (another body, other sensors), or when the
+parameter that was varied does not matter: ask the shift doctor first.
+
+`strings` reads and writes `Hopper-v5@torso_mass=3..9`; `registry` makes tasks by name, `laws` checks their values,
+`sampling` draws fixed tasks out of random ones, and `gymnasium` hands any of them to other people's code.
+"""
+
+from headstart.tasks.disturbances import Disturbed, disturb
+from headstart.tasks.gymnasium import TaskEnv, to_gymnasium
+from headstart.tasks.registry import aligned, make, parameters, task, tasks, value_of
+from headstart.tasks.sampling import draw, held_out, in_range, is_ensemble, nominal
+from headstart.tasks.strings import describe, parse
+
+__all__ = [
+    "Disturbed",
+    "TaskEnv",
+    "aligned",
+    "describe",
+    "disturb",
+    "draw",
+    "held_out",
+    "in_range",
+    "is_ensemble",
+    "make",
+    "nominal",
+    "parameters",
+    "parse",
+    "task",
+    "tasks",
+    "to_gymnasium",
+    "value_of",
+]

@@ -1,0 +1,128 @@
+"""Any task as a Gymnasium env: for other people's algorithms, and for looking at what an episode is made of."""
+
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from headstart.core.episode import Episode, observe, reset
+from headstart.core.errors import InputError
+from headstart.core.types import Discrete, Key, Record, Task
+from headstart.tasks.disturbances import BLUR, Disturbed
+
+
+class Step(Record):
+    """What a step came to."""
+
+    obs: Float[Array, " observation"]
+    cumulants: Float[Array, " cumulant"]
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+
+
+class TaskEnv(gymnasium.Env[np.ndarray, Any]):
+    """A task behind Gymnasium's face; made by `to_gymnasium`."""
+
+    def __init__(self, task: Task):
+        if task.domain.ndim:
+            raise InputError("These are several tasks, stacked; make a Gymnasium env of one at a time.")
+        self.metadata = {"render_modes": []}
+        self.task = task
+        self._key: Key | None = None
+        self._episode: Episode | None = None
+        env = task.env
+        low, high = np.array(env.observation.low, np.float32), np.array(env.observation.high, np.float32)
+        if isinstance(env, Disturbed) and BLUR.name in env.names:  # what is seen may then be anything
+            low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
+        self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+        if isinstance(env.action, Discrete):
+            self.action_space = gymnasium.spaces.Discrete(env.action.n)
+        else:
+            low, high = np.array(env.action.low, np.float32), np.array(env.action.high, np.float32)
+            self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode, its parameters drawn anew -> its first observation [observation], and info.
+
+        `info["params"]` are the episode's parameters, `info["rewards"]` the parts of the reward, all 0 here.
+        """
+        super().reset(seed=seed)
+        key = jax.random.key(int(self.np_random.integers(2**31)))
+        self._key, self._episode, obs = _start(self.task, key)
+        return np.array(obs), self._info(np.zeros(len(self.task.env.rewards)))
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One step, by an action in the world's own units -> observation, reward, terminated, truncated, info.
+
+        Raises InputError before the first `reset`, and where the action is not one of the action space's shape.
+        """
+        if self._episode is None:
+            raise InputError(f"{self.task.env.name} has no episode yet; call reset() before step().")
+        self._key, episode, step = _step(self.task, self._episode, self._checked(action), self._key)
+        self._episode = episode
+        truncated = int(episode.time) >= self.task.env.horizon
+        reward, terminated = float(step.reward), bool(step.terminated)
+        return np.array(step.obs), reward, terminated, truncated, self._info(np.asarray(step.cumulants))
+
+    def physics_state(self) -> tuple[np.ndarray, np.ndarray]:
+        """-> (qpos, qvel) of a MuJoCo robot, in float64, as Gymnasium's `set_state` takes them.
+
+        Raises InputError for other tasks, and before the first `reset`.
+        """
+        from headstart.tasks.mujoco import MujocoEnv, physics_state
+
+        if self._episode is None:
+            raise InputError(f"{self.task.env.name} has no episode yet; call reset() before physics_state().")
+        env, state = self.task.env, self._episode.state
+        if isinstance(env, Disturbed):
+            env, state = env.env, state.inner
+        if not isinstance(env, MujocoEnv):
+            raise InputError(f"{env.name} is not stepped by MuJoCo and has no qpos and qvel; use its observations.")
+        return physics_state(env, state)
+
+    def _checked(self, action: Any) -> Array:
+        space = self.action_space
+        discrete = isinstance(space, gymnasium.spaces.Discrete)
+        given = np.asarray(action)
+        if given.shape != space.shape or (discrete and not space.contains(given)):
+            raise InputError(f"{self.task.env.name} cannot do {action!r}; its actions are {space}.")
+        return jnp.asarray(given, jnp.int32 if discrete else jnp.float32)
+
+    def _info(self, cumulants: np.ndarray) -> dict[str, Any]:
+        assert self._episode is not None
+        return {
+            "params": {name: float(value) for name, value in self._episode.params.items()},
+            "rewards": {name: float(c) for name, c in zip(self.task.env.rewards, cumulants, strict=True)},
+        }
+
+
+def to_gymnasium(task: Task) -> TaskEnv:
+    """-> the task as a Gymnasium env: float32, actions in the world's own units, no rendering.
+
+    Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step.
+    Raises InputError for a stack of tasks.
+    """
+    return TaskEnv(task)
+
+
+@jax.jit
+def _start(task: Task, key: Key) -> tuple[Key, Episode, Array]:
+    key, k_reset = jax.random.split(key)
+    episode = reset(task, k_reset)
+    return key, episode, observe(task, episode)
+
+
+@jax.jit
+def _step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Key, Episode, Step]:
+    key, k_step = jax.random.split(key)
+    env, params, state = task.env, episode.params, episode.state
+    after = env.transition(params, state, action, k_step)
+    cumulants = env.cumulants(params, state, action, after)
+    reward = cumulants @ task.w
+    on = Episode(params, after, episode.time + 1, episode.score + reward)
+    return key, on, Step(env.observe(params, after), cumulants, reward, env.terminal(params, after))

@@ -1,0 +1,174 @@
+"""What a task may say of one parameter: a number, or a law by which each episode draws one.
+
+The laws that task strings can write are uniform, log-uniform and normal, the last always truncated: at the ends it
+names or else at the parameter's bounds, so that no draw is a world that cannot be (a torso of negative mass). Other
+continuous `numpyro.distributions` work too, from Python. Everything is float32: tasks that differ only in values are
+then one compiled program.
+"""
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jaxtyping import Array
+from numpyro.distributions.truncated import (
+    LeftTruncatedDistribution,
+    RightTruncatedDistribution,
+    TwoSidedTruncatedDistribution,
+)
+
+from headstart.core.errors import InputError
+from headstart.core.types import Parameter
+
+TRUNCATED = (LeftTruncatedDistribution, RightTruncatedDistribution, TwoSidedTruncatedDistribution)
+
+
+class Plain(NamedTuple):
+    """A law in plain numbers, in the parameter's unit."""
+
+    kind: Literal["uniform", "log", "normal"]
+    low: float
+    high: float
+    centre: float = math.nan  # of a normal law
+    deviation: float = math.nan
+
+
+def settle(owner: str, parameter: Parameter, value: Any) -> Array | dist.Distribution:
+    """-> the value (a number, a `numpyro` distribution or a `Plain` law) as tasks hold it: float32, and checked.
+
+    Raises InputError, with `owner` (the env's name) in it, where the value is no number and no scalar continuous law,
+    where a range is empty or reversed, and where anything lies outside of the parameter's bounds or is not finite.
+    """
+    where = f"{owner}: {parameter.name}"
+    if isinstance(value, dist.Distribution):
+        _check_scalar(where, value)
+        told = plain(value)
+        return _settle_other(where, parameter, value) if told is None else _settle_plain(where, parameter, told)
+    if isinstance(value, Plain):
+        return _settle_plain(where, parameter, value)
+    try:
+        number = float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{where}={value!r} is neither one number nor a numpyro distribution; give it one of them."
+        ) from None
+    _check_bounds(f"{where}={written(number)}", parameter, number)
+    return jnp.asarray(number, jnp.float32)
+
+
+def _settle_plain(where: str, parameter: Parameter, law: Plain) -> dist.Distribution:
+    """-> the law anew, so that all of one kind have one structure; a normal one within the parameter's bounds."""
+    if law.kind == "normal":
+        law = law._replace(
+            low=parameter.low if math.isinf(law.low) else law.low,
+            high=parameter.high if math.isinf(law.high) else law.high,
+        )
+    _check(f"{where}={_text(law, parameter)}", parameter, law)
+    low, high, centre, deviation = (jnp.asarray(number, jnp.float32) for number in law[1:])
+    if law.kind == "normal":
+        return dist.TruncatedNormal(centre, deviation, low=low, high=high)
+    return dist.Uniform(low, high) if law.kind == "uniform" else dist.LogUniform(low, high)
+
+
+def _settle_other(where: str, parameter: Parameter, law: dist.Distribution) -> dist.Distribution:
+    """-> a law for which there are no task strings; its ends are checked where it has two."""
+    ends = [getattr(law.support, end, math.nan) for end in ("lower_bound", "upper_bound")]
+    if np.isfinite(ends).all():
+        _check_bounds(f"{where}={text(law, parameter)}", parameter, *ends)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), law)
+
+
+def _check_scalar(where: str, law: dist.Distribution) -> None:
+    name = type(law).__name__
+    if law.batch_shape or law.event_shape:
+        raise InputError(f"{where} is a {name} of many numbers; give one law for one number, and stack tasks instead.")
+    if law.is_discrete:
+        raise InputError(f"{where} is a {name}, which is discrete; give a continuous law (delays round themselves).")
+
+
+def plain(law: Any) -> Plain | None:
+    """-> the law in plain numbers; None where task strings have no words for it."""
+    if isinstance(law, dist.Uniform | dist.LogUniform):
+        numbers: Any = law
+        kind = "uniform" if isinstance(law, dist.Uniform) else "log"
+        return Plain(kind, float(numbers.low), float(numbers.high))
+    base: Any = law.base_dist if isinstance(law, TRUNCATED) else law
+    if not isinstance(base, dist.Normal):
+        return None
+    bell: Any = base
+    low, high = float(getattr(law, "low", -math.inf)), float(getattr(law, "high", math.inf))
+    return Plain("normal", low, high, float(bell.loc), float(bell.scale))
+
+
+def _check(where: str, parameter: Parameter, law: Plain) -> None:
+    low, high = written(law.low), written(law.high)
+    if not np.isfinite(law[1:] if law.kind == "normal" else law[1:3]).all():
+        raise InputError(f"{where} holds a number that is not finite; give finite ones.")
+    if law.low > law.high:
+        raise InputError(f"{where} runs backwards; write the smaller end first: {high}..{low}.")
+    if single(law.low) == single(law.high):
+        raise InputError(f"{where} is an empty range; write {parameter.name}={low}, or two ends that differ.")
+    if law.kind == "log" and single(law.low) <= 0:
+        raise InputError(f"{where} is a log range that does not lie above 0; raise its lower end {low}.")
+    if law.kind == "normal" and single(law.deviation) <= 0:
+        raise InputError(
+            f"{where} has a standard deviation that is not above 0; write a number "
+            f"({parameter.name}={written(law.centre)}), or raise the deviation."
+        )
+    _check_bounds(where, parameter, law.low, law.high)
+    if law.kind == "normal" and not law.low <= law.centre <= law.high:
+        raise InputError(f"{where} has its centre {written(law.centre)} outside of {low}..{high}; move it inside.")
+
+
+def _check_bounds(where: str, parameter: Parameter, *numbers: Any) -> None:
+    """Raises InputError where a number is not within the bounds, compared as float32, as they will be used."""
+    low, high = single(parameter.low), single(parameter.high)
+    for number in numbers:
+        if not np.isfinite(number):
+            raise InputError(f"{where} is not finite; give a finite number.")
+        if not low <= single(number) <= high:
+            unit = f" {parameter.unit}" if parameter.unit else ""
+            raise InputError(
+                f"{where} is out of bounds; {parameter.name} lies within {written(low)}..{written(high)}{unit}."
+            )
+
+
+def text(value: Any, parameter: Parameter) -> str:
+    """-> the value as a task string has it: `9`, `3..9`, `log:0.1..10`, `6~1.5`, `6~1.5|3..9`.
+
+    Laws that task strings have no words for are named as numpyro names them.
+    """
+    if not isinstance(value, dist.Distribution):
+        return written(value)
+    law = plain(value)
+    if law is None:
+        arguments = [f"{name}={written(getattr(value, name))}" for name in value.arg_constraints]
+        return f"{type(value).__name__}({', '.join(arguments)})"
+    return _text(law, parameter)
+
+
+def _text(law: Plain, parameter: Parameter) -> str:
+    ends = f"{written(law.low)}..{written(law.high)}"
+    if law.kind != "normal":
+        return ends if law.kind == "uniform" else f"log:{ends}"
+    bell = f"{written(law.centre)}~{written(law.deviation)}"
+    return f"{bell}|{ends}" if truncated(law, parameter) else bell
+
+
+def truncated(law: Plain, parameter: Parameter) -> bool:
+    """-> whether a normal law ends before its parameter's bounds do."""
+    return bool(single(law.low) > single(parameter.low) or single(law.high) < single(parameter.high))
+
+
+def single(number: Any) -> np.float32:
+    """-> the number as float32; what is too large for it is infinite."""
+    with np.errstate(over="ignore"):
+        return np.float32(number)
+
+
+def written(number: Any) -> str:
+    """-> the shortest decimal that is this float32."""
+    return f"{number:g}" if np.isinf(single(number)) else str(single(number)).removesuffix(".0")

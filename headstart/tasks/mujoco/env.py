@@ -1,0 +1,143 @@
+"""A MuJoCo robot as an env: five pure functions, whichever simulator is behind them."""
+
+import importlib.util
+from typing import Any, Literal
+
+import equinox as eqx
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Num
+
+from headstart.core.errors import InputError
+from headstart.core.types import Box, Env, Key, Parameter, Params, Record
+from headstart.tasks.mujoco.callback import c_simulator
+from headstart.tasks.mujoco.physics import physics
+from headstart.tasks.mujoco.robot import Robot
+from headstart.tasks.mujoco.robots import ROBOTS
+
+NAMES: tuple[str, ...] = tuple(ROBOTS)
+
+
+class State(Record):
+    """Where a robot stands, and what its last step came to."""
+
+    carry: Num[Array, "*rows carried"]  # the simulator's own state: bits of float64 (C), or float32 (MJX)
+    observation: Float[Array, "*rows observation"]
+    cumulants: Float[Array, "*rows cumulant"]  # of the step that led here; zero at the start
+    terminal: Bool[Array, "*rows"]
+
+
+class MujocoEnv(Env):
+    """One of Gymnasium's v5 robots: its spaces, observations, rewards, falls, horizon and starts.
+
+    With `simulator="c"`, equal to Gymnasium's step by step. Its parameters are `headstart.tasks.mujoco.parameters`; the
+    simulator's own nominal values hold where a task names none.
+    """
+
+    robot_id: str = eqx.field(static=True)
+    simulator: Literal["c", "mjx"] = eqx.field(static=True)
+
+    @property
+    def name(self) -> str:
+        return self.robot_id
+
+    @property
+    def horizon(self) -> int:
+        steps = gymnasium.spec(self.robot_id).max_episode_steps
+        assert steps is not None
+        return steps
+
+    @property
+    def observation(self) -> Box:
+        size = c_simulator(self.robot_id).observed
+        return Box((-np.inf,) * size, (np.inf,) * size)
+
+    @property
+    def action(self) -> Box:
+        low, high = physics(self.robot_id).model.actuator_ctrlrange.astype(np.float32).T
+        return Box(tuple(low.tolist()), tuple(high.tolist()))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return physics(self.robot_id).table.listed
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        return tuple(self._robot.rewards)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {}
+
+    def initial(self, params: Params, key: Key) -> State:
+        self._check(params)
+        rest = physics(self.robot_id).rest
+        at_rest = jnp.asarray(rest.qpos, jnp.float32), jnp.asarray(rest.qvel, jnp.float32)
+        carry, observation = self._physics.start(params, *self._robot.reset.draw(key, *at_rest))
+        return State(carry, observation, jnp.zeros(len(self.rewards)), jnp.zeros((), bool))
+
+    def observe(self, params: Params, state: State) -> Float[Array, " observation"]:
+        return state.observation
+
+    def transition(self, params: Params, state: State, action: Array, key: Key) -> State:
+        self._check(params)
+        return State(*self._physics.step(params, state.carry, action))
+
+    def cumulants(self, params: Params, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
+        return next_state.cumulants
+
+    def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
+        return state.terminal
+
+    @property
+    def _robot(self) -> Robot:
+        return ROBOTS[self.robot_id]
+
+    @property
+    def _physics(self) -> Any:
+        """What steps it: `start` and `step`, of C MuJoCo or of MJX."""
+        if self.simulator == "c":
+            return c_simulator(self.robot_id)
+        from headstart.tasks.mujoco.mjx import mjx_simulator  # an extra, and slow to import
+
+        return mjx_simulator(self.robot_id)
+
+    def _check(self, params: Params) -> None:
+        physics(self.robot_id).table.check(tuple(params), self.robot_id)
+
+
+def make(name: str, physics: Literal["c", "mjx", "auto"] = "auto") -> Env:
+    """-> the robot `name` (one of `NAMES`), stepped by C MuJoCo (`c`), by MJX (`mjx`), or by MJX only where JAX has an
+    accelerator and MJX is installed and can run it (`auto`).
+
+    Raises InputError where there is no such robot, or where MJX is asked for and is not installed or cannot run it.
+    """
+    if name not in ROBOTS:
+        raise InputError(f"There is no MuJoCo robot {name!r}; there are {', '.join(NAMES)}.")
+    installed = importlib.util.find_spec("mujoco.mjx") is not None
+    if physics == "mjx":
+        if not installed:
+            raise InputError('physics="mjx" needs MJX, which is not installed: `pip install "headstart[mjx]"`.')
+        if reason := _why_not_in_mjx(name):
+            raise InputError(f'{name} does not run in MJX ({reason}): use physics="c".')
+    if physics == "auto":
+        wanted = installed and jax.default_backend() != "cpu"
+        physics = "mjx" if wanted and not _why_not_in_mjx(name) else "c"
+    return MujocoEnv(name, physics)
+
+
+def _why_not_in_mjx(name: str) -> str | None:
+    from headstart.tasks.mujoco.mjx import why_not  # an extra, and slow to import
+
+    return why_not(name)
+
+
+def physics_state(env: Env, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """-> (qpos, qvel) of one state, in float64, as `gymnasium`'s `set_state` takes them."""
+    model = physics(env.name).model
+    carry = np.asarray(state.carry)
+    numbers = carry.view(np.float64) if carry.dtype == np.uint32 else carry.astype(np.float64)
+    end = 1 + model.nq
+    return numbers[1:end].copy(), numbers[end : end + model.nv].copy()

@@ -1,0 +1,162 @@
+"""MJX, MuJoCo rewritten in JAX, for robots on an accelerator: the same two functions as C MuJoCo's, in float32.
+
+What follows from masses and armatures is recomputed at every step, as `mj_setConst` would: the masses of subtrees, the
+inverse inertias of degrees of freedom and bodies that soften constraints, and the solver's mean inertia. Not
+recomputed: `actuator_acc0` and `dof_M0`, which the dynamics do not read. It is another simulator than C's: in free
+motion it stays within 1e-5 of C over a few steps; once robots touch the ground, single precision and another solver of
+contacts take them apart (Ant's clipped contact forces differ by up to 1 at the first touch).
+"""
+
+import copy
+import functools
+import importlib.metadata
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from mujoco import mjx
+
+from headstart.core.errors import InputError
+from headstart.core.types import Params
+from headstart.tasks.mujoco.bindings import mujoco
+from headstart.tasks.mujoco.physics import physics
+from headstart.tasks.mujoco.robot import Reading, outcome
+
+Carry = Float[Array, " carried"]
+FLUID = {"density", "wind"}
+HEAVY = {"mass", "armature"}
+
+
+def _as_mjx_is_written(call: Callable[..., Any]) -> Callable[..., Any]:
+    """MJX adds vectors to matrices; those who have JAX forbid that in their own code can still use it."""
+
+    @functools.wraps(call)
+    def allowed(*args: Any) -> Any:
+        with jax.numpy_rank_promotion("allow"):
+            return call(*args)
+
+    return allowed
+
+
+class MjxSimulator:
+    """One robot in MJX. It carries what C MuJoCo does (time, qpos, qvel, warm start, place), in float32."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.physics = physics(name)
+        self.robot = self.physics.robot
+        model = copy.copy(self.physics.model)
+        model.opt.disableflags = 0  # MJX has no such thing as starting anew by itself
+        self.model = mjx.put_model(model)
+        # C's Runge-Kutta leaves quantities as of its last stage, near the step's end; MJX's, as of the step's start.
+        self.stale = bool(self.robot.reads) and model.opt.integrator == int(mujoco.mjtIntegrator.mjINT_RK4)
+
+    def start(
+        self, params: Params, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
+    ) -> tuple[Carry, Float[Array, " observation"]]:
+        """-> what is carried from an episode's first moment, and what is observed then."""
+        now = Reading(qpos, qvel, self.robot.reset.derive(qpos, self.physics.rest.derived))
+        place = self.robot.place(jnp, now) if self.robot.place else jnp.zeros(())
+        carry = jnp.concatenate([jnp.zeros(1), qpos, qvel, jnp.zeros(qvel.size), place[None]])
+        return carry, self.robot.observe(jnp, now).astype(jnp.float32)
+
+    @_as_mjx_is_written
+    def step(
+        self, params: Params, carry: Carry, action: Float[Array, " nu"]
+    ) -> tuple[Carry, Float[Array, " observation"], Float[Array, " reward"], Bool[Array, ""]]:
+        """-> one environment step on; NaN and terminal where the simulation is unstable."""
+        model, nq, nv = self.with_parameters(params), self.physics.model.nq, self.physics.model.nv
+        time, qpos, qvel, warm, was = jnp.split(carry, np.cumsum([1, nq, nv, nv]))
+        data = mjx.make_data(self.model).replace(time=time[0], qpos=qpos, qvel=qvel, qacc_warmstart=warm, ctrl=action)
+        data = jax.lax.fori_loop(0, self.robot.frame_skip, lambda _, d: mjx.step(model, d), data)
+        shown = mjx.forward(model, data) if self.stale else data
+        if "cfrc_ext" in self.robot.reads:
+            shown = mjx.rne_postconstraint(model, shown)
+        now = Reading(data.qpos, data.qvel, {name: getattr(shown, name) for name in self.robot.reads})
+        after = outcome(jnp, self.robot, now, was[0], action, self.physics.dt)
+        place = jnp.asarray(after.place, jnp.float32)[None]
+        carry = jnp.concatenate([data.time[None], data.qpos, data.qvel, data.qacc_warmstart, place])
+        return carry, after.observation, after.rewards, ~after.healthy | ~jnp.isfinite(carry).all()
+
+    @_as_mjx_is_written
+    def with_parameters(self, params: Params) -> mjx.Model:
+        """-> the model with these parameters, and what follows from them."""
+        if not params:
+            return self.model
+        fluid = sorted(FLUID.intersection(params))
+        if fluid and (reason := why_not(self.name, True)):
+            raise InputError(f'{fluid[0]} takes a medium, which MJX cannot run here ({reason}); use physics="c".')
+        made = self.physics.table.fields(jnp, params)
+        single = {name: jnp.asarray(value, jnp.float32) for name, value in made.items()}
+        option = self.model.opt.replace(
+            gravity=single["gravity"],
+            wind=single["wind"],
+            density=single["density"],
+            has_fluid_params=self.model.opt.has_fluid_params or bool(fluid),
+        )
+        model = self.model.replace(
+            opt=option,
+            body_mass=single["body_mass"],
+            body_inertia=single["body_inertia"],
+            geom_friction=self.model.geom_friction.at[:, 0].set(single["geom_friction"]),
+            dof_damping=single["dof_damping"],
+            dof_armature=single["dof_armature"],
+            actuator_gear=self.model.actuator_gear.at[:, 0].set(single["actuator_gear"]),
+        )
+        return self._derived(model) if any(name.split("_")[-1] in HEAVY for name in params) else model
+
+    def _derived(self, model: mjx.Model) -> mjx.Model:
+        """What `mj_setConst` makes of masses and armatures, at the model's reference pose."""
+        c = self.physics.model
+        within = np.array([[_is_under(c.body_parentid, b, root) for b in range(c.nbody)] for root in range(c.nbody)])
+        model = model.replace(body_subtreemass=within.astype(np.float32) @ model.body_mass)
+        data = mjx.make_data(self.model).replace(qpos=jnp.asarray(c.qpos0, jnp.float32))
+        data = mjx.crb(model, mjx.com_pos(model, mjx.kinematics(model, data)))
+        inertia = mjx.full_m(model, mjx.factor_m(model, data))
+        inverse = jnp.linalg.inv(inertia)
+        ease = jnp.diagonal(inverse)
+        free = np.flatnonzero(c.jnt_type == 0)
+        for start in c.jnt_dofadr[free]:  # a free joint has one number for its places, and one for its turns
+            for part in (slice(start, start + 3), slice(start + 3, start + 6)):
+                ease = ease.at[part].set(ease[part].mean())
+        bodies = [self._body_ease(model, data, inverse, i) for i in range(c.nbody)]
+        mean = jnp.diagonal(inertia).mean()
+        stat = model.stat.replace(meaninertia=mean)
+        return model.replace(dof_invweight0=ease, body_invweight0=jnp.stack(bodies), stat=stat)
+
+    def _body_ease(self, model: mjx.Model, data: mjx.Data, inverse: Array, body: int) -> Float[Array, " 2"]:
+        """How easily a body's centre of mass is moved, and the body turned: the means over three axes."""
+        if self.physics.model.body_weldid[body] == 0:
+            return jnp.zeros(2)
+        jacobians = mjx.jac(model, data, data.xipos[body], jnp.asarray(body))
+        return jnp.stack([jnp.einsum("di,de,ei->", j, inverse, j) / 3.0 for j in jacobians])
+
+
+def _is_under(parents: np.ndarray, body: int, root: int) -> bool:
+    while body > root:
+        body = int(parents[body])
+    return body == root
+
+
+@functools.cache
+def mjx_simulator(name: str) -> MjxSimulator:
+    """-> the robot of this name in MJX."""
+    return MjxSimulator(name)
+
+
+@functools.cache
+@_as_mjx_is_written
+def why_not(name: str, fluid: bool = False) -> str | None:
+    """-> why the installed MJX cannot run this robot (in a medium that resists it); None where it can."""
+    try:
+        model = mjx_simulator(name).model
+        if fluid:
+            model = model.replace(opt=model.opt.replace(has_fluid_params=True))
+        jax.eval_shape(mjx.step, model, mjx.make_data(model))
+    except (NotImplementedError, TypeError) as reason:
+        versions = " and ".join(f"{p} {importlib.metadata.version(p)}" for p in ("mujoco-mjx", "jax"))
+        return f"{versions} say: {reason}"
+    return None

@@ -1,0 +1,100 @@
+"""What the simulator holds: a model for each row that differs from the nominal one, and a workspace for each thread."""
+
+import contextlib
+import copy
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+
+from headstart.tasks.mujoco.bindings import Model, mujoco
+from headstart.tasks.mujoco.bits import as_typed
+from headstart.tasks.mujoco.parameters import Table, apply
+
+Names = tuple[str, ...]
+Floats = np.ndarray
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def unpainted(path: str) -> Model:
+    """-> the model of an XML file, without its textures: 20 KB instead of half a megabyte, for a copy in each row.
+
+    Nor does it start anew by itself when it goes wrong: that would look like a robot back at its start.
+    """
+    spec = mujoco.MjSpec.from_file(path)
+    for geom in spec.geoms:
+        geom.material = ""
+    for paint in (*spec.materials, *spec.textures):
+        spec.delete(paint) if hasattr(spec, "delete") else paint.delete()
+    model = spec.compile()
+    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    return model
+
+
+@contextlib.contextmanager
+def in_silence() -> Iterator[None]:
+    """MuJoCo prints warnings and writes them to a file; not in here. The handler is the process's: one at a time."""
+    with _ONE_AT_A_TIME:
+        before = mujoco.get_mju_user_warning()
+        mujoco.set_mju_user_warning(lambda message: None)
+        try:
+            yield
+        finally:
+            mujoco.set_mju_user_warning(before)
+
+
+class Workspace:
+    """One thread's MjData, with the views of it that are read at every step."""
+
+    def __init__(self, model: Model, reads: Names):
+        self.data = mujoco.MjData(model)
+        self.ctrl = self.data.ctrl
+        self.reads = [(name, getattr(self.data, name)) for name in reads if name != "body_mass"]
+        self.warnings = self.data.warning.number[int(mujoco.mjtWarning.mjWARN_BADQPOS) :]
+        self.well = self.warnings.tobytes()
+
+    def unstable(self) -> bool:
+        """Whether MuJoCo found NaN or huge numbers."""
+        return self.warnings.tobytes() != self.well
+
+
+class Models:
+    """A model for each row that has parameters of its own, rewritten only when their values change."""
+
+    def __init__(self, nominal: Model, known: Table, derive: bool):
+        self.nominal, self.table, self.derive = nominal, known, derive
+        self.held: list[Model] = []
+        self.applied: list[tuple[Names, bytes]] = []
+        self.refused: list[bool] = []
+        self.scratch = mujoco.MjData(nominal)  # mj_setConst writes into the data it is given
+        self.known = {p.name: p for p in known.listed}
+
+    def rows(self, names: Names, values: Floats) -> list[Model | None]:
+        """values: [row name], float32 -> a model for each row; None where they are out of bounds."""
+        if not names:
+            return [self.nominal] * len(values)
+        while len(self.held) < len(values):
+            self.held.append(copy.copy(self.nominal))
+            self.applied.append(((), b""))
+            self.refused.append(False)
+        for i, row in enumerate(values):
+            wanted = names, row.tobytes()
+            if self.applied[i] != wanted:
+                self.applied[i] = wanted
+                self.refused[i] = not self._rewrite(self.held[i], names, row)
+        return [None if self.refused[i] else self.held[i] for i in range(len(values))]
+
+    def _rewrite(self, model: Model, names: Names, row: Floats) -> bool:
+        """-> whether these are values within their bounds, from which MuJoCo could derive what follows."""
+        meant = {name: as_typed(value, self.known[name].nominal) for name, value in zip(names, row, strict=True)}
+        if not all(self.known[name].low <= value <= self.known[name].high for name, value in meant.items()):
+            return False
+        apply(model, self.table.fields(np, meant))
+        try:
+            if self.derive:
+                mujoco.mj_setConst(model, self.scratch)
+        except (mujoco.FatalError, mujoco.UnexpectedError):
+            self.scratch = mujoco.MjData(self.nominal)
+            return False
+        return True

@@ -1,0 +1,223 @@
+"""C MuJoCo under a compiled loop: whole batches of rows, stepped by a pool of threads, in float64.
+
+JAX hands over every row's simulator state as opaque bits, steps it here, and gets bits back; beside them, in float32,
+what the robot observes, its rewards and whether it fell. Velocities by difference and falls are computed here, in
+float64, as Gymnasium does, so that trajectories are the same to the last digits. The bits hold all that MuJoCo needs to
+go on from (time, positions, velocities, the solver's warm start), and the place from which the robot's speed is
+measured next; nothing that matters stays behind in this process.
+"""
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from headstart.core.errors import InputError
+from headstart.tasks.mujoco.bindings import Data, Model, mujoco
+from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, in_silence, unpainted
+from headstart.tasks.mujoco.parameters import table
+from headstart.tasks.mujoco.robot import Reading, Robot, outcome
+from headstart.tasks.mujoco.robots import ROBOTS
+
+CARRIED = int(mujoco.mjtState.mjSTATE_FULLPHYSICS | mujoco.mjtState.mjSTATE_WARMSTART)
+ASSETS = os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets")  # Gymnasium's own XML
+BLOCK = 4096  # rows stepped at once: no more models than this are ever held
+
+
+class Stepped(NamedTuple):
+    """What a batch of rows has become."""
+
+    state: Floats  # [row carried+1] float64; its last entry is the place
+    observation: Floats  # [row observation] float64
+    rewards: Floats  # [row reward] float64
+    terminal: Floats  # [row] bool
+
+
+class Physics:
+    """One robot's simulator, for any number of rows."""
+
+    def __init__(self, robot: Robot):
+        self.robot = robot
+        self.model = unpainted(os.path.join(ASSETS, robot.xml))
+        self.table = table(self.model)
+        self.dt = self.model.opt.timestep * robot.frame_skip  # s
+        self.carried = mujoco.mj_stateSize(self.model, CARRIED)
+        self.rest = self._rest()
+        self._stepping = Models(self.model, self.table, derive=True)
+        self._starting = Models(self.model, self.table, derive=False)
+        self._workspaces: list[Workspace] = []  # one for each thread
+        self._start = Workspace(self.model, robot.reads)
+
+    def _rest(self) -> Reading:
+        """What it shows where the XML puts it."""
+        data = mujoco.MjData(self.model)
+        mujoco.mj_forward(self.model, data)
+        derived = {name: getattr(self._source(self.model, data, name), name).copy() for name in self.robot.reads}
+        return Reading(data.qpos.copy(), data.qvel.copy(), derived)
+
+    @staticmethod
+    def _source(model: Model, data: Data, name: str) -> Any:
+        return model if name == "body_mass" else data
+
+    # -------------------------------------------------------------------------------------------- a step
+
+    def step(self, state: Floats, action: Floats, names: Names, values: Floats) -> Stepped:
+        """One environment step of every row.
+
+        state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. A row that is unstable, or
+        that was handed anything but numbers, comes back as NaN and terminal; the others do not feel it.
+        """
+        with in_silence(), np.errstate(all="ignore"):
+            blocks = range(0, max(len(state), 1), BLOCK)
+            parts = [
+                self._block(state[i : i + BLOCK], action[i : i + BLOCK], names, values[i : i + BLOCK]) for i in blocks
+            ]
+            return parts[0] if len(parts) == 1 else Stepped(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _block(self, state: Floats, action: Floats, names: Names, values: Floats) -> Stepped:
+        rows = len(state)
+        action = action.astype(np.float64)
+        work = _Work(
+            models=self._stepping.rows(names, values),
+            state=state.copy(),  # JAX lends arrays that may not be written, and MuJoCo takes no other
+            action=action,
+            after=np.zeros_like(state),
+            before_reads=self._buffers(rows),
+            after_reads=self._buffers(rows),
+            fresh=(state[:, 0] == 0.0).tolist(),
+            bad=np.asarray(~np.isfinite(np.concatenate([state, action, values], 1)).all(1)),
+        )
+        self._in_threads(rows, functools.partial(self._rows, work))
+        return self._judge(work)
+
+    def _buffers(self, rows: int) -> dict[str, Floats]:
+        return {name: np.zeros((rows, *self.rest.derived[name].shape)) for name in self.robot.reads}
+
+    def _rows(self, work: "_Work", space: int, low: int, high: int) -> None:
+        """Step rows low … high - 1, one after the other."""
+        for i in range(low, high):
+            if not work.bad[i]:
+                try:
+                    self._row(work, i, self._workspaces[space])
+                except (mujoco.FatalError, mujoco.UnexpectedError):
+                    work.bad[i] = True
+                if work.bad[i]:
+                    self._workspaces[space] = Workspace(self.model, self.robot.reads)
+
+    def _row(self, work: "_Work", i: int, space: Workspace) -> None:
+        model, data, n = work.models[i], space.data, self.carried
+        if model is None:
+            work.bad[i] = True
+            return
+        mujoco.mj_setState(model, data, work.state[i, :n], CARRIED)
+        if work.fresh[i]:  # as Gymnasium's reset does: it warms the solver up, and says where the robot stands
+            space.ctrl[:] = 0.0
+            mujoco.mj_forward(model, data)
+            self._read(work.before_reads, i, model, space)
+        space.ctrl[:] = work.action[i]
+        mujoco.mj_step(model, data, self.robot.frame_skip)
+        if "cfrc_ext" in self.robot.reads:
+            mujoco.mj_rnePostConstraint(model, data)
+        mujoco.mj_getState(model, data, work.after[i, :n], CARRIED)
+        self._read(work.after_reads, i, model, space)
+        work.bad[i] = space.unstable()
+
+    def _read(self, into: dict[str, Floats], i: int, model: Model, space: Workspace) -> None:
+        for name, view in space.reads:
+            into[name][i] = view
+        if "body_mass" in into:
+            into["body_mass"][i] = model.body_mass
+
+    def _reading(self, state: Floats, derived: dict[str, Floats]) -> Reading:
+        nq, nv = self.model.nq, self.model.nv
+        return Reading(state[:, 1 : 1 + nq], state[:, 1 + nq : 1 + nq + nv], derived)
+
+    def _judge(self, work: "_Work") -> Stepped:
+        """What all rows observe, earn and suffer, at once."""
+        robot, was = self.robot, work.state[:, -1]
+        work.bad[~np.isfinite(work.after).all(1)] = True
+        if robot.place and any(work.fresh):
+            was = np.where(work.fresh, robot.place(np, self._reading(work.state, work.before_reads)), was)
+        now = self._reading(work.after, work.after_reads)
+        after = outcome(np, robot, now, was, work.action, self.dt)
+        work.after[:, -1] = after.place
+        for array in (work.after, after.observation, after.rewards):
+            array[work.bad] = np.nan
+        return Stepped(work.after, after.observation, after.rewards, ~after.healthy | work.bad)
+
+    # -------------------------------------------------------------------------------------------- a start
+
+    def start(self, qpos: Floats, qvel: Floats, names: Names, values: Floats) -> Floats:
+        """-> [row observation] float64: what is seen first at these positions and velocities.
+
+        Only for robots whose first observation takes the simulator (Humanoid's inertias and velocities of bodies).
+        """
+        with in_silence(), np.errstate(all="ignore"):
+            space, derived = self._start, self._buffers(len(qpos))
+            for low in range(0, len(qpos), BLOCK):
+                for i, model in enumerate(self._starting.rows(names, values[low : low + BLOCK]), low):
+                    space.data.qpos[:], space.data.qvel[:] = qpos[i], qvel[i]
+                    mujoco.mj_kinematics(model, space.data)
+                    mujoco.mj_comPos(model, space.data)
+                    mujoco.mj_comVel(model, space.data)
+                    self._read(derived, i, model, space)
+            return self.robot.observe(np, Reading(qpos, qvel, derived))
+
+    # -------------------------------------------------------------------------------------------- threads
+
+    def _in_threads(self, rows: int, work: Any) -> None:
+        """work(workspace, low, high) over all rows: a share for each thread, one of them this one."""
+        share = min(threads(), max(rows, 1))
+        while len(self._workspaces) < share:
+            self._workspaces.append(Workspace(self.model, self.robot.reads))
+        cuts = [rows * i // share for i in range(share + 1)]
+        others = [_executor().submit(work, i, cuts[i], cuts[i + 1]) for i in range(1, share)]
+        work(0, cuts[0], cuts[1])
+        for other in others:
+            other.result()
+
+
+class _Work(NamedTuple):
+    """One batch on its way through the simulator."""
+
+    models: list[Model | None]
+    state: Floats
+    action: Floats
+    after: Floats
+    before_reads: dict[str, Floats]
+    after_reads: dict[str, Floats]
+    fresh: list[bool]
+    bad: Floats
+
+
+_threads = os.cpu_count() or 1
+
+
+def threads() -> int:
+    """How many threads step C MuJoCo."""
+    return _threads
+
+
+def use_threads(n: int) -> None:
+    """Step C MuJoCo with `n` threads from here on (by default: as many as there are cores).
+
+    Raises InputError where n is below 1.
+    """
+    global _threads
+    if n < 1:
+        raise InputError(f"MuJoCo cannot be stepped by {n} threads: give 1 or more.")
+    _threads = n
+
+
+@functools.cache
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=256, thread_name_prefix="mujoco")
+
+
+@functools.cache
+def physics(name: str) -> Physics:
+    """-> the simulator of the robot of this name, built when it is first asked for."""
+    return Physics(ROBOTS[name])

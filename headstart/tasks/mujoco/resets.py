@@ -1,0 +1,111 @@
+"""How episodes start: Gymnasium's reset distributions, in JAX, since a compiled loop draws a new start at every step.
+
+Each law gives float32 positions and velocities (which `bits.widen` carries exactly into the simulator's float64), and
+says which derived quantities follow from them, so that no simulator has to be asked what is observed first.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.types import Key
+
+Positions = Float[Array, " nq"]
+Velocities = Float[Array, " nv"]
+Derived = dict[str, Any]
+
+
+def _at_rest(qpos: Positions, rest: Derived) -> Derived:
+    return rest
+
+
+@dataclasses.dataclass(frozen=True)
+class Reset:
+    """`draw(key, qpos, qvel)`, of the XML's own start, gives an episode's start; `derive(qpos, rest)` gives the derived
+    quantities there, where `rest` holds those of the XML's own start. By default they do not differ (or are zero)."""
+
+    draw: Callable[[Key, Positions, Velocities], tuple[Positions, Velocities]]
+    derive: Callable[[Positions, Derived], Derived] = _at_rest
+
+
+def _uniform(key: Key, n: int, scale: float) -> Float[Array, " n"]:
+    return jax.random.uniform(key, (n,), minval=-scale, maxval=scale)
+
+
+def spread(scale: float, normal: bool = False) -> Reset:
+    """Positions uniform within `scale` of the XML's; velocities too, or normal with that standard deviation."""
+
+    def draw(key: Key, qpos: Positions, qvel: Velocities) -> tuple[Positions, Velocities]:
+        k_pos, k_vel = jax.random.split(key)
+        noise = scale * jax.random.normal(k_vel, qvel.shape) if normal else _uniform(k_vel, qvel.size, scale)
+        return qpos + _uniform(k_pos, qpos.size, scale), qvel + noise
+
+    return Reset(draw)
+
+
+def ant() -> Reset:
+    """As `spread(0.1, normal=True)`; its torso is where its free joint says."""
+
+    def derive(qpos: Positions, rest: Derived) -> Derived:
+        return {**rest, "xpos": jnp.asarray(rest["xpos"], jnp.float32).at[1].set(qpos[:3])}
+
+    return dataclasses.replace(spread(0.1, normal=True), derive=derive)
+
+
+def reacher() -> Reset:
+    """The arm near its rest; the target uniform in the disc of radius 0.2 m (Gymnasium draws from its square until the
+    point falls inside, which is the same law)."""
+
+    def draw(key: Key, qpos: Positions, qvel: Velocities) -> tuple[Positions, Velocities]:
+        k_arm, k_vel, k_radius, k_angle = jax.random.split(key, 4)
+        radius = 0.2 * jnp.sqrt(jax.random.uniform(k_radius))
+        angle = jax.random.uniform(k_angle, maxval=2 * jnp.pi)
+        goal = radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+        arm = qpos[:2] + _uniform(k_arm, 2, 0.1)
+        return jnp.concatenate([arm, goal]), qvel.at[:2].add(_uniform(k_vel, 2, 0.005))
+
+    def derive(qpos: Positions, rest: Derived) -> Derived:
+        """Two links of 0.1 m and 0.11 m; the target's slides are its place."""
+        first, both = qpos[0], qpos[0] + qpos[1]
+        tip_x = 0.1 * jnp.cos(first) + 0.11 * jnp.cos(both)
+        tip_y = 0.1 * jnp.sin(first) + 0.11 * jnp.sin(both)
+        places = jnp.stack([jnp.stack([tip_x, tip_y]), qpos[2:4]])
+        return {"xpos": jnp.asarray(rest["xpos"], jnp.float32).at[3:5, :2].set(places)}
+
+    return Reset(draw, derive)
+
+
+def pusher(thing: int, goal: int) -> Reset:
+    """The arm at rest; the object uniform in a rectangle, but farther than 0.17 m from the goal, which is at 0.
+
+    `thing` and `goal` are the two bodies; each slides along y by its first joint and along x by its second.
+    """
+
+    def near(place: Float[Array, " 2"]) -> Any:
+        return jnp.sqrt(jnp.square(place).sum()) <= 0.17
+
+    def place_object(key: Key) -> Float[Array, " 2"]:
+        low, high = jnp.array([-0.3, -0.2]), jnp.array([0.0, 0.2])
+
+        def again(carry: tuple[Key, Float[Array, " 2"]]) -> tuple[Key, Float[Array, " 2"]]:
+            key, k = jax.random.split(carry[0])
+            return key, jax.random.uniform(k, (2,), minval=low, maxval=high)
+
+        return jax.lax.while_loop(lambda carry: near(carry[1]), again, (key, jnp.zeros(2)))[1]
+
+    def draw(key: Key, qpos: Positions, qvel: Velocities) -> tuple[Positions, Velocities]:
+        k_object, k_vel = jax.random.split(key)
+        start = jnp.concatenate([qpos[:-4], place_object(k_object), jnp.zeros(2)])
+        arm = qvel.size - 4
+        return start, qvel.at[:arm].add(_uniform(k_vel, arm, 0.005))
+
+    def derive(qpos: Positions, rest: Derived) -> Derived:
+        places = jnp.asarray(rest["xpos"], jnp.float32)
+        places = places.at[thing, :2].add(qpos[-4:-2][::-1]).at[goal, :2].add(qpos[-2:][::-1])
+        return {"xpos": places}
+
+    return Reset(draw, derive)

@@ -1,0 +1,105 @@
+"""What a robot is: a record of pure functions, in whichever array namespace its simulator computes.
+
+Each takes that namespace (`xp`: numpy, in float64, beside C MuJoCo; jax.numpy, in float32, beside MJX) and arrays whose
+leading axes are rows, so that one definition serves both simulators.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from headstart.tasks.mujoco.resets import Reset
+
+XP = Any  # an array namespace
+Rows = Any  # an array of that namespace, its leading axes rows
+
+
+class Reading(NamedTuple):
+    """What the simulator shows at one moment."""
+
+    qpos: Rows  # [*rows nq] m, rad
+    qvel: Rows  # [*rows nv] m/s, rad/s
+    derived: dict[str, Rows]  # what the robot `reads` beyond that, by MuJoCo's name, such as xpos [*rows nbody 3]
+
+
+class Step(NamedTuple):
+    """What happened in one step, for its reward."""
+
+    now: Reading
+    healthy: Rows  # [*rows] bool
+    action: Rows  # [*rows nu]
+    speed: Rows  # [*rows] m/s, of `Robot.place` over the step
+
+
+@dataclasses.dataclass(frozen=True)
+class Robot:
+    """One of Gymnasium's MuJoCo environments."""
+
+    xml: str  # in Gymnasium's folder of assets
+    frame_skip: int  # simulator steps per environment step
+    reset: Reset
+    observe: Callable[[XP, Reading], Rows]
+    healthy: Callable[[XP, Reading], Rows]  # the episode ends where this is false
+    rewards: dict[str, Callable[[XP, Step], Rows]]  # by name; they sum to Gymnasium's reward
+    place: Callable[[XP, Reading], Rows] | None = None  # where it is (m), for its speed
+    reads: tuple[str, ...] = ()  # fields of MjData (or `body_mass`) that the functions above need
+    starts_in_c: bool = False  # whether what it first observes takes the simulator to compute
+
+
+class Outcome(NamedTuple):
+    """What the agent gets to know of a step, and the place from which the next one's speed is measured."""
+
+    observation: Rows  # [*rows observation]
+    rewards: Rows  # [*rows reward]
+    healthy: Rows  # [*rows] bool
+    place: Rows  # [*rows] m; 0 for robots whose reward asks for no speed
+
+
+def outcome(xp: XP, robot: Robot, now: Reading, was: Rows, action: Rows, dt: float) -> Outcome:
+    """-> what this step came to; `was` is the place before it (m), `dt` how long it took (s)."""
+    healthy = robot.healthy(xp, now)
+    place = robot.place(xp, now) if robot.place else xp.zeros(healthy.shape)
+    step = Step(now, healthy, action, (place - was) / dt)
+    rewards = xp.stack([reward(xp, step) for reward in robot.rewards.values()], -1)
+    return Outcome(robot.observe(xp, now), rewards, healthy, place)
+
+
+# ------------------------------------------------------------------------------------------------ what robots share
+
+
+def clipped(xp: XP, x: Rows, limit: float) -> Rows:
+    return xp.clip(x, -limit, limit)
+
+
+def flattened(r: Rows) -> Rows:
+    """[*rows a b] -> [*rows a·b]"""
+    return r.reshape(*r.shape[:-2], r.shape[-2] * r.shape[-1])
+
+
+def norm(xp: XP, v: Rows) -> Rows:
+    return xp.sqrt(xp.square(v).sum(-1))
+
+
+def always(xp: XP, r: Reading) -> Rows:
+    return xp.ones(r.qpos.shape[:-1], bool)
+
+
+def along_x(xp: XP, r: Reading) -> Rows:
+    return r.qpos[..., 0]
+
+
+def forward(weight: float = 1.0) -> Callable[[XP, Step], Rows]:
+    return lambda xp, s: weight * s.speed
+
+
+def effort(weight: float) -> Callable[[XP, Step], Rows]:
+    return lambda xp, s: -weight * xp.square(s.action).sum(-1)
+
+
+def survive(bonus: float = 1.0) -> Callable[[XP, Step], Rows]:
+    return lambda xp, s: bonus * s.healthy
+
+
+def positions_and_velocities(hidden: int, limit: float = float("inf")) -> Callable[[XP, Reading], Rows]:
+    """All joints, without the first `hidden` positions (where it is), velocities clipped to `limit`."""
+    return lambda xp, r: xp.concatenate([r.qpos[..., hidden:], clipped(xp, r.qvel, limit)], -1)

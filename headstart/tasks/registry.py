@@ -1,0 +1,185 @@
+"""Every task by name: what there is, what can be changed about it, and tasks made of it."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from numpyro.distributions import Distribution
+
+from headstart.core.errors import InputError
+from headstart.core.types import Box, Env, Parameter, Task
+from headstart.tasks import laws
+from headstart.tasks.disturbances import Disturbed, disturb, offered
+from headstart.tasks.worlds import WORLDS
+
+ABOUT = {
+    "CartPole-v1": "push a cart so that the pole on it stays up",
+    "Pendulum-v1": "swing a pendulum up and hold it there, with a weak motor",
+    "Hopper-v5": "a leg hops forwards without falling over",
+    "HalfCheetah-v5": "a flat cheetah runs forwards; it cannot fall",
+    "Walker2d-v5": "two legs in a plane walk forwards without falling over",
+    "Ant-v5": "four legs run forwards without tumbling",
+    "Swimmer-v5": "three links swim forwards in a viscous fluid",
+    "Reacher-v5": "an arm of two links brings its fingertip to a random target",
+    "Pusher-v5": "an arm of seven joints pushes a puck to its goal",
+    "InvertedPendulum-v5": "a cart keeps a pole up",
+    "InvertedDoublePendulum-v5": "a cart keeps two poles up, one on the other",
+    "Humanoid-v5": "a three-dimensional body walks forwards without falling over",
+}
+PHYSICS = ("auto", "c", "mjx")
+
+
+class Row(NamedTuple):
+    """One task of the table."""
+
+    id: str
+    kind: str  # world: pure JAX; mujoco: a robot
+    observation: int  # numbers observed
+    action: str
+    horizon: int  # steps
+    about: str
+
+
+def make(env_id: str, physics: str = "auto") -> Env:
+    """-> the env of this name, at its nominal parameters where tasks say nothing else.
+
+    `physics` is what steps a MuJoCo robot: "c", "mjx", or "auto" (MJX where JAX has an accelerator). Raises InputError
+    where there is no such env, offering the nearest names, or no such physics.
+    """
+    if physics not in PHYSICS:
+        raise InputError(f"There is no physics={physics!r}; choose one of {', '.join(PHYSICS)}.")
+    if env_id in WORLDS:
+        return WORLDS[env_id]()
+    if env_id in _robots():
+        from headstart.tasks import mujoco  # slow to import, and not needed by worlds
+
+        return mujoco.make(env_id, physics)  # pyright: ignore[reportArgumentType]
+    known = [*WORLDS, *_robots()]
+    near = nearest(env_id, known)
+    raise InputError(f"There is no task {env_id!r}; {_offer(near) if near else 'there are ' + ', '.join(known)}.")
+
+
+def tasks() -> list[Row]:
+    """-> the table of all tasks by name."""
+    rows = []
+    for kind, ids in (("world", WORLDS), ("mujoco", _robots())):
+        for env_id in ids:
+            env = make(env_id, "c")
+            kind_of_action = "number" if isinstance(env.action, Box) else "choice"
+            action = f"{env.action.size} {kind_of_action}{'s' * (env.action.size != 1)}"
+            rows.append(Row(env_id, kind, env.observation.size, action, env.horizon, ABOUT[env_id]))
+    return rows
+
+
+def parameters(env_id: str) -> tuple[Parameter, ...]:
+    """-> everything in which tasks of this env may differ, disturbances last. Raises InputError as `make` does."""
+    return tuple(_known(make(env_id, "c")).values())
+
+
+def task(
+    env: str | Env, physics: str = "auto", target: bool = False, w: Sequence[float] | None = None, **params: Any
+) -> Task:
+    """One task: `task("Hopper-v5", torso_mass=dist.Uniform(3, 9))`.
+
+    `params` are numbers or scalar `numpyro.distributions`, drawn anew for each episode; `w` weighs the env's `rewards`
+    (all 1 where not given). Raises InputError where the env, a parameter or a weight is unknown, or a value no good.
+    """
+    env = make(env, physics) if isinstance(env, str) else env
+    settled = {name: laws.settle(env.name, parameter(env, name), value) for name, value in params.items()}
+    weights = np.ones(len(env.rewards), np.float32) if w is None else np.asarray(w, np.float32)
+    if weights.shape != (len(env.rewards),) or not np.isfinite(weights).all():
+        raise InputError(
+            f"{env.name}: w={w!r} does not weigh its rewards; give {len(env.rewards)} finite numbers, "
+            f"one for each of {', '.join(env.rewards)}."
+        )
+    env = disturb(env, params)
+    return Task(env, settled, jnp.asarray(weights), jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
+
+
+def parameter(env: Env, name: str) -> Parameter:
+    """-> what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
+    known = _known(env)
+    if name in known:
+        return known[name]
+    near = nearest(name, known)
+    offer = _offer(near) if near else f"headstart.parameters({env.name!r}) lists its {len(known)}"
+    raise InputError(f"{env.name} has no parameter {name!r}; {offer}.")
+
+
+def value_of(task: Task, name: str) -> str:
+    """-> a task's value for one parameter, as task strings write it; its nominal value where the task says nothing.
+
+    Raises InputError as `parameter` does.
+    """
+    told = parameter(task.env, name)
+    return laws.text(task.params[name] if name in task.params else _unsaid(task, told), told)
+
+
+def aligned(tasks: Sequence[Task]) -> list[Task]:
+    """-> the same tasks, each naming all that any of them names, on one shared env.
+
+    Those of equal kinds (numbers, or laws of one kind) can then be stacked. Raises InputError where they are tasks of
+    different envs, or where what one leaves unsaid is no single number.
+    """
+    names = sorted({name for task in tasks for name in task.params})
+    drawn = {name for task in tasks if isinstance(task.env, Disturbed) for name in task.env.names}
+    envs = [disturb(task.env, {*names, *drawn}) for task in tasks]
+    for env in envs:
+        if env != envs[0]:
+            raise InputError(f"{envs[0].name} and {env.name} are different envs (or stepped by different physics).")
+    filled = []
+    for task, env in zip(tasks, envs, strict=True):
+        missing = [name for name in names if name not in task.params]
+        unsaid = {name: _unsaid(task, parameter(env, name)) for name in missing}
+        full = {name: jnp.full(task.domain.shape, value, jnp.float32) for name, value in unsaid.items()}
+        filled.append(task.replace(env=env, params={**task.params, **full}))
+    return filled
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """-> up to three known names that are most like this one, however it is capitalised; [] where none is."""
+    by_lower = {k.lower(): k for k in known}
+    return [by_lower[k] for k in difflib.get_close_matches(name.lower(), by_lower, 3, 0.5)]
+
+
+def _offer(near: list[str]) -> str:
+    return f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
+
+
+def _unsaid(task: Task, told: Parameter) -> Any:
+    """-> the value of a parameter that the task does not name: nominal, or what the group that it is of makes of it."""
+    group = _group(task.env, told.name)
+    if group not in task.params:
+        return told.nominal
+    if isinstance(task.params[group], Distribution):
+        raise InputError(
+            f"{task.env.name}: {told.name} depends on the drawn {group} where it is not given; "
+            f"give {told.name} or {group} in both tasks, not each in one."
+        )
+    return told.nominal * task.params[group]
+
+
+def _group(env: Env, name: str) -> str | None:
+    """-> the parameter that multiplies this one's nominal value, if there is any."""
+    if env.name not in _robots():
+        return None
+    from headstart.tasks.mujoco.parameters import GROUPS
+    from headstart.tasks.mujoco.physics import physics
+
+    named = physics(env.name).table.named
+    fields = {field: group for group, field in GROUPS.items()}
+    return fields[named[name].field] if name in named else None
+
+
+def _known(env: Env) -> dict[str, Parameter]:
+    """-> its parameters by name, with all the disturbances it can have."""
+    inner = env.env if isinstance(env, Disturbed) else env
+    return {p.name: p for p in inner.parameters + offered(inner)}
+
+
+def _robots() -> tuple[str, ...]:
+    from headstart.tasks.mujoco import NAMES
+
+    return NAMES

@@ -1,0 +1,104 @@
+"""Task strings: `ENV[@name=value,…]`, such as `Hopper-v5@torso_mass=3..9,friction=x0.5..x2`.
+
+    3                a number
+    3..9             uniform between two numbers
+    log:0.1..10      uniform in the logarithm
+    6~1.5            normal, of mean 6 and standard deviation 1.5, within the parameter's bounds
+    6~1.5|3..9       the same, truncated
+
+Any of these numbers may be a multiple of the nominal value instead: `x2`, `x0.5..x2`, `log:x0.1..x10`, `x1~x0.2`.
+"""
+
+import math
+import re
+
+import numpyro.distributions as dist
+
+from headstart.core.errors import InputError
+from headstart.core.types import Parameter, Task
+from headstart.tasks import laws, registry
+
+NUMBER = re.compile(r"(x?)([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
+SHAPE = "ENV@name=value,name=value"
+
+
+def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
+    """-> the task that the string describes.
+
+    Raises InputError, in one sentence, where it is malformed, or as `headstart.tasks.registry.task` does.
+    """
+    env_id, at, rest = (part.strip() for part in text.partition("@"))
+    if not env_id:
+        raise InputError(f"The task {text!r} names no env; write {SHAPE}, such as Hopper-v5@torso_mass=3..9.")
+    if at and not rest:
+        raise InputError(f"The task {text!r} ends after its @; drop it, or write {SHAPE}.")
+    env = registry.make(env_id, physics)
+    params = {}
+    for item in rest.split(",") if at else ():
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not name:
+            raise InputError(f"The task {text!r} has a value without a name, {item!r}; write {SHAPE}.")
+        if not (equals and value):
+            raise InputError(f"The task {text!r} has no value for {name}; write {name}=VALUE, such as {name}=x2.")
+        if name in params:
+            raise InputError(f"The task {text!r} has {name} twice; keep one of them.")
+        params[name] = _value(value, registry.parameter(env, name), f"{env_id}: {name}={value}")
+    return registry.task(env, target=target, **params)
+
+
+def describe(task: Task) -> str:
+    """-> the string of a task, with absolute numbers: `parse` makes the same task of it.
+
+    Raises InputError where the task holds a law that strings have no words for, or is a stack of tasks.
+    """
+    if task.domain.ndim:
+        raise InputError("These are several tasks, stacked; describe them one by one.")
+    for name, value in task.params.items():
+        if isinstance(value, dist.Distribution) and laws.plain(value) is None:
+            raise InputError(
+                f"{task.env.name}: {name} is a {type(value).__name__}, for which task strings have no words; "
+                "use a uniform, log-uniform or normal law."
+            )
+    told = ",".join(f"{name}={registry.value_of(task, name)}" for name in sorted(task.params))
+    return f"{task.env.name}@{told}" if told else task.env.name
+
+
+def _value(text: str, parameter: Parameter, where: str) -> float | laws.Plain:
+    """-> a number or a law. What they must satisfy is checked by `laws.settle`, for tasks made in Python too."""
+    bell, bar, ends = text.partition("|")
+    if "~" in bell:
+        centre, deviation = (_number(part, parameter, where) for part in _two(bell, "~", where))
+        if parameter.nominal < 0 and "x" in bell.partition("~")[2]:
+            deviation = -deviation  # a multiple of a negative number; a deviation has no sign
+        low, high = _range(ends, parameter, where) if bar else (-math.inf, math.inf)
+        return laws.Plain("normal", low, high, centre, deviation)
+    if bar:
+        raise InputError(f"{where} truncates what is not a normal law; write it as 6~1.5|3..9.")
+    if text.startswith("log:"):
+        return laws.Plain("log", *_range(text.removeprefix("log:"), parameter, where))
+    return laws.Plain("uniform", *_range(text, parameter, where)) if ".." in text else _number(text, parameter, where)
+
+
+def _range(text: str, parameter: Parameter, where: str) -> tuple[float, float]:
+    low, high = (part.strip() for part in _two(text, "..", where))
+    if parameter.nominal < 0 and low.startswith("x") and high.startswith("x"):
+        low, high = high, low  # of a negative number, the larger multiple is the lower end
+    return _number(low, parameter, where), _number(high, parameter, where)
+
+
+def _two(text: str, mark: str, where: str) -> tuple[str, str]:
+    left, found, right = text.partition(mark)
+    if not (found and left.strip() and right.strip()) or mark in right or right.startswith("."):
+        example = "6~1.5" if mark == "~" else "3..9"
+        raise InputError(f"{where} is malformed at {text!r}; write two numbers around {mark}, such as {example}.")
+    return left, right
+
+
+def _number(text: str, parameter: Parameter, where: str) -> float:
+    match = NUMBER.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"{where} has {text.strip()!r} for a number; write one such as 3.5, or x2 for twice nominal.")
+    times, digits = match.groups()
+    if times and parameter.nominal == 0:
+        raise InputError(f"{where} is a multiple of the nominal {parameter.name}, which is 0; write a plain number.")
+    return float(digits) * parameter.nominal if times else float(digits)

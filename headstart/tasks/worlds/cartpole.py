@@ -1,0 +1,75 @@
+"""CartPole-v1: push a cart left or right so that the pole on it stays up.
+
+Barto, Sutton and Anderson's cart (1983) without friction, with Florian's corrected equations (2007), as in
+`gymnasium/envs/classic_control/cartpole.py`: explicit Euler, thresholds and start included.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
+
+FARTHEST = 2.4  # m, of the cart from the middle
+STEEPEST = 12 * 2 * math.pi / 360  # rad, of the pole from upright
+AT_START = 0.05  # each of the four numbers starts within ± this
+
+Cart = Float[Array, " 4"]  # position (m), its speed (m/s), angle from upright (rad), its speed (rad/s)
+
+
+class CartPole(Env):
+    """Gymnasium's CartPole-v1 with its constants as parameters. 1 a step until the cart or the pole goes too far."""
+
+    @property
+    def name(self) -> str:
+        return "CartPole-v1"
+
+    @property
+    def horizon(self) -> int:
+        return 500
+
+    @property
+    def observation(self) -> Box:
+        high = (2 * FARTHEST, math.inf, 2 * STEEPEST, math.inf)
+        return Box(tuple(-x for x in high), high)
+
+    @property
+    def action(self) -> Discrete:
+        return Discrete(2)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter("gravity", 9.8, 0.0, 100.0, "m/s²", "pull downwards"),
+            Parameter("cart_mass", 1.0, 1e-2, 1e3, "kg", "mass of the cart"),
+            Parameter("pole_mass", 0.1, 1e-3, 1e3, "kg", "mass of the pole"),
+            Parameter("length", 0.5, 1e-2, 1e2, "m", "half the length of the pole: from its hinge to its centre"),
+            Parameter("force", 10.0, -1e3, 1e3, "N", "how hard either action pushes the cart; below 0, the other way"),
+            Parameter("dt", 0.02, 1e-3, 0.1, "s", "time between two steps"),
+        )
+
+    def initial(self, params: Params, key: Key) -> Cart:
+        return jax.random.uniform(key, (4,), minval=-AT_START, maxval=AT_START)
+
+    def observe(self, params: Params, state: Cart) -> Float[Array, " 4"]:
+        return state
+
+    def transition(self, params: Params, state: Cart, action: Int[Array, ""], key: Key) -> Cart:
+        _, speed, angle, spin = state
+        force = jnp.where(action == 1, params["force"], -params["force"])
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        pole, length = params["pole_mass"], params["length"]
+        total = params["cart_mass"] + pole
+        push = (force + pole * length * spin**2 * sin) / total
+        spin_up = (params["gravity"] * sin - cos * push) / (length * (4.0 / 3.0 - pole * cos**2 / total))
+        speed_up = push - pole * length * spin_up * cos / total
+        return state + params["dt"] * jnp.stack([speed, speed_up, spin, spin_up])
+
+    def cumulants(self, params: Params, state: Cart, action: Int[Array, ""], next_state: Cart) -> Float[Array, " 1"]:
+        return jnp.ones(1)
+
+    def terminal(self, params: Params, state: Cart) -> Bool[Array, ""]:
+        place, _, angle, _ = state
+        return (jnp.abs(place) > FARTHEST) | (jnp.abs(angle) > STEEPEST)

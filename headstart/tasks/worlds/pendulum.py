@@ -1,0 +1,85 @@
+"""Pendulum-v1: swing a pendulum up and hold it there, with a motor too weak to lift it directly.
+
+The equations of `gymnasium/envs/classic_control/pendulum.py`: a uniform rod, semi-implicit Euler, its speed clipped.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from headstart.core.types import Box, Env, Key, Parameter, Params
+
+TORQUE = 2.0  # N·m, the bound of the action
+FASTEST = 8.0  # rad/s
+
+Rod = Float[Array, " 2"]  # angle from upright (rad, within ±π), its speed (rad/s)
+
+
+class Pendulum(Env):
+    """Gymnasium's Pendulum-v1 with its constants as parameters. Each step costs angle² + 0.1 speed² + 0.001 torque².
+
+    The cost is that of the state in which the action was taken. Nothing ends an episode but its horizon.
+    """
+
+    @property
+    def name(self) -> str:
+        return "Pendulum-v1"
+
+    @property
+    def horizon(self) -> int:
+        return 200
+
+    @property
+    def observation(self) -> Box:
+        return Box((-1.0, -1.0, -FASTEST), (1.0, 1.0, FASTEST))
+
+    @property
+    def action(self) -> Box:
+        return Box((-TORQUE,), (TORQUE,))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        torque = "the motor's limit: what an action asks beyond it is not given (actions reach to 2 whatever this is)"
+        return (
+            Parameter("gravity", 10.0, 0.0, 100.0, "m/s²", "pull downwards"),
+            Parameter("mass", 1.0, 1e-2, 1e2, "kg", "mass of the rod"),
+            Parameter("length", 1.0, 1e-1, 1e2, "m", "length of the rod"),
+            Parameter("max_torque", TORQUE, 0.0, TORQUE, "N·m", torque),
+            Parameter("max_speed", FASTEST, 0.1, FASTEST, "rad/s", "the rod turns no faster than this"),
+            Parameter("dt", 0.05, 1e-3, 0.2, "s", "time between two steps"),
+        )
+
+    def initial(self, params: Params, key: Key) -> Rod:
+        high = jnp.array([math.pi, 1.0])
+        return jax.random.uniform(key, (2,), minval=-high, maxval=high)
+
+    def observe(self, params: Params, state: Rod) -> Float[Array, " 3"]:
+        angle, speed = state
+        return jnp.stack([jnp.cos(angle), jnp.sin(angle), speed])
+
+    def transition(self, params: Params, state: Rod, action: Float[Array, " 1"], key: Key) -> Rod:
+        angle, speed = state
+        gravity, mass, length, dt = (params[name] for name in ("gravity", "mass", "length", "dt"))
+        pull = 3.0 * gravity / (2.0 * length) * jnp.sin(angle)
+        speed = speed + (pull + 3.0 / (mass * length**2) * _torque(params, action)) * dt
+        speed = jnp.clip(speed, -params["max_speed"], params["max_speed"])
+        # Gymnasium lets the angle grow; wrapped, it is the same angle, and float32 keeps all of its digits.
+        return jnp.stack([_wrapped(angle + speed * dt), speed])
+
+    def cumulants(self, params: Params, state: Rod, action: Float[Array, " 1"], next_state: Rod) -> Float[Array, " 1"]:
+        angle, speed = state
+        cost = _wrapped(angle) ** 2 + 0.1 * speed**2 + 0.001 * _torque(params, action) ** 2
+        return -cost[None]
+
+    def terminal(self, params: Params, state: Rod) -> Bool[Array, ""]:
+        return jnp.zeros((), bool)
+
+
+def _torque(params: Params, action: Float[Array, " 1"]) -> Float[Array, ""]:
+    return jnp.clip(action[0], -params["max_torque"], params["max_torque"])
+
+
+def _wrapped(angle: Float[Array, ""]) -> Float[Array, ""]:
+    return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -1,0 +1,36 @@
+"""How JAX is set for every test."""
+
+import hashlib
+import os
+import pathlib
+import platform
+
+import jax
+import pytest
+
+# Tests compile for long and run for a moment, so XLA takes no pains here: that is a fifth of the time. For the programs
+# that users run: XLA_FLAGS="--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true" make tests
+QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Strict where silence hides bugs, and compiled programs kept from one run of the tests to the next."""
+    os.environ["XLA_FLAGS"] = f"{QUICK} {os.environ.get('XLA_FLAGS', '')}"  # the last word is the user's
+    # A [3] against a [5, 3] is a forgotten `[None]` more often than a wish.
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    # Users run in float32, and so do the tests.
+    jax.config.update("jax_enable_x64", False)
+    # NaN is data here: the return of a rollout in which no episode ended, a seed whose training went wrong.
+    jax.config.update("jax_debug_nans", False)
+    # Most of the tests' time is compilation. Programs with host callbacks (MuJoCo) are never kept: JAX sees to that.
+    if hasattr(config, "cache"):  # unless pytest was told to keep none
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(f"jax-{_cpu()}")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def _cpu() -> str:
+    """-> a name for this kind of CPU: a program compiled for another may not run on it."""
+    about = pathlib.Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else [platform.processor()]
+    same = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    return hashlib.sha256("\n".join([platform.machine(), *same]).encode()).hexdigest()[:12]

@@ -1,0 +1,110 @@
+"""What is kept, and how gradient steps draw from it. Rows are told apart by their reward."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from probes import experience
+
+from headstart.core import memory
+from headstart.core.memory import Memory, empty, take
+from headstart.core.types import Replay
+
+KEY = jax.random.key(0)
+add = jax.jit(memory.add)
+schedule = jax.jit(memory.schedule, static_argnames="replay")
+
+
+def holding(rows: list[int], capacity: int) -> Memory:
+    """-> a memory in which task i has rows 1, 2, …, rows[i]."""
+    most = max(rows)
+    numbers = jnp.broadcast_to(jnp.arange(1, most + 1)[None, :, None], (len(rows), most, 1))
+    weight = numbers <= jnp.array(rows)[:, None, None]
+    fresh = experience(numbers, weight)
+    return add(empty(fresh, capacity), fresh)
+
+
+def batches(ring: Memory, replay: Replay, key: Array = KEY) -> tuple[np.ndarray, np.ndarray]:
+    """-> the rewards that each gradient step sees [step, task, batch], and which steps are taken."""
+    rows, taken = schedule(ring, replay, key)
+    return np.array(jax.vmap(lambda at: take(ring, at).reward)(rows)), np.array(taken)
+
+
+def test_rows_without_weight_are_not_kept():
+    rewards, weights = [[[1, 2], [3, 4], [5, 6]]], [[[1, 0], [0, 0.5], [1, 0]]]
+    fresh = experience(rewards, weights, extras={"twice": 2 * jnp.array(rewards)})
+    ring = add(empty(fresh, 6), fresh)
+    assert (ring.filled.tolist(), ring.at.tolist()) == ([3], [3])
+    assert ring.rows.reward[0, :3].tolist() == [1, 4, 5]
+    assert ring.rows.weight[0].tolist() == [1, 0.5, 1, 0, 0, 0]
+    assert ring.rows.extras["twice"][0, :3].tolist() == [2, 8, 10]
+    assert ring.rows.obs[0, :, 0].tolist() == [1, 4, 5, 0, 0, 0]
+
+
+def test_the_oldest_rows_give_way():
+    ring = empty(experience([[[0]]]), 4)
+    for first in (1, 4):
+        ring = add(ring, experience([[[first], [first + 1], [first + 2]]]))
+    assert ring.rows.reward.tolist() == [[5, 6, 3, 4]]
+    assert (ring.filled.tolist(), ring.at.tolist()) == ([4], [2])
+
+
+def test_of_more_rows_than_there_is_room_for_the_newest_stay():
+    ring = add(empty(experience([[[0]]]), 3), experience([[[n] for n in range(1, 9)]]))
+    assert sorted(ring.rows.reward[0].tolist()) == [6, 7, 8]
+    ring = add(ring, experience([[[9]]]))
+    assert sorted(ring.rows.reward[0].tolist()) == [7, 8, 9]
+
+
+def test_each_task_has_a_ring_of_its_own():
+    ring = holding([1, 3], capacity=4)
+    assert (ring.filled.tolist(), ring.at.tolist()) == ([1, 3], [1, 3])
+    assert ring.rows.reward.tolist() == [[1, 0, 0, 0], [1, 2, 3, 0]]
+
+
+def test_on_policy_each_pass_sees_each_row_once():
+    seen, taken = batches(holding([12, 12], 12), Replay(length=12, copies=1, batch=4, epochs=5))
+    assert seen.shape == (15, 2, 4)
+    assert taken.all()
+    for task in range(2):
+        passes = seen[:, task].reshape(5, 12)
+        np.testing.assert_array_equal(np.sort(passes, 1), np.tile(np.arange(1, 13), (5, 1)))
+        assert len({tuple(row) for row in passes}) == 5  # and each in an order of its own
+
+
+def test_on_policy_the_last_batch_of_a_pass_wraps_around():
+    seen, taken = batches(holding([6], 6), Replay(length=6, copies=1, batch=4))
+    assert taken.tolist() == [True, True]
+    assert sorted(seen.reshape(-1)[:6]) == [1, 2, 3, 4, 5, 6]
+    assert seen.reshape(-1)[6:].tolist() == seen.reshape(-1)[:2].tolist()
+
+
+def test_on_policy_steps_that_few_rows_leave_over_are_not_taken():
+    seen, taken = batches(holding([5], 12), Replay(length=12, copies=1, batch=4, epochs=2))
+    assert taken.tolist() == [True, True, False] * 2
+    for one_pass in seen.reshape(2, 3, 4):
+        assert sorted(one_pass.reshape(-1)[:5]) == [1, 2, 3, 4, 5]
+        assert set(one_pass[:2].reshape(-1)) == {1, 2, 3, 4, 5}  # wrapped around, never an empty row
+
+
+def test_on_policy_a_task_with_fewer_rows_goes_round_again():
+    seen, taken = batches(holding([2, 8], 8), Replay(length=8, copies=1, batch=4))
+    assert taken.all()
+    assert sorted(seen[:, 0].reshape(-1)) == [1] * 4 + [2] * 4
+    assert sorted(seen[:, 1].reshape(-1)) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_off_policy_draws_are_uniform_over_the_filled_rows():
+    seen, taken = batches(holding([3, 10], 16), Replay(length=1, copies=1, batch=64, capacity=16, updates=20))
+    assert seen.shape == (20, 2, 64)
+    assert taken.all()
+    for task, rows in enumerate((3, 10)):
+        count = np.bincount(seen[:, task].reshape(-1).astype(int), minlength=17)
+        assert count[0] == count[rows + 1 :].sum() == 0
+        np.testing.assert_allclose(count[1 : rows + 1] / count.sum(), 1 / rows, atol=0.05)
+
+
+def test_from_nothing_nothing_is_learned():
+    none = empty(experience([[[0]]]), 4)
+    for replay in (Replay(length=4, copies=1, batch=2), Replay(length=1, copies=1, batch=2, capacity=4, updates=3)):
+        assert not schedule(none, replay, KEY)[1].any()

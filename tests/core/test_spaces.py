@@ -1,0 +1,25 @@
+"""Policies act in [-1, 1]; worlds have units of their own."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+
+from headstart.core.spaces import Box, Discrete
+
+
+def test_a_box_rescales_and_clips():
+    box = Box((-1.0, 0.0, -2.0), (1.0, 10.0, 6.0))
+    assert box.size == 3
+    np.testing.assert_allclose(box.rescale(jnp.array([0.5, 0.5, -0.5])), [0.5, 7.5, 0.0])
+    np.testing.assert_allclose(box.rescale(jnp.array([-9.0, 9.0, 1.0])), [-1.0, 10.0, 6.0])
+
+
+def test_a_component_without_both_bounds_passes_as_it_is():
+    box = Box((-math.inf, 0.0), (math.inf, math.inf))
+    np.testing.assert_allclose(box.rescale(jnp.array([5.0, -7.0])), [5.0, -7.0])
+
+
+def test_choices_are_the_worlds_own():
+    assert Discrete(3).size == 3
+    assert int(Discrete(3).rescale(jnp.int32(2))) == 2

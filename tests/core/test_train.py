@@ -1,0 +1,265 @@
+"""The loop and the one gradient, by learners of a single number `k` that one can follow on paper."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import probes
+import pytest
+from jaxtyping import Array
+from numpyro import distributions as dist
+from probes import counter, experience
+
+from headstart.core.train import Run, advance, begin, enter, shoot, train, update
+from headstart.core.types import Knowledge, Learner, Replay, Task, TrainState, spec, stack
+from headstart.learners.ppo import PPO
+
+KEY = jax.random.key(0)
+COUNTER = counter()
+SMALL = PPO(hidden=(8,), length=8, copies=4, batch=16, epochs=2)
+RANDOM = probes.task(probes.Corridor(), push=dist.Uniform(jnp.float32(0.5), jnp.float32(1.5)))
+
+
+def shown(number, action):
+    return number
+
+
+def levels(*numbers: Any, **how: Any) -> Task:
+    """-> stacked tasks that pay these numbers, whatever one does."""
+    return stack([probes.one(probes.Bandit(shown, **how), level=number) for number in numbers])
+
+
+def k_of(trained: Any) -> list[float]:
+    """-> k, for each seed."""
+    return trained.state.knowledge.policy.tolist()
+
+
+def first(gradients: Any, key: Array) -> Any:
+    return jax.tree.map(lambda x: x[0], gradients)
+
+
+def mean(gradients: Any, key: Array) -> Any:
+    return jax.tree.map(lambda x: x.mean(0), gradients)
+
+
+def fresh_state(learner: Learner, slow: Any = None) -> TrainState:
+    """-> before the first gradient step."""
+    knowledge: Any = learner.init(KEY, None)
+    return TrainState(knowledge, slow, learner.optimizer.init(knowledge))
+
+
+# ------------------------------------------------------------------------------------------------ the gradient
+
+
+@pytest.mark.parametrize(("combine", "k"), [(None, 0.4), (mean, 0.4), (first, 0.2)])
+def test_combine_is_given_each_tasks_own_gradient(combine: Any, k: float):
+    def loss(k, slow, batch, key, progress):
+        return jnp.square(k.policy - batch.reward).mean(), {"loss": jnp.square(k.policy - batch.reward).mean()}
+
+    learner = counter(loss=loss, optimizer=optax.sgd(0.1), combine=combine)
+    # At k = 0 the tasks' gradients are −2·1 and −2·3, and the joint one is −4; times −0.1.
+    state, metrics = update(learner, fresh_state(learner), experience([[1, 1], [3, 3]]), KEY, 0.0)
+    assert float(state.knowledge.policy) == pytest.approx(k)
+    assert float(metrics["loss"]) == pytest.approx((1 + 9) / 2)
+
+
+def test_ppos_gradients_per_task_have_the_joint_gradient_as_their_mean():
+    rng = np.random.default_rng(0)
+    batch = experience(
+        rng.normal(size=(3, 8)),
+        action=jnp.asarray(rng.integers(0, 2, (3, 8)), jnp.int32),
+        extras={name: jnp.float32(rng.normal(size=(3, 8))) for name in ("advantage", "value_target", "log_prob")},
+    )
+    learner = PPO(hidden=(4,), anneal=False).learner(spec(levels(1.0, 2.0, 3.0)))
+    learner = learner._replace(optimizer=optax.sgd(1.0))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def moved(learner: Learner) -> Knowledge:
+        return update(learner, fresh_state(learner), batch, KEY, 0.0)[0].knowledge
+
+    joint, apart = moved(learner), moved(learner._replace(combine=mean))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), joint, apart)
+
+
+def test_the_lagged_copy_follows_by_tau_and_the_loss_sees_it():
+    def loss(k, slow, batch, key, progress):
+        return -k.policy, {"slow": slow.policy}
+
+    learner = counter(tau=0.25, loss=loss)
+    state, seen = fresh_state(learner, Knowledge(policy=jnp.float32(8.0))), []
+    for _ in range(3):
+        state, metrics = update(learner, state, experience([[0]]), KEY, 0.0)
+        seen.append(float(metrics["slow"]))
+    # k = 1, 2, 3 and slow = 3/4·8 + 1/4·1, 3/4·6.25 + 1/4·2, …
+    assert seen == [8.0, 6.25, 5.1875]
+    assert state.slow is not None
+    assert float(state.slow.policy) == 0.75 * 5.1875 + 0.25 * 3
+
+
+def test_stop_halts_the_rest_of_a_rollouts_updates():
+    def kick(k, fresh, key, progress):  # so that the next rollout starts beyond where this one stopped
+        return k.replace(policy=k.policy + 1.0), fresh
+
+    learner = counter(observe=kick, stop=lambda metrics: jnp.round(metrics["k"]) % 3 == 2)
+    points = list(train(learner, levels(1.0), 8, probes.keys(1), points=2))
+    # Of four steps each: from 1, then none at 2 (nor after it); kicked to 3: from 3 and 4, then none at 5.
+    assert [k_of(p) for p in points] == [[2.0], [5.0]]
+    assert [p.gradient_steps.tolist() for p in points] == [[1.0], [3.0]]
+    assert [p.metrics["k"].tolist() for p in points] == [[1.0], [3.5]]  # means over the steps that were taken
+
+
+def test_what_was_stopped_does_not_go_on_even_where_later_steps_look_well():
+    def loss(k, slow, batch, key, progress):
+        return -k.policy, {"row": batch.score.max()}
+
+    learner = counter(loss=loss, stop=lambda metrics: metrics["row"] == 2)
+    last = probes.trained(learner, levels(1.0, steps=100), 1, seeds=12)
+    # Rows 1 … 4 come in any order, row 2 once: so many steps as it has rows before it.
+    assert set(k_of(last)) == set(last.gradient_steps.tolist()) == {0.0, 1.0, 2.0, 3.0}
+
+
+# ------------------------------------------------------------------------------------------------ the loop
+
+
+def test_steps_and_episodes_are_counted_over_all_tasks_and_copies():
+    replay = Replay(length=6, copies=5, batch=3)
+    points = list(train(counter(replay), levels(1.0, 2.0, steps=3), 150, probes.keys(2), points=3))
+    assert [p.steps.tolist() for p in points] == [[n] * 2 for n in (60, 120, 180)]  # 150, rounded up to whole rollouts
+    assert [p.episodes.tolist() for p in points] == [[n] * 2 for n in (20, 40, 60)]
+    assert [p.gradient_steps.tolist() for p in points] == [[n] * 2 for n in (10, 20, 30)]
+    assert [p.metrics["return"].tolist() for p in points] == [[4.5] * 2] * 3  # of 3 and of 6
+
+
+def test_progress_runs_from_0_to_1():
+    points = train(COUNTER, levels(1.0, steps=8), 16, probes.keys(1), points=4)
+    assert [float(p.metrics["progress"][0]) for p in points] == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_the_return_is_nan_where_no_episode_ended_and_a_mean_over_those_that_did():
+    points = list(train(COUNTER, levels(1.0, steps=8), 16, probes.keys(1), points=4))
+    returns = [float(p.metrics["return"][0]) for p in points]
+    assert np.isnan(returns).tolist() == [True, False, True, False]
+    assert returns[1] == returns[3] == 8.0
+    assert probes.trained(COUNTER, levels(1.0, steps=8), 4).metrics["return"].tolist() == [8.0]
+
+
+def test_on_policy_learns_from_the_newest_rollout_alone():
+    seen = []
+
+    def loss(k, slow, batch, key, progress):
+        return jnp.zeros(()), {"oldest": batch.score.min(), "newest": batch.score.max()}
+
+    for point in train(
+        counter(Replay(length=4, copies=1, batch=4), loss=loss), levels(1.0, steps=100), 12, probes.keys(1)
+    ):
+        seen.append((float(point.metrics["oldest"][0]), float(point.metrics["newest"][0])))
+    assert seen == [(1.0, 4.0), (5.0, 8.0), (9.0, 12.0)]
+
+
+def test_off_policy_the_memory_goes_on_and_the_oldest_give_way():
+    def loss(k, slow, batch, key, progress):
+        return jnp.zeros(()), {"oldest": batch.score.min(), "newest": batch.score.max()}
+
+    replay = Replay(length=4, copies=1, batch=200, capacity=10, updates=2)
+    last = None
+    for last in train(counter(replay, loss=loss), levels(1.0, steps=100), 16, probes.keys(1), points=4):
+        assert float(last.gradient_steps[0]) == float(last.steps[0]) / 2
+    assert last is not None
+    assert (float(last.metrics["oldest"][0]), float(last.metrics["newest"][0])) == (7.0, 16.0)
+
+
+def test_relabelling_may_add_rows():
+    def twice(k, fresh, key, progress):
+        return k, jax.tree.map(lambda x: jnp.concatenate([x, x], 2), fresh)
+
+    last = probes.trained(counter(observe=twice), levels(1.0), 1)
+    assert last.gradient_steps.tolist() == [8.0]
+
+
+def test_the_same_key_gives_the_same_bits_and_another_others():
+    a, b = (probes.taught(SMALL, RANDOM, 3, seeds=2)[1] for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+    one, other = np.array(a.knowledge.policy.net.last.weight)
+    assert not np.array_equal(one, other)
+
+
+def test_seeds_together_learn_what_each_learns_alone():
+    learner, together = probes.taught(SMALL, RANDOM, 3, seeds=2)
+    *_, alone = train(learner, RANDOM, 3 * 32, probes.keys(2)[1:], points=1)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a[1], b[0], rtol=1e-3, atol=1e-4), together.knowledge, alone.knowledge
+    )
+
+
+def test_a_seed_that_has_spent_its_budget_is_left_as_it_is():
+    learner = SMALL.learner(spec(RANDOM))
+    run = enter(learner, RANDOM, begin(learner, probes.keys(2))).replace(steps=jnp.array([0.0, 64.0]))
+    before = jax.tree.map(np.array, run.state)
+    run, metrics = advance(learner, RANDOM, run, jnp.int32(2), jnp.float32(64.0))
+    going, spent = (jax.tree.map(lambda x, seed=seed: x[seed], (before, run.state)) for seed in range(2))
+    jax.tree.map(np.testing.assert_array_equal, *spent)  # statistics too
+    assert probes.different(*going)
+    assert (run.steps.tolist(), run.gradient_steps.tolist()) == ([64.0, 64.0], [8.0, 0.0])
+    assert np.isnan(metrics["return"][1])
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_prior_outlives_what_starts_from_it_and_its_optimizer_comes_along_if_asked(keep: bool):
+    learner = counter(optimizer=optax.trace(0.5))  # whose state is the sum of gradients, each half of the one before
+    momentum: Any = Knowledge(policy=jnp.full(1, 64.0))
+    prior = TrainState(Knowledge(policy=jnp.full(1, 7.0)), None, optax.TraceState(momentum))
+    learner = learner._replace(keep_optimizer=keep, replay=Replay(length=1, copies=1, batch=1))
+    after = probes.trained(learner, levels(1.0), 1, prior=prior)
+    assert k_of(after) == [7.0 + 31.0 if keep else 7.0 - 1.0]
+    assert prior.knowledge.policy.tolist() == [7.0]
+
+
+# ------------------------------------------------------------------------------------------------ shots
+
+
+def shot(episodes: int, learner: Learner, tasks: Task, seeds: int = 1) -> Run:
+    """-> a run that has spent just so many episodes."""
+    return shoot(learner, tasks, begin(learner, probes.keys(seeds)), jnp.int32(episodes), jnp.float32(100.0))[0]
+
+
+@pytest.mark.parametrize("episodes", [1, 2, 3])
+def test_just_so_many_episodes_are_spent_and_their_steps_counted(episodes: int):
+    corridor = probes.Corridor(length=3)
+    tasks = stack([probes.one(corridor, push=push) for push in (1.0, 0.5)])  # 3 and 6 steps, of at most 9
+    run = shot(episodes, counter(Replay(length=corridor.horizon, copies=3, batch=1)), tasks)
+    assert (run.steps.tolist(), run.episodes.tolist()) == ([9.0 * episodes], [2.0 * episodes])
+    assert run.gradient_steps.tolist() == [6.0 * episodes]  # one for each row of the task that has most
+    assert run.worlds is None
+
+
+def test_what_was_not_asked_for_has_no_weight():
+    def keep_weights(k, fresh, key, progress):
+        return k.replace(policy=fresh.weight), fresh
+
+    def loss(k, slow, batch, key, progress):
+        return k.policy.sum(), {}
+
+    learner = counter(
+        Replay(length=6, copies=3, batch=1),
+        init=lambda key, prior: Knowledge(policy=jnp.zeros((1, 6, 3))),
+        observe=keep_weights,
+        loss=loss,
+        optimizer=optax.set_to_zero(),
+    )
+    weights = shot(2, learner, levels(1.0, steps=4)).state.knowledge.policy[0, 0]
+    assert weights.tolist() == [[1, 1, 0]] * 4 + [[0, 0, 0]] * 2
+
+
+def test_shots_add_up_and_training_goes_on_from_there():
+    learner, tasks = counter(Replay(length=4, copies=2, batch=8)), levels(1.0, steps=4)
+    run = shot(2, learner, tasks, seeds=2)
+    run, metrics = shoot(learner, tasks, run, jnp.int32(1), jnp.float32(100.0))
+    assert (run.steps.tolist(), run.episodes.tolist()) == ([12.0] * 2, [3.0] * 2)
+    assert metrics["return"].tolist() == [4.0] * 2
+    run = enter(learner, tasks, run)
+    assert run.worlds is not None
+    assert run.worlds.episode.time.tolist() == [[[0, 0]]] * 2  # in worlds of its own
+    assert (k_of(run), run.steps.tolist()) == ([2.0] * 2, [12.0] * 2)

@@ -1,0 +1,186 @@
+"""Checkpoints: what is read is what was written, to the bit; and whatever is wrong with one gets its sentence."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+import tiny
+
+from headstart.core.errors import InputError
+from headstart.core.names import named
+from headstart.core.types import Box, TrainState, spec
+from headstart.lab.checkpoint import Trained, load, save
+from headstart.learners.uniform import Uniform
+from headstart.methods.forward.finetune import Finetune
+from headstart.methods.randomization.epopt import EPOpt
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    """-> what one of the seeds learned."""
+    state = jax.tree.map(lambda x: x[:1], tiny.learned())
+    return Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, tiny.SEEDS[0], 2)
+
+
+@pytest.fixture(scope="module")
+def saved(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return save(trained, tmp_path_factory.mktemp("checkpoint") / "deep" / "down")
+
+
+@pytest.fixture
+def copy(saved: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(shutil.copytree(saved, tmp_path / "copy"))
+
+
+def edit_recipe(folder: pathlib.Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    recipe = json.loads((folder / "recipe.json").read_text())
+    change(recipe)
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+
+
+def edit_arrays(folder: pathlib.Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
+    arrays = {name: x.copy() for name, x in safetensors.numpy.load_file(folder / "knowledge.safetensors").items()}
+    change(arrays)
+    safetensors.numpy.save_file(arrays, folder / "knowledge.safetensors")
+
+
+def same(a: TrainState, b: TrainState) -> None:
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for ours, theirs in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_is_read_is_what_was_written(trained, saved):
+    again = load(saved)
+    assert dataclasses.replace(again, state=trained.state) == trained
+    same(again.state, trained.state)
+    moved = [name for name, x in named(again.state).items() if np.any(np.asarray(x))]
+    assert any(name.startswith("optimizer") for name in moved)
+    assert "knowledge.features.count" in moved
+    assert "knowledge.value.scale.count" in moved
+
+
+@pytest.mark.parametrize("method", [Finetune(tiny.METHOD, freeze=("value",)), EPOpt(tiny.METHOD, epsilon=0.2)])
+def test_methods_in_methods_are_written_whole(trained, tmp_path, method):
+    again = load(save(dataclasses.replace(trained, method=method), tmp_path))
+    assert again.method == method
+    same(again.state, trained.state)
+
+
+def test_what_knows_nothing_is_a_checkpoint_too(trained, tmp_path):
+    nothing = Uniform().learner(trained.spec)
+    state = TrainState(nothing.init(jax.random.key(0), None), None, nothing.optimizer.init(()))
+    again = load(save(dataclasses.replace(trained, method=Uniform(), state=state), tmp_path))
+    assert jax.tree.leaves(again.state) == []
+    assert again.method == Uniform()
+
+
+def test_it_can_be_read_without_headstart_and_jax(trained, saved):
+    """By numpy and safetensors alone: plain names, plain arrays, and what a policy needs to act."""
+    recipe = json.loads((saved / "recipe.json").read_text())
+    arrays = safetensors.numpy.load_file(saved / "knowledge.safetensors")
+    assert {name: [list(x.shape), str(x.dtype)] for name, x in arrays.items()} == {
+        name: [told["shape"], told["dtype"]] for name, told in recipe["arrays"].items()
+    }
+    knowledge = trained.state.knowledge
+    np.testing.assert_array_equal(arrays["knowledge.features.mean"], np.asarray(knowledge.features.mean)[0])
+    assert recipe["method"]["class"] == "PPO"
+    assert recipe["method"]["hidden"] == [4]
+    assert recipe["observation"] == {"kind": "box", "low": [0.0], "high": [1.0]}
+    assert recipe["action"] == {"kind": "discrete", "n": 2}
+    assert recipe["action_processing"] == "an index"
+    assert {"headstart", "jax", "numpy", "python"} <= recipe["versions"].keys()
+
+
+def test_a_recipe_says_how_a_policy_s_actions_become_the_world_s(trained, tmp_path):
+    told = dataclasses.replace(trained, spec=trained.spec._replace(action=Box((-2.0,), (2.0,))))
+    recipe = json.loads((save(told, tmp_path) / "recipe.json").read_text())
+    assert recipe["action"] == {"kind": "box", "low": [-2.0], "high": [2.0]}
+    assert recipe["action_processing"] == "clipped to [-1, 1], then scaled to [low, high]"
+
+
+def test_bounds_without_end_survive(trained, tmp_path):
+    wide = dataclasses.replace(trained.spec.observation, low=(-float("inf"),), high=(float("inf"),))
+    again = load(save(dataclasses.replace(trained, spec=trained.spec._replace(observation=wide)), tmp_path))
+    assert again.spec.observation == wide
+
+
+def truncate(folder: pathlib.Path) -> None:
+    file = folder / "knowledge.safetensors"
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def swap_shape(folder: pathlib.Path) -> None:
+    edit_arrays(folder, lambda arrays: arrays.update({"knowledge.features.mean": np.zeros(2, np.float32)}))
+
+
+def swap_type(folder: pathlib.Path) -> None:
+    edit_arrays(folder, lambda arrays: arrays.update({"knowledge.features.mean": np.zeros(1, np.float64)}))
+
+
+def spoil(folder: pathlib.Path) -> None:
+    edit_arrays(folder, lambda arrays: arrays["knowledge.features.mean"].fill(np.nan))
+
+
+def drop(folder: pathlib.Path) -> None:
+    edit_arrays(folder, lambda arrays: arrays.pop("knowledge.features.mean"))
+
+
+def add(folder: pathlib.Path) -> None:
+    edit_arrays(folder, lambda arrays: arrays.update({"knowledge.stowaway": np.zeros(1, np.float32)}))
+
+
+def set_to(name: str, value: Any) -> Callable[[pathlib.Path], None]:
+    return lambda folder: edit_recipe(folder, lambda recipe: recipe.update({name: value}))
+
+
+def without(name: str) -> Callable[[pathlib.Path], None]:
+    return lambda folder: edit_recipe(folder, lambda recipe: recipe.pop(name))
+
+
+DEFECTS = {
+    "no folder": (shutil.rmtree, r"There is no .*recipe\.json; is .* a folder that headstart wrote"),
+    "no recipe": (lambda folder: (folder / "recipe.json").unlink(), r"There is no .*recipe\.json"),
+    "no arrays": (lambda folder: (folder / "knowledge.safetensors").unlink(), "copy the whole checkpoint folder"),
+    "a text": (lambda folder: (folder / "recipe.json").write_text("hello"), "cannot be read as JSON"),
+    "a list": (lambda folder: (folder / "recipe.json").write_text("[]"), "no recipe of this version"),
+    "another's": (set_to("format", "stable-baselines3"), "no recipe of this version.*train anew"),
+    "cut off": (truncate, r"knowledge\.safetensors is damaged .*take another copy"),
+    "no safetensors": (lambda folder: (folder / "knowledge.safetensors").write_text("hello"), "is damaged"),
+    "another shape": (swap_shape, r"'knowledge\.features\.mean' as float32\[2\].* makes it float32\[1\]"),
+    "another type": (swap_type, r"as float64\[1\].* makes it float32\[1\]"),
+    "NaN": (spoil, r"not finite, in 'knowledge\.features\.mean'.*train anew"),
+    "too little": (drop, r"lacks 'knowledge\.features\.mean'"),
+    "too much": (add, r"holds, unasked, 'knowledge\.stowaway'.*copy both from one place"),
+    "an unknown method": (set_to("method", {"class": "Rainbow"}), "knows no method like .*Rainbow"),
+    "an unknown field": (set_to("method", {"class": "PPO", "magic": 1}), "magic"),
+    "a bad field": (
+        set_to("method", {"class": "PPO", "clip": -1.0}),
+        r"recipe\.json: PPO\(clip=-1\.0\) is out of range",
+    ),
+    "a method that is none": (set_to("method", "PPO"), r"recipe\.json is damaged"),
+    "a space that is none": (set_to("action", {"kind": "box", "low": ["a"], "high": [1]}), r"recipe\.json is damaged"),
+    "choices seen": (set_to("observation", {"kind": "discrete", "n": 3}), "an observation is a box"),
+    "a count that is none": (set_to("tasks", "many"), r"recipe\.json is damaged"),
+    "no seed": (without("seed"), r"recipe\.json is damaged .*seed"),
+    "another width": (set_to("method", {"class": "PPO", "hidden": [8]}), r"its recipe\.json makes it"),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_defect_has_its_sentence(copy, defect):
+    damage, sentence = DEFECTS[defect]
+    damage(copy)
+    with pytest.raises(InputError, match=sentence) as caught:
+        load(copy)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert str(copy) in said

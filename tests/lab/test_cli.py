@@ -1,0 +1,307 @@
+"""The command line: what it prints and where, how it ends, and a sentence for each way to get it wrong."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from headstart import __version__
+from headstart.core.types import spec
+from headstart.lab import api, commands, sources
+from headstart.lab.checkpoint import Trained, load, save
+from headstart.lab.cli import COMMANDS, main
+from headstart.protocol import transfer
+
+SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")
+# The study of test_study.py: in one session they share what is compiled.
+SMALL = ("--source-steps", "2e3", "--target-steps", "4e3", "--shots", "0,1,3", "--seeds", "2", "--points", "2")
+COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, "--judged", "3", "--out")
+
+
+def run(*words: Any) -> int:
+    """-> the exit status."""
+    try:
+        main([str(word) for word in words])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """-> a folder that holds a study, a training and checkpoints with something wrong."""
+    folder = tmp_path_factory.mktemp("lab")
+    assert run(*COMPARE, folder / "study") == 0
+    assert run("train", "ppo:hidden=8", "--source", "CartPole-v1", "--steps", "2e3", "--out", folder / "trained") == 0
+    state = jax.tree.map(lambda x: x[:1], tiny.learned())
+    save(Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, 3), folder / "corridor")
+    shutil.copytree(folder / "trained", folder / "damaged")
+    (folder / "damaged" / "knowledge.safetensors").write_bytes(b"half of it")
+    (folder / "foreign").mkdir()
+    (folder / "foreign" / "recipe.json").write_text('{"format": "another\'s"}')
+    (folder / "foreign" / "study.json").write_text('{"study": "another\'s"}')
+    return folder
+
+
+def test_compare_prints_its_tables_and_where_the_report_is(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sources, "train", None)  # all is done
+    assert run(*COMPARE, folder / "study") == 0
+    out, _ = capsys.readouterr()
+    assert "finetune" in out
+    assert "against learning from scratch" in out
+    assert f"report: {folder / 'study' / 'report.html'}" in out
+    assert json.loads((folder / "study" / "study.json").read_text())["provenance"]["command"].startswith(
+        "headstart compare --source CartPole-v1 --target CartPole-v1@force=-10"
+    )
+
+
+def test_compare_and_report_print_json_that_is_the_study(folder, capsys):
+    assert run(*COMPARE, folder / "study", "--json") == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert run("report", folder / "study", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == compared
+    assert list(compared["methods"]) == ["naive", "scratch", "finetune"]
+
+
+def test_a_report_can_be_written_again(folder, capsys):
+    (folder / "study" / "report.html").unlink()
+    assert run("report", folder / "study") == 0
+    assert "report.html" in capsys.readouterr().out
+    assert "finetune" in (folder / "study" / "report.html").read_text()
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
+    assert run("train", "ppo:hidden=8", "--source", "CartPole-v1", "--steps", "2e3", "--out", tmp_path / "out") == 0
+    out, err = capsys.readouterr()
+    *_, last = err.strip().splitlines()
+    assert "\x1b" not in err
+    assert last.startswith("100 %")
+    assert "2 048 of 2 000 steps" in last
+    assert "· return " in last
+    assert "return" in out
+    assert f"checkpoint: {tmp_path / 'out'}" in out
+
+
+def test_a_training_goes_to_the_target_by_its_checkpoint(folder, tmp_path, capsys):
+    trained = load(folder / "trained")
+    assert (trained.trained_on, trained.steps, trained.seed) == ("CartPole-v1", 2_048, 0)
+    words = ("--target", "CartPole-v1@force=-10", "--steps", "2e3", "--shots", "1,0,1", "--json")
+    assert run("transfer", folder / "trained", *words, "--out", tmp_path / "heavy") == 0
+    shown, kept = json.loads(capsys.readouterr().out), json.loads((tmp_path / "heavy" / "curve.json").read_text())
+    assert shown == kept
+    assert list(kept["shots"]) == ["0", "1"]
+    assert kept["episodes"][:2] == [0, 1]
+    assert kept["steps"][-1] >= 2_000
+    adapted = load(tmp_path / "heavy")
+    assert adapted.trained_on == "CartPole-v1, then CartPole-v1@force=-10"
+    assert adapted.steps == 2_048 + kept["steps"][-1]
+
+
+def test_the_doctor_tells_a_shift_by_its_parameters(capsys):
+    assert run("doctor", *SHIFTED, "--steps", "0") == 0
+    assert "another task" in capsys.readouterr().out
+    assert run("doctor", *SHIFTED, "--steps", "0", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["differs"]
+    assert found["effects"].keys() == {"all together", "force"}
+    assert found["headroom"] is None
+
+
+def test_the_doctor_tells_the_headroom(folder, capsys, monkeypatch):
+    trained = []
+    monkeypatch.setattr(api, "train", lambda method, task, steps, seed: trained.append((str(task)[:11], steps, seed)))
+    monkeypatch.setattr(api, "evaluate", lambda trained, task, seed: np.full(3, 100.0 + seed))
+    assert run("doctor", *SHIFTED, "--steps", "500", "--seeds", "0,2,2") == 0
+    out, _ = capsys.readouterr()
+    assert "head-room after 500 steps each (2 seeds)" in " ".join(out.split())
+    assert "source policy" in out
+    assert "101 [100, 102]" in out
+    assert [(steps, seed) for _, steps, seed in trained] == [(500, 0), (500, 0), (500, 2), (500, 2)]
+
+
+@pytest.mark.parametrize(
+    "words", [("methods",), ("tasks",), ("parameters", "CartPole-v1"), ("parameters", "Hopper-v5")]
+)
+def test_tables_are_tables_and_json(words, capsys):
+    assert run(*words) == 0
+    shown = capsys.readouterr().out
+    assert run(*words, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) >= 5
+    name = next(iter(rows[-1].values()))
+    assert name in shown
+    assert all(row.keys() == rows[0].keys() for row in rows)
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"headstart {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], *([kind.__name__.lower()] for kind in COMMANDS)], ids=str)
+def test_every_command_has_help(words, capsys):
+    assert run(*words, "--help") == 0
+    out, err = capsys.readouterr()
+    assert "usage: headstart" in out
+    assert err == ""
+
+
+def test_help_has_examples(capsys):
+    assert run() == 0
+    assert "headstart compare --source Hopper-v5" in capsys.readouterr().out
+
+
+OUT = object()  # stands for a folder in which nothing may be written
+
+SPACES = "unequal observation spaces (4 and 3 components); knowledge moves only between equal spaces"
+MISTAKES: list[tuple[list[Any], str]] = [
+    (["train", "ppo", "--source", "CartPol-v1", "--out", OUT], "the nearest are CartPole-v1"),
+    (["train", "ppo", "--source", "Hoper-v5", "--out", OUT], "the nearest are Hopper-v5"),
+    (
+        ["train", "ppo", "--source", "CartPole-v1@pole_mas=1", "--out", OUT],
+        "no parameter 'pole_mas'; the nearest is pole_mass",
+    ),
+    (["train", "ppo", "--source", "CartPole-v1@force=1e9", "--out", OUT], "out of bounds; force lies within"),
+    (["train", "ppo", "--source", "CartPole-v1@force=5..5", "--out", OUT], "empty range; write force=5"),
+    (["train", "ppo", "--source", "CartPole-v1@force=9..5", "--out", OUT], "write the smaller end first: 5..9"),
+    (["train", "ppo", "--source", "CartPole-v1@force", "--out", OUT], "has no value for force; write force=VALUE"),
+    (["train", "ppo", "--source", "CartPole-v1@", "--out", OUT], "ends after its @"),
+    (["train", "ppo", "--source", "", "--out", OUT], "names no env"),
+    (["train", "epop", "--source", "CartPole-v1", "--out", OUT], "did you mean epopt"),
+    (["train", "epopt:epsilon=2", "--source", "CartPole-v1", "--out", OUT], "epsilon is within (0, 1]"),
+    (
+        ["train", "ppo", "--source", "CartPole-v1", "--steps", "0", "--out", OUT],
+        "--steps is 0, but a budget is at least 1",
+    ),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "-3", "--out", OUT], "--steps is -3"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "1e400", "--out", OUT], "'1e400' is no finite number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "1e300", "--out", OUT], "write a smaller number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "2.5", "--out", OUT], "'2.5' is no whole number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--seed", "-1", "--out", OUT], "--seed has -1"),
+    (["train", "ppo", "--source", "CartPole-v1", "--out", "study"], "is not empty; choose another --out"),
+    ([*COMPARE, OUT, "--target", "Pendulum-v1"], SPACES),
+    ([*COMPARE, OUT, "--target", "CartPole-v1@force=10"], "Change the target, or say --allow-no-shift"),
+    ([*COMPARE, OUT, "--methods", "finetune,epopt"], "name one, such as --ensemble CartPole-v1@NAME=LOW..HIGH"),
+    ([*COMPARE, OUT, "--methods", "finetune,rainbow"], "There is no method 'rainbow'; did you mean"),
+    ([*COMPARE, OUT, "--methods", ""], "write --methods scratch,naive,finetune"),
+    ([*COMPARE, OUT, "--ensemble", "CartPole-v1@force=5"], "draws nothing; write a range"),
+    ([*COMPARE, OUT, "--source-steps", "0"], "--source-steps is 0"),
+    ([*COMPARE, OUT, "--target-steps", "-1"], "--target-steps is -1"),
+    ([*COMPARE, OUT, "--seeds", "0"], "0 is no number of seeds; write one from 1 to"),
+    ([*COMPARE, OUT, "--seeds", "-1"], "-1 is no number of seeds"),
+    ([*COMPARE, OUT, "--seeds", "1e9"], "1e9 is no number of seeds"),
+    ([*COMPARE, OUT, "--seeds", "0,-1"], "--seeds has -1"),
+    ([*COMPARE, OUT, "--seeds", "many"], "how many seeds, such as 5, or which, such as 0,1,2"),
+    ([*COMPARE, OUT, "--shots", "a"], "'a' is no number; write one, several with commas between them, such as 0,1,10"),
+    ([*COMPARE, OUT, "--shots", "0,-1"], "--shots has -1"),
+    ([*COMPARE, OUT, "--threshold", "nan"], "'nan' is no finite number"),
+    ([*COMPARE, OUT, "--points", "0"], "--points is 0"),
+    ([*COMPARE, "study", "--target-steps", "5e3"], "holds another study (its target_steps differ)"),
+    ([*COMPARE, "trained"], "is not empty and holds no study"),
+    (["doctor", *SHIFTED[:2], "--target", "Pendulum-v1"], SPACES),
+    (["doctor", *SHIFTED, "--steps", "-1"], "--steps is -1"),
+    (["transfer", "nowhere", "--target", "CartPole-v1", "--out", OUT], "a folder that headstart wrote?"),
+    (["transfer", "damaged", "--target", "CartPole-v1", "--out", OUT], "take another copy of it"),
+    (["transfer", "foreign", "--target", "CartPole-v1", "--out", OUT], "no recipe of this version of headstart"),
+    (["transfer", "corridor", "--target", "CartPole-v1", "--out", OUT], "(1 and 4 components)"),
+    (["transfer", "trained", "--target", "CartPole-v1", "--steps", "0", "--out", OUT], "--steps is 0"),
+    (["transfer", "trained", "--target", "CartPole-v1", "--shots", "-5", "--out", OUT], "--shots has -5"),
+    (["transfer", "trained", "--target", "CartPole-v1", "--out", "study"], "is not empty; choose another --out"),
+    (
+        ["transfer", "trained", "--target", "CartPole-v1", "--method", "finetune:freeze=x", "--out", OUT],
+        "cannot freeze",
+    ),
+    (["report", "nowhere"], "There is no"),
+    (["report", "foreign"], "is not the record of a study; name a folder that `headstart compare` wrote"),
+    (["parameters", "Hopper"], "the nearest is Hopper-v5"),
+]
+
+
+@pytest.mark.parametrize(("words", "mend"), MISTAKES, ids=[mend for _, mend in MISTAKES])
+def test_a_mistake_gets_one_sentence_with_the_mend_and_writes_nothing(folder, capsys, monkeypatch, words, mend):
+    monkeypatch.chdir(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert run(*("new" if word is OUT else word for word in words)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("headstart: ")
+    assert err.count("\n") == 1
+    assert mend in err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("words", [["compare"], ["comparee"], ["train", "ppo", "--sourc", "CartPole-v1"]])
+def test_words_that_make_no_command_are_pointed_out(words, capsys):
+    assert run(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "headstart" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            KeyboardInterrupt(),
+            130,
+            "headstart: stopped. What was finished is kept; the same command goes on from there.",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/there"),
+            2,
+            "headstart: /there: Permission denied; choose another place.",
+        ),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_what_comes_from_outside_ends_it_without_a_traceback(tmp_path, capsys, monkeypatch, error, status, said):
+    def fail(*asked: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "compare", fail)
+    assert run(*COMPARE, tmp_path) == status
+    assert capsys.readouterr().err.strip() == said
+
+
+def test_duplicates_are_harmless(folder, capsys, monkeypatch):
+    """The same study, written another way: it finds all its cells there."""
+    monkeypatch.setattr(transfer, "adapt", None)
+    words = ("--seeds", "0,1,0", "--shots", "3,0,1,3", "--methods", "finetune,finetune")
+    assert run(*COMPARE, folder / "study", *words) == 0
+
+
+def test_help_and_version_need_no_jax():
+    """In a process of its own, as a user's: quick, because nothing heavy is imported."""
+    code = """
+import sys
+from headstart.lab.cli import main
+main(["--version"])
+try:
+    main(["--help"])
+except SystemExit as end:
+    print("status", end.code, *sorted({"jax", "numpy", "mujoco", "gymnasium", "plotly"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == f"headstart {__version__}"
+    assert done.stdout.splitlines()[-1] == "status 0"
+
+
+def test_the_program_itself_exits_with_2(tmp_path):
+    code = "from headstart.lab.cli import main; main()"
+    words = [sys.executable, "-c", code, "train", "ppo", "--source", "CartPole-v1@force=9..5", "--out", "out"]
+    plain = {"PYTHONWARNINGS": "error::DeprecationWarning:headstart", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ | plain)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("headstart: CartPole-v1: force=9..5 runs backwards")
+    assert list(tmp_path.iterdir()) == []

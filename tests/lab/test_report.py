@@ -1,0 +1,211 @@
+"""The report holds what the study claims, stands alone, and survives whatever is missing."""
+
+import copy
+import html.parser
+import json
+import random
+import re
+
+import pytest
+from lab.fake_study import study
+
+from headstart.lab.report import page, write_report
+from headstart.lab.report_data import read
+from headstart.lab.report_words import answer, sentence
+
+
+class Checker(html.parser.HTMLParser):
+    """Gathers the text, and every way in which the tags do not fit together."""
+
+    EMPTY = ("meta", "link", "input", "br", "wbr")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.words, self.tags = [], [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+def checked(data) -> Checker:
+    """-> the parsed report, after the checks that every report has to pass."""
+    source = page(data)
+    checker = Checker()
+    checker.feed(source)
+    assert not checker.wrong, f"these close nothing: {checker.wrong}"
+    assert not checker.open, f"these are never closed: {checker.open}"
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script src|<img", source), "it would fetch something"
+    assert not re.search(r"\bnan\b|\binf\b|None", source), "a number that is none got through"
+    assert source.startswith("<!DOCTYPE html>")
+    return checker
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return study()
+
+
+def test_it_holds_every_part(whole):
+    report = checked(whole)
+    for name in whole["methods"]:
+        assert name in report.text
+    for part in (
+        "What transfer did",
+        "Learning curves",
+        "Few shots",
+        "Generalisation",
+        "Metrics",
+        "Verdicts",
+        "The shift",
+        "Ledger",
+        "Failures",
+        "Reproduce",
+    ):
+        assert part in report.text
+    assert whole["provenance"]["command"] in report.text
+    assert "torso_mass" in report.text
+    assert "its knowledge was no longer finite in the target" in report.text
+    assert "100 shots" in report.text.replace("\u202f", " ")
+
+
+def test_writing_leaves_one_file_of_a_size_to_mail(whole, tmp_path):
+    write_report(whole, tmp_path / "deep" / "report.html")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report.html"]
+    assert (tmp_path / "deep" / "report.html").stat().st_size < 500_000
+
+
+def test_the_verdicts_are_said_in_words(whole):
+    told = read(whole)
+    said = {row.name: sentence(row, told) for row in told.challengers}
+    assert said["finetune"].startswith("Finetuning from Hopper-v5 helped: over the same 200\u202f000 steps")
+    assert "no clear difference" in said["epopt"]
+    assert "1 of its 5 seeds failed" in said["epopt"]
+    assert "hurt" in said["finetune reset-head"]
+    assert "learning from scratch averages more: 1" in said["naive"]
+    first, rivals, overall, room = answer(told)
+    assert first.startswith("finetune gets the target in the fewest episodes")
+    assert rivals == "randomize may be as fast: the intervals of their times overlap."
+    assert "finetune and randomize helped; finetune reset-head hurt; epopt made no clear difference" in overall
+    assert room.startswith("There is something to adapt")
+
+
+def test_a_study_without_room_says_so(whole):
+    data = copy.deepcopy(whole)
+    data["shift"]["headroom"]["source_policy"] = 2800.0
+    assert any(line.startswith("There is little to adapt") for line in answer(read(data)))
+    data["shift"] = {"differs": False}
+    assert "source and target look like the same task" in checked(data).text
+
+
+def test_the_best_of_a_column_is_bold_only_where_it_is_clear(whole):
+    data = copy.deepcopy(whole)
+    near, far = {"iqm": 5.0, "low": 4.0, "high": 6.0}, {"iqm": 9.0, "low": 8.0, "high": 10.0}
+    for name, method in data["methods"].items():
+        method.pop("generalisation", None)
+        method["shots"] = {"0": near, "10": far if name == "finetune" else near}
+    data["shots"] = [0, 10]
+    bold = re.findall(r"<strong>(.*?)</strong>", page(data))
+    assert bold == ["9.0"]
+
+
+SMALL = study(seeds=2)
+PLACES = [
+    *((name,) for name in SMALL),
+    *(("methods", "epopt", name) for name in SMALL["methods"]["epopt"]),
+    *(("methods", "scratch", name) for name in ("curve", "metrics", "shots")),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids="/".join)
+def test_it_survives_any_part_that_is_null(place):
+    data = copy.deepcopy(SMALL)
+    parent = data
+    for name in place[:-1]:
+        parent = parent[name]
+    parent[place[-1]] = None
+    checked(data)
+
+
+def _pruned(data, share, chance):
+    """-> the data without a share of everything in it."""
+    if isinstance(data, dict):
+        return {name: _pruned(x, share, chance) for name, x in data.items() if chance.random() > share}
+    return data
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_it_survives_many_parts_that_are_missing(seed):
+    checked(_pruned(SMALL, 0.05 * (1 + seed), random.Random(seed)))
+
+
+def test_it_survives_nothing_at_all():
+    assert "nothing to compare yet" in checked({}).text
+
+
+def test_one_seed_has_no_verdict():
+    data = study(seeds=1)
+    for method in data["methods"].values():
+        method["generalisation"] = None  # which the fake makes up, with intervals
+    report = checked(data)
+    assert "One seed gives no interval" in report.text
+    assert "cannot be judged by one seed" in report.text
+    assert "another may tell it otherwise" in report.text
+    assert "strong" not in report.tags
+    assert not {"helped", "hurt", "no clear difference"} & {word.strip() for word in report.words}
+    assert "made no clear difference" not in report.text
+    assert "learning from scratch averages" in report.text
+
+
+def test_a_method_that_failed_in_every_seed(whole):
+    data = copy.deepcopy(whole)
+    reason = "RuntimeError: the simulator gave up"
+    data["methods"]["epopt"] = {"failed": {"0": reason, "1": reason}, "shots": {}, "ledger": {}, "metrics": {}}
+    assert f"It failed in every seed: {reason}." in checked(data).text
+
+
+def test_curves_that_never_move():
+    data = study(seeds=3)
+    for method in data["methods"].values():
+        curve = method["curve"]
+        points = len(curve["iqm"])
+        curve |= {key: [0.0] * points for key in ("iqm", "low", "high")}
+    data["reference"] = {}
+    checked(data)
+
+
+def test_bands_are_worked_out_where_only_the_seeds_are_told(whole):
+    data = copy.deepcopy(whole)
+    for key in ("iqm", "low", "high"):
+        del data["methods"]["finetune"]["curve"][key]
+    before, after = (read(x).row("finetune") for x in (whole, data))
+    assert before is not None
+    assert after is not None
+    assert before.curve is not None
+    assert after.curve is not None
+    assert after.curve.iqm == pytest.approx(before.curve.iqm)
+
+
+def test_names_cannot_break_the_page(whole):
+    text = json.dumps(whole).replace("Hopper-v5", "<b>Hop&per</b>").replace("epopt", "<script>alert('x')</script>")
+    report = checked(json.loads(text))
+    assert "<b>Hop&per</b>" in report.text
+    assert "b" not in report.tags
+    assert page(json.loads(text)).count("<script>") == 1
+
+
+def test_an_unfinished_study_says_so(whole):
+    assert "This study is not finished" in checked({**whole, "status": "running"}).text
+    assert "This study is not finished" not in checked(whole).text

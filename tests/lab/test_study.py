@@ -1,0 +1,333 @@
+"""A whole study, tiny: what it leaves on disk, that it goes on where it was left, and that one failure stays one."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import headstart
+from headstart.core.errors import InputError
+from headstart.core.train import Point
+from headstart.core.train import train as real_train
+from headstart.lab import sources, study
+from headstart.lab.checkpoint import load
+from headstart.lab.news import News, WatcherError
+from headstart.lab.study import compare
+from headstart.methods import Entry
+from headstart.protocol import transfer
+from headstart.protocol.study import Question
+
+# One turn of PPO in the source, two in the target; two seeds, so that all studies here share their compiled programs.
+QUESTION = Question(
+    source="CartPole-v1",
+    target="CartPole-v1@force=-10",
+    methods=("scratch", "naive", "finetune"),
+    source_steps=2_000,
+    target_steps=4_000,
+    shots=(0, 1, 3),
+    seeds=(0, 1),
+    points=2,
+    judged=3,
+)
+ROWS = ("random", "naive", "scratch", "finetune", "oracle")
+PASSING = ("seconds", "provenance", "date")  # what is another each time
+
+
+def lasting(data: Any) -> Any:
+    """-> the data without what is another each time."""
+    if isinstance(data, dict):
+        return {name: lasting(x) for name, x in data.items() if name not in PASSING}
+    return [lasting(x) for x in data] if isinstance(data, list) else data
+
+
+def told(out: pathlib.Path) -> Any:
+    return lasting(json.loads((out / "study.json").read_text()))
+
+
+def files(out: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    return {path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def cell(out: pathlib.Path, row: str, seed: int) -> Any:
+    return json.loads((out / "cells" / row / f"seed-{seed}" / "curve.json").read_text())
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, function: Callable):
+        self.function, self.calls = function, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        return self.function(*args, **kwargs)
+
+
+def never(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    raise AssertionError("nothing was left to train")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[News], int]:
+    """-> the folder of a finished study, what its watcher was told, and how often the source was trained on."""
+    out, news = tmp_path_factory.mktemp("study") / "new" / "folder", []
+    with pytest.MonkeyPatch.context() as patch:
+        counted = Counted(real_train)
+        patch.setattr(sources, "train", counted)
+        compare(QUESTION, out, command="headstart compare ...", watch=news.append)
+    return out, news, counted.calls
+
+
+@pytest.fixture
+def out(whole, tmp_path: pathlib.Path) -> pathlib.Path:
+    """-> a copy of the finished study, to do things to."""
+    return pathlib.Path(shutil.copytree(whole[0], tmp_path / "study"))
+
+
+def test_a_study_leaves_its_data_its_report_and_its_cells(whole):
+    out, _, _ = whole
+    data = json.loads((out / "study.json").read_text())
+    assert data["status"] == "done"
+    assert list(data["methods"]) == ["naive", "scratch", "finetune"]
+    assert "finetune" in (out / "report.html").read_text()
+    assert "finetune" in (out / "curves.svg").read_text()
+    for row in ROWS:
+        for seed in (0, 1):
+            folder = out / "cells" / row / f"seed-{seed}"
+            assert {path.name for path in folder.iterdir()} == {"knowledge.safetensors", "recipe.json", "curve.json"}
+            assert load(folder).seed == seed
+    assert data["provenance"]["command"] == "headstart compare ..."
+    assert {"versions", "commit", "command", "machine"} <= data["provenance"].keys()
+
+
+def test_cells_tell_what_was_spent_and_what_came_of_it(whole):
+    out, _, _ = whole
+    scratch, naive, finetune, oracle = (cell(out, row, 0) for row in ("scratch", "naive", "finetune", "oracle"))
+    assert scratch["episodes"][:3] == [0, 1, 3]
+    assert len(scratch["returns"]) == len(scratch["steps"]) == 5
+    assert scratch["ledger"]["source_steps"] == 0
+    assert scratch["ledger"]["target_steps"] == scratch["steps"][-1] >= 4_000
+    assert naive["steps"] == [0, 4_000]
+    assert naive["shots"] == dict.fromkeys("013", naive["returns"][0])
+    assert naive["ledger"]["target_steps"] == 0
+    assert naive["ledger"]["source_steps"] == finetune["ledger"]["source_steps"] == 2_048
+    assert finetune["returns"][0] == naive["returns"][0]  # it starts from what naive runs
+    assert finetune["ledger"]["gradient_steps"] > naive["ledger"]["gradient_steps"] == 320
+    assert oracle["ledger"]["target_steps"] >= 6_000
+    assert load(out / "cells" / "naive" / "seed-1").trained_on == "CartPole-v1"
+    assert load(out / "cells" / "finetune" / "seed-1").trained_on == "CartPole-v1, then CartPole-v1@force=-10"
+
+
+def test_naive_and_finetune_share_what_the_source_taught(whole):
+    out, news, calls = whole
+    assert calls == 1
+    assert len(list((out / "sources").iterdir())) == 1
+    assert {(one.row, one.stage) for one in news} == {
+        ("random", "target"), ("naive", "source"), ("naive", "target"), ("scratch", "target"), ("finetune", "target"),
+        ("oracle", "target"),
+    }  # fmt: skip
+
+
+def test_a_finished_study_trains_nothing_again(out, monkeypatch):
+    before = files(out / "cells")
+    monkeypatch.setattr(sources, "train", never)
+    monkeypatch.setattr(transfer, "adapt", never)
+    again = compare(QUESTION, out, command="headstart compare ...")
+    assert again["status"] == "done"
+    assert files(out / "cells") == before
+
+
+def test_a_deleted_cell_is_run_again_and_comes_to_the_same(whole, out, monkeypatch):
+    rows, real = [], transfer.adapt
+    monkeypatch.setattr(sources, "train", never)
+    monkeypatch.setattr(transfer, "adapt", lambda method, *rest: rows.append(method) or real(method, *rest))
+    before = files(out / "cells")
+    shutil.rmtree(out / "cells" / "finetune" / "seed-1")
+    compare(QUESTION, out)
+    assert [type(method).__name__ for method in rows] == ["Finetune"]
+    gone = pathlib.Path("finetune") / "seed-1"
+    after = files(out / "cells")
+    assert after[gone / "knowledge.safetensors"] == before[gone / "knowledge.safetensors"]
+    assert {path: x for path, x in after.items() if gone not in path.parents} == {
+        path: x for path, x in before.items() if gone not in path.parents
+    }
+    assert lasting(cell(out, "finetune", 1)) == lasting(cell(whole[0], "finetune", 1))
+    assert told(out) == told(whole[0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [({"target_steps": 5_000}, "target_steps"), ({"seeds": (0, 1, 2)}, "seeds"), ({"methods": ("naive",)}, "methods")],
+)
+def test_another_question_leaves_a_study_as_it_is(out, fields, named):
+    before = files(out)
+    with pytest.raises(InputError, match=rf"holds another study \(its {named} differ\); choose another --out"):
+        compare(dataclasses.replace(QUESTION, **fields), out)
+    assert files(out) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda out: out.write_text("mine"), "is a file; choose another --out"),
+        (lambda out: (out.mkdir(), (out / "mine.txt").write_text("")), "not empty and holds no study"),
+        (lambda out: (out.mkdir(), (out / "study.json").write_text("{")), "cannot be read as JSON"),
+        (lambda out: (out.mkdir(), (out / "study.json").write_text("[]")), "holds another study"),
+    ],
+)
+def test_a_folder_that_is_something_else_is_left_as_it_is(tmp_path, make, sentence):
+    out = tmp_path / "study"
+    make(out)
+    before = files(tmp_path)
+    with pytest.raises(InputError, match=sentence):
+        compare(QUESTION, out)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"target": "CartPole-v1@force=10"}, "are the same task.*--allow-no-shift"),
+        ({"target": "Pendulum-v1"}, r"CartPole-v1 and --target Pendulum-v1 have unequal observation spaces"),
+        ({"ensemble": "Pendulum-v1@mass=1..2"}, "--ensemble Pendulum-v1 have unequal"),
+        ({"ensemble": "CartPole-v1@force=9"}, r"draws nothing; write a range"),
+        ({"methods": ("finetune:freeze=policy.nothing",)}, "cannot freeze 'policy.nothing'"),
+        ({"methods": ("epopt",)}, "name one, such as --ensemble"),
+        ({"physics": "unreal"}, "choose one of auto, c, mjx"),
+    ],
+)
+def test_a_question_without_an_answer_writes_nothing(tmp_path, fields, sentence):
+    with pytest.raises(InputError, match=sentence):
+        compare(dataclasses.replace(QUESTION, **fields), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Stop:
+    """A watcher that presses Ctrl-C when a stage has come so far."""
+
+    def __init__(self, row: str, stage: str, news: int):
+        self.at, self.news = (row, stage), news
+
+    def __call__(self, news: News) -> None:
+        self.news -= (news.row, news.stage) == self.at
+        if self.news == 0:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_study_keeps_what_was_finished_and_goes_on(whole, tmp_path, monkeypatch):
+    out = tmp_path / "study"
+    with pytest.raises(KeyboardInterrupt):
+        compare(QUESTION, out, watch=Stop("naive", "source", 1))
+    assert {path.name for path in (out / "cells").iterdir()} == {"random"}
+    with pytest.raises(KeyboardInterrupt):
+        compare(QUESTION, out, watch=Stop("finetune", "target", 3))
+    assert {path.name for path in (out / "cells").iterdir()} == {"random", "naive", "scratch"}
+    assert json.loads((out / "study.json").read_text())["status"] == "running"
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]  # nothing half written
+    monkeypatch.setattr(sources, "train", never)  # the source was finished
+    compare(QUESTION, out)
+    assert told(out) == told(whole[0])
+
+
+def broken_train(*args: Any) -> Iterator[Point]:
+    """The real training, but for the first seed, whose knowledge is no longer finite in the end."""
+    for point in real_train(*args):
+        spoilt = jax.tree.map(lambda x: x.at[0].set(jnp.nan), point.knowledge)
+        yield point._replace(state=point.state.replace(knowledge=spoilt))
+
+
+def test_a_seed_that_goes_wrong_in_the_source_fails_alone(whole, tmp_path, monkeypatch):
+    counted = Counted(broken_train)
+    monkeypatch.setattr(sources, "train", counted)
+    data = compare(QUESTION, tmp_path)
+    assert counted.calls == 1
+    for row in ("naive", "finetune"):
+        assert data["methods"][row]["failed"] == {
+            0: "learning in the source went wrong: its numbers are no longer finite"
+        }
+        assert lasting(cell(tmp_path, row, 1))["shots"].keys() == {"0", "1", "3"}
+        assert cell(tmp_path, row, 0)["returns"] == []
+    assert cell(tmp_path, "naive", 1)["returns"] == cell(whole[0], "naive", 1)["returns"]
+    assert data["methods"]["scratch"]["failed"] == {}
+    assert "failed" in (tmp_path / "report.html").read_text()
+
+
+def test_a_seed_that_goes_wrong_in_the_target_fails_alone(out, monkeypatch):
+    def spoilt(*args: Any) -> Iterator[transfer.Judgement]:
+        for j in real(*args):
+            yield j if j.shots == 0 else j._replace(returns=j.returns * [[jnp.nan], [1.0]])
+
+    real = transfer.adapt
+    monkeypatch.setattr(transfer, "adapt", spoilt)
+    shutil.rmtree(out / "cells" / "finetune")
+    data = compare(QUESTION, out)
+    reason = "learning in the target went wrong: its numbers are no longer finite"
+    assert data["methods"]["finetune"]["failed"] == {0: reason}
+    assert data["methods"]["finetune"]["metrics"]["asymptote"]["left_out"] == 1
+    assert cell(out, "finetune", 0)["returns"][1] is None
+
+
+def test_a_row_that_breaks_fails_with_its_reason_and_the_others_go_on(out, monkeypatch):
+    def broken(self: study.Study, entry: Entry, *rest: Any) -> Any:
+        if entry.name == "scratch":
+            raise ZeroDivisionError("the cart fell off\nat great length")
+        return real(self, entry, *rest)
+
+    real = study.Study._run
+    monkeypatch.setattr(study.Study, "_run", broken)
+    for row in ("scratch", "oracle"):
+        shutil.rmtree(out / "cells" / row)
+    data = compare(QUESTION, out)
+    assert data["methods"]["scratch"]["failed"] == dict.fromkeys((0, 1), "ZeroDivisionError: the cart fell off")
+    assert data["methods"]["scratch"]["verdict"] is None
+    assert data["methods"]["finetune"]["failed"] == {}
+    assert data["reference"]["oracle"] is not None
+    assert data["status"] == "done"
+
+
+def test_a_watcher_that_breaks_is_no_failure_of_a_row(out):
+    def watch(news: News) -> None:
+        raise ZeroDivisionError("nothing to divide")
+
+    shutil.rmtree(out / "cells" / "naive")
+    with pytest.raises(WatcherError, match="broke at naive, target: ZeroDivisionError"):
+        compare(QUESTION, out, watch=watch)
+    assert not (out / "cells" / "naive").exists()
+
+
+def test_an_absurd_learning_rate_is_a_failure_and_no_crash(tmp_path):
+    """Through the door that users come in by: settings in a method's text, tasks as objects, lists for tuples."""
+    absurd = "finetune:base.learning_rate=1e30:base.hidden=4"
+    data = headstart.compare(
+        [absurd],
+        headstart.task("CartPole-v1"),
+        headstart.task("CartPole-v1", force=-10),
+        tmp_path,
+        **{**{f.name: getattr(QUESTION, f.name) for f in dataclasses.fields(QUESTION)[4:]}, "oracle": False},
+    )
+    row = data["methods"]["finetune base.learning_rate-1e30 base.hidden-4"]
+    assert set(row["failed"]) == {0, 1}
+    assert "no longer finite" in row["failed"][0]
+    assert data["methods"]["naive"]["failed"] == {}
+    assert data["provenance"]["command"].startswith(
+        "headstart.compare(source='CartPole-v1', target='CartPole-v1@force=-10'"
+    )
+    assert eval(data["provenance"]["command"], {"headstart": Spy}) == Question(**data["question"] | {
+        name: tuple(data["question"][name]) for name in ("methods", "shots", "seeds")
+    })  # fmt: skip
+
+
+class Spy:
+    """Stands in for headstart where a command is only looked at."""
+
+    @staticmethod
+    def compare(**fields: Any) -> Question:
+        assert fields.pop("out")
+        assert not fields.pop("allow_no_shift")
+        return Question(**fields)

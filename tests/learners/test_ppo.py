@@ -1,0 +1,235 @@
+"""PPO: what it makes of a rollout and what it minimises, by hand; and worlds whose right answer is known."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+from jaxtyping import Array
+from probes import experience
+
+from headstart.core.errors import InputError
+from headstart.core.rollout import evaluate
+from headstart.core.types import Box, Discrete, Knowledge, Learner, Spec
+from headstart.learners.ppo import PPO, see
+from headstart.nets.moments import Scale
+
+KEY = jax.random.key(0)
+SPEC = Spec(Box((-1.0,), (1.0,)), Discrete(2))
+
+
+def certain(learner: Learner, value: float, probabilities: tuple[float, float] = (0.5, 0.5)) -> Knowledge:
+    """-> knowledge by which every state has that value (in units of the returns' scale) and those probabilities."""
+    k = learner.init(KEY, None)
+
+    def says(net: Any, bias: Array) -> Any:
+        weight = jnp.zeros_like(net.last.weight)
+        return net.replace(last=jax.tree.map(lambda x: weight if x.ndim == 2 else bias, net.last))
+
+    return k.replace(
+        value=k.value.replace(net=says(k.value.net, jnp.array([value]))),
+        policy=k.policy.replace(net=says(k.policy.net, jnp.log(jnp.array(probabilities)))),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ by hand
+
+
+def a_rollout(**fields: Any) -> Any:
+    """-> [task 1, time 3, copy 2]: one copy terminates at its second step, of the other only the first step counts."""
+    reward, weight = [[[1, 3], [2, 1000], [4, -1000]]], [[[1, 1], [1, 0], [1, 0]]]
+    given = {
+        "discount": jnp.array([[[1, 1], [0, 1], [1, 1]]], jnp.float32),
+        "last": jnp.array([[[False, True], [True, False], [False, True]]]),  # the other copy is truncated there
+        "obs": jnp.array([[[1, 2], [3, np.nan], [6, 99]]], jnp.float32)[..., None],
+        **fields,
+    }
+    return experience(reward, weight, **given)
+
+
+@pytest.fixture(scope="module")
+def understood() -> tuple[Knowledge, Any]:
+    learner = PPO(discount=0.5, lam=0.5).learner(SPEC)
+    k = certain(learner, 1.0, (0.25, 0.75))
+    k = k.replace(value=k.value.replace(scale=Scale(jnp.float32(4.0), jnp.float32(4.0))))  # so that values are 2
+    return jax.jit(learner.observe)(k, a_rollout(), KEY, 0.0)
+
+
+def test_advantages_are_centred_over_what_counts(understood: tuple[Knowledge, Any]):
+    _, batch = understood
+    # v = 2, γ = λ = 1/2. First copy: 1 + 1 − 2, 2 − 2 (terminated), 4 + 1 − 2; the other: 3 + 1 − 2 (truncated)
+    raw = np.array([0.0, 0.0, 3.0, 2.0])
+    expected = (raw - 1.25) / np.sqrt(np.mean((raw - 1.25) ** 2))
+    seen = np.array(batch.extras["advantage"])[0]
+    np.testing.assert_allclose(seen[[0, 1, 2, 0], [0, 0, 0, 1]], expected, rtol=1e-5)
+
+
+def test_value_targets_are_returns_in_units_of_the_new_scale(understood: tuple[Knowledge, Any]):
+    k, batch = understood
+    returns = np.array([2.0, 2.0, 5.0, 4.0])
+    square = (4 * 4.0 + np.sum(returns**2)) / 8  # four earlier ones, of mean square 4
+    assert (float(k.value.scale.square), float(k.value.scale.count)) == (pytest.approx(square), 8.0)
+    seen = np.array(batch.extras["value_target"])[0]
+    np.testing.assert_allclose(seen[[0, 1, 2, 0], [0, 0, 0, 1]], returns / np.sqrt(square), rtol=1e-5)
+
+
+def test_observations_that_count_move_the_normaliser(understood: tuple[Knowledge, Any]):
+    k, _ = understood
+    assert (float(k.features.mean[0]), float(k.features.count)) == (3.0, 4.0)
+    assert float(k.features.variance[0]) == pytest.approx(np.var([1, 3, 6, 2]))
+
+
+def test_what_was_done_and_what_follows_is_remembered(understood: tuple[Knowledge, Any]):
+    _, batch = understood
+    np.testing.assert_allclose(batch.extras["log_prob"][0, :, 0], np.log(0.25), rtol=1e-5)  # action 0 throughout
+    np.testing.assert_allclose(batch.extras["next_value"][0, :, 0], 2.0, rtol=1e-5)
+
+
+def test_log_probabilities_are_taken_under_the_statistics_that_updates_will_use():
+    learner = PPO(hidden=(4,)).learner(SPEC)
+    k = learner.init(KEY, None)
+    k, batch = jax.jit(learner.observe)(k, experience(np.arange(6.0).reshape(1, 3, 2)), KEY, 0.0)
+    flat = jax.tree.map(lambda x: x.reshape(1, 6, *x.shape[3:]), batch)
+    _, metrics = jax.jit(learner.loss)(k, None, flat, KEY, 0.0)
+    assert float(metrics["kl"]) == pytest.approx(0.0, abs=1e-6)
+
+
+def one_transition(weight: float = 1.0) -> Any:
+    """-> an action that became half as likely again (¾ after ½), and another that must not count."""
+    extras = {"log_prob": np.log([[0.5, 0.9]]), "advantage": [[2.0, 50.0]], "value_target": [[3.0, -50.0]]}
+    return experience(
+        [[0, 0]],
+        [[weight, 0.0]],
+        action=jnp.ones((1, 2), jnp.int32),
+        extras={name: jnp.array(x, jnp.float32) for name, x in extras.items()},
+    )
+
+
+def test_the_loss_of_one_transition_by_hand():
+    learner = PPO(entropy=0.1, value=0.5, clip=0.2).learner(SPEC)
+    loss, metrics = jax.jit(learner.loss)(certain(learner, 1.0, (0.25, 0.75)), None, one_transition(3.0), KEY, 0.0)
+    entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    expected = {
+        "policy_loss": -1.2 * 2,
+        "value_loss": (1 - 3) ** 2,
+        "entropy": entropy,
+        "kl": 0.5 - np.log(1.5),
+        "clipped": 1,
+    }
+    assert {name: float(x) for name, x in metrics.items()} == pytest.approx(expected, rel=1e-5)
+    assert float(loss) == pytest.approx(-2.4 + 0.5 * 4 - 0.1 * entropy, rel=1e-5)
+
+
+def test_statistics_get_no_gradient_and_the_rest_does():
+    learner = PPO(entropy=0.1, clip=0.9, hidden=(4,)).learner(SPEC)
+    k = learner.init(KEY, None)
+    gradient = jax.jit(jax.grad(lambda k: learner.loss(k, None, one_transition(), KEY, 0.0)[0]))(k)
+    still = (gradient.features, gradient.value.scale)
+    assert not any(x.any() for x in jax.tree.leaves(still))
+    assert gradient.policy.net.last.bias.any()
+    assert gradient.value.net.last.bias.any()
+
+
+def test_updates_stop_at_one_and_a_half_times_the_target_kl():
+    stop = PPO(target_kl=0.02).learner(SPEC).stop
+    assert stop is not None
+    assert [bool(stop({"kl": jnp.float32(kl)})) for kl in (0.029, 0.031)] == [False, True]
+    assert PPO().learner(SPEC).stop is None
+
+
+def test_a_context_is_seen_beside_the_observation():
+    learner = PPO(hidden=(4,)).learner(SPEC._replace(context=2))
+    k = learner.init(KEY, None)
+    assert see(k, jnp.array([0.5]), jnp.array([1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
+    action, _, _ = learner.act(k, (), jnp.array([0.5]), jnp.array([1.0, 2.0]), KEY, 1.0)
+    assert action.shape == ()
+
+
+# ------------------------------------------------------------------------------------------------ known answers
+
+QUICK = PPO(hidden=(16,), copies=32, length=16, batch=128, epochs=4, learning_rate=1e-2, discount=0.9)
+
+
+def chosen(k: Knowledge, shown: float, seed: int) -> Array:
+    """-> the probability of action 1 where that number is shown."""
+    alone = jax.tree.map(lambda x: x[seed], k)
+    return jnp.exp(alone.policy(see(alone, jnp.array([shown]), jnp.zeros(0))).log_prob(jnp.int32(1)))
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_it_walks_the_corridor(discrete: bool):
+    tasks = probes.task(probes.Corridor(discrete=discrete))
+    learner, last = probes.taught(QUICK, tasks, 25, seeds=3)
+    assert evaluate(learner, last.knowledge, tasks, 2, probes.keys(3)).tolist() == [[[1.0, 1.0]]] * 3
+
+
+def takes_1(shown, action):
+    return action
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4, 1e-4, -1.0])
+def test_it_does_what_pays_whatever_the_units(scale: float):
+    tasks = probes.task(probes.Bandit(takes_1)).replace(w=jnp.array([[scale]]))
+    _, last = probes.taught(QUICK, tasks, 20, seeds=3)
+    for seed in range(3):
+        taken = chosen(last.knowledge, 0.0, seed)
+        assert taken > 0.95 if scale > 0 else taken < 0.05
+
+
+def test_it_looks_before_it_chooses():
+    tasks = probes.task(probes.Bandit(lambda shown, action: (action == 1) == (shown > 0)), spread=3.0)
+    _, last = probes.taught(QUICK, tasks, 20, seeds=3)
+    for seed in range(3):
+        assert chosen(last.knowledge, 3.0, seed) > 0.95
+        assert chosen(last.knowledge, -3.0, seed) < 0.05
+
+
+def test_what_follows_a_truncation_still_counts():
+    """One a step for ever is worth 1/(1 − γ) = 10, though episodes are cut off after four steps."""
+    tasks = probes.task(probes.Bandit(lambda shown, action: 1.0, steps=4))
+    _, last = probes.taught(QUICK, tasks, 40, seeds=3)
+    for seed in range(3):
+        k = jax.tree.map(lambda x, seed=seed: x[seed], last.knowledge)
+        value = k.value(see(k, jnp.zeros(1), jnp.zeros(0))) * k.value.scale.rms
+        assert float(value) == pytest.approx(10.0, rel=0.15)
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"clip": -0.1},
+        {"value": 0.0},
+        {"max_grad_norm": 0.0},
+        {"target_kl": 0.0},
+        {"discount": 1.01},
+        {"lam": -0.1},
+        {"length": 0},
+        {"copies": -1},
+        {"epochs": 0},
+        {"batch": 0},
+        {"entropy": -1e-3},
+    ],
+    ids=str,
+)
+def test_what_is_out_of_range_is_said_in_one_sentence(field: dict[str, float]):
+    (name,) = field
+    with pytest.raises(InputError, match=rf"^PPO\({name}=.*\) is out of range: {name} is within .*\.$"):
+        PPO(**field)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_unknown_activation_is_told_the_known_ones():
+    with pytest.raises(InputError, match=r"^PPO\(activation='sin'\) is unknown: .* tanh, relu, swish, elu\.$"):
+        PPO(activation="sin")
+
+
+@pytest.mark.parametrize("hidden", [(0,), (64, -1)])
+def test_a_layer_has_at_least_one_unit(hidden: tuple[int, ...]):
+    with pytest.raises(InputError, match=r"^PPO\(hidden=.*\) .*at least 1.*\.$"):
+        PPO(hidden=hidden)

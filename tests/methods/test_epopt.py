@@ -1,0 +1,142 @@
+"""EPOpt: which paths are worst, by hand; and its bandit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+from jaxtyping import Array
+from numpyro import distributions as dist
+
+from headstart.core.errors import InputError
+from headstart.core.types import Knowledge, Learner, spec
+from headstart.learners.ppo import PPO, see
+from headstart.methods.randomization.epopt import EPOpt, first_steps, path_returns, worst
+
+KEY = jax.random.key(0)
+
+
+def test_path_returns_by_hand():
+    r = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    last = jnp.array([False, True, True, False, True, False])
+    discount = jnp.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])  # ends, is truncated, ends, is cut off by the rollout
+    v_next = jnp.array([99.0, np.nan, 8.0, 99.0, np.nan, 10.0])  # the first and the fourth are nobody's business
+    seen = path_returns(r, discount, last, v_next, jnp.float32(0.5))
+    # 1 + 2/2 | 3 + 8/2 | 4 + 5/2 | 6 + 10/2
+    assert seen.tolist() == [2.0, 2.0, 7.0, 6.5, 6.5, 11.0]
+
+
+def test_paths_begin_with_the_rollout_and_after_each_end():
+    last = jnp.array([[[False, True], [True, False], [False, False], [True, True]]])
+    assert first_steps(last).astype(int).tolist() == [[[1, 1], [0, 1], [1, 0], [0, 0]]]
+
+
+def kept(returns: list, starts: list, epsilon: float) -> list:
+    return worst(jnp.array(returns), jnp.array(starts), jnp.float32(epsilon)).astype(int).tolist()
+
+
+def test_each_path_counts_once_however_long_it_is():
+    # One copy is one long path of 1; the other has three short ones of 2, 3 and 4.
+    returns, starts = [[1.0, 2.0], [1.0, 3.0], [1.0, 4.0]], [[True, True], [False, True], [False, True]]
+    assert kept(returns, starts, 0.25) == [[1, 0], [1, 0], [1, 0]]
+    assert kept(returns, starts, 0.5) == [[1, 1], [1, 0], [1, 0]]
+    assert kept(returns, starts, 0.51) == [[1, 1], [1, 1], [1, 0]]  # no less than the share asked for
+    assert kept(returns, starts, 1.0) == [[1, 1], [1, 1], [1, 1]]
+
+
+def test_there_is_always_a_worst_path():
+    assert kept([[3.0, 1.0, 2.0]], [[True] * 3], 1e-6) == [[0, 1, 0]]
+
+
+def test_equals_are_kept_together():
+    assert kept([[5.0, 1.0, 1.0, 1.0]], [[True] * 4], 0.25) == [[0, 1, 1, 1]]
+    assert kept([[1.0] * 4], [[True] * 4], 0.25) == [[1] * 4]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.3, 0.6, 0.7, 0.9])
+def test_the_share_is_exact_where_it_is_a_whole_number_of_paths(share: float):
+    for paths in (10, 50, 200, 1000):
+        returns = jax.random.permutation(KEY, jnp.arange(paths, dtype=jnp.float32))
+        assert sum(kept([returns.tolist()], [[True] * paths], share)[0]) == round(share * paths)
+
+
+SMALL = PPO(hidden=(4,), length=2, copies=4, batch=8, discount=0.5, lam=1.0)
+
+
+def test_it_keeps_the_baseline_of_all_paths_and_the_weight_of_the_worst():
+    tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=2))
+    learners = [method.learner(spec(tasks)) for method in (SMALL, EPOpt(SMALL, epsilon=0.5, warmup=0.25))]
+    fresh = probes.experience(
+        [[[1, 5, 2, 9], [1, 5, 3, 9]]],
+        obs=jnp.zeros((1, 2, 4, 1)),
+        last=jnp.array([[[False] * 4, [True] * 4]]),
+        discount=jnp.array([[[1.0] * 4, [0.0] * 4]]),
+    )
+    k = learners[0].init(KEY, None)
+    (_, all_paths), (_, early), (_, late) = (
+        jax.jit(learner.observe)(k, fresh, KEY, progress)
+        for learner, progress in zip([learners[0], *[learners[1]] * 2], (0.5, 0.2, 0.5), strict=True)
+    )
+    for batch in (early, late):
+        np.testing.assert_array_equal(batch.extras["advantage"], all_paths.extras["advantage"])
+    assert early.weight.tolist() == [[[1.0] * 4] * 2]  # the beginning: ε = 1
+    assert late.weight.tolist() == [[[1.0, 0.0, 1.0, 0.0]] * 2]
+
+
+def test_in_the_target_the_base_learner_goes_on():
+    known = spec(probes.task(probes.Corridor()))
+    method = EPOpt(SMALL, paths=100, length=7, batch=50)
+    assert method.learner(known).replay == SMALL.learner(known).replay._replace(copies=100, length=7, batch=50)
+    assert method.learner(known, target=True) is SMALL.learner(known, target=True)
+
+
+# ------------------------------------------------------------------------------------------------ the bandit
+
+BANDIT = probes.task(probes.Risk(), bad=dist.Uniform(jnp.float32(-0.2), jnp.float32(0.8)))  # bad, if > 0.5: P = 0.3
+BASE = PPO(learning_rate=3e-3, epochs=4, entropy=5e-2, anneal=False, hidden=(16,))
+
+
+def epopt(epsilon: float) -> Learner:
+    return EPOpt(BASE, paths=200, length=1, batch=200, epsilon=epsilon, warmup=1 / 3).learner(spec(BANDIT))
+
+
+def risky(learner: Learner) -> Array:
+    """-> for five seeds, the probability of the risky arm after 300 turns."""
+    last = probes.trained(learner, BANDIT, 300, seeds=5)
+
+    def of(k: Knowledge) -> Array:
+        return jnp.exp(k.policy(see(k, jnp.zeros(1), jnp.zeros(0))).log_prob(jnp.int32(1)))
+
+    return jax.vmap(of)(last.knowledge)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0])
+def test_the_bandits_risky_arm_pays_on_average_and_loses_in_the_tail(epsilon: float):
+    """On average it pays 20·0.7 − 10·0.3 = 11 against 1; in the worst tenth of paths it loses."""
+    p = risky(epopt(epsilon))
+    assert (p <= 0.02).all() if epsilon < 1 else (p >= 0.95).all(), p
+
+
+def test_centred_over_the_kept_paths_alone_the_tail_would_cancel():
+    """The pitfall, shown: with the tail's own mean as its baseline, a policy that always loses is never blamed."""
+    right = epopt(0.1)
+
+    def centred_again(k, fresh, key, progress):
+        k, batch = right.observe(k, fresh, key, progress)
+        a, kept = batch.extras["advantage"], batch.weight
+        a = a - (a * kept).sum() / kept.sum()
+        return k, batch.replace(extras={**batch.extras, "advantage": a})
+
+    assert (risky(right._replace(observe=centred_again)) > 0.5).all()
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    "field", [{"epsilon": 0.0}, {"epsilon": 1.5}, {"warmup": -0.1}, {"discount": 2.0}, {"paths": 0}], ids=str
+)
+def test_what_is_out_of_range_is_said_in_one_sentence(field: dict[str, float]):
+    (name,) = field
+    with pytest.raises(InputError, match=rf"^EPOpt\({name}=.*\) is out of range: {name} is within .*\.$"):
+        EPOpt(**field)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,157 @@
+"""The map of methods: what users name, what is written down, and that every method learns and transfers."""
+
+import dataclasses
+import inspect
+import json
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+from numpyro import distributions as dist
+
+from headstart.core.errors import InputError
+from headstart.core.train import per_turn, train
+from headstart.core.types import Method, spec
+from headstart.learners.ppo import PPO
+from headstart.learners.uniform import Uniform
+from headstart.methods import CLASSES, METHODS, describe, find, rebuild
+from headstart.methods.forward.finetune import Finetune
+from headstart.methods.randomization.epopt import EPOpt
+from headstart.methods.randomization.randomize import Randomize
+from headstart.protocol.transfer import adapt, keys
+
+SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
+OTHERS: dict[type, dict[str, Any]] = {EPOpt: {"paths": 4, "length": 4, "batch": 4}}
+
+
+def small(kind: Any) -> Method:
+    """-> the method, as small as it still makes sense."""
+    return SMALL if kind is PPO else Uniform() if kind is Uniform else kind(SMALL, **OTHERS.get(kind, {}))
+
+
+# ------------------------------------------------------------------------------------------------ every method
+
+
+@pytest.mark.parametrize("discrete", [True, False], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES)
+def test_every_method_learns_in_the_source_and_adapts_one_shot(kind: Any, discrete: bool):
+    env, method = probes.Corridor(length=3, discrete=discrete), small(kind)
+    source = probes.task(env, push=dist.Uniform(jnp.float32(0.5), jnp.float32(1.5)))
+    target = probes.task(env, target=True, push=dist.Uniform(jnp.float32(0.3), jnp.float32(0.3001)))
+    learner = method.learner(spec(source))
+    seeds = keys([0, 1])
+    *_, learned = train(learner, source, 2 * per_turn(learner, source), seeds.source, points=2)
+    assert (learned.gradient_steps >= 2).all()
+
+    before, after = adapt(method, learned.state, target, 1, [1], seeds, judged=2)
+    assert (before.shots, after.shots) == (0, 1)
+    assert (before.steps.tolist(), after.episodes.tolist()) == ([0.0, 0.0], [1.0, 1.0])
+    assert ((after.steps >= 3) & (after.steps <= env.horizon)).all()
+    assert np.isfinite(before.returns).all()
+    assert np.isfinite(after.returns).all()
+    moved = probes.different(before.state.knowledge, after.state.knowledge)
+    assert moved == (kind is not Uniform)
+
+
+def test_the_map_holds_every_method_there_is():
+    made = {type(entry.make()) for entry in METHODS.values()} | {PPO, Uniform}
+    assert made == set(CLASSES.values())
+    assert list(METHODS) == ["scratch", "naive", "finetune", "randomize", "epopt"]  # in the lecture's order
+    for name, entry in METHODS.items():
+        assert entry.name == name
+        assert entry.about
+        assert entry.section
+
+
+@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES)
+def test_a_method_says_what_each_of_its_fields_is(kind: Any):
+    lines = inspect.getsource(kind).splitlines()
+    for field in dataclasses.fields(kind):
+        (line,) = [x for x in lines if x.startswith(f"    {field.name}: ")]
+        assert "  # " in line, f"{kind.__name__}.{field.name} is not explained"
+
+
+def test_randomize_changes_the_task_and_nothing_else():
+    known = spec(probes.task(probes.Corridor()))
+    for target in (False, True):
+        assert Randomize(SMALL).learner(known, target) is SMALL.learner(known, target)
+
+
+# ------------------------------------------------------------------------------------------------ written down
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        PPO(hidden=(3, 5), target_kl=0.1, activation="relu"),
+        Uniform(),
+        Finetune(PPO(clip=0.3), freeze=("policy.net", "value"), normaliser="fresh"),
+        EPOpt(Finetune(Randomize(SMALL)), epsilon=0.25),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_what_is_written_down_comes_back_as_it_was(method: Method):
+    assert rebuild(json.loads(json.dumps(describe(method)))) == method
+
+
+@pytest.mark.parametrize(
+    "data", [{"class": "Sorcery"}, {"class": "PPO", "magic": 1}, {"clip": 0.1}, {"class": "PPO", "clip": -1}], ids=str
+)
+def test_what_this_version_does_not_know_is_said(data: dict[str, Any]):
+    with pytest.raises(InputError):
+        rebuild(data)
+
+
+# ------------------------------------------------------------------------------------------------ as users name them
+
+
+NAMED: dict[str, Method] = {
+    "scratch": PPO(),
+    "naive:discount=0.9:hidden=32+16:anneal=false:length=1e2": PPO(
+        discount=0.9, hidden=(32, 16), anneal=False, length=100
+    ),
+    "naive:target_kl=0.01": PPO(target_kl=0.01),
+    "naive:target_kl=none": PPO(),
+    "finetune:layers=last:freeze=policy.net+value": Finetune(layers="last", freeze=("policy.net", "value")),
+    "randomize:base.activation=relu": Randomize(PPO(activation="relu")),
+    "epopt:epsilon=0.2:base.target_kl=0.02": EPOpt(PPO(entropy=1e-3, target_kl=0.02), epsilon=0.2),
+}
+
+
+@pytest.mark.parametrize(("text", "method"), NAMED.items(), ids=NAMED)
+def test_a_name_and_settings_make_a_method(text: str, method: Method):
+    entry, found = find(text)
+    assert found == method
+    assert entry is METHODS[text.partition(":")[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("finetun", "There is no method 'finetun'; did you mean finetune?"),
+        ("zzz", "There is no method 'zzz'; did you mean scratch or naive or finetune or randomize or epopt?"),
+        ("epopt:epsilom=1", "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base.FIELD of PPO, paths,"),
+        ("epopt:base=1", "epopt:base=1 sets no field of EPOpt;"),
+        ("epopt:epsilon.x=1", "epopt:epsilon.x=1 sets no field of EPOpt;"),
+        ("epopt:base.clap=1", "epopt:base.clap=1 sets no field of PPO; FIELD=VALUE takes learning_rate,"),
+        ("epopt:epsilon", "epopt:epsilon does not fit; epsilon takes a number."),
+        ("epopt:epsilon=nan", "epopt:epsilon=nan does not fit; epsilon takes a number."),
+        ("epopt:epsilon=2", "EPOpt(epsilon=2.0) is out of range: epsilon is within (0, 1]."),
+        ("scratch:copies=1.5", "scratch:copies=1.5 does not fit; copies takes a whole number."),
+        ("scratch:copies=1e999", "scratch:copies=1e999 does not fit; copies takes a whole number."),
+        ("scratch:anneal=maybe", "scratch:anneal=maybe does not fit; anneal takes true or false."),
+        ("scratch:target_kl=x", "scratch:target_kl=x does not fit; target_kl takes a number, or none."),
+        (
+            "scratch:hidden=x",
+            "scratch:hidden=x does not fit; hidden takes a whole number, or several with + between them.",
+        ),
+        ("finetune:layers=first", "finetune:layers=first does not fit; layers takes one of all, last."),
+    ],
+)
+def test_what_is_no_method_or_no_setting_gets_its_sentence(text: str, sentence: str):
+    with pytest.raises(InputError) as raised:
+        find(text)
+    assert str(raised.value).startswith(sentence)
+    assert str(raised.value).endswith((".", "?"))

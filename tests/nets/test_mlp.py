@@ -1,0 +1,33 @@
+"""Fully connected networks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from headstart.core.names import named
+from headstart.nets.mlp import ACTIVATIONS, mlp, orthogonal
+
+
+def test_a_layer_starts_orthogonal_with_its_gain_and_no_bias():
+    wide, tall = (orthogonal(*sizes, 0.5, jax.random.key(0)) for sizes in ((5, 3), (3, 5)))
+    np.testing.assert_allclose(wide.weight @ wide.weight.T, 0.25 * np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(tall.weight.T @ tall.weight, 0.25 * np.eye(3), atol=1e-6)
+    assert wide.bias is not None
+    assert not wide.bias.any()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_network_is_what_its_layers_say(activation: str):
+    net = mlp((3, 4, 5, 2), 0.01, activation, jax.random.key(1))
+    x, act = jnp.array([1.0, -2.0, 0.5]), ACTIVATIONS[activation]
+    w = named(net)
+    hidden = act(w["layers.1.weight"] @ act(w["layers.0.weight"] @ x))
+    np.testing.assert_allclose(net(x), w["last.weight"] @ hidden, rtol=1e-5)
+
+
+def test_the_last_layer_has_a_name_and_a_gain_of_its_own():
+    weights = named(mlp((3, 4, 2), 0.01, "tanh", jax.random.key(1)))
+    assert list(weights) == ["layers.0.weight", "layers.0.bias", "last.weight", "last.bias"]
+    np.testing.assert_allclose(np.linalg.svd(weights["layers.0.weight"])[1], 2**0.5, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.svd(weights["last.weight"])[1], 0.01, rtol=1e-5)

@@ -1,0 +1,53 @@
+"""Schedules of progress, and what stays as it is."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jaxtyping import Array
+
+from headstart.nets.optimizers import anneal, hold
+
+WEIGHTS = {"a": jnp.array([1.0, 2.0]), "b": jnp.array([3.0])}
+GRADIENT = {"a": jnp.array([0.3, 0.4]), "b": jnp.array([100.0])}
+
+
+def is_b(name: str) -> bool:
+    return name == "b"
+
+
+def changes(optimizer: Any, state: Any = None, **extra: float) -> dict[str, Array]:
+    """-> what the optimizer adds to the weights, in its first step or from that state on."""
+    return optimizer.update(GRADIENT, optimizer.init(WEIGHTS) if state is None else state, WEIGHTS, **extra)[0]
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.25, 1.0])
+def test_annealing_leaves_what_of_the_training_is_left(progress: float):
+    change = changes(optax.chain(optax.sgd(1.0), anneal()), progress=progress)
+    np.testing.assert_allclose(change["a"], -(1 - progress) * GRADIENT["a"], rtol=1e-6)
+
+
+def test_what_is_held_does_not_move_and_does_not_use_up_the_gradients_norm():
+    change = changes(hold(optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(1.0)), is_b))
+    np.testing.assert_array_equal(change["b"], [0.0])
+    np.testing.assert_allclose(change["a"], -GRADIENT["a"], rtol=1e-6)  # its norm alone is 0.5
+
+
+def test_what_is_held_does_not_drift_on_the_momentum_it_came_with():
+    adam = optax.adam(0.1)
+    change = changes(hold(adam, is_b), adam.update(GRADIENT, adam.init(WEIGHTS), WEIGHTS)[1])
+    np.testing.assert_array_equal(change["b"], [0.0])
+    assert (change["a"] < 0).all()
+
+
+def test_holding_keeps_the_optimizers_own_state():
+    adam = optax.adam(0.1)
+    assert jax.tree.structure(hold(adam, is_b).init(WEIGHTS)) == jax.tree.structure(adam.init(WEIGHTS))
+
+
+def test_progress_reaches_what_is_held():
+    change = changes(hold(optax.chain(optax.sgd(1.0), anneal()), is_b), progress=0.5)
+    np.testing.assert_allclose(change["a"], -0.5 * GRADIENT["a"], rtol=1e-6)

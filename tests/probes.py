@@ -1,0 +1,251 @@
+"""Small worlds whose right answer is known, and ways to play and learn them in a line."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from headstart.core.train import Point, train
+from headstart.core.types import (
+    Box,
+    Discrete,
+    Env,
+    Knowledge,
+    Learner,
+    Method,
+    Parameter,
+    Replay,
+    Space,
+    Task,
+    Transition,
+    spec,
+    stack,
+)
+
+
+class Risk(Env):
+    """EPOpt's bandit: action 0 pays 1; action 1 pays 20, or −10 in the bad models. One step."""
+
+    @property
+    def name(self):
+        return "Risk"
+
+    @property
+    def horizon(self):
+        return 1
+
+    @property
+    def observation(self):
+        return Box((0.0,), (1.0,))
+
+    @property
+    def action(self):
+        return Discrete(2)
+
+    @property
+    def parameters(self):
+        return (Parameter("bad", 0.0, 0.0, 1.0, "", "whether the risky arm loses in this model, if > 0.5"),)
+
+    def initial(self, params, key):
+        return jnp.zeros(1)
+
+    def observe(self, params, state):
+        return jnp.zeros(1)
+
+    def transition(self, params, state, action, key):
+        return state
+
+    def cumulants(self, params, state, action, next_state):
+        risky = jnp.where(params["bad"] > 0.5, -10.0, 20.0)
+        return jnp.where(action == 1, risky, 1.0)[None]
+
+    def terminal(self, params, state):
+        return jnp.array(True)
+
+
+class Corridor(Env):
+    """A line of cells: right ends well (+1), left does nothing. Continuous or discrete steps; truncated, not ended."""
+
+    length: int = eqx.field(static=True, default=5)
+    discrete: bool = eqx.field(static=True, default=True)
+
+    @property
+    def name(self):
+        return "Corridor"
+
+    @property
+    def horizon(self):
+        return 3 * self.length
+
+    @property
+    def observation(self):
+        return Box((0.0,), (1.0,))
+
+    @property
+    def action(self):
+        return Discrete(2) if self.discrete else Box((-1.0,), (1.0,))
+
+    @property
+    def parameters(self):
+        return (Parameter("push", 1.0, 0.1, 3.0, "cells", "how far one step goes"),)
+
+    def initial(self, params, key):
+        return jnp.zeros(())
+
+    def observe(self, params, state):
+        return (state / self.length)[None]
+
+    def transition(self, params, state, action, key):
+        move = 2.0 * action - 1.0 if self.discrete else action[0]
+        return jnp.clip(state + params["push"] * move, 0.0, self.length)
+
+    def cumulants(self, params, state, action, next_state):
+        return jnp.where(next_state >= self.length, 1.0, 0.0)[None]
+
+    def terminal(self, params, state):
+        return state >= self.length
+
+
+class Bandit(Env):
+    """Shows a number for a whole episode and pays `pays(number, action)` at each step; actions change nothing.
+
+    The number is `level`, plus or minus `spread`. An episode has `steps` steps; the last is a truncation, unless
+    `ends`, which ends it at the first. `touched` is called whenever a step is traced (never when it runs).
+    """
+
+    pays: Callable[[Array, Array], Any] = eqx.field(static=True)
+    choices: Space = eqx.field(static=True, default=Discrete(2))
+    steps: int = eqx.field(static=True, default=1)
+    ends: bool = eqx.field(static=True, default=False)
+    touched: Callable[[], object] = eqx.field(static=True, default=lambda: None)
+
+    @property
+    def name(self):
+        return "Bandit"
+
+    @property
+    def horizon(self):
+        return self.steps
+
+    @property
+    def observation(self):
+        return Box((-10.0,), (10.0,))
+
+    @property
+    def action(self):
+        return self.choices
+
+    @property
+    def parameters(self):
+        return (
+            Parameter("level", 0.0, -10.0, 10.0, "", "the middle of what is shown"),
+            Parameter("spread", 0.0, 0.0, 10.0, "", "how far from it, up or down as a coin falls"),
+        )
+
+    def initial(self, params, key):
+        return params["level"] + params["spread"] * jax.random.rademacher(key, (), jnp.float32)
+
+    def observe(self, params, state):
+        return state[None]
+
+    def transition(self, params, state, action, key):
+        self.touched()
+        return state
+
+    def cumulants(self, params, state, action, next_state):
+        return jnp.asarray(self.pays(state, action), jnp.float32)[None]
+
+    def terminal(self, params, state):
+        return jnp.array(self.ends)
+
+
+def one(env: Env, target: bool = False, **params: Any) -> Task:
+    """-> one task of a probe, as users hold it. A parameter is a number or a distribution."""
+    held = {name: jnp.float32(x) if isinstance(x, int | float) else x for name, x in params.items()}
+    return Task(env, held, jnp.ones(len(env.rewards)), jnp.zeros(0), jnp.int32(target))
+
+
+def task(env: Env, target: bool = False, **params: Any) -> Task:
+    """-> one task of a probe, stacked (a leading task axis of length 1)."""
+    return stack([one(env, target, **params)])
+
+
+def keys(seeds: int, of: int = 0) -> Array:
+    """-> keys with a leading seed axis."""
+    return jax.random.split(jax.random.key(of), seeds)
+
+
+def trained(learner: Learner, tasks: Task, turns: int, seeds: int = 1, **how: Any) -> Point:
+    """-> where so many turns of the loop lead."""
+    steps = turns * learner.replay.length * learner.replay.copies * tasks.w.shape[0]
+    *_, last = train(learner, tasks, steps, keys(seeds), **{"points": 1, **how})
+    return last
+
+
+def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Learner, Point]:
+    """-> the method's learner, and where so many turns of the loop lead it."""
+    learner = method.learner(spec(tasks))
+    return learner, trained(learner, tasks, turns, seeds)
+
+
+def player(act: Callable[[Array], Array], replay: Replay = Replay(length=4, copies=2, batch=4)) -> Learner:
+    """-> a learner that plays `act(obs)` and learns nothing."""
+    return Learner(
+        init=lambda key, prior: Knowledge(),
+        act=lambda k, carry, obs, context, key, explore: (act(obs), carry, {}),
+        observe=lambda k, fresh, key, progress: (k, fresh),
+        loss=lambda k, slow, batch, key, progress: (jnp.zeros(()), {}),
+        optimizer=optax.identity(),
+        replay=replay,
+    )
+
+
+def counter(replay: Replay = Replay(length=4, copies=1, batch=1), **fields: Any) -> Learner:
+    """-> a learner of a single number: k grows by 1 with every gradient step (loss −k, gradient descent at rate 1)."""
+
+    def init(key, prior):
+        return Knowledge(policy=jnp.zeros(())) if prior is None else prior
+
+    def loss(k, slow, batch, key, progress):
+        return -k.policy, {"k": k.policy, "progress": progress}
+
+    return player(right, replay)._replace(**{"init": init, "loss": loss, "optimizer": optax.sgd(1.0), **fields})
+
+
+def experience(reward: Any, weight: Any = None, **fields: Any) -> Transition:
+    """-> transitions that can be told apart by their reward, of those weights or 1; other fields may be given too."""
+    r = jnp.asarray(reward, jnp.float32)
+    w = jnp.ones_like(r) if weight is None else jnp.asarray(weight, jnp.float32)
+    none, seen = jnp.zeros(r.shape, jnp.int32), r[..., None]
+    like = Transition(
+        obs=seen,
+        action=none,
+        reward=r,
+        discount=jnp.ones_like(r),
+        last=none > 0,
+        next_obs=seen,
+        cumulants=seen,
+        context=jnp.zeros((*r.shape, 0)),
+        domain=none,
+        weight=w,
+        score=r,
+        extras={},
+    )
+    return like.replace(**fields)
+
+
+def left(obs: Array) -> Array:
+    return jnp.int32(0)
+
+
+def right(obs: Array) -> Array:
+    return jnp.int32(1)
+
+
+def different(a: Any, b: Any) -> bool:
+    """-> whether any leaf of the two trees differs."""
+    return any(bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))

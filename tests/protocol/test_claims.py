@@ -1,0 +1,201 @@
+"""From cells to claims, with cells made by hand: 100 target steps, two seeds or three."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.lab.files import plain
+from headstart.protocol.claims import assemble
+from headstart.protocol.shift import Effect, Shift
+from headstart.protocol.study import Question
+
+EFFECT = Effect(initial=0.0, next_state=0.6, reward=0.1, returns=-0.2)
+SHIFT = Shift(EFFECT, {"force": EFFECT}, {"force": ("10", "-10")})
+INTERVAL = {"iqm", "low", "high"}
+LEDGER = {"source_steps": 500.0, "target_steps": 100.0, "gradient_steps": 8.0, "parameters": 12, "seconds": 2.0}
+METRICS = {"jumpstart", "asymptote", "total", "transfer_ratio", "time_to_threshold"}
+
+
+def asked(**fields: Any) -> Question:
+    told: dict[str, Any] = {
+        "source": "CartPole-v1",
+        "target": "CartPole-v1@force=-10",
+        "methods": ("finetune",),
+        "source_steps": 500,
+        "target_steps": 100,
+        "shots": (0, 1),
+        "seeds": (0, 1, 2),
+    }
+    return Question(**told | fields)
+
+
+def cell(*returns: float, **fields: Any) -> dict[str, Any]:
+    """-> a cell judged before anything, after one episode of 10 steps, and at the end."""
+    told: dict[str, Any] = {
+        "steps": [0.0, 10.0, 100.0][: len(returns)],
+        "episodes": [0.0, 1.0, 5.0][: len(returns)],
+        "returns": list(returns),
+        "shots": {0: returns[0], 1: returns[1]},
+        "generalisation": {},
+        "ledger": LEDGER,
+        "failed": None,
+    }
+    return told | fields
+
+
+def lost(reason: str = "it broke") -> dict[str, Any]:
+    nothing = {"steps": [], "episodes": [], "returns": [], "shots": {}, "generalisation": {}, "ledger": {}}
+    return {**nothing, "failed": reason}
+
+
+def cells() -> dict[str, dict[int, Any]]:
+    return {
+        "random": {seed: cell(10.0, 10.0) for seed in range(3)},
+        "naive": {seed: cell(20.0 + seed, 20.0 + seed) for seed in range(3)},
+        "scratch": {seed: cell(10.0, 10.0, 30.0 + seed) for seed in range(3)},
+        "finetune": {seed: cell(40.0, 50.0, 60.0 + seed) for seed in range(3)},
+        "oracle": {seed: cell(10.0, 50.0, 110.0) for seed in range(3)},
+    }
+
+
+@pytest.fixture(scope="module")
+def data() -> dict[str, Any]:
+    return assemble(asked(), cells(), SHIFT)
+
+
+def test_all_that_a_study_promises_is_there(data):
+    assert {"source", "ensemble", "target", "shots", "seeds", "shift", "methods"} <= data.keys()
+    assert {"differs", "parameters", "headroom"} <= data["shift"].keys()
+    assert list(data["methods"]) == ["naive", "scratch", "finetune"]
+    for row in data["methods"].values():
+        assert {"target_steps", "target_episodes", "returns"} <= row["curve"].keys()
+        assert row["shots"].keys() == {0, 1}
+        assert all(value.keys() >= INTERVAL for value in row["shots"].values())
+        assert row["metrics"].keys() == METRICS
+        assert all(value.keys() >= INTERVAL for value in row["metrics"].values())
+        assert row["ledger"] == LEDGER
+        assert {"verdict", "failed", "about", "settings"} <= row.keys()
+
+
+def test_it_is_plain_data(data):
+    again = json.loads(json.dumps(plain(data), allow_nan=False))
+    assert again["methods"]["finetune"]["shots"]["1"]["iqm"] == 50.0
+    assert again["question"]["methods"] == ["finetune"]
+    assert again["shift"]["parameters"]["force"] == {
+        "source": "10", "target": "-10", "initial": 0.0, "next_state": 0.6, "reward": 0.1, "return": -0.2,
+    }  # fmt: skip
+
+
+def test_the_numbers_are_those_one_works_out_by_hand(data):
+    finetune, metrics = data["methods"]["finetune"], data["methods"]["finetune"]["metrics"]
+    np.testing.assert_array_equal(finetune["curve"]["returns"], [[40, 50, 60], [40, 50, 61], [40, 50, 62]])
+    assert finetune["curve"]["target_episodes"].tolist() == [0.0, 1.0, 5.0]
+    assert data["threshold"] == pytest.approx(10.0 + 0.8 * (110.0 - 10.0))
+    assert metrics["jumpstart"]["iqm"] == 30.0
+    assert metrics["asymptote"]["iqm"] == 61.0
+    assert metrics["total"]["iqm"] == pytest.approx((45.0 * 10 + 55.5 * 90) / 100)
+    assert metrics["time_to_threshold"]["iqm"] is None
+    assert metrics["time_to_threshold"]["censored"] == 3
+    assert finetune["verdict"] == "positive"
+    assert finetune["improvement"]["iqm"] == 1.0
+    assert data["methods"]["scratch"]["verdict"] is None
+    assert data["reference"]["oracle"]["iqm"] == 110.0
+    assert data["reference"]["random"]["iqm"] == 10.0
+
+
+def test_headroom_is_what_the_source_policy_leaves(data):
+    assert data["shift"]["headroom"] == pytest.approx(
+        {"source_policy": 21.0, "best": 110.0, "best_name": "oracle", "random": 10.0, "share": 0.11}
+    )
+
+
+def test_equal_totals_give_scratch_the_steps_of_both_domains(data):
+    assert data["equal_total"]["steps"] == 600
+    rows = data["equal_total"]["rows"]
+    assert list(rows) == ["scratch, all steps in the target", "finetune"]
+    assert rows["scratch, all steps in the target"]["iqm"] == 110.0
+
+
+def test_a_failed_seed_is_left_out_and_told():
+    some = cells()
+    some["finetune"][1] = lost()
+    row = assemble(asked(), some, SHIFT)["methods"]["finetune"]
+    assert row["failed"] == {1: "it broke"}
+    assert np.isnan(row["curve"]["returns"][1]).all()
+    assert row["metrics"]["asymptote"]["iqm"] == 61.0
+    assert row["metrics"]["asymptote"]["left_out"] == 1
+    assert row["shots"][1]["iqm"] == 50.0
+
+
+def test_a_seed_that_turned_to_nan_halfway_is_left_out_whole():
+    some = cells()
+    some["finetune"][0] = cell(40.0, float("nan"), float("nan"), failed="its numbers are no longer finite")
+    row = assemble(asked(), some, SHIFT)["methods"]["finetune"]
+    assert row["metrics"]["jumpstart"]["seeds"] == 2
+    assert list(row["failed"]) == [0]
+
+
+def test_a_row_of_failures_claims_nothing():
+    some = cells()
+    some["finetune"] = {seed: lost() for seed in range(3)}
+    data = plain(assemble(asked(), some, SHIFT))
+    row = data["methods"]["finetune"]
+    assert row["failed"] == dict.fromkeys("012", "it broke")
+    assert row["curve"] == row["shots"] == row["ledger"] == {}
+    assert row["verdict"] == "none"
+    assert all(metric["iqm"] is None for metric in row["metrics"].values())
+
+
+def test_without_an_oracle_scratch_is_the_best_there_is():
+    for some in (cells() | {"oracle": {}}, cells() | {"oracle": {seed: lost() for seed in range(3)}}):
+        data = assemble(asked(), some, SHIFT)
+        assert data["shift"]["headroom"]["best_name"] == "scratch"
+        assert data["shift"]["headroom"]["best"] == 31.0
+        assert data["threshold"] == pytest.approx(10.0 + 0.8 * 21.0)
+        assert data["reference"]["oracle"] is None
+
+
+def test_a_study_that_has_hardly_begun_is_a_study_too():
+    data = plain(assemble(asked(), {name: {} for name in cells()}, SHIFT))
+    assert data["methods"] == {}
+    assert data["threshold"] is None
+    assert data["shift"]["headroom"] is None
+    assert data["reference"] == {"random": None, "oracle": None}
+
+
+def test_seeds_and_rows_that_are_not_there_yet_are_left_out():
+    some = cells() | {"finetune": {2: cell(40.0, 50.0, 60.0)}, "scratch": {}}
+    row = assemble(asked(), some, SHIFT)["methods"]["finetune"]
+    assert np.isnan(row["curve"]["returns"][:2]).all()
+    assert row["curve"]["episodes"] == [None, None, [0.0, 1.0, 5.0]]
+    assert row["difference"] is None
+    assert row["metrics"]["jumpstart"]["reason"]
+
+
+def test_a_cell_that_is_some_points_short_stays_where_it_was():
+    some = cells()
+    some["finetune"][1] = cell(40.0, 50.0)
+    curve = assemble(asked(), some, SHIFT)["methods"]["finetune"]["curve"]
+    np.testing.assert_array_equal(curve["returns"][1], [40.0, 50.0, 50.0])
+    np.testing.assert_array_equal(curve["steps"][1], [0.0, 10.0, 10.0])
+    assert curve["target_episodes"].tolist() == pytest.approx([0.0, 1.0, 11 / 3])
+
+
+def test_cells_may_come_from_files():
+    """Names of numbers are strings there, and NaN is null."""
+    some = cells()
+    some["finetune"][2]["generalisation"] = {"in_range": float("nan")}
+    for seed in (0, 1):
+        some["finetune"][seed]["generalisation"] = {"in_range": 30.0}
+    read = {name: {seed: plain(one) for seed, one in row.items()} for name, row in some.items()}
+    row = assemble(asked(), read, SHIFT)["methods"]["finetune"]
+    assert row["shots"]["1"]["iqm"] == 50.0
+    assert row["generalisation"]["in_range"]["iqm"] == 30.0
+
+
+def test_a_threshold_that_was_given_holds():
+    data = assemble(asked(threshold=45.0), cells(), SHIFT)
+    assert data["threshold"] == 45.0
+    assert data["methods"]["finetune"]["metrics"]["time_to_threshold"]["iqm"] == 5.0  # half of the first ten steps

@@ -1,0 +1,80 @@
+"""The same robots in MJX: near C MuJoCo, in single precision, with the same parameters."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from headstart.core.errors import InputError
+from headstart.tasks.mujoco import env, make, physics, physics_state
+
+pytest.importorskip("mujoco.mjx")
+
+
+def rolled(robot, params, key):
+    k_start, k_play = jax.random.split(key)
+
+    def step(state, key):
+        action = jax.random.uniform(key, (1,), minval=-0.3, maxval=0.3)
+        state = robot.transition(params, state, action, key)
+        return state, (state.observation, state.cumulants, state.terminal)
+
+    start = robot.initial(params, k_start)
+    return start, jax.lax.scan(step, start, jax.random.split(k_play, 20))[1]
+
+
+def test_a_pendulum_in_mjx_is_near_c():
+    params = {"pole_mass": jnp.array([5.0, 9.0]), "power": jnp.array([1.0, 0.5])}
+    played = {}
+    for simulator in ("c", "mjx"):
+        robot = make("InvertedPendulum-v5", simulator)
+        played[simulator] = jax.jit(jax.vmap(lambda p, robot=robot: rolled(robot, p, jax.random.key(0))))(params)
+        first = jax.tree.map(lambda x: x[0], played[simulator][0])
+        played[simulator] = *physics_state(robot, first), played[simulator][1]
+    for ours, theirs in zip(jax.tree.leaves(played["c"]), jax.tree.leaves(played["mjx"]), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_mjx_recomputes_what_follows_from_mass():
+    """As C's `mj_setConst` does."""
+    from headstart.tasks.mujoco.mjx import mjx_simulator
+
+    simulator = physics.physics("Hopper-v5")
+    names, values = ("armature", "foot_mass", "mass"), np.array([[1.5, 7.0, 1.2]], np.float32)
+    want: Any = simulator._stepping.rows(names, values)[0]
+    made: Any = jax.jit(mjx_simulator("Hopper-v5").with_parameters)(dict(zip(names, values[0], strict=True)))
+    for name in ("body_mass", "body_inertia", "dof_armature", "body_subtreemass", "dof_invweight0", "body_invweight0"):
+        np.testing.assert_allclose(getattr(made, name), getattr(want, name), rtol=1e-3, atol=1e-7, err_msg=name)
+    assert float(made.stat.meaninertia) == pytest.approx(want.stat.meaninertia, rel=1e-4)
+
+
+def test_a_robot_that_mjx_cannot_run_says_so():
+    with pytest.raises(InputError, match="Humanoid-v5 does not run in MJX"):
+        make("Humanoid-v5", "mjx")
+
+
+def test_without_mjx_the_sentence_names_the_extra(monkeypatch):
+    monkeypatch.setattr(env.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"headstart\[mjx\]"):
+        make("Hopper-v5", "mjx")
+    assert make("Hopper-v5", "auto") == make("Hopper-v5", "c")
+
+
+def test_auto_is_mjx_only_on_an_accelerator(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert make("InvertedPendulum-v5") == make("InvertedPendulum-v5", "c")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert make("InvertedPendulum-v5") == make("InvertedPendulum-v5", "mjx")
+    assert make("Humanoid-v5") == make("Humanoid-v5", "c")
+
+
+def test_a_medium_that_mjx_cannot_compute_says_so():
+    from headstart.tasks.mujoco.mjx import mjx_simulator, why_not
+
+    if why_not("Hopper-v5", True) is None:
+        assert mjx_simulator("Hopper-v5").with_parameters({"density": jnp.float32(1.2)}).opt.has_fluid_params
+    else:
+        with pytest.raises(InputError, match="density takes a medium"):
+            mjx_simulator("Hopper-v5").with_parameters({"density": jnp.float32(1.2)})

@@ -1,0 +1,132 @@
+"""The registry: everything there is by name, and tasks made of it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import headstart
+from headstart.core.errors import InputError
+from headstart.core.types import Task, stack
+from headstart.tasks import registry
+from headstart.tasks.disturbances import Disturbed
+from headstart.tasks.worlds import CartPole, Pendulum
+
+
+def test_the_table_has_every_task_once_and_says_what_it_is():
+    rows = registry.tasks()
+    assert [row.id for row in rows][:2] == ["CartPole-v1", "Pendulum-v1"]
+    assert sorted(row.id for row in rows) == sorted(registry.ABOUT)
+    by_id = {row.id: row for row in rows}
+    assert by_id["CartPole-v1"][1:5] == ("world", 4, "2 choices", 500)
+    assert by_id["Pendulum-v1"][1:5] == ("world", 3, "1 number", 200)
+    assert by_id["Hopper-v5"][1:5] == ("mujoco", 11, "3 numbers", 1000)
+    assert len(rows) == 12
+
+
+@pytest.mark.parametrize("env_id", registry.ABOUT)
+def test_every_parameter_is_told_in_full(env_id: str):
+    told = headstart.parameters(env_id)
+    assert len({p.name for p in told}) == len(told)
+    for p in told:
+        assert p.low <= p.nominal <= p.high
+        assert p.unit
+        assert len(p.about) > 8
+    extra = ["action_delay", "action_noise", "observation_noise"]
+    if env_id == "CartPole-v1":
+        extra.remove("action_noise")
+    assert [p.name for p in told][-len(extra) :] == extra
+
+
+def test_make_finds_worlds_and_robots_or_offers_the_nearest():
+    assert registry.make("CartPole-v1") == CartPole()
+    assert registry.make("Hopper-v5", "c").name == "Hopper-v5"
+    with pytest.raises(InputError, match="no task 'hopper'; the nearest is Hopper-v5"):
+        registry.make("hopper")
+    with pytest.raises(InputError, match="no physics='bullet'; choose one of auto, c, mjx"):
+        registry.make("Hopper-v5", "bullet")
+
+
+def test_a_task_holds_float32_and_only_what_it_was_told():
+    task = headstart.task("Pendulum-v1", target=True, mass=2, length=np.float64(0.7), gravity=dist.Uniform(5, 15))
+    assert isinstance(task, Task)
+    assert task.env == Pendulum()
+    assert sorted(task.params) == ["gravity", "length", "mass"]
+    assert {leaf.dtype for leaf in jax.tree.leaves(task.params)} == {jnp.dtype("float32")}
+    assert int(task.domain) == 1
+    assert task.w.tolist() == [1.0]
+    assert headstart.task(Pendulum(), mass=2).env == Pendulum()
+
+
+def test_weights_are_one_for_each_part_of_the_reward():
+    task = headstart.task("Hopper-v5", physics="c", w=[1, 0.5, 0])
+    assert task.w.tolist() == [1.0, 0.5, 0.0]
+    with pytest.raises(InputError, match=r"w=\[1.0\] does not weigh its rewards; give 3 finite numbers, one for each"):
+        headstart.task("Hopper-v5", physics="c", w=[1.0])
+    with pytest.raises(InputError, match="does not weigh"):
+        headstart.task("Pendulum-v1", w=[float("nan")])
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (-1, "mass=-1 is out of bounds; mass lies within 0.01..100 kg"),
+        (float("nan"), "mass=nan is not finite"),
+        (float("inf"), "mass=inf is not finite"),
+        ("heavy", "mass='heavy' is neither one number nor a numpyro distribution"),
+        (None, "is neither one number"),
+        ([1.0, 2.0], "is neither one number"),
+        (dist.Uniform(1, 200), "mass=1..200 is out of bounds"),
+        (dist.Uniform(2, 1), "mass=2..1 runs backwards"),
+        (dist.Uniform(2, 2), "is an empty range"),
+        (dist.TruncatedNormal(1, 1, low=-5, high=2), r"mass=1~1\|-5..2 is out of bounds"),
+        (dist.Uniform(1, float("inf")), "not finite"),
+        (dist.Beta(2.0, 2.0), "Beta.* is out of bounds"),
+        (dist.Uniform(jnp.ones(2), 3 * jnp.ones(2)), "is a Uniform of many numbers"),
+        (dist.Poisson(2.0), "is a Poisson, which is discrete"),
+    ],
+)
+def test_values_that_are_no_good_are_told(value, sentence: str):
+    with pytest.raises(InputError, match=sentence):
+        headstart.task("Pendulum-v1", mass=value)
+
+
+def test_other_laws_than_task_strings_know_are_welcome():
+    task = headstart.task("Pendulum-v1", mass=dist.LogNormal(0.0, 0.2))
+    drawn = task.params["mass"].sample(jax.random.key(0), (1000,))
+    assert float(jnp.log(drawn).std()) == pytest.approx(0.2, abs=0.02)
+    assert registry.value_of(task, "mass") == "LogNormal(loc=0, scale=0.2)"
+
+
+def test_value_of_is_what_a_task_says_or_else_nominal():
+    task = headstart.task("Pendulum-v1", mass=dist.Uniform(0.5, 2.0), length=0.7)
+    assert registry.value_of(task, "mass") == "0.5..2"
+    assert registry.value_of(task, "length") == "0.7"
+    assert registry.value_of(task, "gravity") == "10"
+    assert registry.value_of(task, "action_delay") == "0"
+
+
+def test_aligned_tasks_say_the_same_names_on_one_env_and_stack():
+    light = headstart.task("Pendulum-v1", mass=0.5)
+    late = headstart.task("Pendulum-v1", target=True, length=0.7, action_delay=2)
+    one, two = registry.aligned([light, late])
+    assert one.env == two.env
+    assert isinstance(one.env, Disturbed)
+    assert {k: float(v) for k, v in one.params.items()} == {"mass": 0.5, "length": 1.0, "action_delay": 0.0}
+    assert {k: float(v) for k, v in two.params.items()} == pytest.approx({"mass": 1, "length": 0.7, "action_delay": 2})
+    both = stack([one, two])
+    assert both.domain.tolist() == [0, 1]
+    with pytest.raises(InputError, match="Pendulum-v1 and CartPole-v1 are different envs"):
+        registry.aligned([light, headstart.task("CartPole-v1")])
+
+
+def test_aligning_does_not_undo_a_group():
+    heavy = headstart.task("Hopper-v5", physics="c", mass=1.2)
+    named = headstart.task("Hopper-v5", physics="c", torso_mass=9)
+    one, two = registry.aligned([heavy, named])
+    assert float(one.params["torso_mass"]) == pytest.approx(1.2 * 3.6651914, rel=1e-6)
+    assert float(two.params["mass"]) == 1.0
+    drawn = headstart.task("Hopper-v5", physics="c", mass=dist.Uniform(0.5, 2))
+    with pytest.raises(InputError, match="torso_mass depends on the drawn mass"):
+        registry.aligned([drawn, named])

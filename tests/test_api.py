@@ -1,0 +1,98 @@
+"""What `import headstart` offers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+import headstart as hs
+from headstart.core.train import Point
+from headstart.core.types import spec
+from headstart.lab import api
+from headstart.protocol.transfer import Judgement
+
+CORRIDOR = jax.tree.map(lambda x: x[0], tiny.TASK)
+
+
+@pytest.fixture(scope="module")
+def trained() -> hs.Trained:
+    """-> what one seed learned of a corridor: one number is seen, and two choices are there."""
+    state = jax.tree.map(lambda x: x[:1], tiny.learned())
+    return hs.Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, tiny.SEEDS[0])
+
+
+def test_every_public_name_is_there():
+    assert sorted(hs.__all__) == sorted(hs._HOME)
+    assert dir(hs) == sorted(hs.__all__)
+    for name in hs.__all__:
+        assert getattr(hs, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'DreamerV3'"):
+        hs.DreamerV3  # noqa: B018
+
+
+def test_what_is_trained_is_judged_by_its_returns(trained):
+    returns = hs.evaluate(trained, CORRIDOR, episodes=4)
+    assert returns.shape == (4,)
+    np.testing.assert_array_equal(returns, hs.evaluate(trained, CORRIDOR, episodes=4))
+
+
+def test_knowledge_stays_within_its_spaces(trained):
+    with pytest.raises(
+        hs.InputError, match=r"learned on Corridor and CartPole-v1 have unequal observation .*\(1 and 4"
+    ):
+        hs.evaluate(trained, "CartPole-v1")
+    with pytest.raises(hs.InputError, match=r"unequal observation spaces \(1 and 3 components\)"):
+        hs.transfer(trained, hs.task("Pendulum-v1"), steps=100)
+    told = trained.spec._replace(observation=hs.task("Pendulum-v1").env.observation)
+    with pytest.raises(hs.InputError, match="unequal action spaces"):
+        hs.evaluate(hs.Trained(tiny.METHOD, told, trained.state, "Corridor", 16, 0), "Pendulum-v1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (lambda trained: hs.train(hs.PPO(), "CartPole-v1", steps=0), "steps is 0, but a budget is at least 1"),
+        (lambda trained: hs.train(hs.PPO(), "CartPole-v1", steps=10, seed=-1), "a seed is a whole number from 0"),
+        (lambda trained: hs.train(hs.PPO(), "CartPol", steps=10), "the nearest"),
+        (lambda trained: hs.evaluate(trained, CORRIDOR, episodes=0), "episodes is 0"),
+        (lambda trained: hs.transfer(trained, CORRIDOR, steps=-2), "steps is -2"),
+        (lambda trained: hs.transfer(trained, CORRIDOR, steps=2, shots=[0, -1]), "shots has -1"),
+        (lambda trained: hs.transfer(trained, CORRIDOR, steps=2, judged=0), "judged is 0"),
+        (lambda trained: hs.compare("naive", "CartPole-v1", "CartPole-v1@force=5", "out"), "There is no method 'n'"),
+    ],
+)
+def test_what_cannot_be_used_gets_its_sentence(trained, asked, sentence):
+    with pytest.raises(hs.InputError, match=sentence):
+        asked(trained)
+
+
+def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
+    broken = jax.tree.map(lambda x: x * jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else x, trained.state)
+    none, zero = jnp.zeros(1), np.zeros(1, np.float32)
+
+    def points(*args: Any) -> Iterator[Point]:
+        yield Point(broken, none, none, none, {})
+
+    def judgements(*args: Any) -> Iterator[Judgement]:
+        yield Judgement(zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken)
+
+    monkeypatch.setattr(api, "points_of", points)
+    monkeypatch.setattr(api.protocol, "adapt", judgements)
+    with pytest.raises(hs.InputError, match=r"Learning CartPole-v1 went wrong.*Lower learning_rate"):
+        hs.train(hs.PPO(), "CartPole-v1", steps=10)
+    with pytest.raises(hs.InputError, match=r"Learning Corridor went wrong.*Lower learning_rate"):
+        hs.transfer(trained, CORRIDOR, steps=10)
+
+
+def test_a_watcher_sees_the_way(trained, monkeypatch):
+    none = jnp.zeros(1)
+    made = [Point(trained.state, none + 8.0 * i, none, none + i, {}) for i in (1, 2)]
+    monkeypatch.setattr(api, "points_of", lambda *args: iter(made))
+    seen = []
+    after = hs.train(tiny.METHOD, CORRIDOR, steps=16, seed=5, watch=seen.append)
+    assert seen == made
+    assert (after.steps, after.gradient_steps, after.seed, after.trained_on) == (16, 2, 5, "Corridor")

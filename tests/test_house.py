@@ -1,0 +1,150 @@
+"""The house rules, held by a machine: who may know whom, how long things are, and what is said at the top of a file."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+HOUSE = ROOT / "headstart"
+FILES = sorted(HOUSE.rglob("*.py"))
+FLOORS = {"core": 0, "losses": 0, "nets": 0, "tasks": 1, "learners": 1, "methods": 2, "protocol": 3, "lab": 4}
+FRONT_DOOR = ("__init__", "__main__")  # headstart's own files outside of any room
+WORDS = ("types", "names", "errors")  # of core: what losses and nets speak too, though they are on the same floor
+ONLY_IN_LAB = {"print", "time", "logging", "random", "pathlib"}  # modules, and the call
+CALLS_ONLY_IN_LAB = {"print", "open", "input"}
+METHOD_LINES = ["Transfers", "Assumes", "Fails when", "Source", "Departs from it in"]
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 250, 40
+EXCEPTIONS: dict[str, str] = {}  # file, or file:function -> why it is better long
+
+METHODS = [path for path in FILES if path.match("headstart/methods/*/*.py") and path.stem != "__init__"]
+
+
+def name_of(path: pathlib.Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def each(files: list[pathlib.Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", files, ids=name_of)
+
+
+def parse(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def count_lines(path: pathlib.Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """-> the full name of everything imported, wherever in the file: `from a.b import c` is `a.b.c`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import does not say which floor it reaches"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def calls(tree: ast.Module) -> Iterator[str]:
+    """-> what is called, such as `print` or `np.random.seed`."""
+    return (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def room_of(path: pathlib.Path) -> str:
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def may_import(room: str, imported: str) -> bool:
+    """-> whether a module in `room` may import this name of headstart's."""
+    _, *inner = imported.split(".")
+    if not inner or inner[0] not in FLOORS:
+        return room == "lab"  # headstart's own front door leads everywhere: it is for those who stand on the top floor
+    if room in ("losses", "nets") and inner[0] == "core":
+        return len(inner) > 1 and inner[1] in WORDS
+    return inner[0] == room or FLOORS[inner[0]] < FLOORS[room]
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_may_import_tells_the_floors_apart():
+    assert may_import("methods", "headstart.learners.ppo.PPO")
+    assert may_import("core", "headstart.core.train.train")
+    assert may_import("nets", "headstart.core.types.Record")
+    assert may_import("lab", "headstart")
+    assert not may_import("protocol", "headstart")
+    assert not may_import("nets", "headstart.core.train.train")
+    assert not may_import("core", "headstart.losses.policy_gradient.gae")
+    assert not may_import("losses", "headstart.nets.mlp.MLP")
+    assert not may_import("learners", "headstart.tasks.registry.task")
+    assert not may_import("learners", "headstart.methods.find")
+    assert not may_import("methods", "headstart.protocol.transfer.adapt")
+    assert not may_import("protocol", "headstart.task")
+
+
+@each(FILES)
+def test_every_file_lives_in_a_room(path: pathlib.Path):
+    assert room_of(path) in {*FLOORS, *FRONT_DOOR}
+
+
+@each([path for path in FILES if room_of(path) in FLOORS])
+def test_a_file_imports_only_from_floors_below(path: pathlib.Path):
+    ours = [name for name in imports(parse(path)) if name.split(".")[0] == "headstart"]
+    wrong = [name for name in ours if not may_import(room_of(path), name)]
+    assert not wrong, f"{name_of(path)} may not know {', '.join(wrong)}"
+
+
+@each([path for path in FILES if room_of(path) in FLOORS and room_of(path) != "lab"])
+def test_below_the_lab_nothing_prints_or_touches_disk_clock_or_global_randomness(path: pathlib.Path):
+    tree = parse(path)
+    modules = {name.split(".")[0] for name in imports(tree)} & ONLY_IN_LAB
+    called = {name for name in calls(tree) if name in CALLS_ONLY_IN_LAB or name.endswith("random.seed")}
+    assert not modules | called, f"{name_of(path)} uses {', '.join(sorted(modules | called))}"
+
+
+@each(FILES)
+def test_a_file_says_what_it_is_and_stays_short(path: pathlib.Path):
+    tree = parse(path)
+    assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
+    if name_of(path) not in EXCEPTIONS:
+        length = count_lines(path)
+        assert length <= MOST_LINES, f"{name_of(path)} has {length} lines, more than {MOST_LINES}"
+    lengths = {f.name: (f.end_lineno or f.lineno) - f.lineno + 1 for f in functions(tree)}
+    long = {name: n for name, n in lengths.items() if n > MOST_LINES_OF_A_FUNCTION}
+    long = {name: n for name, n in long.items() if f"{name_of(path)}:{name}" not in EXCEPTIONS}
+    assert not long, f"{name_of(path)} has functions of more than {MOST_LINES_OF_A_FUNCTION} lines: {long}"
+
+
+def test_exceptions_are_still_needed():
+    for place in EXCEPTIONS:
+        file, _, function = place.partition(":")
+        tree = parse(ROOT / file)
+        names = [
+            f.name for f in functions(tree) if f.end_lineno and f.end_lineno - f.lineno >= MOST_LINES_OF_A_FUNCTION
+        ]
+        assert function in names if function else count_lines(ROOT / file) > MOST_LINES, f"{place} is short by now"
+
+
+def test_there_are_methods():
+    assert METHODS
+
+
+@each(METHODS)
+def test_a_method_says_what_it_transfers_and_when_it_fails(path: pathlib.Path):
+    lines = (ast.get_docstring(parse(path)) or "").splitlines()
+    heads = [head for line in lines if (head := line.partition(":")[0]) in METHOD_LINES]
+    assert heads == METHOD_LINES, f"{name_of(path)} has {heads}"
+    said = [line.partition(":")[2].strip() for line in lines if line.partition(":")[0] in METHOD_LINES]
+    assert all(said), f"{name_of(path)} leaves one of {METHOD_LINES} empty"
+
+
+def test_importing_headstart_is_cheap():
+    """The command line answers --help before anything heavy is loaded."""
+    code = "import sys, headstart; print(*sorted({'jax', 'numpyro', 'mujoco', 'gymnasium'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []

@@ -1,0 +1,59 @@
+"""What the README and the pages show is what there is: the Python runs, and the commands are commands."""
+
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from headstart.lab import cli
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: pathlib.Path, language: str) -> list[str]:
+    return [text for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def commands(text: str) -> list[list[str]]:
+    """-> the words of each line that calls headstart; a backslash at its end joins it to the next."""
+    lines = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
+    return [words[1:] for words in lines if words[:1] == ["headstart"]]
+
+
+SHOWN = [(page.name, words) for page in PAGES for block in blocks(page, "") for words in commands(block)]
+SHOWN += [("--help", words) for words in commands(cli.EXAMPLES.replace("tasks: ", "\n"))]
+
+
+def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    """At small size: only the numbers of steps and of shots are others."""
+    (block,) = blocks(ROOT / "README.md", "python")
+    code = [line for line in block.splitlines() if line]
+    assert 12 <= len(code) <= 18, "about fifteen lines"
+    # Fewer steps than the shots take: nearly all of the time goes into compiling, and this leaves one loop out.
+    small, replaced = re.subn(r"steps=[\d_]+", "steps=10", block)
+    assert replaced == 2
+    assert "shots=[0, 1, 10]" in small
+    small = small.replace("shots=[0, 1, 10]", "shots=[0, 1, 2]")
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(compile(small, "README.md", "exec"), space)
+    first, *shots = capsys.readouterr().out.splitlines()
+    assert float(first) > 0.0
+    assert [line.split()[0] for line in shots] == ["0", "1", "2"]
+    assert space["again"].method == space["epopt"].method
+    assert space["again"].trained_on == "Hopper-v5@torso_mass=3..9"
+    assert {path.name for path in (tmp_path / "runs" / "epopt").iterdir()} == {"knowledge.safetensors", "recipe.json"}
+
+
+@pytest.mark.parametrize(("page", "words"), SHOWN, ids=[f"{page}: {words[0]}" for page, words in SHOWN])
+def test_each_command_that_is_shown_is_a_command(page, words):
+    assert isinstance(cli.read(words), cli.COMMANDS)
+
+
+def test_commands_are_shown():
+    kinds = {type(cli.read(words)) for _, words in SHOWN}
+    assert kinds == set(cli.COMMANDS)
+    assert "README.md" in {page for page, _ in SHOWN}

@@ -1,0 +1,21 @@
+"""What checks types while the tests run: beartype, told two things (pyproject.toml hands it to jaxtyping's hook)."""
+
+from collections.abc import Callable
+
+from beartype import BeartypeConf, beartype
+from beartype.roar import BeartypeDecorHintPep673Exception
+
+# An int will do where a float is asked for, as in PEP 484 and as pyright has it: `PPO(learning_rate=1)`.
+_beartype = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+
+def checked(function: Callable) -> Callable:
+    """-> the function, checking its arguments and its result.
+
+    jaxtyping hands over one method at a time, and beartype cannot tell of which class: methods that speak of `Self`
+    stay unchecked.
+    """
+    try:
+        return _beartype(function)
+    except BeartypeDecorHintPep673Exception:
+        return function
