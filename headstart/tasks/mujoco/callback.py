@@ -1,11 +1,14 @@
 """C MuJoCo as two functions that JAX can compile a loop around."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import ShapeDtypeStruct
+from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Float, UInt32
 
 from headstart.core.types import Params
@@ -36,9 +39,9 @@ class CSimulator:
             derived = self.robot.reset.derive(qpos, self.physics.rest.derived)
             return carry, self.robot.observe(jnp, Reading(qpos, qvel, derived)).astype(jnp.float32)
         names, values = _vector(params)
-        shape = ShapeDtypeStruct((self.observed,), jnp.float32)
-        call = functools.partial(self._host_start, names)
-        return carry, jax.pure_callback(call, shape, qpos, qvel, values, vmap_method="broadcast_all")
+        shapes = (ShapeDtypeStruct((self.observed,), jnp.float32),)
+        (seen,) = _on_host(functools.partial(self._host_start, names), shapes, qpos, qvel, values)
+        return carry, seen
 
     def step(self, params: Params, carry: UInt32[Array, " carried"], action: Float[Array, " nu"]) -> Outcome:
         """-> one environment step on."""
@@ -49,13 +52,12 @@ class CSimulator:
             ShapeDtypeStruct((self.rewards,), jnp.float32),
             ShapeDtypeStruct((), jnp.bool_),
         )
-        call = functools.partial(self._host_step, names)
-        return jax.pure_callback(call, shapes, carry, action, values, vmap_method="broadcast_all")
+        return _on_host(functools.partial(self._host_step, names), shapes, carry, action, values)
 
-    def _host_start(self, names: Names, qpos: Array, qvel: Array, values: Array) -> np.ndarray:
+    def _host_start(self, names: Names, qpos: Array, qvel: Array, values: Array) -> tuple[np.ndarray]:
         lead = qpos.shape[:-1]
         seen = self.physics.start(_rows(qpos), _rows(qvel), names, _rows(values))
-        return seen.astype(np.float32).reshape(*lead, -1)
+        return (seen.astype(np.float32).reshape(*lead, -1),)
 
     def _host_step(self, names: Names, carry: Array, action: Array, values: Array) -> tuple[np.ndarray, ...]:
         lead = carry.shape[:-1]
@@ -68,6 +70,22 @@ class CSimulator:
             earned.reshape(*lead, self.rewards),
             after.terminal.reshape(lead),
         )
+
+
+def _on_host(call: Callable[..., tuple[np.ndarray, ...]], shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:
+    """call(*args) as numpy, from within a compiled program; any leading axes of `args` are the call's own.
+
+    Where JAX itself runs on the CPU, `pure_callback` may wait for ever: it hands the callback JAX arrays, whose copies
+    queue behind the very program that is waiting for the callback. There, numpy reads and writes XLA's buffers.
+    """
+    if jax.default_backend() != "cpu":
+        return jax.pure_callback(call, shapes, *args, vmap_method="broadcast_all")
+
+    def fill(_: object, out: tuple[Any, ...], *args: Any) -> None:
+        for buffer, result in zip(out, call(*map(np.asarray, args)), strict=True):
+            np.asarray(buffer)[...] = result
+
+    return buffer_callback(fill, shapes, vmap_method="broadcast_all")(*args)
 
 
 def _vector(params: Params) -> tuple[Names, Float[Array, " name"]]:
