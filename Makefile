@@ -29,7 +29,7 @@ demo: .venv/.installed  ## a whole study, small: Hopper to a heavier Hopper, fiv
 test: lint types tests  ## lint, types and tests
 
 tests: .venv/.installed | lint types
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --durations 10
 
 lint: .venv/.installed  ## ruff: style and format
 	$(BIN)/ruff check .

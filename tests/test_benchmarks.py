@@ -14,7 +14,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 def test_a_benchmark_runs_in_small(name, words, tmp_path):
     script = ROOT / "benchmarks" / f"{name}.py"
     where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
-    run = subprocess.run([sys.executable, str(script), *words, "--tiny", *where], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, str(script), *words, "--tiny", *where], capture_output=True, text=True, timeout=600
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     [record] = (tmp_path / "out").glob("*.json")
     assert json.loads(record.read_text())["provenance"]["command"].startswith(f"python benchmarks/{name}.py")

@@ -23,6 +23,7 @@ EXAMPLES = """examples:
 
 tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9 (uniform), x0.5..x2,
   log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists the names.
+  w.NAME=-1 weighs one of its rewards.
 methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup=0; the learner inside of a method is its base, as in
   finetune:base.learning_rate=1e-3:base.hidden=32+32.
 """
@@ -30,7 +31,10 @@ methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup=0; the learner 
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Compare methods: what gets the target in the fewest episodes? Writes a study and its report to --out."""
+    """Compare methods: what gets the target in the fewest episodes? Writes a study and its report to --out.
+
+    Example: headstart compare --source Hopper-v5 --target Hopper-v5@torso_mass=9 --seeds 5 --out runs/hopper
+    """
 
     source: str
     """The task that is cheap: a task string."""
@@ -73,7 +77,10 @@ class Compare:
 
 @dataclasses.dataclass(frozen=True)
 class Doctor:
-    """Examine a shift: does it exist, which parameter makes it, and is there head-room?"""
+    """Examine a shift: does it exist, which parameter makes it, and is there head-room?
+
+    Example: headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
+    """
 
     source: str
     """The task that is cheap."""
@@ -83,6 +90,8 @@ class Doctor:
     """Environment steps of the two short trainings that tell the head-room; 0: do not train."""
     seeds: Seeds = (0, 1, 2)
     """How many seeds, or which."""
+    physics: str = "auto"
+    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
     json: bool = False
     """Print JSON instead of tables."""
 
@@ -94,7 +103,10 @@ class Doctor:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train a method in the source domain, and keep what it knows."""
+    """Train a method in the source domain, and keep what it knows.
+
+    Example: headstart train epopt --source Hopper-v5@torso_mass=3..9 --steps 1e6 --out runs/epopt
+    """
 
     method: Positional[str]
     """A method (`headstart methods`), with settings such as epopt:epsilon=0.2; or ppo."""
@@ -106,6 +118,8 @@ class Train:
     """Environment steps."""
     seed: Count = 0
     """Seed of everything random."""
+    physics: str = "auto"
+    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
 
     def run(self, words: str) -> None:
         from headstart.lab import commands
@@ -115,7 +129,10 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """Spend a few episodes, and then a budget of steps, in the target, starting from a checkpoint."""
+    """Spend a few episodes, and then a budget of steps, in the target, starting from a checkpoint.
+
+    Example: headstart transfer runs/epopt --target Hopper-v5@torso_mass=9 --shots 0,1,10 --out runs/heavy
+    """
 
     checkpoint: Positional[pathlib.Path]
     """A folder that `headstart train` or a study wrote."""
@@ -129,6 +146,8 @@ class Transfer:
     """Numbers of target episodes after which is judged."""
     method: str | None = None
     """How to go on, such as finetune:layers=last; by default with the method of the checkpoint."""
+    physics: str = "auto"
+    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
     json: bool = False
     """Print JSON instead of the table."""
 
@@ -140,7 +159,10 @@ class Transfer:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Write a study's report again, and print its table."""
+    """Write a study's report again, and print its table.
+
+    Example: headstart report runs/hopper
+    """
 
     study: Positional[pathlib.Path]
     """The folder of a study."""
@@ -155,7 +177,10 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Methods:
-    """List the methods, in the lecture's order."""
+    """List the methods, in the lecture's order.
+
+    Example: headstart methods
+    """
 
     json: bool = False
     """Print JSON instead of a table."""
@@ -168,7 +193,10 @@ class Methods:
 
 @dataclasses.dataclass(frozen=True)
 class Tasks:
-    """List the environments that tasks are made of."""
+    """List the environments that tasks are made of.
+
+    Example: headstart tasks --json
+    """
 
     json: bool = False
     """Print JSON instead of a table."""
@@ -181,7 +209,10 @@ class Tasks:
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """List an environment's parameters: what `@name=value` may change."""
+    """List an environment's parameters: what `@name=value` may change.
+
+    Example: headstart parameters Hopper-v5
+    """
 
     env: Positional[str]
     """An environment, such as Hopper-v5."""

@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from headstart.core.errors import InputError
+from headstart.core.types import Task
 from headstart.lab import api, checkpoint, study
 from headstart.lab.files import plain, write_json
 from headstart.lab.news import News
@@ -64,13 +65,13 @@ def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:
 
 def doctor(asked: "cli.Doctor") -> None:
     """Shows how far two tasks are apart, by parameter, and what there is to gain."""
-    source, target = parse(asked.source), parse(asked.target, target=True)
+    source, target = parse(asked.source, asked.physics), parse(asked.target, asked.physics, target=True)
     a, b = source.env, target.env
     check_spaces(a.name, (a.observation, a.action), f"--target {b.name}", (b.observation, b.action))
     check_budget("--steps", asked.steps, least=0)
     check_seeds("--seeds", asked.seeds)
     found = shift(source, target, jax.random.key(0))
-    headroom = _headroom(asked) if asked.steps and found.differs else None
+    headroom = _headroom(asked, source, nominal(target)) if asked.steps and found.differs else None
     rows = {"all together": found.whole, **found.parameters}
     if asked.json:
         effects = {name: effect._asdict() for name, effect in rows.items()}
@@ -90,20 +91,19 @@ def doctor(asked: "cli.Doctor") -> None:
         show(table)
 
 
-def _headroom(asked: "cli.Doctor") -> dict[str, Any]:
+def _headroom(asked: "cli.Doctor", source: Task, target: Task) -> dict[str, Any]:
     """-> returns on the target: acting at random, the source's policy, one that learned there as long."""
     from headstart.protocol.claims import summary
     from headstart.protocol.shift import random_returns
 
-    task = nominal(parse(asked.target, target=True))
     found: dict[str, list[float]] = {"random": [], "source policy": [], "learned on the target": []}
     with console().status("two short trainings for the head-room") as status:
         for seed in asked.seeds:
             status.update(f"two short trainings for the head-room: seed {seed}")
-            found["random"].append(float(random_returns(task, jax.random.key(seed)).mean()))
-            for name, where in (("source policy", asked.source), ("learned on the target", task)):
+            found["random"].append(float(random_returns(target, jax.random.key(seed)).mean()))
+            for name, where in (("source policy", source), ("learned on the target", target)):
                 trained = api.train(PPO(), where, asked.steps, seed)
-                found[name].append(float(api.evaluate(trained, task, seed=seed).mean()))
+                found[name].append(float(api.evaluate(trained, target, seed=seed).mean()))
     return {name: summary(np.array(values)) for name, values in found.items()}
 
 
@@ -111,7 +111,7 @@ def train(asked: "cli.Train") -> None:
     """Trains in the source domain and writes a checkpoint."""
     name, *settings = asked.method.split(":")
     method = find(":".join(["scratch" if name == "ppo" else name, *settings]))[1]  # scratch is plain PPO
-    task = parse(asked.source)
+    task = parse(asked.source, asked.physics)
     check_budget("--steps", asked.steps)
     check_seeds("--seed", [asked.seed])
     _check_free(asked.out)
@@ -135,7 +135,7 @@ def transfer(asked: "cli.Transfer") -> None:
     """Goes on from a checkpoint in the target; writes the curve and the adapted checkpoint."""
     trained = checkpoint.load(asked.checkpoint)
     method = None if asked.method is None else find(asked.method)[1]
-    task = parse(asked.target, target=True)
+    task = parse(asked.target, asked.physics, target=True)
     check_budget("--steps", asked.steps)
     check_shots("--shots", asked.shots)
     _check_free(asked.out)

@@ -9,7 +9,14 @@ from jaxtyping import Float
 
 from headstart.protocol.metrics import summarise, totals
 from headstart.protocol.shift import Effect, Shift
-from headstart.protocol.statistics import Interval, bootstrap, paired_difference, probability_of_improvement, verdict
+from headstart.protocol.statistics import (
+    Interval,
+    bootstrap,
+    iqm,
+    paired_difference,
+    probability_of_improvement,
+    verdict,
+)
 from headstart.protocol.study import Question
 
 SHARE = 0.8  # a threshold that was not given lies this far from the random policy's return to the best reference's
@@ -22,9 +29,9 @@ def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
     rows = {name: row for name, row in cells.items() if name not in ("random", "oracle") and row}
     curves = {name: _curve(question, row) for name, row in rows.items()}
     random, oracle = _last(question, cells.get("random")), _last(question, cells.get("oracle"))
-    floor, ceiling, best_name = _mean(random), _mean(oracle), "oracle"
+    floor, ceiling, best_name = _middle(random), _middle(oracle), "oracle"
     if np.isnan(ceiling) and "scratch" in curves:
-        ceiling, best_name = _mean(curves["scratch"][1][:, -1]), "scratch"
+        ceiling, best_name = _middle(curves["scratch"][1][:, -1]), "scratch"
     threshold = question.threshold if question.threshold is not None else floor + SHARE * (ceiling - floor)
     metrics = summarise(curves, floor, threshold, question.target_steps)
     methods = {}
@@ -79,9 +86,9 @@ def _last(question: Question, row: Mapping[int, Cell] | None) -> np.ndarray:
     return _curve(question, row)[1][:, -1] if row else np.zeros(0)
 
 
-def _mean(values: np.ndarray) -> float:
+def _middle(values: np.ndarray) -> float:
     good = values[np.isfinite(values)]
-    return float(good.mean()) if good.size else float("nan")
+    return float(iqm(good)) if good.size else float("nan")
 
 
 def _row(question: Question, row: Mapping[int, Cell], curve: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def _headroom(curves: Mapping[str, Any], floor: float, ceiling: float, best_name
     """-> what the source's policy already gets of what can be had: `share` 1 leaves nothing to adapt."""
     if "naive" not in curves or np.isnan(ceiling):
         return None
-    source_policy = _mean(curves["naive"][1][:, 0])
+    source_policy = _middle(curves["naive"][1][:, 0])
     gap = ceiling - floor
     return {
         "source_policy": source_policy,

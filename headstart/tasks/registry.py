@@ -1,7 +1,7 @@
 """Every task by name: what there is, what can be changed about it, and tasks made of it."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -79,23 +79,36 @@ def parameters(env_id: str) -> tuple[Parameter, ...]:
 
 
 def task(
-    env: str | Env, physics: str = "auto", target: bool = False, w: Sequence[float] | None = None, **params: Any
+    env: str | Env,
+    physics: str = "auto",
+    target: bool = False,
+    w: Sequence[float] | Mapping[str, float] | None = None,
+    **params: Any,
 ) -> Task:
     """One task: `task("Hopper-v5", torso_mass=dist.Uniform(3, 9))`.
 
-    `params` are numbers or scalar `numpyro.distributions`, drawn anew for each episode; `w` weighs the env's `rewards`
-    (all 1 where not given). Raises InputError where the env, a parameter or a weight is unknown, or a value no good.
+    `params` are numbers or scalar `numpyro.distributions`, drawn anew for each episode; `w` weighs the env's `rewards`,
+    in their order or by name (1 where not given): `task("HalfCheetah-v5", w={"reward_forward": -1})` runs backwards.
+    Raises InputError where the env, a parameter or a reward is unknown, or a value no good.
     """
     env = make(env, physics) if isinstance(env, str) else env
     settled = {name: laws.settle(env.name, parameter(env, name), value) for name, value in params.items()}
-    weights = np.ones(len(env.rewards), np.float32) if w is None else np.asarray(w, np.float32)
-    if weights.shape != (len(env.rewards),) or not np.isfinite(weights).all():
+    weights = jnp.asarray(_weights(env, w))
+    env = disturb(env, params)
+    return Task(env, settled, weights, jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
+
+
+def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.ndarray:
+    """-> a weight for each reward, in float32. Raises InputError where they are not its rewards, or not finite."""
+    named = dict(zip(env.rewards, w, strict=False)) if w is not None and not isinstance(w, Mapping) else dict(w or {})
+    whole = w is None or isinstance(w, Mapping) or len(w) == len(env.rewards)
+    weights = np.array([named.get(name, 1.0) for name in env.rewards], np.float32)
+    if not whole or named.keys() - set(env.rewards) or not np.isfinite(weights).all():
         raise InputError(
             f"{env.name}: w={w!r} does not weigh its rewards; give {len(env.rewards)} finite numbers, "
             f"one for each of {', '.join(env.rewards)}."
         )
-    env = disturb(env, params)
-    return Task(env, settled, jnp.asarray(weights), jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
+    return weights
 
 
 def parameter(env: Env, name: str) -> Parameter:

@@ -7,11 +7,14 @@
     6~1.5|3..9       the same, truncated
 
 Any of these numbers may be a multiple of the nominal value instead: `x2`, `x0.5..x2`, `log:x0.1..x10`, `x1~x0.2`.
+`w.NAME=-1` weighs one of the env's rewards (1 where nothing is said): `HalfCheetah-v5@w.reward_forward=-1` runs
+backwards.
 """
 
 import math
 import re
 
+import numpy as np
 import numpyro.distributions as dist
 
 from headstart.core.errors import InputError
@@ -33,17 +36,21 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
     if at and not rest:
         raise InputError(f"The task {text!r} ends after its @; drop it, or write {SHAPE}.")
     env = registry.make(env_id, physics)
-    params = {}
+    params, w = {}, {}
     for item in rest.split(",") if at else ():
         name, equals, value = (part.strip() for part in item.partition("="))
         if not name:
             raise InputError(f"The task {text!r} has a value without a name, {item!r}; write {SHAPE}.")
         if not (equals and value):
             raise InputError(f"The task {text!r} has no value for {name}; write {name}=VALUE, such as {name}=x2.")
-        if name in params:
+        if name in params or name.removeprefix("w.") in w:
             raise InputError(f"The task {text!r} has {name} twice; keep one of them.")
-        params[name] = _value(value, registry.parameter(env, name), f"{env_id}: {name}={value}")
-    return registry.task(env, target=target, **params)
+        where = f"{env_id}: {name}={value}"
+        if name.startswith("w."):
+            w[name.removeprefix("w.")] = _weight(value, where)
+        else:
+            params[name] = _value(value, registry.parameter(env, name), where)
+    return registry.task(env, target=target, w=w, **params)
 
 
 def describe(task: Task) -> str:
@@ -59,8 +66,18 @@ def describe(task: Task) -> str:
                 f"{task.env.name}: {name} is a {type(value).__name__}, for which task strings have no words; "
                 "use a uniform, log-uniform or normal law."
             )
-    told = ",".join(f"{name}={registry.value_of(task, name)}" for name in sorted(task.params))
-    return f"{task.env.name}@{told}" if told else task.env.name
+    told = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
+    weights = zip(task.env.rewards, np.asarray(task.w), strict=True)
+    told += [f"w.{name}={np.format_float_positional(x, trim='-')}" for name, x in weights if x != 1.0]
+    return f"{task.env.name}@{','.join(told)}" if told else task.env.name
+
+
+def _weight(text: str, where: str) -> float:
+    """-> the weight of a reward, a plain number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{where} weighs a reward by what is no number; write one, such as w.reward=2.") from None
 
 
 def _value(text: str, parameter: Parameter, where: str) -> float | laws.Plain:

@@ -290,7 +290,7 @@ try:
 except SystemExit as end:
     print("status", end.code, *sorted({"jax", "numpy", "mujoco", "gymnasium", "plotly"} & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert done.stderr == ""
     assert done.stdout.splitlines()[0] == f"headstart {__version__}"
     assert done.stdout.splitlines()[-1] == "status 0"
@@ -300,7 +300,7 @@ def test_the_program_itself_exits_with_2(tmp_path):
     code = "from headstart.lab.cli import main; main()"
     words = [sys.executable, "-c", code, "train", "ppo", "--source", "CartPole-v1@force=9..5", "--out", "out"]
     plain = {"PYTHONWARNINGS": "error::DeprecationWarning:headstart", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ | plain)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ | plain, timeout=600)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("headstart: CartPole-v1: force=9..5 runs backwards")

@@ -118,6 +118,16 @@ def test_strings_and_python_say_the_same():
         describe(stack([parse("CartPole-v1"), parse("CartPole-v1")]))
 
 
+def test_rewards_are_weighed_by_name():
+    backwards = parse("HalfCheetah-v5@w.reward_forward=-0.1", "c")
+    assert backwards.w.tolist() == pytest.approx([-0.1, 1.0])
+    assert describe(backwards) == "HalfCheetah-v5@w.reward_forward=-0.1"
+    made = headstart.task("HalfCheetah-v5", physics="c", w={"reward_forward": -0.1})
+    assert describe(made) == describe(headstart.task("HalfCheetah-v5", physics="c", w=[-0.1, 1])) == describe(backwards)
+    both = parse("CartPole-v1@length=2,w.reward=3")
+    assert describe(both) == "CartPole-v1@length=2,w.reward=3"
+
+
 @pytest.mark.parametrize(
     ("texts", "ranges"),
     [
@@ -169,6 +179,10 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
         ("CartPole-v1@length=log:0..3", "is a log range that does not lie above 0; raise its lower end 0"),
         ("CartPole-v1@length=log:-1..3", "does not lie above 0"),
         ("CartPole-v1@length=1,length=2", "has length twice; keep one"),
+        ("CartPole-v1@w.reward=2,w.reward=3", "has w.reward twice; keep one"),
+        ("CartPole-v1@w.reward=x2", "weighs a reward by what is no number; write one, such as w.reward=2"),
+        ("CartPole-v1@w.reward=inf", "does not weigh its rewards; give 1 finite numbers, one for each of reward"),
+        ("CartPole-v1@w.rewards=2", "does not weigh its rewards"),
         ("CartPole-v1@length=6~0", "a standard deviation that is not above 0; write a number (length=6)"),
         ("CartPole-v1@length=6~-1", "a standard deviation that is not above 0"),
         ("CartPole-v1@length=6~1~2", "is malformed"),

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from headstart.core.errors import check_range
+from headstart.core.errors import InputError, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Spec, Transition
 from headstart.learners.ppo import PPO
 
@@ -55,6 +55,8 @@ def _observe(
     epopt: EPOpt, inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
     k, batch = inner.observe(k, fresh, key, progress)
+    if "next_value" not in batch.extras:
+        raise InputError(f"EPOpt ranks paths by what a critic says follows them, and {epopt.base!r} has none; use PPO.")
     epsilon = jnp.where(progress < epopt.warmup, 1.0, epopt.epsilon)
     streams = jax.vmap(jax.vmap(path_returns, in_axes=(1, 1, 1, 1, None), out_axes=1), in_axes=(0, 0, 0, 0, None))
     next_value = batch.extras["next_value"]

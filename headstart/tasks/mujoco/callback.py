@@ -54,12 +54,14 @@ class CSimulator:
         )
         return _on_host(functools.partial(self._host_step, names), shapes, carry, action, values)
 
-    def _host_start(self, names: Names, qpos: Array, qvel: Array, values: Array) -> tuple[np.ndarray]:
+    def _host_start(self, names: Names, qpos: np.ndarray, qvel: np.ndarray, values: np.ndarray) -> tuple[np.ndarray]:
         lead = qpos.shape[:-1]
         seen = self.physics.start(_rows(qpos), _rows(qvel), names, _rows(values))
         return (seen.astype(np.float32).reshape(*lead, -1),)
 
-    def _host_step(self, names: Names, carry: Array, action: Array, values: Array) -> tuple[np.ndarray, ...]:
+    def _host_step(
+        self, names: Names, carry: np.ndarray, action: np.ndarray, values: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         lead = carry.shape[:-1]
         after = self.physics.step(_rows(carry).view(np.float64), _rows(action), names, _rows(values))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -78,12 +80,16 @@ def _on_host(call: Callable[..., tuple[np.ndarray, ...]], shapes: tuple[ShapeDty
     Where JAX itself runs on the CPU, `pure_callback` may wait for ever: it hands the callback JAX arrays, whose copies
     queue behind the very program that is waiting for the callback. There, numpy reads and writes XLA's buffers.
     """
-    if jax.default_backend() != "cpu":
-        return jax.pure_callback(call, shapes, *args, vmap_method="broadcast_all")
+
+    def host(*args: Any) -> tuple[np.ndarray, ...]:
+        return call(*map(np.asarray, args))
 
     def fill(_: object, out: tuple[Any, ...], *args: Any) -> None:
-        for buffer, result in zip(out, call(*map(np.asarray, args)), strict=True):
+        for buffer, result in zip(out, host(*args), strict=True):
             np.asarray(buffer)[...] = result
+
+    if jax.default_backend() != "cpu":
+        return jax.pure_callback(host, shapes, *args, vmap_method="broadcast_all")
 
     return buffer_callback(fill, shapes, vmap_method="broadcast_all")(*args)
 
@@ -94,10 +100,9 @@ def _vector(params: Params) -> tuple[Names, Float[Array, " name"]]:
     return names, jnp.array([params[name] for name in names], jnp.float32)
 
 
-def _rows(x: Array) -> np.ndarray:
+def _rows(x: np.ndarray) -> np.ndarray:
     """[... n] -> [row n], without a copy where it can be."""
-    host = np.asarray(x)
-    return np.ascontiguousarray(host.reshape(int(np.prod(host.shape[:-1])), host.shape[-1]))
+    return np.ascontiguousarray(x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1]))
 
 
 def _as_rows(reading: Reading) -> dict[str, np.ndarray]:
