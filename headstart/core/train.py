@@ -74,21 +74,31 @@ def learn(
     """-> the state after a rollout's gradient steps (none unless `going`), their mean metrics, how many were taken."""
     k_rows, k_steps = jax.random.split(key)
     rows, wanted = memories.schedule(memory, learner.replay, k_rows)
-
-    def one(carry, step):
-        state, going = carry
-        rows, wanted, key = step
-        new, metrics = update(learner, state, memories.take(memory, rows), key, progress)
-        if learner.stop is not None:
-            going = going & ~(wanted & learner.stop(metrics))
-        taken = wanted & going
-        state = jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, state)
-        return (state, going), (jax.tree.map(lambda x: jnp.where(taken, x, 0.0), metrics), taken)
-
     keys = jax.random.split(k_steps, wanted.shape[0])
-    (state, _), (metrics, taken) = jax.lax.scan(one, (state, going), (rows, wanted, keys))
-    total = taken.sum().astype(jnp.float32)
-    return state, jax.tree.map(lambda x: x.sum(0) / jnp.maximum(total, 1.0), metrics), total
+    order, steps = jnp.argsort(~wanted), wanted.sum()  # the wanted ones first: the others cost nothing
+
+    def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
+        batch = memories.take(memory, rows[order[i]])
+        return update(learner, state, batch, keys[order[i]], progress)
+
+    def one(carry):
+        state, sums, taken, going = carry
+        new, metrics = take(taken, state)
+        then = new, jax.tree.map(jnp.add, sums, metrics), taken + 1
+        if learner.stop is not None:
+            going = ~learner.stop(metrics)
+            then = jax.tree.map(lambda new, old: jnp.where(going, new, old), then, (state, sums, taken))
+        return *then, going
+
+    def more(carry):
+        _, _, taken, going = carry
+        return going & (taken < steps)
+
+    shapes = jax.eval_shape(lambda: take(jnp.int32(0), state)[1])
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    state, sums, taken, _ = jax.lax.while_loop(more, one, (state, nothing, jnp.int32(0), going))
+    total = jnp.float32(taken)
+    return state, jax.tree.map(lambda x: x / jnp.maximum(total, 1.0), sums), total
 
 
 def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array | None = None) -> tuple[Run, Metrics]:
