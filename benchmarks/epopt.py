@@ -1,20 +1,19 @@
 """EPOpt's experiment (arXiv:1610.01283): Hopper with a torso of 3 to 9 kg, policies of one mass against an ensemble's.
 
 Trains policies at a single mass (3, 6, 9), on the ensemble (randomize), and on the ensemble's worst paths (EPOpt, with
-ε = 1 of the same rollouts as its control), then runs each over the whole sweep of masses. Each policy is kept as soon
-as it is judged: the same command goes on where it was stopped.
+ε = 1 of the same rollouts as its control), then runs each over the whole sweep of masses. Each policy's returns are
+kept in `results/epopt/` as soon as it is judged: the same command goes on where it was stopped.
 
     python benchmarks/epopt.py            # 5 seeds, 2 M steps each: about an hour on 2 cores
     python benchmarks/epopt.py --tiny     # does it still run?
 """
 
-import argparse
-import pathlib
 import time
 
 import jax
 import numpy as np
 import numpyro.distributions as dist
+from flags import RESULTS, flags, read, sized
 
 import headstart as hs
 from headstart.core.rollout import evaluate
@@ -27,7 +26,6 @@ from headstart.lab.provenance import provenance
 from headstart.protocol.statistics import bootstrap, paired_difference
 from headstart.protocol.transfer import keys
 
-HERE = pathlib.Path(__file__).parent
 MASSES = np.arange(3.0, 9.01, 0.5)
 EPISODES = 10  # for each seed and mass
 
@@ -79,13 +77,7 @@ def summarise(results: dict[str, dict]) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet, and writes the summary and the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=lambda text: int(float(text)), default=2_000_000)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--tiny", action="store_true", help="two policies, two seeds, a few steps: does it still run?")
-    parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "runs" / "epopt")
-    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results")
-    asked = parser.parse_args()
+    asked = read(sized(flags(__doc__, RESULTS / "epopt"), steps=2_000_000))
     steps, seeds = (4_000, 2) if asked.tiny else (asked.steps, asked.seeds)
     policies, results = arms(), {}
     if asked.tiny:

@@ -8,13 +8,13 @@ program at a time; run that part on a machine with nothing else to do.
     python benchmarks/ppo_hopper.py --tiny     # does it still run? (without the peer, unless it is installed)
 """
 
-import argparse
 import pathlib
 import subprocess
 import time
 
 import jax
 import numpy as np
+from flags import RUNS, flags, read, sized
 
 import headstart as hs
 from headstart.core.rollout import evaluate
@@ -104,13 +104,7 @@ def summarise(curves: dict[str, tuple[np.ndarray, np.ndarray]], rates: dict[str,
 
 def main() -> None:
     """Runs what is not there yet, and writes the summary and the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=lambda text: int(float(text)), default=1_000_000)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--tiny", action="store_true", help="a few thousand steps, two seeds: does it still run?")
-    parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "runs" / "ppo_hopper")
-    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results")
-    asked = parser.parse_args()
+    asked = read(sized(flags(__doc__, RUNS / "ppo_hopper"), steps=1_000_000))
     steps, seeds = (4_096, 2) if asked.tiny else (asked.steps, asked.seeds)
     each: list[dict] = []
     with_peer, points = PEER.exists() or not asked.tiny, 2 if asked.tiny else 20

@@ -8,10 +8,10 @@
 CartPole to a CartPole whose motor pushes the other way: what the source taught is exactly wrong.
 """
 
-import argparse
 import dataclasses
-import pathlib
 import shutil
+
+from flags import RUNS, flags, read
 
 from headstart.lab.commands import plan
 from headstart.lab.files import read_json, write_json
@@ -20,7 +20,6 @@ from headstart.lab.study import compare
 from headstart.lab.tables import show, study_tables
 from headstart.protocol.study import Question
 
-HERE = pathlib.Path(__file__).parent
 STUDIES = {
     "heavier": Question(
         source="Hopper-v5",
@@ -46,12 +45,9 @@ LEFT_OUT = ("returns", "steps", "episodes")  # of the committed record: each see
 
 def main() -> None:
     """Runs the studies that are named, and keeps a small record and a figure of each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__, RUNS / "studies")
     parser.add_argument("names", nargs="*", choices=[*STUDIES, []], help="which (all where none is named)")
-    parser.add_argument("--tiny", action="store_true", help="a few thousand steps, two seeds: do they still run?")
-    parser.add_argument("--work", type=pathlib.Path, default=HERE.parent / "runs" / "studies")
-    parser.add_argument("--out", type=pathlib.Path, default=HERE / "results")
-    asked = parser.parse_args()
+    asked = read(parser)
     for name in asked.names or STUDIES:
         question, folder = STUDIES[name], asked.work / name
         if asked.tiny:

@@ -1,0 +1,32 @@
+"""The flags that every benchmark has."""
+
+import argparse
+import pathlib
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+RUNS = pathlib.Path(__file__).parents[1] / "runs"
+
+
+def flags(about: str | None, work: pathlib.Path) -> argparse.ArgumentParser:
+    """-> a parser of --tiny, --work and --out, which says what the benchmark is about."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiny", action="store_true", help="two seeds, a few thousand steps: does it still run?")
+    parser.add_argument("--work", type=pathlib.Path, default=work, help="where it goes on from what is there")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS, help="where the record and the figure go")
+    return parser
+
+
+def sized(parser: argparse.ArgumentParser, steps: int, seeds: int = 5) -> argparse.ArgumentParser:
+    """-> the parser with --steps and --seeds too, at their defaults."""
+    parser.add_argument("--steps", type=lambda text: int(float(text)), default=steps, help="environment steps a seed")
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many")
+    return parser
+
+
+def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """-> what was asked for. What is tiny is written to runs/tiny, never where results are, unless told to."""
+    asked = parser.parse_args()
+    for name in ("work", "out"):
+        if asked.tiny and getattr(asked, name) == parser.get_default(name):
+            setattr(asked, name, RUNS / "tiny" / name)
+    return asked
