@@ -11,7 +11,8 @@ from numpyro import distributions as dist
 from headstart.core.errors import InputError
 from headstart.core.types import Knowledge, Learner, spec
 from headstart.learners.ppo import PPO, see
-from headstart.methods.randomization.epopt import EPOpt, first_steps, path_returns, worst
+from headstart.learners.uniform import Uniform
+from headstart.methods.randomization.epopt import Begun, EPOpt, first_steps, path_returns, worst
 
 KEY = jax.random.key(0)
 
@@ -21,9 +22,21 @@ def test_path_returns_by_hand():
     last = jnp.array([False, True, True, False, True, False])
     discount = jnp.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])  # ends, is truncated, ends, is cut off by the rollout
     v_next = jnp.array([99.0, np.nan, 8.0, 99.0, np.nan, 10.0])  # the first and the fourth are nobody's business
-    seen = path_returns(r, discount, last, v_next, jnp.float32(0.5))
-    # 1 + 2/2 | 3 + 8/2 | 4 + 5/2 | 6 + 10/2
-    assert seen.tolist() == [2.0, 2.0, 7.0, 6.5, 6.5, 11.0]
+    begun = Begun(jnp.float32(7.0), jnp.float32(0.25))  # two steps old, and worth 7 so far
+    begun, seen = path_returns(jnp.float32(0.5), begun, r, discount, last, v_next)
+    # 7 + 1/4 + 2/8 | 3 + 8/2 | 4 + 5/2 | 6 + 10/2
+    assert seen.tolist() == [7.5, 7.5, 7.0, 6.5, 6.5, 11.0]
+    assert (begun.so_far, begun.factor) == (6.0, 0.5)  # of the last, which goes on
+
+
+def test_an_episode_is_one_path_however_many_rollouts_it_takes():
+    r, v = jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([0.0, 0.0, 0.0, 10.0])
+    going, ended = jnp.ones(4), jnp.zeros(4, bool)
+    begun, gamma = Begun(jnp.float32(0.0), jnp.float32(1.0)), jnp.float32(0.5)
+    _, whole = path_returns(gamma, begun, r, going, ended, v)
+    begun, _ = path_returns(gamma, begun, r[:2], going[:2], ended[:2], v[:2])
+    _, rest = path_returns(gamma, begun, r[2:], going[2:], ended[2:], v[2:])
+    assert rest.tolist() == whole[2:].tolist() == [1 + 2 / 2 + 3 / 4 + 4 / 8 + 10 / 16] * 2
 
 
 def test_paths_begin_with_the_rollout_and_after_each_end():
@@ -63,24 +76,33 @@ def test_the_share_is_exact_where_it_is_a_whole_number_of_paths(share: float):
 SMALL = PPO(hidden=(4,), length=2, copies=4, batch=8, discount=0.5, lam=1.0)
 
 
-def test_it_keeps_the_baseline_of_all_paths_and_the_weight_of_the_worst():
+def test_it_keeps_the_baseline_of_all_paths_and_the_advantages_of_the_worst():
     tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=2))
-    learners = [method.learner(spec(tasks)) for method in (SMALL, EPOpt(SMALL, epsilon=0.5, warmup=0.25))]
+    learners = [method.learner(spec(tasks)) for method in (SMALL, EPOpt(SMALL, paths=4, epsilon=0.5, warmup=0.25))]
     fresh = probes.experience(
         [[[1, 5, 2, 9], [1, 5, 3, 9]]],
         obs=jnp.zeros((1, 2, 4, 1)),
         last=jnp.array([[[False] * 4, [True] * 4]]),
         discount=jnp.array([[[1.0] * 4, [0.0] * 4]]),
     )
-    k = learners[0].init(KEY, None)
+    k = learners[1].init(KEY, None)
     (_, all_paths), (_, early), (_, late) = (
         jax.jit(learner.observe)(k, fresh, KEY, progress)
         for learner, progress in zip([learners[0], *[learners[1]] * 2], (0.5, 0.2, 0.5), strict=True)
     )
-    for batch in (early, late):
-        np.testing.assert_array_equal(batch.extras["advantage"], all_paths.extras["advantage"])
-    assert early.weight.tolist() == [[[1.0] * 4] * 2]  # the beginning: ε = 1
-    assert late.weight.tolist() == [[[1.0, 0.0, 1.0, 0.0]] * 2]
+    advantage = all_paths.extras["advantage"]
+    np.testing.assert_array_equal(early.extras["advantage"], advantage)  # the beginning: ε = 1
+    half = np.array([2.0, 0.0, 2.0, 0.0])  # the worst half of paths, for whom the mean is over half as many
+    np.testing.assert_allclose(late.extras["advantage"], np.asarray(advantage) * half, rtol=1e-6)
+    for batch in (early, late):  # the critic learns from all
+        assert batch.weight.tolist() == [[[1.0] * 4] * 2]
+        np.testing.assert_array_equal(batch.extras["value_target"], all_paths.extras["value_target"])
+
+
+def test_a_base_without_a_critic_is_refused_in_a_sentence():
+    tasks = probes.task(probes.Corridor())
+    with pytest.raises(InputError, match=r"needs a learner with a critic and advantages, and Uniform\(\) is none"):
+        probes.trained(EPOpt(Uniform()).learner(spec(tasks)), tasks, 1, seeds=1)
 
 
 def test_in_the_target_the_base_learner_goes_on():
@@ -123,8 +145,9 @@ def test_centred_over_the_kept_paths_alone_the_tail_would_cancel():
 
     def centred_again(k, fresh, key, progress):
         k, batch = right.observe(k, fresh, key, progress)
-        a, kept = batch.extras["advantage"], batch.weight
-        a = a - (a * kept).sum() / kept.sum()
+        a = batch.extras["advantage"]
+        kept = a != 0
+        a = jnp.where(kept, a - a.sum() / kept.sum(), 0.0)
         return k, batch.replace(extras={**batch.extras, "advantage": a})
 
     assert (risky(right._replace(observe=centred_again)) > 0.5).all()

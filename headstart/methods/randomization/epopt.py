@@ -4,8 +4,8 @@ Transfers: policy, value and features (normaliser).
 Assumes: the source can be randomised around the target; paths differ in return because their parameters differ.
 Fails when: the target lies outside the ensemble, or the tail is hopeless: then it learns nothing but the hopeless.
 Source: arXiv:1610.01283, algorithm 1; arXiv:1810.12282 for ε = 1 in the beginning.
-Departs from it in: PPO for TRPO; a path is the part of an episode within one rollout, with the critic's value of what
-follows; the ensemble is not re-weighted with target data: in the target the base learner goes on.
+Departs from it in: PPO for TRPO; a path is learned from rollout by rollout, ranked by its return so far and the
+critic's value of what follows; target data do not re-weight the ensemble: in the target the base learner goes on.
 """
 
 import dataclasses
@@ -16,22 +16,29 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Key, Knowledge, Learner, Method, Spec, Transition
+from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, Transition
 from headstart.learners.ppo import PPO
+
+
+class Begun(Record):
+    """What each copy's episode has come to before this rollout."""
+
+    so_far: Float[Array, "*task_copy"]  # its discounted return
+    factor: Float[Array, "*task_copy"]  # γ to the power of its steps
 
 
 @dataclasses.dataclass(frozen=True)
 class EPOpt(Method):
     """The base learner on the worst ε of paths: their conditional value at risk.
 
-    The base learner's advantages are centred over *all* paths before the worst are picked. Centring over the picked
-    ones alone would make the tail's mean its own baseline, and cancel what EPOpt is for.
+    The base learner's advantages are centred over *all* paths before the worst are picked, and its critic learns from
+    all. Centring over the picked ones alone would make the tail's mean its own baseline, and cancel what EPOpt is for.
     """
 
     base: Method = dataclasses.field(default_factory=lambda: PPO(entropy=1e-3))  # learns; alone in the target domain
     paths: int = 128  # episodes side by side: a tail of ε = 0.1 wants 100 or more, >= 1
-    length: int = 128  # steps of each between updates, >= 1
-    batch: int = 128  # transitions of the worst paths in one gradient step, >= 1
+    length: int = 16  # steps of each between updates, >= 1
+    batch: int = 64  # transitions in one gradient step, >= 1
     epsilon: float = 0.1  # share of paths learned from after the beginning, in (0, 1]
     warmup: float = 0.4  # share of the training with ε = 1, in [0, 1]
     discount: float = 0.99  # γ of the paths' returns, in [0, 1]
@@ -47,52 +54,64 @@ class EPOpt(Method):
         inner = self.base.learner(spec, target)
         if target:
             return inner
-        replay = inner.replay._replace(length=self.length, copies=self.paths, batch=self.batch)
-        return inner._replace(observe=functools.partial(_observe, self, inner), replay=replay)
+        return inner._replace(
+            init=functools.partial(_init, self, spec, inner),
+            observe=functools.partial(_observe, self, inner),
+            replay=inner.replay._replace(length=self.length, copies=self.paths, batch=self.batch),
+        )
+
+
+def _init(epopt: EPOpt, spec: Spec, inner: Learner, key: Key, prior: Knowledge | None) -> Knowledge:
+    none = jnp.zeros((spec.tasks, epopt.paths))
+    return inner.init(key, prior).replace(extra=Begun(none, none + 1.0))
 
 
 def _observe(
     epopt: EPOpt, inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
+    """Advantages of the worst paths, per share of them, and 0 for the others; the critic learns from all."""
+    begun: Begun = k.extra
     k, batch = inner.observe(k, fresh, key, progress)
-    if "next_value" not in batch.extras:
-        raise InputError(f"EPOpt ranks paths by what a critic says follows them, and {epopt.base!r} has none; use PPO.")
+    if not {"advantage", "next_value"} <= batch.extras.keys():
+        raise InputError(f"EPOpt needs a learner with a critic and advantages, and {epopt.base!r} is none; use PPO.")
+    stream = functools.partial(path_returns, jnp.float32(epopt.discount))
+    streams = jax.vmap(jax.vmap(stream, in_axes=(0, 1, 1, 1, 1), out_axes=(0, 1)))
+    begun, returns = streams(begun, batch.reward, batch.discount, batch.last, batch.extras["next_value"])
     epsilon = jnp.where(progress < epopt.warmup, 1.0, epopt.epsilon)
-    streams = jax.vmap(jax.vmap(path_returns, in_axes=(1, 1, 1, 1, None), out_axes=1), in_axes=(0, 0, 0, 0, None))
-    next_value = batch.extras["next_value"]
-    returns = streams(batch.reward, batch.discount, batch.last, next_value, jnp.float32(epopt.discount))
     kept = jax.vmap(worst, in_axes=(0, 0, None))(returns, first_steps(batch.last), epsilon)
-    return k, batch.replace(weight=batch.weight * kept)
+    share = (kept * batch.weight).sum() / jnp.maximum(batch.weight.sum(), 1.0)
+    advantage = jnp.where(kept > 0, batch.extras["advantage"] / jnp.maximum(share, 1e-8), 0.0)
+    return k.replace(extra=begun), batch.replace(extras={**batch.extras, "advantage": advantage})
 
 
 def path_returns(
+    gamma: Float[Array, ""],
+    begun: Begun,
     r: Float[Array, " time"],
     discount: Float[Array, " time"],
     last: Bool[Array, " time"],
     v_next: Float[Array, " time"],
-    gamma: Float[Array, ""],
-) -> Float[Array, " time"]:
-    """-> at each step, the discounted return of its path counted from the path's first step within this rollout.
+) -> tuple[Begun, Float[Array, " time"]]:
+    """-> what goes on after this rollout, and at each step its episode's return, discounted from the episode's start.
 
-    A path that the rollout or the horizon cuts off ends with the value of what follows.
+    An episode that the rollout or the horizon cuts off goes on with the critic's value of what follows.
     """
-    ends = last | (jnp.arange(r.shape[0]) == r.shape[0] - 1)
+
+    def forth(begun: Begun, x):
+        r, discount, last, v_next = x
+        so_far, factor = begun.so_far + begun.factor * r, begun.factor * gamma
+        whole = so_far + jnp.where(discount > 0, factor * v_next, 0.0)  # beyond an end may be anything, even NaN
+        return Begun(jnp.where(last, 0.0, so_far), jnp.where(last, 1.0, factor)), whole
+
+    begun, whole = jax.lax.scan(forth, begun, (r, discount, last, v_next))
 
     def back(later, x):
-        r, discount, ends, v_next = x
-        follows = jnp.where(ends, v_next, later)
-        total = r + jnp.where(discount > 0, gamma * discount * follows, 0.0)  # beyond an end may be anything, even NaN
-        return total, total
+        whole, ends = x
+        here = jnp.where(ends, whole, later)
+        return here, here
 
-    to_go = jax.lax.scan(back, jnp.zeros(()), (r, discount, ends, v_next), reverse=True)[1]
-    starts = jnp.concatenate([jnp.array([True]), last[:-1]])
-
-    def forward(current, x):
-        to_go, starts = x
-        current = jnp.where(starts, to_go, current)
-        return current, current
-
-    return jax.lax.scan(forward, jnp.zeros(()), (to_go, starts))[1]
+    ends = last | (jnp.arange(r.shape[0]) == r.shape[0] - 1)
+    return begun, jax.lax.scan(back, jnp.zeros(()), (whole, ends), reverse=True)[1]
 
 
 def first_steps(last: Bool[Array, "task time copy"]) -> Bool[Array, "task time copy"]:
