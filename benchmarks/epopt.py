@@ -77,17 +77,22 @@ def summarise(results: dict[str, dict]) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet, and writes the summary and the figure."""
-    asked = read(sized(flags(__doc__, RESULTS / "epopt"), steps=2_000_000))
+    parser = sized(flags(__doc__, RESULTS / "epopt"), steps=2_000_000)
+    parser.add_argument("--only", nargs="+", choices=list(arms()), help="train these, and leave the summary for later")
+    asked = read(parser)
     steps, seeds = (4_000, 2) if asked.tiny else (asked.steps, asked.seeds)
     policies, results = arms(), {}
     if asked.tiny:
         policies = {name: policies[name] for name in ("randomize", "EPOpt ε = 0.1")}
-    for name, (method, task) in policies.items():
+    for name in asked.only or policies:
+        method, task = policies[name]
         file = asked.work / f"{name.replace(' ', '-')}-{steps}-{seeds}.json"
         if not file.exists():
             print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
             write_json(file, run(method, task, steps, seeds))
         results[name] = read_json(file)
+    if asked.only:
+        return
     rows = summarise(results)
     record = {"steps": steps, "seeds": seeds, "masses": MASSES, "episodes": EPISODES, "policies": rows}
     command = "python benchmarks/epopt.py" + (" --tiny" if asked.tiny else f" --steps {steps} --seeds {seeds}")
