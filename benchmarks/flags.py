@@ -3,8 +3,12 @@
 import argparse
 import pathlib
 
+from headstart.lab.xla import calm
+
 RESULTS = pathlib.Path(__file__).parent / "results"
 RUNS = pathlib.Path(__file__).parents[1] / "runs"
+
+calm()  # as the command line does
 
 
 def flags(about: str | None, work: pathlib.Path) -> argparse.ArgumentParser:

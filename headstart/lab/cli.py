@@ -12,6 +12,7 @@ from tyro.conf import Positional
 import headstart
 from headstart.core.errors import InputError
 from headstart.lab.arguments import Count, Names, Number, Numbers, Seeds, Steps, UnreadableError
+from headstart.lab.xla import calm
 
 EXAMPLES = """examples:
   headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
@@ -235,6 +236,7 @@ def main(words: list[str] | None = None) -> None:
     if words == ["--version"]:
         print(f"headstart {headstart.__version__}")
         return
+    calm()
     try:
         read(words).run(shlex.join(["headstart", *words]))
     except (InputError, UnreadableError) as error:
