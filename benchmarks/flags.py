@@ -3,12 +3,8 @@
 import argparse
 import pathlib
 
-from headstart.lab.xla import calm
-
 RESULTS = pathlib.Path(__file__).parent / "results"
 RUNS = pathlib.Path(__file__).parents[1] / "runs"
-
-calm()  # as the command line does
 
 
 def flags(about: str | None, work: pathlib.Path) -> argparse.ArgumentParser:

@@ -11,12 +11,11 @@ import pytest
 # Tests compile for long and run for a moment, so XLA takes no pains here: that is a fifth of the time. For the programs
 # that users run: XLA_FLAGS="--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true" make tests
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-CALM = "--xla_cpu_multi_thread_eigen=false"  # as the command line has it: see headstart/lab/xla.py
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Strict where silence hides bugs, and compiled programs kept from one run of the tests to the next."""
-    os.environ["XLA_FLAGS"] = f"{QUICK} {CALM} {os.environ.get('XLA_FLAGS', '')}"  # the last word is the user's
+    os.environ["XLA_FLAGS"] = f"{QUICK} {os.environ.get('XLA_FLAGS', '')}"  # the last word is the user's
     # A [3] against a [5, 3] is a forgotten `[None]` more often than a wish.
     jax.config.update("jax_numpy_rank_promotion", "raise")
     # Users run in float32, and so do the tests.

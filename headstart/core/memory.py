@@ -3,9 +3,11 @@
 Rows whose weight is 0 are never kept, so a rollout of which only one episode counts is as good as that episode.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Int
 
 from headstart.core.types import Key, Record, Replay, Transition
 
@@ -41,31 +43,38 @@ def add(memory: Memory, fresh: Transition) -> Memory:
     return Memory(*jax.vmap(one)(memory.rows, memory.at, memory.filled, fresh))
 
 
-def schedule(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, "step task batch"], Bool[Array, " step"]]:
-    """-> which rows each gradient step sees, and whether the step is to be taken at all.
+def schedule(
+    memory: Memory, replay: Replay, gathered: Array, key: Key
+) -> tuple[Int[Array, ""], Callable[[Array], Int[Array, "task batch"]]]:
+    """-> how many gradient steps follow a rollout, and which rows the i-th of them sees.
 
-    On-policy: `epochs` shuffled passes through the rows there are; the last batch of a pass wraps around, and the
-    steps that a short rollout leaves over are not taken. Off-policy: `updates` uniform draws.
+    On-policy: `epochs` shuffled passes through the rows there are; the last batch of a pass wraps around. Off-policy:
+    `updates` uniform draws for each of the transitions that each task `gathered`, once it holds `least`.
     """
     tasks, capacity = memory.rows.weight.shape
-    there = jnp.maximum(memory.filled, 1)
+    there = jnp.maximum(memory.filled, 1)[:, None]
     if replay.capacity:
-        high = jnp.broadcast_to(there[:, None], (tasks, replay.batch))
-        draws = [jax.random.randint(k, high.shape, 0, high) for k in jax.random.split(key, replay.updates)]
-        return jnp.stack(draws), jnp.broadcast_to(memory.filled.max() > 0, (replay.updates,))
+        enough = memory.filled.max() >= max(replay.least, 1)
+        steps = jnp.floor(replay.updates * gathered + 1e-4)  # 0.1 · 30 is 3
 
-    steps = -(-capacity // replay.batch)
-    places = jnp.arange(steps * replay.batch).reshape(steps, 1, replay.batch)
+        def draw(i: Array) -> Int[Array, "task batch"]:
+            return jax.random.randint(jax.random.fold_in(key, i), (tasks, replay.batch), 0, there)
 
-    def one_pass(key: Key) -> Int[Array, "step task batch"]:
+        return jnp.where(enough, steps, 0.0).astype(jnp.int32), draw
+
+    def one_pass(key: Key) -> Int[Array, "task row"]:
         luck = jax.random.uniform(key, (tasks, capacity))
-        order = jnp.argsort(jnp.where(jnp.arange(capacity)[None, :] < there[:, None], luck, 2.0), axis=1)
-        at = jnp.broadcast_to(places % there[None, :, None], (steps, tasks, replay.batch))
-        return jax.vmap(lambda at: jnp.take_along_axis(order, at, axis=1))(at)
+        return jnp.argsort(jnp.where(jnp.arange(capacity)[None, :] < there, luck, 2.0), axis=1)
 
-    rows = jax.vmap(one_pass)(jax.random.split(key, replay.epochs))
-    taken = jnp.arange(steps) * replay.batch < memory.filled.max()
-    return rows.reshape(-1, tasks, replay.batch), jnp.tile(taken, replay.epochs)
+    passes = jax.vmap(one_pass)(jax.random.split(key, replay.epochs))
+    batches = -(-memory.filled.max() // replay.batch)
+
+    def walk(i: Array) -> Int[Array, "task batch"]:
+        each = jnp.maximum(batches, 1)
+        places = (i % each * replay.batch + jnp.arange(replay.batch))[None, :] % there
+        return jnp.take_along_axis(passes[i // each], places, axis=1)
+
+    return replay.epochs * batches, walk
 
 
 def take(memory: Memory, rows: Int[Array, "task batch"]) -> Transition:

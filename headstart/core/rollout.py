@@ -16,7 +16,7 @@ class World(Record):
     """One copy: its episode, and what the policy remembers of it."""
 
     episode: Episode
-    carry: PyTree
+    carry: PyTree  # of this episode, by `Learner.begin`, `act` and `remember`
 
 
 def count(tasks: Task) -> int:
@@ -45,8 +45,10 @@ def rollout(
         obs = observe(task, world.episode)
         action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, explore)
         episode, seen = step(task, world.episode, action, k_step)
+        seen = seen.replace(extras=extras)
+        carry = learner.remember(carry, seen)
         carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), learner.begin(k_begin), carry)
-        return World(episode, carry), seen.replace(extras=extras)
+        return World(episode, carry), seen
 
     def play(task: Task, worlds: World, key: Key) -> tuple[World, Transition]:
         copies = worlds.episode.time.shape[0]

@@ -9,10 +9,10 @@ from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 from headstart.core import memory as memories
+from headstart.core.learn import learn
 from headstart.core.rollout import World, count, first_episodes, rollout, start
 from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition
 
@@ -43,64 +43,6 @@ class Point(NamedTuple):
         return self.state.knowledge
 
 
-def update(
-    learner: Learner, state: TrainState, batch: Transition, key: Key, progress: Array | float
-) -> tuple[TrainState, Metrics]:
-    """One gradient step: the only place a gradient is taken."""
-    gradient_of = jax.grad(learner.loss, has_aux=True)
-    if learner.combine is None:
-        gradient, metrics = gradient_of(state.knowledge, state.slow, batch, key, progress)
-    else:
-
-        def of_task(batch: Transition):
-            alone = jax.tree.map(lambda x: x[None], batch)
-            return gradient_of(state.knowledge, state.slow, alone, key, progress)
-
-        gradients, metrics = jax.vmap(of_task)(batch)
-        gradient = learner.combine(gradients, key)
-        metrics = jax.tree.map(lambda x: x.mean(0), metrics)
-    optimizer = optax.with_extra_args_support(learner.optimizer)
-    changes, moved = optimizer.update(gradient, state.optimizer, cast(PyTree, state.knowledge), progress=progress)
-    knowledge = jax.tree.map(jnp.add, state.knowledge, changes)
-    slow, tau = state.slow, learner.tau
-    if tau is not None:
-        slow = jax.tree.map(lambda new, old: tau * new + (1 - tau) * old, knowledge, slow)
-    return TrainState(knowledge, slow, moved), metrics
-
-
-def learn(
-    learner: Learner, state: TrainState, memory: memories.Memory, key: Key, progress: Array, going: Array
-) -> tuple[TrainState, Metrics, Array]:
-    """-> the state after a rollout's gradient steps (none unless `going`), their mean metrics, how many were taken."""
-    k_rows, k_steps = jax.random.split(key)
-    rows, wanted = memories.schedule(memory, learner.replay, k_rows)
-    keys = jax.random.split(k_steps, wanted.shape[0])
-    order, steps = jnp.argsort(~wanted), wanted.sum()  # the wanted ones first: the others cost nothing
-
-    def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
-        batch = memories.take(memory, rows[order[i]])
-        return update(learner, state, batch, keys[order[i]], progress)
-
-    def one(carry):
-        state, sums, taken, going = carry
-        new, metrics = take(taken, state)
-        then = new, jax.tree.map(jnp.add, sums, metrics), taken + 1
-        if learner.stop is not None:
-            going = ~learner.stop(metrics)
-            then = jax.tree.map(lambda new, old: jnp.where(going, new, old), then, (state, sums, taken))
-        return *then, going
-
-    def more(carry):
-        _, _, taken, going = carry
-        return going & (taken < steps)
-
-    shapes = jax.eval_shape(lambda: take(jnp.int32(0), state)[1])
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    state, sums, taken, _ = jax.lax.while_loop(more, one, (state, nothing, jnp.int32(0), going))
-    total = jnp.float32(taken)
-    return state, jax.tree.map(lambda x: x / jnp.maximum(total, 1.0), sums), total
-
-
 def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array | None = None) -> tuple[Run, Metrics]:
     """One turn of the loop, for one seed. `whole`: start anew, and count only so many whole episodes a task.
 
@@ -125,7 +67,9 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     if memory is None:
         memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows
     memory = memories.add(memory, batch)
-    state, metrics, taken = learn(learner, state.replace(knowledge=knowledge), memory, k_learn, progress, going)
+    gathered = counted.sum((1, 2)).max()  # by the busiest task
+    state = state.replace(knowledge=knowledge)
+    state, metrics, taken = learn(learner, state, memory, gathered, k_learn, progress, going)
     run = Run(
         state=state,
         worlds=None if whole is not None else worlds,

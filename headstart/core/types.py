@@ -1,7 +1,7 @@
 """The words that everything in headstart speaks: what a task is, what is known, and what a learner does.
 
-Shapes in docstrings name their axes: `[task, time, copy]` is fresh experience of `copy` parallel worlds per task;
-`[task, batch]` is what a loss sees. Nothing here has a seed axis: seeds are one `vmap` around all of it.
+Shapes name their axes: `[task, time, copy]` is fresh experience of `copy` parallel worlds per task; `[task, batch]` is
+what a loss sees. Nothing here has a seed axis: seeds are one `vmap` around all of it.
 """
 
 import abc
@@ -172,11 +172,8 @@ class Replay(NamedTuple):
     batch: int  # transitions per task in one gradient step
     epochs: int = 1  # on-policy: passes over the rollout
     capacity: int = 0  # off-policy: transitions kept per task; 0 is on-policy
-    updates: int = 0  # off-policy: gradient steps per rollout
-
-
-def _nothing(key: Key) -> PyTree:
-    return ()
+    updates: float = 0.0  # off-policy: gradient steps for each transition that a task gathers
+    least: int = 1  # off-policy: transitions before the first gradient step
 
 
 class Learner(NamedTuple):
@@ -185,6 +182,7 @@ class Learner(NamedTuple):
     init     (key, prior)                                         -> Knowledge: what is known at the start
     begin    (key)                                                -> carry: what is remembered within an episode
     act      (knowledge, carry, obs, context, key, explore)       -> action, carry, extras; of one observation
+    remember (carry, transition)                                  -> carry: what the step that followed leaves behind
     observe  (knowledge, fresh [task, time, copy], key, progress) -> Knowledge, batch: what it means; no gradient
     loss     (knowledge, slow, batch [task, batch], key, progress)-> scalar, metrics
     combine  (gradients with a leading task axis, key)            -> gradient; None: the gradient of the joint loss
@@ -199,7 +197,8 @@ class Learner(NamedTuple):
     loss: Callable[..., tuple[Array, Metrics]]
     optimizer: optax.GradientTransformation
     replay: Replay
-    begin: Callable[[Key], PyTree] = _nothing
+    begin: Callable[[Key], PyTree] = lambda key: ()
+    remember: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
     tau: float | None = None  # share of the new in the lagged copy at each update; None: no lagged copy
     combine: Callable[[PyTree, Key], PyTree] | None = None
     stop: Callable[[Metrics], Array] | None = None

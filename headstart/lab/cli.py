@@ -12,7 +12,6 @@ from tyro.conf import Positional
 import headstart
 from headstart.core.errors import InputError
 from headstart.lab.arguments import Count, Names, Number, Numbers, Seeds, Steps, UnreadableError
-from headstart.lab.xla import calm
 
 EXAMPLES = """examples:
   headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
@@ -23,8 +22,7 @@ EXAMPLES = """examples:
   headstart transfer runs/epopt --target Hopper-v5@torso_mass=9 --steps 2e5 --shots 0,1,10 --out runs/epopt-heavy
 
 tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9 (uniform), x0.5..x2,
-  log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists the names.
-  w.NAME=-1 weighs one of its rewards.
+  log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists names.
 methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup=0; the learner inside of a method is its base, as in
   finetune:base.learning_rate=1e-3:base.hidden=32+32.
 """
@@ -160,10 +158,7 @@ class Transfer:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Write a study's report again, and print its table.
-
-    Example: headstart report runs/hopper
-    """
+    """Write a study's report again, and print its table. Example: headstart report runs/hopper"""
 
     study: Positional[pathlib.Path]
     """The folder of a study."""
@@ -178,10 +173,7 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Methods:
-    """List the methods, in the lecture's order.
-
-    Example: headstart methods
-    """
+    """List the methods, in the lecture's order. Example: headstart methods"""
 
     json: bool = False
     """Print JSON instead of a table."""
@@ -194,10 +186,7 @@ class Methods:
 
 @dataclasses.dataclass(frozen=True)
 class Tasks:
-    """List the environments that tasks are made of.
-
-    Example: headstart tasks --json
-    """
+    """List the environments that tasks are made of. Example: headstart tasks --json"""
 
     json: bool = False
     """Print JSON instead of a table."""
@@ -210,10 +199,7 @@ class Tasks:
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """List an environment's parameters: what `@name=value` may change.
-
-    Example: headstart parameters Hopper-v5
-    """
+    """List an environment's parameters: what `@name=value` may change. Example: headstart parameters Hopper-v5"""
 
     env: Positional[str]
     """An environment, such as Hopper-v5."""
@@ -236,7 +222,6 @@ def main(words: list[str] | None = None) -> None:
     if words == ["--version"]:
         print(f"headstart {headstart.__version__}")
         return
-    calm()
     try:
         read(words).run(shlex.join(["headstart", *words]))
     except (InputError, UnreadableError) as error:

@@ -12,9 +12,22 @@ ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish, "el
 
 
 def orthogonal(inputs: int, outputs: int, gain: float, key: Key) -> Linear:
-    """-> a layer with orthogonal weights of that gain, and zero biases (arXiv:1312.6120)."""
-    weight = jax.nn.initializers.orthogonal(gain)(key, (outputs, inputs))
+    """-> a layer with orthogonal weights of that gain, and zero biases (arXiv:1312.6120).
+
+    By Gram and Schmidt, not by `jnp.linalg.qr`: of that, several at once for several seeds wait for ever on a CPU with
+    two cores (jaxlib 0.10.2; each holds a thread of the pool in which it waits for its parts).
+    """
+    columns = jax.random.normal(key, (max(inputs, outputs), min(inputs, outputs)))
+
+    def straighten(i: Array, q: Float[Array, "long short"]) -> Float[Array, "long short"]:
+        column = columns[:, i]
+        for _ in range(2):  # once leaves float32 with columns that lean
+            column = column - q @ (q.T @ column)
+        return q.at[:, i].set(column / jnp.linalg.norm(column))
+
+    q = jax.lax.fori_loop(0, columns.shape[1], straighten, jnp.zeros_like(columns))
     layer = Linear(inputs, outputs, key=key)
+    weight = gain * (q.T if outputs < inputs else q)
     return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, (weight, jnp.zeros(outputs)))
 
 

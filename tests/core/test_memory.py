@@ -12,7 +12,6 @@ from headstart.core.types import Replay
 
 KEY = jax.random.key(0)
 add = jax.jit(memory.add)
-schedule = jax.jit(memory.schedule, static_argnames="replay")
 
 
 def holding(rows: list[int], capacity: int) -> Memory:
@@ -24,10 +23,10 @@ def holding(rows: list[int], capacity: int) -> Memory:
     return add(empty(fresh, capacity), fresh)
 
 
-def batches(ring: Memory, replay: Replay, key: Array = KEY) -> tuple[np.ndarray, np.ndarray]:
-    """-> the rewards that each gradient step sees [step, task, batch], and which steps are taken."""
-    rows, taken = schedule(ring, replay, key)
-    return np.array(jax.vmap(lambda at: take(ring, at).reward)(rows)), np.array(taken)
+def batches(ring: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -> np.ndarray:
+    """-> the rewards that each gradient step sees [step, task, batch]."""
+    steps, rows = memory.schedule(ring, replay, jnp.float32(gathered), key)
+    return np.array(jax.vmap(lambda i: take(ring, rows(i)).reward)(jnp.arange(int(steps))))
 
 
 def test_rows_without_weight_are_not_kept():
@@ -63,9 +62,8 @@ def test_each_task_has_a_ring_of_its_own():
 
 
 def test_on_policy_each_pass_sees_each_row_once():
-    seen, taken = batches(holding([12, 12], 12), Replay(length=12, copies=1, batch=4, epochs=5))
+    seen = batches(holding([12, 12], 12), Replay(length=12, copies=1, batch=4, epochs=5))
     assert seen.shape == (15, 2, 4)
-    assert taken.all()
     for task in range(2):
         passes = seen[:, task].reshape(5, 12)
         np.testing.assert_array_equal(np.sort(passes, 1), np.tile(np.arange(1, 13), (5, 1)))
@@ -73,38 +71,48 @@ def test_on_policy_each_pass_sees_each_row_once():
 
 
 def test_on_policy_the_last_batch_of_a_pass_wraps_around():
-    seen, taken = batches(holding([6], 6), Replay(length=6, copies=1, batch=4))
-    assert taken.tolist() == [True, True]
+    seen = batches(holding([6], 6), Replay(length=6, copies=1, batch=4))
+    assert seen.shape == (2, 1, 4)
     assert sorted(seen.reshape(-1)[:6]) == [1, 2, 3, 4, 5, 6]
     assert seen.reshape(-1)[6:].tolist() == seen.reshape(-1)[:2].tolist()
 
 
-def test_on_policy_steps_that_few_rows_leave_over_are_not_taken():
-    seen, taken = batches(holding([5], 12), Replay(length=12, copies=1, batch=4, epochs=2))
-    assert taken.tolist() == [True, True, False] * 2
-    for one_pass in seen.reshape(2, 3, 4):
-        assert sorted(one_pass.reshape(-1)[:5]) == [1, 2, 3, 4, 5]
-        assert set(one_pass[:2].reshape(-1)) == {1, 2, 3, 4, 5}  # wrapped around, never an empty row
+def test_on_policy_few_rows_take_few_steps():
+    seen = batches(holding([5], 12), Replay(length=12, copies=1, batch=4, epochs=2))
+    assert seen.shape == (4, 1, 4)
+    for one_pass in seen.reshape(2, 8):
+        assert sorted(one_pass[:5]) == [1, 2, 3, 4, 5]
+        assert set(one_pass) == {1, 2, 3, 4, 5}  # wrapped around, never an empty row
 
 
 def test_on_policy_a_task_with_fewer_rows_goes_round_again():
-    seen, taken = batches(holding([2, 8], 8), Replay(length=8, copies=1, batch=4))
-    assert taken.all()
+    seen = batches(holding([2, 8], 8), Replay(length=8, copies=1, batch=4))
+    assert seen.shape == (2, 2, 4)
     assert sorted(seen[:, 0].reshape(-1)) == [1] * 4 + [2] * 4
     assert sorted(seen[:, 1].reshape(-1)) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_off_policy_draws_are_uniform_over_the_filled_rows():
-    seen, taken = batches(holding([3, 10], 16), Replay(length=1, copies=1, batch=64, capacity=16, updates=20))
+    seen = batches(holding([3, 10], 16), Replay(length=1, copies=1, batch=64, capacity=16, updates=20))
     assert seen.shape == (20, 2, 64)
-    assert taken.all()
     for task, rows in enumerate((3, 10)):
         count = np.bincount(seen[:, task].reshape(-1).astype(int), minlength=17)
         assert count[0] == count[rows + 1 :].sum() == 0
         np.testing.assert_allclose(count[1 : rows + 1] / count.sum(), 1 / rows, atol=0.05)
 
 
+def test_off_policy_steps_are_as_many_as_what_was_gathered_asks_for():
+    ring = holding([9], 16)
+    for updates, gathered, steps in ((1, 1, 1), (1, 50, 50), (0.25, 4, 1), (0.25, 7, 1), (0.1, 30, 3), (2, 3, 6)):
+        replay = Replay(length=1, copies=1, batch=2, capacity=16, updates=updates)
+        assert len(batches(ring, replay, gathered)) == steps
+    for least, steps in ((9, 1), (10, 0)):
+        replay = Replay(length=1, copies=1, batch=2, capacity=16, updates=1, least=least)
+        assert len(batches(ring, replay)) == steps
+
+
 def test_from_nothing_nothing_is_learned():
     none = empty(experience([[[0]]]), 4)
     for replay in (Replay(length=4, copies=1, batch=2), Replay(length=1, copies=1, batch=2, capacity=4, updates=3)):
-        assert not schedule(none, replay, KEY)[1].any()
+        steps, _ = memory.schedule(none, replay, jnp.float32(1), KEY)
+        assert int(steps) == 0

@@ -13,7 +13,8 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 from probes import counter, experience
 
-from headstart.core.train import Run, advance, begin, enter, shoot, train, update
+from headstart.core.learn import update
+from headstart.core.train import Run, advance, begin, enter, shoot, train
 from headstart.core.types import Knowledge, Learner, Replay, Task, TrainState, spec, stack
 from headstart.learners.ppo import PPO
 
@@ -163,7 +164,7 @@ def test_off_policy_the_memory_goes_on_and_the_oldest_give_way():
     def loss(k, slow, batch, key, progress):
         return jnp.zeros(()), {"oldest": batch.score.min(), "newest": batch.score.max()}
 
-    replay = Replay(length=4, copies=1, batch=200, capacity=10, updates=2)
+    replay = Replay(length=4, copies=1, batch=200, capacity=10, updates=0.5)
     last = None
     for last in train(counter(replay, loss=loss), levels(1.0, steps=100), 16, probes.keys(1), points=4):
         assert float(last.gradient_steps[0]) == float(last.steps[0]) / 2

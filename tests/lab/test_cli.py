@@ -18,7 +18,6 @@ from headstart.core.types import spec
 from headstart.lab import api, commands, sources
 from headstart.lab.checkpoint import Trained, load, save
 from headstart.lab.cli import COMMANDS, main
-from headstart.lab.xla import calm
 from headstart.protocol import transfer
 
 SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")
@@ -306,13 +305,3 @@ def test_the_program_itself_exits_with_2(tmp_path):
     assert done.stdout == ""
     assert done.stderr.startswith("headstart: CartPole-v1: force=9..5 runs backwards")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_xla_keeps_to_one_thread_unless_told_otherwise(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
-    calm()
-    calm()
-    assert os.environ["XLA_FLAGS"] == "--xla_dump_to=x --xla_cpu_multi_thread_eigen=false"
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=true")
-    calm()
-    assert os.environ["XLA_FLAGS"] == "--xla_cpu_multi_thread_eigen=true"

@@ -7,36 +7,43 @@ import probes
 import pytest
 from jaxtyping import Array
 from numpyro import distributions as dist
+from probes import experience
 
 from headstart.core.errors import InputError
+from headstart.core.rollout import rollout, start
 from headstart.core.types import Knowledge, Learner, spec
 from headstart.learners.ppo import PPO, see
 from headstart.learners.uniform import Uniform
-from headstart.methods.randomization.epopt import Begun, EPOpt, first_steps, path_returns, worst
+from headstart.methods.randomization.epopt import EPOpt, first_steps, path_returns, worst
 
 KEY = jax.random.key(0)
 
 
 def test_path_returns_by_hand():
-    r = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-    last = jnp.array([False, True, True, False, True, False])
-    discount = jnp.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])  # ends, is truncated, ends, is cut off by the rollout
-    v_next = jnp.array([99.0, np.nan, 8.0, 99.0, np.nan, 10.0])  # the first and the fourth are nobody's business
-    begun = Begun(jnp.float32(7.0), jnp.float32(0.25))  # two steps old, and worth 7 so far
-    begun, seen = path_returns(jnp.float32(0.5), begun, r, discount, last, v_next)
+    column = lambda *x: jnp.array(x)[None, :, None]
+    fresh = experience(
+        [[[1], [2], [3], [4], [5], [6]]],
+        last=column(False, True, True, False, True, False),
+        discount=column(1.0, 0.0, 1.0, 1.0, 0.0, 1.0),  # ends, is truncated, ends, is cut off by the rollout
+        extras={
+            "next_value": column(99.0, np.nan, 8.0, 99.0, np.nan, 10.0),  # the first and fourth are nobody's business
+            "so_far": column(7.0, 7.25, 0.0, 0.0, 4.0, 0.0),  # the first is two steps old, and worth 7 so far
+            "factor": column(0.25, 0.125, 1.0, 1.0, 0.5, 1.0),
+        },
+    )
     # 7 + 1/4 + 2/8 | 3 + 8/2 | 4 + 5/2 | 6 + 10/2
-    assert seen.tolist() == [7.5, 7.5, 7.0, 6.5, 6.5, 11.0]
-    assert (begun.so_far, begun.factor) == (6.0, 0.5)  # of the last, which goes on
+    assert path_returns(fresh, 0.5).reshape(-1).tolist() == [7.5, 7.5, 7.0, 6.5, 6.5, 11.0]
 
 
 def test_an_episode_is_one_path_however_many_rollouts_it_takes():
-    r, v = jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([0.0, 0.0, 0.0, 10.0])
-    going, ended = jnp.ones(4), jnp.zeros(4, bool)
-    begun, gamma = Begun(jnp.float32(0.0), jnp.float32(1.0)), jnp.float32(0.5)
-    _, whole = path_returns(gamma, begun, r, going, ended, v)
-    begun, _ = path_returns(gamma, begun, r[:2], going[:2], ended[:2], v[:2])
-    _, rest = path_returns(gamma, begun, r[2:], going[2:], ended[2:], v[2:])
-    assert rest.tolist() == whole[2:].tolist() == [1 + 2 / 2 + 3 / 4 + 4 / 8 + 10 / 16] * 2
+    tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=3), level=2.0)
+    learner = EPOpt(SMALL, paths=1, length=2, discount=0.5).learner(spec(tasks))
+    k, worlds = learner.init(KEY, None), start(learner, tasks, 1, KEY)
+    seen = []
+    for _ in range(2):
+        worlds, fresh = rollout(learner, k, tasks, worlds, KEY, 1.0, 2)
+        seen += list(zip(*(fresh.extras[name].reshape(-1).tolist() for name in ("so_far", "factor")), strict=True))
+    assert seen == [(0.0, 1.0), (2.0, 0.5), (3.0, 0.25), (0.0, 1.0)]  # the fourth step is another episode's
 
 
 def test_paths_begin_with_the_rollout_and_after_each_end():
@@ -79,13 +86,15 @@ SMALL = PPO(hidden=(4,), length=2, copies=4, batch=8, discount=0.5, lam=1.0)
 def test_it_keeps_the_baseline_of_all_paths_and_the_advantages_of_the_worst():
     tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=2))
     learners = [method.learner(spec(tasks)) for method in (SMALL, EPOpt(SMALL, paths=4, epsilon=0.5, warmup=0.25))]
-    fresh = probes.experience(
+    factor = jnp.array([[[1.0] * 4, [0.5] * 4]])
+    fresh = experience(
         [[[1, 5, 2, 9], [1, 5, 3, 9]]],
+        extras={"so_far": jnp.array([[[0.0] * 4, [1.0, 5.0, 2.0, 9.0]]]), "factor": factor},
         obs=jnp.zeros((1, 2, 4, 1)),
         last=jnp.array([[[False] * 4, [True] * 4]]),
         discount=jnp.array([[[1.0] * 4, [0.0] * 4]]),
     )
-    k = learners[1].init(KEY, None)
+    k = learners[0].init(KEY, None)
     (_, all_paths), (_, early), (_, late) = (
         jax.jit(learner.observe)(k, fresh, KEY, progress)
         for learner, progress in zip([learners[0], *[learners[1]] * 2], (0.5, 0.2, 0.5), strict=True)

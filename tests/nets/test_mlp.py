@@ -17,6 +17,20 @@ def test_a_layer_starts_orthogonal_with_its_gain_and_no_bias():
     assert not wide.bias.any()
 
 
+@pytest.mark.parametrize("sizes", [(5, 3), (3, 5), (64, 64)], ids=str)
+def test_orthogonal_weights_are_those_of_jax(sizes: tuple[int, int]):
+    inputs, outputs = sizes
+    theirs = jax.nn.initializers.orthogonal(0.5)(jax.random.key(3), (outputs, inputs))
+    np.testing.assert_allclose(orthogonal(*sizes, 0.5, jax.random.key(3)).weight, theirs, atol=1e-5)
+
+
+def test_nothing_is_left_to_lapack():
+    """On two cores, jaxlib's QR of several seeds and layers at once waits for ever."""
+    seeds = jax.random.split(jax.random.key(0), 2)
+    program = jax.jit(jax.vmap(lambda key: mlp((3, 4, 2), 0.01, "tanh", key))).lower(seeds)
+    assert "lapack" not in program.as_text()
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_network_is_what_its_layers_say(activation: str):
     net = mlp((3, 4, 5, 2), 0.01, activation, jax.random.key(1))

@@ -16,15 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, Transition
+from headstart.core.types import Key, Knowledge, Learner, Method, PyTree, Record, Spec, Transition
 from headstart.learners.ppo import PPO
-
-
-class Begun(Record):
-    """What each copy's episode has come to before this rollout."""
-
-    so_far: Float[Array, "*task_copy"]  # its discounted return
-    factor: Float[Array, "*task_copy"]  # γ to the power of its steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,64 +47,70 @@ class EPOpt(Method):
         inner = self.base.learner(spec, target)
         if target:
             return inner
+        replay = inner.replay._replace(length=self.length, copies=self.paths, batch=self.batch)
         return inner._replace(
-            init=functools.partial(_init, self, spec, inner),
+            begin=functools.partial(_begin, inner),
+            act=functools.partial(_act, inner),
+            remember=functools.partial(_remember, self, inner),
             observe=functools.partial(_observe, self, inner),
-            replay=inner.replay._replace(length=self.length, copies=self.paths, batch=self.batch),
+            replay=replay,
         )
 
 
-def _init(epopt: EPOpt, spec: Spec, inner: Learner, key: Key, prior: Knowledge | None) -> Knowledge:
-    none = jnp.zeros((spec.tasks, epopt.paths))
-    return inner.init(key, prior).replace(extra=Begun(none, none + 1.0))
+class Path(Record):
+    """What an episode has come to so far."""
+
+    carry: PyTree  # of the base learner
+    so_far: Float[Array, "*copy"]  # its discounted return
+    factor: Float[Array, "*copy"]  # γ to the power of its steps
+
+
+def _begin(inner: Learner, key: Key) -> Path:
+    return Path(inner.begin(key), jnp.zeros(()), jnp.ones(()))
+
+
+def _act(inner: Learner, k: Knowledge, path: Path, obs: Array, context: Array, key: Key, explore: Array | float):
+    action, carry, extras = inner.act(k, path.carry, obs, context, key, explore)
+    return action, path.replace(carry=carry), {**extras, "so_far": path.so_far, "factor": path.factor}
+
+
+def _remember(epopt: EPOpt, inner: Learner, path: Path, seen: Transition) -> Path:
+    so_far = path.so_far + path.factor * seen.reward
+    return Path(inner.remember(path.carry, seen), so_far, epopt.discount * path.factor)
 
 
 def _observe(
     epopt: EPOpt, inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
     """Advantages of the worst paths, per share of them, and 0 for the others; the critic learns from all."""
-    begun: Begun = k.extra
     k, batch = inner.observe(k, fresh, key, progress)
     if not {"advantage", "next_value"} <= batch.extras.keys():
         raise InputError(f"EPOpt needs a learner with a critic and advantages, and {epopt.base!r} is none; use PPO.")
-    stream = functools.partial(path_returns, jnp.float32(epopt.discount))
-    streams = jax.vmap(jax.vmap(stream, in_axes=(0, 1, 1, 1, 1), out_axes=(0, 1)))
-    begun, returns = streams(begun, batch.reward, batch.discount, batch.last, batch.extras["next_value"])
+    returns = path_returns(batch, epopt.discount)
     epsilon = jnp.where(progress < epopt.warmup, 1.0, epopt.epsilon)
     kept = jax.vmap(worst, in_axes=(0, 0, None))(returns, first_steps(batch.last), epsilon)
     share = (kept * batch.weight).sum() / jnp.maximum(batch.weight.sum(), 1.0)
     advantage = jnp.where(kept > 0, batch.extras["advantage"] / jnp.maximum(share, 1e-8), 0.0)
-    return k.replace(extra=begun), batch.replace(extras={**batch.extras, "advantage": advantage})
+    return k, batch.replace(extras={**batch.extras, "advantage": advantage})
 
 
-def path_returns(
-    gamma: Float[Array, ""],
-    begun: Begun,
-    r: Float[Array, " time"],
-    discount: Float[Array, " time"],
-    last: Bool[Array, " time"],
-    v_next: Float[Array, " time"],
-) -> tuple[Begun, Float[Array, " time"]]:
-    """-> what goes on after this rollout, and at each step its episode's return, discounted from the episode's start.
+def path_returns(batch: Transition, gamma: float) -> Float[Array, "task time copy"]:
+    """-> at each step, the return of its episode, discounted from the episode's start.
 
     An episode that the rollout or the horizon cuts off goes on with the critic's value of what follows.
     """
+    so_far, factor, value = (batch.extras[name] for name in ("so_far", "factor", "next_value"))
+    follows = jnp.where(batch.discount > 0, gamma * factor * value, 0.0)  # beyond an end may be anything, even NaN
+    whole = so_far + factor * batch.reward + follows
+    ends = batch.last.at[:, -1].set(True)
 
-    def forth(begun: Begun, x):
-        r, discount, last, v_next = x
-        so_far, factor = begun.so_far + begun.factor * r, begun.factor * gamma
-        whole = so_far + jnp.where(discount > 0, factor * v_next, 0.0)  # beyond an end may be anything, even NaN
-        return Begun(jnp.where(last, 0.0, so_far), jnp.where(last, 1.0, factor)), whole
-
-    begun, whole = jax.lax.scan(forth, begun, (r, discount, last, v_next))
-
-    def back(later, x):
+    def back(later: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
         whole, ends = x
         here = jnp.where(ends, whole, later)
         return here, here
 
-    ends = last | (jnp.arange(r.shape[0]) == r.shape[0] - 1)
-    return begun, jax.lax.scan(back, jnp.zeros(()), (whole, ends), reverse=True)[1]
+    backwards = functools.partial(jax.lax.scan, back, reverse=True)
+    return jax.vmap(lambda whole, ends: backwards(jnp.zeros_like(whole[0]), (whole, ends))[1])(whole, ends)
 
 
 def first_steps(last: Bool[Array, "task time copy"]) -> Bool[Array, "task time copy"]:
