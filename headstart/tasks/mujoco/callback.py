@@ -77,8 +77,8 @@ class CSimulator:
 def _on_host(call: Callable[..., tuple[np.ndarray, ...]], shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:
     """call(*args) as numpy, from within a compiled program; any leading axes of `args` are the call's own.
 
-    Where JAX itself runs on the CPU, numpy reads and writes XLA's own buffers. `pure_callback` would hand over JAX arrays:
-    slower, and seen to wait for the very program that is waiting for the callback (jax#24255).
+    Where JAX itself runs on the CPU, numpy reads and writes XLA's own buffers. `pure_callback` would hand over JAX
+    arrays: slower, and seen to wait for the very program that is waiting for the callback (jax#24255).
     """
 
     def host(*args: Any) -> tuple[np.ndarray, ...]:
