@@ -22,7 +22,7 @@ from headstart.core.types import Method, Task, spec, stack
 from headstart.lab.figure import Series
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_sweep
-from headstart.lab.provenance import provenance
+from headstart.lab.provenance import commit, provenance
 from headstart.protocol.statistics import bootstrap, paired_difference
 from headstart.protocol.transfer import keys
 
@@ -53,7 +53,8 @@ def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
     seconds = time.perf_counter() - began
     sweep = stack([hs.task("Hopper-v5", torso_mass=float(m)) for m in MASSES])
     returns = evaluate(learner, point.knowledge, sweep, EPISODES, key.judge)
-    return plain({"returns": np.asarray(returns), "history": history, "seconds": seconds, "method": repr(method)})
+    told = {"seconds": seconds, "method": repr(method), "commit": commit()}
+    return plain({"returns": np.asarray(returns), "history": history, **told})
 
 
 def summarise(results: dict[str, dict]) -> dict[str, dict]:
@@ -70,6 +71,7 @@ def summarise(results: dict[str, dict]) -> dict[str, dict]:
             "p10_over_randomize": paired_difference(tail[name], tail["randomize"])._asdict(),
             "seconds": results[name]["seconds"],
             "method": results[name]["method"],
+            "commit": results[name]["commit"],
         }
         for name, r in returns.items()
     }
@@ -86,7 +88,7 @@ def main() -> None:
         policies = {name: policies[name] for name in ("randomize", "EPOpt ε = 0.1")}
     for name in asked.only or policies:
         method, task = policies[name]
-        file = asked.work / f"{name.replace(' ', '-')}-{steps}-{seeds}.json"
+        file = asked.work / f"{name.lower().replace('ε = ', '').replace(' ', '-')}-{steps}-{seeds}.json"
         if not file.exists():
             print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
             write_json(file, run(method, task, steps, seeds))
