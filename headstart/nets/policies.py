@@ -1,5 +1,6 @@
 """Policies: from features to a distribution over actions."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -36,7 +37,36 @@ class Categorical(Record):
         return self.replace(net=self.net.replace(last=jax.tree.map(lambda x: x / factor, self.net.last)))
 
 
+class Squashed(Record):
+    """A Gaussian whose spread depends on the state, squashed into (-1, 1) by tanh (arXiv:1812.05905, appendix C)."""
+
+    net: MLP  # means, then logarithms of standard deviations
+
+    def spread(self, x: Float[Array, " features"]) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
+        """-> mean and standard deviation before the squashing."""
+        mean, log_std = jnp.split(self.net(x), 2)
+        return mean, jnp.exp(jnp.clip(log_std, *LOG_STD))
+
+    def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
+        """-> what it does when it does not explore."""
+        return jnp.tanh(self.spread(x)[0])
+
+    def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
+        """-> a reparametrised action, and its log-density."""
+        mean, std = self.spread(x)
+        raw = mean + std * jax.random.normal(key, mean.shape)
+        squashing = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # log(1 − tanh²), safe at the ends
+        return jnp.tanh(raw), (dist.Normal(mean, std).log_prob(raw) - squashing).sum()
+
+    def cool(self, factor: float) -> "Squashed":
+        """-> the same policy with its standard deviation times `factor`."""
+        both = jnp.asarray(self.net.last.bias)
+        bias = both.at[..., both.shape[-1] // 2 :].add(jnp.log(factor))
+        return self.replace(net=eqx.tree_at(lambda net: net.last.bias, self.net, bias))
+
+
 Policy = Gaussian | Categorical
+LOG_STD = (-20.0, 2.0)  # bounds of a squashed Gaussian's spread
 
 
 def policy(inputs: int, hidden: tuple[int, ...], action: Space, activation: str, key: Key) -> Policy:
@@ -46,6 +76,11 @@ def policy(inputs: int, hidden: tuple[int, ...], action: Space, activation: str,
         return Gaussian(net, jnp.zeros(action.size))
     assert isinstance(action, Discrete)
     return Categorical(net)
+
+
+def squashed(inputs: int, hidden: tuple[int, ...], action: Box, activation: str, key: Key) -> Squashed:
+    """-> a fresh squashed policy, almost the same for every state, and wide."""
+    return Squashed(mlp((inputs, *hidden, 2 * action.size), 0.01, activation, key))
 
 
 def mode(distribution: dist.Distribution) -> Array:

@@ -1,0 +1,138 @@
+"""Soft actor-critic (arXiv:1812.05905), for continuous actions.
+
+Knowledge: `policy` is a squashed Gaussian, `value` twin critics, `extra` the temperature and how many steps were seen.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from headstart.core.errors import InputError, check_range
+from headstart.core.types import Box, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.losses.maximum_entropy import soft_policy_loss, soft_target, temperature_loss
+from headstart.nets.critics import Twin, twin
+from headstart.nets.mlp import ACTIVATIONS
+from headstart.nets.policies import Squashed, squashed
+
+
+class Temperature(Record):
+    """How much entropy is worth, and the steps seen so far, which say when acting at random ends."""
+
+    log_alpha: Float[Array, "*seed"]
+    seen: Float[Array, "*seed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SAC(Method):
+    """Soft actor-critic with twin critics and a temperature that keeps the policy's entropy."""
+
+    learning_rate: float = 3e-4  # Adam's step size, > 0
+    discount: float = 0.99  # γ, in [0, 1]
+    tau: float = 0.005  # share of the new in the lagged critics at each gradient step, in (0, 1]
+    temperature: float | None = None  # α, > 0; None: learned
+    target_entropy: float | None = None  # nats; None: minus the number of action components
+    updates: float = 1.0  # gradient steps for each environment step, > 0
+    batch: int = 256  # transitions per gradient step
+    capacity: int = 1_000_000  # transitions kept
+    start: int = 1_000  # steps at random before the policy acts, and before the source's first gradient step
+    length: int = 1  # steps per copy between gradient steps
+    copies: int = 1  # parallel worlds
+    hidden: tuple[int, ...] = (256, 256)  # widths of the policy's and of the critics' hidden layers
+    activation: str = "relu"  # tanh, relu, swish or elu
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "updates", "temperature"):
+            check_range(self, name, 0.0, float("inf"), open_low=True)
+        check_range(self, "discount", 0.0, 1.0)
+        check_range(self, "tau", 0.0, 1.0, open_low=True)
+        check_range(self, "start", 0, float("inf"))
+        for name in ("batch", "capacity", "length", "copies"):
+            check_range(self, name, 1, float("inf"))
+        if any(width < 1 for width in self.hidden):
+            raise InputError(f"SAC(hidden={self.hidden!r}) is out of range: each hidden layer has at least 1 unit.")
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f"SAC(activation={self.activation!r}) is unknown: it is one of {', '.join(ACTIVATIONS)}.")
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        if not isinstance(spec.action, Box):
+            raise InputError("SAC acts by real numbers, and this task takes one of some choices; use DQN or PPO.")
+        least = 1 if target else self.start  # in the target, one episode is to be learned from
+        replay = Replay(self.length, self.copies, self.batch, capacity=self.capacity, updates=self.updates, least=least)
+        return Learner(
+            init=functools.partial(_init, self, spec),
+            act=functools.partial(_act, self),
+            observe=_observe,
+            loss=functools.partial(_loss, self, spec),
+            optimizer=optax.adam(self.learning_rate),
+            replay=replay,
+            tau=self.tau,
+        )
+
+
+def see(obs: Float[Array, " observation"], context: Float[Array, " context"]) -> Float[Array, " features"]:
+    """-> what policy and critics are told."""
+    return jnp.concatenate([obs, context])
+
+
+def _init(sac: SAC, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
+    if prior is not None:
+        return prior
+    assert isinstance(spec.action, Box)
+    k_policy, k_value = jax.random.split(key)
+    inputs = spec.observation.size + spec.context
+    alpha = 1.0 if sac.temperature is None else sac.temperature
+    return Knowledge(
+        policy=squashed(inputs, sac.hidden, spec.action, sac.activation, k_policy),
+        value=twin(inputs, spec.action.size, sac.hidden, sac.activation, k_value),
+        extra=Temperature(jnp.log(alpha), jnp.zeros(())),
+    )
+
+
+def _act(sac: SAC, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
+    policy: Squashed = k.policy
+    x = see(obs, context)
+    sampled, _ = policy.sample(x, key)
+    anywhere = jax.random.uniform(key, sampled.shape, minval=-1.0, maxval=1.0)
+    bold = jnp.where(k.extra.seen < sac.start, anywhere, sampled)
+    return jnp.where(explore > 0, bold, policy.mode(x)), carry, {}
+
+
+def _observe(k: Knowledge, fresh: Transition, key: Key, progress: Array | float) -> tuple[Knowledge, Transition]:
+    return k.replace(extra=k.extra.replace(seen=k.extra.seen + fresh.weight.sum())), fresh
+
+
+def _loss(sac: SAC, spec: Spec, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
+    policy, critics, lagged = k.policy, k.value, slow.value
+    trusted: Twin = jax.lax.stop_gradient(critics)
+    log_alpha = k.extra.log_alpha
+    alpha = jax.lax.stop_gradient(jnp.exp(log_alpha))
+    wanted = -float(spec.action.size) if sac.target_entropy is None else sac.target_entropy
+
+    def one(t: Transition, key: Key) -> Metrics:
+        k_now, k_next = jax.random.split(key)
+        x, x_next = see(t.obs, t.context), see(t.next_obs, t.context)
+        action, log_prob = policy.sample(x, k_now)
+        action_next, log_prob_next = jax.lax.stop_gradient(policy.sample(x_next, k_next))
+        q_next = lagged(x_next, action_next).min()
+        target = soft_target(t.reward, sac.discount * t.discount, q_next, log_prob_next, alpha)
+        q = critics(x, t.action)
+        return {
+            "value_loss": 0.5 * jnp.square(q - jax.lax.stop_gradient(target)).sum(),
+            "policy_loss": soft_policy_loss(trusted(x, action).min(), log_prob, alpha),
+            "temperature_loss": temperature_loss(log_alpha, log_prob, wanted),
+            "q": q.mean(),
+            "entropy": -log_prob,
+        }
+
+    tasks, size = batch.weight.shape
+    each = jax.vmap(jax.vmap(one))(batch, jax.random.split(key, (tasks, size)))
+    total = jnp.maximum(batch.weight.sum(), 1e-8)
+    mean = {name: (x * batch.weight).sum() / total for name, x in each.items()}
+    loss = mean["value_loss"] + mean["policy_loss"]
+    if sac.temperature is None:
+        loss = loss + mean["temperature_loss"]
+    return loss, {**mean, "alpha": alpha}
