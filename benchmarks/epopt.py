@@ -4,7 +4,7 @@ Trains policies at a single mass (3, 6, 9), on the ensemble (randomize), and on 
 ε = 1 of the same rollouts as its control), then runs each over the whole sweep of masses. Each policy's returns are
 kept in `results/epopt/` as soon as it is judged: the same command goes on where it was stopped.
 
-    python benchmarks/epopt.py            # 5 seeds, 2 M steps each: about an hour on 2 cores
+    python benchmarks/epopt.py            # 5 seeds, 2 M steps each: one to three hours on 2 cores
     python benchmarks/epopt.py --tiny     # does it still run?
 """
 
@@ -79,14 +79,14 @@ def summarise(results: dict[str, dict]) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet, and writes the summary and the figure."""
+    policies, results = arms(), {}
     parser = sized(flags(__doc__, RESULTS / "epopt"), steps=2_000_000)
-    parser.add_argument("--only", nargs="+", choices=list(arms()), help="train these, and leave the summary for later")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(policies), help="train these, and leave the summary for later"
+    )
     asked = read(parser)
     steps, seeds = (4_000, 2) if asked.tiny else (asked.steps, asked.seeds)
-    policies, results = arms(), {}
-    if asked.tiny:
-        policies = {name: policies[name] for name in ("randomize", "EPOpt ε = 0.1")}
-    for name in asked.only or policies:
+    for name in asked.only or (("randomize", "EPOpt ε = 0.1") if asked.tiny else policies):
         method, task = policies[name]
         file = asked.work / f"{name.lower().replace('ε = ', '').replace(' ', '-')}-{steps}-{seeds}.json"
         if not file.exists():

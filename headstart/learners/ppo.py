@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from headstart.core.errors import InputError, check_range
+from headstart.core.errors import check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.losses.average import average
 from headstart.losses.policy_gradient import approximate_kl, clipped_surrogate, gae
-from headstart.nets.mlp import ACTIVATIONS, MLP, mlp
+from headstart.nets.mlp import MLP, check_network, mlp
 from headstart.nets.moments import Moments, Scale, moments, scale
 from headstart.nets.optimizers import anneal
 from headstart.nets.policies import mode, policy
@@ -59,10 +60,7 @@ class PPO(Method):
         for name in ("length", "copies", "epochs", "batch"):
             check_range(self, name, 1, float("inf"))
         check_range(self, "entropy", 0.0, float("inf"))
-        if any(width < 1 for width in self.hidden):
-            raise InputError(f"PPO(hidden={self.hidden!r}) is out of range: each hidden layer has at least 1 unit.")
-        if self.activation not in ACTIVATIONS:
-            raise InputError(f"PPO(activation={self.activation!r}) is unknown: it is one of {', '.join(ACTIVATIONS)}.")
+        check_network(type(self).__name__, self.hidden, self.activation)
 
     def build(self, spec: Spec, target: bool) -> Learner:
         if target:
@@ -158,8 +156,7 @@ def _loss(ppo: PPO, k: Knowledge, slow: None, batch: Transition, key: Key, progr
         }
 
     each = jax.vmap(jax.vmap(one))(batch)
-    total = jnp.maximum(batch.weight.sum(), 1e-8)
-    mean = {name: (x * batch.weight).sum() / total for name, x in each.items()}
+    mean = average(each, batch.weight)
     return mean["policy_loss"] + ppo.value * mean["value_loss"] - ppo.entropy * mean["entropy"], mean
 
 

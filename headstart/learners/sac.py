@@ -13,9 +13,10 @@ from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import Box, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.losses.average import average
 from headstart.losses.maximum_entropy import soft_policy_loss, soft_target, temperature_loss
 from headstart.nets.critics import Twin, twin
-from headstart.nets.mlp import ACTIVATIONS
+from headstart.nets.mlp import check_network
 from headstart.nets.policies import Squashed, squashed
 
 
@@ -52,10 +53,7 @@ class SAC(Method):
         check_range(self, "start", 0, float("inf"))
         for name in ("batch", "capacity", "length", "copies"):
             check_range(self, name, 1, float("inf"))
-        if any(width < 1 for width in self.hidden):
-            raise InputError(f"SAC(hidden={self.hidden!r}) is out of range: each hidden layer has at least 1 unit.")
-        if self.activation not in ACTIVATIONS:
-            raise InputError(f"SAC(activation={self.activation!r}) is unknown: it is one of {', '.join(ACTIVATIONS)}.")
+        check_network(type(self).__name__, self.hidden, self.activation)
 
     def build(self, spec: Spec, target: bool) -> Learner:
         if not isinstance(spec.action, Box):
@@ -130,8 +128,7 @@ def _loss(sac: SAC, spec: Spec, k: Knowledge, slow: Knowledge, batch: Transition
 
     tasks, size = batch.weight.shape
     each = jax.vmap(jax.vmap(one))(batch, jax.random.split(key, (tasks, size)))
-    total = jnp.maximum(batch.weight.sum(), 1e-8)
-    mean = {name: (x * batch.weight).sum() / total for name, x in each.items()}
+    mean = average(each, batch.weight)
     loss = mean["value_loss"] + mean["policy_loss"]
     if sac.temperature is None:
         loss = loss + mean["temperature_loss"]

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from equinox.nn import Linear
 from jaxtyping import Array, Float
 
+from headstart.core.errors import InputError
 from headstart.core.types import Key, Record
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish, "elu": jax.nn.elu}
@@ -49,3 +50,11 @@ def mlp(sizes: tuple[int, ...], gain: float, activation: str, key: Key) -> MLP:
     keys = jax.random.split(key, len(sizes) - 1)
     inner = (orthogonal(n, m, 2.0**0.5, k) for n, m, k in zip(sizes[:-2], sizes[1:-1], keys[:-1], strict=True))
     return MLP(tuple(inner), orthogonal(sizes[-2], sizes[-1], gain, keys[-1]), activation)
+
+
+def check_network(owner: str, hidden: tuple[int, ...], activation: str) -> None:
+    """Raises InputError where `owner` asks for an empty hidden layer, or for an activation that there is not."""
+    if any(width < 1 for width in hidden):
+        raise InputError(f"{owner}(hidden={hidden!r}) is out of range: each hidden layer has at least 1 unit.")
+    if activation not in ACTIVATIONS:
+        raise InputError(f"{owner}(activation={activation!r}) is unknown: it is one of {', '.join(ACTIVATIONS)}.")

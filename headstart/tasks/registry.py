@@ -100,10 +100,11 @@ def task(
 
 def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.ndarray:
     """-> a weight for each reward, in float32. Raises InputError where they are not its rewards, or not finite."""
-    named = dict(zip(env.rewards, w, strict=False)) if w is not None and not isinstance(w, Mapping) else dict(w or {})
-    whole = w is None or isinstance(w, Mapping) or len(w) == len(env.rewards)
-    weights = np.array([named.get(name, 1.0) for name in env.rewards], np.float32)
-    if not whole or named.keys() - set(env.rewards) or not np.isfinite(weights).all():
+    named = {} if w is None else w
+    unknown = named.keys() - set(env.rewards) if isinstance(named, Mapping) else set()
+    listed = [named.get(name, 1.0) for name in env.rewards] if isinstance(named, Mapping) else named
+    weights = np.asarray(listed, np.float32)
+    if unknown or weights.shape != (len(env.rewards),) or not np.isfinite(weights).all():
         raise InputError(
             f"{env.name}: w={w!r} does not weigh its rewards; give {len(env.rewards)} finite numbers, "
             f"one for each of {', '.join(env.rewards)}."
