@@ -1,14 +1,19 @@
 """EPOpt's experiment (arXiv:1610.01283): Hopper with a torso of 3 to 9 kg, policies of one mass against an ensemble's.
 
 Trains policies at a single mass (3, 6, 9), on the ensemble (randomize), and on the ensemble's worst paths (EPOpt, with
-ε = 1 of the same rollouts as its control), then runs each over the whole sweep of masses. Each policy's returns are
-kept in `results/epopt/` as soon as it is judged: the same command goes on where it was stopped.
+ε = 1 of the same rollouts as its control), then runs each over the whole sweep of masses. EPOpt and its control a
+second time with rollouts of 4 times the length and batches of 8 times the size: at ε = 0.1 a batch of 64 holds but six
+transitions that move the policy. Each policy's returns are kept in `results/epopt/` as soon as it is judged: the same
+command goes on where it was stopped.
 
     python benchmarks/epopt.py            # 5 seeds, 2 M steps each: one to three hours on 2 cores
     python benchmarks/epopt.py --tiny     # does it still run?
 """
 
+import functools
+import re
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -30,15 +35,26 @@ MASSES = np.arange(3.0, 9.01, 0.5)
 EPISODES = 10  # for each seed and mass
 
 
-def arms() -> dict[str, tuple[Method, Task]]:
-    """-> each policy's method, and the task it is trained on."""
+class Arm(NamedTuple):
+    """A policy of the experiment."""
+
+    method: Method
+    task: Task  # trained on
+    control: str  # the policy that its returns are held against
+
+
+def arms() -> dict[str, Arm]:
+    """-> the policies by name."""
     ensemble = hs.task("Hopper-v5", torso_mass=dist.Uniform(3.0, 9.0))
-    alone = {f"mass {m}": (hs.PPO(), hs.task("Hopper-v5", torso_mass=float(m))) for m in (3, 6, 9)}
+    alone = {f"mass {m}": Arm(hs.PPO(), hs.task("Hopper-v5", torso_mass=float(m)), "randomize") for m in (3, 6, 9)}
+    large = functools.partial(hs.EPOpt, length=64, batch=512)
     return {
         **alone,
-        "randomize": (hs.Randomize(), ensemble),
-        "EPOpt ε = 0.1": (hs.EPOpt(epsilon=0.1), ensemble),
-        "EPOpt ε = 1": (hs.EPOpt(epsilon=1.0), ensemble),
+        "randomize": Arm(hs.Randomize(), ensemble, "randomize"),
+        "EPOpt ε = 0.1": Arm(hs.EPOpt(epsilon=0.1), ensemble, "EPOpt ε = 1"),
+        "EPOpt ε = 1": Arm(hs.EPOpt(epsilon=1.0), ensemble, "randomize"),
+        "EPOpt ε = 0.1, large": Arm(large(epsilon=0.1), ensemble, "EPOpt ε = 1, large"),
+        "EPOpt ε = 1, large": Arm(large(epsilon=1.0), ensemble, "randomize"),
     }
 
 
@@ -57,8 +73,9 @@ def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
     return plain({"returns": np.asarray(returns), "history": history, **told})
 
 
-def summarise(results: dict[str, dict]) -> dict[str, dict]:
+def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, dict]:
     """-> for each policy, its return at each mass, and mean and worst decile over the ensemble, with intervals."""
+    control = {name: policies[name].control for name in results}
     returns = {name: np.array(result["returns"], float) for name, result in results.items()}
     tail = {name: np.quantile(r.reshape(len(r), -1), 0.1, axis=1) for name, r in returns.items()}
     mean = {name: r.mean((1, 2)) for name, r in returns.items()}
@@ -67,8 +84,9 @@ def summarise(results: dict[str, dict]) -> dict[str, dict]:
             "sweep": [bootstrap(r[:, i].mean(1))._asdict() for i in range(len(MASSES))],
             "mean": bootstrap(mean[name])._asdict(),
             "p10": bootstrap(tail[name])._asdict(),
-            "mean_over_randomize": paired_difference(mean[name], mean["randomize"])._asdict(),
-            "p10_over_randomize": paired_difference(tail[name], tail["randomize"])._asdict(),
+            "control": control[name],
+            "mean_over_control": paired_difference(mean[name], mean[control[name]])._asdict(),
+            "p10_over_control": paired_difference(tail[name], tail[control[name]])._asdict(),
             "seconds": results[name]["seconds"],
             "method": results[name]["method"],
             "commit": results[name]["commit"],
@@ -86,16 +104,15 @@ def main() -> None:
     )
     asked = read(parser)
     steps, seeds = (4_000, 2) if asked.tiny else (asked.steps, asked.seeds)
-    for name in asked.only or (("randomize", "EPOpt ε = 0.1") if asked.tiny else policies):
-        method, task = policies[name]
-        file = asked.work / f"{name.lower().replace('ε = ', '').replace(' ', '-')}-{steps}-{seeds}.json"
+    for name in asked.only or (("randomize", "EPOpt ε = 1") if asked.tiny else policies):
+        file = asked.work / f"{re.sub('[^a-z0-9.]+', '-', name.lower())}-{steps}-{seeds}.json"
         if not file.exists():
             print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
-            write_json(file, run(method, task, steps, seeds))
+            write_json(file, run(policies[name].method, policies[name].task, steps, seeds))
         results[name] = read_json(file)
     if asked.only:
         return
-    rows = summarise(results)
+    rows = summarise(policies, results)
     record = {"steps": steps, "seeds": seeds, "masses": MASSES, "episodes": EPISODES, "policies": rows}
     command = "python benchmarks/epopt.py" + (" --tiny" if asked.tiny else f" --steps {steps} --seeds {seeds}")
     write_json(asked.out / "epopt.json", {**record, "provenance": provenance(command)})
@@ -106,8 +123,13 @@ def main() -> None:
     title, axes = "Hopper: one policy over the range of torso masses", ("torso mass, kg", "return (IQM of seeds)")
     figure_sweep(lines, asked.out / "epopt.svg", title, *axes)
     for name, row in rows.items():
-        mean, tail = (f"{row[k]['iqm']:.0f} [{row[k]['low']:.0f}, {row[k]['high']:.0f}]" for k in ("mean", "p10"))
-        print(f"{name:<14} mean {mean}   worst decile {tail}")
+        print(f"{name:<20} mean {told(row['mean'])}   worst decile {told(row['p10'])}")
+        print(f"  over {row['control']}: {told(row['mean_over_control'])}   {told(row['p10_over_control'])}")
+
+
+def told(interval: dict[str, float]) -> str:
+    """-> an estimate and its interval, as a person reads it."""
+    return f"{interval['iqm']:.0f} [{interval['low']:.0f}, {interval['high']:.0f}]"
 
 
 if __name__ == "__main__":
