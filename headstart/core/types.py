@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from headstart.core.drawing import Drawing
 from headstart.core.spaces import Box, Space
 from headstart.core.spaces import Discrete as Discrete
 
@@ -105,6 +106,10 @@ class Env(eqx.Module):
     @abc.abstractmethod
     def terminal(self, params: Params, state: PyTree) -> Bool[Array, ""]:
         """-> whether the MDP ended here."""
+
+    def draw(self, params: Params, state: PyTree) -> Drawing | None:
+        """-> what a state looks like; None where an env has no drawing. For people: never called while compiled."""
+        return None
 
 
 class Task(Record):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from headstart.core.drawing import Drawing
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, Key, Parameter, Params, PyTree, Record, Space
 
@@ -102,6 +103,9 @@ class Disturbed(Env):
 
     def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
         return self.env.terminal(self._own(params), state.inner)
+
+    def draw(self, params: Params, state: State) -> Drawing | None:
+        return self.env.draw(self._own(params), state.inner)
 
     def _own(self, params: Params) -> Params:
         """-> the parameters of the env inside."""

@@ -6,12 +6,15 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt8
 
 from headstart.core.episode import Episode, observe, reset
 from headstart.core.errors import InputError
-from headstart.core.types import Discrete, Key, Record, Task
+from headstart.core.types import Discrete, Env, Key, Record, Task
 from headstart.tasks.disturbances import BLUR, Disturbed
+from headstart.tasks.raster import raster
+
+FRAMES = 30  # a second, in videos
 
 
 class Step(Record):
@@ -26,10 +29,15 @@ class Step(Record):
 class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     """A task behind Gymnasium's face; made by `to_gymnasium`."""
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Task, render_mode: str | None = None):
         if task.domain.ndim:
             raise InputError("These are several tasks, stacked; make a Gymnasium env of one at a time.")
-        self.metadata = {"render_modes": []}
+        modes = ["rgb_array"] if has_drawing(task.env) else []
+        if render_mode is not None and render_mode not in modes:
+            offer = "it has rgb_array" if modes else "it has no drawing, so leave render_mode out"
+            raise InputError(f"{task.env.name} has no render_mode={render_mode!r}; {offer}.")
+        self.metadata = {"render_modes": modes, "render_fps": FRAMES}
+        self.render_mode = render_mode
         self.task = task
         self._key: Key | None = None
         self._episode: Episode | None = None
@@ -69,6 +77,19 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         reward, terminated = float(step.reward), bool(step.terminated)
         return np.array(step.obs), reward, terminated, truncated, self._info(np.asarray(step.cumulants))
 
+    def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
+        """-> what the episode looks like now, in RGB; None without a render mode.
+
+        Raises InputError before the first `reset`.
+        """
+        if self.render_mode is None:
+            return None
+        if self._episode is None:
+            raise InputError(f"{self.task.env.name} has no episode yet; call reset() before render().")
+        drawing = self.task.env.draw(self._episode.params, self._episode.state)
+        assert drawing is not None
+        return raster(drawing)
+
     def physics_state(self) -> tuple[np.ndarray, np.ndarray]:
         """-> (qpos, qvel) of a MuJoCo robot, in float64, as Gymnasium's `set_state` takes them.
 
@@ -101,13 +122,20 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         }
 
 
-def to_gymnasium(task: Task) -> TaskEnv:
-    """-> the task as a Gymnasium env: float32, actions in the world's own units, no rendering.
+def to_gymnasium(task: Task, render_mode: str | None = None) -> TaskEnv:
+    """-> the task as a Gymnasium env: float32, actions in the world's own units.
 
-    Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step.
-    Raises InputError for a stack of tasks.
+    Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step. Worlds
+    have a drawing, and so `render_mode="rgb_array"`. Raises InputError for a stack of tasks, and for a render mode that
+    the env does not have.
     """
-    return TaskEnv(task)
+    return TaskEnv(task, render_mode)
+
+
+def has_drawing(env: Env) -> bool:
+    """-> whether an env can be drawn."""
+    inner = env.env if isinstance(env, Disturbed) else env
+    return type(inner).draw is not Env.draw
 
 
 @jax.jit

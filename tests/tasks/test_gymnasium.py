@@ -27,15 +27,16 @@ TEXTS = [
 
 @functools.cache
 def made(text: str) -> Any:
-    return to_gymnasium(parse(text, physics="c"))
+    task = parse(text, physics="c")
+    return to_gymnasium(task, "rgb_array" if ours.has_drawing(task.env) else None)
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_passes_gymnasiums_own_check(text: str):
     with warnings.catch_warnings():
         # advice on spaces (infinite observations, actions beyond ±1), which are the originals' own
-        warnings.filterwarnings("ignore", ".*(Box observation space|Box action spaces|assigned a `spec`).*")
-        check_env(made(text), skip_render_check=True)
+        warnings.filterwarnings("ignore", ".*(Box observation space|Box action spaces|assigned a `spec`|alternative render modes).*")
+        check_env(made(text), skip_render_check=not made(text).metadata["render_modes"])
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1", "Hopper-v5"])

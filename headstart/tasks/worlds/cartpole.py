@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from headstart.core.drawing import Drawing, Line, rectangle
 from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
 
 FARTHEST = 2.4  # m, of the cart from the middle
@@ -73,3 +74,14 @@ class CartPole(Env):
     def terminal(self, params: Params, state: Cart) -> Bool[Array, ""]:
         place, _, angle, _ = state
         return (jnp.abs(place) > FARTHEST) | (jnp.abs(angle) > STEEPEST)
+
+    def draw(self, params: Params, state: Cart) -> Drawing:
+        place, _, angle, _ = map(float, state)
+        length = 2 * float(params["length"])
+        tip = place + length * math.sin(angle), 0.15 + length * math.cos(angle)
+        shapes = (
+            Line(((-FARTHEST, 0.0), (FARTHEST, 0.0)), 0.03, "ground"),
+            rectangle((place - 0.25, 0.0), (place + 0.25, 0.15), "body"),
+            Line(((place, 0.15), tip), 0.06, "limb"),
+        )
+        return Drawing((-FARTHEST, -0.3), (FARTHEST, max(1.5, length + 0.3)), shapes)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from headstart.core.drawing import Disc, Drawing, Line
 from headstart.core.types import Box, Env, Key, Parameter, Params
 
 TORQUE = 2.0  # N·m, the bound of the action
@@ -75,6 +76,12 @@ class Pendulum(Env):
 
     def terminal(self, params: Params, state: Rod) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
+
+    def draw(self, params: Params, state: Rod) -> Drawing:
+        angle, length = float(state[0]), float(params["length"])
+        reach = 1.2 * length
+        rod = Line(((0.0, 0.0), (-length * math.sin(angle), length * math.cos(angle))), 0.14 * length, "limb")
+        return Drawing((-reach, -reach), (reach, reach), (rod, Disc((0.0, 0.0), 0.05 * length, "body")))
 
 
 def _torque(params: Params, action: Float[Array, " 1"]) -> Float[Array, ""]:

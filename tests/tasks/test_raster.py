@@ -1,0 +1,61 @@
+"""Drawings, and what they look like as images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import headstart as hs
+from headstart.core.drawing import Disc, Drawing, Line, rectangle
+from headstart.core.errors import InputError
+from headstart.tasks.raster import COLOURS, raster
+from headstart.tasks.worlds import WORLDS
+
+
+def colour(role: str) -> list[int]:
+    return [int(COLOURS[role][i : i + 2], 16) for i in (1, 3, 5)]  # pyright: ignore[reportArgumentType]
+
+
+def test_shapes_are_where_they_belong_and_later_ones_cover_earlier():
+    shapes = (
+        rectangle((0.0, 0.0), (2.0, 2.0), "ground"),
+        Disc((1.0, 1.0), 0.5, "goal"),
+        Line(((3.0, 0.0), (3.0, 2.0)), 0.2, "wall"),
+    )
+    image = raster(Drawing((0.0, 0.0), (4.0, 2.0), shapes), size=80)
+    assert image.shape == (40, 80, 3)
+    at = lambda x, y: image[int((2.0 - y) * 20), int(x * 20)].tolist()
+    assert at(0.2, 0.2) == colour("ground")
+    assert at(1.0, 1.0) == colour("goal")
+    assert at(3.0, 0.5) == colour("wall")
+    assert at(2.5, 1.5) == [255, 255, 255]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
+    env = WORLDS[name]()
+    params = {k: jnp.float32(v) for k, v in env.defaults.items()}
+    first, second = (env.draw(params, env.initial(params, jax.random.key(seed))) for seed in range(2))
+    assert first is not None
+    assert first != second
+    (left, bottom), (right, top) = first.low, first.high
+    for shape in first.shapes:
+        for x, y in [shape.centre] if isinstance(shape, Disc) else shape.points:
+            assert left <= x <= right
+            assert bottom <= y <= top
+    assert np.unique(raster(first, 100).reshape(-1, 3), axis=0).shape[0] > 2
+
+
+def test_worlds_render_and_others_say_that_they_do_not():
+    env = hs.to_gymnasium(hs.task("CartPole-v1", action_delay=1), render_mode="rgb_array")
+    with pytest.raises(InputError, match=r"call reset\(\) before render\(\)\.$"):
+        env.render()
+    env.reset(seed=0)
+    image = env.render()
+    assert image is not None
+    assert image.dtype == np.uint8
+    assert hs.to_gymnasium(hs.task("CartPole-v1")).render() is None
+    with pytest.raises(InputError, match=r"no render_mode='human'; it has rgb_array\.$"):
+        hs.to_gymnasium(hs.task("CartPole-v1"), render_mode="human")
+    with pytest.raises(InputError, match=r"Hopper-v5 has no render_mode='rgb_array'; it has no drawing"):
+        hs.to_gymnasium(hs.task("Hopper-v5", physics="c"), render_mode="rgb_array")
