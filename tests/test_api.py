@@ -75,7 +75,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
     none, zero = jnp.zeros(1), np.zeros(1, np.float32)
 
     def points(*args: Any) -> Iterator[Point]:
-        yield Point(broken, none, none, none, {})
+        yield Point(broken, none, none, {})
 
     def judgements(*args: Any) -> Iterator[Judgement]:
         yield Judgement(zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken)
@@ -90,7 +90,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
 
 def test_a_watcher_sees_the_way(trained, monkeypatch):
     none = jnp.zeros(1)
-    made = [Point(trained.state, none + 8.0 * i, none, none + i, {}) for i in (1, 2)]
+    made = [Point(trained.state, none + 8.0 * i, none, {}) for i in (1, 2)]
     monkeypatch.setattr(api, "points_of", lambda *args: iter(made))
     seen = []
     after = hs.train(tiny.METHOD, CORRIDOR, steps=16, seed=5, watch=seen.append)

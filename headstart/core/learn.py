@@ -30,10 +30,11 @@ def update(
     optimizer = optax.with_extra_args_support(learner.optimizer)
     changes, moved = optimizer.update(gradient, state.optimizer, cast(PyTree, state.knowledge), progress=progress)
     knowledge = jax.tree.map(jnp.add, state.knowledge, changes)
-    slow, tau = state.slow, learner.tau
-    if tau is not None:
-        slow = jax.tree.map(lambda new, old: tau * new + (1 - tau) * old, knowledge, slow)
-    return TrainState(knowledge, slow, moved), metrics
+    slow, taken = state.slow, state.taken + 1
+    if learner.tau is not None:
+        share = jnp.where(taken % learner.every == 0, learner.tau, 0.0)
+        slow = jax.tree.map(lambda new, old: share * new + (1 - share) * old, knowledge, slow)
+    return TrainState(knowledge, slow, moved, taken), metrics
 
 
 def learn(
@@ -44,8 +45,8 @@ def learn(
     key: Key,
     progress: Array,
     going: Array,
-) -> tuple[TrainState, Metrics, Array]:
-    """-> the state after a rollout's gradient steps (none unless `going`), their mean metrics, how many were taken."""
+) -> tuple[TrainState, Metrics]:
+    """-> the state after a rollout's gradient steps (none unless `going`), and their mean metrics."""
     k_rows, k_steps = jax.random.split(key)
     steps, rows = memories.schedule(memory, learner.replay, gathered, k_rows)
 
@@ -54,20 +55,20 @@ def learn(
         return update(learner, state, batch, jax.random.fold_in(k_steps, i), progress)
 
     def one(carry):
-        state, sums, taken, going = carry
-        new, metrics = take(taken, state)
-        then = new, jax.tree.map(jnp.add, sums, metrics), taken + 1
+        state, sums, going = carry
+        new, metrics = take(state.taken - before, state)
+        then = new, jax.tree.map(jnp.add, sums, metrics)
         if learner.stop is not None:
             going = ~learner.stop(metrics)
-            then = jax.tree.map(lambda new, old: jnp.where(going, new, old), then, (state, sums, taken))
+            then = jax.tree.map(lambda new, old: jnp.where(going, new, old), then, (state, sums))
         return *then, going
 
     def more(carry):
-        _, _, taken, going = carry
-        return going & (taken < steps)
+        state, _, going = carry
+        return going & (state.taken - before < steps)
 
+    before = state.taken
     shapes = jax.eval_shape(lambda: take(jnp.int32(0), state)[1])
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    state, sums, taken, _ = jax.lax.while_loop(more, one, (state, nothing, jnp.int32(0), going))
-    total = jnp.float32(taken)
-    return state, jax.tree.map(lambda x: x / jnp.maximum(total, 1.0), sums), total
+    after, sums, _ = jax.lax.while_loop(more, one, (state, nothing, going))
+    return after, jax.tree.map(lambda x: x / jnp.maximum(after.taken - before, 1), sums)

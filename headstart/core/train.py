@@ -26,7 +26,6 @@ class Run(Record):
     key: Key
     steps: Float[Array, "*seed"]  # environment steps that counted, of all tasks together
     episodes: Float[Array, "*seed"]  # episodes that ended
-    gradient_steps: Float[Array, "*seed"]
 
 
 class Point(NamedTuple):
@@ -35,12 +34,15 @@ class Point(NamedTuple):
     state: TrainState
     steps: Array
     episodes: Array
-    gradient_steps: Array
     metrics: Metrics  # means over the steps since the last point; `return` is NaN where no episode ended
 
     @property
     def knowledge(self) -> Knowledge:
         return self.state.knowledge
+
+    @property
+    def gradient_steps(self) -> Array:
+        return self.state.taken
 
 
 def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array | None = None) -> tuple[Run, Metrics]:
@@ -69,7 +71,7 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     memory = memories.add(memory, batch)
     gathered = counted.sum((1, 2)).max()  # by the busiest task
     state = state.replace(knowledge=knowledge)
-    state, metrics, taken = learn(learner, state, memory, gathered, k_learn, progress, going)
+    state, metrics = learn(learner, state, memory, gathered, k_learn, progress, going)
     run = Run(
         state=state,
         worlds=None if whole is not None else worlds,
@@ -77,7 +79,6 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
         key=key,
         steps=run.steps + steps,
         episodes=run.episodes + ended,
-        gradient_steps=run.gradient_steps + taken,
     )
     return run, {**metrics, "return": scored}
 
@@ -95,7 +96,8 @@ def begin(learner: Learner, keys: Key, prior: TrainState | None = None) -> Run:
             optimizer = learner.optimizer.init(cast(PyTree, knowledge))
         slow = None if learner.tau is None else knowledge
         none = jnp.zeros(())
-        return Run(TrainState(knowledge, slow, optimizer), None, None, key, none, none, none)
+        state = TrainState(knowledge, slow, optimizer, jnp.int32(0))
+        return Run(state, None, None, key, none, none)
 
     return jax.vmap(one)(keys, prior)
 
@@ -200,4 +202,4 @@ def go_on(
 def point(run: Run, metrics: Metrics) -> Point:
     """-> what a caller sees of the runs. Copied: the next turn takes the runs' own memory over."""
     state = jax.tree.map(jnp.copy, run.state)
-    return Point(state, jnp.copy(run.steps), jnp.copy(run.episodes), jnp.copy(run.gradient_steps), metrics)
+    return Point(state, jnp.copy(run.steps), jnp.copy(run.episodes), metrics)

@@ -204,7 +204,8 @@ class Learner(NamedTuple):
     replay: Replay
     begin: Callable[[Key], PyTree] = lambda key: ()
     remember: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
-    tau: float | None = None  # share of the new in the lagged copy at each update; None: no lagged copy
+    tau: float | None = None  # share of the new in the lagged copy when it moves; None: no lagged copy
+    every: int = 1  # gradient steps between two moves of the lagged copy
     combine: Callable[[PyTree, Key], PyTree] | None = None
     stop: Callable[[Metrics], Array] | None = None
     keep_optimizer: bool = False  # whether a prior's optimizer state comes along; else it starts fresh
@@ -214,8 +215,9 @@ class TrainState(Record):
     """What gradient steps change. `knowledge` is what transfers; the rest comes along only where a learner says so."""
 
     knowledge: Knowledge
-    slow: Knowledge | None
+    slow: Knowledge | None  # the lagged copy
     optimizer: PyTree
+    taken: Int[Array, "*seed"]  # gradient steps
 
 
 class Method(abc.ABC):

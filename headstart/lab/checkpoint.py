@@ -110,9 +110,8 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec) -> TrainState:
 
     def fresh(key: Any) -> TrainState:
         knowledge = learner.init(key, None)
-        return TrainState(
-            knowledge, None if learner.tau is None else knowledge, learner.optimizer.init(cast(PyTree, knowledge))
-        )
+        slow = None if learner.tau is None else knowledge
+        return TrainState(knowledge, slow, learner.optimizer.init(cast(PyTree, knowledge)), jnp.int32(0))
 
     like = jax.eval_shape(fresh, jax.random.key(0))
     _check_arrays(file, arrays, named(like))

@@ -97,7 +97,7 @@ def adapt(
     def judgement(run: Run, shots: int | None) -> Judgement:
         state = jax.tree.map(jnp.copy, run.state)  # the next turn takes the run's own memory over
         returns = judge(learner, state, target, judged, key.judge)
-        steps, episodes, updates = map(np.array, (run.steps, run.episodes, run.gradient_steps))
+        steps, episodes, updates = (np.array(x, np.float32) for x in (run.steps, run.episodes, run.state.taken))
         return Judgement(steps, episodes, updates, returns, shots, state)
 
     run = begin(learner, key.target, prior)

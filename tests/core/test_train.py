@@ -49,7 +49,7 @@ def mean(gradients: Any, key: Array) -> Any:
 def fresh_state(learner: Learner, slow: Any = None) -> TrainState:
     """-> before the first gradient step."""
     knowledge: Any = learner.init(KEY, None)
-    return TrainState(knowledge, slow, learner.optimizer.init(knowledge))
+    return TrainState(knowledge, slow, learner.optimizer.init(knowledge), jnp.int32(0))
 
 
 # ------------------------------------------------------------------------------------------------ the gradient
@@ -98,6 +98,17 @@ def test_the_lagged_copy_follows_by_tau_and_the_loss_sees_it():
     assert seen == [8.0, 6.25, 5.1875]
     assert state.slow is not None
     assert float(state.slow.policy) == 0.75 * 5.1875 + 0.25 * 3
+
+
+def test_the_lagged_copy_moves_every_so_many_gradient_steps():
+    learner = counter(tau=1.0)._replace(every=3)
+    state, lagged = fresh_state(learner, Knowledge(policy=jnp.float32(8.0))), []
+    for _ in range(7):
+        state, _ = update(learner, state, experience([[0]]), KEY, 0.0)
+        assert state.slow is not None
+        lagged.append(float(state.slow.policy))
+    assert lagged == [8.0, 8.0, 3.0, 3.0, 3.0, 6.0, 6.0]
+    assert int(state.taken) == 7
 
 
 def test_stop_halts_the_rest_of_a_rollouts_updates():
@@ -203,7 +214,7 @@ def test_a_seed_that_has_spent_its_budget_is_left_as_it_is():
     going, spent = (jax.tree.map(lambda x, seed=seed: x[seed], (before, run.state)) for seed in range(2))
     jax.tree.map(np.testing.assert_array_equal, *spent)  # statistics too
     assert probes.different(*going)
-    assert (run.steps.tolist(), run.gradient_steps.tolist()) == ([64.0, 64.0], [8.0, 0.0])
+    assert (run.steps.tolist(), run.state.taken.tolist()) == ([64.0, 64.0], [8.0, 0.0])
     assert np.isnan(metrics["return"][1])
 
 
@@ -211,7 +222,7 @@ def test_a_seed_that_has_spent_its_budget_is_left_as_it_is():
 def test_a_prior_outlives_what_starts_from_it_and_its_optimizer_comes_along_if_asked(keep: bool):
     learner = counter(optimizer=optax.trace(0.5))  # whose state is the sum of gradients, each half of the one before
     momentum: Any = Knowledge(policy=jnp.full(1, 64.0))
-    prior = TrainState(Knowledge(policy=jnp.full(1, 7.0)), None, optax.TraceState(momentum))
+    prior = TrainState(Knowledge(policy=jnp.full(1, 7.0)), None, optax.TraceState(momentum), jnp.ones(1, jnp.int32))
     learner = learner._replace(keep_optimizer=keep, replay=Replay(length=1, copies=1, batch=1))
     after = probes.trained(learner, levels(1.0), 1, prior=prior)
     assert k_of(after) == [7.0 + 31.0 if keep else 7.0 - 1.0]
@@ -232,7 +243,7 @@ def test_just_so_many_episodes_are_spent_and_their_steps_counted(episodes: int):
     tasks = stack([probes.one(corridor, push=push) for push in (1.0, 0.5)])  # 3 and 6 steps, of at most 9
     run = shot(episodes, counter(Replay(length=corridor.horizon, copies=3, batch=1)), tasks)
     assert (run.steps.tolist(), run.episodes.tolist()) == ([9.0 * episodes], [2.0 * episodes])
-    assert run.gradient_steps.tolist() == [6.0 * episodes]  # one for each row of the task that has most
+    assert run.state.taken.tolist() == [6.0 * episodes]  # one for each row of the task that has most
     assert run.worlds is None
 
 

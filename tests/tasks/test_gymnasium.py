@@ -35,7 +35,9 @@ def made(text: str) -> Any:
 def test_passes_gymnasiums_own_check(text: str):
     with warnings.catch_warnings():
         # advice on spaces (infinite observations, actions beyond ±1), which are the originals' own
-        warnings.filterwarnings("ignore", ".*(Box observation space|Box action spaces|assigned a `spec`|alternative render modes).*")
+        warnings.filterwarnings(
+            "ignore", ".*(Box observation space|Box action spaces|assigned a `spec`|alternative render modes).*"
+        )
         check_env(made(text), skip_render_check=not made(text).metadata["render_modes"])
 
 

@@ -1,0 +1,125 @@
+"""Deep Q-learning (Mnih et al. 2015), double (arXiv:1509.06461) and, if asked, dueling (arXiv:1511.06581).
+
+Knowledge: `value` is the Q-network, `extra` how often it acts at random. There is no policy but the best choice.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from headstart.core.errors import InputError, check_range
+from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.losses.average import average
+from headstart.losses.q_learning import double_q_target, huber, n_step
+from headstart.nets.mlp import check_network
+from headstart.nets.values import choices
+
+
+class Exploration(Record):
+    """How often it acts at random."""
+
+    epsilon: Float[Array, "*seed"]  # now
+    first: Float[Array, "*seed"]  # at the beginning of the training: 1, or the last of what it was taught before
+
+
+@dataclasses.dataclass(frozen=True)
+class DQN(Method):
+    """Deep Q-learning for choices, with a lagged copy of the network and replayed experience."""
+
+    learning_rate: float = 5e-4  # Adam's step size, > 0
+    discount: float = 0.99  # γ, in [0, 1]
+    epsilon: float = 0.05  # share of random actions at last, in [0, 1]; 1 at first
+    exploration: float = 0.2  # share of the training in which that share falls, in (0, 1]
+    tau: float = 1.0  # share of the new in the lagged network when it moves, in (0, 1]
+    every: int = 500  # gradient steps between two moves of the lagged network, >= 1
+    n: int = 1  # steps of reward before the lagged network is asked, >= 1, <= length
+    dueling: bool = False  # whether the network tells a state's value and its choices' advantages apart
+    max_grad_norm: float = 10.0  # the gradient's global norm is cut to this
+    updates: float = 0.25  # gradient steps for each environment step, > 0
+    batch: int = 64  # transitions per gradient step
+    capacity: int = 100_000  # transitions kept
+    start: int = 1_000  # steps in the source before the first gradient step
+    length: int = 4  # steps per copy between gradient steps
+    copies: int = 1  # parallel worlds
+    hidden: tuple[int, ...] = (128, 128)  # widths of the hidden layers
+    activation: str = "relu"  # tanh, relu, swish or elu
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "updates", "max_grad_norm"):
+            check_range(self, name, 0.0, float("inf"), open_low=True)
+        for name in ("exploration", "tau"):
+            check_range(self, name, 0.0, 1.0, open_low=True)
+        for name in ("discount", "epsilon"):
+            check_range(self, name, 0.0, 1.0)
+        check_range(self, "start", 0, float("inf"))
+        for name in ("every", "batch", "capacity", "length", "copies"):
+            check_range(self, name, 1, float("inf"))
+        check_range(self, "n", 1, self.length)
+        check_network(type(self).__name__, self.hidden, self.activation)
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        if not isinstance(spec.action, Discrete):
+            raise InputError("DQN acts by choices, and this task takes real numbers; use SAC or PPO.")
+        least = 1 if target else self.start  # in the target, one episode is to be learned from
+        return Learner(
+            init=functools.partial(_init, self, spec),
+            act=functools.partial(_act, spec.action),
+            observe=functools.partial(_observe, self),
+            loss=_loss,
+            optimizer=optax.chain(optax.clip_by_global_norm(self.max_grad_norm), optax.adam(self.learning_rate)),
+            replay=Replay(
+                self.length, self.copies, self.batch, capacity=self.capacity, updates=self.updates, least=least
+            ),
+            tau=self.tau,
+            every=self.every,
+        )
+
+
+def see(obs: Float[Array, " observation"], context: Float[Array, " context"]) -> Float[Array, " features"]:
+    """-> what the network is told."""
+    return jnp.concatenate([obs, context])
+
+
+def _init(dqn: DQN, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
+    if prior is not None:  # it need not act at random once more
+        return prior.replace(extra=Exploration(prior.extra.epsilon, prior.extra.epsilon))
+    inputs = spec.observation.size + spec.context
+    net = choices(inputs, dqn.hidden, spec.action.size, dqn.activation, dqn.dueling, key)
+    return Knowledge(value=net, extra=Exploration(jnp.ones(()), jnp.ones(())))
+
+
+def _act(space: Discrete, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
+    k_whether, k_which = jax.random.split(key)
+    best = jnp.argmax(k.value(see(obs, context)))
+    anything = jax.random.randint(k_which, (), 0, space.n, best.dtype)
+    bold = jax.random.uniform(k_whether) < explore * k.extra.epsilon
+    return jnp.where(bold, anything, best), carry, {}
+
+
+def _observe(
+    dqn: DQN, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    """Sums each transition's next n rewards, as far as its episode and this rollout go."""
+    ahead = functools.partial(n_step, n=dqn.n)
+    streams = jax.vmap(jax.vmap(ahead, in_axes=1, out_axes=1))
+    reward, follows, then = streams(fresh.reward, dqn.discount * fresh.discount, fresh.last, fresh.next_obs)
+    fallen = jnp.minimum(progress / dqn.exploration, 1.0)
+    epsilon = k.extra.first + fallen * (dqn.epsilon - k.extra.first)
+    batch = fresh.replace(reward=reward, next_obs=then, extras={**fresh.extras, "discount": follows})
+    return k.replace(extra=k.extra.replace(epsilon=epsilon)), batch
+
+
+def _loss(k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
+    def one(t: Transition) -> Metrics:
+        q = k.value(see(t.obs, t.context))
+        x_next = see(t.next_obs, t.context)
+        target = double_q_target(t.reward, t.extras["discount"], k.value(x_next), slow.value(x_next))
+        error = q[t.action] - jax.lax.stop_gradient(target)
+        return {"value_loss": huber(error), "q": q[t.action]}
+
+    mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
+    return mean["value_loss"], {**mean, "epsilon": k.extra.epsilon}

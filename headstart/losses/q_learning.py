@@ -1,0 +1,46 @@
+"""Targets of learners of Q(s, a) for choices."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+Scalar = Float[Array, ""]
+
+
+def n_step(
+    r: Float[Array, " time"],
+    discount: Float[Array, " time"],
+    last: Bool[Array, " time"],
+    next_obs: Float[Array, "time *observation"],
+    n: int,
+) -> tuple[Float[Array, " time"], Float[Array, " time"], Float[Array, "time *observation"]]:
+    """-> Σ_{k<m} γ^k r_{t+k}, the discount of what follows (γ^m, or 0 where the MDP ended), and s_{t+m}.
+
+    m is n, or less where the episode or the stream ends before (Sutton and Barto 2018, section 7.1, bootstrapped at
+    whatever comes last). `discount` is γ, or 0 where the MDP ended.
+    """
+    time = jnp.arange(r.size)
+    total, follows, then, going = r, discount, next_obs, ~last
+    for k in range(1, n):
+        at = jnp.minimum(time + k, r.size - 1)
+        going = going & (time + k < r.size)
+        total = total + jnp.where(going, follows * r[at], 0.0)
+        follows = jnp.where(going, follows * discount[at], follows)
+        then = jnp.where(going.reshape(-1, *[1] * (then.ndim - 1)), next_obs[at], then)
+        going = going & ~last[at]
+    return total, follows, then
+
+
+def double_q_target(
+    r: Scalar, discount: Scalar, q_next: Float[Array, " choice"], q_next_slow: Float[Array, " choice"]
+) -> Scalar:
+    """r + γ Q_slow(s', argmax_a Q(s', a)) (arXiv:1509.06461, eq. 4).
+
+    `discount` is γ, or 0 where the MDP ended: what lies beyond an end may be anything, even NaN.
+    """
+    return r + jnp.where(discount > 0, discount * q_next_slow[jnp.argmax(q_next)], 0.0)
+
+
+def huber(error: Scalar) -> Scalar:
+    """½ e² within ±1, |e| − ½ outside: its gradient is the error, cut to ±1 (Mnih et al. 2015, methods)."""
+    size = jnp.abs(error)
+    return jnp.where(size <= 1.0, 0.5 * jnp.square(error), size - 0.5)
