@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from headstart.core.types import Method, Task
     from headstart.lab.api import Transferred, compare, evaluate, train, transfer
     from headstart.lab.checkpoint import Trained, load, save
+    from headstart.learners.dqn import DQN
     from headstart.learners.ppo import PPO
+    from headstart.learners.sac import SAC
     from headstart.methods.forward.finetune import Finetune
     from headstart.methods.randomization.epopt import EPOpt
     from headstart.methods.randomization.randomize import Randomize
@@ -25,7 +27,9 @@ _HOMES = {
     "core.types": ["Method", "Task"],
     "lab.api": ["Transferred", "compare", "evaluate", "train", "transfer"],
     "lab.checkpoint": ["Trained", "load", "save"],
+    "learners.dqn": ["DQN"],
     "learners.ppo": ["PPO"],
+    "learners.sac": ["SAC"],
     "methods.forward.finetune": ["Finetune"],
     "methods.randomization.epopt": ["EPOpt"],
     "methods.randomization.randomize": ["Randomize"],
@@ -35,7 +39,9 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DQN",
     "PPO",
+    "SAC",
     "EPOpt",
     "Finetune",
     "InputError",

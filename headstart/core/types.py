@@ -224,10 +224,7 @@ class Method(abc.ABC):
     """A way to learn, or to transfer: a frozen dataclass whose fields are its hyper-parameters."""
 
     def learner(self, spec: Spec, target: bool = False) -> "Learner":
-        """-> what it does in the source domain, or in the target domain: from `init(key, prior)` on.
-
-        Equal methods share one learner, and so one compiled loop.
-        """
+        """-> what it does in the source domain, or in the target. Equal methods share one learner, and one compile."""
         return _built(self, spec, target)
 
     @abc.abstractmethod

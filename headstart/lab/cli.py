@@ -24,12 +24,22 @@ EXAMPLES = """examples:
 tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9 (uniform), x0.5..x2,
   log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists names.
 methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup=0; the learner inside of a method is its base, as in
-  finetune:base.learning_rate=1e-3:base.hidden=32+32.
+  finetune:base.learning_rate=1e-3:base.hidden=32+32. Learners are ppo, sac (real actions) and dqn (choices).
 """
 
 
+class Asked:
+    """What a command is asked."""
+
+    def run(self, words: str) -> None:
+        """Does it. `words` is the whole command line."""
+        from headstart.lab import commands  # and with it JAX
+
+        getattr(commands, type(self).__name__.lower())(self, words)
+
+
 @dataclasses.dataclass(frozen=True)
-class Compare:
+class Compare(Asked):
     """Compare methods: what gets the target in the fewest episodes? Writes a study and its report to --out.
 
     Example: headstart compare --source Hopper-v5 --target Hopper-v5@torso_mass=9 --seeds 5 --out runs/hopper
@@ -45,6 +55,8 @@ class Compare:
     """The source, randomised: for randomize and epopt."""
     methods: Names = ("scratch", "naive", "finetune")
     """Rows of the study (`headstart methods`); settings follow a name, such as epopt:epsilon=0.2:paths=64."""
+    learner: str | None = None
+    """What every row learns by: ppo, sac or dqn, with settings such as sac:updates=2; by default each method's own."""
     source_steps: Steps = 1_000_000
     """Environment steps before the target is seen."""
     target_steps: Steps = 200_000
@@ -68,14 +80,9 @@ class Compare:
     json: bool = False
     """Print study.json instead of the table."""
 
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.compare(self, words)
-
 
 @dataclasses.dataclass(frozen=True)
-class Doctor:
+class Doctor(Asked):
     """Examine a shift: does it exist, which parameter makes it, and is there head-room?
 
     Example: headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
@@ -89,26 +96,23 @@ class Doctor:
     """Environment steps of the two short trainings that tell the head-room; 0: do not train."""
     seeds: Seeds = (0, 1, 2)
     """How many seeds, or which."""
+    learner: str = "ppo"
+    """What the short trainings learn by: ppo, sac or dqn."""
     physics: str = "auto"
     """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
     json: bool = False
     """Print JSON instead of tables."""
 
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.doctor(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class Train:
+class Train(Asked):
     """Train a method in the source domain, and keep what it knows.
 
     Example: headstart train epopt --source Hopper-v5@torso_mass=3..9 --steps 1e6 --out runs/epopt
     """
 
     method: Positional[str]
-    """A method (`headstart methods`), with settings such as epopt:epsilon=0.2; or ppo."""
+    """A method (`headstart methods`), with settings such as epopt:epsilon=0.2; or a learner: ppo, sac, dqn."""
     source: str
     """The task, or the ensemble, to learn."""
     out: pathlib.Path
@@ -120,14 +124,9 @@ class Train:
     physics: str = "auto"
     """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
 
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.train(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class Transfer:
+class Transfer(Asked):
     """Spend a few episodes, and then a budget of steps, in the target, starting from a checkpoint.
 
     Example: headstart transfer runs/epopt --target Hopper-v5@torso_mass=9 --shots 0,1,10 --out runs/heavy
@@ -150,14 +149,9 @@ class Transfer:
     json: bool = False
     """Print JSON instead of the table."""
 
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.transfer(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class Report(Asked):
     """Write a study's report again, and print its table. Example: headstart report runs/hopper"""
 
     study: Positional[pathlib.Path]
@@ -165,51 +159,31 @@ class Report:
     json: bool = False
     """Print study.json instead of the table."""
 
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.report(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class Methods:
+class Methods(Asked):
     """List the methods, in the lecture's order. Example: headstart methods"""
 
     json: bool = False
     """Print JSON instead of a table."""
 
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.methods(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class Tasks:
+class Tasks(Asked):
     """List the environments that tasks are made of. Example: headstart tasks --json"""
 
     json: bool = False
     """Print JSON instead of a table."""
 
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.tasks(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class Parameters:
+class Parameters(Asked):
     """List an environment's parameters: what `@name=value` may change. Example: headstart parameters Hopper-v5"""
 
     env: Positional[str]
     """An environment, such as Hopper-v5."""
     json: bool = False
     """Print JSON instead of a table."""
-
-    def run(self, words: str) -> None:
-        from headstart.lab import commands
-
-        commands.parameters(self)
 
 
 Command = Compare | Doctor | Train | Transfer | Report | Methods | Tasks | Parameters

@@ -1,6 +1,7 @@
 """What each command of the command line does: run it, keep it, show it."""
 
 import dataclasses
+import inspect
 import json
 import pathlib
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ from headstart.lab.files import plain, write_json
 from headstart.lab.news import News
 from headstart.lab.progress import Board, console, thin
 from headstart.lab.tables import interval, show, study_tables
-from headstart.learners.ppo import PPO
-from headstart.methods import METHODS, find
+from headstart.methods import LEARNERS, METHODS
+from headstart.methods.strings import find_any, find_learner
 from headstart.protocol.checks import check_budget, check_seeds, check_shots, check_spaces
 from headstart.protocol.shift import Effect, shift
 from headstart.protocol.study import Question
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
     from headstart.lab import cli
 
 
-def compare(asked: "cli.Compare", command: str) -> None:
+def compare(asked: "cli.Compare", words: str) -> None:
     """Runs a study under live progress, and shows its tables."""
     fields = {field.name for field in dataclasses.fields(Question)}
     question = Question(**{name: value for name, value in vars(asked).items() if name in fields})
     with Board(plan(question), console()) as board:
-        data = plain(study.compare(question, asked.out, asked.allow_no_shift, command, board))
+        data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, board))
     _show_study(data, asked.out, asked.json)
 
 
@@ -49,7 +50,7 @@ def plan(question: Question) -> dict[tuple[str, str], float]:
     return plan
 
 
-def report(asked: "cli.Report") -> None:
+def report(asked: "cli.Report", words: str) -> None:
     """Writes a study's report again from its study.json, and shows its tables."""
     data = study.show(asked.study)
     _show_study(data, asked.study, asked.json)
@@ -63,7 +64,7 @@ def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:
     print(f"report: {out / 'report.html'}")
 
 
-def doctor(asked: "cli.Doctor") -> None:
+def doctor(asked: "cli.Doctor", words: str) -> None:
     """Shows how far two tasks are apart, by parameter, and what there is to gain."""
     source, target = parse(asked.source, asked.physics), parse(asked.target, asked.physics, target=True)
     a, b = source.env, target.env
@@ -84,8 +85,8 @@ def doctor(asked: "cli.Doctor") -> None:
     table.caption = "effects in standard deviations; 0 is none"
     show(table)
     if headroom is not None:
-        words = f"head-room after {thin(asked.steps)} steps each ({len(asked.seeds)} seeds)"
-        table = Table("", "return on the target", title=words)
+        title = f"head-room after {thin(asked.steps)} steps each ({len(asked.seeds)} seeds)"
+        table = Table("", "return on the target", title=title)
         for name in ("random", "source policy", "learned on the target"):
             table.add_row(name, interval(headroom[name]))
         show(table)
@@ -97,20 +98,20 @@ def _headroom(asked: "cli.Doctor", source: Task, target: Task) -> dict[str, Any]
     from headstart.protocol.shift import random_returns
 
     found: dict[str, list[float]] = {"random": [], "source policy": [], "learned on the target": []}
+    learner = find_learner(asked.learner)
     with console().status("two short trainings for the head-room") as status:
         for seed in asked.seeds:
             status.update(f"two short trainings for the head-room: seed {seed}")
             found["random"].append(float(random_returns(target, jax.random.key(seed)).mean()))
             for name, where in (("source policy", source), ("learned on the target", target)):
-                trained = api.train(PPO(), where, asked.steps, seed)
+                trained = api.train(learner, where, asked.steps, seed)
                 found[name].append(float(api.evaluate(trained, target, seed=seed).mean()))
     return {name: summary(np.array(values)) for name, values in found.items()}
 
 
-def train(asked: "cli.Train") -> None:
+def train(asked: "cli.Train", words: str) -> None:
     """Trains in the source domain and writes a checkpoint."""
-    name, *settings = asked.method.split(":")
-    method = find(":".join(["scratch" if name == "ppo" else name, *settings]))[1]  # scratch is plain PPO
+    method = find_any(asked.method)
     task = parse(asked.source, asked.physics)
     check_budget("--steps", asked.steps)
     check_seeds("--seed", [asked.seed])
@@ -131,10 +132,10 @@ def train(asked: "cli.Train") -> None:
     print(f"checkpoint: {asked.out}")
 
 
-def transfer(asked: "cli.Transfer") -> None:
+def transfer(asked: "cli.Transfer", words: str) -> None:
     """Goes on from a checkpoint in the target; writes the curve and the adapted checkpoint."""
     trained = checkpoint.load(asked.checkpoint)
-    method = None if asked.method is None else find(asked.method)[1]
+    method = None if asked.method is None else find_any(asked.method)
     task = parse(asked.target, asked.physics, target=True)
     check_budget("--steps", asked.steps)
     check_shots("--shots", asked.shots)
@@ -165,20 +166,23 @@ def _check_free(out: pathlib.Path) -> None:
         raise InputError(f"{out} is not empty; choose another --out, or delete it.")
 
 
-def methods(asked: "cli.Methods") -> None:
+def methods(asked: "cli.Methods", words: str) -> None:
     """Lists the methods."""
     rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in METHODS.values()]
+    for name, kind in LEARNERS.items():
+        about, *_ = (inspect.getdoc(kind) or "").split(".")
+        rows.append((name, "base learner", "–", about[0].lower() + about[1:]))
     _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", asked.json)
 
 
-def tasks(asked: "cli.Tasks") -> None:
+def tasks(asked: "cli.Tasks", words: str) -> None:
     """Lists the environments."""
     rows = [tuple(map(str, row)) for row in registry.tasks()]
     head = ("environment", "kind", "observation", "action", "horizon", "what it is")
     _list(rows, head, "environments; a task is one with @name=value,…", asked.json)
 
 
-def parameters(asked: "cli.Parameters") -> None:
+def parameters(asked: "cli.Parameters", words: str) -> None:
     """Lists an environment's parameters."""
     rows = [
         (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}", p.about) for p in registry.parameters(asked.env)

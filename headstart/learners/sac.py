@@ -77,8 +77,9 @@ def see(obs: Float[Array, " observation"], context: Float[Array, " context"]) ->
 
 
 def _init(sac: SAC, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
-    if prior is not None:
-        return prior
+    if prior is not None:  # its temperature comes along; it need not act at random once more
+        seen = jnp.maximum(prior.extra.seen, sac.start)
+        return prior.replace(extra=prior.extra.replace(seen=seen))
     assert isinstance(spec.action, Box)
     k_policy, k_value = jax.random.split(key)
     inputs = spec.observation.size + spec.context

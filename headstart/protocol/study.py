@@ -7,7 +7,8 @@ from headstart.core.errors import InputError
 from headstart.core.types import Method
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
-from headstart.methods import Entry, find
+from headstart.methods import Entry
+from headstart.methods.strings import find, find_learner
 from headstart.protocol.checks import check_budget, check_seeds, check_shots
 
 ORACLE = Entry("oracle", PPO, "control", "nothing", True, "learns the target with all the steps of both domains")
@@ -31,6 +32,7 @@ class Question:
     threshold: float | None = None  # return that counts as solved; None: from the references
     oracle: bool = True  # whether to learn the target with the full budget, as a ceiling
     physics: str = "auto"
+    learner: str | None = None  # what every row learns by, such as sac; None: each method's own, which is PPO
 
     def __post_init__(self) -> None:
         for name, least in (("source_steps", 1), ("target_steps", 1), ("points", 1), ("judged", 1)):
@@ -53,16 +55,17 @@ class Question:
 
         Raises InputError for methods that there are not, and for those that need an ensemble where none is named.
         """
+        learner = None if self.learner is None else find_learner(self.learner)
         rows = []
         for text in dict.fromkeys(("naive", "scratch", *self.methods)):
-            entry, method = find(text)
+            entry, method = find(text, learner)
             rows.append((dataclasses.replace(entry, name=row_name(text)), method))
         for entry, _ in rows:
             if entry.learns_on == "ensemble" and self.ensemble is None:
                 raise InputError(
                     f"{entry.name} learns on an ensemble; name one, such as --ensemble {self.source}@NAME=LOW..HIGH."
                 )
-        ceiling = [(ORACLE, PPO())] if self.oracle else []
+        ceiling = [(ORACLE, learner or PPO())] if self.oracle else []
         return [(RANDOM, Uniform()), *rows, *ceiling]
 
 

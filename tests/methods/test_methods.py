@@ -14,30 +14,56 @@ from numpyro import distributions as dist
 from headstart.core.errors import InputError
 from headstart.core.train import per_turn, train
 from headstart.core.types import Method, spec
+from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
+from headstart.learners.sac import SAC
 from headstart.learners.uniform import Uniform
-from headstart.methods import CLASSES, METHODS, describe, find, rebuild
+from headstart.methods import CLASSES, LEARNERS, METHODS, describe, rebuild
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
+from headstart.methods.strings import find, find_any, find_learner
 from headstart.protocol.transfer import adapt, keys
 
 SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
+BASES: dict[type, Method] = {
+    PPO: SMALL,
+    SAC: SAC(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4),
+    DQN: DQN(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4, updates=1.0),
+    Uniform: Uniform(),
+}
 OTHERS: dict[type, dict[str, Any]] = {EPOpt: {"paths": 4, "length": 4, "batch": 4}}
 
 
 def small(kind: Any) -> Method:
     """-> the method, as small as it still makes sense."""
-    return SMALL if kind is PPO else Uniform() if kind is Uniform else kind(SMALL, **OTHERS.get(kind, {}))
+    return BASES[kind] if kind in BASES else kind(SMALL, **OTHERS.get(kind, {}))
+
+
+def fits(kind: Any, discrete: bool) -> bool:
+    """-> whether it acts by such actions."""
+    return kind is not (SAC if discrete else DQN)
+
+
+LEARNT = [
+    pytest.param(small(kind), discrete, id=f"{name}-{'discrete' if discrete else 'continuous'}")
+    for name, kind in CLASSES.items()
+    for discrete in (True, False)
+    if fits(kind, discrete)
+] + [
+    pytest.param(Finetune(BASES[SAC], layers="last"), False, id="Finetune-SAC"),
+    pytest.param(Finetune(BASES[DQN], reset_head=True), True, id="Finetune-DQN"),
+    pytest.param(Randomize(BASES[SAC]), False, id="Randomize-SAC"),
+    pytest.param(Randomize(BASES[DQN]), True, id="Randomize-DQN"),
+]
 
 
 # ------------------------------------------------------------------------------------------------ every method
 
 
-@pytest.mark.parametrize("discrete", [True, False], ids=["discrete", "continuous"])
-@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES)
-def test_every_method_learns_in_the_source_and_adapts_one_shot(kind: Any, discrete: bool):
-    env, method = probes.Corridor(length=3, discrete=discrete), small(kind)
+@pytest.mark.parametrize(("method", "discrete"), LEARNT)
+def test_every_method_learns_in_the_source_and_adapts_one_shot(method: Method, discrete: bool):
+    env = probes.Corridor(length=3, discrete=discrete)
     source = probes.task(env, push=dist.Uniform(jnp.float32(0.5), jnp.float32(1.5)))
     target = probes.task(env, target=True, push=dist.Uniform(jnp.float32(0.3), jnp.float32(0.3001)))
     learner = method.learner(spec(source))
@@ -52,11 +78,11 @@ def test_every_method_learns_in_the_source_and_adapts_one_shot(kind: Any, discre
     assert np.isfinite(before.returns).all()
     assert np.isfinite(after.returns).all()
     moved = probes.different(before.state.knowledge, after.state.knowledge)
-    assert moved == (kind is not Uniform)
+    assert moved == (method != Uniform())
 
 
 def test_the_map_holds_every_method_there_is():
-    made = {type(entry.make()) for entry in METHODS.values()} | {PPO, Uniform}
+    made = {type(entry.make()) for entry in METHODS.values()} | {*LEARNERS.values(), Uniform}
     assert made == set(CLASSES.values())
     assert list(METHODS) == ["scratch", "naive", "finetune", "randomize", "epopt"]  # in the lecture's order
     for name, entry in METHODS.items():
@@ -116,6 +142,7 @@ NAMED: dict[str, Method] = {
     "naive:target_kl=none": PPO(),
     "finetune:layers=last:freeze=policy.net+value": Finetune(layers="last", freeze=("policy.net", "value")),
     "randomize:base.activation=relu": Randomize(PPO(activation="relu")),
+    "finetune:base=sac:base.updates=2:layers=last": Finetune(SAC(updates=2.0), layers="last"),
     "epopt:epsilon=0.2:base.target_kl=0.02": EPOpt(PPO(entropy=1e-3, target_kl=0.02), epsilon=0.2),
 }
 
@@ -127,12 +154,32 @@ def test_a_name_and_settings_make_a_method(text: str, method: Method):
     assert entry is METHODS[text.partition(":")[0]]
 
 
+def test_every_row_can_learn_by_another_learner():
+    learner = find_learner("dqn:n=2")
+    assert learner == DQN(n=2)
+    for text in ("scratch", "naive"):
+        assert find(text, learner)[1] == learner
+    assert find("finetune:layers=last:base.every=9", learner)[1] == Finetune(DQN(n=2, every=9), layers="last")
+
+
+def test_a_learner_is_named_as_a_method_is():
+    assert find_any("sac:updates=0.5") == SAC(updates=0.5)
+    assert find_any("epopt:epsilon=0.5") == EPOpt(epsilon=0.5)
+    with pytest.raises(InputError, match=r"^There is no learner 'scratch'; did you mean sac"):
+        find_learner("scratch")
+    with pytest.raises(InputError, match=r"^There is no method 'dqm'; did you mean dqn\?$"):
+        find_any("dqm")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("finetun", "There is no method 'finetun'; did you mean finetune?"),
         ("zzz", "There is no method 'zzz'; did you mean scratch or naive or finetune or randomize or epopt?"),
-        ("epopt:epsilom=1", "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base.FIELD of PPO, paths,"),
+        (
+            "epopt:epsilom=1",
+            "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base (one of ppo, sac, dqn), base.FIELD of PPO,",
+        ),
         ("epopt:base=1", "epopt:base=1 sets no field of EPOpt;"),
         ("epopt:epsilon.x=1", "epopt:epsilon.x=1 sets no field of EPOpt;"),
         ("epopt:base.clap=1", "epopt:base.clap=1 sets no field of PPO; FIELD=VALUE takes learning_rate,"),

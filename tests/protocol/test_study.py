@@ -70,7 +70,7 @@ def test_a_question_that_makes_no_sense_gets_its_sentence(fields, mend):
     ("method", "mend"),
     [
         ("finetun", "did you mean finetune"),
-        ("finetune:layer=last", r"FIELD=VALUE takes base\.FIELD of PPO, layers"),
+        ("finetune:layer=last", r"FIELD=VALUE takes base .*, base\.FIELD of PPO, layers"),
         ("finetune:layers=first", "one of all, last"),
         ("finetune:base.copies=1.5", "a whole number"),
         ("finetune:base.learning_rate=1e999", "a number"),

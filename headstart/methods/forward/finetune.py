@@ -77,7 +77,8 @@ def _in_head(name: str) -> bool:
 
 
 def _still(finetune: Finetune, name: str) -> bool:
-    return within(name, finetune.freeze) or (finetune.layers == "last" and not _in_head(name))
+    moves = _in_head(name) or within(name, ("extra",))  # helpers, such as a temperature, are no layers
+    return within(name, finetune.freeze) or (finetune.layers == "last" and not moves)
 
 
 def _check_freeze(freeze: tuple[str, ...], knowledge: Knowledge) -> None:

@@ -1,0 +1,108 @@
+"""Methods as people write them: `NAME` or `NAME:field=value:field=value`.
+
+A field of the method inside of another is reached through it: `epopt:epsilon=0.2:base.learning_rate=1e-3`; what is
+inside is named as a learner: `finetune:base=sac`. Tuples are written with plus signs, `base.hidden=32+32`. All raise
+InputError for a name or a field that there is not, and for a value that does not fit its field.
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable
+from typing import Literal
+
+from headstart.core.errors import InputError
+from headstart.core.types import Method
+from headstart.methods import LEARNERS, METHODS, Entry
+
+
+def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
+    """-> the entry and the method that a user means, over that base learner where one is given."""
+    name, _, settings = text.partition(":")
+    entry = METHODS[_known(name, METHODS, "method")]
+    method = entry.make()
+    if learner is not None:
+        inside = isinstance(method, tuple(LEARNERS.values()))
+        method = learner if inside else dataclasses.replace(method, base=learner)  # pyright: ignore[reportArgumentType]
+    return entry, _settle(method, name, settings)
+
+
+def find_learner(text: str) -> Method:
+    """-> the base learner that a user means."""
+    name, _, settings = text.partition(":")
+    return _settle(LEARNERS[_known(name, LEARNERS, "learner")](), name, settings)
+
+
+def find_any(text: str) -> Method:
+    """-> the method or the base learner that a user means."""
+    name = _known(text.partition(":")[0], {**METHODS, **LEARNERS}, "method")
+    return find_learner(text) if name in LEARNERS else find(text)[1]
+
+
+def _known(name: str, names: Iterable[str], kind: str) -> str:
+    names = list(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=2, cutoff=0.4) or names
+        raise InputError(f"There is no {kind} {name!r}; did you mean {' or '.join(near)}?")
+    return name
+
+
+def _settle(method: Method, name: str, settings: str) -> Method:
+    """-> the method with every `field=value` of the settings."""
+    for setting in settings.split(":") if settings else ():
+        path, _, value = setting.partition("=")
+        method = _set(method, path.split("."), value, f"{name}:{setting}")
+    return method
+
+
+def _set(method: Method, path: list[str], value: str, where: str) -> Method:
+    """-> the method with the field at the end of the path set to what the text says."""
+    name, *inner = path
+    fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
+    held = fields.get(name)
+    if isinstance(held, Method) and not inner and value in LEARNERS:
+        return dataclasses.replace(method, **{name: LEARNERS[value]()})  # pyright: ignore[reportArgumentType]
+    if name not in fields or isinstance(held, Method) != bool(inner):
+        inside = lambda x, held: f"{x} (one of {', '.join(LEARNERS)}), {x}.FIELD of {type(held).__name__}"
+        known = [inside(x, held) if isinstance(held, Method) else x for x, held in fields.items()]
+        raise InputError(f"{where} sets no field of {type(method).__name__}; FIELD=VALUE takes {', '.join(known)}.")
+    if isinstance(held, Method):
+        return dataclasses.replace(method, **{name: _set(held, inner, value, where)})  # pyright: ignore[reportArgumentType]
+    kind = typing.get_type_hints(type(method))[name]
+    try:
+        read = _read(kind, value)
+    except (ValueError, KeyError, OverflowError):
+        raise InputError(f"{where} does not fit; {name} takes {_words(kind)}.") from None
+    return dataclasses.replace(method, **{name: read})  # pyright: ignore[reportArgumentType]
+
+
+def _words(kind: typing.Any) -> str:
+    """-> what a field of that type takes, as a person would say it."""
+    inner = typing.get_args(kind)
+    if typing.get_origin(kind) is Literal:
+        return f"one of {', '.join(inner)}"
+    if typing.get_origin(kind) is tuple:
+        return f"{_words(inner[0])}, or several with + between them"
+    if inner:  # `X | None`
+        return f"{_words(inner[0])}, or none"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
+
+
+def _read(kind: typing.Any, value: str) -> object:
+    """-> the text as a value of that type. Raises ValueError or KeyError where it is none."""
+    inner = typing.get_args(kind)
+    if kind is bool:
+        return {"true": True, "false": False}[value.lower()]
+    if kind in (int, float):
+        number = float(value)
+        if not math.isfinite(number) or (kind is int and number != int(number)):
+            raise ValueError(value)
+        return kind(number)
+    if typing.get_origin(kind) is Literal:
+        return dict(zip(inner, inner, strict=True))[value]
+    if typing.get_origin(kind) is tuple:
+        return tuple(_read(inner[0], part) for part in value.split("+") if part)
+    if inner:  # `X | None`
+        return None if value.lower() == "none" else _read(inner[0], value)
+    return kind(value)
