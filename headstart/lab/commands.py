@@ -170,7 +170,7 @@ def methods(asked: "cli.Methods", words: str) -> None:
     """Lists the methods."""
     rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in METHODS.values()]
     for name, kind in LEARNERS.items():
-        about, *_ = (inspect.getdoc(kind) or "").split(".")
+        about = (inspect.getdoc(kind) or "").partition("\n")[0].rstrip(".")
         rows.append((name, "base learner", "–", about[0].lower() + about[1:]))
     _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", asked.json)
 
