@@ -17,6 +17,12 @@ from headstart.tasks.worlds import WORLDS
 ABOUT = {
     "CartPole-v1": "push a cart so that the pole on it stays up",
     "Pendulum-v1": "swing a pendulum up and hold it there, with a weak motor",
+    "Acrobot-v1": "swing the tip of two links up, with a motor between them only",
+    "MountainCar-v0": "drive a weak car out of a valley, by taking a run-up",
+    "MountainCarContinuous-v0": "the same with a throttle, and fuel to save",
+    "CartPoleSwingUp": "push a cart so that the pole that hangs from it swings up, and stays up",
+    "PointMass": "go to a goal, around a wall if a task sets one up",
+    "PointMass-4goals": "go to any one of four goals",
     "Hopper-v5": "a leg hops forwards without falling over",
     "HalfCheetah-v5": "a flat cheetah runs forwards; it cannot fall",
     "Walker2d-v5": "two legs in a plane walk forwards without falling over",

@@ -8,10 +8,10 @@ import pytest
 
 import headstart
 from headstart.core.errors import InputError
-from headstart.core.types import Task, stack
+from headstart.core.types import Discrete, Task, stack
 from headstart.tasks import registry
 from headstart.tasks.disturbances import Disturbed
-from headstart.tasks.worlds import CartPole, Pendulum
+from headstart.tasks.worlds import WORLDS, CartPole, Pendulum
 
 
 def test_the_table_has_every_task_once_and_says_what_it_is():
@@ -22,7 +22,8 @@ def test_the_table_has_every_task_once_and_says_what_it_is():
     assert by_id["CartPole-v1"][1:5] == ("world", 4, "2 choices", 500)
     assert by_id["Pendulum-v1"][1:5] == ("world", 3, "1 number", 200)
     assert by_id["Hopper-v5"][1:5] == ("mujoco", 11, "3 numbers", 1000)
-    assert len(rows) == 12
+    assert by_id["PointMass-4goals"][1:5] == ("world", 4, "2 numbers", 100)
+    assert len(rows) == len(WORLDS) + 10
 
 
 @pytest.mark.parametrize("env_id", registry.ABOUT)
@@ -34,7 +35,7 @@ def test_every_parameter_is_told_in_full(env_id: str):
         assert p.unit
         assert len(p.about) > 8
     extra = ["action_delay", "action_noise", "observation_noise"]
-    if env_id == "CartPole-v1":
+    if isinstance(registry.make(env_id, "c").action, Discrete):
         extra.remove("action_noise")
     assert [p.name for p in told][-len(extra) :] == extra
 

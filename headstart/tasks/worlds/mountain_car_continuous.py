@@ -1,0 +1,58 @@
+"""MountainCarContinuous-v0: the mountain car with a throttle, rewarded for arriving and charged for its fuel.
+
+The equations of `gymnasium/envs/classic_control/continuous_mountain_car.py`, which are those of MountainCar-v0 with a
+stronger motor and a nearer flag.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from headstart.core.drawing import Drawing
+from headstart.core.types import Box, Env, Key, Parameter, Params
+from headstart.tasks.worlds.mountain_car import ROAD, Car, arrived, parameters, picture, roll, start
+
+
+class MountainCarContinuous(Env):
+    """Gymnasium's MountainCarContinuous-v0 with its constants as parameters. 100 at the flag, less 0.1 throttle²."""
+
+    @property
+    def name(self) -> str:
+        return "MountainCarContinuous-v0"
+
+    @property
+    def horizon(self) -> int:
+        return 999
+
+    @property
+    def observation(self) -> Box:
+        return ROAD
+
+    @property
+    def action(self) -> Box:
+        return Box((-1.0,), (1.0,))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return parameters(force=0.0015, goal=0.45)
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        return ("reward_goal", "reward_ctrl")
+
+    def initial(self, params: Params, key: Key) -> Car:
+        return start(key)
+
+    def observe(self, params: Params, state: Car) -> Float[Array, " 2"]:
+        return state
+
+    def transition(self, params: Params, state: Car, action: Float[Array, " 1"], key: Key) -> Car:
+        return roll(params, state, action[0])
+
+    def cumulants(self, params: Params, state: Car, action: Float[Array, " 1"], next_state: Car) -> Float[Array, " 2"]:
+        return jnp.stack([100.0 * arrived(params, next_state), -0.1 * action[0] ** 2])
+
+    def terminal(self, params: Params, state: Car) -> Bool[Array, ""]:
+        return arrived(params, state)
+
+    def draw(self, params: Params, state: Car) -> Drawing:
+        return picture(params, state)
