@@ -200,6 +200,28 @@ def test_slide_takes_no_way_through_a_wall_that_small_steps_do_not_take():
     assert tested > 80
 
 
+def test_rounding_neither_lets_it_into_a_corner_nor_keeps_it_from_one():
+    rng, rows = np.random.default_rng(4), 100_000
+    go = jax.jit(jax.vmap(slide))
+    place, corner = rng.uniform(-1, 1, (2, rows, 2)).astype(np.float32)
+    right, top = np.where(rng.random((2, rows)) < 0.5, 0.3, 0)  # how far the wall reaches from the corner
+    low = (corner - np.stack([0.3 - right, 0.3 - top], axis=1)).astype(np.float32)
+    low = np.where(np.stack([right, top], axis=1) > 0, corner, low)
+    high = np.where(low == corner, low + np.float32(0.3), corner)
+    wish = (corner + 1e-7 * rng.normal(size=(rows, 2))).astype(np.float32)
+    end = np.asarray(go(place, wish, low[:, None], high[:, None])[0])
+    within = lambda at: np.all((low < at) & (at < high), axis=1)
+    assert within(wish).sum() > rows / 10
+    assert not (within(end) & ~within(place)).any()
+    # Into the corner of two walls, along its diagonal: both are met at once.
+    start = (corner - rng.uniform(0.01, 0.4, (rows, 1))).astype(np.float32)
+    x, y = corner.T
+    low = np.stack([np.stack([x, y - 1], 1), np.stack([x - 1, y], 1)], axis=1)
+    end, blocked = go(start, 2 * corner - start, low, low + np.float32(2))
+    np.testing.assert_array_equal(end, corner)
+    assert blocked.all()
+
+
 def test_rewards_are_the_distance_to_the_nearest_goal_and_being_there():
     env = PointMass(goals=2)
     given = params(env, goal_1_x=0.6, goal_1_y=0.8, goal_2_x=-0.5, goal_2_y=0.0, goal_radius=0.1)
