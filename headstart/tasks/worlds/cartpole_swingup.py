@@ -35,8 +35,8 @@ class CartPoleSwingUp(Env):
     """A cart on a rail, pushed by up to 40 N either way, and a pole that hangs from it. It ends where the rail ends.
 
     The reward is UP-OSI's for the state that a step leads to: 10 - (angle² + log(angle² + 0.1)) - 0.2 |position|.
-    Because the angle is taken within ±π, it lies within -2.2 - 0.2 rail and 12.3. Hanging costs 2.2 a step, and
-    who leaves the rail is rid of that: with `w={"reward_alive": 1.3}` no step costs anything.
+    The angle is taken within ±π, so that on the rail it lies within -2.2 - 0.2 rail and 12.3. Hanging costs 2.2 a
+    step, and who leaves the rail is rid of that: with `w={"reward_alive": 1.3}` no step costs anything.
     """
 
     @property

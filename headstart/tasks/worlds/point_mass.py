@@ -1,7 +1,8 @@
 """PointMass: a point goes to the nearest goal, around the walls that a task sets up in its box.
 
 With four goals around the start it is the multi-goal world of soft Q-learning (Haarnoja et al., arXiv:1702.08165),
-where a policy that keeps its options open goes to all of them: goals 7 full steps away, at once reached within 1.
+where a policy that keeps its options open goes to all of them. Goals are 7 full steps away, there 5; the distance
+costs, there its square, and actions nothing.
 """
 
 import math
