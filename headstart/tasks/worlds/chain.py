@@ -1,0 +1,108 @@
+"""The dynamics of a chain of n uniform rods in a plane, hinged end to end, by Lagrange's equations.
+
+With θ the directions of the rods, q the angles of the hinges (θ = cumulated q) and φ' for dφ/dt, the kinetic energy is
+½ Σ_jk c_jk cos(θ_j - θ_k) θ'_j θ'_k + ½ armature Σ_j q'_j². The inertia c_jk is l_j l_k times the mass that both rods
+move: all beyond rod k ≥ j, half of rod k itself, a third of it where j = k. So θ'' obeys, but for torques,
+Σ_k c_jk (cos(θ_j - θ_k) θ''_k + sin(θ_j - θ_k) θ'_k²) = 0, and a torque on a hinge turns all rods from there on.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from headstart.core.types import Record
+
+
+class Chain(Record):
+    """What a chain is made of."""
+
+    lengths: Float[Array, " n"]  # m
+    masses: Float[Array, " n"]  # kg, spread evenly along each rod
+    payload: Float[Array, ""]  # kg, a point at the tip
+    armature: Float[Array, ""]  # kg·m², what the rotor of each hinge's motor adds to its inertia
+    damping: Float[Array, ""]  # N·m·s/rad, of each hinge
+
+
+def ends(lengths: Float[Array, " n"], angles: Float[Array, " n"]) -> Float[Array, "n 2"]:
+    """-> where each rod ends; the first begins at the origin."""
+    directions = jnp.cumsum(angles)
+    along = jnp.stack([jnp.cos(directions), jnp.sin(directions)], axis=-1)
+    return jnp.cumsum(lengths[:, None] * along, axis=0)
+
+
+def mass_matrix(chain: Chain, angles: Float[Array, " n"]) -> Float[Array, "n n"]:
+    """-> the inertia of the hinges: half of it, between their speeds, is the kinetic energy."""
+    cosines, _ = _between(angles)
+    return _of_hinges(_inertia(chain) * cosines) + chain.armature * jnp.eye(angles.shape[0])
+
+
+def energy(chain: Chain, angles: Float[Array, " n"], speeds: Float[Array, " n"]) -> Float[Array, ""]:
+    """-> the kinetic energy, which is all there is without gravity."""
+    return 0.5 * (mass_matrix(chain, angles) * speeds[:, None] * speeds[None]).sum()
+
+
+def accelerations(
+    chain: Chain,
+    angles: Float[Array, " n"],
+    speeds: Float[Array, " n"],
+    torques: Float[Array, " n"],
+    ahead: Array | float = 0.0,
+) -> Float[Array, " n"]:
+    """-> of the hinges, now or (where `ahead` is not 0) on the mean of a step of so many seconds from here.
+
+    In that step one speed of each product is the speed after it, which asks for no more than what is solved anyway
+    (Kahan's method): far less energy is lost or won than in an explicit step, and strong damping cannot overshoot.
+    """
+    (cosines, sines), inertia, turns = _between(angles), _inertia(chain), jnp.cumsum(speeds)
+    swing = inertia * sines * turns[None]
+    matrix = _of_hinges(inertia * cosines + ahead * swing)
+    matrix = matrix + (chain.armature + ahead * chain.damping) * jnp.eye(angles.shape[0])
+    return solve(matrix, torques - chain.damping * speeds - _from_here_on((swing * turns[None]).sum(1)))
+
+
+def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
+    """-> x of matrix · x = right, for a matrix whose symmetric part is positive definite: it needs no pivots.
+
+    Gauss's elimination, number by number: under `vmap` each number is a vector over the batch, and XLA fuses them. For
+    7 x 7 LAPACK, which is called once for each of a batch, takes twice as long, and has waited for ever for XLA's
+    threads on a CPU; slices of matrices, which XLA's fusions compute over and over, take as long as LAPACK.
+    """
+    n = right.shape[0]
+    rows = [[matrix[i, j] for j in range(n)] + [right[i]] for i in range(n)]
+    for k in range(n):
+        for i in range(k + 1, n):
+            share = rows[i][k] / rows[k][k]
+            for j in range(k + 1, n + 1):
+                rows[i][j] = rows[i][j] - share * rows[k][j]
+    x: list[Array] = [right[0]] * n
+    for k in reversed(range(n)):
+        known = [rows[k][j] * x[j] for j in range(k + 1, n)]
+        x[k] = (rows[k][n] - sum(known, jnp.zeros(()))) / rows[k][k]
+    return jnp.stack(x)
+
+
+def _inertia(chain: Chain) -> Float[Array, "n n"]:
+    """-> c_jk. Sums, no matrix products: a GPU would round those to 10 bits."""
+    masses, lengths = chain.masses, chain.lengths
+    n = masses.shape[0]
+    beyond = jnp.append(_from_here_on(masses)[1:], 0.0) + chain.payload
+    further = np.maximum.outer(np.arange(n), np.arange(n))
+    return lengths[:, None] * lengths[None] * ((beyond + masses / 2)[further] - jnp.diag(masses / 6))
+
+
+def _between(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
+    """-> cosines and sines of θ_j - θ_k, from those of θ alone, which are fewer."""
+    directions = jnp.cumsum(angles)
+    cos, sin = jnp.cos(directions), jnp.sin(directions)
+    crossed = sin[:, None] * cos[None]
+    return cos[:, None] * cos[None] + sin[:, None] * sin[None], crossed - crossed.T
+
+
+def _of_hinges(of_rods: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """-> the same form of the hinges' speeds, each of which is in the speeds of all rods from there on."""
+    return _from_here_on(_from_here_on(of_rods).T).T
+
+
+def _from_here_on(values: Float[Array, "n *rest"]) -> Float[Array, "n *rest"]:
+    return jax.lax.cumsum(values, axis=0, reverse=True)
