@@ -1,0 +1,43 @@
+"""What worlds of cells share: four moves, walls that stop them, and what they look like.
+
+Cells are numbered row by row, from 0 at the top left. The edge of the grid is a wall.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from headstart.core.drawing import Line, Point, Role, Shape, rectangle
+
+MOVES = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])  # up, down, left, right, each in rows and columns
+
+Walls = Bool[np.ndarray, "rows columns"]
+
+
+def leads(walls: Walls) -> Int[np.ndarray, "cell move"]:
+    """-> the cell to which each move leads from each cell. A move into a wall leads nowhere."""
+    here = np.arange(walls.size, dtype=np.int32)
+    places = np.stack(np.unravel_index(here, walls.shape), axis=-1)
+    ahead = np.clip(places[:, None] + MOVES[None], 0, np.array(walls.shape)[None, None] - 1)
+    row, column = ahead[..., 0], ahead[..., 1]
+    return np.where(walls[row, column], here[:, None], row * walls.shape[1] + column).astype(np.int32)
+
+
+def board(walls: Walls) -> tuple[Shape, ...]:
+    """-> a grid of cells, each 1 x 1, from the origin upwards and to the right; and its walls."""
+    rows, columns = walls.shape
+    upright = [((float(x), 0.0), (float(x), float(rows))) for x in range(columns + 1)]
+    level = [((0.0, float(y)), (float(columns), float(y))) for y in range(rows + 1)]
+    blocks = [square(int(cell), walls, 0.5, "wall") for cell in np.flatnonzero(walls)]
+    return (*(Line(ends, 0.04, "ground") for ends in upright + level), *blocks)
+
+
+def square(cell: int, walls: Walls, reach: float, role: Role) -> Shape:
+    """-> a square around the middle of a cell."""
+    x, y = middle(cell, walls)
+    return rectangle((x - reach, y - reach), (x + reach, y + reach), role)
+
+
+def middle(cell: int, walls: Walls) -> Point:
+    """-> where in the drawing the middle of a cell is."""
+    rows, columns = walls.shape
+    return cell % columns + 0.5, rows - cell // columns - 0.5

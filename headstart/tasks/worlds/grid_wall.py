@@ -1,0 +1,99 @@
+"""GridWall: 10 x 10 cells, and a wall that only the target has: where a policy of the source would run against it.
+
+The tabular world on which DARC's correction of the reward can be computed exactly. DARC is Eysenbach, Asawa, Chaudhari,
+Levine and Salakhutdinov (2021), arXiv:2006.13916; the numbers of this grid are this library's.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from headstart.core.drawing import Disc, Drawing
+from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
+from headstart.tasks.worlds.grid import board, leads, middle, square
+from headstart.tasks.worlds.tables import Tables, chances, slipped
+
+SIDE = 10  # cells
+START, GOAL = 90, 99  # row 9: its columns 0 and 9
+OPEN = np.zeros((SIDE, SIDE), bool)
+WALLED = OPEN.copy()
+WALLED[2:, 5] = True
+LEADS = np.stack([leads(OPEN), leads(WALLED)])  # [wall, cell, move]
+LEADS[:, GOAL] = GOAL  # the goal keeps who has reached it
+STEP_COST = 0.05
+
+Cell = Int[Array, ""]
+
+
+class GridWall(Env):
+    """Four moves (up, down, left, right) from one corner to the next. A step costs 0.05, but into the goal gives 1.
+
+    The goal ends an episode. The cell is seen as 100 numbers, all 0 but one: a linear function of them is a table.
+    """
+
+    @property
+    def name(self) -> str:
+        return "GridWall"
+
+    @property
+    def horizon(self) -> int:
+        return 200
+
+    @property
+    def observation(self) -> Box:
+        return Box((0.0,) * SIDE**2, (1.0,) * SIDE**2)
+
+    @property
+    def action(self) -> Discrete:
+        return Discrete(LEADS.shape[-1])
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        wall = "whether column 5 is walled from row 2 down; 0 or 1, else rounded"
+        slip = "chance that a step goes any of the four ways instead"
+        return (
+            Parameter("wall", 0.0, 0.0, 1.0, "walls", wall),
+            Parameter("slip", 0.1, 0.0, 1.0, "chance", slip),
+        )
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        return ("reward_step", "reward_goal")
+
+    def initial(self, params: Params, key: Key) -> Cell:
+        return jnp.asarray(START, jnp.int32)
+
+    def observe(self, params: Params, state: Cell) -> Float[Array, " cell"]:
+        return jax.nn.one_hot(state, SIDE**2)
+
+    def transition(self, params: Params, state: Cell, action: Int[Array, ""], key: Key) -> Cell:
+        return _leads(params)[state, slipped(key, action, self.action.n, params["slip"])]
+
+    def cumulants(self, params: Params, state: Cell, action: Int[Array, ""], next_state: Cell) -> Float[Array, " 2"]:
+        there = next_state == GOAL
+        return (state != GOAL) * jnp.stack([jnp.where(there, 0.0, -STEP_COST), there.astype(jnp.float32)])
+
+    def terminal(self, params: Params, state: Cell) -> Bool[Array, ""]:
+        return state == GOAL
+
+    def tables(self, params: Params) -> Tables:
+        """-> the MDP of these parameters in full; its states are the cells."""
+        cells = jnp.arange(SIDE**2)
+        each = lambda state: jax.vmap(lambda after: self.cumulants(params, state, jnp.asarray(0), after))(cells)
+        cumulants = jnp.repeat(jax.vmap(each)(cells)[:, None], self.action.n, axis=1)
+        return Tables(chances(_leads(params), params["slip"]), cumulants)
+
+    def draw(self, params: Params, state: Cell) -> Drawing:
+        walls = (OPEN, WALLED)[int(_walled(params))]
+        goal, agent = square(GOAL, walls, 0.42, "goal"), Disc(middle(int(state), walls), 0.32, "body")
+        return Drawing((0.0, 0.0), (float(SIDE), float(SIDE)), (*board(walls), goal, agent))
+
+
+def _leads(params: Params) -> Int[Array, "cell move"]:
+    """-> where each move leads from each cell."""
+    return jnp.asarray(LEADS)[_walled(params)]
+
+
+def _walled(params: Params) -> Int[Array, ""]:
+    return (params["wall"] > 0.5).astype(jnp.int32)
