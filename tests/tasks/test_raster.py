@@ -8,6 +8,7 @@ import pytest
 import headstart as hs
 from headstart.core.drawing import Disc, Drawing, Line, rectangle
 from headstart.core.errors import InputError
+from headstart.core.types import Box
 from headstart.tasks.raster import COLOURS, raster
 from headstart.tasks.worlds import WORLDS
 
@@ -35,7 +36,10 @@ def test_shapes_are_where_they_belong_and_later_ones_cover_earlier():
 def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
     env = WORLDS[name]()
     params = {k: jnp.float32(v) for k, v in env.defaults.items()}
-    first, second = (env.draw(params, env.initial(params, jax.random.key(seed))) for seed in range(2))
+    state = env.initial(params, jax.random.key(0))
+    action = jnp.array(env.action.high) if isinstance(env.action, Box) else jnp.asarray(0)
+    after = jax.jit(env.transition)(params, state, action, jax.random.key(1))
+    first, second = env.draw(params, state), env.draw(params, after)
     assert first is not None
     assert first != second
     (left, bottom), (right, top) = first.low, first.high

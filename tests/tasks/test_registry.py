@@ -21,6 +21,8 @@ def test_the_table_has_every_task_once_and_says_what_it_is():
     by_id = {row.id: row for row in rows}
     assert by_id["CartPole-v1"][1:5] == ("world", 4, "2 choices", 500)
     assert by_id["Pendulum-v1"][1:5] == ("world", 3, "1 number", 200)
+    assert by_id["PlanarReacher-3"][1:5] == ("world", 13, "3 numbers", 50)
+    assert by_id["FourRooms"][1:5] == ("world", 38, "4 choices", 200)
     assert by_id["Hopper-v5"][1:5] == ("mujoco", 11, "3 numbers", 1000)
     assert by_id["PointMass-4goals"][1:5] == ("world", 4, "2 numbers", 100)
     assert len(rows) == len(WORLDS) + 10

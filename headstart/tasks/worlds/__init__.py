@@ -4,16 +4,22 @@ Their physics is a page one can read, and every constant on it is a parameter. W
 works here has shown that it is right, not that it is good.
 """
 
+import functools
 from collections.abc import Callable
 
 from headstart.core.types import Env
 from headstart.tasks.worlds.acrobot import Acrobot
+from headstart.tasks.worlds.bit_flip import BitFlip
 from headstart.tasks.worlds.cartpole import CartPole
 from headstart.tasks.worlds.cartpole_swingup import CartPoleSwingUp
+from headstart.tasks.worlds.four_rooms import FourRooms
+from headstart.tasks.worlds.grid_wall import GridWall
 from headstart.tasks.worlds.mountain_car import MountainCar
 from headstart.tasks.worlds.mountain_car_continuous import MountainCarContinuous
 from headstart.tasks.worlds.pendulum import Pendulum
+from headstart.tasks.worlds.planar_reacher import PlanarReacher
 from headstart.tasks.worlds.point_mass import PointMass
+from headstart.tasks.worlds.random_mdp import RandomMDP
 
 WORLDS: dict[str, Callable[[], Env]] = {
     "CartPole-v1": CartPole,
@@ -23,16 +29,26 @@ WORLDS: dict[str, Callable[[], Env]] = {
     "MountainCarContinuous-v0": MountainCarContinuous,
     "CartPoleSwingUp": CartPoleSwingUp,
     "PointMass": PointMass,
-    "PointMass-4goals": lambda: PointMass(goals=4),
+    "PointMass-4goals": functools.partial(PointMass, goals=4),
+    **{f"PlanarReacher-{n}": functools.partial(PlanarReacher, n) for n in (2, 3, 4, 7)},
+    "FourRooms": FourRooms,
+    "GridWall": GridWall,
+    **{f"BitFlip-{n}": functools.partial(BitFlip, n) for n in (8, 15, 25)},
+    "RandomMDP": RandomMDP,
 }
 
 __all__ = [
     "WORLDS",
     "Acrobot",
+    "BitFlip",
     "CartPole",
     "CartPoleSwingUp",
+    "FourRooms",
+    "GridWall",
     "MountainCar",
     "MountainCarContinuous",
     "Pendulum",
+    "PlanarReacher",
     "PointMass",
+    "RandomMDP",
 ]
