@@ -200,9 +200,9 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
             "has no parameter 'action_noise'; the nearest are observation_noise",
         ),
         ("CartPole-v1@qqq=1", "headstart.parameters('CartPole-v1') lists its 8"),
-        ("Cartpole", "There is no task 'Cartpole'; the nearest is CartPole-v1"),
+        ("Cartpole", "There is no task 'Cartpole'; the nearest are CartPole-v1, CartPoleSwingUp."),
         ("Hopper-v5@torsomass=3", "Hopper-v5 has no parameter 'torsomass'; the nearest are torso_mass"),
-        ("Zzz", "There is no task 'Zzz'; there are CartPole-v1, Pendulum-v1, Ant-v5"),
+        ("Zzz", "There is no task 'Zzz'; `headstart tasks` lists the "),
     ],
 )
 def test_what_cannot_be_read_gets_one_sentence_with_the_mend(text: str, sentence: str):
