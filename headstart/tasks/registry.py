@@ -74,7 +74,8 @@ def make(env_id: str, physics: str = "auto") -> Env:
         return mujoco.make(env_id, physics)  # pyright: ignore[reportArgumentType]
     known = [*WORLDS, *_robots()]
     near = nearest(env_id, known)
-    raise InputError(f"There is no task {env_id!r}; {_offer(near) if near else 'there are ' + ', '.join(known)}.")
+    offer = _offer(near) if near else f"`headstart tasks` lists the {len(known)} that there are"
+    raise InputError(f"There is no task {env_id!r}; {offer}.")
 
 
 def tasks() -> list[Row]:
