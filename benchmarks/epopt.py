@@ -70,7 +70,8 @@ def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
 def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, dict]:
     """-> for each policy, its return at each mass, and mean and worst decile over the ensemble, with intervals.
 
-    `standing` is the share of episodes with a return of about 1000: what Hopper is paid for standing still.
+    `standing` is the share of episodes with a return of about 1000, which is what Hopper is paid for standing still;
+    `falling` of those below 600.
     """
     control = {name: policies[name].control for name in results}
     returns = {name: np.array(result["returns"], float) for name, result in results.items()}
@@ -83,6 +84,7 @@ def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, d
             "mean": bootstrap(mean[name])._asdict(),
             "p10": bootstrap(tail[name])._asdict(),
             "standing": bootstrap(still[name])._asdict(),
+            "falling": bootstrap((r < 600).mean((1, 2)))._asdict(),
             "control": control[name],
             "mean_over_control": paired_difference(mean[name], mean[control[name]])._asdict(),
             "p10_over_control": paired_difference(tail[name], tail[control[name]])._asdict(),
