@@ -49,8 +49,19 @@ def ours(steps: int, seeds: int, points: int) -> dict:
 def peer(steps: int, seed: int, every: int, out: pathlib.Path, show: bool = True) -> dict:
     """-> one seed of SB3's PPO, from the file or run."""
     if not out.exists():
-        script = HERE / "peers" / "sb3_ppo.py"
-        words = ["Hopper-v5", "--steps", str(steps), "--seed", str(seed), "--every", str(every), "--out", str(out)]
+        script = HERE / "peers" / "sb3.py"
+        words = [
+            "ppo",
+            "Hopper-v5",
+            "--steps",
+            str(steps),
+            "--seed",
+            str(seed),
+            "--every",
+            str(every),
+            "--out",
+            str(out),
+        ]
         quiet = None if show else subprocess.DEVNULL
         subprocess.run([str(PEER), str(script), *words], check=True, stdout=quiet)
     return read_json(out)

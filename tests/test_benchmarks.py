@@ -10,7 +10,10 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize(("name", "words"), [("epopt", []), ("ppo_hopper", []), ("studies", ["reversed"])])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("epopt", []), ("ppo_hopper", []), ("studies", ["reversed"]), ("learners", ["--only", "DQN on CartPole-v1"])],
+)
 def test_a_benchmark_runs_in_small(name, words, tmp_path):
     script = ROOT / "benchmarks" / f"{name}.py"
     where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]

@@ -16,6 +16,7 @@ from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metr
 from headstart.losses.average import average
 from headstart.losses.q_learning import double_q_target, huber, n_step
 from headstart.nets.mlp import check_network
+from headstart.nets.optimizers import anneal
 from headstart.nets.values import choices
 
 
@@ -31,12 +32,14 @@ class DQN(Method):
     """Deep Q-learning for choices, with a lagged copy of the network and replayed experience."""
 
     learning_rate: float = 5e-4  # Adam's step size, > 0
+    anneal: bool = True  # learning rate falls linearly to 0 over the training
     discount: float = 0.99  # γ, in [0, 1]
     epsilon: float = 0.05  # share of random actions at last, in [0, 1]; 1 at first
     exploration: float = 0.2  # share of the training in which that share falls, in (0, 1]
     tau: float = 1.0  # share of the new in the lagged network when it moves, in (0, 1]
     every: int = 500  # gradient steps between two moves of the lagged network, >= 1
     n: int = 1  # steps of reward before the lagged network is asked, >= 1, <= length
+    huber: float | None = None  # errors beyond this count linearly, not squared, > 0; None: all are squared
     dueling: bool = False  # whether the network tells a state's value and its choices' advantages apart
     max_grad_norm: float = 10.0  # the gradient's global norm is cut to this
     updates: float = 0.25  # gradient steps for each environment step, > 0
@@ -49,7 +52,7 @@ class DQN(Method):
     activation: str = "relu"  # tanh, relu, swish or elu
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "updates", "max_grad_norm"):
+        for name in ("learning_rate", "updates", "max_grad_norm", "huber"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
         for name in ("exploration", "tau"):
             check_range(self, name, 0.0, 1.0, open_low=True)
@@ -69,8 +72,12 @@ class DQN(Method):
             init=functools.partial(_init, self, spec),
             act=functools.partial(_act, spec.action),
             observe=functools.partial(_observe, self),
-            loss=_loss,
-            optimizer=optax.chain(optax.clip_by_global_norm(self.max_grad_norm), optax.adam(self.learning_rate)),
+            loss=functools.partial(_loss, self),
+            optimizer=optax.chain(
+                optax.clip_by_global_norm(self.max_grad_norm),
+                optax.adam(self.learning_rate),
+                anneal() if self.anneal else optax.identity(),
+            ),
             replay=Replay(
                 self.length, self.copies, self.batch, capacity=self.capacity, updates=self.updates, least=least
             ),
@@ -113,13 +120,13 @@ def _observe(
     return k.replace(extra=k.extra.replace(epsilon=epsilon)), batch
 
 
-def _loss(k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
+def _loss(dqn: DQN, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
     def one(t: Transition) -> Metrics:
         q = k.value(see(t.obs, t.context))
         x_next = see(t.next_obs, t.context)
         target = double_q_target(t.reward, t.extras["discount"], k.value(x_next), slow.value(x_next))
         error = q[t.action] - jax.lax.stop_gradient(target)
-        return {"value_loss": huber(error), "q": q[t.action]}
+        return {"value_loss": huber(error, dqn.huber), "q": q[t.action]}
 
     mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
     return mean["value_loss"], {**mean, "epsilon": k.extra.epsilon}

@@ -40,7 +40,13 @@ def double_q_target(
     return r + jnp.where(discount > 0, discount * q_next_slow[jnp.argmax(q_next)], 0.0)
 
 
-def huber(error: Scalar) -> Scalar:
-    """½ e² within ±1, |e| − ½ outside: its gradient is the error, cut to ±1 (Mnih et al. 2015, methods)."""
+def huber(error: Scalar, delta: float | None) -> Scalar:
+    """½ e² within ±δ, δ(|e| − ½ δ) outside: its gradient is the error, cut to ±δ (Mnih et al. 2015, methods: δ = 1).
+
+    Where δ is None, ½ e² everywhere.
+    """
+    square = 0.5 * jnp.square(error)
+    if delta is None:
+        return square
     size = jnp.abs(error)
-    return jnp.where(size <= 1.0, 0.5 * jnp.square(error), size - 0.5)
+    return jnp.where(size <= delta, square, delta * (size - 0.5 * delta))

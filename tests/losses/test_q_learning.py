@@ -56,7 +56,16 @@ def test_the_choice_is_the_networks_and_its_value_the_lagged_networks():
     assert float(double_q_target(jnp.float32(1.0), jnp.float32(0.0), q, slow * jnp.nan)) == 1.0
 
 
-@pytest.mark.parametrize(("error", "loss", "slope"), [(0.5, 0.125, 0.5), (-3.0, 2.5, -1.0), (1.0, 0.5, 1.0)])
-def test_huber(error: float, loss: float, slope: float):
-    assert float(huber(jnp.float32(error))) == loss
-    assert float(jax.grad(huber)(jnp.float32(error))) == slope
+@pytest.mark.parametrize(
+    ("error", "delta", "loss", "slope"),
+    [
+        (0.5, 1.0, 0.125, 0.5),
+        (-3.0, 1.0, 2.5, -1.0),
+        (1.0, 1.0, 0.5, 1.0),
+        (5.0, 2.0, 8.0, 2.0),
+        (5.0, None, 12.5, 5.0),
+    ],
+)
+def test_huber(error: float, delta: float | None, loss: float, slope: float):
+    assert float(huber(jnp.float32(error), delta)) == loss
+    assert float(jax.grad(huber)(jnp.float32(error), delta)) == slope

@@ -1,15 +1,17 @@
-"""Stable-Baselines3's PPO on one Gymnasium MuJoCo task: the peer that headstart's PPO is measured against.
+"""Stable-Baselines3's PPO, SAC or DQN on one Gymnasium task: the peer that headstart's learners are measured against.
 
 Stands alone: it imports nothing of headstart and runs in an environment of its own (`make bench` builds it):
 
-    .venv-peers/bin/python benchmarks/peers/sb3_ppo.py Hopper-v5 --steps 1e6 --seed 0 --out sb3.json
+    .venv-peers/bin/python benchmarks/peers/sb3.py ppo Hopper-v5 --steps 1e6 --seed 0 --out sb3.json
+    .venv-peers/bin/python benchmarks/peers/sb3.py dqn CartPole-v1 --set learning_rate=2.3e-3 --out sb3.json
 
-Without flags, the hyper-parameters are SB3's own defaults (stable_baselines3/ppo/ppo.py), with VecNormalize around the
-environments as its documentation advises for MuJoCo. Judged is the deterministic policy, on rewards as the task gives
-them, under the observation statistics of that moment; the same start states at every point. Judging stops the clock.
+Where nothing is set, the hyper-parameters are SB3's own defaults. Around PPO's environments is VecNormalize, as SB3's
+documentation advises for MuJoCo. Judged is the deterministic policy, on rewards as the task gives them, under the
+observation statistics of that moment; the same start states at every point. Judging stops the clock.
 """
 
 import argparse
+import ast
 import json
 import pathlib
 import platform
@@ -18,13 +20,14 @@ from importlib.metadata import version
 
 # The peers are not installed beside headstart, where types are checked.
 import torch  # pyright: ignore[reportMissingImports]
-from stable_baselines3 import PPO  # pyright: ignore[reportMissingImports]
+from stable_baselines3 import DQN, PPO, SAC  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.base_class import BaseAlgorithm  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.callbacks import BaseCallback  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.env_util import make_vec_env  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.evaluation import evaluate_policy  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.vec_env import VecNormalize  # pyright: ignore[reportMissingImports]
 
-ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "swish": torch.nn.SiLU, "elu": torch.nn.ELU}
+ALGORITHMS = {"ppo": PPO, "sac": SAC, "dqn": DQN}
 JUDGE_SEED = 1_000_000  # the judged episodes' seeds start here, far from any training seed
 
 
@@ -33,58 +36,34 @@ def count(text: str) -> int:
     return int(float(text))
 
 
+def setting(text: str) -> tuple[str, object]:
+    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
+    name, _, value = text.partition("=")
+    return name, ast.literal_eval(value)
+
+
 def arguments() -> argparse.Namespace:
     """-> what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env", help="a Gymnasium id, such as Hopper-v5")
     parser.add_argument("--steps", type=count, default=1_000_000, help="environment steps to train for, at least")
     parser.add_argument("--every", type=count, default=50_000, help="environment steps between two judgements")
     parser.add_argument("--episodes", type=int, default=10, help="episodes in one judgement")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--copies", type=int, default=1, help="parallel environments")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
+    parser.add_argument("--set", type=setting, nargs="*", default=[], metavar="NAME=VALUE", help="SB3's own keywords")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
-
-    settings = parser.add_argument_group("hyper-parameters (SB3's defaults)")
-    settings.add_argument("--n-envs", type=int, default=1)
-    settings.add_argument("--n-steps", type=int, default=2048)
-    settings.add_argument("--batch-size", type=int, default=64)
-    settings.add_argument("--n-epochs", type=int, default=10)
-    settings.add_argument("--learning-rate", type=float, default=3e-4)
-    settings.add_argument("--anneal", action="store_true", help="let the learning rate fall linearly to 0")
-    settings.add_argument("--gamma", type=float, default=0.99)
-    settings.add_argument("--gae-lambda", type=float, default=0.95)
-    settings.add_argument("--clip", type=float, default=0.2)
-    settings.add_argument("--ent-coef", type=float, default=0.0)
-    settings.add_argument("--vf-coef", type=float, default=0.5)
-    settings.add_argument("--max-grad-norm", type=float, default=0.5)
-    settings.add_argument("--target-kl", type=float, default=None)
-    settings.add_argument("--hidden", type=int, nargs="+", default=[64, 64], help="widths of both networks' layers")
-    settings.add_argument("--activation", choices=ACTIVATIONS, default="tanh")
     return parser.parse_args()
 
 
-def learner(asked: argparse.Namespace) -> PPO:
-    """-> SB3's PPO in its normalised environments, as asked for."""
-    worlds = VecNormalize(make_vec_env(asked.env, asked.n_envs, seed=asked.seed), gamma=asked.gamma)
-    rate = asked.learning_rate
-    return PPO(
-        "MlpPolicy",
-        worlds,
-        learning_rate=(lambda left: rate * left) if asked.anneal else rate,
-        n_steps=asked.n_steps,
-        batch_size=asked.batch_size,
-        n_epochs=asked.n_epochs,
-        gamma=asked.gamma,
-        gae_lambda=asked.gae_lambda,
-        clip_range=asked.clip,
-        ent_coef=asked.ent_coef,
-        vf_coef=asked.vf_coef,
-        max_grad_norm=asked.max_grad_norm,
-        target_kl=asked.target_kl,
-        policy_kwargs={"net_arch": asked.hidden, "activation_fn": ACTIVATIONS[asked.activation]},
-        seed=asked.seed,
-        device="cpu",
-    )
+def learner(asked: argparse.Namespace) -> BaseAlgorithm:
+    """-> SB3's algorithm in its environments, as asked for."""
+    worlds = make_vec_env(asked.env, asked.copies, seed=asked.seed)
+    if asked.algorithm == "ppo":
+        worlds = VecNormalize(worlds, gamma=dict(asked.set).get("gamma", 0.99))
+    return ALGORITHMS[asked.algorithm]("MlpPolicy", worlds, seed=asked.seed, device="cpu", **dict(asked.set))
 
 
 class Judge(BaseCallback):
@@ -93,7 +72,9 @@ class Judge(BaseCallback):
     def __init__(self, asked: argparse.Namespace) -> None:
         super().__init__()
         self.asked = asked
-        self.worlds = VecNormalize(make_vec_env(asked.env, asked.episodes), training=False, norm_reward=False)
+        self.worlds = make_vec_env(asked.env, asked.episodes)
+        if asked.algorithm == "ppo":
+            self.worlds = VecNormalize(self.worlds, training=False, norm_reward=False)
         self.next = 0
         self.judging = 0.0
         self.points: list[dict] = []
@@ -117,7 +98,8 @@ class Judge(BaseCallback):
     def judge(self) -> None:
         """Adds one point to the curve."""
         paused = time.perf_counter()
-        self.worlds.obs_rms = self.training_env.obs_rms  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(self.worlds, VecNormalize):
+            self.worlds.obs_rms = self.training_env.obs_rms  # pyright: ignore[reportAttributeAccessIssue]
         self.worlds.seed(JUDGE_SEED)
         episodes, _ = evaluate_policy(
             self.model, self.worlds, self.asked.episodes, deterministic=True, return_episode_rewards=True
@@ -140,7 +122,10 @@ def main() -> None:
     result = {
         "env": asked.env,
         "seed": asked.seed,
-        "settings": {k: v for k, v in vars(asked).items() if k not in ("env", "seed", "out")},
+        "settings": {
+            **{k: v for k, v in vars(asked).items() if k not in ("env", "seed", "out")},
+            "set": dict(asked.set),
+        },
         "steps": [point["steps"] for point in judge.points],
         "returns": [point["return"] for point in judge.points],
         "episode_returns": [point["episodes"] for point in judge.points],

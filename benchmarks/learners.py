@@ -1,0 +1,152 @@
+"""headstart's learners beside Stable-Baselines3's: SAC and DQN on tasks that everybody knows, 5 seeds, equal steps.
+
+SB3 runs in an environment of its own (`make bench` builds it), one process a seed. What is measured is kept in
+`results/learners/`, program by program and seed by seed: the same command goes on where it was stopped.
+
+    python benchmarks/learners.py                              # all of them: hours on 2 cores, most for SAC on Hopper
+    python benchmarks/learners.py --only "DQN on CartPole-v1"  # one of them
+    python benchmarks/learners.py --tiny                       # do they still run? (without the peer)
+"""
+
+import argparse
+import pathlib
+import subprocess
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from flags import RESULTS, flags, read
+
+import headstart as hs
+from headstart.core.rollout import evaluate
+from headstart.core.train import train
+from headstart.core.types import Method, spec, stack
+from headstart.lab.figure import Reference, Series
+from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.provenance import commit, provenance
+from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.transfer import keys
+
+HERE = pathlib.Path(__file__).parent
+PEER = HERE.parent / ".venv-peers" / "bin" / "python"
+EPISODES = 10  # that a point is judged by
+POINTS = 10
+
+
+class Row(NamedTuple):
+    """One learner on one task, ours and theirs."""
+
+    method: Method
+    task: str
+    steps: int
+    bar: float | None  # return that it has to reach; None: what SB3 reaches
+    peer: tuple[str, ...]  # SB3's algorithm, and what is set of it
+
+
+# SB3's own settings where it has good ones for the task, else those of RL Baselines3 Zoo (hyperparams/dqn.yml).
+ZOO_CARTPOLE = (
+    "learning_rate=2.3e-3",
+    "batch_size=64",
+    "buffer_size=100000",
+    "learning_starts=1000",
+    "gamma=0.99",
+    "target_update_interval=10",
+    "train_freq=256",
+    "gradient_steps=128",
+    "exploration_fraction=0.16",
+    "exploration_final_eps=0.04",
+    "policy_kwargs={'net_arch':[256,256]}",
+)
+ROWS = {
+    "SAC on Pendulum-v1": Row(hs.SAC(), "Pendulum-v1", 10_000, -200.0, ("sac",)),
+    "DQN on CartPole-v1": Row(hs.DQN(), "CartPole-v1", 50_000, 475.0, ("dqn", *ZOO_CARTPOLE)),
+    "SAC on Hopper-v5": Row(hs.SAC(), "Hopper-v5", 100_000, None, ("sac",)),
+}
+
+
+def ours(row: Row, steps: int, seeds: int) -> dict:
+    """-> headstart's curves, all seeds in one program: steps [point], returns [seed][point]."""
+    tasks, key = stack([hs.task(row.task)]), keys(range(seeds))
+    learner, at, returns, began = row.method.learner(spec(tasks)), [], [], time.perf_counter()
+    for point in train(learner, tasks, steps, key.source, points=POINTS):
+        at.append(float(point.steps[0]))
+        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.judge))[:, 0].mean(1))
+        print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
+    told = {"settings": repr(row.method), "seconds": time.perf_counter() - began, "commit": commit()}
+    return plain({"steps": at, "returns": np.stack(returns, 1), **told})
+
+
+def theirs(row: Row, steps: int, seed: int, out: pathlib.Path) -> dict:
+    """-> one seed of SB3's, from the file or run."""
+    if not out.exists():
+        algorithm, *settings = row.peer
+        words = [algorithm, row.task, "--steps", steps, "--seed", seed, "--every", steps // POINTS, "--out", out]
+        script = str(HERE / "peers" / "sb3.py")
+        subprocess.run([str(PEER), script, *map(str, words), *(["--set", *settings] if settings else [])], check=True)
+    return read_json(out)
+
+
+def measure(name: str, row: Row, asked: argparse.Namespace) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """-> each program's steps [point] and returns [seed, point], as far as the peer is installed."""
+    steps, seeds = (2_000, 2) if asked.tiny else (row.steps, asked.seeds)
+    slug = name.lower().replace(" ", "-")
+    file = asked.work / f"{slug}-headstart-{steps}-{seeds}.json"
+    if not file.exists():
+        print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
+        write_json(file, ours(row, steps, seeds))
+    mine = read_json(file)
+    curves = {"headstart": (np.array(mine["steps"]), np.array(mine["returns"]))}
+    if not asked.tiny:
+        each = [theirs(row, steps, seed, asked.work / f"{slug}-sb3-{steps}-{seed}.json") for seed in range(seeds)]
+        curves["SB3"] = np.array(each[0]["steps"], float), np.array([one["returns"] for one in each])
+    return curves
+
+
+def summarise(row: Row, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict:
+    """-> final returns, their difference, and whether the bar is met."""
+    finals = {name: returns[:, -1] for name, (_, returns) in curves.items()}
+    found = {name: bootstrap(final)._asdict() for name, final in finals.items()}
+    record = {"final": found, "bar": row.bar, "steps": row.steps, "method": repr(row.method), "peer": row.peer}
+    if "SB3" in finals:
+        record["difference"] = paired_difference(finals["headstart"], finals["SB3"])._asdict()
+    bar = row.bar if row.bar is not None else found.get("SB3", {}).get("low")
+    high = found["headstart"]["iqm" if row.bar is not None else "high"]
+    return {**record, "met": None if bar is None else bool(high >= bar)}
+
+
+def draw(name: str, row: Row, curves: dict[str, tuple[np.ndarray, np.ndarray]], out: pathlib.Path) -> None:
+    """Writes the figure."""
+    lines = []
+    for program, (at, returns) in curves.items():
+        bands = [bootstrap(column) for column in returns.T]
+        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+        lines.append(Series(program, at, iqm, low, high))
+    bars = [] if row.bar is None else [Reference(f"{row.bar:g}", row.bar)]
+    title = f"{name}: IQM of seeds, 95 % interval"
+    figure_curves(lines, out, title, "environment steps", "return", bars)
+
+
+def main() -> None:
+    """Runs what is not there yet, and writes the record and a figure for each row."""
+    parser = flags(__doc__, RESULTS / "learners")
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--only", nargs="+", choices=list(ROWS), help="just these rows")
+    asked = read(parser)
+    file = asked.out / "learners.json"
+    rows = read_json(file)["rows"] if file.exists() else {}
+    for name in asked.only or ROWS:
+        curves = measure(name, ROWS[name], asked)
+        found = summarise(ROWS[name], curves)
+        shown = {program: {"steps": at, "returns": returns} for program, (at, returns) in curves.items()}
+        command = f'python benchmarks/learners.py --only "{name}"' + (" --tiny" if asked.tiny else "")
+        rows[name] = {**found, "curves": shown}
+        write_json(file, {"seeds": asked.seeds, "episodes": EPISODES, "rows": rows, "provenance": provenance(command)})
+        draw(name, ROWS[name], curves, asked.out / f"{name.lower().replace(' ', '-')}.svg")
+        print(name, plain({k: found[k] for k in ("final", "met")}))
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()
