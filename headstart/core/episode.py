@@ -30,7 +30,18 @@ def reset(task: Task, key: Key) -> Episode:
     """-> a new episode."""
     k_params, k_state = jax.random.split(key)
     params = draw(task, k_params)
-    return Episode(params, task.env.initial(params, k_state), jnp.zeros((), jnp.int32), jnp.zeros(()))
+    return _first(params, task.env.initial(params, k_state))
+
+
+def again(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> Episode:
+    """-> the episode after the one that came to `state`; of no meaning unless that one `ended`."""
+    k_params, k_state = jax.random.split(key)
+    params = draw(task, k_params)
+    return _first(params, task.env.again(params, state, ended, k_state))
+
+
+def _first(params: Params, state: PyTree) -> Episode:
+    return Episode(params, state, jnp.zeros((), jnp.int32), jnp.zeros(()))
 
 
 def observe(task: Task, episode: Episode) -> Float[Array, " observation"]:
@@ -41,7 +52,7 @@ def observe(task: Task, episode: Episode) -> Float[Array, " observation"]:
 def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode, Transition]:
     """-> the episode one step on (or a new one, if this one ended), and what was experienced.
 
-    This is the one place where an env's five functions become a step.
+    This is the one place where an env's functions become a step.
     """
     env, params, state = task.env, episode.params, episode.state
     k_step, k_reset = jax.random.split(key)
@@ -49,7 +60,7 @@ def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode
     next_state = env.transition(params, state, done, k_step)
     cumulants = env.cumulants(params, state, done, next_state)
     terminated: Bool[Array, ""] = env.terminal(params, next_state)
-    last = terminated | (episode.time + 1 >= env.horizon)
+    last = terminated | env.truncated(params, next_state) | (episode.time + 1 >= env.horizon)
     reward = cumulants @ task.w
     score = episode.score + reward
     seen = Transition(
@@ -67,4 +78,5 @@ def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode
         extras={},
     )
     on = Episode(params, next_state, episode.time + 1, score)
-    return jax.tree.map(lambda new, old: jnp.where(last, new, old), reset(task, k_reset), on), seen
+    after = again(task, next_state, last, k_reset)
+    return jax.tree.map(lambda new, old: jnp.where(last, new, old), after, on), seen

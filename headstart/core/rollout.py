@@ -35,6 +35,11 @@ def start(learner: Learner, tasks: Task, copies: int, key: Key) -> World:
     return jax.vmap(jax.vmap(one, in_axes=(None, 0)))(tasks, keys)
 
 
+def leave(tasks: Task, worlds: World) -> None:
+    """Let worlds [task, copy] go: what they stand for outside of the program is given back, where there is anything."""
+    jax.vmap(jax.vmap(tasks.env.leave))(worlds.episode.state)
+
+
 def rollout(
     learner: Learner, knowledge: Knowledge, tasks: Task, worlds: World, key: Key, explore: Array | float, length: int
 ) -> tuple[World, Transition]:
@@ -92,6 +97,9 @@ def evaluate(learner: Learner, knowledge: Knowledge, tasks: Task, episodes: int,
         k_start, k_play = jax.random.split(key)
         worlds = start(learner, tasks, episodes, k_start)
         none = jnp.zeros((count(tasks), episodes))
-        return jax.lax.while_loop(more, play, (worlds, none, none + 1.0, k_play, jnp.zeros((), jnp.int32)))[1]
+        begun = (worlds, none, none + 1.0, k_play, jnp.zeros((), jnp.int32))
+        worlds, returns, *_ = jax.lax.while_loop(more, play, begun)
+        leave(tasks, worlds)
+        return returns
 
     return jax.vmap(judge)(knowledge, keys)

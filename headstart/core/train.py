@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from headstart.core import memory as memories
 from headstart.core.learn import learn
-from headstart.core.rollout import World, count, first_episodes, rollout, start
+from headstart.core.rollout import World, count, first_episodes, leave, rollout, start
 from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition
 
 
@@ -56,6 +56,8 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     worlds = start(learner, tasks, replay.copies, k_start) if whole is not None else run.worlds
     assert worlds is not None
     worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length)
+    if whole is not None:
+        leave(tasks, worlds)
     going = jnp.array(True) if whole is not None else run.steps < budget
     counted = fresh.weight * going
     if whole is not None:
@@ -188,15 +190,25 @@ def go_on(
 ) -> Iterator[tuple[Run, Metrics]]:
     """Yields runs that have entered their worlds at about `points` points of `turns` more turns, and their metrics.
 
-    Going on takes a run's memory over: copy what is to be kept of it.
+    Going on takes a run's memory over: copy what is to be kept of it. In the end the worlds are left.
     """
     done = 0
-    for i in range(1, points + 1):
-        until = round(turns * i / points)
-        if until > done:
-            run, metrics = advance(learner, tasks, run, jnp.int32(until - done), budget)
-            done = until
-            yield run, metrics
+    try:
+        for i in range(1, points + 1):
+            until = round(turns * i / points)
+            if until > done:
+                run, metrics = advance(learner, tasks, run, jnp.int32(until - done), budget)
+                done = until
+                yield run, metrics
+    finally:
+        lost = any(x.is_deleted() for x in jax.tree.leaves(run.worlds))  # to a turn that was broken off
+        if tasks.env.live and not lost:
+            _dismiss(tasks, run.worlds)
+
+
+@jax.jit
+def _dismiss(tasks: Task, worlds: World) -> None:
+    jax.vmap(lambda worlds: leave(tasks, worlds))(worlds)
 
 
 def point(run: Run, metrics: Metrics) -> Point:

@@ -16,13 +16,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from headstart.core.drawing import Drawing
+from headstart.core.env import Env, Key, Params, PyTree
+from headstart.core.env import Parameter as Parameter
 from headstart.core.spaces import Box, Space
 from headstart.core.spaces import Discrete as Discrete
 
-PyTree = Any
-Key = Array
-Params = dict[str, Array]
 Metrics = dict[str, Array]
 
 
@@ -35,81 +33,6 @@ class Record(eqx.Module):
 
 
 # ---------------------------------------------------------------------------------------------------- tasks
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameter:
-    """A number in which tasks of one env may differ."""
-
-    name: str
-    nominal: float
-    low: float
-    high: float
-    unit: str
-    about: str
-
-
-class Env(eqx.Module):
-    """An MDP with its parameters left open: five pure functions of `params`, each of one state (no batch axis).
-
-    Every field of an env is static: an env is code, shared by its tasks and compared by value.
-    """
-
-    @property
-    @abc.abstractmethod
-    def name(self) -> str:
-        """What the user calls it, such as `Hopper-v5`."""
-
-    @property
-    @abc.abstractmethod
-    def horizon(self) -> int:
-        """Steps after which an episode is truncated (which is not a termination: what follows still counts)."""
-
-    @property
-    @abc.abstractmethod
-    def observation(self) -> Box: ...
-
-    @property
-    @abc.abstractmethod
-    def action(self) -> Space: ...
-
-    @property
-    @abc.abstractmethod
-    def parameters(self) -> tuple[Parameter, ...]: ...
-
-    @property
-    def rewards(self) -> tuple[str, ...]:
-        """The names of the cumulants; `reward = cumulants · w`."""
-        return ("reward",)
-
-    @property
-    def defaults(self) -> Mapping[str, float]:
-        """What `params` holds where a task says nothing. Empty for envs that know their nominals themselves."""
-        return {p.name: p.nominal for p in self.parameters}
-
-    @abc.abstractmethod
-    def initial(self, params: Params, key: Key) -> PyTree:
-        """-> the first state of an episode."""
-
-    @abc.abstractmethod
-    def observe(self, params: Params, state: PyTree) -> Float[Array, " observation"]:
-        """-> what the agent sees."""
-
-    @abc.abstractmethod
-    def transition(self, params: Params, state: PyTree, action: Array, key: Key) -> PyTree:
-        """-> the next state. `action` is in the world's own units and within its bounds."""
-
-    @abc.abstractmethod
-    def cumulants(self, params: Params, state: PyTree, action: Array, next_state: PyTree) -> Float[Array, " cumulant"]:
-        """-> the parts of the reward (φ)."""
-
-    @abc.abstractmethod
-    def terminal(self, params: Params, state: PyTree) -> Bool[Array, ""]:
-        """-> whether the MDP ended here."""
-
-    def draw(self, params: Params, state: PyTree) -> Drawing | None:
-        """-> what a state looks like; None where an env has no drawing. For people: never called while compiled."""
-        return None
 
 
 class Task(Record):

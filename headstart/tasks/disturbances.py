@@ -78,10 +78,10 @@ class Disturbed(Env):
         return {**self.env.defaults, **dict.fromkeys(self.names, 0.0)}
 
     def initial(self, params: Params, key: Key) -> State:
-        inner, still = self._own(params), self._still()
-        state = self.env.initial(inner, key)
-        waiting = jnp.stack([still] * LONGEST) if "action_delay" in self.names else jnp.zeros((0, *still.shape))
-        return State(state, waiting, still, self._blur(key))
+        return self._first(self.env.initial(self._own(params), key), key)
+
+    def again(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
+        return self._first(self.env.again(self._own(params), state.inner, ended, key), key)
 
     def observe(self, params: Params, state: State) -> Float[Array, " observation"]:
         seen = self.env.observe(self._own(params), state.inner)
@@ -104,8 +104,24 @@ class Disturbed(Env):
     def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
         return self.env.terminal(self._own(params), state.inner)
 
+    def truncated(self, params: Params, state: State) -> Bool[Array, ""]:
+        return self.env.truncated(self._own(params), state.inner)
+
     def draw(self, params: Params, state: State) -> Drawing | None:
         return self.env.draw(self._own(params), state.inner)
+
+    @property
+    def live(self) -> bool:
+        return self.env.live
+
+    def leave(self, state: State) -> None:
+        self.env.leave(state.inner)
+
+    def _first(self, inner: PyTree, key: Key) -> State:
+        """-> the world's own first state, with nothing to remember yet."""
+        still = self._still()
+        waiting = jnp.stack([still] * LONGEST) if "action_delay" in self.names else jnp.zeros((0, *still.shape))
+        return State(inner, waiting, still, self._blur(key))
 
     def _own(self, params: Params) -> Params:
         """-> the parameters of the env inside."""

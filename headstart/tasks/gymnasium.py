@@ -24,6 +24,7 @@ class Step(Record):
     cumulants: Float[Array, " cumulant"]
     reward: Float[Array, ""]
     terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
 
 
 class TaskEnv(gymnasium.Env[np.ndarray, Any]):
@@ -61,6 +62,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         """
         super().reset(seed=seed)
         key = jax.random.key(int(self.np_random.integers(2**31)))
+        self.close()
         self._key, self._episode, obs = _start(self.task, key)
         return np.array(obs), self._info(np.zeros(len(self.task.env.rewards)))
 
@@ -73,9 +75,15 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
             raise InputError(f"{self.task.env.name} has no episode yet; call reset() before step().")
         self._key, episode, step = _step(self.task, self._episode, self._checked(action), self._key)
         self._episode = episode
-        truncated = int(episode.time) >= self.task.env.horizon
+        truncated = bool(step.truncated) or int(episode.time) >= self.task.env.horizon
         reward, terminated = float(step.reward), bool(step.terminated)
         return np.array(step.obs), reward, terminated, truncated, self._info(np.asarray(step.cumulants))
+
+    def close(self) -> None:
+        """Let go of the episode there is."""
+        if self._episode is not None and self.task.env.live:
+            _leave(self.task, self._episode)
+        self._episode = None
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
         """-> what the episode looks like now, in RGB; None without a render mode.
@@ -153,4 +161,10 @@ def _step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Key, E
     cumulants = env.cumulants(params, state, action, after)
     reward = cumulants @ task.w
     on = Episode(params, after, episode.time + 1, episode.score + reward)
-    return key, on, Step(env.observe(params, after), cumulants, reward, env.terminal(params, after))
+    ended, broken_off = env.terminal(params, after), env.truncated(params, after)
+    return key, on, Step(env.observe(params, after), cumulants, reward, ended, broken_off)
+
+
+@jax.jit
+def _leave(task: Task, episode: Episode) -> None:
+    task.env.leave(episode.state)

@@ -1,0 +1,110 @@
+"""What a world is: a handful of functions of one state, and the numbers in which its tasks may differ."""
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from headstart.core.drawing import Drawing
+from headstart.core.spaces import Box, Space
+
+PyTree = Any
+Key = Array
+Params = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A number in which tasks of one env may differ."""
+
+    name: str
+    nominal: float
+    low: float
+    high: float
+    unit: str
+    about: str
+
+
+class Env(eqx.Module):
+    """An MDP with its parameters left open: five pure functions of `params`, each of one state (no batch axis).
+
+    Every field of an env is static: an env is code, shared by its tasks and compared by value.
+    """
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What the user calls it, such as `Hopper-v5`."""
+
+    @property
+    @abc.abstractmethod
+    def horizon(self) -> int:
+        """Steps after which an episode is truncated (which is not a termination: what follows still counts)."""
+
+    @property
+    @abc.abstractmethod
+    def observation(self) -> Box: ...
+
+    @property
+    @abc.abstractmethod
+    def action(self) -> Space: ...
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]: ...
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        """The names of the cumulants; `reward = cumulants · w`."""
+        return ("reward",)
+
+    @property
+    def defaults(self) -> Mapping[str, float]:
+        """What `params` holds where a task says nothing. Empty for envs that know their nominals themselves."""
+        return {p.name: p.nominal for p in self.parameters}
+
+    @abc.abstractmethod
+    def initial(self, params: Params, key: Key) -> PyTree:
+        """-> the first state of an episode."""
+
+    @abc.abstractmethod
+    def observe(self, params: Params, state: PyTree) -> Float[Array, " observation"]:
+        """-> what the agent sees."""
+
+    @abc.abstractmethod
+    def transition(self, params: Params, state: PyTree, action: Array, key: Key) -> PyTree:
+        """-> the next state. `action` is in the world's own units and within its bounds."""
+
+    @abc.abstractmethod
+    def cumulants(self, params: Params, state: PyTree, action: Array, next_state: PyTree) -> Float[Array, " cumulant"]:
+        """-> the parts of the reward (φ)."""
+
+    @abc.abstractmethod
+    def terminal(self, params: Params, state: PyTree) -> Bool[Array, ""]:
+        """-> whether the MDP ended here."""
+
+    def draw(self, params: Params, state: PyTree) -> Drawing | None:
+        """-> what a state looks like; None where an env has no drawing. For people: never called while compiled."""
+        return None
+
+    # ------------------------------------------------------------------- for envs that are no pure functions
+
+    @property
+    def live(self) -> bool:
+        """Whether a state stands for something outside of the program, which goes on just once and is left at last."""
+        return False
+
+    def again(self, params: Params, state: PyTree, ended: Bool[Array, ""], key: Key) -> PyTree:
+        """-> the first state of the episode after the one that came to `state`; of no meaning unless that `ended`."""
+        return self.initial(params, key)
+
+    def truncated(self, params: Params, state: PyTree) -> Bool[Array, ""]:
+        """-> whether the env breaks the episode off here, its horizon apart: not an end of the MDP."""
+        return jnp.zeros((), bool)
+
+    def leave(self, state: PyTree) -> None:
+        """Give back what a state stands for outside of the program; nothing may follow it."""
