@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headstart.methods.randomization.epopt import EPOpt
     from headstart.methods.randomization.randomize import Randomize
     from headstart.tasks.gymnasium import to_gymnasium
+    from headstart.tasks.host.env import host
     from headstart.tasks.registry import parameters, task
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "methods.randomization.epopt": ["EPOpt"],
     "methods.randomization.randomize": ["Randomize"],
     "tasks.gymnasium": ["to_gymnasium"],
+    "tasks.host.env": ["host"],
     "tasks.registry": ["parameters", "task"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -52,6 +54,7 @@ __all__ = [
     "Transferred",
     "compare",
     "evaluate",
+    "host",
     "load",
     "parameters",
     "save",

@@ -57,6 +57,10 @@ class Env(eqx.Module):
     @abc.abstractmethod
     def parameters(self) -> tuple[Parameter, ...]: ...
 
+    def unlisted(self, name: str) -> Parameter | None:
+        """-> a parameter that is there but is not worth a place in the list; None where there is none."""
+        return None
+
     @property
     def rewards(self) -> tuple[str, ...]:
         """The names of the cumulants; `reward = cumulants · w`."""

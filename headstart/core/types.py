@@ -7,7 +7,7 @@ what a loss sees. Nothing here has a seed axis: seeds are one `vmap` around all 
 import abc
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from headstart.core.env import Env, Key, Params, PyTree
+from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import Parameter as Parameter
+from headstart.core.env import Params as Params
 from headstart.core.spaces import Box, Space
 from headstart.core.spaces import Discrete as Discrete
 

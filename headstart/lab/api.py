@@ -11,13 +11,14 @@ from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate as judge
 from headstart.core.train import Point
 from headstart.core.train import train as points_of
-from headstart.core.types import Knowledge, Method, Task, spec, stack
+from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
 from headstart.lab import study
 from headstart.lab.checkpoint import Trained
 from headstart.lab.news import Watch, silent
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import check_budget, check_shots, check_spaces
 from headstart.protocol.study import Question
+from headstart.tasks.host import failures
 from headstart.tasks.sampling import nominal
 from headstart.tasks.strings import describe, parse
 
@@ -43,15 +44,17 @@ def train(
     """Learns a task in at least `steps` environment steps. `watch` is called with about twenty Points on the way.
 
     Raises InputError where `steps` is no budget or `seed` none that there is, and where learning went wrong (its
-    numbers are no longer finite).
+    numbers are no longer finite) or the env did.
     """
     check_budget("steps", steps)
     task = as_task(task)
     tasks, point = stack([task]), None
+    failures(task.env)
     for point in points_of(method.learner(spec(tasks)), tasks, int(steps), protocol.keys([seed]).source):
         if watch is not None:
             watch(point)
     assert point is not None
+    check_env(task.env)
     _check_finite(point.knowledge, task)
     taken, updates = int(point.steps[0]), int(point.gradient_steps[0])
     return Trained(method, spec(tasks), point.state, describe(task), taken, seed, updates)
@@ -61,13 +64,16 @@ def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int =
     """-> undiscounted returns of the deterministic policy, one for each episode.
 
     Raises InputError where the task's spaces are not those that the policy knows, and where `episodes` is no number
-    of them.
+    of them, or the env breaks.
     """
     check_budget("episodes", episodes)
     tasks = stack([as_task(task)])
     _check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
-    return np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).judge))[0, 0]
+    failures(tasks.env)
+    returns = np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).judge))[0, 0]
+    check_env(tasks.env)
+    return returns
 
 
 def transfer(
@@ -83,7 +89,7 @@ def transfer(
     """Spends `shots` episodes, and then the rest of `steps`, in the target, starting from what was trained.
 
     `method` says how; None is the method it was trained with. Raises InputError for unequal spaces, for budgets that
-    are none, and where learning went wrong (its numbers are no longer finite).
+    are none, and where learning went wrong (its numbers are no longer finite) or the env did.
     """
     for name, value in (("steps", steps), ("points", points), ("judged", judged)):
         check_budget(name, value)
@@ -92,10 +98,12 @@ def transfer(
     tasks = stack([nominal(task)])
     _check_fit(trained, tasks)
     how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
+    failures(task.env)
     for judgement in protocol.adapt(how, trained.state, tasks, int(steps), shots, keys, points, judged):
         judgements.append(judgement)
         if watch is not None:
             watch(judgement)
+    check_env(task.env)
     curve, last = protocol.curve(judgements), judgements[-1]
     _check_finite(last.state.knowledge, task)
     told = f"{trained.trained_on}, then {describe(task)}"
@@ -138,6 +146,12 @@ def _check_fit(trained: Trained, tasks: Task) -> None:
             f"What was learned on {trained.trained_on} is told {known.context} numbers of context, but "
             f"{tasks.env.name} gives {wanted.context}; choose tasks that give the same."
         )
+
+
+def check_env(env: Env) -> None:
+    """Raises InputError with an env's own message, where one of somebody else's broke since `failures` was asked."""
+    for message in failures(env).values():
+        raise InputError(f"{message}.")
 
 
 def _check_finite(knowledge: Knowledge, task: Task) -> None:

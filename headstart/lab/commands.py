@@ -72,6 +72,7 @@ def doctor(asked: "cli.Doctor", words: str) -> None:
     check_budget("--steps", asked.steps, least=0)
     check_seeds("--seeds", asked.seeds)
     found = shift(source, target, jax.random.key(0))
+    api.check_env(source.env)
     headroom = _headroom(asked, source, nominal(target)) if asked.steps and found.differs else None
     rows = {"all together": found.whole, **found.parameters}
     if asked.json:
@@ -180,6 +181,8 @@ def tasks(asked: "cli.Tasks", words: str) -> None:
     rows = [tuple(map(str, row)) for row in registry.tasks()]
     head = ("environment", "kind", "observation", "action", "horizon", "what it is")
     _list(rows, head, "environments; a task is one with @name=value,…", asked.json)
+    if not asked.json:
+        print("Any id of Gymnasium works too, such as FrozenLake-v1 or module:Env-v0.")
 
 
 def parameters(asked: "cli.Parameters", words: str) -> None:

@@ -19,6 +19,7 @@ from headstart.lab.files import read_json, write_json
 from headstart.lab.news import News, Watch
 from headstart.methods import describe
 from headstart.protocol import transfer
+from headstart.tasks.host import failures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Source:
 
     task: str
     state: TrainState | None  # of all seeds; None where all were lost
-    curves: dict[int, dict[str, Any]]  # of each seed: steps, returns, gradient_steps, seconds, finite
+    curves: dict[int, dict[str, Any]]  # of each seed: steps, returns, gradient_steps, seconds, finite, failed
 
     @property
     def lost(self) -> list[int]:
@@ -70,7 +71,8 @@ def at_heart(method: Method, of: Spec) -> Method:
 def _train(
     folders: dict[int, pathlib.Path], row: str, method: Method, tasks: Task, text: str, steps: int, watch: Watch
 ) -> None:
-    """Learns, and writes each seed's folder; `curve.json` last, and alone where the numbers are no longer finite."""
+    """Learns, and writes each seed's folder; `curve.json` last, and alone where learning or the env went wrong."""
+    failures(tasks.env)
     began, history, point = time.monotonic(), [], None
     for point in train(method.learner(spec(tasks)), tasks, steps, transfer.keys(list(folders)).source):
         returns = np.asarray(point.metrics["return"])
@@ -78,6 +80,8 @@ def _train(
         watch(News(row, "source", np.asarray(point.steps), steps, returns))
     assert point is not None
     fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(folders)
+    failed = failures(tasks.env)
+    fine[list(failed)] = False
     for i, (seed, folder) in enumerate(folders.items()):
         curve = {
             "steps": [float(steps[i]) for steps, _ in history],
@@ -85,6 +89,7 @@ def _train(
             "gradient_steps": float(point.gradient_steps[i]),
             "seconds": seconds,
             "finite": bool(fine[i]),
+            "failed": failed.get(i),
         }
         if fine[i]:
             taken, updates = int(point.steps[i]), int(point.gradient_steps[i])

@@ -26,6 +26,7 @@ from headstart.protocol import claims, transfer
 from headstart.protocol.checks import check_spaces
 from headstart.protocol.shift import shift
 from headstart.protocol.study import Question
+from headstart.tasks.host import failures
 from headstart.tasks.registry import aligned
 from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal
 from headstart.tasks.strings import describe, parse
@@ -123,8 +124,9 @@ class Study:
             done = self._run(entry, method)
             lost = [] if done.source is None else done.source.lost
             for seed in seeds:
-                if seed in lost:
-                    cells.write_failure(self._folder(entry, seed), LOST.format("source"))
+                if done.source is not None and seed in lost:
+                    why = done.source.curves[seed].get("failed") or LOST.format("source")
+                    cells.write_failure(self._folder(entry, seed), why)
                     continue
                 trained = done.trained(seed, entry, method, self.of, self.question.target)
                 cells.write(self._folder(entry, seed), done.cell(seed, entry.adapts), trained)
@@ -143,10 +145,11 @@ class Study:
         if entry.learns_on != "nothing":
             source = self._learn_source(entry, method)
             if source.state is None:
-                return Outcome(question.seeds, source, None, None, {}, 0.0)
+                return Outcome(question.seeds, source, None, None, {}, {}, 0.0)
         prior, began, judgements = None if source is None else source.state, time.monotonic(), []
         steps = target_steps(entry, question)
         shots = question.shots if entry.adapts and entry.name != "oracle" else ()
+        failures(self.judged_on.env)
         for j in transfer.adapt(method, prior, self.judged_on, steps, shots, keys, question.points, question.judged):
             judgements.append(j)
             self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1)))
@@ -155,7 +158,7 @@ class Study:
             curve = transfer.held(curve, question.shots, question.target_steps)
         ranges = {} if prior is None else self._generalisation(method, prior, keys)
         seconds = (time.monotonic() - began) / len(question.seeds)
-        return Outcome(question.seeds, source, curve, judgements[-1], ranges, seconds)
+        return Outcome(question.seeds, source, curve, judgements[-1], ranges, failures(self.judged_on.env), seconds)
 
     def _learn_source(self, entry: Entry, method: Method) -> Source:
         ensemble = entry.learns_on == "ensemble"
@@ -185,6 +188,7 @@ class Outcome(NamedTuple):
     curve: transfer.Curve | None  # None where all seeds were lost in the source
     last: transfer.Judgement | None
     ranges: dict[str, np.ndarray]  # 0-shot returns [seed] on parts of the ensemble
+    failed: dict[int, str]  # what the env said where it broke, by the seed's place in `seeds`
     seconds: float  # of each seed, in the target
 
     def cell(self, seed: int, adapts: bool) -> dict[str, Any]:
@@ -198,7 +202,8 @@ class Outcome(NamedTuple):
             "shots": {n: values[i] for n, values in self.curve.shots.items()},
             "generalisation": {name: values[i] for name, values in self.ranges.items()},
             "ledger": dataclasses.asdict(self.ledger(seed, adapts)),
-            "failed": None if np.isfinite(self.curve.returns[i]).all() else LOST.format("target"),
+            "failed": self.failed.get(i)
+            or (None if np.isfinite(self.curve.returns[i]).all() else LOST.format("target")),
         }
 
     def ledger(self, seed: int, adapts: bool) -> Ledger:

@@ -1,6 +1,7 @@
 """The shift doctor: is the target another task than the source at all, and which parameter makes it so?
 
-The same actions are played from the same states in both, so that an effect of exactly 0 means: the same task.
+The same actions are played from the same states in both, so that an effect of exactly 0 means: the same task. Envs of
+others, which cannot be put back into a state, play the same actions from the same starts.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from jaxtyping import Array
 
 from headstart.core.episode import draw
 from headstart.core.rollout import evaluate
-from headstart.core.types import Key, Knowledge, Record, Task, spec, stack
+from headstart.core.types import Env, Key, Knowledge, Params, PyTree, Record, Task, spec, stack
 from headstart.learners.uniform import Uniform
 from headstart.tasks.registry import aligned, value_of
 
@@ -30,7 +31,8 @@ class Effect(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        return max(self.initial, self.next_state, self.reward) > NOTHING
+        # what is no number (an env that broke) cannot be told to be nothing
+        return not max(self.initial, self.next_state, self.reward) <= NOTHING
 
 
 class Shift(NamedTuple):
@@ -90,30 +92,45 @@ def _side_by_side(source: Task, target: Task, key: Key) -> Pairs:
     def one(key: Key) -> Pairs:
         k_draw, k_start, k_play = jax.random.split(key, 3)
         here, there = draw(source, k_draw), draw(target, k_draw)
-        state = env.initial(here, k_start)
-        first, first_target = env.observe(here, state), env.observe(there, env.initial(there, k_start))
+        starts = [env.initial(params, k_start) for params in (here, there)]
+        first, first_target = env.observe(here, starts[0]), env.observe(there, starts[1])
 
-        def tick(state, key):
+        def tick(states, key):
             k_act, k_step, k_again = jax.random.split(key, 3)
-            obs = env.observe(here, state)
+            obs = env.observe(here, states[0])
             action = env.action.rescale(agent.act(Knowledge(), (), obs, source.context, k_act, 1.0)[0])
-            nexts = [env.transition(params, state, action, k_step) for params in (here, there)]
+            nexts = [env.transition(p, s, action, k_step) for p, s in zip((here, there), states, strict=True)]
             seen = [env.observe(params, s) for params, s in zip((here, there), nexts, strict=True)]
             rewards = [
-                (env.cumulants(params, state, action, s) @ task.w)[None]
-                for task, params, s in zip((source, target), (here, there), nexts, strict=True)
+                (env.cumulants(params, before, action, s) @ task.w)[None]
+                for task, params, before, s in zip((source, target), (here, there), states, nexts, strict=True)
             ]
-            over = env.terminal(here, nexts[0])
-            again = env.initial(here, k_again)
-            state = jax.tree.map(lambda new, old: jnp.where(over, new, old), again, nexts[0])
-            return state, (obs, *seen, *rewards)
+            return _go_on(env, (here, there), nexts, k_again), (obs, *seen, *rewards)
 
-        _, (obs, *rest) = jax.lax.scan(tick, state, jax.random.split(k_play, STEPS))
+        starts = starts if env.live else starts[:1] * 2
+        ends, (obs, *rest) = jax.lax.scan(tick, starts, jax.random.split(k_play, STEPS))
+        for state in ends:
+            env.leave(state)
         return Pairs(first, first_target, obs, *rest)
 
     pairs = jax.vmap(one)(jax.random.split(key, COPIES))
     flat = lambda x: x.reshape(COPIES * STEPS, -1)
     return pairs.replace(**{n: flat(getattr(pairs, n)) for n in vars(pairs) if not n.startswith("first")})
+
+
+def _go_on(env: Env, params: tuple[Params, Params], nexts: list[PyTree], key: Key) -> list[PyTree]:
+    """-> the states that source and target step from next: both from the source's, where that can be done.
+
+    A live env steps once from each state, so that each task goes on from its own, and what differs adds up.
+    """
+    if env.live:
+        ends = [end(p, s) for p, s in zip(params, nexts, strict=True) for end in (env.terminal, env.truncated)]
+        over = jnp.stack(ends).any()
+    else:
+        params, nexts = (params[0], params[0]), nexts[:1] * 2
+        over = env.terminal(params[0], nexts[0])
+    again = [env.again(p, s, over, key) for p, s in zip(params, nexts, strict=True)]
+    return [jax.tree.map(lambda new, old: jnp.where(over, new, old), a, s) for a, s in zip(again, nexts, strict=True)]
 
 
 def random_returns(task: Task, key: Key) -> np.ndarray:

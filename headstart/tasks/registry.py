@@ -59,10 +59,10 @@ class Row(NamedTuple):
 
 
 def make(env_id: str, physics: str = "auto") -> Env:
-    """-> the env of this name, at its nominal parameters where tasks say nothing else.
+    """-> the env of this name, at its nominal parameters where tasks say nothing else: ours, or else Gymnasium's.
 
     `physics` is what steps a MuJoCo robot: "c", "mjx", or "auto" (MJX where JAX has an accelerator). Raises InputError
-    where there is no such env, offering the nearest names, or no such physics.
+    where there is no such env, offering the nearest names, or no such physics, or where Gymnasium cannot make it.
     """
     if physics not in PHYSICS:
         raise InputError(f"There is no physics={physics!r}; choose one of {', '.join(PHYSICS)}.")
@@ -72,8 +72,12 @@ def make(env_id: str, physics: str = "auto") -> Env:
         from headstart.tasks import mujoco  # slow to import, and not needed by worlds
 
         return mujoco.make(env_id, physics)  # pyright: ignore[reportArgumentType]
+    from headstart.tasks.host import host, ids, registered  # and with it Gymnasium
+
+    if registered(env_id):
+        return host(env_id)
     known = [*WORLDS, *_robots()]
-    near = nearest(env_id, known)
+    near = nearest(env_id, known) or nearest(env_id, ids(), 0.8)
     offer = _offer(near) if near else f"`headstart tasks` lists the {len(known)} that there are"
     raise InputError(f"There is no task {env_id!r}; {offer}.")
 
@@ -132,8 +136,10 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
 def parameter(env: Env, name: str) -> Parameter:
     """-> what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
     known = _known(env)
-    if name in known:
-        return known[name]
+    inner = env.env if isinstance(env, Disturbed) else env
+    told = known.get(name) or inner.unlisted(name)
+    if told is not None:
+        return told
     near = nearest(name, known)
     offer = _offer(near) if near else f"headstart.parameters({env.name!r}) lists its {len(known)}"
     raise InputError(f"{env.name} has no parameter {name!r}; {offer}.")
@@ -169,10 +175,10 @@ def aligned(tasks: Sequence[Task]) -> list[Task]:
     return filled
 
 
-def nearest(name: str, known: Iterable[str]) -> list[str]:
+def nearest(name: str, known: Iterable[str], like: float = 0.5) -> list[str]:
     """-> up to three known names that are most like this one, however it is capitalised; [] where none is."""
     by_lower = {k.lower(): k for k in known}
-    return [by_lower[k] for k in difflib.get_close_matches(name.lower(), by_lower, 3, 0.5)]
+    return [by_lower[k] for k in difflib.get_close_matches(name.lower(), by_lower, 3, like)]
 
 
 def _offer(near: list[str]) -> str:

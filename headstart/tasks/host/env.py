@@ -1,0 +1,148 @@
+"""Any Gymnasium env as an env of ours: its states are numbers that stand for live envs outside of the program."""
+
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import ShapeDtypeStruct
+from jaxtyping import Array, Bool, Float, Int
+
+from headstart.core.errors import InputError
+from headstart.core.types import Box, Env, Key, Parameter, Params, Record, Space
+from headstart.tasks.disturbances import Disturbed
+from headstart.tasks.host.calls import flat, on_host
+from headstart.tasks.host.maker import Factory, Maker
+from headstart.tasks.host.pool import Pool, pool
+from headstart.tasks.host.spaces import Part
+
+
+class State(Record):
+    """Which live env this is, and what its last call said. Each state may be gone on from once."""
+
+    lease: Int[Array, "*rows"]
+    calls: Int[Array, "*rows"]  # made to it so far: what each call hands to the next, so that they are in order
+    observation: Float[Array, "*rows observation"]
+    reward: Float[Array, "*rows"]
+    terminated: Bool[Array, "*rows"]
+    truncated: Bool[Array, "*rows"]
+
+
+class HostEnv(Env):
+    """Somebody else's env, which only Python can step. Make it with `host`.
+
+    Parameters reach it at the start of each episode, and it is seeded then, so that it is as repeatable as others are.
+    """
+
+    maker: Maker = eqx.field(static=True)
+
+    @property
+    def name(self) -> str:
+        return self.maker.name
+
+    @property
+    def horizon(self) -> int:
+        return self.pool.horizon
+
+    @property
+    def observation(self) -> Box:
+        return self.pool.seen.box
+
+    @property
+    def action(self) -> Space:
+        return self.pool.action
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The components of the observation by name, such as a goal env's `desired_goal`."""
+        return self.pool.seen.parts
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.pool.catalogue.listed
+
+    def unlisted(self, name: str) -> Parameter | None:
+        return self.pool.catalogue.find(name)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {}
+
+    @property
+    def pool(self) -> Pool:
+        """The live envs."""
+        return pool(self.maker)
+
+    @property
+    def live(self) -> bool:
+        return True
+
+    def initial(self, params: Params, key: Key) -> State:
+        names, values = _vector(params)
+        return self._call(functools.partial(self.pool.start, names), _seed(key), values)
+
+    def again(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
+        names, values = _vector(params)
+        call = functools.partial(self.pool.again, names)
+        return self._call(call, state.lease, state.calls, ended, _seed(key), values)
+
+    def observe(self, params: Params, state: State) -> Float[Array, " observation"]:
+        return state.observation
+
+    def transition(self, params: Params, state: State, action: Array, key: Key) -> State:
+        return self._call(self.pool.step, state.lease, state.calls, action)
+
+    def cumulants(self, params: Params, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
+        return next_state.reward[None]
+
+    def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
+        return state.terminated
+
+    def truncated(self, params: Params, state: State) -> Bool[Array, ""]:
+        return state.truncated
+
+    def leave(self, state: State) -> None:
+        on_host(flat(self.pool.leave), (ShapeDtypeStruct((), jnp.int32),), state.lease)
+
+    def _call(self, call: Any, *args: Array) -> State:
+        number, flag = ShapeDtypeStruct((), jnp.int32), ShapeDtypeStruct((), jnp.bool_)
+        obs, reward = ShapeDtypeStruct((self.observation.size,), jnp.float32), ShapeDtypeStruct((), jnp.float32)
+        return State(*on_host(flat(call), (number, number, obs, reward, flag, flag), *args))
+
+
+def _vector(params: Params) -> tuple[tuple[str, ...], Float[Array, " name"]]:
+    """The parameters in the order of their names."""
+    names = tuple(sorted(params))
+    return names, jnp.array([params[name] for name in names], jnp.float32)
+
+
+def _seed(key: Key) -> Int[Array, ""]:
+    return (jax.random.bits(key, (), jnp.uint32) >> 1).astype(jnp.int32)
+
+
+def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> HostEnv:
+    """-> any Gymnasium env: of an id (`LunarLander-v3`, `module:Env-v0`), or of a function that makes one.
+
+    `horizon` is the steps of an episode, where its registration names none or another is wanted; `keywords` are for its
+    constructor. One and the same function is one env: define it once. Raises InputError where the env cannot be made,
+    where nobody says how long an episode is, and for spaces that are no row of numbers and no choice.
+    """
+    if not isinstance(source, str) and not callable(source):
+        raise InputError(f"{source!r} is neither an id nor a function that makes an env; give one of them.")
+    maker = Maker(source, horizon, tuple(sorted(keywords.items())))
+    try:
+        hash(maker)
+    except TypeError:
+        raise InputError(f"{maker.name} has a keyword that cannot be hashed; give a function that makes it.") from None
+    pool(maker)  # what cannot be is said here, not within a compiled program
+    return HostEnv(maker)
+
+
+def failures(env: Env) -> dict[int, str]:
+    """-> why live envs of this kind came to nothing, by seed (counted from 0), since this was last asked."""
+    inner = env.env if isinstance(env, Disturbed) else env
+    if not isinstance(inner, HostEnv):
+        return {}
+    found, inner.pool.failures = inner.pool.failures, {}
+    return found

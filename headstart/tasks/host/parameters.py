@@ -1,0 +1,133 @@
+"""What can be changed about an env of someone else's, and how a number gets there.
+
+In this order: a keyword of its constructor (the env is then made anew), MuJoCo's model, a method `set_NAME`, and an
+attribute or property of `env.unwrapped`. An attribute reaches what reads it; what the env made of it in its constructor
+stays, so that CartPole's `masscart` leaves `total_mass` as it was.
+"""
+
+import contextlib
+import inspect
+import math
+import numbers
+from typing import Any, Literal, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from headstart.core.types import Parameter
+from headstart.tasks.mujoco.bits import as_typed
+
+NOT_OF_THE_WORLD = ("render", "screen", "window", "viewport", "metadata", "np_random", "frame_skip")
+OWN = "the env's own"
+
+Way = Literal["keyword", "model", "setter", "attribute"]
+
+
+class Known(NamedTuple):
+    """One number of an env."""
+
+    parameter: Parameter
+    way: Way
+    nominal: Any  # as the env has it: an int, a float, a bool
+
+
+class Catalogue:
+    """All that can be changed about one kind of env."""
+
+    def __init__(self, env: gymnasium.Env, options: dict[str, Any]):
+        """`env` is looked at, reset and stepped: it is not to be used again."""
+        self.known: dict[str, Known] = {}
+        self._fields = None
+        inner = env.unwrapped
+        if type(getattr(inner, "model", None)).__name__ == "MjModel":
+            from headstart.tasks.host.models import Fields  # and with it all of MuJoCo's robots
+
+            self._fields = Fields(inner.model)  # pyright: ignore[reportAttributeAccessIssue]
+        for name, nominal in options.items():
+            self._add("keyword", name, nominal, "a keyword of its constructor")
+        for p in () if self._fields is None else self._fields.listed:
+            self.known.setdefault(p.name, Known(p, "model", p.nominal))
+        for name, nominal in _settable(inner).items():
+            self._add("setter", name, nominal, f"what set_{name} sets")
+        for name, nominal in _steady(env).items():
+            self._add("attribute", name, nominal, "a number that it holds")
+        self.listed = tuple(known.parameter for known in self.known.values())
+
+    def _add(self, way: Way, name: str, nominal: Any, about: str) -> None:
+        if math.isfinite(nominal):
+            told = Parameter(name, float(nominal), -math.inf, math.inf, OWN, about)
+            self.known.setdefault(name, Known(told, way, nominal))
+
+    def find(self, name: str) -> Parameter | None:
+        """-> what is known of a parameter; None where there is none of this name."""
+        if name not in self.known and self._fields is not None and (told := self._fields.find(name)):
+            self.known[name] = Known(told, "model", told.nominal)
+        return self.known[name].parameter if name in self.known else None
+
+    def meant(self, names: tuple[str, ...], row: np.ndarray) -> dict[str, Any]:
+        """-> float32 values as the env is to have them: whole numbers as such, where its own are."""
+        return {name: _like(self.known[name].nominal, value) for name, value in zip(names, row, strict=True)}
+
+    def by_way(self, values: dict[str, Any], way: Way) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if self.known[name].way == way}
+
+    def put(self, env: gymnasium.Env, values: dict[str, Any], before: dict[str, Any]) -> None:
+        """Give an env these values, no keywords, and back the nominal ones of those that it had `before`."""
+        nominal = {name: self.known[name].nominal for name in before}
+        inner, wanted = env.unwrapped, {**nominal, **values}
+        if self._fields is not None and self.by_way(wanted, "model"):
+            self._fields.put(inner.model, self.by_way(values, "model"))  # pyright: ignore[reportAttributeAccessIssue]
+        for name, value in self.by_way(wanted, "setter").items():
+            getattr(inner, f"set_{name}")(value)
+        for name, value in self.by_way(wanted, "attribute").items():
+            setattr(inner, name, value)
+
+
+def _like(nominal: Any, value: np.float32) -> Any:
+    meant = as_typed(value, float(nominal))
+    if isinstance(nominal, bool | np.bool_) and meant in (0.0, 1.0):
+        return bool(meant)
+    return int(meant) if isinstance(nominal, numbers.Integral) and meant == round(meant) else meant
+
+
+def _settable(inner: gymnasium.Env) -> dict[str, Any]:
+    """-> the numbers that a method sets and that can be read."""
+    found = {}
+    for method in (name for name in dir(type(inner)) if name.startswith("set_") and callable(getattr(inner, name))):
+        name = method.removeprefix("set_")
+        with contextlib.suppress(Exception):
+            taken = inspect.signature(getattr(inner, method)).parameters.values()
+            value = getattr(inner, name) if hasattr(inner, name) else getattr(inner, f"get_{name}")()
+            if len([p for p in taken if p.default is p.empty]) == 1 and _is_number(value):
+                found[name] = value
+    return found
+
+
+def _steady(env: gymnasium.Env) -> dict[str, Any]:
+    """-> the numbers that an env holds and that no reset and no step changes: the others are its state."""
+    found = _held(env.unwrapped)
+    with contextlib.suppress(Exception):  # what an env raises is told when it is played
+        env.action_space.seed(0)
+        env.reset(seed=0)
+        for _ in range(2):
+            env.step(env.action_space.sample())
+    later = _held(env.unwrapped)
+    return {name: value for name, value in found.items() if name in later and later[name] == value}
+
+
+def _held(inner: gymnasium.Env) -> dict[str, Any]:
+    names = set(vars(inner))
+    for kind in type(inner).__mro__[: type(inner).__mro__.index(gymnasium.Env)]:
+        names |= {n for n, x in vars(kind).items() if _is_number(x) or (isinstance(x, property) and x.fset)}
+    found = {}
+    for name in sorted(names):
+        if not name.startswith(("_", *NOT_OF_THE_WORLD)):
+            with contextlib.suppress(Exception):  # a property may raise before the first reset
+                value = getattr(inner, name)
+                if _is_number(value):
+                    found[name] = value
+    return found
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)

@@ -1,0 +1,211 @@
+"""The live envs behind a compiled program. A state there is a number here: which env, and how often it was called.
+
+A call that hands over an older count is of a world that is over (a seed that was done while others went on), and
+touches nothing. What an env raises, and what it returns that is no row of numbers, ends that env alone: its rows are
+NaN from then on, and the message is kept for whoever asks.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import threading
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from headstart.core.errors import InputError
+from headstart.tasks.host.maker import Maker, told
+from headstart.tasks.host.parameters import Catalogue
+from headstart.tasks.host.spaces import Seen, SpaceError, action
+
+Names = tuple[str, ...]
+
+
+class Outcome(NamedTuple):
+    """Where each row stands [row ...]."""
+
+    lease: np.ndarray
+    calls: np.ndarray
+    obs: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+
+
+@dataclasses.dataclass
+class Live:
+    """One env, while it is lent or waits to be."""
+
+    env: gymnasium.Env | None  # None before the first episode
+    keywords: dict[str, Any]  # that it was made with
+    values: dict[str, Any]  # parameters that it was given otherwise
+    calls: int = 0
+    seed: int = 0  # of the training, counted from 0: whose failure its failure is
+    broken: bool = False
+
+
+class Pool:
+    """All envs of one maker. Raises InputError where it cannot make one, or one whose spaces there is no way for."""
+
+    def __init__(self, maker: Maker):
+        self.maker = maker
+        probe = maker.make()
+        self.spaces = probe.observation_space, probe.action_space
+        try:
+            self.seen = Seen(self.spaces[0])
+            self.action, self._give = action(self.spaces[1])
+        except SpaceError as error:
+            raise InputError(f"{maker.name} {error}.") from None
+        self.horizon = maker.horizon(probe)
+        self.catalogue = Catalogue(probe, maker.options())
+        _close(probe)
+        self.failures: dict[int, str] = {}  # the first of each seed
+        self._lent: dict[int, Live] = {}
+        self._free: list[Live] = []
+        self._leases = 0
+        self._lock = threading.Lock()
+
+    @property
+    def alive(self) -> int:
+        """-> how many envs there are, lent or not."""
+        return len(self._lent) + len(self._free)
+
+    @property
+    def lent(self) -> int:
+        """-> how many envs some program has."""
+        return len(self._lent)
+
+    # ------------------------------------------------------------------------------------ what programs call
+
+    def start(self, names: Names, each: int, seeds: np.ndarray, values: np.ndarray) -> Outcome:
+        """Lend an env for every row and start an episode in it. `each`: rows of each seed of the training."""
+        with self._lock:
+            out = self._nothing(len(seeds))
+            for i, seed in enumerate(seeds.tolist()):
+                self._leases += 1
+                out.lease[i] = self._leases
+                live = self._free.pop() if self._free else Live(None, {}, {})
+                live.calls, live.seed, live.broken = 0, i // each, False
+                self._lent[self._leases] = live
+                self._reset(live, names, values[i], seed, out, i)
+            return out
+
+    def again(
+        self,
+        names: Names,
+        each: int,
+        lease: np.ndarray,
+        calls: np.ndarray,
+        ended: np.ndarray,
+        seeds: np.ndarray,
+        values: np.ndarray,
+    ) -> Outcome:
+        """Start another episode in the rows that have ended; the other rows come back as nothing."""
+        with self._lock:
+            out = self._nothing(len(lease))
+            for i in np.flatnonzero(ended).tolist():
+                if live := self._called(lease, calls, out, i):
+                    self._reset(live, names, values[i], int(seeds[i]), out, i)
+            return out
+
+    def step(self, each: int, lease: np.ndarray, calls: np.ndarray, actions: np.ndarray) -> Outcome:
+        """One step of every row. One whose action is no number stays where it is: that is not the env's fault."""
+        with self._lock, np.errstate(over="ignore", invalid="ignore"):
+            out = self._nothing(len(lease))
+            fit = np.asarray(np.isfinite(actions).reshape(len(lease), -1).all(1))
+            given = self._give(np.where(fit.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0))
+            for i in range(len(lease)):
+                live = self._called(lease, calls, out, i)
+                if live is None or live.env is None or not fit[i]:
+                    continue
+                try:
+                    seen, reward, terminated, truncated, _ = live.env.step(given[i])
+                    out.obs[i] = self.seen.row(seen)
+                    out.reward[i] = _reward(reward)
+                    out.terminated[i], out.truncated[i] = terminated, truncated
+                except Exception as error:
+                    self._fail(live, "step", error, out, i)
+            return out
+
+    def leave(self, each: int, lease: np.ndarray) -> tuple[np.ndarray]:
+        """Take back the envs of these rows, however far their programs came."""
+        with self._lock:
+            for number in lease.tolist():
+                live = self._lent.pop(number, None)
+                if live is not None and not live.broken:
+                    self._free.append(live)
+            return (lease,)
+
+    # ------------------------------------------------------------------------------------ one env
+
+    def _nothing(self, rows: int) -> Outcome:
+        no = np.zeros(rows, bool)
+        obs, reward = np.full((rows, self.seen.box.size), np.nan, np.float32), np.full(rows, np.nan, np.float32)
+        return Outcome(np.zeros(rows, np.int32), np.zeros(rows, np.int32), obs, reward, no, no.copy())
+
+    def _called(self, lease: np.ndarray, calls: np.ndarray, out: Outcome, i: int) -> Live | None:
+        """-> the env of a row, one call further on; None where there is none to be called."""
+        number, count = int(lease[i]), int(calls[i])
+        out.lease[i], out.calls[i] = number, count
+        live = self._lent.get(number)
+        if live is None or live.calls != count:
+            return None
+        live.calls = count + 1
+        out.calls[i] = live.calls
+        return None if live.broken else live
+
+    def _reset(self, live: Live, names: Names, row: np.ndarray, seed: int, out: Outcome, i: int) -> None:
+        doing = "reset"
+        try:
+            doing = "taking its parameters"
+            env = self._settled(live, self.catalogue.meant(names, row))
+            doing = "reset"
+            seen, _ = env.reset(seed=seed)
+            out.obs[i], out.reward[i] = self.seen.row(seen), 0.0
+        except Exception as error:
+            self._fail(live, doing, error, out, i)
+
+    def _settled(self, live: Live, values: dict[str, Any]) -> gymnasium.Env:
+        """-> the env with these parameters, made anew where its constructor wants other ones."""
+        keywords = self.catalogue.by_way(values, "keyword")
+        if live.env is None or live.keywords != keywords:
+            _close(live.env)
+            live.env, live.keywords, live.values = self.maker.make(**keywords), keywords, {}
+            made = live.env.observation_space, live.env.action_space
+            for what, now, before in zip(("observation", "action"), made, self.spaces, strict=True):
+                if now.shape != before.shape or type(now) is not type(before):
+                    raise ValueError(f"its {what} space became {now}, and was {before}")
+        rest = {name: value for name, value in values.items() if name not in keywords}
+        if rest or live.values:
+            self.catalogue.put(live.env, rest, live.values)
+            live.values = rest
+        return live.env
+
+    def _fail(self, live: Live, doing: str, error: Exception, out: Outcome, i: int) -> None:
+        plain = str(error) if type(error) in (ValueError, InputError) else told(error)
+        self.failures.setdefault(live.seed, f"{self.maker.name} failed in {doing}: {plain.rstrip('.')}")
+        out.obs[i], out.reward[i], out.terminated[i], out.truncated[i] = np.nan, np.nan, False, False
+        live.broken = True
+        _close(live.env)
+
+
+def _reward(reward: Any) -> float:
+    value = np.asarray(reward, np.float64)
+    if value.shape != ():
+        raise ValueError(f"its reward has shape {value.shape}, and is to be one number")
+    if not np.isfinite(value):
+        raise ValueError(f"its reward is {reward}")
+    return float(value)
+
+
+def _close(env: gymnasium.Env | None) -> None:
+    with contextlib.suppress(Exception):
+        if env is not None:
+            env.close()
+
+
+@functools.cache
+def pool(maker: Maker) -> Pool:
+    """-> the envs of this maker."""
+    return Pool(maker)

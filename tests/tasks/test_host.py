@@ -1,0 +1,189 @@
+"""Other people's envs in the compiled loop: each called once for each step, in order, and given back."""
+
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+import strangers
+from gymnasium.utils.env_checker import check_env
+from numpyro import distributions as dist
+
+import headstart as hs
+from headstart.core.episode import observe, reset, step
+from headstart.core.rollout import evaluate, rollout, start
+from headstart.core.train import train
+from headstart.core.types import Knowledge, Replay, stack
+from headstart.tasks.host import calls, failures, host
+
+LIMIT = 12
+KEY = jax.random.key(0)
+
+
+def cartpole() -> gymnasium.Env:
+    return strangers.Noted(gymnasium.make("CartPole-v1", max_episode_steps=LIMIT))
+
+
+def clock() -> gymnasium.Env:
+    return strangers.Noted(strangers.Clock(ends=7))
+
+
+def falls_or_stays(obs: Any) -> Any:
+    """On the right of the middle it runs until the pole falls, on the left it keeps the pole up."""
+    return jnp.where(obs[0] > 0, 1, obs[2] > 0).astype(jnp.int32)
+
+
+@pytest.fixture(autouse=True)
+def noted(monkeypatch) -> list[strangers.Noted]:
+    notes: list[strangers.Noted] = []
+    monkeypatch.setattr(strangers.Noted, "notes", notes)
+    return notes
+
+
+def test_a_batch_of_envs_is_played_as_by_hand(noted):
+    env = host(cartpole)
+    tasks, agent = stack([probes.one(env)]), probes.player(falls_or_stays)
+
+    @jax.jit
+    @jax.vmap
+    def play(key):
+        worlds = start(agent, tasks, 3, key)
+        return rollout(agent, Knowledge(), tasks, worlds, key, 1.0, 40)[1]
+
+    noted.clear()  # of the probe
+    fresh = jax.tree.map(np.asarray, play(probes.keys(2)))
+    notes = [live.note for live in noted]
+    assert len(notes) == 6
+    kinds = {(bool(t), bool(u)) for note in notes for (*_, t, u) in [n for n in note if n[0] == "step"]}
+    assert kinds == {(False, False), (True, False), (False, True)}
+    for row, note in enumerate(notes):
+        at = (row // 3, 0, slice(None), row % 3)  # seed, task, time, copy
+        _as_by_hand(jax.tree.map(lambda x, at=at: x[at], fresh), note)
+
+
+def _as_by_hand(fresh: Any, note: list[Any]) -> None:
+    """What came out of the program, what the env noted, and a clean env played by hand with the same seeds agree."""
+    clean, t, seen = gymnasium.make("CartPole-v1", max_episode_steps=LIMIT), 0, None
+    for kind, given, *_ in note:
+        if kind == "reset":
+            seen, _ = clean.reset(seed=given)
+            continue
+        after, reward, terminated, truncated, _ = clean.step(given)
+        np.testing.assert_array_equal(fresh.obs[t], seen)
+        np.testing.assert_array_equal(fresh.next_obs[t], after)  # where the episode ended, its own last
+        assert (fresh.action[t], fresh.reward[t]) == (given, reward)
+        assert (bool(fresh.last[t]), bool(fresh.discount[t])) == (terminated or truncated, not terminated)
+        t, seen = t + 1, after
+    assert t == 40
+
+
+def test_in_training_each_step_is_one_call_and_all_envs_come_back(noted):
+    env = host(clock, horizon=5)
+    tasks, agent = stack([probes.one(env), probes.one(env)]), probes.counter(Replay(length=4, copies=3, batch=1))
+    noted.clear()
+    *_, last = train(agent, tasks, 6 * 24, probes.keys(2), points=3)
+    assert last.steps.tolist() == [144.0, 144.0]
+    assert len(noted) == env.pool.alive == 2 * 2 * 3
+    assert env.pool.lent == 0
+    for live in noted:
+        assert [n[0] for n in live.note] == (["reset"] + ["step"] * 5) * 4 + ["reset"] + ["step"] * 4
+    points = train(agent, tasks, 6 * 24, probes.keys(2), points=3)
+    next(points)
+    assert env.pool.lent == 12
+    points.close()  # as where a `for` loop is left
+    assert (env.pool.alive, env.pool.lent) == (12, 0)
+
+
+def test_twenty_judgements_make_no_more_envs_than_one(noted):
+    env = host(clock, horizon=9)
+    tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
+    returns = [evaluate(agent, jax.tree.map(jnp.zeros_like, Knowledge()), tasks, 3, probes.keys(2)) for _ in range(20)]
+    assert {float(x) for x in np.asarray(returns).ravel()} == {28.0}  # 1 + … + 7
+    assert (env.pool.alive, env.pool.lent) == (6, 0)
+
+
+def test_a_seed_that_is_done_is_left_alone_while_others_go_on():
+    """A batched while loop runs on for those who are done; the second pass finds their envs where the first left them."""
+    env = host(clock, horizon=6)
+    task = probes.one(env)
+
+    @jax.jit
+    @jax.vmap
+    def play(until, key):
+        def on(carry):
+            episode, t = carry
+            return step(task, episode, jnp.int32(0), KEY)[0], t + 1
+
+        return jax.lax.while_loop(lambda carry: carry[1] < until, on, (reset(task, key), 0))[0].state
+
+    state = play(jnp.array([2, 5]), probes.keys(2))
+    assert state.observation[:, 0].tolist() == [2.0, 5.0]
+    assert not failures(env)
+
+
+def test_another_backend_than_the_cpu_calls_as_often(monkeypatch, noted):
+    env = host(clock, horizon=4)
+    task = probes.one(env)
+
+    @jax.jit
+    @jax.vmap
+    def play(key):
+        def on(episode, key):
+            return step(task, episode, jnp.int32(1), key)
+
+        return jax.lax.scan(on, reset(task, key), jax.random.split(key, 6))[1]
+
+    monkeypatch.setattr(calls, "on_host", calls._copied)
+    monkeypatch.setattr("headstart.tasks.host.env.on_host", calls._copied)
+    noted.clear()
+    seen = play(probes.keys(3))
+    assert seen.reward.tolist() == [[1.0, 2.0, 3.0, 4.0, 1.0, 2.0]] * 3
+    assert [len(live.note) for live in noted] == [8] * 3
+
+
+def test_parameters_are_drawn_anew_for_each_episode_and_reach_the_env():
+    law = dist.Uniform(jnp.float32(1.0), jnp.float32(5.0))
+    task = hs.task(host(strangers.Clock, horizon=3), level=law, power=2.0, gravity=dist.Uniform(0.0, 9.0))
+
+    @jax.jit
+    def play(key):
+        def on(episode, key):
+            return step(task, episode, jnp.int32(1), key)
+
+        episode, seen = jax.lax.scan(on, reset(task, key), jax.random.split(key, 9))
+        task.env.leave(episode.state)
+        return seen
+
+    obs = np.asarray(play(KEY).obs)
+    np.testing.assert_array_equal(obs[:, 0], [0, 1, 2] * 3)
+    assert len(set(obs[:, 1].tolist())) == len(set(obs[:, 2].tolist())) == 3
+    assert all(2.0 <= level <= 10.0 for level in obs[:, 1])
+    bare = probes.one(task.env)
+    assert observe(bare, reset(bare, KEY)).tolist() == [0.0, 2.0, 10.0]  # the same live env, nominal again
+    assert task.env.pool.alive == 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_disturbances_go_around_it():
+    task = hs.task(host(strangers.Clock, horizon=3), action_delay=1.0, observation_noise=0.1)
+
+    @jax.jit
+    def play(key):
+        return jax.lax.scan(lambda e, k: step(task, e, jnp.int32(1), k), reset(task, key), jax.random.split(key, 6))[1]
+
+    seen = play(KEY)
+    assert seen.reward.tolist() == [1.0, 2.0, 3.0] * 2
+    assert seen.last.tolist() == [False, False, True] * 2
+    assert 0 < float(jnp.abs(seen.obs[:, 0] - jnp.array([0.0, 1.0, 2.0] * 2)).max()) < 1.0
+
+
+@pytest.mark.filterwarnings("ignore:.*(Box observation space|assigned a `spec`).*")
+def test_it_goes_back_behind_gymnasiums_face():
+    env: Any = hs.to_gymnasium(hs.task(host("CartPole-v1", horizon=4)))
+    check_env(env, skip_render_check=True)
+    env.reset(seed=1)
+    assert [env.step(0)[2:4] for _ in range(4)] == [(False, False)] * 3 + [(False, True)]
+    env.close()
+    assert env.task.env.pool.lent == 0
