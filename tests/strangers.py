@@ -1,7 +1,7 @@
 """Gymnasium envs as other people write them: small, impure, and some of them broken."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -46,7 +46,7 @@ class Clock(gymnasium.Env):
 class Noted(gymnasium.Wrapper):
     """Writes down whatever is asked of it, and what it answers."""
 
-    notes: list["Noted"] = []
+    notes: ClassVar[list["Noted"]] = []
 
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)
@@ -65,7 +65,7 @@ class Noted(gymnasium.Wrapper):
 
 
 def broken(at: int, how: Callable[[Clock], Any]) -> Callable[[], gymnasium.Env]:
-    """-> a factory; the `at`-th env that it makes does `how` at its third step, once and for all. The probe is the 0th."""
+    """-> a factory; the `at`-th env that it makes does `how` at its third steps. The 0th is only looked at."""
     made = []
 
     class Broken(Clock):

@@ -105,7 +105,8 @@ def plain(law: Any) -> Plain | None:
 
 def _check(where: str, parameter: Parameter, law: Plain) -> None:
     low, high = written(law.low), written(law.high)
-    if not np.isfinite(law[1:] if law.kind == "normal" else law[1:3]).all():
+    # a normal law may go on for ever, where its parameter does
+    if np.isnan(law[1:3]).any() or not np.isfinite(law[3:] if law.kind == "normal" else law[1:3]).all():
         raise InputError(f"{where} holds a number that is not finite; give finite ones.")
     if law.low > law.high:
         raise InputError(f"{where} runs backwards; write the smaller end first: {high}..{low}.")

@@ -106,7 +106,7 @@ def test_twenty_judgements_make_no_more_envs_than_one(noted):
 
 
 def test_a_seed_that_is_done_is_left_alone_while_others_go_on():
-    """A batched while loop runs on for those who are done; the second pass finds their envs where the first left them."""
+    """A batched while loop runs on for those who are done: from states that their envs have left behind."""
     env = host(clock, horizon=6)
     task = probes.one(env)
 

@@ -1,6 +1,7 @@
 """How an env of someone else's is made: by Gymnasium from its id, or by a function."""
 
 import dataclasses
+import importlib
 import inspect
 import numbers
 import warnings
@@ -52,7 +53,7 @@ class Maker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                known = gymnasium.spec(self.source) if isinstance(self.source, str) else None
+                known = gymnasium.spec(self.source.rpartition(":")[2]) if isinstance(self.source, str) else None
                 entry = self.source if known is None else known.entry_point
                 creator: Any = load_env_creator(entry) if isinstance(entry, str) else entry
                 taken = inspect.signature(creator).parameters.values()
@@ -87,15 +88,16 @@ def ids() -> list[str]:
 
 def registered(env_id: str) -> bool:
     """-> whether Gymnasium knows the id. Raises InputError where its module (`module:Env-v0`) cannot be imported."""
+    module, _, name = env_id.rpartition(":")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            gymnasium.spec(env_id)
+            if module:
+                importlib.import_module(module)  # which registers it
+            gymnasium.spec(name)
     except gymnasium.error.Error:
         return False
     except Exception as error:
-        if ":" not in env_id:
-            return False
         raise InputError(f"The task {env_id!r} cannot be looked up: {told(error)}.") from None
     return True
 

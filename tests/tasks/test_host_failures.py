@@ -1,0 +1,150 @@
+"""An env that breaks takes its own row with it, says why, and nobody else feels it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+import strangers
+
+import headstart as hs
+from headstart.core.episode import reset, step
+from headstart.core.errors import InputError
+from headstart.core.rollout import evaluate
+from headstart.core.types import Knowledge, stack
+from headstart.lab import sources
+from headstart.lab.news import silent
+from headstart.lab.study import Study
+from headstart.learners.ppo import PPO
+from headstart.protocol.shift import shift
+from headstart.protocol.study import Question
+from headstart.tasks.host import HostEnv, failures, host
+
+TINY = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
+FELL = "failed in step: RuntimeError: the gripper fell off"
+
+
+def fine() -> gymnasium.Env:
+    return strangers.Clock()
+
+
+def named(factory: Callable[[], gymnasium.Env], name: str) -> Callable[[], gymnasium.Env]:
+    factory.__name__ = name
+    return factory
+
+
+def pulled(env: HostEnv, rows: int, steps: int) -> list[Any]:
+    """-> what the pool says at each step, first of all the start."""
+    pool = env.pool
+    out = [pool.start((), 1, np.arange(rows, dtype=np.int32), np.zeros((rows, 0), np.float32))]
+    for _ in range(steps):
+        out.append(pool.step(1, out[-1].lease, out[-1].calls, np.zeros(rows, np.int32)))
+    pool.leave(1, out[-1].lease)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        (strangers.raises, "breaks failed in step: RuntimeError: the gripper fell off"),
+        (strangers.shows_nan, "breaks failed in step: its observation is not finite"),
+        (strangers.shows_less, r"breaks failed in step: its observation has shape (2,), where its space says (3,)"),
+        (strangers.pays_nan, "breaks failed in step: its reward is nan"),
+        (strangers.pays_twice, "breaks failed in step: its reward has shape (2,), and is to be one number"),
+        (lambda env: 5, "breaks failed in step: TypeError: cannot unpack non-iterable int object"),
+    ],
+)
+def test_whatever_breaks_is_nan_from_then_on_and_tells_why(how: Callable[[strangers.Clock], Any], sentence: str):
+    env = host(named(strangers.broken(2, how), "breaks"), horizon=9)
+    rewards = np.array([out.reward for out in pulled(env, 3, 5)]).T
+    np.testing.assert_array_equal(rewards[[0, 2]], [[0, 1, 2, 3, 4, 5]] * 2)
+    np.testing.assert_array_equal(rewards[1], [0, 1, 2, np.nan, np.nan, np.nan])
+    assert env.pool.alive == 2  # what broke is thrown away
+    assert failures(env) == {1: sentence}
+    assert failures(env) == {}
+
+
+class Picky(strangers.Clock):
+    def __init__(self, gravity: float = 10.0):
+        if gravity < 0:
+            raise ValueError("gravity is not to point upwards.")
+        super().__init__(gravity)
+
+
+def test_parameters_that_an_env_does_not_take_are_its_failure_too():
+    env = host(Picky, horizon=9)
+    task = hs.task(env, gravity=-7.0)
+    state = jax.jit(lambda key: reset(task, key).state)(jax.random.key(0))
+    assert bool(jnp.isnan(state.observation).all())
+    said = "Picky cannot be made: ValueError: gravity is not to point upwards"
+    assert failures(env) == {0: f"Picky failed in taking its parameters: {said}"}
+
+
+def test_an_action_that_is_no_number_is_not_the_envs_fault():
+    env = host("MountainCarContinuous-v0")
+    task = probes.one(env)
+
+    @jax.jit
+    def play(key):
+        return step(task, reset(task, key), jnp.full(1, jnp.nan), key)[1]
+
+    assert bool(jnp.isnan(play(jax.random.key(0)).reward))
+    assert not failures(env)
+
+
+def test_judging_fails_in_one_seed():
+    env = host(strangers.broken(2, strangers.raises), horizon=5)
+    tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
+    returns = evaluate(agent, jax.tree.map(jnp.zeros_like, Knowledge()), tasks, 2, probes.keys(2))[:, 0]
+    assert np.isnan(returns).tolist() == [[False, True], [False, False]]
+    assert list(failures(env)) == [0]
+    assert (env.pool.alive, env.pool.lent) == (3, 0)
+
+
+def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
+    gymnasium.register("strangers/Breaks-v0", strangers.broken(1, strangers.raises), max_episode_steps=5)
+    gymnasium.register("strangers/Clock-v0", strangers.Clock, max_episode_steps=5)
+    try:
+        asked = Question("strangers/Breaks-v0", "strangers/Breaks-v0@level=3", ("naive",), seeds=(0, 1), judged=2)
+        study = Study(asked, tmp_path, silent)
+        study.run_row(*study.rows[0])
+        cells = study.cells()["random"]
+        assert cells[0]["failed"] == f"strangers/Breaks-v0 {FELL}"
+        assert cells[1]["failed"] is None
+    finally:
+        del gymnasium.registry["strangers/Breaks-v0"], gymnasium.registry["strangers/Clock-v0"]
+
+
+def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path):
+    env = host(named(strangers.broken(4, strangers.raises), "breaks"), horizon=6)
+    source = sources.learn(tmp_path, "row", TINY, hs.task(env), "breaks", 32, [3, 8], silent)
+    assert source.lost == [8]
+    assert source.curves[8]["failed"] == f"breaks {FELL}"
+    assert source.curves[3]["failed"] is None
+    trained = hs.load(next(tmp_path.rglob("seed-3")))
+    assert trained.gradient_steps == 4
+    target = host(fine, horizon=6)
+    moved = hs.transfer(trained, hs.task(target, level=3.0), steps=6, shots=[0, 1], judged=2)
+    assert moved.shots == {0: 21.0, 1: 21.0}  # 1 + … + 6, whoever acts
+    assert (moved.episodes.tolist(), moved.steps.tolist()) == ([0.0, 1.0], [0.0, 6.0])
+    assert moved.trained.gradient_steps > 4
+    assert (env.pool.lent, target.pool.lent) == (0, 0)
+    bad = hs.task(host(named(strangers.broken(1, strangers.raises), "breaks"), horizon=6))
+    with pytest.raises(InputError, match=rf"^breaks {FELL}\.$"):
+        hs.evaluate(trained, bad, episodes=2)
+
+
+def test_the_doctor_plays_both_tasks_side_by_side():
+    env = host(fine, horizon=20)
+    key = jax.random.key(0)
+    same = shift(hs.task(env, level=2.0), hs.task(env), key)
+    assert (same.differs, tuple(same.whole)) == (False, (0.0, 0.0, 0.0, 0.0))
+    other = shift(hs.task(env), hs.task(env, level=3.0), key)
+    assert other.differs
+    assert other.whole.initial == pytest.approx(np.sqrt(1 / 3))  # one of three numbers, by 1
+    assert other.whole.reward == 0.0
+    assert env.pool.lent == 0

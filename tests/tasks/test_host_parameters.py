@@ -1,0 +1,146 @@
+"""What can be changed about other people's envs, how it gets there, and what is said where it cannot."""
+
+import re
+from typing import Any
+
+import gymnasium
+import jax
+import mujoco
+import numpy as np
+import pytest
+import strangers
+
+import headstart as hs
+from headstart.core.errors import InputError
+from headstart.tasks import registry
+from headstart.tasks.host import HostEnv, host
+from headstart.tasks.host.parameters import Catalogue
+from headstart.tasks.strings import describe, parse
+
+
+def catalogue(env_id: str) -> tuple[Catalogue, Any]:
+    """-> the pool's catalogue, and an env of its own to change."""
+    env = host(env_id)
+    return env.pool.catalogue, env.maker.make()
+
+
+def test_it_is_told_what_there_is_and_of_what_kind():
+    known = host(strangers.Clock, horizon=9).pool.catalogue.known
+    assert {name: (k.way, k.nominal) for name, k in known.items()} == {
+        "gravity": ("keyword", 10.0),
+        "ends": ("keyword", 100),
+        "power": ("setter", 1.0),
+        "level": ("attribute", 2.0),
+        "lives": ("attribute", 3),
+        "breaks": ("attribute", 100),
+    }  # time is its state, and name no number
+    told = {p.name: p for p in hs.parameters("FrozenLake-v1")}
+    assert (told["success_rate"].nominal, told["success_rate"].high) == (pytest.approx(1 / 3), np.inf)
+    assert told["is_slippery"].about == "a keyword of its constructor"
+    assert list(told)[-2:] == ["action_delay", "observation_noise"]
+
+
+def test_values_reach_the_env_and_leave_no_trace():
+    pool = host(strangers.Clock, horizon=9).pool
+    names = ("breaks", "ends", "gravity", "level", "power")
+    row = np.array([[5, 7, 6.3, 1.5, 0.5]], np.float32)
+    out = pool.start(names, 1, np.zeros(1, np.int32), row)
+    env: Any = pool._lent[int(out.lease[0])].env
+    assert (env.breaks, env._ends, env._gravity, env.level, env._power) == (5, 7, 6.3, 1.5, 0.5)
+    assert isinstance(env._ends, int)
+    pool.leave(1, out.lease)
+    out = pool.start(("gravity",), 1, np.zeros(1, np.int32), np.array([[6.3]], np.float32))
+    after: Any = pool._lent[int(out.lease[0])].env
+    assert (after.breaks, after._gravity, after.level, after._power) == (100, 6.3, 2.0, 1.0)
+    pool.leave(1, out.lease)
+
+
+def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():
+    known, env = catalogue("Hopper-v4")
+    model = env.unwrapped.model
+    mass, subtree = float(model.body("torso").mass[0]), float(model.body_subtreemass[0])
+    assert known.find("torso_mass") == registry.parameter(registry.make("Hopper-v5", "c"), "torso_mass")
+    told = known.find("geom_friction[foot_geom][0]")
+    assert told is not None
+    assert told.nominal == 2.0
+    one = known.find("body_pos[foot][2]")
+    assert one is not None
+    dof = known.find("dof_damping[leg_joint]")
+    assert dof is not None
+    values = known.meant(
+        ("torso_mass", "body_pos[foot][2]", "dof_damping[leg_joint]"), np.array([9, 0.25, 3], np.float32)
+    )
+    known.put(env, values, {})
+    assert model.body("torso").mass[0] == 9.0
+    assert model.body_subtreemass[0] == pytest.approx(subtree - mass + 9.0)  # what MuJoCo derives is derived again
+    assert model.body("foot").pos[2] == 0.25
+    assert model.dof_damping[mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, "leg_joint") + 0] == 3.0
+    known.put(env, {}, values)
+    assert model.body("torso").mass[0] == mass
+    assert model.body("foot").pos[2] == one.nominal
+    for name in ("body_mass[tors]", "body_mass[99]", "body_mass[torso][1]", "body_pos[foot]", "nq[0]", "opt[0]"):
+        assert known.find(name) is None
+
+
+def test_tasks_are_made_by_string_and_told_as_such():
+    task = parse("MountainCar-v0")
+    assert not isinstance(task.env, HostEnv)  # ours come first
+    text = "Hopper-v4@body_mass[torso]=x2,ctrl_cost_weight=0.5,torso_mass=3..9"
+    task = parse(text)
+    assert isinstance(task.env, HostEnv)
+    assert task.env.horizon == 1000
+    assert describe(task).startswith("Hopper-v4@body_mass[torso]=7.33038")
+    assert parse(describe(task)).params.keys() == task.params.keys()
+    bell = parse("FrozenLake-v1@success_rate=0.5~0.1")
+    assert describe(bell) == "FrozenLake-v1@success_rate=0.5~0.1"
+    drawn = bell.params["success_rate"].sample(jax.random.key(0), (500,))
+    assert (float(drawn.mean()), float(drawn.std())) == (pytest.approx(0.5, abs=0.02), pytest.approx(0.1, abs=0.01))
+
+
+def no_env() -> int:
+    return 3
+
+
+def endless() -> gymnasium.Env:
+    return strangers.Clock()
+
+
+def no_more() -> gymnasium.Env:
+    raise OSError("the simulator is not running.\nStart it.")
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (lambda: host(endless), "endless says nowhere how long an episode is; write headstart.host(endless, horizon="),
+        (lambda: host("Blackjack-v1"), "write headstart.host('Blackjack-v1', horizon=1000)."),
+        (lambda: host(endless, horizon=0), "endless has horizon=0; give a whole number of steps, 1 or more."),
+        (lambda: host(no_env, horizon=5), "no_env makes a int; let it make a gymnasium.Env."),
+        (lambda: host(no_more, horizon=5), "no_more cannot be made: OSError: the simulator is not running."),
+        (lambda: host("CartPole-v1", wheels=[4]), "CartPole-v1(wheels=[4]) has a keyword that cannot be hashed"),
+        (lambda: host("CartPole-v1", wheels=4), "CartPole-v1(wheels=4) cannot be made: TypeError"),
+        (lambda: hs.task("FrozenLak-v1"), "There is no task 'FrozenLak-v1'; the nearest"),
+        (lambda: hs.task("Taxi-v77"), "the nearest"),
+        (lambda: hs.task("nowhere_at_all:Env-v0"), "The task 'nowhere_at_all:Env-v0' cannot be looked up: ModuleNot"),
+        (lambda: hs.task("xyzzy"), "There is no task 'xyzzy'; `headstart tasks` lists the 28 that there are."),
+        (
+            lambda: hs.task("FrozenLake-v1", succes_rate=1),
+            "has no parameter 'succes_rate'; the nearest is success_rate",
+        ),
+        (lambda: parse("FrozenLake-v1@success_rate=fast"), "has 'fast' for a number"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(made: Any, sentence: str):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        made()
+
+
+def test_other_constructions_of_one_id_are_other_envs():
+    small, large = host("FrozenLake-v1", map_name="4x4"), host("FrozenLake-v1", map_name="8x8")
+    assert small != large
+    assert small == host("FrozenLake-v1", map_name="4x4")
+    assert hash(small.maker) == hash(host("FrozenLake-v1", map_name="4x4").maker)
+    assert (small.observation.size, large.observation.size) == (16, 64)
+    assert small.name == "FrozenLake-v1(map_name='4x4')"
+    with pytest.raises(InputError, match="There is no task"):
+        parse(describe(hs.task(large)))
