@@ -119,7 +119,7 @@ def _check(where: str, parameter: Parameter, law: Plain) -> None:
             f"{where} has a standard deviation that is not above 0; write a number "
             f"({parameter.name}={written(law.centre)}), or raise the deviation."
         )
-    _check_bounds(where, parameter, law.low, law.high)
+    _check_bounds(where, parameter, *(end for end in law[1:3] if math.isfinite(end)))
     if law.kind == "normal" and not law.low <= law.centre <= law.high:
         raise InputError(f"{where} has its centre {written(law.centre)} outside of {low}..{high}; move it inside.")
 

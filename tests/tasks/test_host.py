@@ -90,7 +90,7 @@ def test_in_training_each_step_is_one_call_and_all_envs_come_back(noted):
     assert env.pool.lent == 0
     for live in noted:
         assert [n[0] for n in live.note] == (["reset"] + ["step"] * 5) * 4 + ["reset"] + ["step"] * 4
-    points = train(agent, tasks, 6 * 24, probes.keys(2), points=3)
+    points: Any = train(agent, tasks, 6 * 24, probes.keys(2), points=3)
     next(points)
     assert env.pool.lent == 12
     points.close()  # as where a `for` loop is left

@@ -8,6 +8,7 @@ NaN from then on, and the message is kept for whoever asks.
 import contextlib
 import dataclasses
 import functools
+import math
 import threading
 from typing import Any, NamedTuple
 
@@ -114,6 +115,7 @@ class Pool:
         with self._lock, np.errstate(over="ignore", invalid="ignore"):
             out = self._nothing(len(lease))
             fit = np.asarray(np.isfinite(actions).reshape(len(lease), -1).all(1))
+            stepped = np.zeros(len(lease), bool)
             given = self._give(np.where(fit.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0))
             for i in range(len(lease)):
                 live = self._called(lease, calls, out, i)
@@ -126,6 +128,13 @@ class Pool:
                     out.terminated[i], out.truncated[i] = terminated, truncated
                 except Exception as error:
                     self._fail(live, "step", error, out, i)
+                else:
+                    stepped[i] = True
+            for i in np.flatnonzero(stepped & ~np.isfinite(out.obs).all(1)).tolist():
+                try:
+                    self.seen.check(out.obs[i])
+                except ValueError as error:
+                    self._fail(self._lent[int(lease[i])], "step", error, out, i)
             return out
 
     def leave(self, each: int, lease: np.ndarray) -> tuple[np.ndarray]:
@@ -162,7 +171,9 @@ class Pool:
             env = self._settled(live, self.catalogue.meant(names, row))
             doing = "reset"
             seen, _ = env.reset(seed=seed)
-            out.obs[i], out.reward[i] = self.seen.row(seen), 0.0
+            row = self.seen.row(seen)
+            self.seen.check(row)
+            out.obs[i], out.reward[i] = row, 0.0
         except Exception as error:
             self._fail(live, doing, error, out, i)
 
@@ -191,6 +202,8 @@ class Pool:
 
 
 def _reward(reward: Any) -> float:
+    if type(reward) is float and math.isfinite(reward):
+        return reward
     value = np.asarray(reward, np.float64)
     if value.shape != ():
         raise ValueError(f"its reward has shape {value.shape}, and is to be one number")

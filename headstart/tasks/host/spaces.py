@@ -56,17 +56,21 @@ class Seen:
                 row = read(value)
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise ValueError(f"its observation{' ' + name if name else ''} {_said(error)}") from None
-            if not np.isfinite(row).all():
-                raise ValueError(f"its observation{' ' + name if name else ''} is not finite")
             rows.append(row)
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def check(self, row: np.ndarray) -> None:
+        """Raises ValueError, naming the component, where a row holds what is no finite number."""
+        for name, start, stop in self.parts:
+            if not np.isfinite(row[start:stop]).all():
+                raise ValueError(f"its observation{' ' + name if name else ''} is not finite")
 
 
 def action(space: Theirs) -> tuple[Space, Give]:
     """-> our space for their actions, and the way back. Raises SpaceError where there is none."""
     if isinstance(space, spaces.Discrete):
         start = int(space.start)
-        return Discrete(int(space.n)), lambda rows: rows.astype(np.int64) + start
+        return Discrete(int(space.n)), lambda rows: (rows + start).tolist()
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
         sizes = np.asarray(space.nvec if isinstance(space, spaces.MultiDiscrete) else np.full(space.shape, 2))
         n = int(np.prod(sizes.astype(np.float64)))
