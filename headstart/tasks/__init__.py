@@ -3,7 +3,8 @@
 Its env is code and shared; everything in which tasks of one env differ (a mass, a delay, the weights of the rewards) is
 an array, so that many tasks, or one drawn anew for each episode, are one compiled program. There are two kinds of env
 behind one face, `headstart.core.types.Env`: `worlds` in pure JAX, and `mujoco`'s robots, stepped by the C simulator
-from within the compiled loop or by MJX; `disturbances` wraps either.
+from within the compiled loop or by MJX; `disturbances` wraps either. A third is everybody else's: `host` steps any
+Gymnasium env in the same loop.
 
 It fails when what differs between source and target is not a parameter (another body, other sensors), or when the
 parameter that was varied does not matter: ask the shift doctor first.

@@ -35,7 +35,9 @@ def test_it_is_told_what_there_is_and_of_what_kind():
     }  # time is its state, and name no number
     told = {p.name: p for p in hs.parameters("FrozenLake-v1")}
     assert (told["success_rate"].nominal, told["success_rate"].high) == (pytest.approx(1 / 3), np.inf)
-    assert told["is_slippery"].about == "a keyword of its constructor"
+    slippery = told["is_slippery"]
+    assert slippery.about == "a keyword of its constructor"
+    assert (slippery.nominal, slippery.low, slippery.high) == (1.0, 0.0, 1.0)
     assert list(told)[-2:] == ["action_delay", "observation_noise"]
 
 
@@ -94,6 +96,17 @@ def test_tasks_are_made_by_string_and_told_as_such():
     assert describe(bell) == "FrozenLake-v1@success_rate=0.5~0.1"
     drawn = bell.params["success_rate"].sample(jax.random.key(0), (500,))
     assert (float(drawn.mean()), float(drawn.std())) == (pytest.approx(0.5, abs=0.02), pytest.approx(0.1, abs=0.01))
+
+
+def test_an_id_may_name_the_module_that_registers_it(tmp_path, monkeypatch):
+    line = "gymnasium.register('Away-v0', strangers.Clock, max_episode_steps=4)"
+    (tmp_path / "elsewhere.py").write_text(f"import gymnasium, strangers\n{line}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        env = parse("elsewhere:Away-v0@gravity=3").env
+        assert (env.name, env.horizon) == ("elsewhere:Away-v0", 4)
+    finally:
+        gymnasium.registry.pop("Away-v0", None)
 
 
 def no_env() -> Any:

@@ -55,7 +55,8 @@ class Catalogue:
 
     def _add(self, way: Way, name: str, nominal: Any, about: str) -> None:
         if math.isfinite(nominal):
-            told = Parameter(name, float(nominal), -math.inf, math.inf, OWN, about)
+            low, high = (0.0, 1.0) if isinstance(nominal, bool | np.bool_) else (-math.inf, math.inf)
+            told = Parameter(name, float(nominal), low, high, OWN, about)
             self.known.setdefault(name, Known(told, way, nominal))
 
     def find(self, name: str) -> Parameter | None:
