@@ -31,19 +31,19 @@ class Exploration(Record):
 class DQN(Method):
     """Deep Q-learning for choices, with a lagged copy of the network and replayed experience."""
 
-    learning_rate: float = 5e-4  # Adam's step size, > 0
+    learning_rate: float = 1e-3  # Adam's step size, > 0
     anneal: bool = True  # learning rate falls linearly to 0 over the training
     discount: float = 0.99  # γ, in [0, 1]
     epsilon: float = 0.05  # share of random actions at last, in [0, 1]; 1 at first
     exploration: float = 0.2  # share of the training in which that share falls, in (0, 1]
     tau: float = 1.0  # share of the new in the lagged network when it moves, in (0, 1]
-    every: int = 500  # gradient steps between two moves of the lagged network, >= 1
+    every: int = 100  # gradient steps between two moves of the lagged network, >= 1
     n: int = 1  # steps of reward before the lagged network is asked, >= 1, <= length
     huber: float | None = None  # errors beyond this count linearly, not squared, > 0; None: all are squared
     dueling: bool = False  # whether the network tells a state's value and its choices' advantages apart
     max_grad_norm: float = 10.0  # the gradient's global norm is cut to this
-    updates: float = 0.25  # gradient steps for each environment step, > 0
-    batch: int = 64  # transitions per gradient step
+    updates: float = 0.5  # gradient steps for each environment step, > 0
+    batch: int = 128  # transitions per gradient step
     capacity: int = 100_000  # transitions kept
     start: int = 1_000  # steps in the source before the first gradient step
     length: int = 4  # steps per copy between gradient steps
