@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Drawing
-from headstart.core.spaces import Box, Space
+from headstart.core.spaces import Seen, Sight, Space
 
 PyTree = Any
 Key = Array
@@ -49,7 +49,7 @@ class Env(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def observation(self) -> Box: ...
+    def observation(self) -> Sight: ...
 
     @property
     @abc.abstractmethod
@@ -78,7 +78,7 @@ class Env(eqx.Module):
         """-> the first state of an episode."""
 
     @abc.abstractmethod
-    def observe(self, params: Params, state: PyTree) -> Float[Array, " observation"]:
+    def observe(self, params: Params, state: PyTree) -> Seen:
         """-> what the agent sees."""
 
     @abc.abstractmethod

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 from numpyro.distributions import Distribution
 
+from headstart.core.spaces import Seen
 from headstart.core.types import Key, Params, PyTree, Record, Task, Transition
 
 
@@ -44,7 +45,7 @@ def _first(params: Params, state: PyTree) -> Episode:
     return Episode(params, state, jnp.zeros((), jnp.int32), jnp.zeros(()))
 
 
-def observe(task: Task, episode: Episode) -> Float[Array, " observation"]:
+def observe(task: Task, episode: Episode) -> Seen:
     """-> what the agent sees now."""
     return task.env.observe(episode.params, episode.state)
 

@@ -1,9 +1,13 @@
-"""What can be seen and what can be done: vectors of real numbers, or one of some choices."""
+"""What can be seen: vectors of real numbers, or images. What can be done: such vectors, or one of some choices."""
 
 import dataclasses
+import math
+from typing import Literal
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+from headstart.core.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +21,10 @@ class Box:
     def size(self) -> int:
         return len(self.low)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.size,)
+
     def rescale(self, action: Float[Array, " n"]) -> Float[Array, " n"]:
         """Policies act in [-1, 1]; the world wants its own units. Clipped. Unbounded components pass as they are."""
         low, high = jnp.array(self.low), jnp.array(self.high)
@@ -24,6 +32,34 @@ class Box:
         low, high = jnp.where(bounded, low, -1.0), jnp.where(bounded, high, 1.0)
         inside = low + (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5 * (high - low)
         return jnp.where(bounded, inside, action)
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """Rows, columns and channels of bits (bool) or of bytes (uint8): what an env shows, and memory keeps, as it is."""
+
+    shape: tuple[int, int, int]
+    dtype: Literal["bool", "uint8"] = "bool"
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise InputError(
+                f"Image(shape={self.shape!r}) is out of range: it is at least one row, column and channel."
+            )
+        if self.dtype not in BRIGHTEST:
+            raise InputError(f"Image(dtype={self.dtype!r}) is unknown: it is one of {', '.join(BRIGHTEST)}.")
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def brightest(self) -> int:
+        """What 1 is once a network sees it; the darkest is 0."""
+        return BRIGHTEST[self.dtype]
+
+
+BRIGHTEST = {"bool": 1, "uint8": 255}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,4 +77,9 @@ class Discrete:
         return action
 
 
-Space = Box | Discrete
+Space = Box | Discrete  # of actions
+Sight = Box | Image  # of observations
+
+# An observation, or many. Images are told from vectors by their type.
+Seen = Float[Array, " observation"] | Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
+SeenMany = Float[Array, "*n observation"] | Bool[Array, "*n row column channel"] | UInt8[Array, "*n row column channel"]

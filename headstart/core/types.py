@@ -19,8 +19,10 @@ from jaxtyping import Array, Bool, Float, Int
 from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import Parameter as Parameter
 from headstart.core.env import Params as Params
-from headstart.core.spaces import Box, Space
+from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
+from headstart.core.spaces import Image as Image
+from headstart.core.spaces import SeenMany, Sight, Space
 
 Metrics = dict[str, Array]
 
@@ -53,7 +55,7 @@ class Task(Record):
 class Spec(NamedTuple):
     """All that a learner knows of the world. Hashable: learners are built once for each."""
 
-    observation: Box
+    observation: Sight
     action: Space
     context: int = 0
     cumulants: int = 1
@@ -66,12 +68,12 @@ class Spec(NamedTuple):
 class Transition(Record):
     """One step of experience, or many: [task, time, copy] when fresh, [task, batch] when sampled."""
 
-    obs: Float[Array, "*n observation"]
+    obs: SeenMany
     action: Array  # as the policy gave it, before `Space.rescale`
     reward: Float[Array, "*n"]
     discount: Float[Array, "*n"]  # 0 where the MDP ended, else 1
     last: Bool[Array, "*n"]  # the episode ended here, terminated or truncated
-    next_obs: Float[Array, "*n observation"]  # of the step itself, never of the next episode
+    next_obs: SeenMany  # of the step itself, never of the next episode
     cumulants: Float[Array, "*n cumulant"]
     context: Float[Array, "*n context"]
     domain: Int[Array, "*n"]

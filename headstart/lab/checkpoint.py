@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
-from headstart.core.types import Box, Discrete, Method, PyTree, Space, Spec, TrainState
+from headstart.core.spaces import Sight
+from headstart.core.types import Box, Discrete, Image, Method, PyTree, Space, Spec, TrainState
 from headstart.lab.files import read_json, write, write_json
 from headstart.methods import describe, rebuild
 
@@ -84,8 +85,10 @@ def load(path: str | pathlib.Path) -> Trained:
             raise TypeError("a method is a table")
         method = rebuild(recipe["method"])
         observation, action = _unspace(recipe["observation"]), _unspace(recipe["action"])
-        if not isinstance(observation, Box):
-            raise TypeError("an observation is a box")
+        if not isinstance(observation, Sight):
+            raise TypeError("an observation is a box or an image")
+        if not isinstance(action, Space):
+            raise TypeError("an action is a box or discrete")
         spec = Spec(observation, action, *(int(recipe[name]) for name in ("context", "cumulants", "tasks")))
         steps, seed, gradient_steps = (int(recipe[name]) for name in ("steps", "seed", "gradient_steps"))
         trained_on = str(recipe["trained_on"])
@@ -136,14 +139,18 @@ def _check_arrays(file: pathlib.Path, arrays: dict[str, np.ndarray], expected: d
             raise InputError(f"{file} holds numbers that are not finite, in {name!r}; its training failed: train anew.")
 
 
-def _space(space: Space) -> dict[str, Any]:
+def _space(space: Sight | Space) -> dict[str, Any]:
+    if isinstance(space, Image):
+        return {"kind": "image", "shape": space.shape, "dtype": space.dtype}
     if isinstance(space, Discrete):
         return {"kind": "discrete", "n": space.n}
     bounds = {side: [x if abs(x) != float("inf") else str(x) for x in getattr(space, side)] for side in ("low", "high")}
     return {"kind": "box", **bounds}
 
 
-def _unspace(data: dict[str, Any]) -> Space:
+def _unspace(data: dict[str, Any]) -> Sight | Space:
+    if data["kind"] == "image":
+        return Image(tuple(map(int, data["shape"])), data["dtype"])
     if data["kind"] == "discrete":
         return Discrete(data["n"])
     return Box(tuple(map(float, data["low"])), tuple(map(float, data["high"])))

@@ -1,6 +1,7 @@
 """Deep Q-learning (Mnih et al. 2015), double (arXiv:1509.06461) and, if asked, dueling (arXiv:1511.06581).
 
-Knowledge: `value` is the Q-network, `extra` how often it acts at random. There is no policy but the best choice.
+Knowledge: `value` is the Q-network, `features` what encodes images for it (nothing for vectors), and `extra` how often
+it acts at random. There is no policy but the best choice.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from headstart.core.errors import InputError, check_range
 from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
 from headstart.losses.average import average
 from headstart.losses.q_learning import double_q_target, huber, n_step
+from headstart.nets.encoders import encoder, see, width
 from headstart.nets.mlp import check_network
 from headstart.nets.optimizers import anneal
 from headstart.nets.values import choices
@@ -86,22 +88,18 @@ class DQN(Method):
         )
 
 
-def see(obs: Float[Array, " observation"], context: Float[Array, " context"]) -> Float[Array, " features"]:
-    """-> what the network is told."""
-    return jnp.concatenate([obs, context])
-
-
 def _init(dqn: DQN, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None:  # it need not act at random once more
         return prior.replace(extra=Exploration(prior.extra.epsilon, prior.extra.epsilon))
-    inputs = spec.observation.size + spec.context
+    features = encoder(spec.observation, key, normalise=False)
+    inputs = width(features, spec.observation) + spec.context
     net = choices(inputs, dqn.hidden, spec.action.size, dqn.activation, dqn.dueling, key)
-    return Knowledge(value=net, extra=Exploration(jnp.ones(()), jnp.ones(())))
+    return Knowledge(features, value=net, extra=Exploration(jnp.ones(()), jnp.ones(())))
 
 
 def _act(space: Discrete, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
     k_whether, k_which = jax.random.split(key)
-    best = jnp.argmax(k.value(see(obs, context)))
+    best = jnp.argmax(k.value(see(k, obs, context)))
     anything = jax.random.randint(k_which, (), 0, space.n, best.dtype)
     bold = jax.random.uniform(k_whether) < explore * k.extra.epsilon
     return jnp.where(bold, anything, best), carry, {}
@@ -122,9 +120,9 @@ def _observe(
 
 def _loss(dqn: DQN, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
     def one(t: Transition) -> Metrics:
-        q = k.value(see(t.obs, t.context))
-        x_next = see(t.next_obs, t.context)
-        target = double_q_target(t.reward, t.extras["discount"], k.value(x_next), slow.value(x_next))
+        q = k.value(see(k, t.obs, t.context))
+        q_next, q_slow = (known.value(see(known, t.next_obs, t.context)) for known in (k, slow))
+        target = double_q_target(t.reward, t.extras["discount"], q_next, q_slow)
         error = q[t.action] - jax.lax.stop_gradient(target)
         return {"value_loss": huber(error, dqn.huber), "q": q[t.action]}
 

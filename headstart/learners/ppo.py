@@ -1,7 +1,8 @@
 """Proximal policy optimisation (arXiv:1707.06347), for continuous and discrete actions.
 
-Knowledge: `features` normalise observations, `policy` is a Gaussian or a softmax, `value` a critic and the scale of
-returns. All three transfer, statistics and all: a policy is worth nothing without the normaliser it was trained under.
+Knowledge: `features` normalise vectors, or encode images by what both losses ask for; `policy` is a Gaussian or a
+softmax, `value` a critic and the scale of returns. All three transfer, statistics and all: a policy is worth nothing
+without the normaliser it was trained under.
 """
 
 import dataclasses
@@ -16,8 +17,9 @@ from headstart.core.errors import check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
 from headstart.losses.average import average
 from headstart.losses.policy_gradient import approximate_kl, clipped_surrogate, gae
+from headstart.nets.encoders import encoder, include, see, width
 from headstart.nets.mlp import MLP, check_network, mlp
-from headstart.nets.moments import Moments, Scale, moments, scale
+from headstart.nets.moments import Scale, scale
 from headstart.nets.optimizers import anneal
 from headstart.nets.policies import mode, policy
 
@@ -80,21 +82,14 @@ class PPO(Method):
         )
 
 
-def see(
-    k: Knowledge, obs: Float[Array, " observation"], context: Float[Array, " context"]
-) -> Float[Array, " features"]:
-    """-> what policy and critic are told."""
-    features: Moments = k.features
-    return jnp.concatenate([features.normalise(obs), context])
-
-
 def _init(ppo: PPO, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None:
         return prior
     k_policy, k_value = jax.random.split(key)
-    inputs = spec.observation.size + spec.context
+    features = encoder(spec.observation, key, normalise=True)
+    inputs = width(features, spec.observation) + spec.context
     return Knowledge(
-        features=moments(spec.observation.size),
+        features=features,
         policy=policy(inputs, ppo.hidden, spec.action, ppo.activation, k_policy),
         value=Critic(mlp((inputs, *ppo.hidden, 1), 1.0, ppo.activation, k_value), scale()),
     )
@@ -115,7 +110,7 @@ def _observe(
     of it afterwards keeps the baseline of all of it.
     """
     weight = fresh.weight.reshape(-1)
-    k = k.replace(features=k.features.include(fresh.obs.reshape(weight.size, -1), weight))
+    k = k.replace(features=include(k.features, fresh.obs, weight))
 
     def look(t: Transition) -> tuple[Array, Array, Array]:
         x = see(k, t.obs, t.context)

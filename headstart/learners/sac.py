@@ -1,6 +1,7 @@
 """Soft actor-critic (arXiv:1812.05905), for continuous actions.
 
 Knowledge: `policy` is a squashed Gaussian, `value` twin critics, `extra` the temperature and how many steps were seen.
+`features` encode images (nothing for vectors), and learn by the critics' loss alone (arXiv:1910.01741).
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from headstart.core.types import Box, Key, Knowledge, Learner, Method, Metrics, 
 from headstart.losses.average import average
 from headstart.losses.maximum_entropy import soft_policy_loss, soft_target, temperature_loss
 from headstart.nets.critics import Twin, twin
+from headstart.nets.encoders import encoder, see, width
 from headstart.nets.mlp import check_network
 from headstart.nets.policies import Squashed, squashed
 
@@ -71,20 +73,17 @@ class SAC(Method):
         )
 
 
-def see(obs: Float[Array, " observation"], context: Float[Array, " context"]) -> Float[Array, " features"]:
-    """-> what policy and critics are told."""
-    return jnp.concatenate([obs, context])
-
-
 def _init(sac: SAC, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None:  # its temperature comes along; it need not act at random once more
         seen = jnp.maximum(prior.extra.seen, sac.start)
         return prior.replace(extra=prior.extra.replace(seen=seen))
     assert isinstance(spec.action, Box)
     k_policy, k_value = jax.random.split(key)
-    inputs = spec.observation.size + spec.context
+    features = encoder(spec.observation, key, normalise=False)
+    inputs = width(features, spec.observation) + spec.context
     alpha = 1.0 if sac.temperature is None else sac.temperature
     return Knowledge(
+        features=features,
         policy=squashed(inputs, sac.hidden, spec.action, sac.activation, k_policy),
         value=twin(inputs, spec.action.size, sac.hidden, sac.activation, k_value),
         extra=Temperature(jnp.log(alpha), jnp.zeros(())),
@@ -93,7 +92,7 @@ def _init(sac: SAC, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
 
 def _act(sac: SAC, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
     policy: Squashed = k.policy
-    x = see(obs, context)
+    x = see(k, obs, context)
     sampled, _ = policy.sample(x, key)
     anywhere = jax.random.uniform(key, sampled.shape, minval=-1.0, maxval=1.0)
     bold = jnp.where(k.extra.seen < sac.start, anywhere, sampled)
@@ -113,15 +112,16 @@ def _loss(sac: SAC, spec: Spec, k: Knowledge, slow: Knowledge, batch: Transition
 
     def one(t: Transition, key: Key) -> Metrics:
         k_now, k_next = jax.random.split(key)
-        x, x_next = see(t.obs, t.context), see(t.next_obs, t.context)
-        action, log_prob = policy.sample(x, k_now)
-        action_next, log_prob_next = jax.lax.stop_gradient(policy.sample(x_next, k_next))
-        q_next = lagged(x_next, action_next).min()
+        x = see(k, t.obs, t.context)
+        told = jax.lax.stop_gradient(x)  # the policy looks through the critics' eyes
+        action, log_prob = policy.sample(told, k_now)
+        action_next, log_prob_next = jax.lax.stop_gradient(policy.sample(see(k, t.next_obs, t.context), k_next))
+        q_next = lagged(see(slow, t.next_obs, t.context), action_next).min()
         target = soft_target(t.reward, sac.discount * t.discount, q_next, log_prob_next, alpha)
         q = critics(x, t.action)
         return {
             "value_loss": 0.5 * jnp.square(q - jax.lax.stop_gradient(target)).sum(),
-            "policy_loss": soft_policy_loss(trusted(x, action).min(), log_prob, alpha),
+            "policy_loss": soft_policy_loss(trusted(told, action).min(), log_prob, alpha),
             "temperature_loss": temperature_loss(log_alpha, log_prob, wanted),
             "q": q.mean(),
             "entropy": -log_prob,

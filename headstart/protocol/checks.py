@@ -6,7 +6,7 @@ Each check raises InputError with one sentence that names what was asked for, wh
 from collections.abc import Collection, Iterable
 
 from headstart.core.errors import InputError
-from headstart.core.spaces import Space
+from headstart.core.spaces import Box, Image, Sight, Space
 
 MOST = 10**12  # steps, points or episodes: what lies above is a slip, and more than turns of a loop can be counted
 LAST_SEED = 2**32 - 1  # seeds are uint32
@@ -36,7 +36,7 @@ def check_seeds(name: str, seeds: Iterable[float]) -> None:
             raise InputError(f"{name} has {seed}, but a seed is a whole number from 0 to {LAST_SEED}; write another.")
 
 
-def check_spaces(whose: str, known: tuple[Space, Space], other: str, wanted: tuple[Space, Space]) -> None:
+def check_spaces(whose: str, known: tuple[Sight, Space], other: str, wanted: tuple[Sight, Space]) -> None:
     """Raises InputError where (observation, action) of what is known are not those of where it is wanted."""
     for what, a, b in zip(("observation", "action"), known, wanted, strict=True):
         if a != b:
@@ -46,12 +46,14 @@ def check_spaces(whose: str, known: tuple[Space, Space], other: str, wanted: tup
             )
 
 
-def _told(a: Space, b: Space) -> str:
+def _told(a: Sight | Space, b: Sight | Space) -> str:
     """-> in what two unequal spaces differ."""
-    if type(a) is not type(b):
+    if type(a) is not type(b) or isinstance(a, Image):
         return f"{_kind(a)} and {_kind(b)}"
     return f"{a.size} and {b.size} components" if a.size != b.size else f"{a.size} components with other bounds"
 
 
-def _kind(space: Space) -> str:
-    return f"{space.size} {'numbers' if hasattr(space, 'low') else 'choices'}"
+def _kind(space: Sight | Space) -> str:
+    if isinstance(space, Image):
+        return f"{' x '.join(map(str, space.shape))} {'bits' if space.dtype == 'bool' else 'bytes'}"
+    return f"{space.size} {'numbers' if isinstance(space, Box) else 'choices'}"

@@ -114,8 +114,8 @@ def _side_by_side(source: Task, target: Task, key: Key) -> Pairs:
         return Pairs(first, first_target, obs, *rest)
 
     pairs = jax.vmap(one)(jax.random.split(key, COPIES))
-    flat = lambda x: x.reshape(COPIES * STEPS, -1)
-    return pairs.replace(**{n: flat(getattr(pairs, n)) for n in vars(pairs) if not n.startswith("first")})
+    rows = {name: COPIES if name.startswith("first") else COPIES * STEPS for name in vars(pairs)}
+    return Pairs(**{name: getattr(pairs, name).reshape(n, -1).astype(jnp.float32) for name, n in rows.items()})
 
 
 def _go_on(env: Env, params: tuple[Params, Params], nexts: list[PyTree], key: Key) -> list[PyTree]:

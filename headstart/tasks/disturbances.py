@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Drawing
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Env, Key, Parameter, Params, PyTree, Record, Space
+from headstart.core.spaces import Seen, Sight
+from headstart.core.types import Box, Env, Image, Key, Parameter, Params, PyTree, Record, Space
 
 LONGEST = 10  # steps of delay
 FOR_ACTIONS, FOR_SENSORS = 0x5EED_AC70, 0x5EED_0B50  # streams apart from any that the env inside makes of its key
@@ -58,7 +59,7 @@ class Disturbed(Env):
         return self.env.horizon
 
     @property
-    def observation(self) -> Box:
+    def observation(self) -> Sight:
         return self.env.observation
 
     @property
@@ -83,7 +84,7 @@ class Disturbed(Env):
     def again(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
         return self._first(self.env.again(self._own(params), state.inner, ended, key), key)
 
-    def observe(self, params: Params, state: State) -> Float[Array, " observation"]:
+    def observe(self, params: Params, state: State) -> Seen:
         seen = self.env.observe(self._own(params), state.inner)
         return seen + params["observation_noise"] * state.noise if "observation_noise" in self.names else seen
 
@@ -147,14 +148,15 @@ class Disturbed(Env):
 
 
 def offered(env: Env) -> tuple[Parameter, ...]:
-    """-> the disturbances that this env can have: all three, but no noise on choices."""
-    return (DELAY, ROUGHNESS, BLUR) if isinstance(env.action, Box) else (DELAY, BLUR)
+    """-> the disturbances that this env can have: all three, but no noise on choices and none on bits and bytes."""
+    rough = (ROUGHNESS,) if isinstance(env.action, Box) else ()
+    return (DELAY, *rough) if isinstance(env.observation, Image) else (DELAY, *rough, BLUR)
 
 
 def disturb(env: Env, names: Iterable[str]) -> Env:
     """-> the env with those disturbances that are among `names`; itself, where none is.
 
-    Raises InputError where noise is asked for on discrete actions.
+    Raises InputError where noise is asked for on discrete actions or on images.
     """
     wanted = set(names)
     if isinstance(env, Disturbed):
@@ -163,5 +165,7 @@ def disturb(env: Env, names: Iterable[str]) -> Env:
         raise InputError(
             f"{env.name} has no action_noise, because its actions are choices; use action_delay or observation_noise."
         )
+    if BLUR.name in wanted and BLUR not in offered(env):
+        raise InputError(f"{env.name} has no observation_noise, because it shows images; use action_delay.")
     used = tuple(p.name for p in offered(env) if p.name in wanted)
     return Disturbed(env, used) if used else env

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from headstart.core.episode import Episode, observe, reset
 from headstart.core.errors import InputError
-from headstart.core.types import Discrete, Env, Key, Record, Task
+from headstart.core.spaces import Seen
+from headstart.core.types import Discrete, Env, Image, Key, Record, Task
 from headstart.tasks.disturbances import BLUR, Disturbed
 from headstart.tasks.raster import raster
 
@@ -20,7 +21,7 @@ FRAMES = 30  # a second, in videos
 class Step(Record):
     """What a step came to."""
 
-    obs: Float[Array, " observation"]
+    obs: Seen
     cumulants: Float[Array, " cumulant"]
     reward: Float[Array, ""]
     terminated: Bool[Array, ""]
@@ -43,10 +44,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         self._key: Key | None = None
         self._episode: Episode | None = None
         env = task.env
-        low, high = np.array(env.observation.low, np.float32), np.array(env.observation.high, np.float32)
-        if isinstance(env, Disturbed) and BLUR.name in env.names:  # what is seen may then be anything
-            low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
-        self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+        self.observation_space = _sight(env)
         if isinstance(env.action, Discrete):
             self.action_space = gymnasium.spaces.Discrete(env.action.n)
         else:
@@ -131,7 +129,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
 
 def to_gymnasium(task: Task, render_mode: str | None = None) -> TaskEnv:
-    """-> the task as a Gymnasium env: float32, actions in the world's own units.
+    """-> the task as a Gymnasium env: float32 (images as they are), actions in the world's own units.
 
     Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step. Worlds
     have a drawing, and so `render_mode="rgb_array"`. Raises InputError for a stack of tasks, and for a render mode that
@@ -144,6 +142,16 @@ def has_drawing(env: Env) -> bool:
     """-> whether an env can be drawn."""
     inner = env.env if isinstance(env, Disturbed) else env
     return type(inner).draw is not Env.draw
+
+
+def _sight(env: Env) -> gymnasium.spaces.Box:
+    space = env.observation
+    if isinstance(space, Image):
+        return gymnasium.spaces.Box(0, space.brightest, space.shape, np.dtype(space.dtype).type)
+    low, high = np.array(space.low, np.float32), np.array(space.high, np.float32)
+    if isinstance(env, Disturbed) and BLUR.name in env.names:  # what is seen may then be anything
+        low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
+    return gymnasium.spaces.Box(low, high, dtype=np.float32)
 
 
 @jax.jit

@@ -33,6 +33,7 @@ ABOUT = {
     "BitFlip-15": "flip 15 bits until they equal a goal (hindsight experience replay)",
     "BitFlip-25": "flip 25 bits until they equal a goal (hindsight experience replay)",
     "RandomMDP": "a small MDP, all of it drawn at random, exactly known",
+    "Breakout-MinAtar": "break bricks with a ball that a paddle keeps in play; seen as 10 x 10 cells of 4 bits",
     "Hopper-v5": "a leg hops forwards without falling over",
     "HalfCheetah-v5": "a flat cheetah runs forwards; it cannot fall",
     "Walker2d-v5": "two legs in a plane walk forwards without falling over",

@@ -13,7 +13,8 @@ from probes import experience
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Box, Discrete, Knowledge, Spec
-from headstart.learners.dqn import DQN, see
+from headstart.learners.dqn import DQN
+from headstart.nets.encoders import see
 
 KEY = jax.random.key(0)
 SPEC = Spec(Box((-1.0,), (1.0,)), Discrete(3))
@@ -107,7 +108,7 @@ def test_what_was_taught_does_not_act_at_random_once_more():
 
 def q(k: Knowledge, shown: float) -> np.ndarray:
     """-> for each seed, the values of the choices."""
-    return np.asarray(jax.vmap(lambda k: k.value(see(jnp.array([shown]), jnp.zeros(0))))(k))
+    return np.asarray(jax.vmap(lambda k: k.value(see(k, jnp.array([shown]), jnp.zeros(0))))(k))
 
 
 @pytest.mark.parametrize("ends", [False, True])

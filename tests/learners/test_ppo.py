@@ -13,7 +13,8 @@ from probes import experience
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Box, Discrete, Knowledge, Learner, Spec
-from headstart.learners.ppo import PPO, see
+from headstart.learners.ppo import PPO
+from headstart.nets.encoders import see
 from headstart.nets.moments import Scale
 
 KEY = jax.random.key(0)

@@ -14,7 +14,8 @@ from probes import experience
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Box, Discrete, Knowledge, Spec, spec
-from headstart.learners.sac import SAC, see
+from headstart.learners.sac import SAC
+from headstart.nets.encoders import see
 
 KEY = jax.random.key(0)
 BOX = Box((-1.0,), (1.0,))
@@ -102,7 +103,7 @@ def test_it_acts_at_random_at_first_and_surely_when_judged():
 
 def q(k: Knowledge, shown: float, action: float) -> np.ndarray:
     """-> for each seed, what the critics make of an action."""
-    of = lambda k: k.value(see(jnp.array([shown]), jnp.zeros(0)), jnp.array([action])).mean()
+    of = lambda k: k.value(see(k, jnp.array([shown]), jnp.zeros(0)), jnp.array([action])).mean()
     return np.asarray(jax.vmap(of)(k))
 
 

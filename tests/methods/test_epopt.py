@@ -12,9 +12,10 @@ from probes import experience
 from headstart.core.errors import InputError
 from headstart.core.rollout import rollout, start
 from headstart.core.types import Knowledge, Learner, spec
-from headstart.learners.ppo import PPO, see
+from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.methods.randomization.epopt import EPOpt, first_steps, path_returns, worst
+from headstart.nets.encoders import see
 
 KEY = jax.random.key(0)
 

@@ -13,8 +13,9 @@ from headstart.core.errors import InputError
 from headstart.core.names import named, within
 from headstart.core.train import begin
 from headstart.core.types import TrainState, spec
-from headstart.learners.ppo import PPO, see
+from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune
+from headstart.nets.encoders import see
 
 BASE = PPO(hidden=(4,), length=8, copies=2, batch=16, epochs=1, learning_rate=1e-2)
 ROWS, UPDATES = 16, 1  # of one rollout

@@ -1,6 +1,6 @@
 """Finetuning: start in the target domain from what the source domain taught, and go on learning.
 
-Transfers: policy, value and features (normaliser).
+Transfers: policy, value and features (normaliser, or what encodes images).
 Assumes: source and target share spaces, and the source's behaviour is a useful place to start.
 Fails when: the source policy is too certain to explore, or what it learned is wrong in the target (negative transfer).
 Source: CS 285, "Transfer and Multi-Task Learning" (pretraining + finetuning); arXiv:1612.07307 for relearned heads.
@@ -18,6 +18,7 @@ from headstart.core.errors import InputError, check_range
 from headstart.core.names import map_named, named, within
 from headstart.core.types import Key, Knowledge, Learner, Method, Spec
 from headstart.learners.ppo import PPO
+from headstart.nets.encoders import forget
 from headstart.nets.optimizers import hold
 
 CERTAIN = 1e12  # a statistic that has seen so many rows is moved by no new one
@@ -58,7 +59,7 @@ def _init(finetune: Finetune, inner: Learner, key: Key, prior: Knowledge | None)
     if finetune.reset_head:
         knowledge = map_named(lambda name, new, old: new if _in_head(name) else old, fresh, knowledge)
     if finetune.normaliser == "fresh":
-        knowledge = knowledge.replace(features=fresh.features)
+        knowledge = knowledge.replace(features=forget(knowledge.features, fresh.features))
     certain = (*finetune.freeze, "features") if finetune.normaliser == "frozen" else finetune.freeze
     knowledge = map_named(functools.partial(_stilled, certain), knowledge)
     if finetune.cool != 1.0:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from headstart.core.types import Env
 from headstart.tasks.worlds.acrobot import Acrobot
 from headstart.tasks.worlds.bit_flip import BitFlip
+from headstart.tasks.worlds.breakout import Breakout
 from headstart.tasks.worlds.cartpole import CartPole
 from headstart.tasks.worlds.cartpole_swingup import CartPoleSwingUp
 from headstart.tasks.worlds.four_rooms import FourRooms
@@ -35,12 +36,14 @@ WORLDS: dict[str, Callable[[], Env]] = {
     "GridWall": GridWall,
     **{f"BitFlip-{n}": functools.partial(BitFlip, n) for n in (8, 15, 25)},
     "RandomMDP": RandomMDP,
+    "Breakout-MinAtar": Breakout,
 }
 
 __all__ = [
     "WORLDS",
     "Acrobot",
     "BitFlip",
+    "Breakout",
     "CartPole",
     "CartPoleSwingUp",
     "FourRooms",

@@ -1,0 +1,104 @@
+"""Encoders: what is seen, turned into what policy and value are told. They are `Knowledge.features`.
+
+Of a vector: its running normaliser, or nothing at all. Of an image: a small convolutional network, which learns by
+whatever loss is told its features. Those of 10 x 10 cells or so get MinAtar's (Young and Tian 2019, arXiv:1903.03176),
+larger ones DQN's (Mnih et al. 2015), each rectified after every layer.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from equinox.nn import Linear
+from jaxtyping import Array, Bool, Float, UInt8
+
+from headstart.core.errors import InputError
+from headstart.core.types import Image, Key, Knowledge, Record, Sight
+from headstart.nets.mlp import orthogonal
+from headstart.nets.moments import Moments, moments
+
+Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
+Shape = tuple[int, int, int]  # of a layer's patches: their side, the step from one to the next, and filters
+
+MINATAR: tuple[tuple[Shape, ...], int] = ((3, 1, 16),), 128  # convolutions, and the dense layer's width
+ATARI: tuple[tuple[Shape, ...], int] = ((8, 4, 32), (4, 2, 64), (3, 1, 64)), 512
+LARGE = 36  # pixels: the smallest side that ATARI leaves something of
+
+
+class Convolutions(Record):
+    """Convolutions without padding, then a dense layer.
+
+    A convolution is a fully connected layer of every patch: for many seeds at once XLA makes a product of matrices of
+    that on a CPU, and of its own convolution with weights for each seed something much slower.
+    """
+
+    filters: tuple[Linear, ...]
+    dense: Linear
+    patches: tuple[Shape, ...] = eqx.field(static=True)
+    brightest: int = eqx.field(static=True)
+
+    def __call__(self, picture: Picture) -> Float[Array, " features"]:
+        x = picture.astype(jnp.float32) / self.brightest
+        for layer, (side, step, _) in zip(self.filters, self.patches, strict=True):
+            x = jax.nn.relu(jax.vmap(jax.vmap(layer))(patches(x, side, step)))
+        return jax.nn.relu(self.dense(x.reshape(-1)))
+
+
+def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:
+    """-> every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next."""
+    up, along = (n - side + 1 for n in x.shape[:2])
+    shifted = [x[i : i + up : step, j : j + along : step] for i in range(side) for j in range(side)]
+    return jnp.concatenate(shifted, -1)
+
+
+def convolutions(image: Image, key: Key) -> Convolutions:
+    """-> fresh convolutions for images of that shape. Raises InputError where they are too small for any."""
+    rows, columns, channels = image.shape
+    layers, width = ATARI if min(rows, columns) >= LARGE else MINATAR
+    *keys, k_dense = jax.random.split(key, len(layers) + 1)
+    filters = []
+    for (side, step, count), k in zip(layers, keys, strict=True):
+        if min(rows, columns) < side:
+            raise InputError(
+                f"An image of {rows} x {columns} is too small to be encoded; it is {side} x {side} at least."
+            )
+        filters.append(orthogonal(side * side * channels, count, 2.0**0.5, k))
+        rows, columns, channels = (rows - side) // step + 1, (columns - side) // step + 1, count
+    dense = orthogonal(rows * columns * channels, width, 2.0**0.5, k_dense)
+    return Convolutions(tuple(filters), dense, layers, image.brightest)
+
+
+Encoder = Moments | Convolutions | None
+
+
+def encoder(sight: Sight, key: Key, normalise: bool) -> Encoder:
+    """-> what images need; for vectors a normaliser, or nothing. Only images take something of the key."""
+    if isinstance(sight, Image):
+        return convolutions(sight, jax.random.fold_in(key, ord("x")))
+    return moments(sight.size) if normalise else None
+
+
+def width(features: Encoder, sight: Sight) -> int:
+    """-> how many numbers an encoder makes of what is seen."""
+    return features.dense.out_features if isinstance(features, Convolutions) else sight.size
+
+
+def see(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:
+    """-> what policy and value are told."""
+    features: Encoder = k.features
+    if isinstance(features, Convolutions):
+        obs = features(obs)
+    if isinstance(features, Moments):
+        obs = features.normalise(obs)
+    return jnp.concatenate([obs, context])
+
+
+def include(features: Encoder, obs: Array, weight: Float[Array, "..."]) -> Encoder:
+    """-> the encoder, its statistics (if it has any) those of what was seen so far and of the rows that have weight."""
+    if not isinstance(features, Moments):
+        return features
+    return features.include(obs.reshape(weight.size, -1), weight.reshape(-1))
+
+
+def forget(features: Encoder, fresh: Encoder) -> Encoder:
+    """-> the encoder with fresh statistics; what it learned by gradients stays."""
+    return fresh if isinstance(features, Moments) else features
