@@ -14,6 +14,7 @@ from headstart.core.types import (
     Box,
     Discrete,
     Env,
+    Image,
     Knowledge,
     Learner,
     Method,
@@ -161,6 +162,51 @@ class Bandit(Env):
 
     def terminal(self, params, state):
         return jnp.array(self.ends)
+
+
+class Pixel(Env):
+    """Shows an image with one bright pixel; the action pays 1 that says whether it is in the right half. One step."""
+
+    sight: Image = eqx.field(static=True, default=Image((4, 4, 1), "uint8"))
+    choices: Space = eqx.field(static=True, default=Discrete(2))
+
+    @property
+    def name(self):
+        return "Pixel"
+
+    @property
+    def horizon(self):
+        return 1
+
+    @property
+    def observation(self):
+        return self.sight
+
+    @property
+    def action(self):
+        return self.choices
+
+    @property
+    def parameters(self):
+        return (Parameter("swap", 0.0, 0.0, 1.0, "", "whether it is the left half that it says, if > 0.5"),)
+
+    def initial(self, params, key):
+        return jax.random.randint(key, (2,), 0, jnp.array(self.sight.shape[:2]))
+
+    def observe(self, params, state):
+        image = jnp.zeros(self.sight.shape, self.sight.dtype)
+        return image.at[state[0], state[1], 0].set(jnp.asarray(self.sight.brightest, image.dtype))
+
+    def transition(self, params, state, action, key):
+        return state
+
+    def cumulants(self, params, state, action, next_state):
+        right = (state[1] >= self.sight.shape[1] // 2) ^ (params["swap"] > 0.5)
+        chosen = action[0] > 0 if isinstance(self.choices, Box) else action == 1
+        return jnp.where(chosen == right, 1.0, 0.0)[None]
+
+    def terminal(self, params, state):
+        return jnp.array(True)
 
 
 def one(env: Env, target: bool = False, **params: Any) -> Task:

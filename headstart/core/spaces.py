@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
@@ -38,8 +37,8 @@ class Box:
 class Image:
     """Rows, columns and channels of bits (bool) or of bytes (uint8): what an env shows, and memory keeps, as it is."""
 
-    shape: tuple[int, int, int]
-    dtype: Literal["bool", "uint8"] = "bool"
+    shape: tuple[int, ...]
+    dtype: str = "bool"
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:

@@ -1,7 +1,7 @@
 """Targets of learners of Q(s, a) for choices."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 Scalar = Float[Array, ""]
 
@@ -10,9 +10,9 @@ def n_step(
     r: Float[Array, " time"],
     discount: Float[Array, " time"],
     last: Bool[Array, " time"],
-    next_obs: Float[Array, "time *observation"],
+    next_obs: Shaped[Array, "time *observation"],
     n: int,
-) -> tuple[Float[Array, " time"], Float[Array, " time"], Float[Array, "time *observation"]]:
+) -> tuple[Float[Array, " time"], Float[Array, " time"], Shaped[Array, "time *observation"]]:
     """-> Σ_{k<m} γ^k r_{t+k}, the discount of what follows (γ^m, or 0 where the MDP ended), and s_{t+m}.
 
     m is n, or less where the episode or the stream ends before (Sutton and Barto 2018, section 7.1, bootstrapped at

@@ -8,7 +8,7 @@ import pytest
 from headstart.core.episode import reset, step
 from headstart.core.types import Box, Task
 from headstart.tasks.disturbances import LONGEST, Disturbed, disturb, offered
-from headstart.tasks.worlds import CartPole, Pendulum
+from headstart.tasks.worlds import Breakout, CartPole, Pendulum
 
 ALL = ("action_delay", "action_noise", "observation_noise")
 LENGTH = 30
@@ -122,6 +122,9 @@ def test_only_the_disturbances_that_are_named_are_there_and_paid_for():
     assert [p.name for p in offered(bare)] == list(ALL)
     with pytest.raises(ValueError, match="CartPole-v1 has no action_noise"):
         disturb(CartPole(), ["action_noise"])
+    assert [p.name for p in offered(Breakout())] == ["action_delay"]
+    with pytest.raises(ValueError, match="Breakout-MinAtar has no observation_noise, because it shows images"):
+        disturb(Breakout(), ["observation_noise"])
 
 
 def test_changing_a_value_does_not_trace_again():

@@ -22,6 +22,7 @@ TEXTS = [
     "Pendulum-v1@mass=0.5..2,action_noise=0.2",
     "Hopper-v5",
     "Hopper-v5@torso_mass=3..9,action_delay=2,observation_noise=0.01",
+    "Breakout-MinAtar@paddle_reach=1",
 ]
 
 

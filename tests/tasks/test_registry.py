@@ -8,7 +8,7 @@ import pytest
 
 import headstart
 from headstart.core.errors import InputError
-from headstart.core.types import Discrete, Task, stack
+from headstart.core.types import Discrete, Image, Task, stack
 from headstart.tasks import registry
 from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.worlds import WORLDS, CartPole, Pendulum
@@ -23,6 +23,7 @@ def test_the_table_has_every_task_once_and_says_what_it_is():
     assert by_id["Pendulum-v1"][1:5] == ("world", 3, "1 number", 200)
     assert by_id["PlanarReacher-3"][1:5] == ("world", 13, "3 numbers", 50)
     assert by_id["FourRooms"][1:5] == ("world", 38, "4 choices", 200)
+    assert by_id["Breakout-MinAtar"][1:5] == ("world", 400, "3 choices", 1000)
     assert by_id["Hopper-v5"][1:5] == ("mujoco", 11, "3 numbers", 1000)
     assert by_id["PointMass-4goals"][1:5] == ("world", 4, "2 numbers", 100)
     assert len(rows) == len(WORLDS) + 10
@@ -37,8 +38,11 @@ def test_every_parameter_is_told_in_full(env_id: str):
         assert p.unit
         assert len(p.about) > 8
     extra = ["action_delay", "action_noise", "observation_noise"]
-    if isinstance(registry.make(env_id, "c").action, Discrete):
+    env = registry.make(env_id, "c")
+    if isinstance(env.action, Discrete):
         extra.remove("action_noise")
+    if isinstance(env.observation, Image):
+        extra.remove("observation_noise")
     assert [p.name for p in told][-len(extra) :] == extra
 
 

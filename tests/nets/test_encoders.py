@@ -1,0 +1,138 @@
+"""Encoders: their shapes and values by hand, and that losses reach what they learn."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+from jaxtyping import Array
+
+from headstart.core.errors import InputError
+from headstart.core.names import map_named, named
+from headstart.core.types import Box, Discrete, Image, Knowledge, Method, Space, Spec
+from headstart.learners.dqn import DQN
+from headstart.learners.ppo import PPO
+from headstart.learners.sac import SAC
+from headstart.nets.encoders import Convolutions, convolutions, encoder, patches, see, width
+from headstart.nets.mlp import orthogonal
+from headstart.nets.moments import Moments, moments
+
+KEY = jax.random.key(0)
+SMALL = Image((4, 4, 1), "uint8")
+NONE = jnp.zeros(0)
+
+
+def test_patches_are_every_square_by_rows_columns_and_channels():
+    x = jnp.arange(12.0).reshape(3, 4, 1)
+    assert patches(x, 2, 1).shape == (2, 3, 4)
+    assert patches(x, 2, 1)[1, 2].tolist() == [6, 7, 10, 11]
+    assert patches(x, 2, 2)[0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]  # a row that fills no whole square is left out
+    assert patches(jnp.stack([x[..., 0], -x[..., 0]], -1), 1, 1)[0, 1].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(
+    ("image", "filters", "dense"),
+    [
+        (Image((10, 10, 4)), [(16, 36)], (128, 8 * 8 * 16)),
+        (Image((84, 84, 4), "uint8"), [(32, 256), (64, 512), (64, 576)], (512, 7 * 7 * 64)),
+        (Image((36, 48, 3), "uint8"), [(32, 192), (64, 512), (64, 576)], (512, 2 * 64)),
+        (Image((3, 9, 1)), [(16, 9)], (128, 7 * 16)),
+    ],
+    ids=str,
+)
+def test_layers_have_the_sizes_of_the_papers(image: Image, filters: list[tuple[int, int]], dense: tuple[int, int]):
+    made = jax.eval_shape(lambda key: convolutions(image, key), KEY)
+    assert [layer.weight.shape for layer in made.filters] == filters
+    assert made.dense.weight.shape == dense
+    assert width(made, image) == dense[0]
+
+
+def test_what_comes_out_by_hand():
+    """A filter that adds a square up, one that is blind; bytes become 0..1, and what is below 0 is cut."""
+    k = convolutions(SMALL, KEY)
+    weight = jnp.zeros((16, 9)).at[0].set(1.0)
+    dense = jnp.zeros((128, 64)).at[0, 0].set(2.0).at[1, 0].set(-2.0).at[2, 3 * 16].set(1.0)
+    biases = {"filters.0.bias": jnp.zeros(16), "dense.bias": jnp.zeros(128).at[3].set(0.5)}
+    leaves = {"filters.0.weight": weight, "dense.weight": dense, **biases}
+    k = map_named(lambda name, _: leaves[name], k)
+    picture = jnp.zeros((4, 4, 1), jnp.uint8).at[0, 0].set(255).at[3, 3].set(51).at[1, 1].set(51)
+    out = k(picture)
+    assert out[:5].tolist() == pytest.approx([2 * 1.2, 0.0, 0.4, 0.5, 0.0])  # 1 + 0.2, and 0.2 + 0.2
+
+
+def test_it_is_the_convolution_that_jax_knows():
+    layer, x = orthogonal(3 * 3 * 2, 5, 1.0, KEY), jax.random.normal(KEY, (8, 9, 2))
+    kernel, kinds = layer.weight.reshape(5, 3, 3, 2).transpose(1, 2, 3, 0), ("NHWC", "HWIO", "NHWC")
+    theirs = jax.lax.conv_general_dilated(x[None], kernel, (2, 2), "VALID", dimension_numbers=kinds)[0]
+    np.testing.assert_allclose(jax.vmap(jax.vmap(layer))(patches(x, 3, 2)), theirs, atol=1e-5)
+
+
+def test_it_starts_orthogonal_by_no_lapack():
+    k = convolutions(Image((10, 10, 4)), KEY)
+    for layer in (*k.filters, k.dense):
+        np.testing.assert_allclose(layer.weight @ layer.weight.T, 2 * np.eye(layer.weight.shape[0]), atol=1e-5)
+    program = jax.jit(jax.vmap(lambda key: convolutions(SMALL, key))).lower(jax.random.split(KEY, 2))
+    assert "lapack" not in program.as_text()
+
+
+def test_vectors_are_normalised_or_left_alone():
+    box, context = Box((0.0, 0.0), (1.0, 1.0)), jnp.array([7.0])
+    assert encoder(box, KEY, normalise=False) is None
+    assert see(Knowledge(), jnp.array([3.0, 4.0]), context).tolist() == [3, 4, 7]
+    seen = moments(2).include(jnp.array([[0.0, 0.0], [2.0, 4.0]]), jnp.ones(2))
+    assert isinstance(encoder(box, KEY, normalise=True), Moments)
+    np.testing.assert_allclose(see(Knowledge(seen), jnp.array([2.0, 2.0]), context), [1, 0, 7], atol=1e-6)
+    assert isinstance(encoder(SMALL, KEY, normalise=True), Convolutions)
+
+
+def gradient(method: Method, action: Space, parts: tuple[str, ...], **extras: Array) -> dict[str, Any]:
+    """-> by name, the gradient of what is learned in one batch of images, of the losses of those names."""
+    learner = method.learner(Spec(SMALL, action))
+    k = learner.init(KEY, None)
+    slow = None if learner.tau is None else k
+    images = jax.random.randint(KEY, (1, 3, 4, 4, 1), 0, 256).astype(jnp.uint8)
+    chosen = jnp.zeros((1, 3, 1)) if isinstance(action, Box) else jnp.zeros((1, 3), jnp.int32)
+    batch = probes.experience([[1.0, 2.0, 0.0]], obs=images, next_obs=images, action=chosen, extras=extras)
+
+    def loss(k: Knowledge) -> Array:
+        metrics = learner.loss(k, slow, batch, KEY, 0.0)[1]
+        return sum((metrics[part] for part in parts), jnp.zeros(()))
+
+    return named(jax.jit(jax.grad(loss))(k))
+
+
+@pytest.mark.parametrize("part", ["policy_loss", "value_loss"])
+def test_both_of_ppos_losses_teach_its_encoder(part: str):
+    given = {name: jnp.array([[0.5, -1.0, 2.0]]) for name in ("log_prob", "advantage", "value_target")}
+    moved = gradient(PPO(hidden=(4,)), Discrete(2), (part,), **given)
+    assert all(np.any(moved[f"features.{name}"]) for name in ("filters.0.weight", "filters.0.bias", "dense.weight"))
+
+
+def test_dqns_loss_teaches_its_encoder_and_has_a_lagged_one():
+    moved = gradient(DQN(hidden=()), Discrete(2), ("value_loss",), discount=jnp.ones((1, 3)))
+    assert np.any(moved["features.filters.0.weight"])
+    learner = DQN(hidden=(), discount=0.5).learner(Spec(SMALL, Discrete(2)))
+    k = learner.init(KEY, None)
+    blind = k.replace(features=jax.tree.map(jnp.zeros_like, k.features))
+    image = jnp.full((1, 1, 4, 4, 1), 255, jnp.uint8)
+    fields = {"obs": image, "next_obs": image, "action": jnp.zeros((1, 1), jnp.int32)}
+    batch = probes.experience([[0.0]], extras={"discount": jnp.full((1, 1), 0.5)}, **fields)
+    lost = [float(learner.loss(k, slow, batch, KEY, 0.0)[0]) for slow in (k, blind)]
+    q = k.value(see(k, image[0, 0], NONE))
+    assert lost[1] == pytest.approx(0.5 * float(q[0]) ** 2, rel=1e-4)  # to a blind lagged network all is worth 0
+    assert lost[0] == pytest.approx(0.5 * float(q[0] - 0.5 * q.max()) ** 2, rel=1e-4)
+
+
+def test_sacs_encoder_is_taught_by_its_critics_alone():
+    sac, box = SAC(hidden=(4,)), Box((-1.0,), (1.0,))
+    policys, critics = (gradient(sac, box, (part,)) for part in ("policy_loss", "value_loss"))
+    assert np.any(critics["features.filters.0.weight"])
+    assert not any(np.any(x) for name, x in policys.items() if name.startswith("features"))
+    assert np.any(policys["policy.net.last.weight"])
+
+
+def test_an_image_of_almost_nothing_is_refused():
+    with pytest.raises(InputError, match=r"An image of 2 x 9 is too small to be encoded; it is 3 x 3 at least\.$"):
+        DQN().learner(Spec(Image((2, 9, 1)), Discrete(2))).init(KEY, None)

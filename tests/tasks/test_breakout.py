@@ -1,0 +1,138 @@
+"""Breakout: MinAtar's rules, one by one and by hand. The grid is told as rows of `paddle`, `ball` and bricks."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import headstart as hs
+from headstart.core.types import Params
+from headstart.tasks.worlds.breakout import BALL, BRICK, PADDLE, TRAIL, Breakout, Game
+
+KEY = jax.random.key(0)
+WORLD = Breakout()
+STAY, LEFT, RIGHT = 0, 1, 2
+transition, observe = jax.jit(WORLD.transition), jax.jit(WORLD.observe)
+
+
+def params(**changed: float) -> Params:
+    return {name: jnp.float32(x) for name, x in {**WORLD.defaults, "sticky": 0.0, **changed}.items()}
+
+
+def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: Any = (), **changed: Any) -> Game:
+    """-> a game with those bricks only."""
+    wall = np.zeros((10, 10), bool)
+    for cell in bricks:
+        wall[cell] = True
+    start = WORLD.initial(params(), KEY)
+    fields = {"ball": jnp.array(ball), "way": jnp.array(way), "paddle": jnp.int32(paddle), "bricks": jnp.array(wall)}
+    return start.replace(**fields, **{name: jnp.asarray(x) for name, x in changed.items()})
+
+
+def after(state: Game, action: int = STAY, key: int = 0, **changed: float) -> tuple[Game, float]:
+    """-> the next state, and the reward."""
+    p = params(**changed)
+    then = transition(p, state, jnp.int32(action), jax.random.key(key))
+    return then, float(WORLD.cumulants(p, state, jnp.int32(action), then)[0])
+
+
+def told(state: Game) -> tuple[list[int], list[int], bool]:
+    return state.ball.tolist(), state.way.tolist(), bool(state.lost)
+
+
+def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
+    starts = [WORLD.initial(params(), jax.random.key(i)) for i in range(20)]
+    assert {str(told(s)[:2]) for s in starts} == {"([3, 0], [1, 1])", "([3, 9], [1, -1])"}
+    seen = observe(params(), starts[0])
+    assert (seen.shape, seen.dtype) == (WORLD.observation.shape, jnp.dtype(WORLD.observation.dtype))
+    assert seen.sum((0, 1)).tolist() == [1, 1, 1, 30]
+    assert bool(seen[9, 4, PADDLE])
+    assert seen[1:4, :, BRICK].all()
+    assert observe(params(brick_rows=5), WORLD.initial(params(brick_rows=5), KEY))[..., BRICK].sum() == 50
+
+
+@pytest.mark.parametrize(
+    ("state", "ball", "way", "lost"),
+    [
+        (game((5, 5), (1, -1)), [6, 4], [1, -1], False),  # it flies on
+        (game((5, 0), (1, -1)), [6, 0], [1, 1], False),  # a side turns it
+        (game((5, 9), (-1, 1)), [4, 9], [-1, -1], False),
+        (game((0, 5), (-1, 1)), [0, 6], [1, 1], False),  # and so does the top
+        (game((0, 9), (-1, 1)), [0, 9], [1, -1], False),  # and a corner, both ways
+        (game((8, 4), (1, 1)), [8, 5], [-1, 1], False),  # the paddle is under the ball: it goes on to its side
+        (game((8, 3), (1, 1)), [8, 4], [-1, -1], False),  # it is where the ball would be: back
+        (game((8, 5), (1, 1)), [9, 6], [1, 1], True),  # it is neither
+        (game((8, 0), (1, -1), paddle=0), [8, 0], [-1, 1], False),  # at the edge
+    ],
+)
+def test_how_the_ball_flies(state: Game, ball: list[int], way: list[int], lost: bool):
+    then, reward = after(state)
+    assert told(then) == (ball, way, lost)
+    assert reward == 0.0
+    assert bool(WORLD.terminal(params(), then)) == lost
+    assert np.argwhere(observe(params(), then)[..., TRAIL]).tolist() == [state.ball.tolist()]
+    assert np.argwhere(observe(params(), then)[..., BALL]).tolist() == [ball]
+
+
+def test_a_brick_breaks_and_turns_the_ball_but_no_two_in_a_row():
+    state = game((4, 4), (-1, 1), bricks=[(3, 5), (5, 6), (6, 7), (7, 8)])
+    broken, reward = after(state)
+    assert (told(broken), reward) == (([4, 5], [1, 1], False), 1.0)
+    assert not broken.bricks[3, 5]
+    flown, reward = after(broken)  # through the next
+    assert (told(flown), reward, int(flown.bricks.sum())) == (([5, 6], [1, 1], False), 0.0, 3)
+    flown, reward = after(flown)  # and the one behind it
+    assert (told(flown), reward, int(flown.bricks.sum())) == (([6, 7], [1, 1], False), 0.0, 3)
+    free, _ = after(flown.replace(way=jnp.array([1, -1])))
+    again, reward = after(
+        free.replace(ball=jnp.array([6, 7]), way=jnp.array([1, 1]))
+    )  # after a cell without one it breaks bricks again
+    assert (reward, int(again.bricks.sum())) == (1.0, 2)
+
+
+def test_once_none_is_left_all_come_back_when_the_ball_is_down():
+    high, _ = after(game((5, 5), (1, 1)))
+    assert not high.bricks.any()
+    low, reward = after(game((8, 4), (1, 1)), brick_rows=2)
+    assert (int(low.bricks.sum()), reward) == (20, 0.0)
+    assert int(after(game((8, 4), (1, 1), bricks=[(1, 1)]))[0].bricks.sum()) == 1
+
+
+def test_the_paddle_moves_before_the_ball_and_stays_inside():
+    where = lambda paddle, action, **p: int(after(game((5, 5), (-1, 1), paddle), action, **p)[0].paddle)
+    assert [where(4, a) for a in (STAY, LEFT, RIGHT)] == [4, 3, 5]
+    assert (where(0, LEFT), where(9, RIGHT)) == (0, 9)
+    assert (where(4, LEFT, paddle_speed=-1), where(4, RIGHT, paddle_speed=2.2)) == (5, 6)
+    assert told(after(game((8, 5), (1, 1)), RIGHT)[0]) == ([8, 6], [-1, 1], False)  # just in time
+
+
+def test_a_wide_paddle_catches_beside_its_middle():
+    assert told(after(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1], False)
+    assert told(after(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1], False)
+    assert told(after(game((8, 7), (1, 1)), paddle_reach=2)[0])[2]
+    assert observe(params(paddle_reach=2), game((5, 5), (1, 1), 0))[9, :, PADDLE].tolist() == [True] * 3 + [False] * 7
+
+
+def test_actions_stick_and_balls_rest_as_often_as_is_said():
+    keys = jax.random.split(KEY, 2000)
+    many = jax.vmap(WORLD.transition, in_axes=(None, None, None, 0))
+    state = game((5, 5), (-1, 1), pressed=jnp.int32(LEFT))
+    then = many(params(sticky=0.1), state, jnp.int32(RIGHT), keys)
+    assert float((then.paddle == 3).mean()) == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_array_equal(then.pressed == LEFT, then.paddle == 3)
+    slow = many(params(rest=0.3), state, jnp.int32(RIGHT), keys)
+    rested = (slow.ball == state.ball[None]).all(1)
+    assert float(rested.mean()) == pytest.approx(0.3, abs=0.03)
+    assert (slow.paddle == 5).all()
+
+
+def test_an_episode_behind_gymnasiums_face_ends_with_the_ball():
+    env = hs.to_gymnasium(hs.task("Breakout-MinAtar", sticky=0), render_mode="rgb_array")
+    env.reset(seed=0)
+    ends = [env.step(LEFT)[2:4]]
+    while not any(ends[-1]):
+        ends.append(env.step(LEFT)[2:4])
+    assert len(ends) < 20
+    assert ends[-1] == (True, False)
