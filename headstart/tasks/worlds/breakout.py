@@ -1,7 +1,7 @@
 """Breakout-MinAtar: keep a ball in play with a paddle, and break bricks with it; seen as an image of 10 x 10 cells.
 
-The rules are those of MinAtar's Breakout (Young and Tian 2019, arXiv:1903.03176; v1 of `kenjyoung/MinAtar`), by which
-its transitions can be checked. Here an episode is truncated, and only actions that do something are offered.
+The rules are those of MinAtar's Breakout (Young and Tian 2019, arXiv:1903.03176; in doubt, what `kenjyoung/MinAtar`
+does). Here an episode is truncated, and only actions that do something are offered.
 """
 
 import jax
