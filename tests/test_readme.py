@@ -19,8 +19,8 @@ def blocks(page: pathlib.Path, language: str) -> list[str]:
 
 def commands(text: str) -> list[list[str]]:
     """-> the words of each line that calls headstart; a backslash at its end joins it to the next."""
-    lines = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
-    return [words[1:] for words in lines if words[:1] == ["headstart"]]
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line.split()[:1] == ["headstart"]]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
 SHOWN = [(page.name, words) for page in PAGES for block in blocks(page, "") for words in commands(block)]

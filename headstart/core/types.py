@@ -86,7 +86,7 @@ class Transition(Record):
 
 
 class Knowledge(Record):
-    """What is learned: the lecture's four places, and helpers that never transfer."""
+    """What is learned: the lecture's four places, and helpers. `Learner.init` says what of a prior comes along."""
 
     features: PyTree = None
     policy: PyTree = None

@@ -33,7 +33,7 @@ def test_every_action_is_as_likely_as_any_other(explore: float):
 def test_it_learns_nothing_and_can_be_judged():
     tasks = probes.task(probes.Bandit(lambda shown, action: action, steps=3))
     learner, last = probes.taught(Uniform(), tasks, 3)
-    assert not jax.tree.leaves(last.state)
+    assert not jax.tree.leaves(last.knowledge)
     assert learner is Uniform().learner(spec(tasks))
     returns = np.array(evaluate(learner, last.knowledge, tasks, 500, probes.keys(1)))
     assert returns.mean() == pytest.approx(1.5, abs=0.15)

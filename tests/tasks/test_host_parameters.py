@@ -134,7 +134,7 @@ def no_more() -> gymnasium.Env:
         (lambda: hs.task("FrozenLak-v1"), "There is no task 'FrozenLak-v1'; the nearest"),
         (lambda: hs.task("Taxi-v77"), "the nearest"),
         (lambda: hs.task("nowhere_at_all:Env-v0"), "The task 'nowhere_at_all:Env-v0' cannot be looked up: ModuleNot"),
-        (lambda: hs.task("xyzzy"), "There is no task 'xyzzy'; `headstart tasks` lists the 28 that there are."),
+        (lambda: hs.task("xyzzy"), "There is no task 'xyzzy'; `headstart tasks` lists the "),
         (
             lambda: hs.task("FrozenLake-v1", succes_rate=1),
             "has no parameter 'succes_rate'; the nearest is success_rate",

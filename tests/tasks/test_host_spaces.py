@@ -3,13 +3,14 @@
 from typing import Any
 
 import gymnasium
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import strangers
 from gymnasium import spaces
 
 from headstart.core.errors import InputError
-from headstart.core.spaces import Box, Discrete
+from headstart.core.spaces import Box, Discrete, Image
 from headstart.tasks.host import host
 from headstart.tasks.host.spaces import Seen, action
 
@@ -18,14 +19,23 @@ INF = float("inf")
 
 def test_numbers_of_any_shape_become_a_row():
     seen = Seen(spaces.Box(np.zeros((2, 3)), np.array([[1, 2, 3], [4, 5, INF]]), dtype=np.float64))
-    assert seen.box == Box((0.0,) * 6, (1.0, 2.0, 3.0, 4.0, 5.0, INF))
+    assert seen.sight == Box((0.0,) * 6, (1.0, 2.0, 3.0, 4.0, 5.0, INF))
     row = seen.row(np.arange(6.0).reshape(2, 3))
     assert (row.tolist(), row.dtype) == ([0, 1, 2, 3, 4, 5], np.float32)
     assert [tuple(part) for part in seen.parts] == [("", 0, 6)]
     assert Seen(spaces.Box(0.0, 1.0, ())).row(0.5).tolist() == [0.5]
-    image = Seen(spaces.Box(0, 255, (4, 4, 3), np.uint8))
-    assert (image.box.size, image.box.high[0]) == (48, 255.0)
-    assert image.row(np.full((4, 4, 3), 7, np.uint8)).tolist() == [7.0] * 48
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [((5, 4, 3), (5, 4, 3)), ((3, 5, 4), (5, 4, 3)), ((5, 4), (5, 4, 1))])
+def test_an_image_of_bytes_stays_one_with_its_channels_last(theirs: tuple[int, ...], ours: tuple[int, int, int]):
+    seen = Seen(spaces.Box(0, 255, theirs, np.uint8))
+    assert seen.sight == Image(ours, "uint8")
+    given = np.random.default_rng(0).integers(0, 256, theirs, np.uint8)
+    shown = seen.show(jnp.asarray(seen.row(given)))
+    assert shown.dtype == jnp.uint8
+    expected = np.moveaxis(given, 0, -1) if theirs[0] == 3 else given.reshape(ours)
+    np.testing.assert_array_equal(shown, expected)
+    assert isinstance(Seen(spaces.Dict({"eye": spaces.Box(0, 255, theirs, np.uint8)})).sight, Box)
 
 
 def test_choices_are_seen_as_a_one_among_zeros():

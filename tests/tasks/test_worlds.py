@@ -212,6 +212,7 @@ def test_has_gymnasiums_spaces_and_horizon(name: str):
     env, theirs = WORLDS[name](), cast(Any, gymnasium.make(name))
     assert env.name == name
     assert env.horizon == theirs.spec.max_episode_steps
+    assert isinstance(env.observation, Box)
     np.testing.assert_array_equal(np.array(env.observation.low, np.float32), theirs.observation_space.low)
     np.testing.assert_array_equal(np.array(env.observation.high, np.float32), theirs.observation_space.high)
     if isinstance(env.action, Box):

@@ -10,7 +10,8 @@ from jax import ShapeDtypeStruct
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Env, Key, Parameter, Params, Record, Space
+from headstart.core.spaces import Seen, Sight, Space
+from headstart.core.types import Env, Key, Parameter, Params, Record
 from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.host.calls import flat, on_host
 from headstart.tasks.host.maker import Factory, Maker
@@ -46,8 +47,8 @@ class HostEnv(Env):
         return self.pool.horizon
 
     @property
-    def observation(self) -> Box:
-        return self.pool.seen.box
+    def observation(self) -> Sight:
+        return self.pool.seen.sight
 
     @property
     def action(self) -> Space:
@@ -87,8 +88,8 @@ class HostEnv(Env):
         call = functools.partial(self.pool.again, names)
         return self._call(call, state.lease, state.calls, ended, _seed(key), values)
 
-    def observe(self, params: Params, state: State) -> Float[Array, " observation"]:
-        return state.observation
+    def observe(self, params: Params, state: State) -> Seen:
+        return self.pool.seen.show(state.observation)
 
     def transition(self, params: Params, state: State, action: Array, key: Key) -> State:
         return self._call(self.pool.step, state.lease, state.calls, action)

@@ -150,7 +150,7 @@ class Pool:
 
     def _nothing(self, rows: int) -> Outcome:
         no = np.zeros(rows, bool)
-        obs, reward = np.full((rows, self.seen.box.size), np.nan, np.float32), np.full(rows, np.nan, np.float32)
+        obs, reward = np.full((rows, self.seen.sight.size), np.nan, np.float32), np.full(rows, np.nan, np.float32)
         return Outcome(np.zeros(rows, np.int32), np.zeros(rows, np.int32), obs, reward, no, no.copy())
 
     def _called(self, lease: np.ndarray, calls: np.ndarray, out: Outcome, i: int) -> Live | None:

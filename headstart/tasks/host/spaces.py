@@ -1,13 +1,18 @@
-"""Gymnasium's spaces as ours, and what passes between the two: observations as one row of float32, actions back."""
+"""Gymnasium's spaces as ours, and what passes between the two: observations as one row of float32, actions back.
+
+A single image of bytes travels as a row too, and is an image again where a policy sees it.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from gymnasium import Space as Theirs
 from gymnasium import spaces
+from jaxtyping import Array, Float
 
-from headstart.core.spaces import Box, Discrete, Space
+from headstart.core.spaces import Box, Discrete, Image, Sight, Space
 
 MOST_CHOICES = 1024  # that several choices at once may come to
 MOST_SEEN = 10_000  # choices that are seen as so many zeros and a one
@@ -42,8 +47,18 @@ class Seen:
         if not at:
             raise SpaceError("shows nothing at all")
         low, high = (np.concatenate(x).astype(np.float32) for x in (lows, highs))
-        self.box = Box(tuple(low.tolist()), tuple(high.tolist()))
         self.parts = tuple(parts)
+        self._shape = _image(space)
+        if self._shape is None:
+            self.sight: Sight = Box(tuple(low.tolist()), tuple(high.tolist()))
+        else:
+            self.sight = Image(tuple(np.moveaxis(np.empty(self._shape), _channel(self._shape), -1).shape), "uint8")
+
+    def show(self, row: Float[Array, " n"]) -> Array:
+        """-> what a policy sees: the row, or the image that it was made of, channels last."""
+        if self._shape is None:
+            return row
+        return jnp.moveaxis(row.reshape(self._shape).astype(jnp.uint8), _channel(self._shape), -1)
 
     def row(self, observation: Any) -> np.ndarray:
         """-> the observation as float32. Raises ValueError, naming the component, where it is not of its space."""
@@ -121,7 +136,7 @@ def _component(space: Theirs, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
 
 
 def _numbers(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, Read]:
-    """Numbers of any shape, images too, in the env's own units: the only place where a shape becomes flat."""
+    """Numbers of any shape, in the env's own units."""
 
     def read(value: Any) -> np.ndarray:
         x = np.asarray(value)
@@ -130,6 +145,18 @@ def _numbers(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, Read]:
         return x.astype(np.float32).reshape(-1)
 
     return _flat([space.low]), _flat([space.high]), read
+
+
+def _image(space: Theirs) -> tuple[int, ...] | None:
+    """-> the shape of an image, with an axis for its channels; None where the space is no single image of bytes."""
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3):
+        return None
+    return space.shape if len(space.shape) == 3 else (*space.shape, 1)
+
+
+def _channel(shape: tuple[int, ...]) -> int:
+    """-> the axis of the channels: the last, unless the first is shorter, as in stacks of frames."""
+    return 0 if shape[0] < shape[-1] else -1
 
 
 def _choices(space: spaces.Discrete | spaces.MultiDiscrete, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
