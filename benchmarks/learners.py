@@ -89,7 +89,7 @@ def theirs(row: Row, steps: int, seed: int, out: pathlib.Path) -> dict:
 
 
 def measure(name: str, row: Row, asked: argparse.Namespace) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """-> each program's steps [point] and returns [seed, point], as far as the peer is installed."""
+    """-> each program's steps [point] and returns [seed, point]."""
     steps, seeds = (2_000, 2) if asked.tiny else (row.steps, asked.seeds)
     slug = name.lower().replace(" ", "-")
     file = asked.work / f"{slug}-headstart-{steps}-{seeds}.json"
@@ -98,7 +98,7 @@ def measure(name: str, row: Row, asked: argparse.Namespace) -> dict[str, tuple[n
         write_json(file, ours(row, steps, seeds))
     mine = read_json(file)
     curves = {"headstart": (np.array(mine["steps"]), np.array(mine["returns"]))}
-    if not asked.tiny:
+    if not (asked.tiny or asked.alone):
         each = [theirs(row, steps, seed, asked.work / f"{slug}-sb3-{steps}-{seed}.json") for seed in range(seeds)]
         curves["SB3"] = np.array(each[0]["steps"], float), np.array([one["returns"] for one in each])
     return curves
@@ -133,6 +133,7 @@ def main() -> None:
     parser = flags(__doc__, RESULTS / "learners")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--only", nargs="+", choices=list(ROWS), help="just these rows")
+    parser.add_argument("--alone", action="store_true", help="leave SB3 out")
     asked = read(parser)
     file = asked.out / "learners.json"
     rows = read_json(file)["rows"] if file.exists() else {}
@@ -140,7 +141,8 @@ def main() -> None:
         curves = measure(name, ROWS[name], asked)
         found = summarise(ROWS[name], curves)
         shown = {program: {"steps": at, "returns": returns} for program, (at, returns) in curves.items()}
-        command = f'python benchmarks/learners.py --only "{name}"' + (" --tiny" if asked.tiny else "")
+        words = "".join(f" --{flag}" for flag in ("tiny", "alone") if getattr(asked, flag))
+        command = f'python benchmarks/learners.py --only "{name}"' + words
         rows[name] = {**found, "curves": shown}
         write_json(file, {"seeds": asked.seeds, "episodes": EPISODES, "rows": rows, "provenance": provenance(command)})
         draw(name, ROWS[name], curves, asked.out / f"{name.lower().replace(' ', '-')}.svg")
