@@ -10,28 +10,21 @@ SB3 runs in an environment of its own (`make bench` builds it), one process a se
 
 import argparse
 import pathlib
-import subprocess
-import time
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from flags import RESULTS, flags, read
+from side_by_side import EPISODES, Curves, lines, ours, theirs
 
 import headstart as hs
-from headstart.core.rollout import evaluate
-from headstart.core.train import train
-from headstart.core.types import Method, spec, stack
-from headstart.lab.figure import Reference, Series
+from headstart.core.types import Method
+from headstart.lab.figure import Reference
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import commit, provenance
+from headstart.lab.provenance import provenance
 from headstart.protocol.statistics import bootstrap, paired_difference
-from headstart.protocol.transfer import keys
 
-HERE = pathlib.Path(__file__).parent
-PEER = HERE.parent / ".venv-peers" / "bin" / "python"
-EPISODES = 10  # that a point is judged by
 POINTS = 10
 
 
@@ -66,45 +59,24 @@ ROWS = {
 }
 
 
-def ours(row: Row, steps: int, seeds: int) -> dict:
-    """-> headstart's curves, all seeds in one program: steps [point], returns [seed][point]."""
-    tasks, key = stack([hs.task(row.task)]), keys(range(seeds))
-    learner, at, returns, began = row.method.learner(spec(tasks)), [], [], time.perf_counter()
-    for point in train(learner, tasks, steps, key.source, points=POINTS):
-        at.append(float(point.steps[0]))
-        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.judge))[:, 0].mean(1))
-        print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
-    told = {"settings": repr(row.method), "seconds": time.perf_counter() - began, "commit": commit()}
-    return plain({"steps": at, "returns": np.stack(returns, 1), **told})
-
-
-def theirs(row: Row, steps: int, seed: int, out: pathlib.Path) -> dict:
-    """-> one seed of SB3's, from the file or run."""
-    if not out.exists():
-        algorithm, *settings = row.peer
-        words = [algorithm, row.task, "--steps", steps, "--seed", seed, "--every", steps // POINTS, "--out", out]
-        script = str(HERE / "peers" / "sb3.py")
-        subprocess.run([str(PEER), script, *map(str, words), *(["--set", *settings] if settings else [])], check=True)
-    return read_json(out)
-
-
-def measure(name: str, row: Row, asked: argparse.Namespace) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def measure(name: str, row: Row, asked: argparse.Namespace) -> Curves:
     """-> each program's steps [point] and returns [seed, point]."""
     steps, seeds = (2_000, 2) if asked.tiny else (row.steps, asked.seeds)
     slug = name.lower().replace(" ", "-")
     file = asked.work / f"{slug}-headstart-{steps}-{seeds}.json"
     if not file.exists():
         print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
-        write_json(file, ours(row, steps, seeds))
+        write_json(file, ours(row.method, row.task, steps, seeds, POINTS))
     mine = read_json(file)
     curves = {"headstart": (np.array(mine["steps"]), np.array(mine["returns"]))}
     if not (asked.tiny or asked.alone):
-        each = [theirs(row, steps, seed, asked.work / f"{slug}-sb3-{steps}-{seed}.json") for seed in range(seeds)]
+        files = [asked.work / f"{slug}-sb3-{steps}-{seed}.json" for seed in range(seeds)]
+        each = [theirs(row.peer, row.task, steps, i, steps // POINTS, out) for i, out in enumerate(files)]
         curves["SB3"] = np.array(each[0]["steps"], float), np.array([one["returns"] for one in each])
     return curves
 
 
-def summarise(row: Row, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict:
+def summarise(row: Row, curves: Curves) -> dict:
     """-> final returns, their difference, and whether the bar is met."""
     finals = {name: returns[:, -1] for name, (_, returns) in curves.items()}
     found = {name: bootstrap(final)._asdict() for name, final in finals.items()}
@@ -116,16 +88,11 @@ def summarise(row: Row, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> dic
     return {**record, "met": None if bar is None else bool(high >= bar)}
 
 
-def draw(name: str, row: Row, curves: dict[str, tuple[np.ndarray, np.ndarray]], out: pathlib.Path) -> None:
+def draw(name: str, row: Row, curves: Curves, out: pathlib.Path) -> None:
     """Writes the figure."""
-    lines = []
-    for program, (at, returns) in curves.items():
-        bands = [bootstrap(column) for column in returns.T]
-        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-        lines.append(Series(program, at, iqm, low, high))
     bars = [] if row.bar is None else [Reference(f"{row.bar:g}", row.bar)]
     title = f"{name}: IQM of seeds, 95 % interval"
-    figure_curves(lines, out, title, "environment steps", "return", bars)
+    figure_curves(lines(curves), out, title, "environment steps", "return", bars)
 
 
 def main() -> None:

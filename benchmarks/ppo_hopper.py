@@ -9,18 +9,17 @@ program at a time; run that part on a machine with nothing else to do.
 """
 
 import pathlib
-import subprocess
 import time
 
 import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
+from side_by_side import EPISODES, PEER, Curves, lines, ours, theirs
 
 import headstart as hs
-from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import spec, stack
-from headstart.lab.figure import Reference, Series
+from headstart.lab.figure import Reference
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
@@ -28,48 +27,14 @@ from headstart.protocol.metrics import time_to_threshold
 from headstart.protocol.statistics import bootstrap, paired_difference
 from headstart.protocol.transfer import keys
 
-HERE = pathlib.Path(__file__).parent
-PEER = HERE.parent / ".venv-peers" / "bin" / "python"
+TASK = "Hopper-v5"
 SOLVED = 2000.0  # return
-EPISODES = 10  # that a point is judged by
 ROUNDS = 5  # of the speed's turns
-
-
-def ours(steps: int, seeds: int, points: int) -> dict:
-    """-> headstart's curves, all seeds in one program: steps [point], returns [seed][point]."""
-    tasks, key = stack([hs.task("Hopper-v5")]), keys(range(seeds))
-    learner, at, returns = hs.PPO().learner(spec(tasks)), [], []
-    for point in train(learner, tasks, steps, key.source, points=points):
-        at.append(float(point.steps[0]))
-        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.judge))[:, 0].mean(1))
-        print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
-    return plain({"steps": at, "returns": np.stack(returns, 1), "settings": repr(hs.PPO())})
-
-
-def peer(steps: int, seed: int, every: int, out: pathlib.Path, show: bool = True) -> dict:
-    """-> one seed of SB3's PPO, from the file or run."""
-    if not out.exists():
-        script = HERE / "peers" / "sb3.py"
-        words = [
-            "ppo",
-            "Hopper-v5",
-            "--steps",
-            str(steps),
-            "--seed",
-            str(seed),
-            "--every",
-            str(every),
-            "--out",
-            str(out),
-        ]
-        quiet = None if show else subprocess.DEVNULL
-        subprocess.run([str(PEER), str(script), *words], check=True, stdout=quiet)
-    return read_json(out)
 
 
 def our_speed(steps: int, seeds: int) -> float:
     """-> environment steps of all seeds together a second, without compilation."""
-    tasks = stack([hs.task("Hopper-v5")])
+    tasks = stack([hs.task(TASK)])
     points = train(hs.PPO().learner(spec(tasks)), tasks, 2 * steps, keys(range(seeds)).source, points=2)
     before = jax.block_until_ready(next(points)).steps
     began = time.perf_counter()
@@ -85,14 +50,14 @@ def speeds(steps: int, seeds: int, rounds: int, work: pathlib.Path, with_peer: b
         if with_peer:
             file = work / "speed.json"
             file.unlink(missing_ok=True)
-            turn["SB3"] = peer(steps, i, 10 * steps, file, show=False)["steps_per_second"]
+            turn["SB3"] = theirs(("ppo",), TASK, steps, i, 10 * steps, file, show=False)["steps_per_second"]
         for name, speed in turn.items():
             found.setdefault(name, []).append(speed)
         print("  " + "   ".join(f"{name} {speed:.0f} steps/s" for name, speed in turn.items()), flush=True)
     return found
 
 
-def summarise(curves: dict[str, tuple[np.ndarray, np.ndarray]], rates: dict[str, list[float]], seeds: int) -> dict:
+def summarise(curves: Curves, rates: dict[str, list[float]], seeds: int) -> dict:
     """-> final returns, steps and seconds to the threshold of each program."""
     rows = {}
     for name, (steps, returns) in curves.items():
@@ -122,11 +87,12 @@ def main() -> None:
     work = asked.work / "tiny" if asked.tiny else asked.work
     file = work / "headstart.json"
     if not file.exists():
-        write_json(file, ours(steps, seeds, points))
+        write_json(file, ours(hs.PPO(), TASK, steps, seeds, points))
     mine = read_json(file)
     curves = {"headstart": (np.array(mine["steps"]), np.array(mine["returns"]))}
     if with_peer:
-        each = [peer(steps, seed, steps // points, work / f"sb3-{seed}.json") for seed in range(seeds)]
+        files = [work / f"sb3-{seed}.json" for seed in range(seeds)]
+        each = [theirs(("ppo",), TASK, steps, i, steps // points, out) for i, out in enumerate(files)]
         curves["SB3"] = np.array(each[0]["steps"], float), np.array([one["returns"] for one in each])
     rates = speeds(2_048 if asked.tiny else 40_960, seeds, 2 if asked.tiny else ROUNDS, work, with_peer)
     rows = summarise(curves, rates, seeds)
@@ -144,14 +110,9 @@ def main() -> None:
             "provenance": provenance("python benchmarks/ppo_hopper.py" + (" --tiny" if asked.tiny else "")),
         },
     )
-    lines = []
-    for name, (at, returns) in curves.items():
-        bands = [bootstrap(column) for column in returns.T]
-        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-        lines.append(Series(name, at, iqm, low, high))
     title = f"PPO on Hopper-v5: IQM of {seeds} seeds, 95 % interval"
     figure_curves(
-        lines, asked.out / "ppo_hopper.svg", title, "environment steps", "return", [Reference("2 000", SOLVED)]
+        lines(curves), asked.out / "ppo_hopper.svg", title, "environment steps", "return", [Reference("2 000", SOLVED)]
     )
     for name, row in rows.items():
         print(name, plain(row))

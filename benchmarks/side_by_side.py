@@ -1,0 +1,59 @@
+"""Curves of a learner of ours and of Stable-Baselines3's, on the same task at equal steps."""
+
+import pathlib
+import subprocess
+import time
+
+import numpy as np
+
+import headstart as hs
+from headstart.core.rollout import evaluate
+from headstart.core.train import train
+from headstart.core.types import Method, spec, stack
+from headstart.lab.figure import Series
+from headstart.lab.files import plain, read_json
+from headstart.lab.provenance import commit
+from headstart.protocol.statistics import bootstrap
+from headstart.protocol.transfer import keys
+
+HERE = pathlib.Path(__file__).parent
+PEER = HERE.parent / ".venv-peers" / "bin" / "python"
+EPISODES = 10  # that a point is judged by
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # of each program: steps [point], returns [seed, point]
+
+
+def ours(method: Method, task: str, steps: int, seeds: int, points: int) -> dict:
+    """-> headstart's curves, all seeds in one program: steps [point], returns [seed][point], and how it was run."""
+    tasks, key = stack([hs.task(task)]), keys(range(seeds))
+    learner, at, returns, began = method.learner(spec(tasks)), [], [], time.perf_counter()
+    for point in train(learner, tasks, steps, key.source, points=points):
+        at.append(float(point.steps[0]))
+        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.judge))[:, 0].mean(1))
+        print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
+    told = {"settings": repr(method), "seconds": time.perf_counter() - began, "commit": commit()}
+    return plain({"steps": at, "returns": np.stack(returns, 1), **told})
+
+
+def theirs(
+    peer: tuple[str, ...], task: str, steps: int, seed: int, every: int, out: pathlib.Path, show: bool = True
+) -> dict:
+    """-> one seed of SB3's, from the file or run. `peer`: the algorithm, and what is set of it."""
+    if not out.exists():
+        algorithm, *settings = peer
+        words = [algorithm, task, "--steps", steps, "--seed", seed, "--every", every, "--out", out]
+        script = str(HERE / "peers" / "sb3.py")
+        setting = ["--set", *settings] if settings else []
+        quiet = None if show else subprocess.DEVNULL
+        subprocess.run([str(PEER), script, *map(str, words), *setting], check=True, stdout=quiet)
+    return read_json(out)
+
+
+def lines(curves: Curves) -> list[Series]:
+    """-> each program's IQM over seeds, and its interval, for a figure."""
+    found = []
+    for program, (at, returns) in curves.items():
+        bands = [bootstrap(column) for column in returns.T]
+        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+        found.append(Series(program, at, iqm, low, high))
+    return found
