@@ -5,6 +5,8 @@ whatever loss is told its features. Those of 10 x 10 cells or so get MinAtar's (
 larger ones DQN's (Mnih et al. 2015), each rectified after every layer.
 """
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from headstart.core.errors import InputError
 from headstart.core.types import Image, Key, Knowledge, Record, Sight
-from headstart.nets.mlp import orthogonal
+from headstart.nets.mlp import apply, orthogonal
 from headstart.nets.moments import Moments, moments
 
 Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
@@ -39,8 +41,9 @@ class Convolutions(Record):
     def __call__(self, picture: Picture) -> Float[Array, " features"]:
         x = picture.astype(jnp.float32) / self.brightest
         for layer, (side, step, _) in zip(self.filters, self.patches, strict=True):
-            x = jax.nn.relu(jax.vmap(jax.vmap(layer))(patches(x, side, step)))
-        return jax.nn.relu(self.dense(x.reshape(-1)))
+            each = jax.vmap(jax.vmap(functools.partial(apply, layer)))
+            x = jax.nn.relu(each(patches(x, side, step)))
+        return jax.nn.relu(apply(self.dense, x.reshape(-1)))
 
 
 def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:

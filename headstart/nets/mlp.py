@@ -32,6 +32,12 @@ def orthogonal(inputs: int, outputs: int, gain: float, key: Key) -> Linear:
     return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, (weight, jnp.zeros(outputs)))
 
 
+def apply(layer: Linear, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
+    """-> W x + b, written x Wᵀ + b: of many such XLA makes a product that needs no transposing before or after it."""
+    out = x @ layer.weight.T
+    return out if layer.bias is None else out + layer.bias
+
+
 class MLP(Record):
     """Layers with an activation between them; none after the last, which has a name of its own: it is the head."""
 
@@ -41,8 +47,8 @@ class MLP(Record):
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
         for layer in self.layers:
-            x = ACTIVATIONS[self.activation](layer(x))
-        return self.last(x)
+            x = ACTIVATIONS[self.activation](apply(layer, x))
+        return apply(self.last, x)
 
 
 def mlp(sizes: tuple[int, ...], gain: float, activation: str, key: Key) -> MLP:

@@ -31,9 +31,9 @@ def says(net: Any, bias: Array) -> Any:
 def certain(sac: SAC, critics: tuple[float, float], mean: float = 0.0, log_std: float = -20.0) -> Knowledge:
     """-> knowledge by which every action is worth as much, and the policy is a spike (unless told otherwise)."""
     k = sac.learner(SPEC).init(KEY, None)
-    values = jnp.array(critics)[:, None]
+    nets = tuple(says(net, jnp.array([value])) for net, value in zip(k.value.nets, critics, strict=True))
     return k.replace(
-        value=k.value.replace(nets=says(k.value.nets, values)),
+        value=k.value.replace(nets=nets),
         policy=k.policy.replace(net=says(k.policy.net, jnp.array([mean, log_std]))),
     )
 
