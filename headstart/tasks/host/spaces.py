@@ -34,12 +34,13 @@ class Part(NamedTuple):
 
 
 class Seen:
-    """What an env shows: dicts and tuples flattened in the order of their space."""
+    """What an env shows: dicts and tuples flattened in the order of their space, and text left out beside numbers."""
 
     def __init__(self, space: Theirs):
         self._reads: list[tuple[str, tuple[Any, ...], Read]] = []
         lows, highs, parts, at = [], [], [], 0
-        for name, path, leaf in _leaves(space):
+        leaves = list(_leaves(space))
+        for name, path, leaf in [x for x in leaves if not _is_text(x[-1])] or leaves:
             low, high, read = _component(leaf, name)
             self._reads.append((name, path, read))
             parts.append(Part(name, at, at + low.size))
@@ -122,6 +123,11 @@ def _leaves(space: Theirs, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tu
             yield from _leaves(part, (*path, key))
     else:
         yield ".".join(map(str, path)), path, space
+
+
+def _is_text(space: Theirs) -> bool:
+    """-> whether its values are strings; not every package makes them a `spaces.Text`."""
+    return space.dtype is not None and space.dtype.kind == "U"
 
 
 def _component(space: Theirs, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
