@@ -188,7 +188,8 @@ def tasks(asked: "cli.Tasks", words: str) -> None:
 def parameters(asked: "cli.Parameters", words: str) -> None:
     """Lists an environment's parameters."""
     rows = [
-        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}", p.about) for p in registry.parameters(asked.env)
+        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}", p.about)
+        for p in registry.parameters(parse(asked.env, "c").env)
     ]
     _list(rows, ("parameter", "nominal", "unit", "bounds", "what it is"), f"parameters of {asked.env}", asked.json)
 

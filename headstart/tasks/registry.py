@@ -59,11 +59,17 @@ class Row(NamedTuple):
     about: str
 
 
-def make(env_id: str, physics: str = "auto") -> Env:
+def is_ours(env_id: str) -> bool:
+    """-> whether headstart has an env of this name itself, and knows all that can be said about it."""
+    return env_id in WORLDS or env_id in _robots()
+
+
+def make(env_id: str, physics: str = "auto", **said: Any) -> Env:
     """-> the env of this name, at its nominal parameters where tasks say nothing else: ours, or else Gymnasium's.
 
-    `physics` is what steps a MuJoCo robot: "c", "mjx", or "auto" (MJX where JAX has an accelerator). Raises InputError
-    where there is no such env, offering the nearest names, or no such physics, or where Gymnasium cannot make it.
+    `physics` is what steps a MuJoCo robot: "c", "mjx", or "auto" (MJX where JAX has an accelerator). `said` goes to
+    `headstart.host`, for an env that is not ours. Raises InputError where there is no such env, offering the nearest
+    names, or no such physics, or where Gymnasium cannot make it.
     """
     if physics not in PHYSICS:
         raise InputError(f"There is no physics={physics!r}; choose one of {', '.join(PHYSICS)}.")
@@ -73,10 +79,12 @@ def make(env_id: str, physics: str = "auto") -> Env:
         from headstart.tasks import mujoco  # slow to import, and not needed by worlds
 
         return mujoco.make(env_id, physics)  # pyright: ignore[reportArgumentType]
-    from headstart.tasks.host import host, ids, registered  # and with it Gymnasium
+    from headstart.tasks.host import host, ids, named, registered  # and with it Gymnasium
 
+    if (env := named(env_id)) is not None:
+        return env
     if registered(env_id):
-        return host(env_id)
+        return host(env_id, **said)
     known = [*WORLDS, *_robots()]
     near = nearest(env_id, known) or nearest(env_id, ids(), 0.8)
     offer = _offer(near) if near else f"`headstart tasks` lists the {len(known)} that there are"
@@ -95,9 +103,9 @@ def tasks() -> list[Row]:
     return rows
 
 
-def parameters(env_id: str) -> tuple[Parameter, ...]:
+def parameters(env: str | Env) -> tuple[Parameter, ...]:
     """-> everything in which tasks of this env may differ, disturbances last. Raises InputError as `make` does."""
-    return tuple(_known(make(env_id, "c")).values())
+    return tuple(_known(make(env, "c") if isinstance(env, str) else env).values())
 
 
 def task(

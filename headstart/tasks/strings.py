@@ -8,11 +8,13 @@
 
 Any of these numbers may be a multiple of the nominal value instead: `x2`, `x0.5..x2`, `log:x0.1..x10`, `x1~x0.2`.
 `w.NAME=-1` weighs one of the env's rewards (1 where nothing is said): `HalfCheetah-v5@w.reward_forward=-1` runs
-backwards.
+backwards. Of an env that is not ours, `horizon=500` is the steps of an episode, and what is no number (a word, `true`
+or `false`) a keyword of its constructor: `LunarLander-v3@continuous=true`.
 """
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import numpyro.distributions as dist
@@ -20,6 +22,7 @@ import numpyro.distributions as dist
 from headstart.core.errors import InputError
 from headstart.core.types import Parameter, Task
 from headstart.tasks import laws, registry
+from headstart.tasks.disturbances import Disturbed
 
 NUMBER = re.compile(r"(x?)([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
 SHAPE = "ENV@name=value,name=value"
@@ -35,16 +38,13 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
         raise InputError(f"The task {text!r} names no env; write {SHAPE}, such as Hopper-v5@torso_mass=3..9.")
     if at and not rest:
         raise InputError(f"The task {text!r} ends after its @; drop it, or write {SHAPE}.")
-    env = registry.make(env_id, physics)
+    given = _items(text, rest) if at else {}
+    said = {} if registry.is_ours(env_id) else _said(env_id, given)
+    env = registry.make(env_id, physics, **said)
     params, w = {}, {}
-    for item in rest.split(",") if at else ():
-        name, equals, value = (part.strip() for part in item.partition("="))
-        if not name:
-            raise InputError(f"The task {text!r} has a value without a name, {item!r}; write {SHAPE}.")
-        if not (equals and value):
-            raise InputError(f"The task {text!r} has no value for {name}; write {name}=VALUE, such as {name}=x2.")
-        if name in params or name.removeprefix("w.") in w:
-            raise InputError(f"The task {text!r} has {name} twice; keep one of them.")
+    for name, value in given.items():
+        if name in said:
+            continue
         where = f"{env_id}: {name}={value}"
         if name.startswith("w."):
             w[name.removeprefix("w.")] = _weight(value, where)
@@ -69,7 +69,35 @@ def describe(task: Task) -> str:
     told = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
     weights = zip(task.env.rewards, np.asarray(task.w), strict=True)
     told += [f"w.{name}={np.format_float_positional(x, trim='-')}" for name, x in weights if x != 1.0]
-    return f"{task.env.name}@{','.join(told)}" if told else task.env.name
+    name = _inner_name(task)
+    return f"{name}{',' if '@' in name else '@'}{','.join(told)}" if told else name
+
+
+def _inner_name(task: Task) -> str:
+    """-> what makes the env again: Gymnasium's own, where we have one of that name too, by its module."""
+    inner = task.env.env if isinstance(task.env, Disturbed) else task.env
+    return f"gymnasium:{inner.name}" if inner.live and registry.is_ours(inner.name.partition("@")[0]) else inner.name
+
+
+def _items(text: str, rest: str) -> dict[str, str]:
+    """-> the values of a task string by name."""
+    given: dict[str, str] = {}
+    for item in rest.split(","):
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not name:
+            raise InputError(f"The task {text!r} has a value without a name, {item!r}; write {SHAPE}.")
+        if not (equals and value):
+            raise InputError(f"The task {text!r} has no value for {name}; write {name}=VALUE, such as {name}=x2.")
+        if name in given:
+            raise InputError(f"The task {text!r} has {name} twice; keep one of them.")
+        given[name] = value
+    return given
+
+
+def _said(env_id: str, given: dict[str, str]) -> dict[str, Any]:
+    from headstart.tasks.host import settling  # and with it Gymnasium
+
+    return settling(env_id, given)
 
 
 def _weight(text: str, where: str) -> float:

@@ -125,7 +125,10 @@ def no_more() -> gymnasium.Env:
     ("made", "sentence"),
     [
         (lambda: host(endless), "endless says nowhere how long an episode is; write headstart.host(endless, horizon="),
-        (lambda: host("Blackjack-v1"), "write headstart.host('Blackjack-v1', horizon=1000)."),
+        (
+            lambda: host("Blackjack-v1"),
+            "write Blackjack-v1@horizon=1000, or headstart.host('Blackjack-v1', horizon=1000).",
+        ),
         (lambda: host(endless, horizon=0), "endless has horizon=0; give a whole number of steps, 1 or more."),
         (lambda: host(no_env, horizon=5), "no_env makes a int; let it make a gymnasium.Env."),
         (lambda: host(no_more, horizon=5), "no_more cannot be made: OSError: the simulator is not running."),
@@ -140,6 +143,9 @@ def no_more() -> gymnasium.Env:
             "has no parameter 'succes_rate'; the nearest is success_rate",
         ),
         (lambda: parse("FrozenLake-v1@success_rate=fast"), "has 'fast' for a number"),
+        (lambda: parse("FrozenLake-v1@horizon=2.5"), "FrozenLake-v1: horizon=2.5 is no whole number of steps; write"),
+        (lambda: parse("FrozenLake-v1@map=8x8"), "FrozenLake-v1@map=8x8 cannot be made: TypeError"),
+        (lambda: parse("CartPole-v1@horizon=9"), "CartPole-v1 has no parameter 'horizon'"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(made: Any, sentence: str):
@@ -153,6 +159,45 @@ def test_other_constructions_of_one_id_are_other_envs():
     assert small == host("FrozenLake-v1", map_name="4x4")
     assert hash(small.maker) == hash(host("FrozenLake-v1", map_name="4x4").maker)
     assert (small.observation.size, large.observation.size) == (16, 64)
-    assert small.name == "FrozenLake-v1(map_name='4x4')"
+    assert small.name == "FrozenLake-v1@map_name=4x4"
     with pytest.raises(InputError, match="There is no task"):
-        parse(describe(hs.task(large)))
+        parse(describe(hs.task(host("FrozenLake-v1", success_rate=0.5))))  # a parameter in disguise
+
+
+@pytest.mark.parametrize(
+    ("text", "keywords"),
+    [
+        ("FrozenLake-v1@map_name=8x8,horizon=30,success_rate=0.5", {"map_name": "8x8", "horizon": 30}),
+        ("FrozenLake-v1@is_slippery=false", {"is_slippery": False}),
+        ("Blackjack-v1@horizon=2e1,natural=1", {"horizon": 20}),
+        ("gymnasium:CartPole-v1@horizon=30,gravity=9", {"horizon": 30}),
+    ],
+)
+def test_task_strings_say_which_env_it_is(text: str, keywords: dict[str, Any]):
+    task = parse(text)
+    inner: Any = task.env
+    assert inner == host(text.partition("@")[0], **keywords)
+    assert (inner.maker.steps, dict(inner.maker.keywords).items() <= keywords.items()) == (
+        keywords.get("horizon"),
+        True,
+    )
+    again = parse(describe(task))
+    assert (again.env, again.params) == (task.env, task.params)
+
+
+def test_ours_in_gymnasiums_hands_is_told_apart_from_ours():
+    told = describe(hs.task(host("CartPole-v1", horizon=7), gravity=3.0))
+    assert told == "gymnasium:CartPole-v1@horizon=7,gravity=3"
+    assert isinstance(parse(told).env, HostEnv)
+
+
+def lately_made() -> gymnasium.Env:
+    return strangers.Clock()
+
+
+def test_an_env_of_a_function_is_known_by_name_in_this_process():
+    env = host(lately_made, horizon=5)
+    assert parse("lately_made@level=3").env == env
+    host(lately_made, horizon=6)
+    with pytest.raises(InputError, match="several envs 'lately_made' in this process"):
+        parse("lately_made")

@@ -2,10 +2,11 @@
 
 Such an env cannot be a pure function of its state: its states are numbers that stand for live envs in a `pool`, and all
 rows of a batch are stepped in one call (`calls`). `spaces` makes rows of numbers of what it shows and its actions of
-ours; `parameters` and `models` find what can be changed about it; `maker` makes it.
+ours; `parameters` and `models` find what can be changed about it; `maker` makes it, and `extras` knows whose ids are
+whose, with `atari` and `sawyer` for two that are made in a way of our own.
 """
 
-from headstart.tasks.host.env import HostEnv, State, failures, host
-from headstart.tasks.host.maker import ids, registered
+from headstart.tasks.host.env import HostEnv, State, failures, host, named
+from headstart.tasks.host.maker import ids, registered, settling
 
-__all__ = ["HostEnv", "State", "failures", "host", "ids", "registered"]
+__all__ = ["HostEnv", "State", "failures", "host", "ids", "named", "registered", "settling"]

@@ -13,6 +13,7 @@ from headstart.core.errors import InputError
 from headstart.core.spaces import Seen, Sight, Space
 from headstart.core.types import Env, Key, Parameter, Params, Record
 from headstart.tasks.disturbances import Disturbed
+from headstart.tasks.host import extras
 from headstart.tasks.host.calls import flat, on_host
 from headstart.tasks.host.maker import Factory, Maker
 from headstart.tasks.host.pool import Pool, pool
@@ -131,13 +132,31 @@ def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> 
     """
     if not isinstance(source, str) and not callable(source):
         raise InputError(f"{source!r} is neither an id nor a function that makes an env; give one of them.")
+    if isinstance(source, str):
+        extras.bring(source)
     maker = Maker(source, horizon, tuple(sorted(keywords.items())))
     try:
         hash(maker)
     except TypeError:
         raise InputError(f"{maker.name} has a keyword that cannot be hashed; give a function that makes it.") from None
     pool(maker)  # what cannot be is said here, not within a compiled program
-    return HostEnv(maker)
+    env = HostEnv(maker)
+    if not isinstance(source, str):
+        _named[env.name] = env if _named.get(env.name, env) == env else None
+    return env
+
+
+_named: dict[str, HostEnv | None] = {}  # those of functions; None: two functions are called the same
+
+
+def named(name: str) -> HostEnv | None:
+    """-> the env of a function that `host` was given in this process; None where there is none of this name.
+
+    Raises InputError where there are several.
+    """
+    if name in _named and _named[name] is None:
+        raise InputError(f"There are several envs {name!r} in this process; give each function a name of its own.")
+    return _named.get(name)
 
 
 def failures(env: Env) -> dict[int, str]:

@@ -4,16 +4,23 @@ import dataclasses
 import importlib
 import inspect
 import numbers
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
 from headstart.core.errors import InputError
+from headstart.tasks.host import extras
 
 Factory = Callable[..., gymnasium.Env]
+
+WORD = re.compile(r"[\w./-]+")
+NUMBER = re.compile(r"x?[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+YES_OR_NO = {"true": True, "false": False}
+LIMITS = ("max_episode_steps", "max_steps", "max_path_length")  # what envs call it that end by themselves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +33,14 @@ class Maker:
 
     @property
     def name(self) -> str:
-        """-> what the user calls it. No id where there are keywords: a task string could not say them."""
+        """-> what the user calls it: a task string, unless there is a keyword that those cannot say."""
         name = self.source if isinstance(self.source, str) else getattr(self.source, "__name__", repr(self.source))
-        said = ", ".join(f"{key}={value!r}" for key, value in self.keywords)
-        return f"{name}({said})" if said else name
+        words = {key: _word(value) for key, value in self.keywords}
+        if not isinstance(self.source, str) or None in words.values():
+            said = ", ".join(f"{key}={value!r}" for key, value in self.keywords)
+            return f"{name}({said})" if said else name
+        said = {**words, **({} if self.steps is None else {"horizon": self.steps})}
+        return f"{name}@{','.join(f'{key}={value}' for key, value in said.items())}" if said else name
 
     def make(self, **changed: Any) -> gymnasium.Env:
         """-> a new env. Raises InputError where it cannot be made."""
@@ -37,11 +48,11 @@ class Maker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that there is a newer version, and the like
-                if isinstance(self.source, str):
-                    limit = {} if self.steps is None else {"max_episode_steps": self.steps}
-                    env = gymnasium.make(self.source, disable_env_checker=True, **limit, **keywords)
+                if (create := self._own) is not None:
+                    env = create(**keywords)
                 else:
-                    env = self.source(**keywords)
+                    limit = {} if self.steps is None else {"max_episode_steps": self.steps}
+                    env = gymnasium.make(self.source, disable_env_checker=True, **limit, **keywords)  # pyright: ignore[reportArgumentType]
         except Exception as error:
             raise InputError(f"{self.name} cannot be made: {told(error)}.") from None
         if not isinstance(env, gymnasium.Env):
@@ -53,8 +64,9 @@ class Maker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                known = gymnasium.spec(self.source.rpartition(":")[2]) if isinstance(self.source, str) else None
-                entry = self.source if known is None else known.entry_point
+                own = self._own
+                known = gymnasium.spec(self.source.rpartition(":")[2]) if own is None else None  # pyright: ignore[reportAttributeAccessIssue]
+                entry = own if known is None else known.entry_point
                 creator: Any = load_env_creator(entry) if isinstance(entry, str) else entry
                 taken = inspect.signature(creator).parameters.values()
         except (TypeError, ValueError, ImportError, AttributeError, gymnasium.error.Error):
@@ -68,13 +80,23 @@ class Maker:
         steps = self.steps
         if steps is None and env.spec is not None:
             steps = env.spec.max_episode_steps
+        for name in LIMITS if steps is None else ():
+            steps = steps or getattr(env.unwrapped, name, None)
         if steps is None:
+            at = "," if "@" in self.name else "@"
+            mend = f"{self.name}{at}horizon=1000, or " if isinstance(self.source, str) else ""
             raise InputError(
-                f"{self.name} says nowhere how long an episode is; write headstart.host({self._spelt}, horizon=1000)."
+                f"{self.name} says nowhere how long an episode is; "
+                f"write {mend}headstart.host({self._spelt}, horizon=1000)."
             )
         if not isinstance(steps, int) or steps < 1:
             raise InputError(f"{self.name} has horizon={steps!r}; give a whole number of steps, 1 or more.")
         return steps
+
+    @property
+    def _own(self) -> Factory | None:
+        """-> what makes it where that is not Gymnasium."""
+        return extras.entry(self.source) if isinstance(self.source, str) else self.source
 
     @property
     def _spelt(self) -> str:
@@ -83,11 +105,14 @@ class Maker:
 
 def ids() -> list[str]:
     """-> what Gymnasium has been told of so far."""
-    return list(gymnasium.registry)
+    return [*gymnasium.registry, *extras.names()]
 
 
 def registered(env_id: str) -> bool:
-    """-> whether Gymnasium knows the id. Raises InputError where its module (`module:Env-v0`) cannot be imported."""
+    """-> whether there is such an id. Raises InputError where its module (`module:Env-v0`) cannot be imported."""
+    extras.bring(env_id)
+    if extras.entry(env_id) is not None:
+        return True
     module, _, name = env_id.rpartition(":")
     try:
         with warnings.catch_warnings():
@@ -100,6 +125,43 @@ def registered(env_id: str) -> bool:
     except Exception as error:
         raise InputError(f"The task {env_id!r} cannot be looked up: {told(error)}.") from None
     return True
+
+
+def settling(env_id: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """-> what of a task string's values says which env it is: its `horizon`, and constructor keywords that are words.
+
+    All others are parameters. Raises InputError where the horizon is no whole number.
+    """
+    if not registered(env_id):
+        return {}
+    found: dict[str, Any] = {}
+    options = Maker(env_id).options()
+    for name, text in given.items():
+        if name == "horizon":
+            found[name] = _whole(text, env_id)
+        elif text in YES_OR_NO:
+            found[name] = YES_OR_NO[text]
+        elif name not in options and not name.startswith("w.") and _is_word(text):
+            found[name] = text
+    return found
+
+
+def _whole(text: str, env_id: str) -> int:
+    if not NUMBER.fullmatch(text) or text.startswith("x") or float(text) % 1:
+        raise InputError(f"{env_id}: horizon={text} is no whole number of steps; write one, such as horizon=500.")
+    return int(float(text))
+
+
+def _is_word(text: str) -> bool:
+    """-> whether this is neither a number nor a range, and no more than one value."""
+    return bool(WORD.fullmatch(text)) and not NUMBER.fullmatch(text) and ".." not in text and text not in YES_OR_NO
+
+
+def _word(value: Any) -> str | None:
+    """-> a keyword's value as task strings write it; None for what they have no way to."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) and _is_word(value) else None
 
 
 def told(error: BaseException) -> str:

@@ -117,17 +117,19 @@ class Pool:
             fit = np.asarray(np.isfinite(actions).reshape(len(lease), -1).all(1))
             stepped = np.zeros(len(lease), bool)
             given = self._give(np.where(fit.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0))
-            for i in range(len(lease)):
-                live = self._called(lease, calls, out, i)
-                if live is None or live.env is None or not fit[i]:
-                    continue
+            called = {i: self._called(lease, calls, out, i) for i in range(len(lease))}
+            played = {i: live.env for i, live in called.items() if live and live.env and fit[i]}
+            for i, env in played.items():
+                if (ahead := getattr(env, "ahead", None)) is not None:
+                    ahead(given[i])  # all begin before any is waited for
+            for i, env in played.items():
                 try:
-                    seen, reward, terminated, truncated, _ = live.env.step(given[i])
+                    seen, reward, terminated, truncated, _ = env.step(given[i])
                     out.obs[i] = self.seen.row(seen)
                     out.reward[i] = _reward(reward)
                     out.terminated[i], out.truncated[i] = terminated, truncated
                 except Exception as error:
-                    self._fail(live, "step", error, out, i)
+                    self._fail(self._lent[int(lease[i])], "step", error, out, i)
                 else:
                     stepped[i] = True
             for i in np.flatnonzero(stepped & ~np.isfinite(out.obs).all(1)).tolist():

@@ -1,0 +1,164 @@
+"""Atari's games as they are usually seen and played (Mnih et al. 2015; Machado et al. 2018, arXiv:1709.06009).
+
+84 x 84 grey pixels, the brighter of the last two of 4 frames, 4 such images stacked; up to 30 frames of doing nothing,
+and FIRE where a game wants it, before an episode; actions that stick. A reward is what the game pays, not its sign.
+
+ale-py's own vector env does this, one game to each env. With many games in it, it holds one value of each keyword,
+steps all of its games or none, and starts those that ended by itself, while each row here has parameters, an end and a
+start of its own. Nothing is lost: games are told their actions before any is waited for, and each has its own thread.
+"""
+
+import functools
+from typing import Any
+
+import gymnasium
+import numpy as np
+from ale_py import Action, ALEInterface, AtariVectorEnv, LoggerMode, roms
+from jaxtyping import Float, UInt8
+
+from headstart.core.errors import InputError
+
+SIDE = 84
+STACKED = 4
+
+
+class Game(gymnasium.Env):
+    """One game. `ahead` lets it begin a step that `step` then waits for."""
+
+    def __init__(
+        self,
+        game: str,
+        mode: int = 0,
+        difficulty: int = 0,
+        repeat_action_probability: float = 0.25,
+        full_action_space: bool = False,
+        frameskip: int = 4,
+        max_num_frames_per_episode: int = 108_000,
+        noop_max: int = 30,
+        use_fire_reset: bool = True,
+        episodic_life: bool = False,
+        reward_clipping: bool = False,
+    ):
+        rules: dict[str, Any] = {
+            "repeat_action_probability": repeat_action_probability,
+            "full_action_space": full_action_space,
+            "frameskip": frameskip,
+            "max_num_frames_per_episode": max_num_frames_per_episode,
+            "noop_max": noop_max,
+            "use_fire_reset": use_fire_reset,
+            "episodic_life": episodic_life,
+            "reward_clipping": reward_clipping,
+        }
+        if (mode, difficulty) == delivered(game):
+            self._console = AtariVectorEnv(game, num_envs=1, num_threads=1, **rules)
+            actions = int(self._console.single_action_space.n)
+        else:
+            self._console = Console(game, mode, difficulty, **rules)
+            actions = len(self._console.actions)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (STACKED, SIDE, SIDE), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(actions)
+        self._most = max_num_frames_per_episode // frameskip
+        self._begun = False
+
+    @property
+    def max_steps(self) -> int:
+        """Of an episode."""
+        return self._most
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        seen, _ = self._console.reset(seed=np.array([-1 if seed is None else seed]))
+        return seen[0], {}
+
+    def ahead(self, action: int) -> None:
+        """Begin a step, and come back at once."""
+        self._console.send(np.array([action]))
+        self._begun = True
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        if not self._begun:
+            self.ahead(action)
+        self._begun = False
+        seen, reward, terminated, truncated, _ = self._console.recv()
+        return seen[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
+
+
+class Console:
+    """A game in another mode or difficulty, of which the vector env knows nothing. Same images, and same calls."""
+
+    def __init__(self, game: str, mode: int, difficulty: int, full_action_space: bool, **rules: Any):
+        self._ale, self._switches, self._rules = _quiet(), (mode, difficulty), rules
+        self._rom: Any = roms.get_rom_path(game)
+        self._ale.setFloat("repeat_action_probability", rules["repeat_action_probability"])
+        self._ale.setInt("max_num_frames_per_episode", rules["max_num_frames_per_episode"])
+        self._load()
+        self.actions = self._ale.getLegalActionSet() if full_action_space else self._ale.getMinimalActionSet()
+        self._frames: list[np.ndarray] = []
+        self._chosen = 0
+
+    def _load(self) -> None:
+        self._ale.loadROM(self._rom)
+        self._ale.setMode(self._switches[0])
+        self._ale.setDifficulty(self._switches[1])
+
+    def reset(self, seed: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        if seed[0] >= 0:
+            self._ale.setInt("random_seed", int(seed[0]))
+        self._load()
+        self._ale.reset_game()
+        drawn = np.random.default_rng(seed[0] if seed[0] >= 0 else None)
+        for _ in range(drawn.integers(self._rules["noop_max"])):
+            self._ale.act(Action.NOOP)
+        if self._rules["use_fire_reset"] and Action.FIRE in self.actions:
+            self._ale.act(Action.FIRE)
+        now = _small(self._ale.getScreenGrayscale())
+        self._frames = [np.zeros_like(now)] * (STACKED - 1) + [now]
+        return np.stack(self._frames)[None], {}
+
+    def send(self, actions: np.ndarray) -> None:
+        self._chosen = int(actions[0])
+
+    def recv(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        lives, reward, over, screens = self._ale.lives(), 0, False, []
+        for left in reversed(range(self._rules["frameskip"])):
+            reward += self._ale.act(self.actions[self._chosen])
+            lost = self._rules["episodic_life"] and self._ale.lives() < lives
+            over = lost or self._ale.game_over(with_truncation=False)
+            if left < 2 or over:
+                screens.append(self._ale.getScreenGrayscale())
+            if over:
+                break
+        self._frames = [*self._frames[1:], _small(np.max(screens, 0))]
+        paid = np.sign(reward) if self._rules["reward_clipping"] else reward
+        ends = np.array([over]), np.array([self._ale.game_truncated()])
+        return np.stack(self._frames)[None], np.array([paid]), *ends, {}
+
+
+@functools.cache
+def delivered(game: str) -> tuple[int, int]:
+    """-> the mode and difficulty that a game has where nobody says."""
+    ale, rom = _quiet(), roms.get_rom_path(game)
+    if rom is None:
+        raise InputError(f"Atari has no game {game!r}; games are written as in space_invaders.")
+    ale.loadROM(rom)
+    state = ale.cloneState()
+    return state.getCurrentMode(), state.getDifficulty()
+
+
+def _quiet() -> ALEInterface:
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    return ALEInterface()
+
+
+def _small(screen: UInt8[np.ndarray, "row column"]) -> UInt8[np.ndarray, "side side"]:
+    """-> the screen as a square; each pixel is the mean of the area that it covers."""
+    up, along = (_shares(n) for n in screen.shape)
+    return np.rint(up @ screen.astype(np.float32) @ along.T).astype(np.uint8)
+
+
+@functools.cache
+def _shares(pixels: int) -> Float[np.ndarray, "side pixel"]:
+    """-> how much of each of a screen's pixels is in each of ours, along one axis."""
+    ends = np.arange(SIDE + 1) * pixels / SIDE
+    at = np.arange(pixels)
+    covered = np.minimum(ends[1:, None], at + 1.0) - np.maximum(ends[:-1, None], at)
+    return (np.maximum(covered, 0.0) * SIDE / pixels).astype(np.float32)

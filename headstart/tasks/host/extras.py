@@ -1,0 +1,75 @@
+"""Packages of envs that headstart has an extra for: which ids are theirs, and what is made of them.
+
+Importing such a package registers its ids with Gymnasium. Two are made here instead: Atari's games, seen as everybody
+sees them (`atari`), and Meta-World's tasks by name, for which there are no ids (`sawyer`).
+"""
+
+import functools
+import importlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium
+
+from headstart.core.errors import InputError
+
+
+class Extra(NamedTuple):
+    """One package, and how its ids begin."""
+
+    name: str  # of the extra: headstart[name]
+    module: str
+    ids: tuple[str, ...]
+
+
+EXTRAS = (
+    Extra("atari", "ale_py", ("ALE/",)),
+    Extra("box2d", "Box2D", ("BipedalWalker", "CarRacing", "LunarLander")),
+    Extra("metaworld", "metaworld", ("Meta-World/",)),
+    Extra("minigrid", "minigrid", ("BabyAI-", "MiniGrid-")),
+    Extra(
+        "robotics", "gymnasium_robotics", ("Adroit", "AntMaze_", "Fetch", "Franka", "HandM", "HandReach", "PointMaze_")
+    ),
+)
+
+
+def bring(env_id: str) -> None:
+    """Import the package that the id is of, which registers it. Raises InputError where it is not installed."""
+    for extra in EXTRAS:
+        if env_id.startswith(extra.ids):
+            if importlib.util.find_spec(extra.module) is None:
+                raise InputError(
+                    f'{env_id} needs {extra.module}, which is not installed: `pip install "headstart[{extra.name}]"`.'
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                importlib.import_module(extra.module)
+
+
+def entry(env_id: str) -> Callable[..., gymnasium.Env] | None:
+    """-> what makes an id's env where that is not Gymnasium's business; None for all other ids."""
+    space, _, name = env_id.rpartition("/")
+    if space == "ALE" and name.endswith("-v5") and env_id in gymnasium.registry:
+        from headstart.tasks.host.atari import Game, delivered
+
+        known: dict[str, Any] = gymnasium.registry[env_id].kwargs
+        mode, difficulty = delivered(known["game"])
+        return functools.partial(Game, **known, mode=mode, difficulty=difficulty)
+    if space == "Meta-World" and name in _sawyers():
+        from headstart.tasks.host.sawyer import Sawyer
+
+        return functools.partial(Sawyer, name=name)
+    return None
+
+
+def names() -> list[str]:
+    """-> the ids that only `entry` knows, of the packages that were brought so far."""
+    return [f"Meta-World/{name}" for name in _sawyers()]
+
+
+def _sawyers() -> list[str]:
+    brought = sys.modules.get("metaworld")
+    return [] if brought is None else list(brought.ALL_V3_ENVIRONMENTS)
