@@ -16,19 +16,20 @@ def orthogonal(inputs: int, outputs: int, gain: float, key: Key) -> Linear:
     """-> a layer with orthogonal weights of that gain, and zero biases (arXiv:1312.6120).
 
     By Gram and Schmidt, not by `jnp.linalg.qr`: of that, several at once for several seeds wait for ever on a CPU with
-    two cores (jaxlib 0.10.2; each holds a thread of the pool in which it waits for its parts).
+    two cores (jaxlib 0.10.2; each holds a thread of the pool in which it waits for its parts). By rows, which lie
+    together in memory: for the layer after Atari's convolutions that is ten times as fast as by columns.
     """
-    columns = jax.random.normal(key, (max(inputs, outputs), min(inputs, outputs)))
+    rows = jax.random.normal(key, (max(inputs, outputs), min(inputs, outputs))).T
 
-    def straighten(i: Array, q: Float[Array, "long short"]) -> Float[Array, "long short"]:
-        column = columns[:, i]
-        for _ in range(2):  # once leaves float32 with columns that lean
-            column = column - q @ (q.T @ column)
-        return q.at[:, i].set(column / jnp.linalg.norm(column))
+    def straighten(i: Array, q: Float[Array, "short long"]) -> Float[Array, "short long"]:
+        row = rows[i]
+        for _ in range(2):  # once leaves float32 with rows that lean
+            row = row - (q @ row) @ q
+        return q.at[i].set(row / jnp.linalg.norm(row))
 
-    q = jax.lax.fori_loop(0, columns.shape[1], straighten, jnp.zeros_like(columns))
+    q = jax.lax.fori_loop(0, rows.shape[0], straighten, jnp.zeros_like(rows))
     layer = Linear(inputs, outputs, key=key)
-    weight = gain * (q.T if outputs < inputs else q)
+    weight = gain * (q if outputs < inputs else q.T)
     return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, (weight, jnp.zeros(outputs)))
 
 

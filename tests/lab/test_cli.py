@@ -128,7 +128,14 @@ def test_the_doctor_tells_the_headroom(folder, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "words", [("methods",), ("tasks",), ("parameters", "CartPole-v1"), ("parameters", "Hopper-v5")]
+    "words",
+    [
+        ("methods",),
+        ("tasks",),
+        ("parameters", "CartPole-v1"),
+        ("parameters", "Hopper-v5"),
+        ("parameters", "FrozenLake-v1@map_name=8x8,horizon=20"),
+    ],
 )
 def test_tables_are_tables_and_json(words, capsys):
     assert run(*words) == 0
@@ -222,6 +229,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
     (["report", "nowhere"], "There is no"),
     (["report", "foreign"], "is not the record of a study; name a folder that `headstart compare` wrote"),
     (["parameters", "Hopper"], "the nearest is Hopper-v5"),
+    (["parameters", "Blackjack-v1"], "write Blackjack-v1@horizon=1000"),
 ]
 
 

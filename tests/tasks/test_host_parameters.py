@@ -197,6 +197,7 @@ def lately_made() -> gymnasium.Env:
 
 def test_an_env_of_a_function_is_known_by_name_in_this_process():
     env = host(lately_made, horizon=5)
+    assert describe(hs.task(env, level=3)) == "lately_made@level=3"
     assert parse("lately_made@level=3").env == env
     host(lately_made, horizon=6)
     with pytest.raises(InputError, match="several envs 'lately_made' in this process"):

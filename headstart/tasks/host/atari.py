@@ -81,6 +81,9 @@ class Game(gymnasium.Env):
         seen, reward, terminated, truncated, _ = self._console.recv()
         return seen[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
 
+    def close(self) -> None:
+        del self._console
+
 
 class Console:
     """A game in another mode or difficulty, of which the vector env knows nothing. Same images, and same calls."""

@@ -5,6 +5,7 @@ touches nothing. What an env raises, and what it returns that is no row of numbe
 NaN from then on, and the message is kept for whoever asks.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import functools
@@ -76,6 +77,11 @@ class Pool:
     def lent(self) -> int:
         """-> how many envs some program has."""
         return len(self._lent)
+
+    def close(self) -> None:
+        """Close all envs; none is to be called any more."""
+        for live in [*self._lent.values(), *self._free]:
+            _close(live.env)
 
     # ------------------------------------------------------------------------------------ what programs call
 
@@ -222,5 +228,7 @@ def _close(env: gymnasium.Env | None) -> None:
 
 @functools.cache
 def pool(maker: Maker) -> Pool:
-    """-> the envs of this maker."""
-    return Pool(maker)
+    """-> the envs of this maker. They are closed as the process ends: those of C++ complain if they outlive it."""
+    made = Pool(maker)
+    atexit.register(made.close)
+    return made

@@ -1,0 +1,193 @@
+"""Packages of envs that there is an extra for: found by their ids, seen and changed as they should be, and learned."""
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ale_py import AtariVectorEnv
+
+import headstart as hs
+from headstart.core.errors import InputError
+from headstart.core.spaces import Image
+from headstart.learners.ppo import PPO
+from headstart.tasks.host import HostEnv, failures
+from headstart.tasks.host.atari import Console, Game, delivered
+from headstart.tasks.strings import describe, parse
+
+TINY = PPO(length=4, copies=2, epochs=1, batch=8, hidden=(4,))
+RULES: dict[str, Any] = {"noop_max": 1, "full_action_space": False, "frameskip": 4, "max_num_frames_per_episode": 480}
+RULES |= {"repeat_action_probability": 0.25, "use_fire_reset": True, "episodic_life": False, "reward_clipping": False}
+
+
+def host_of(text: str) -> HostEnv:
+    env: Any = parse(text).env
+    return env
+
+
+def pulled(
+    env: HostEnv, seeds: Sequence[int], actions: Sequence[Any], **params: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """-> what each row sees [time row observation] and is paid, first of all at its start; its parameters are equal."""
+    for name in params:
+        assert hs.task(env, **params).params[name] == np.float32(params[name])
+    names, values = (
+        tuple(sorted(params)),
+        np.array([[params[name] for name in sorted(params)]] * len(seeds), np.float32),
+    )
+    out = [env.pool.start(names, len(seeds), np.array(seeds, np.int32), values)]
+    for action in actions:
+        out.append(env.pool.step(len(seeds), out[-1].lease, out[-1].calls, np.array([action] * len(seeds))))
+    env.pool.leave(len(seeds), out[-1].lease)
+    return np.stack([x.obs for x in out]), np.stack([x.reward for x in out])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "seen", "done"),
+    [
+        ("LunarLander-v3@horizon=8", "LunarLander-v3@horizon=8,gravity=-3", 8, 4),
+        ("MiniGrid-Empty-5x5-v0@horizon=8", "MiniGrid-Empty-Random-5x5-v0@horizon=8", 4 + 7 * 7 * 3, 7),
+        ("FetchReach-v4@horizon=8", "FetchReach-v4@horizon=8,gravity=5", 16, 4),
+        ("Meta-World/reach-v3@horizon=8", "Meta-World/push-v3@horizon=8", 39, 4),
+    ],
+)
+def test_each_trains_a_little_and_transfers_in_one_shot(source: str, target: str, seen: int, done: int):
+    env = host_of(source)
+    assert (env.observation.size, env.action.size, env.horizon) == (seen, done, 8)
+    trained = hs.train(TINY, source, steps=16)
+    assert (trained.gradient_steps, trained.trained_on) == (2, source)
+    moved = hs.transfer(trained, target, steps=8, shots=[0, 1], points=1, judged=1)
+    assert np.isfinite([*moved.shots.values(), *moved.returns]).all()
+    assert moved.trained.gradient_steps > 2
+    assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(moved.trained.state.knowledge))
+    assert (env.pool.lent, failures(env), describe(parse(target))) == (0, {}, target)
+
+
+def test_atari_trains_a_little():
+    """And does not transfer here: compiled in haste, as in tests, the large convolutions take their time."""
+    points: list[Any] = []
+    trained = hs.train(TINY, "ALE/Freeway-v5@horizon=8,mode=1", steps=16, watch=points.append)
+    assert (trained.gradient_steps, trained.spec.observation) == (2, Image((84, 84, 4), "uint8"))
+    assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(trained.state.knowledge))
+    assert points[-1].episodes.tolist() == [2.0]
+    assert points[-1].metrics["return"].tolist() == [0.0]  # a chicken does not cross the road in 8 steps
+    assert not failures(host_of("ALE/Freeway-v5@horizon=8"))
+
+
+@pytest.mark.parametrize(
+    ("text", "actions", "changed"),
+    [
+        ("LunarLander-v3", [0] * 3, {"gravity": -3.0}),
+        ("FetchReach-v4", [[0.5, 0.5, 0.5, 0.0]] * 3, {"body_pos[robot0:torso_lift_link][2]": 0.5}),
+        ("ALE/Freeway-v5", [1] * 30, {"mode": 4.0}),
+        ("ALE/Freeway-v5", [1, 0] * 15, {"repeat_action_probability": 0.9}),
+        ("Meta-World/reach-v3", [[0.5, 0.5, 0.5, 0.0]] * 3, {"seed": 1.0}),
+    ],
+)
+def test_a_parameter_changes_what_happens_and_the_same_seed_repeats_it(
+    text: str, actions: list[Any], changed: dict[str, float]
+):
+    env = host_of(text)
+    seen, paid = pulled(env, [3], actions)
+    other, _ = pulled(env, [3], actions, **changed)
+    assert not np.array_equal(seen, other)
+    again, paid_again = pulled(env, [3], actions)  # the same live env, nominal again
+    np.testing.assert_array_equal(seen, again)
+    np.testing.assert_array_equal(paid, paid_again)
+    assert not np.array_equal(seen, pulled(env, [4], actions)[0])
+    assert not failures(env)
+
+
+def test_minigrid_shows_all_but_its_mission():
+    env = host_of("MiniGrid-Empty-5x5-v0")
+    assert [tuple(part) for part in env.parts] == [("direction", 0, 4), ("image", 4, 151)]
+    assert env.horizon == 100
+    seen, paid = pulled(env, [0], [2, 2, 1, 2, 2])  # two ahead, right, two ahead: the goal
+    assert paid[1:, 0].tolist() == pytest.approx([0, 0, 0, 0, 1 - 0.9 * 5 / 100])
+    assert seen[[0, 3], 0, :4].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+    with pytest.raises(InputError, match=r"BabyAI-GoToObj-v0 says nowhere .* write BabyAI-GoToObj-v0@horizon=1000"):
+        parse("BabyAI-GoToObj-v0")
+
+
+def test_goal_envs_show_their_goals():
+    env = host_of("FetchReach-v4")
+    assert [part.name for part in env.parts] == ["achieved_goal", "desired_goal", "observation"]
+    goal = env.parts[1]
+    seen, _ = pulled(env, [3, 4], [[1.0, 0.0, 0.0, 0.0]] * 2)
+    np.testing.assert_array_equal(seen[0, :, goal.start : goal.stop], seen[2, :, goal.start : goal.stop])
+    assert not np.array_equal(seen[0, 0, goal.start : goal.stop], seen[0, 1, goal.start : goal.stop])
+
+
+def test_meta_world_plays_one_of_fifty_goals_that_is_seen_and_the_same_in_each_env():
+    env = host_of("Meta-World/reach-v3")
+    assert env.horizon == 500
+    goals = pulled(env, range(12), [])[0][0, :, -3:]
+    assert len(np.unique(goals, axis=0)) > 6
+    np.testing.assert_array_equal(pulled(env, [7], [])[0][0, 0, -3:], goals[7])
+    with pytest.raises(InputError, match="There is no task 'Meta-World/reech-v3'; the nearest are Meta-World/reach-v3"):
+        parse("Meta-World/reech-v3")
+
+
+def test_atari_is_what_its_own_vector_env_shows():
+    env, seeds = host_of("ALE/Pong-v5"), np.array([5, 9])
+    assert (env.observation, env.horizon) == (Image((84, 84, 4), "uint8"), 27_000)
+    theirs = AtariVectorEnv("pong", 2, repeat_action_probability=0.25, reward_clipping=False)
+    stacks, rewards = [theirs.reset(seed=seeds)[0].copy()], [np.zeros(2)]
+    for t in range(80):
+        seen, reward, *_ = theirs.step(np.full(2, t % 6))
+        stacks.append(seen.copy())
+        rewards.append(reward)
+    seen, paid = pulled(env, [5, 9], [t % 6 for t in range(80)])
+    np.testing.assert_array_equal(seen, np.stack(stacks).reshape(81, 2, -1))
+    np.testing.assert_array_equal(paid, rewards)
+    assert min(reward.min() for reward in rewards) == -1.0
+    shown = env.pool.seen.show(jnp.asarray(seen[9, 1]))
+    np.testing.assert_array_equal(shown, np.moveaxis(stacks[9][1], 0, -1))
+    assert shown.dtype == jnp.uint8
+
+
+@pytest.mark.parametrize("game", ["pong", "breakout"])
+def test_a_console_of_any_mode_is_atari_to_a_shade_of_grey(game: str):
+    ours, theirs = Game(game, **RULES), Game(game, **RULES)
+    assert isinstance(ours._console, AtariVectorEnv)
+    theirs._console, drawn = Console(game, *delivered(game), **RULES), np.random.default_rng(0)
+    np.testing.assert_array_equal(ours.reset(seed=5)[0], theirs.reset(seed=5)[0])
+    wrong = []
+    for _ in range(121):
+        action = int(drawn.integers(ours.action_space.n))
+        (seen, *told), (shown, *said) = ours.step(action), theirs.step(action)
+        assert told == said
+        if told[1] or told[2]:
+            break
+        wrong.append(np.abs(seen.astype(int) - shown))
+    else:
+        raise AssertionError("it never ended")
+    assert np.max(wrong) <= 1
+    assert np.mean(wrong) < 1e-3
+
+
+def test_a_mode_that_a_game_has_not_is_that_rows_failure():
+    env = host_of("ALE/Pong-v5")
+    assert np.isnan(pulled(env, [3], [], mode=77.0)[0]).all()
+    assert "ALE/Pong-v5 failed in taking its parameters" in failures(env)[0]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "extra"),
+    [
+        ("LunarLander-v3", "box2d"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid"),
+        ("ALE/Pong-v5", "atari"),
+        ("FetchReach-v4", "robotics"),
+        ("Meta-World/reach-v3", "metaworld"),
+    ],
+)
+def test_what_is_not_installed_is_named(env_id: str, extra: str, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=rf'{env_id} needs \w+, which is not installed: `pip install "headstart\[{extra}'
+    ):
+        parse(env_id)
