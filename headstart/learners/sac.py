@@ -86,7 +86,7 @@ def _init(sac: SAC, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
         features=features,
         policy=squashed(inputs, sac.hidden, spec.action, sac.activation, k_policy),
         value=twin(inputs, spec.action.size, sac.hidden, sac.activation, k_value),
-        extra=Temperature(jnp.log(alpha), jnp.zeros(())),
+        extra=Temperature(jnp.log(jnp.float32(alpha)), jnp.zeros(())),
     )
 
 

@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import probes
 import pytest
 from jaxtyping import Array
 from numpyro import distributions as dist
 
+import headstart as hs
 from headstart.core.rollout import evaluate
-from headstart.core.train import Point, begin, train
-from headstart.core.types import Knowledge, Learner, Task, TrainState, spec, stack
+from headstart.core.train import Point, advance, begin, enter, train
+from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, spec, stack
+from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
+from headstart.learners.sac import SAC
 from headstart.methods.forward.finetune import Finetune
 
 SMALL = PPO(hidden=(4,), length=4, copies=2, batch=8, epochs=1)
@@ -69,6 +73,19 @@ def test_a_longer_training_is_the_same_program(traces: Traces):
     points = list(train(learner, tasks, 400, probes.keys(1), points=7))
     assert traces.count == once > 0
     assert len(points) == 7
+
+
+@pytest.mark.parametrize("method", [SMALL, SAC(hidden=(4,), capacity=8), DQN(hidden=(4,), capacity=8)], ids=repr)
+def test_the_second_turn_is_the_same_program_as_the_first(method: Method):
+    """A number whose type JAX may still choose (a weak type) becomes another by learning, and compiles all anew."""
+    tasks = hs.task("Pendulum-v1" if isinstance(method, SAC) else "CartPole-v1")
+    learner = method.learner(spec(stack([tasks])))
+    enters = lambda key: enter(learner, stack([tasks]), begin(learner, key))
+    before = jax.eval_shape(enters, probes.keys(1))
+    goes = lambda run: advance(learner, stack([tasks]), run, jnp.int32(1), jnp.float32(1.0))[0]
+    after = jax.eval_shape(goes, before)
+    weak = lambda tree: [(jax.tree_util.keystr(path), x.weak_type) for path, x in jax.tree.leaves_with_path(tree)]
+    assert weak(before) == weak(after)
 
 
 def test_judging_another_policy_on_another_task_is_the_same_program(traces: Traces):
