@@ -6,13 +6,23 @@ import subprocess
 import sys
 
 import pytest
+from rates.limit import forward, gradient
+from rates.rows import Row
+from rates.table import bounds, summarise
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("epopt", []), ("ppo_hopper", []), ("studies", ["reversed"]), ("learners", ["--only", "DQN on CartPole-v1"])],
+    [
+        ("epopt", []),
+        ("ppo_hopper", []),
+        ("studies", ["reversed"]),
+        ("learners", ["--only", "DQN on CartPole-v1"]),
+        ("growth", ["--only", "seeds"]),
+        ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
+    ],
 )
 def test_a_benchmark_runs_in_small(name, words, tmp_path):
     script = ROOT / "benchmarks" / f"{name}.py"
@@ -25,6 +35,33 @@ def test_a_benchmark_runs_in_small(name, words, tmp_path):
     assert json.loads(record.read_text())["provenance"]["command"].startswith(f"python benchmarks/{name}.py")
     [figure] = (tmp_path / "out").glob("*.svg")
     assert figure.read_text().startswith("<svg")
+
+
+def test_what_speed_says_of_its_measurements():
+    """Ours takes half of the seconds, and the bound is what physics and products leave."""
+    found = {"headstart": [measured(2.0), measured(4.0)], "SB3": [measured(6.0), measured(6.0)]}
+    limits = [{"physics": {"learning": 100.0}, "peak": {"learning": 1000.0}, "flops": {"learning": 10.0}}]
+    bound = bounds(limits)["learning"]["bound"]
+    assert bound == pytest.approx(50.0)
+    said = summarise(Row({}, {"SB3": 2.0}, share=0.8), found, bound)
+    assert said["times_as_fast"]["SB3"] == pytest.approx(
+        {"median": 2.25, "min": 1.5, "max": 3.0, "goal": 2.0, "met": 1}
+    )
+    assert said["share_of_bound"] == {"share": pytest.approx(0.75), "goal": 0.8, "met": False}
+    assert said["programs"]["SB3"]["seconds_to_start"] == pytest.approx(1.0)
+    said = summarise(Row({}, {"SB3": 4.0}, what="wall"), found, None)
+    assert said["times_as_fast"]["SB3"]["median"] == pytest.approx(10.0 / 5.5)
+    assert said["times_as_fast"]["SB3"]["met"] is False
+
+
+def measured(seconds: float) -> dict:
+    """-> 100 steps after a warm-up of 50, and a second to start."""
+    return {"steps": 100, "warmup": 50, "seconds": seconds, "wall_seconds": 1.5 * seconds + 1.0}
+
+
+def test_the_flops_of_a_network_are_those_of_its_products():
+    assert forward((3, 4, 2)) == 2 * (12 + 8)
+    assert gradient((3, 4, 2)) == 2 * (12 + 8) + 2 * (12 + 8) + 2 * 8  # forward, weights, and hidden layers backward
 
 
 def test_committed_results_are_of_full_size():

@@ -7,7 +7,9 @@ Stands alone: it imports nothing of headstart and runs in an environment of its 
 
 Where nothing is set, the hyper-parameters are SB3's own defaults. Around PPO's environments is VecNormalize, as SB3's
 documentation advises for MuJoCo. Judged is the deterministic policy, on rewards as the task gives them, under the
-observation statistics of that moment; the same start states at every point. Judging stops the clock.
+observation statistics of that moment; the same start states at every point. Judging stops the clock. `--until` stops
+at the first judgement that reaches a return; `--warmup` judges nothing, and measures the speed of what comes after so
+many steps.
 """
 
 import argparse
@@ -48,6 +50,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env", help="a Gymnasium id, such as Hopper-v5")
     parser.add_argument("--steps", type=count, default=1_000_000, help="environment steps to train for, at least")
+    parser.add_argument("--until", type=float, help="stop at the first judgement that reaches this return")
+    parser.add_argument("--warmup", type=count, help="judge nothing, and measure --steps after this many")
     parser.add_argument("--every", type=count, default=50_000, help="environment steps between two judgements")
     parser.add_argument("--episodes", type=int, default=10, help="episodes in one judgement")
     parser.add_argument("--seed", type=int, default=0)
@@ -93,7 +97,7 @@ class Judge(BaseCallback):
             self.judge()
 
     def _on_step(self) -> bool:
-        return True
+        return not (self.asked.until is not None and self.points and self.points[-1]["return"] >= self.asked.until)
 
     def judge(self) -> None:
         """Adds one point to the curve."""
@@ -112,31 +116,68 @@ class Judge(BaseCallback):
         print(f"{self.num_timesteps:>9} steps  {seconds:8.1f} s  return {mean:9.2f}", flush=True)
 
 
-def main() -> None:
-    """Trains, judges on the way, writes the JSON."""
-    asked = arguments()
-    torch.set_num_threads(asked.threads)
+class Clock(BaseCallback):
+    """Measures the steps after the first `warmup`, from the start of one rollout to the end of the training."""
+
+    def __init__(self, warmup: int) -> None:
+        super().__init__()
+        self.warmup = warmup
+        self.began: tuple[int, float] | None = None
+        self.ended = (0, 0.0)
+
+    def _on_rollout_start(self) -> None:
+        if self.began is None and self.num_timesteps >= self.warmup:
+            self.began = self.num_timesteps, time.perf_counter()
+
+    def _on_training_end(self) -> None:
+        self.ended = self.num_timesteps, time.perf_counter()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def speed(asked: argparse.Namespace) -> dict:
+    """-> how many steps after the warm-up took how many seconds."""
+    clock = Clock(asked.warmup)
+    learner(asked).learn(asked.warmup + asked.steps, callback=clock)
+    assert clock.began is not None
+    return {
+        "warmup": clock.began[0],
+        "steps": clock.ended[0] - clock.began[0],
+        "seconds": clock.ended[1] - clock.began[1],
+    }
+
+
+def curve(asked: argparse.Namespace) -> dict:
+    """-> the learning curve, by the training's own clock."""
     judge = Judge(asked)
     learner(asked).learn(asked.steps, callback=judge)
     last = judge.points[-1]
-    result = {
-        "env": asked.env,
-        "seed": asked.seed,
-        "settings": {
-            **{k: v for k, v in vars(asked).items() if k not in ("env", "seed", "out")},
-            "set": dict(asked.set),
-        },
+    return {
         "steps": [point["steps"] for point in judge.points],
         "returns": [point["return"] for point in judge.points],
         "episode_returns": [point["episodes"] for point in judge.points],
         "seconds": [point["seconds"] for point in judge.points],
         "judging_seconds": judge.judging,
         "steps_per_second": last["steps"] / last["seconds"],
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")},
+    }
+
+
+def main() -> None:
+    """Trains, judges on the way or measures the speed, writes the JSON."""
+    asked = arguments()
+    torch.set_num_threads(asked.threads)
+    told = {
+        "env": asked.env,
+        "seed": asked.seed,
+        "settings": {
+            **{k: v for k, v in vars(asked).items() if k not in ("env", "seed", "out")},
+            "set": dict(asked.set),
         },
     }
+    versions = {name: version(name) for name in ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")}
+    found = curve(asked) if asked.warmup is None else speed(asked)
+    result = {**told, **found, "versions": {"python": platform.python_version(), **versions}}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -1,0 +1,207 @@
+"""Growth: what copies, tasks, seeds, random parameters and methods cost, and what it costs to start.
+
+Seconds of one turn of PPO on Hopper-v5 (a rollout and its gradient steps) against the number of each; of
+methods, seconds of a whole small study. Beside them, compiling, importing, `headstart --help`,
+and the memory that a copy and a row of SAC's replay take. Run it on a machine with nothing else to do.
+
+    python benchmarks/growth.py            # 5 repetitions: about half an hour on 2 cores
+    python benchmarks/growth.py --tiny     # does it still run?
+"""
+
+import argparse
+import functools
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from flags import RESULTS, flags, read
+from rates.running import slug
+from rates.table import machine
+from rich.table import Table
+
+import headstart as hs
+from headstart.core.train import Run, advance, begin, enter
+from headstart.core.types import Learner, Task, spec, stack
+from headstart.lab.figure import Series
+from headstart.lab.files import read_json, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.progress import thin
+from headstart.lab.provenance import provenance
+from headstart.lab.tables import show
+from headstart.protocol.transfer import keys
+from headstart.tasks.mujoco.physics import physics
+
+GOALS = {"import": 1.2, "--help": 0.3}  # seconds
+PARAMETERS = ("torso_mass", "thigh_mass", "leg_mass", "foot_mass", "friction", "damping", "power", "gravity")
+METHODS = ("naive", "scratch", "finetune", "finetune:reset_head=true", "randomize", "epopt")  # the first two always
+STUDY = ("--source", "Hopper-v5", "--target", "Hopper-v5@torso_mass=9", "--ensemble", "Hopper-v5@torso_mass=3..9")
+COMMAND = str(pathlib.Path(sys.executable).with_name("headstart"))
+
+
+class Sweep(NamedTuple):
+    """What grows, how far, and the training that has so many."""
+
+    upto: int
+    make: Callable[[int], tuple[hs.Method, Task, int]]  # a number -> method, stacked tasks, seeds
+
+
+def alone(parameters: int = 0) -> Task:
+    """-> Hopper with so many random parameters, each within a tenth of its nominal value."""
+    nominal = {parameter.name: parameter.nominal for parameter in hs.task("Hopper-v5").env.parameters}
+    law = lambda x: dist.Uniform(min(0.9 * x, 1.1 * x), max(0.9 * x, 1.1 * x))
+    return hs.task("Hopper-v5", **{name: law(nominal[name]) for name in PARAMETERS[:parameters]})
+
+
+def several(n: int) -> Task:
+    """-> n Hoppers, the masses of whose torsos differ."""
+    return stack([hs.task("Hopper-v5", torso_mass=float(mass)) for mass in np.linspace(3, 9, n)])
+
+
+SWEEPS = {
+    "copies": Sweep(64, lambda n: (hs.PPO(copies=n), stack([alone()]), 1)),
+    "tasks": Sweep(16, lambda n: (hs.PPO(), several(n), 1)),
+    "seeds": Sweep(16, lambda n: (hs.PPO(), stack([alone()]), n)),
+    "random parameters": Sweep(8, lambda n: (hs.PPO(), stack([alone(n)]), 1)),
+}
+
+
+def ready(method: hs.Method, tasks: Task, seeds: int) -> tuple[Learner, Run]:
+    """-> the learner, and runs that stand in their worlds."""
+    learner = method.learner(spec(tasks))
+    return learner, enter(learner, tasks, begin(learner, keys(range(seeds)).source))
+
+
+def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[str, list[float]]:
+    """-> seconds of one turn [repetition], and of the first one, with the compiling of all that it takes."""
+    began = time.perf_counter()
+    learner, run = ready(method, tasks, seeds)
+    go = functools.partial(advance, learner, tasks, turns=jnp.int32(1), budget=jnp.float32(1e6))
+    run, _ = jax.block_until_ready(go(run))
+    found: dict[str, list[float]] = {"first": [time.perf_counter() - began], "turn": []}
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        run, _ = jax.block_until_ready(go(run))
+        found["turn"].append(time.perf_counter() - began)
+    return found
+
+
+def sweep(name: str, asked: argparse.Namespace) -> dict[str, dict]:
+    """-> by number, what one turn took; from the files or measured now."""
+    found = {}
+    upto = 2 if asked.tiny else SWEEPS[name].upto
+    for n in (2**i for i in range(upto.bit_length())):
+        file = asked.work / f"{slug(name)}-{n}.json"
+        if not file.exists():
+            write_json(file, turns(*SWEEPS[name].make(n), asked.seeds))
+        found[str(n)] = read_json(file)
+        print(f"  {n} {name}: {np.median(found[str(n)]['turn']):.3g} s a turn", flush=True)
+    return found
+
+
+def methods(asked: argparse.Namespace) -> dict[str, dict]:
+    """-> by number of methods, the seconds of a whole small study with so many, naive and scratch among them."""
+    found = {}
+    for n in range(2, 3 if asked.tiny else len(METHODS) + 1):
+        file = asked.work / f"methods-{n}.json"
+        if not file.exists():
+            with tempfile.TemporaryDirectory() as folder:
+                named = ("--methods", ",".join(METHODS[:n]), "--no-oracle", "--shots", "0", "--out", folder)
+                sizes = ("--source-steps", "8192", "--target-steps", "8192", "--seeds", "1")
+                write_json(file, {"turn": [wall(COMMAND, "compare", *STUDY, *named, *sizes)]})
+        found[str(n)] = read_json(file)
+        print(f"  {n} methods: {found[str(n)]['turn'][0]:.3g} s a study", flush=True)
+    return found
+
+
+def wall(*words: str) -> float:
+    """-> the seconds of a command, all of it."""
+    began = time.perf_counter()
+    subprocess.run(words, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def starting(repetitions: int) -> dict[str, list[float]]:
+    """-> seconds to import all that a training needs, and to be told the commands [repetition]."""
+    code = "import headstart as hs; hs.train, hs.PPO, hs.task"
+    bare = lambda: wall(sys.executable, "-c", "")
+    return {
+        "import": [wall(sys.executable, "-c", code) - bare() for _ in range(repetitions)],
+        "--help": [wall(COMMAND, "--help") for _ in range(repetitions)],
+    }
+
+
+def memory() -> dict[str, float]:
+    """-> bytes that a copy's world takes, what its own parameters add to that in MuJoCo, and a row of SAC's replay."""
+    size = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))
+    _, on_policy = ready(hs.PPO(copies=16), stack([alone()]), 1)
+    _, off_policy = ready(hs.SAC(capacity=1000), stack([alone()]), 1)
+    assert off_policy.memory is not None
+    model = physics("Hopper-v5").model.nbuffer
+    return {
+        "copy": size(on_policy.worlds) / 16,
+        "copy's own model": float(model),
+        "replay row": size(off_policy.memory.rows) / 1000,
+    }
+
+
+def draw(found: dict[str, dict[str, dict]], out: pathlib.Path) -> None:
+    """Writes the figure: each line in multiples of its first point."""
+    lines = []
+    for name, points in found.items():
+        at = np.array([float(n) for n in points])
+        each = [np.array(point["turn"]) / np.median(next(iter(points.values()))["turn"]) for point in points.values()]
+        middle, low, high = (np.array([f(x) for x in each]) for f in (np.median, np.min, np.max))
+        lines.append(Series(name, at / at[0], middle, low, high))
+    title = "What a turn costs as things grow: median, least and most, in multiples of one"
+    figure_curves(lines, out, title, "times as many", "times as long")
+
+
+def tell(found: dict[str, dict[str, dict]], start: dict[str, list[float]], bytes_of: dict[str, float]) -> None:
+    """Prints the one table."""
+    table = Table("", "median", "goal", title="growth, starting, memory")
+    for name, points in found.items():
+        costs = [f"{n}: {thin(float(np.median(point['turn'])))} s" for n, point in points.items()]
+        table.add_row(name, "   ".join(costs), "")
+    for name, each in start.items():
+        met = "met" if np.median(each) <= GOALS[name] else "not met"
+        table.add_row(name, f"{np.median(each):.2f} s", f"{GOALS[name]} s: {met}")
+    one = found["seeds"]["1"]
+    compiling, million = one["first"][0] - np.median(one["turn"]), 1e6 / 2048 * np.median(one["turn"])
+    table.add_row(
+        "compiling PPO", f"{compiling:.1f} s, {100 * compiling / (compiling + million):.0f} % of 1 M steps", ""
+    )
+    for name, size in bytes_of.items():
+        table.add_row(f"memory, {name}", f"{thin(size)} bytes", "")
+    show(table)
+
+
+def main() -> None:
+    """Measures what is not there yet; writes the record and the figure, and prints the table."""
+    parser = flags(__doc__, RESULTS / "growth")
+    parser.add_argument("--seeds", type=int, default=5, help="repetitions")
+    parser.add_argument("--only", nargs="+", choices=[*SWEEPS, "methods"], help="just these numbers")
+    asked = read(parser)
+    asked.seeds = 2 if asked.tiny else asked.seeds
+    found = {name: sweep(name, asked) for name in SWEEPS if name in (asked.only or SWEEPS)}
+    if "methods" in (asked.only or ["methods"]):
+        found["methods"] = methods(asked)
+    start, bytes_of = starting(asked.seeds), memory()
+    record = {"seeds": asked.seeds, "turns": found, "start": start, "bytes": bytes_of, "machine": machine()}
+    words = ["--tiny"] * asked.tiny + (["--only", *asked.only] if asked.only else [])
+    command = " ".join(["python benchmarks/growth.py", *words])
+    write_json(asked.out / "growth.json", {**record, "goals": GOALS, "provenance": provenance(command)})
+    draw(found, asked.out / "growth.svg")
+    tell(found, start, bytes_of)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

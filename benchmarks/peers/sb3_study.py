@@ -1,0 +1,146 @@
+"""A transfer study written with Stable-Baselines3, Hopper to a heavier Hopper in five rows: how long it takes.
+
+Stands alone: it imports nothing of headstart and runs in an environment of its own (`make bench` builds it):
+
+    .venv-peers/bin/python benchmarks/peers/sb3_study.py --seeds 5 --source-steps 40000 --out study.json
+
+The rows are learning from scratch, the source's policy as it is (naive), learning on from it (finetune), the same with
+new last layers (reset), and learning on from an ensemble (randomize). It is written as someone would who minds the
+time: the source is learned once for naive, finetune and reset, and `--processes` seeds learn side by side, with one of
+torch's threads each. It keeps less than headstart's study does: no shots between, no checkpoints, no report.
+"""
+
+import argparse
+import ast
+import concurrent.futures
+import copy
+import functools
+import json
+import multiprocessing
+import os
+import pathlib
+import platform
+import time
+from importlib.metadata import version
+
+import gymnasium
+import numpy as np
+
+# The peers are not installed beside headstart, where types are checked.
+import torch  # pyright: ignore[reportMissingImports]
+from stable_baselines3 import PPO  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.evaluation import evaluate_policy  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.monitor import Monitor  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize  # pyright: ignore[reportMissingImports]
+
+ROBOT, TORSO, NOMINAL, HEAVY, ENSEMBLE = "Hopper-v5", 1, (3.6651914, 3.6651914), (9.0, 9.0), (3.0, 9.0)
+HEADS = ("action_net", "value_net")
+
+
+class Massive(gymnasium.Wrapper):
+    """A robot whose torso has another mass in each episode."""
+
+    def __init__(self, masses: tuple[float, float], seed: int) -> None:
+        super().__init__(gymnasium.make(ROBOT))
+        self.masses, self.luck = masses, np.random.default_rng(seed)
+
+    def reset(self, **keywords):
+        self.unwrapped.model.body_mass[TORSO] = self.luck.uniform(*self.masses)  # pyright: ignore
+        return self.env.reset(**keywords)
+
+
+def setting(text: str) -> tuple[str, object]:
+    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
+    name, _, value = text.partition("=")
+    return name, ast.literal_eval(value)
+
+
+def arguments() -> argparse.Namespace:
+    """-> what was asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--source-steps", type=int, default=40_000)
+    parser.add_argument("--target-steps", type=int, default=20_000)
+    parser.add_argument("--points", type=int, default=12, help="points of each curve")
+    parser.add_argument("--judged", type=int, default=10, help="episodes by which a point is judged")
+    parser.add_argument("--copies", type=int, default=1, help="parallel environments")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="seeds side by side")
+    parser.add_argument("--set", type=setting, nargs="*", default=[], metavar="NAME=VALUE", help="SB3's own keywords")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
+    return parser.parse_args()
+
+
+def worlds(masses: tuple[float, float], copies: int, seed: int, **keywords) -> VecNormalize:
+    """-> parallel robots, normalised."""
+    make = lambda i: lambda: Monitor(Massive(masses, 1000 * seed + i))
+    vector = DummyVecEnv([make(i) for i in range(copies)])
+    vector.seed(1000 * seed)
+    return VecNormalize(vector, **keywords)
+
+
+def judge(learner: PPO, asked: argparse.Namespace) -> float:
+    """-> the mean return of the deterministic policy on the target."""
+    seen = worlds(HEAVY, asked.judged, 1_000, training=False, norm_reward=False)
+    seen.obs_rms = learner.get_env().obs_rms  # pyright: ignore
+    return float(np.mean(evaluate_policy(learner, seen, asked.judged, return_episode_rewards=True)[0]))
+
+
+def adapt(learner: PPO, asked: argparse.Namespace) -> list[float]:
+    """Learns in the target -> the curve."""
+    curve, each = [judge(learner, asked)], asked.target_steps // asked.points
+    for i in range(asked.points):
+        learner.learn(each, reset_num_timesteps=i == 0)
+        curve.append(judge(learner, asked))
+    return curve
+
+
+def onward(source: PPO, asked: argparse.Namespace, seed: int, reset: bool = False) -> PPO:
+    """-> a learner in the target that knows what the source does; `reset`: but for its last layers."""
+    target = worlds(HEAVY, asked.copies, seed)
+    known = source.get_env()
+    target.obs_rms, target.ret_rms = copy.deepcopy(known.obs_rms), copy.deepcopy(known.ret_rms)  # pyright: ignore
+    learner = PPO("MlpPolicy", target, seed=seed, device="cpu", **dict(asked.set))
+    fresh = learner.policy.state_dict()
+    head = lambda name: reset and (name == "log_std" or name.startswith(HEADS))
+    state = {name: fresh[name] if head(name) else x for name, x in source.policy.state_dict().items()}
+    learner.policy.load_state_dict(state)
+    return learner
+
+
+def study(asked: argparse.Namespace, seed: int) -> dict[str, list[float]]:
+    """-> the curve of each row, of one seed."""
+    torch.set_num_threads(1)
+    new = lambda masses: PPO(
+        "MlpPolicy", worlds(masses, asked.copies, seed), seed=seed, device="cpu", **dict(asked.set)
+    )
+    source, ensemble = new(NOMINAL).learn(asked.source_steps), new(ENSEMBLE).learn(asked.source_steps)
+    return {
+        "scratch": adapt(new(HEAVY), asked),
+        "naive": [judge(source, asked)],
+        "finetune": adapt(onward(source, asked, seed), asked),
+        "reset": adapt(onward(source, asked, seed, reset=True), asked),
+        "randomize": adapt(onward(ensemble, asked, seed), asked),
+    }
+
+
+def main() -> None:
+    """Runs the study, measures, writes the JSON."""
+    asked, began = arguments(), time.perf_counter()
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(asked.processes, mp_context=context) as pool:
+        curves = list(pool.map(functools.partial(study, asked), range(asked.seeds)))
+    result = {
+        "settings": {**{k: v for k, v in vars(asked).items() if k != "out"}, "set": dict(asked.set)},
+        "curves": {name: [curve[name] for curve in curves] for name in curves[0]},
+        "seconds": time.perf_counter() - began,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")},
+        },
+    }
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""SBX's PPO or SAC (Stable-Baselines3's loop around JAX's gradients) on one Gymnasium task: how fast it trains.
+
+Stands alone: it imports nothing of headstart and runs in an environment of its own (`make bench` builds it):
+
+    .venv-peers/bin/python benchmarks/peers/sbx_learners.py sac Hopper-v5 --warmup 1500 --steps 3000 --out sbx.json
+
+Measured are the steps after the warm-up, in which JAX compiles. Around PPO's environments is VecNormalize, as in
+`sb3.py`. Where nothing is set, the hyper-parameters are SBX's own defaults.
+"""
+
+import argparse
+import ast
+import json
+import pathlib
+import platform
+import time
+from importlib.metadata import version
+
+# The peers are not installed beside headstart, where types are checked.
+from sbx import PPO, SAC  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.callbacks import BaseCallback  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.env_util import make_vec_env  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.vec_env import VecNormalize  # pyright: ignore[reportMissingImports]
+
+ALGORITHMS = {"ppo": PPO, "sac": SAC}
+
+
+def setting(text: str) -> tuple[str, object]:
+    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
+    name, _, value = text.partition("=")
+    return name, ast.literal_eval(value)
+
+
+def arguments() -> argparse.Namespace:
+    """-> what was asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("algorithm", choices=ALGORITHMS)
+    parser.add_argument("env", help="a Gymnasium id, such as Hopper-v5")
+    parser.add_argument("--warmup", type=int, required=True, help="environment steps before the clock starts, at least")
+    parser.add_argument("--steps", type=int, required=True, help="environment steps to measure, at least")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--copies", type=int, default=1, help="parallel environments")
+    parser.add_argument("--set", type=setting, nargs="*", default=[], metavar="NAME=VALUE", help="SBX's own keywords")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
+    return parser.parse_args()
+
+
+class Clock(BaseCallback):
+    """Measures the steps after the first `warmup`, from the start of one rollout to the end of the training."""
+
+    def __init__(self, warmup: int) -> None:
+        super().__init__()
+        self.warmup = warmup
+        self.began: tuple[int, float] | None = None
+        self.ended = (0, 0.0)
+
+    def _on_rollout_start(self) -> None:
+        if self.began is None and self.num_timesteps >= self.warmup:
+            self.began = self.num_timesteps, time.perf_counter()
+
+    def _on_training_end(self) -> None:
+        self.ended = self.num_timesteps, time.perf_counter()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def main() -> None:
+    """Trains, measures, writes the JSON."""
+    asked = arguments()
+    worlds = make_vec_env(asked.env, asked.copies, seed=asked.seed)
+    if asked.algorithm == "ppo":
+        worlds = VecNormalize(worlds, gamma=dict(asked.set).get("gamma", 0.99))
+    learner = ALGORITHMS[asked.algorithm]("MlpPolicy", worlds, seed=asked.seed, **dict(asked.set))
+    clock = Clock(asked.warmup)
+    learner.learn(asked.warmup + asked.steps, callback=clock)
+    assert clock.began is not None
+    versions = {name: version(name) for name in ("sbx-rl", "stable-baselines3", "jax", "flax", "gymnasium", "mujoco")}
+    result = {
+        "env": asked.env,
+        "seed": asked.seed,
+        "settings": {"algorithm": asked.algorithm, "copies": asked.copies, "set": dict(asked.set)},
+        "warmup": clock.began[0],
+        "steps": clock.ended[0] - clock.began[0],
+        "seconds": clock.ended[1] - clock.began[1],
+        "versions": {"python": platform.python_version(), **versions},
+    }
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

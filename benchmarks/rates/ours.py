@@ -1,0 +1,124 @@
+"""headstart's side of `speed.py`: one measurement in a process of its own, as each of the peers has one.
+
+    cd benchmarks
+    python -m rates.ours learn ppo:copies=16 Hopper-v5 --warmup 8192 --steps 49152 --out ours.json
+    python -m rates.ours step Hopper-v5 --rows 64 --steps 500000 --out ours.json
+    python -m rates.ours until ppo Hopper-v5 --level 2000 --out ours.json
+
+What is compiled is compiled before the clock starts.
+"""
+
+import argparse
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import headstart as hs
+from headstart.core.episode import Episode, reset, step
+from headstart.core.rollout import count, evaluate
+from headstart.core.train import advance, begin, enter, per_turn, train
+from headstart.core.types import Array, Box, Key, Task, spec, stack
+from headstart.lab.files import write_json
+from headstart.methods.strings import find_learner
+from headstart.protocol.transfer import keys
+
+ACTIONS = 256  # drawn ahead, then over and over
+MASSES = (3.0, 9.0)  # kg, of a robot's torso, from the first row on
+
+
+def learn(asked: argparse.Namespace) -> dict:
+    """-> how many steps of learning, after the warm-up, took how many seconds."""
+    tasks = stack([hs.task(asked.env)])
+    learner = find_learner(asked.learner).learner(spec(tasks))
+    turn, budget = per_turn(learner, tasks), jnp.float32(asked.warmup + asked.steps)
+    warmup, measured = (-(-steps // turn) for steps in (asked.warmup, asked.steps))
+    run = enter(learner, tasks, begin(learner, keys([asked.seed]).source))
+    run, _ = jax.block_until_ready(advance(learner, tasks, run, jnp.int32(warmup), budget))
+    began = time.perf_counter()
+    jax.block_until_ready(advance(learner, tasks, run, jnp.int32(measured), budget))
+    return {"warmup": warmup * turn, "steps": measured * turn, "seconds": time.perf_counter() - began}
+
+
+@jax.jit
+def play(tasks: Task, episodes: Episode, actions: Array, keys: Key) -> tuple[Episode, Array]:
+    """One step of every row for each of `actions` [time, row, …] -> the episodes then, and the rewards' sum."""
+
+    def tick(episodes: Episode, now: tuple[Array, Key]) -> tuple[Episode, Array]:
+        action, key = now
+        episodes, seen = jax.vmap(step)(tasks, episodes, action, jax.random.split(key, count(tasks)))
+        return episodes, seen.reward.sum()
+
+    episodes, rewards = jax.lax.scan(tick, episodes, (actions, jax.random.split(keys, len(actions))))
+    return episodes, rewards.sum()
+
+
+def stepping(env: str, rows: int, steps: int, seed: int) -> dict:
+    """-> how many steps by random actions took how many seconds; robots have another torso mass in each row."""
+    one = hs.task(env)
+    heavy = "torso_mass" in {parameter.name for parameter in one.env.parameters}
+    tasks = stack([hs.task(env, torso_mass=float(mass)) if heavy else one for mass in np.linspace(*MASSES, rows)])
+    key, shape, space = jax.random.key(seed), (ACTIONS, rows), tasks.env.action
+    if isinstance(space, Box):
+        actions = jax.random.uniform(key, (*shape, space.size), minval=-1.0, maxval=1.0)
+    else:
+        actions = jax.random.randint(key, shape, 0, space.size)
+    episodes = jax.vmap(reset)(tasks, jax.random.split(key, rows))
+    size = ACTIONS * rows
+    turns = -(-steps // size)
+    episodes, _ = jax.block_until_ready(play(tasks, episodes, actions, key))
+    began = time.perf_counter()
+    for i in range(turns):
+        episodes, _ = jax.block_until_ready(play(tasks, episodes, actions, jax.random.fold_in(key, i)))
+    return {"warmup": size, "steps": turns * size, "seconds": time.perf_counter() - began}
+
+
+def step_only(asked: argparse.Namespace) -> dict:
+    """-> as `stepping`."""
+    return stepping(asked.env, asked.rows, asked.steps, asked.seed)
+
+
+def until(asked: argparse.Namespace) -> dict:
+    """-> the seconds of learning until a judgement reached the level; judging and compiling stop the clock."""
+    tasks, key = stack([hs.task(asked.env)]), keys([asked.seed])
+    learner = find_learner(asked.learner).learner(spec(tasks))
+    run = enter(learner, tasks, begin(learner, key.source, None))  # as `train` calls them: it compiles nothing then
+    jax.block_until_ready(advance(learner, tasks, run, jnp.int32(0), jnp.float32(asked.steps)))
+    spent, steps, returns = 0.0, [], []
+    points = train(learner, tasks, asked.steps, key.source, points=asked.steps // asked.every)
+    while not returns or (returns[-1] < asked.level and steps[-1] < asked.steps):
+        began = time.perf_counter()
+        point = jax.block_until_ready(next(points))
+        spent += time.perf_counter() - began
+        steps.append(float(point.steps[0]))
+        returns.append(float(evaluate(learner, point.knowledge, tasks, asked.episodes, key.judge).mean()))
+    return {"seconds": spent, "steps": steps, "returns": returns, "reached": returns[-1] >= asked.level}
+
+
+def arguments() -> argparse.Namespace:
+    """-> what was asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(required=True)
+    for name, measure in (("learn", learn), ("step", step_only), ("until", until)):
+        kind = kinds.add_parser(name, help=measure.__doc__)
+        kind.set_defaults(measure=measure)
+        if name != "step":
+            kind.add_argument("learner", help="such as ppo:copies=16")
+        kind.add_argument("env", help="a task string")
+        kind.add_argument("--steps", type=int, default=1_000_000, help="environment steps to measure, or at most")
+        kind.add_argument("--warmup", type=int, default=0, help="environment steps before the clock starts")
+        kind.add_argument("--rows", type=int, default=64, help="parallel environments")
+        kind.add_argument("--level", type=float, default=2000.0, help="the return to reach")
+        kind.add_argument("--every", type=int, default=20_480, help="environment steps between two judgements")
+        kind.add_argument("--episodes", type=int, default=10, help="in one judgement")
+        kind.add_argument("--seed", type=int, default=0)
+        kind.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    asked = arguments()
+    write_json(asked.out, asked.measure(asked))

@@ -1,0 +1,115 @@
+"""The hyper-parameters that every program of a row is told alike, and what each calls them.
+
+Where a peer has no such setting, its own way stays: rejax clips gradients component by component and clips the value
+loss, SBX has an optimizer each for actor and critic, nobody but headstart normalises advantages over the whole rollout.
+Observations and rewards are normalised by headstart, and by VecNormalize around SB3 and SBX; rejax is left without,
+which is less work for it.
+"""
+
+from typing import NamedTuple
+
+
+class PPO(NamedTuple):
+    """Proximal policy optimisation; tanh between the layers. The names are headstart's."""
+
+    copies: int = 16  # parallel environments
+    length: int = 128  # steps of each in a rollout
+    epochs: int = 10
+    batch: int = 64  # transitions in a gradient step
+    hidden: tuple[int, ...] = (64, 64)  # of the policy, and of the critic
+    learning_rate: float = 3e-4  # held
+    discount: float = 0.99
+    lam: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.0
+    value: float = 0.5
+    max_grad_norm: float = 0.5
+
+    @property
+    def rollout(self) -> int:
+        return self.copies * self.length
+
+    def ours(self) -> str:
+        """-> the learner, as headstart's command line takes it."""
+        return f"ppo:anneal=false:{_fields(self)}"
+
+    def sb3(self) -> tuple[str, ...]:
+        """-> words for the command lines of SB3 and SBX."""
+        names = {
+            "n_steps": self.length,
+            "n_epochs": self.epochs,
+            "batch_size": self.batch,
+            "learning_rate": self.learning_rate,
+            "gamma": self.discount,
+            "gae_lambda": self.lam,
+            "clip_range": self.clip,
+            "ent_coef": self.entropy,
+            "vf_coef": self.value,
+            "max_grad_norm": self.max_grad_norm,
+            "policy_kwargs": {"net_arch": list(self.hidden)},  # tanh is theirs too where nothing is said
+        }
+        return "--copies", str(self.copies), *_words(names)
+
+    def rejax(self) -> tuple[str, ...]:
+        """-> words for rejax's command line."""
+        names = {
+            "num_envs": self.copies,
+            "num_steps": self.length,
+            "num_epochs": self.epochs,
+            "num_minibatches": self.rollout // self.batch,
+            "learning_rate": self.learning_rate,
+            "gamma": self.discount,
+            "gae_lambda": self.lam,
+            "clip_eps": self.clip,
+            "ent_coef": self.entropy,
+            "vf_coef": self.value,
+            "max_grad_norm": self.max_grad_norm,
+            "agent_kwargs": {"hidden_layer_sizes": self.hidden, "activation": "tanh"},
+        }
+        return _words(names)
+
+
+class SAC(NamedTuple):
+    """Soft actor-critic with a learned temperature; ReLU between the layers. The names are headstart's."""
+
+    copies: int = 1
+    batch: int = 256
+    capacity: int = 1_000_000
+    start: int = 1_000  # steps at random
+    updates: int = 1  # gradient steps for each environment step
+    hidden: tuple[int, ...] = (256, 256)  # of the policy, and of each of the two critics
+    learning_rate: float = 3e-4
+    discount: float = 0.99
+    tau: float = 0.005
+
+    def ours(self) -> str:
+        """-> the learner, as headstart's command line takes it."""
+        return f"sac:{_fields(self)}"
+
+    def sb3(self) -> tuple[str, ...]:
+        """-> words for the command lines of SB3 and SBX."""
+        names = {
+            "batch_size": self.batch,
+            "buffer_size": self.capacity,
+            "learning_starts": self.start,
+            "train_freq": 1,
+            "gradient_steps": self.updates,
+            "learning_rate": self.learning_rate,
+            "gamma": self.discount,
+            "tau": self.tau,
+            "policy_kwargs": {"net_arch": list(self.hidden)},  # ReLU is theirs too where nothing is said
+        }
+        return "--copies", str(self.copies), *_words(names)
+
+
+HOPPER_PPO, HOPPER_SAC = PPO(), SAC()
+CARTPOLE_PPO = PPO(copies=4, epochs=4, batch=128, learning_rate=2.5e-4, entropy=0.01)  # PureJaxRL's recipe for CartPole
+
+
+def _fields(settings: PPO | SAC) -> str:
+    plus = lambda x: "+".join(map(str, x)) if isinstance(x, tuple) else str(x)
+    return ":".join(f"{name}={plus(x)}" for name, x in settings._asdict().items())
+
+
+def _words(names: dict[str, object]) -> tuple[str, ...]:
+    return "--set", *(f"{name}={x}" for name, x in names.items())

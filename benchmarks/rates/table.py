@@ -1,0 +1,108 @@
+"""What the measurements say: medians and spread, ratios, shares of the bound, and which goals are met."""
+
+import os
+import pathlib
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from headstart.lab.progress import thin
+from rates.rows import OURS, Row
+from rates.running import figure
+
+UNITS = {"rate": "steps/s", "seconds": "s of learning", "wall": "s in all"}
+
+
+def summarise(row: Row, found: Mapping[str, list[dict]], bound: float | None) -> dict:
+    """-> of each program its repetitions, median, least and most; of each peer how many times as fast we are."""
+    programs = {name: _program(row, each) for name, each in found.items()}
+    record = {"what": row.what, "goals": row.goals, "programs": programs, "times_as_fast": {}, "bound": bound}
+    for name in found:
+        if name != OURS:
+            pair = np.array([programs[name]["figures"], programs[OURS]["figures"]])
+            each = pair[1] / pair[0] if row.what == "rate" else pair[0] / pair[1]
+            goal = row.goals.get(name)
+            of_medians = np.median(pair, axis=1)
+            ratio = of_medians[1] / of_medians[0] if row.what == "rate" else of_medians[0] / of_medians[1]
+            met = None if goal is None else bool(ratio >= goal)
+            least, most = float(each.min()), float(each.max())
+            record["times_as_fast"][name] = {
+                "median": float(ratio),
+                "min": least,
+                "max": most,
+                "goal": goal,
+                "met": met,
+            }
+    if bound is not None:
+        share = programs[OURS]["median"] / bound
+        met = None if row.share is None else bool(share >= row.share)
+        record["share_of_bound"] = {"share": share, "goal": row.share, "met": met}
+    return record
+
+
+def _program(row: Row, each: list[dict]) -> dict:
+    figures = [figure(one, row.what) for one in each]
+    record: dict[str, Any] = {"figures": figures, "median": float(np.median(figures))}
+    record |= {"min": min(figures), "max": max(figures), "wall_seconds": [one["wall_seconds"] for one in each]}
+    if row.what == "rate":  # what is left of the whole: starting, importing, compiling
+        trained = [(one["steps"] + one["warmup"]) * one["seconds"] / one["steps"] for one in each]
+        starts = [one["wall_seconds"] - t for one, t in zip(each, trained, strict=True)]
+        record["seconds_to_start"] = float(np.median(starts))
+    if row.what == "seconds":
+        record["never"] = sum(not _reached(one) for one in each)
+    for name in ("settings", "versions", "words"):
+        if each[-1].get(name):
+            record[name] = each[-1][name]
+    return record
+
+
+def _reached(found: dict) -> bool:
+    return found["reached"] if "reached" in found else found["returns"][-1] >= found["settings"]["until"]
+
+
+def bounds(limits: list[dict]) -> dict[str, dict[str, float]]:
+    """-> for each row that has one: the physics, the peak, the FLOPs, and what they bound; of the best repetition."""
+    found = {}
+    for name in limits[0]["physics"]:
+        physics = max(one["physics"][name] for one in limits)
+        peak = max((one["peak"][name] for one in limits if name in one["peak"]), default=float("inf"))
+        flops = limits[0]["flops"].get(name, 0)
+        bound = 1.0 / (1.0 / physics + flops / peak)
+        found[name] = {"physics": physics, "peak": peak, "flops": flops, "bound": bound}
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """-> the processor, its cores, the memory in GiB and how busy it was (None where the system does not say)."""
+    info = pathlib.Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    model = names[0] if names else platform.processor()
+    return {"cpu": model, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "load": os.getloadavg()[0]}
+
+
+def show_rows(records: Mapping[str, dict]) -> Table:
+    """-> the one table that is printed."""
+    table = Table("", "program", "median", "least … most", "we are", "goal", "of the bound", "goal")
+    table.title = "headstart beside its peers"
+    for name, record in records.items():
+        for i, (program, told) in enumerate(record["programs"].items()):
+            unit, spread = UNITS[record["what"]], f"{thin(told['min'])} … {thin(told['max'])}"
+            ratio, share = record["times_as_fast"].get(program), record.get("share_of_bound")
+            never = f" (never in {told['never']})" if told.get("never") else ""
+            cells = [name if i == 0 else "", program, f"{thin(told['median'])} {unit}{never}", spread]
+            cells += [f"{ratio['median']:.2f} x as fast", goal(ratio, "x")] if ratio else ["", ""]
+            cells += [f"{100 * share['share']:.0f} %", goal(share)] if share and program == OURS else ["", ""]
+            table.add_row(*cells, end_section=program == list(record["programs"])[-1])
+    return table
+
+
+def goal(told: Mapping[str, Any], unit: str = "") -> str:
+    """-> a goal, and whether it is met."""
+    if told["goal"] is None:
+        return "none"
+    wanted = f"{told['goal']:g} {unit}" if unit else f"{100 * told['goal']:.0f} %"
+    return f"{wanted}: {'met' if told['met'] else 'not met'}"
