@@ -78,7 +78,7 @@ def main() -> None:
         found, tried = measure(name, every[name], asked)
         bound = most.get(name, {}).get("bound")
         records[name] = {**summarise(every[name], found, bound), "choices": tried}
-    words = [f"--{flag}" for flag in ("tiny", "alone") if getattr(asked, flag)]
+    words = [f"--{flag}" for flag in ("tiny", "alone", "peers") if getattr(asked, flag)]
     words += ["--only", *(f'"{name}"' for name in asked.only)] if asked.only else []
     equal = {"PPO on Hopper-v5": HOPPER_PPO, "SAC on Hopper-v5": HOPPER_SAC, "PPO on CartPole-v1": CARTPOLE_PPO}
     record = {
@@ -91,7 +91,7 @@ def main() -> None:
     }
     write_json(asked.out / "speed.json", record)
     figure_bars(records, asked.out / "speed.svg", f"How many times as fast headstart is: median of {asked.seeds}")
-    show(show_rows(records))
+    show(show_rows(records, asked.tiny))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,14 @@ def test_what_speed_says_of_its_measurements():
     assert said["times_as_fast"]["SB3"]["met"] is False
 
 
+def test_who_never_arrives_meets_no_goal():
+    found = {"headstart": [{**measured(1.0), "reached": False}], "SB3": [{**measured(9.0), "reached": True}]}
+    said = summarise(Row({}, {"SB3": 8.0}, what="seconds"), found, None)
+    assert said["programs"]["headstart"]["never"] == 1
+    assert said["times_as_fast"]["SB3"]["median"] == pytest.approx(9.0)
+    assert said["times_as_fast"]["SB3"]["met"] is False
+
+
 def measured(seconds: float) -> dict:
     """-> 100 steps after a warm-up of 50, and a second to start."""
     return {"steps": 100, "warmup": 50, "seconds": seconds, "wall_seconds": 1.5 * seconds + 1.0}

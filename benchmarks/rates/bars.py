@@ -39,7 +39,8 @@ def _bar(label: str, told: Mapping, y: float, place) -> Markup:
     bar = element("rect", x=LEFT, y=y + 2, width=end - LEFT, height=LINE - 12, fill=PAPER.series[0])
     low, high = place(told["min"]), place(told["max"])
     span = element("line", x1=low, x2=high, y1=middle, y2=middle, stroke=PAPER.ink, stroke_width="2")
-    number = element("text", f"{told['median']:.1f} x", x=max(end, high) + 8, y=middle + 4, fill=PAPER.ink, **words)
+    beyond = max(end, high, place(told["goal"] or 0.0)) + 8
+    number = element("text", f"{told['median']:.1f} x", x=beyond, y=middle + 4, fill=PAPER.ink, **words)
     if told["goal"] is None:
         return element("g", name, bar, span, number)
     at, colour = place(told["goal"]), PAPER.series[2] if told["met"] else PAPER.series[1]

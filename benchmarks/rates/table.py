@@ -27,7 +27,7 @@ def summarise(row: Row, found: Mapping[str, list[dict]], bound: float | None) ->
             goal = row.goals.get(name)
             of_medians = np.median(pair, axis=1)
             ratio = of_medians[1] / of_medians[0] if row.what == "rate" else of_medians[0] / of_medians[1]
-            met = None if goal is None else bool(ratio >= goal)
+            met = None if goal is None else bool(ratio >= goal and not programs[OURS].get("never"))
             least, most = float(each.min()), float(each.max())
             record["times_as_fast"][name] = {
                 "median": float(ratio),
@@ -84,16 +84,18 @@ def machine() -> dict[str, Any]:
     return {"cpu": model, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "load": os.getloadavg()[0]}
 
 
-def show_rows(records: Mapping[str, dict]) -> Table:
+def show_rows(records: Mapping[str, dict], tiny: bool) -> Table:
     """-> the one table that is printed."""
     table = Table("", "program", "median", "least … most", "we are", "goal", "of the bound", "goal")
     table.title = "headstart beside its peers"
+    table.caption = "tiny: it runs, and the figures mean nothing" if tiny else None
     for name, record in records.items():
         for i, (program, told) in enumerate(record["programs"].items()):
             unit, spread = UNITS[record["what"]], f"{thin(told['min'])} … {thin(told['max'])}"
             ratio, share = record["times_as_fast"].get(program), record.get("share_of_bound")
             never = f" (never in {told['never']})" if told.get("never") else ""
-            cells = [name if i == 0 else "", program, f"{thin(told['median'])} {unit}{never}", spread]
+            with_words = " ".join([program, *told.get("words", ())])
+            cells = [name if i == 0 else "", with_words, f"{thin(told['median'])} {unit}{never}", spread]
             cells += [f"{ratio['median']:.2f} x as fast", goal(ratio, "x")] if ratio else ["", ""]
             cells += [f"{100 * share['share']:.0f} %", goal(share)] if share and program == OURS else ["", ""]
             table.add_row(*cells, end_section=program == list(record["programs"])[-1])
