@@ -47,10 +47,11 @@ bench: .venv/.installed .venv-peers/.installed  ## every benchmark at full size,
 
 clean:  ## remove what was built here (not runs/)
 	rm -rf .venv .venv-peers build site *.egg-info .pytest_cache .ruff_cache
+	find headstart -name '_rows*.so' -delete
 	find headstart tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps: an environment is whole only when its stamp is there, so an interrupted install starts again.
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.installed: pyproject.toml constraints.txt headstart/tasks/mujoco/rows.c
 	$(call make-venv,.venv)
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,mjx,envs]'
 	@touch $@

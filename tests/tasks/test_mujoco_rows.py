@@ -13,6 +13,7 @@ from headstart.tasks.mujoco import NAMES, make, physics, physics_state
 from headstart.tasks.mujoco.bindings import mujoco
 from headstart.tasks.mujoco.bits import as_typed, widen
 from headstart.tasks.mujoco.models import Models
+from headstart.tasks.mujoco.rows import Rows, _library
 
 HOPPER = make("Hopper-v5", "c")
 DERIVED = ("body_subtreemass", "dof_invweight0", "body_invweight0", "dof_M0", "actuator_acc0")
@@ -167,6 +168,46 @@ def test_any_number_of_threads_gives_the_same():
             physics.use_threads(0)
     finally:
         physics.use_threads(threads)
+
+
+def test_what_mujoco_gives_up_on_ends_that_row_alone(capfd):
+    """Its own way out is to end the process. Here it has memory enough to go by Euler's steps, but not by Runge's."""
+    model = mujoco.MjModel.from_xml_string(FLYING)
+    greedy = mujoco.MjModel.from_xml_string(FLYING)
+    greedy.opt.integrator = mujoco.mjtIntegrator.mjINT_RK4
+    with pytest.raises(mujoco.FatalError, match="out of memory"):
+        mujoco.mj_step(greedy, mujoco.MjData(model))
+    rows = Rows(model, physics.CARRIED, 2, ())
+    state, action = np.zeros((5, rows.carried + 1)), np.zeros((5, 0))
+    state[:, 1:8] = [0, 0, 5, 1, 0, 0, 0]
+    models = np.array([m._address for m in (model, greedy, model, model, greedy)], np.uintp)
+    for shares in (1, 2, 4):
+        bad = np.zeros(5, np.uint8)
+        after = rows.step(models, state, action, np.ones(5, bool), bad, [], [], shares)
+        assert bad.tolist() == [0, 2, 0, 0, 2]
+        np.testing.assert_array_equal(after[[2, 3], :-1], after[[0, 0], :-1])
+        assert after[0, 0] == pytest.approx(2 * model.opt.timestep)
+    assert capfd.readouterr() == ("", "")
+
+
+FLYING = """<mujoco><size memory="832"/>
+<worldbody><body><freejoint/><geom type="box" size="1 1 1"/></body></worldbody></mujoco>"""
+
+
+def test_more_threads_than_can_be_had_are_refused():
+    simulator = physics.physics("Hopper-v5")
+    rows = Rows(simulator.model, physics.CARRIED, 1, ())
+    state, models = np.zeros((300, rows.carried + 1)), np.zeros(300, np.uintp)
+    fresh, bad, action = np.zeros(300, bool), np.zeros(300, np.uint8), np.zeros((300, 3))
+    with pytest.raises(InputError, match="300 threads"):
+        rows.step(models, state, action, fresh, bad, [], [], 300)
+
+
+def test_without_the_part_in_c_a_sentence_says_so(monkeypatch):
+    monkeypatch.setattr("headstart.tasks.mujoco.rows.find_spec", lambda name: None)
+    monkeypatch.setattr("headstart.tasks.mujoco.rows._library", _library.__wrapped__)
+    with pytest.raises(InputError, match="C compiler"):
+        Rows(physics.physics("Hopper-v5").model, physics.CARRIED, 1, ())
 
 
 def test_widen_is_exact():

@@ -45,18 +45,13 @@ def in_silence() -> Iterator[None]:
 
 
 class Workspace:
-    """One thread's MjData, with the views of it that are read at every step."""
+    """One thread's MjData, with the views of it that are used at every step."""
 
     def __init__(self, model: Model, reads: Names):
         self.data = mujoco.MjData(model)
         self.ctrl = self.data.ctrl
         self.reads = [(name, getattr(self.data, name)) for name in reads if name != "body_mass"]
-        self.warnings = self.data.warning.number[int(mujoco.mjtWarning.mjWARN_BADQPOS) :]
-        self.well = self.warnings.tobytes()
-
-    def unstable(self) -> bool:
-        """Whether MuJoCo found NaN or huge numbers."""
-        return self.warnings.tobytes() != self.well
+        self.warnings = self.data.warning.number[int(mujoco.mjtWarning.mjWARN_BADQPOS) :]  # of NaN or huge numbers
 
 
 class Models:
@@ -84,6 +79,11 @@ class Models:
                 self.applied[i] = wanted
                 self.refused[i] = not self._rewrite(self.held[i], names, row)
         return [None if self.refused[i] else self.held[i] for i in range(len(values))]
+
+    @staticmethod
+    def addresses(models: list[Model | None]) -> np.ndarray:
+        """-> where C finds each; 0 for None."""
+        return np.array([0 if model is None else model._address for model in models], np.uintp)
 
     def _rewrite(self, model: Model, names: Names, row: Floats) -> bool:
         """-> whether these are values within their bounds, from which MuJoCo could derive what follows."""

@@ -1,4 +1,4 @@
-"""C MuJoCo under a compiled loop: whole batches of rows, stepped by a pool of threads, in float64.
+"""C MuJoCo under a compiled loop: whole batches of rows, stepped by threads in C (`rows`), in float64.
 
 JAX hands over every row's simulator state as opaque bits, steps it here, and gets bits back; beside them, in float32,
 what the robot observes, its rewards and whether it fell. Velocities by difference and falls are computed here, in
@@ -9,7 +9,6 @@ measured next; nothing that matters stays behind in this process.
 
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -21,6 +20,7 @@ from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, in_s
 from headstart.tasks.mujoco.parameters import table
 from headstart.tasks.mujoco.robot import Reading, Robot, outcome
 from headstart.tasks.mujoco.robots import ROBOTS
+from headstart.tasks.mujoco.rows import Rows
 
 CARRIED = int(mujoco.mjtState.mjSTATE_FULLPHYSICS | mujoco.mjtState.mjSTATE_WARMSTART)
 ASSETS = os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets")  # Gymnasium's own XML
@@ -48,7 +48,7 @@ class Physics:
         self.rest = self._rest()
         self._stepping = Models(self.model, self.table, derive=True)
         self._starting = Models(self.model, self.table, derive=False)
-        self._workspaces: list[Workspace] = []  # one for each thread
+        self._rows = Rows(self.model, CARRIED, robot.frame_skip, robot.reads)
         self._start = Workspace(self.model, robot.reads)
 
     def _rest(self) -> Reading:
@@ -79,51 +79,22 @@ class Physics:
 
     def _block(self, state: Floats, action: Floats, names: Names, values: Floats) -> Stepped:
         rows = len(state)
+        models = self._stepping.rows(names, values)
+        before, after = self._buffers(rows), self._buffers(rows)
         action = action.astype(np.float64)
-        work = _Work(
-            models=self._stepping.rows(names, values),
-            state=state.copy(),  # JAX lends arrays that may not be written, and MuJoCo takes no other
-            action=action,
-            after=np.zeros_like(state),
-            before_reads=self._buffers(rows),
-            after_reads=self._buffers(rows),
-            fresh=(state[:, 0] == 0.0).tolist(),
-            bad=np.asarray(~np.isfinite(np.concatenate([state, action, values], 1)).all(1)),
-        )
-        self._in_threads(rows, functools.partial(self._rows, work))
-        return self._judge(work)
+        finite = np.isfinite(state).all(1) & np.isfinite(action).all(1) & np.isfinite(values).all(1)
+        bad, fresh = np.where(finite, 0, 1).astype(np.uint8), state[:, 0] == 0.0
+        first, then = ([each[name] for name in self._rows.reads] for each in (before, after))
+        shares = min(threads(), max(rows, 1))
+        where = self._stepping.addresses(models)
+        stepped = self._rows.step(where, state, action, fresh, bad, first, then, shares)
+        if "body_mass" in after:
+            before["body_mass"][:] = after["body_mass"][:] = [(model or self.model).body_mass for model in models]
+        stepped[:, -1] = 0.0
+        return self._judge(_Work(state, action, stepped, before, after, fresh, bad.astype(bool)))
 
     def _buffers(self, rows: int) -> dict[str, Floats]:
         return {name: np.zeros((rows, *self.rest.derived[name].shape)) for name in self.robot.reads}
-
-    def _rows(self, work: "_Work", space: int, low: int, high: int) -> None:
-        """Step rows low … high - 1, one after the other."""
-        for i in range(low, high):
-            if not work.bad[i]:
-                try:
-                    self._row(work, i, self._workspaces[space])
-                except (mujoco.FatalError, mujoco.UnexpectedError):
-                    work.bad[i] = True
-                if work.bad[i]:
-                    self._workspaces[space] = Workspace(self.model, self.robot.reads)
-
-    def _row(self, work: "_Work", i: int, space: Workspace) -> None:
-        model, data, n = work.models[i], space.data, self.carried
-        if model is None:
-            work.bad[i] = True
-            return
-        mujoco.mj_setState(model, data, work.state[i, :n], CARRIED)
-        if work.fresh[i]:  # as Gymnasium's reset does: it warms the solver up, and says where the robot stands
-            space.ctrl[:] = 0.0
-            mujoco.mj_forward(model, data)
-            self._read(work.before_reads, i, model, space)
-        space.ctrl[:] = work.action[i]
-        mujoco.mj_step(model, data, self.robot.frame_skip)
-        if "cfrc_ext" in self.robot.reads:
-            mujoco.mj_rnePostConstraint(model, data)
-        mujoco.mj_getState(model, data, work.after[i, :n], CARRIED)
-        self._read(work.after_reads, i, model, space)
-        work.bad[i] = space.unstable()
 
     def _read(self, into: dict[str, Floats], i: int, model: Model, space: Workspace) -> None:
         for name, view in space.reads:
@@ -139,7 +110,7 @@ class Physics:
         """What all rows observe, earn and suffer, at once."""
         robot, was = self.robot, work.state[:, -1]
         work.bad[~np.isfinite(work.after).all(1)] = True
-        if robot.place and any(work.fresh):
+        if robot.place and work.fresh.any():
             was = np.where(work.fresh, robot.place(np, self._reading(work.state, work.before_reads)), was)
         now = self._reading(work.after, work.after_reads)
         after = outcome(np, robot, now, was, work.action, self.dt)
@@ -166,30 +137,16 @@ class Physics:
                     self._read(derived, i, model, space)
             return self.robot.observe(np, Reading(qpos, qvel, derived))
 
-    # -------------------------------------------------------------------------------------------- threads
-
-    def _in_threads(self, rows: int, work: Any) -> None:
-        """work(workspace, low, high) over all rows: a share for each thread, one of them this one."""
-        share = min(threads(), max(rows, 1))
-        while len(self._workspaces) < share:
-            self._workspaces.append(Workspace(self.model, self.robot.reads))
-        cuts = [rows * i // share for i in range(share + 1)]
-        others = [_executor().submit(work, i, cuts[i], cuts[i + 1]) for i in range(1, share)]
-        work(0, cuts[0], cuts[1])
-        for other in others:
-            other.result()
-
 
 class _Work(NamedTuple):
-    """One batch on its way through the simulator."""
+    """One batch that the simulator has stepped."""
 
-    models: list[Model | None]
     state: Floats
     action: Floats
     after: Floats
     before_reads: dict[str, Floats]
     after_reads: dict[str, Floats]
-    fresh: list[bool]
+    fresh: Floats
     bad: Floats
 
 
@@ -210,11 +167,6 @@ def use_threads(n: int) -> None:
     if n < 1:
         raise InputError(f"MuJoCo cannot be stepped by {n} threads: give 1 or more.")
     _threads = n
-
-
-@functools.cache
-def _executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=256, thread_name_prefix="mujoco")
 
 
 @functools.cache

@@ -1,0 +1,188 @@
+/* Rows of one robot, each with a model of its own, stepped in threads without Python in between.
+
+   Under Python's lock, two threads that need it for every row are no faster than one: handing it over takes as long as
+   a step. MuJoCo is met here by its functions alone, whose addresses Python hands over, and by opaque pointers, so that
+   nothing depends on its headers or on how a version lays out its structs. `rows.py` says what the fields are. */
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+  void (*set_state)(const void *model, void *data, const double *state, unsigned kind);
+  void (*get_state)(const void *model, const void *data, double *state, unsigned kind);
+  void (*forward)(const void *model, void *data);
+  void (*step)(const void *model, void *data);
+  void (*forces)(const void *model, void *data); /* null: nobody reads contact forces */
+  void (**on_error)(const char *message);
+  void (**on_warning)(const char *message);
+  unsigned kind;      /* of state */
+  int64_t carried;    /* numbers of a state; a row has one more */
+  int64_t controls;   /* of a row */
+  int64_t steps;      /* of MuJoCo for one of ours */
+  int64_t reads;      /* fields of the simulator's data that are shown */
+  const int64_t *size; /* [read] numbers */
+} Robot;
+
+typedef struct {
+  void *data;
+  double *control;
+  double **field; /* [read] */
+  const int32_t *warnings;
+  int64_t warned, apart; /* how many counters, and how far from one to the next */
+} Workspace;
+
+typedef struct {
+  void *const *model;   /* [row] null: it was refused */
+  const double *state;  /* [row carried+1] */
+  const double *action; /* [row control] */
+  const uint8_t *fresh; /* [row] an episode begins */
+  uint8_t *bad;         /* [row] 1: not to be stepped; 2: came to no good, and its workspace with it */
+  double *after;        /* [row carried+1] */
+  double **before_read; /* [read] each [row size]; what fresh rows showed at first */
+  double **after_read;
+  int64_t *from; /* [share] the first row that is still to be stepped */
+  const int64_t *until;
+  int64_t shares;
+} Batch;
+
+typedef struct {
+  const Robot *robot;
+  const Batch *batch;
+  Workspace *const *space; /* [share] */
+  int64_t shares;
+} Job;
+
+static _Thread_local jmp_buf thrown;
+
+static void on_error(const char *message) { (void)message; longjmp(thrown, 1); }
+
+static void on_warning(const char *message) { (void)message; }
+
+static void show(const Robot *robot, const Workspace *space, double **into, int64_t row) {
+  for (int64_t k = 0; k < robot->reads; k++)
+    memcpy(into[k] + row * robot->size[k], space->field[k], (size_t)robot->size[k] * sizeof(double));
+}
+
+/* -> 0, or 1 where MuJoCo gave up: the workspace is of no more use then. */
+static int step_row(const Job *job, const Workspace *space, int64_t row) {
+  const Robot *robot = job->robot;
+  const Batch *batch = job->batch;
+  const void *model = batch->model[row];
+  const size_t controls = (size_t)robot->controls * sizeof(double);
+  if (setjmp(thrown)) return 1;
+  robot->set_state(model, space->data, batch->state + row * (robot->carried + 1), robot->kind);
+  if (batch->fresh[row]) { /* as Gymnasium's reset does: it warms the solver up, and says where the robot stands */
+    memset(space->control, 0, controls);
+    robot->forward(model, space->data);
+    show(robot, space, batch->before_read, row);
+  }
+  memcpy(space->control, batch->action + row * robot->controls, controls);
+  for (int64_t k = 0; k < robot->steps; k++) robot->step(model, space->data);
+  if (robot->forces) robot->forces(model, space->data);
+  robot->get_state(model, space->data, batch->after + row * (robot->carried + 1), robot->kind);
+  show(robot, space, batch->after_read, row);
+  for (int64_t k = 0; k < space->warned; k++)
+    if (space->warnings[k * space->apart]) return 1;
+  return 0;
+}
+
+/* One share of the rows, up to its end or to a row that spoils the workspace. */
+static void step_share(const Job *job, int64_t share) {
+  const Batch *batch = job->batch;
+  int64_t row = batch->from[share];
+  for (int spoilt = 0; row < batch->until[share] && !spoilt; row++) {
+    if (!batch->model[row]) batch->bad[row] = 1;
+    if (!batch->bad[row]) batch->bad[row] = (uint8_t)(2 * (spoilt = step_row(job, job->space[share], row)));
+  }
+  batch->from[share] = row;
+}
+
+/* The threads: each waits for its next share awake for a moment, and then asleep; so does the caller for the others. */
+
+enum { AWAKE = 12000, MOST = 256 };
+
+static struct {
+  pthread_mutex_t lock, one_at_a_time;
+  pthread_cond_t more, over;
+  atomic_llong turn, left;
+  long long born[MOST]; /* [worker] the turn before its first */
+  int64_t workers;
+  Job job;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
+          .one_at_a_time = PTHREAD_MUTEX_INITIALIZER,
+          .more = PTHREAD_COND_INITIALIZER,
+          .over = PTHREAD_COND_INITIALIZER};
+
+static void breathe(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+static void *work(void *number) {
+  const int64_t worker = (int64_t)(intptr_t)number;
+  long long done = pool.born[worker];
+  for (;;) {
+    for (int i = 0; i < AWAKE && atomic_load(&pool.turn) == done; i++) breathe();
+    pthread_mutex_lock(&pool.lock);
+    while (atomic_load(&pool.turn) == done) pthread_cond_wait(&pool.more, &pool.lock);
+    done = atomic_load(&pool.turn);
+    const Job job = pool.job;
+    pthread_mutex_unlock(&pool.lock);
+    if (worker + 1 >= job.shares) continue;
+    step_share(&job, worker + 1);
+    if (atomic_fetch_sub(&pool.left, 1) == 1) {
+      pthread_mutex_lock(&pool.lock);
+      pthread_cond_signal(&pool.over);
+      pthread_mutex_unlock(&pool.lock);
+    }
+  }
+  return NULL;
+}
+
+static int hand_out(const Job *job) {
+  int failed = job->shares > MOST;
+  pthread_mutex_lock(&pool.lock);
+  while (!failed && pool.workers < job->shares - 1) {
+    pthread_t thread;
+    pool.born[pool.workers] = atomic_load(&pool.turn);
+    failed = pthread_create(&thread, NULL, work, (void *)(intptr_t)pool.workers) != 0;
+    if (!failed) pthread_detach(thread), pool.workers++;
+  }
+  if (!failed) {
+    pool.job = *job;
+    atomic_store(&pool.left, job->shares - 1);
+    atomic_fetch_add(&pool.turn, 1);
+    pthread_cond_broadcast(&pool.more);
+  }
+  pthread_mutex_unlock(&pool.lock);
+  return failed;
+}
+
+static void gather(void) {
+  for (int i = 0; i < AWAKE && atomic_load(&pool.left); i++) breathe();
+  pthread_mutex_lock(&pool.lock);
+  while (atomic_load(&pool.left)) pthread_cond_wait(&pool.over, &pool.lock);
+  pthread_mutex_unlock(&pool.lock);
+}
+
+/* Steps every share in a thread of its own, the first in this one. -> 0, or 1 where so many threads cannot be had. */
+int headstart_step_rows(const Robot *robot, const Batch *batch, Workspace *const *space) {
+  const Job job = {robot, batch, space, batch->shares};
+  pthread_mutex_lock(&pool.one_at_a_time);
+  void (*error_before)(const char *) = *robot->on_error, (*warning_before)(const char *) = *robot->on_warning;
+  *robot->on_error = on_error;
+  *robot->on_warning = on_warning;
+  const int failed = job.shares > 1 ? hand_out(&job) : 0;
+  if (!failed) {
+    step_share(&job, 0);
+    if (job.shares > 1) gather();
+  }
+  *robot->on_error = error_before;
+  *robot->on_warning = warning_before;
+  pthread_mutex_unlock(&pool.one_at_a_time);
+  return failed;
+}
