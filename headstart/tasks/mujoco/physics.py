@@ -20,7 +20,7 @@ from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, in_s
 from headstart.tasks.mujoco.parameters import table
 from headstart.tasks.mujoco.robot import Reading, Robot, outcome
 from headstart.tasks.mujoco.robots import ROBOTS
-from headstart.tasks.mujoco.rows import Rows
+from headstart.tasks.mujoco.rows import MOST_THREADS, Rows
 
 CARRIED = int(mujoco.mjtState.mjSTATE_FULLPHYSICS | mujoco.mjtState.mjSTATE_WARMSTART)
 ASSETS = os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets")  # Gymnasium's own XML
@@ -150,7 +150,7 @@ class _Work(NamedTuple):
     bad: Floats
 
 
-_threads = os.cpu_count() or 1
+_threads = min(os.cpu_count() or 1, MOST_THREADS)
 
 
 def threads() -> int:
@@ -161,11 +161,11 @@ def threads() -> int:
 def use_threads(n: int) -> None:
     """Step C MuJoCo with `n` threads from here on (by default: as many as there are cores).
 
-    Raises InputError where n is below 1.
+    Raises InputError where n is below 1 or above 256.
     """
     global _threads
-    if n < 1:
-        raise InputError(f"MuJoCo cannot be stepped by {n} threads: give 1 or more.")
+    if not 1 <= n <= MOST_THREADS:
+        raise InputError(f"MuJoCo cannot be stepped by {n} threads: give 1 to {MOST_THREADS}.")
     _threads = n
 
 

@@ -17,6 +17,7 @@ from headstart.tasks.mujoco.bindings import Model, mujoco
 from headstart.tasks.mujoco.models import Names, Workspace
 
 Floats = np.ndarray
+MOST_THREADS = 256  # as in `rows.c`
 SPOILT = 2  # a row that came to no good: so did the workspace
 
 
