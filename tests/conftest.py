@@ -13,6 +13,10 @@ import pytest
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 
 
+# Whole programs, each in a process of its own, and what compiles most.
+LONG = ("tests/test_benchmarks.py", "tests/test_readme.py", "tests/tasks/test_mujoco_mjx.py", "tests/lab/test_study.py")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Strict where silence hides bugs, and compiled programs kept from one run of the tests to the next."""
     os.environ["XLA_FLAGS"] = f"{QUICK} {os.environ.get('XLA_FLAGS', '')}"  # the last word is the user's
@@ -26,6 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "cache"):  # unless pytest was told to keep none
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(f"jax-{_cpu()}")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end, all but one of the workers would wait for them."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def _cpu() -> str:
