@@ -52,7 +52,9 @@ def main() -> None:
         question, folder = STUDIES[name], asked.work / name
         if asked.tiny:
             small = {"source_steps": 2_000, "target_steps": 2_000, "shots": (0, 1), "seeds": (0, 1)}
-            question, folder = dataclasses.replace(question, **small), asked.work / f"{name}-tiny"
+            few = (*question.methods[:2], question.methods[-1])
+            question = dataclasses.replace(question, methods=few, **small)
+            folder = asked.work / f"{name}-tiny"
         command = f"python benchmarks/studies.py {name}" + (" --tiny" if asked.tiny else "")
         with Board(plan(question), console()) as board:
             compare(question, folder, command=command, watch=board)

@@ -14,7 +14,13 @@ QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 
 
 # Whole programs, each in a process of its own, and what compiles most.
-LONG = ("tests/test_benchmarks.py", "tests/test_readme.py", "tests/tasks/test_mujoco_mjx.py", "tests/lab/test_study.py")
+LONG = (
+    "tests/lab/test_cli.py",  # shares with the next what it compiles
+    "tests/lab/test_study.py",
+    "tests/tasks/test_mujoco_mjx.py",
+    "tests/test_benchmarks.py",
+    "tests/test_readme.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
