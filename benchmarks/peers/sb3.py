@@ -22,6 +22,7 @@ from importlib.metadata import version
 
 # The peers are not installed beside headstart, where types are checked.
 import torch  # pyright: ignore[reportMissingImports]
+from clock import speed
 from stable_baselines3 import DQN, PPO, SAC  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.base_class import BaseAlgorithm  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.callbacks import BaseCallback  # pyright: ignore[reportMissingImports]
@@ -116,38 +117,6 @@ class Judge(BaseCallback):
         print(f"{self.num_timesteps:>9} steps  {seconds:8.1f} s  return {mean:9.2f}", flush=True)
 
 
-class Clock(BaseCallback):
-    """Measures the steps after the first `warmup`, from the start of one rollout to the end of the training."""
-
-    def __init__(self, warmup: int) -> None:
-        super().__init__()
-        self.warmup = warmup
-        self.began: tuple[int, float] | None = None
-        self.ended = (0, 0.0)
-
-    def _on_rollout_start(self) -> None:
-        if self.began is None and self.num_timesteps >= self.warmup:
-            self.began = self.num_timesteps, time.perf_counter()
-
-    def _on_training_end(self) -> None:
-        self.ended = self.num_timesteps, time.perf_counter()
-
-    def _on_step(self) -> bool:
-        return True
-
-
-def speed(asked: argparse.Namespace) -> dict:
-    """-> how many steps after the warm-up took how many seconds."""
-    clock = Clock(asked.warmup)
-    learner(asked).learn(asked.warmup + asked.steps, callback=clock)
-    assert clock.began is not None
-    return {
-        "warmup": clock.began[0],
-        "steps": clock.ended[0] - clock.began[0],
-        "seconds": clock.ended[1] - clock.began[1],
-    }
-
-
 def curve(asked: argparse.Namespace) -> dict:
     """-> the learning curve, by the training's own clock."""
     judge = Judge(asked)
@@ -176,7 +145,7 @@ def main() -> None:
         },
     }
     versions = {name: version(name) for name in ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")}
-    found = curve(asked) if asked.warmup is None else speed(asked)
+    found = curve(asked) if asked.warmup is None else speed(learner(asked), asked.warmup, asked.steps)
     result = {**told, **found, "versions": {"python": platform.python_version(), **versions}}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

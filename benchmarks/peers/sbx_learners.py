@@ -13,12 +13,11 @@ import ast
 import json
 import pathlib
 import platform
-import time
 from importlib.metadata import version
 
 # The peers are not installed beside headstart, where types are checked.
+from clock import speed
 from sbx import PPO, SAC  # pyright: ignore[reportMissingImports]
-from stable_baselines3.common.callbacks import BaseCallback  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.env_util import make_vec_env  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.vec_env import VecNormalize  # pyright: ignore[reportMissingImports]
 
@@ -45,26 +44,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Clock(BaseCallback):
-    """Measures the steps after the first `warmup`, from the start of one rollout to the end of the training."""
-
-    def __init__(self, warmup: int) -> None:
-        super().__init__()
-        self.warmup = warmup
-        self.began: tuple[int, float] | None = None
-        self.ended = (0, 0.0)
-
-    def _on_rollout_start(self) -> None:
-        if self.began is None and self.num_timesteps >= self.warmup:
-            self.began = self.num_timesteps, time.perf_counter()
-
-    def _on_training_end(self) -> None:
-        self.ended = self.num_timesteps, time.perf_counter()
-
-    def _on_step(self) -> bool:
-        return True
-
-
 def main() -> None:
     """Trains, measures, writes the JSON."""
     asked = arguments()
@@ -72,17 +51,12 @@ def main() -> None:
     if asked.algorithm == "ppo":
         worlds = VecNormalize(worlds, gamma=dict(asked.set).get("gamma", 0.99))
     learner = ALGORITHMS[asked.algorithm]("MlpPolicy", worlds, seed=asked.seed, **dict(asked.set))
-    clock = Clock(asked.warmup)
-    learner.learn(asked.warmup + asked.steps, callback=clock)
-    assert clock.began is not None
     versions = {name: version(name) for name in ("sbx-rl", "stable-baselines3", "jax", "flax", "gymnasium", "mujoco")}
     result = {
         "env": asked.env,
         "seed": asked.seed,
         "settings": {"algorithm": asked.algorithm, "copies": asked.copies, "set": dict(asked.set)},
-        "warmup": clock.began[0],
-        "steps": clock.ended[0] - clock.began[0],
-        "seconds": clock.ended[1] - clock.began[1],
+        **speed(learner, asked.warmup, asked.steps),
         "versions": {"python": platform.python_version(), **versions},
     }
     asked.out.parent.mkdir(parents=True, exist_ok=True)

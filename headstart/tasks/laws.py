@@ -7,6 +7,7 @@ then one compiled program.
 """
 
 import math
+import re
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -23,6 +24,7 @@ from numpyro.distributions.truncated import (
 from headstart.core.errors import InputError
 from headstart.core.types import Parameter
 
+NUMBER = re.compile(r"(x?)([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")  # 3.5, or x2: twice nominal
 TRUNCATED = (LeftTruncatedDistribution, RightTruncatedDistribution, TwoSidedTruncatedDistribution)
 
 

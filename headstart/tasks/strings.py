@@ -13,7 +13,6 @@ or `false`) a keyword of its constructor: `LunarLander-v3@continuous=true`.
 """
 
 import math
-import re
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from headstart.core.types import Parameter, Task
 from headstart.tasks import laws, registry
 from headstart.tasks.disturbances import Disturbed
 
-NUMBER = re.compile(r"(x?)([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
 SHAPE = "ENV@name=value,name=value"
 
 
@@ -140,7 +138,7 @@ def _two(text: str, mark: str, where: str) -> tuple[str, str]:
 
 
 def _number(text: str, parameter: Parameter, where: str) -> float:
-    match = NUMBER.fullmatch(text.strip())
+    match = laws.NUMBER.fullmatch(text.strip())
     if match is None:
         raise InputError(f"{where} has {text.strip()!r} for a number; write one such as 3.5, or x2 for twice nominal.")
     times, digits = match.groups()

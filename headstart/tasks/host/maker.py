@@ -14,11 +14,11 @@ from gymnasium.envs.registration import load_env_creator
 
 from headstart.core.errors import InputError
 from headstart.tasks.host import extras
+from headstart.tasks.laws import NUMBER
 
 Factory = Callable[..., gymnasium.Env]
 
 WORD = re.compile(r"[\w./-]+")
-NUMBER = re.compile(r"x?[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 YES_OR_NO = {"true": True, "false": False}
 LIMITS = ("max_episode_steps", "max_steps", "max_path_length")  # what envs call it that end by themselves
 
