@@ -9,7 +9,6 @@ by component, and its value loss is clipped too: it has no other.
 """
 
 import argparse
-import ast
 import json
 import pathlib
 import platform
@@ -19,12 +18,7 @@ from importlib.metadata import version
 # The peers are not installed beside headstart, where types are checked.
 import jax  # headstart has it too
 from rejax import PPO  # pyright: ignore[reportMissingImports]
-
-
-def setting(text: str) -> tuple[str, object]:
-    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
-    name, _, value = text.partition("=")
-    return name, ast.literal_eval(value)
+from words import setting
 
 
 def arguments() -> argparse.Namespace:

@@ -13,7 +13,6 @@ many steps.
 """
 
 import argparse
-import ast
 import json
 import pathlib
 import platform
@@ -29,6 +28,7 @@ from stable_baselines3.common.callbacks import BaseCallback  # pyright: ignore[r
 from stable_baselines3.common.env_util import make_vec_env  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.evaluation import evaluate_policy  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.vec_env import VecNormalize  # pyright: ignore[reportMissingImports]
+from words import setting
 
 ALGORITHMS = {"ppo": PPO, "sac": SAC, "dqn": DQN}
 JUDGE_SEED = 1_000_000  # the judged episodes' seeds start here, far from any training seed
@@ -37,12 +37,6 @@ JUDGE_SEED = 1_000_000  # the judged episodes' seeds start here, far from any tr
 def count(text: str) -> int:
     """-> a number of steps, which may be written 1e6."""
     return int(float(text))
-
-
-def setting(text: str) -> tuple[str, object]:
-    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
-    name, _, value = text.partition("=")
-    return name, ast.literal_eval(value)
 
 
 def arguments() -> argparse.Namespace:

@@ -11,7 +11,6 @@ torch's threads each. It keeps less than headstart's study does: no shots betwee
 """
 
 import argparse
-import ast
 import concurrent.futures
 import copy
 import functools
@@ -32,6 +31,7 @@ from stable_baselines3 import PPO  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.evaluation import evaluate_policy  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.monitor import Monitor  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize  # pyright: ignore[reportMissingImports]
+from words import setting
 
 ROBOT, TORSO, NOMINAL, HEAVY, ENSEMBLE = "Hopper-v5", 1, (3.6651914, 3.6651914), (9.0, 9.0), (3.0, 9.0)
 HEADS = ("action_net", "value_net")
@@ -47,12 +47,6 @@ class Massive(gymnasium.Wrapper):
     def reset(self, **keywords):
         self.unwrapped.model.body_mass[TORSO] = self.luck.uniform(*self.masses)  # pyright: ignore
         return self.env.reset(**keywords)
-
-
-def setting(text: str) -> tuple[str, object]:
-    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
-    name, _, value = text.partition("=")
-    return name, ast.literal_eval(value)
 
 
 def arguments() -> argparse.Namespace:

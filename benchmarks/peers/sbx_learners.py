@@ -9,7 +9,6 @@ Measured are the steps after the warm-up, in which JAX compiles. Around PPO's en
 """
 
 import argparse
-import ast
 import json
 import pathlib
 import platform
@@ -20,14 +19,9 @@ from clock import speed
 from sbx import PPO, SAC  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.env_util import make_vec_env  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.vec_env import VecNormalize  # pyright: ignore[reportMissingImports]
+from words import setting
 
 ALGORITHMS = {"ppo": PPO, "sac": SAC}
-
-
-def setting(text: str) -> tuple[str, object]:
-    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
-    name, _, value = text.partition("=")
-    return name, ast.literal_eval(value)
 
 
 def arguments() -> argparse.Namespace:
