@@ -4,6 +4,7 @@
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -68,7 +69,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'headstart' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"headstart.{_HOME[name]}"), name)
+    found = getattr(importlib.import_module(f"headstart.{_HOME[name]}"), name)
+    if "jax" in sys.modules:
+        importlib.import_module("headstart.lab.compiled").keep()
+    return found
 
 
 def __dir__() -> list[str]:

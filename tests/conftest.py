@@ -1,9 +1,6 @@
 """How JAX is set for every test."""
 
-import hashlib
 import os
-import pathlib
-import platform
 
 import jax
 import pytest
@@ -32,20 +29,20 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_enable_x64", False)
     # NaN is data here: the return of a rollout in which no episode ended, a seed whose training went wrong.
     jax.config.update("jax_debug_nans", False)
-    # Most of the tests' time is compilation. Programs with host callbacks (MuJoCo) are never kept: JAX sees to that.
+    # Most of the tests' time is compilation. Programs with callbacks (Gymnasium's envs) are never kept.
     if hasattr(config, "cache"):  # unless pytest was told to keep none
-        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(f"jax-{_cpu()}")))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        from headstart.lab.compiled import MOST, processor  # not before jaxtyping is there to check it
+
+        kept = {
+            "jax_compilation_cache_dir": str(config.cache.mkdir(f"compiled-{processor()}")),
+            "jax_compilation_cache_max_size": MOST,  # and with it, no two processes write one file
+            "jax_persistent_cache_min_compile_time_secs": 0.2,
+        }
+        for name, value in kept.items():
+            jax.config.update(name, value)
+            os.environ[name.upper()] = str(value)  # for the programs that tests start
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end, all but one of the workers would wait for them."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-
-
-def _cpu() -> str:
-    """-> a name for this kind of CPU: a program compiled for another may not run on it."""
-    about = pathlib.Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else [platform.processor()]
-    same = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    return hashlib.sha256("\n".join([platform.machine(), *same]).encode()).hexdigest()[:12]

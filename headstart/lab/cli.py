@@ -35,8 +35,9 @@ class Asked:
 
     def run(self, words: str) -> None:
         """Does it. `words` is the whole command line."""
-        from headstart.lab import commands  # and with it JAX
+        from headstart.lab import commands, compiled  # and with them JAX
 
+        compiled.keep()
         getattr(commands, type(self).__name__.lower())(self, words)
 
 

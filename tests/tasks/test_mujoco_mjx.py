@@ -43,7 +43,7 @@ def test_mjx_recomputes_what_follows_from_mass():
 
     simulator = physics.physics("Hopper-v5")
     names, values = ("armature", "foot_mass", "mass"), np.array([[1.5, 7.0, 1.2]], np.float32)
-    want: Any = simulator._stepping.rows(names, values)[0]
+    want: Any = simulator._stepping.rows(names, values)[0][0]
     made: Any = jax.jit(mjx_simulator("Hopper-v5").with_parameters)(dict(zip(names, values[0], strict=True)))
     for name in ("body_mass", "body_inertia", "dof_armature", "body_subtreemass", "dof_invweight0", "body_invweight0"):
         np.testing.assert_allclose(getattr(made, name), getattr(want, name), rtol=1e-3, atol=1e-7, err_msg=name)

@@ -36,7 +36,7 @@ def models(names, *rows) -> Any:
     simulator = physics.physics("Hopper-v5")
     held = Models(simulator.model, simulator.table, derive=True)
     for row in rows:
-        model = held.rows(names, np.array([row], np.float32))[0]
+        (model,), _ = held.rows(names, np.array([row], np.float32))
     return model
 
 
@@ -179,12 +179,12 @@ def test_what_mujoco_gives_up_on_ends_that_row_alone(capfd):
     with pytest.raises(mujoco.FatalError, match="out of memory"):
         mujoco.mj_step(greedy, mujoco.MjData(model))
     rows = Rows(model, physics.CARRIED, 2, ())
-    state, action = np.zeros((5, rows.carried + 1)), np.zeros((5, 0))
+    state, action = np.zeros((5, rows.carried + 1)), np.zeros((5, 0), np.float32)
     state[:, 1:8] = [0, 0, 5, 1, 0, 0, 0]
     models = np.array([m._address for m in (model, greedy, model, model, greedy)], np.uintp)
     for shares in (1, 2, 4):
-        bad = np.zeros(5, np.uint8)
-        after = rows.step(models, state, action, np.ones(5, bool), bad, [], [], shares)
+        after = np.empty_like(state)
+        bad = rows.step(models, state, action, np.ones(5, bool), [], [], after, shares)
         assert bad.tolist() == [0, 2, 0, 0, 2]
         np.testing.assert_array_equal(after[[2, 3], :-1], after[[0, 0], :-1])
         assert after[0, 0] == pytest.approx(2 * model.opt.timestep)
@@ -199,9 +199,9 @@ def test_more_threads_than_can_be_had_are_refused():
     simulator = physics.physics("Hopper-v5")
     rows = Rows(simulator.model, physics.CARRIED, 1, ())
     state, models = np.zeros((300, rows.carried + 1)), np.zeros(300, np.uintp)
-    fresh, bad, action = np.zeros(300, bool), np.zeros(300, np.uint8), np.zeros((300, 3))
+    fresh, action = np.zeros(300, bool), np.zeros((300, 3), np.float32)
     with pytest.raises(InputError, match="300 threads"):
-        rows.step(models, state, action, fresh, bad, [], [], 300)
+        rows.step(models, state, action, fresh, [], [], np.empty_like(state), 300)
 
 
 def test_without_the_part_in_c_a_sentence_says_so(monkeypatch):

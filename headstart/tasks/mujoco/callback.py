@@ -1,21 +1,23 @@
 """C MuJoCo as two functions that JAX can compile a loop around."""
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import ShapeDtypeStruct
-from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Float, UInt32
 
 from headstart.core.types import Params
+from headstart.tasks.mujoco import foreign
 from headstart.tasks.mujoco.bits import widen
 from headstart.tasks.mujoco.physics import Names, physics
 from headstart.tasks.mujoco.robot import Reading
 
+Shapes = tuple[ShapeDtypeStruct, ...]
 Outcome = tuple[Array, Array, Array, Array]  # carry, observation, rewards, terminal
 
 
@@ -23,7 +25,7 @@ class CSimulator:
     """One robot in C MuJoCo. What it carries from step to step is the float64 state of `Physics`, as uint32 halves."""
 
     def __init__(self, name: str):
-        self.physics = physics(name)
+        self.name, self.physics = name, physics(name)
         self.robot = self.physics.robot
         self.rewards = len(self.robot.rewards)
         rest = self.physics.rest
@@ -40,7 +42,7 @@ class CSimulator:
             return carry, self.robot.observe(jnp, Reading(qpos, qvel, derived)).astype(jnp.float32)
         names, values = _vector(params)
         shapes = (ShapeDtypeStruct((self.observed,), jnp.float32),)
-        (seen,) = _on_host(functools.partial(self._host_start, names), shapes, qpos, qvel, values)
+        (seen,) = self._on_host("start", self._fill_start, names, shapes, qpos, qvel, values)
         return carry, seen
 
     def step(self, params: Params, carry: UInt32[Array, " carried"], action: Float[Array, " nu"]) -> Outcome:
@@ -52,46 +54,40 @@ class CSimulator:
             ShapeDtypeStruct((self.rewards,), jnp.float32),
             ShapeDtypeStruct((), jnp.bool_),
         )
-        return _on_host(functools.partial(self._host_step, names), shapes, carry, action, values)
+        return self._on_host("step", self._fill_step, names, shapes, carry, action, values)
 
-    def _host_start(self, names: Names, qpos: np.ndarray, qvel: np.ndarray, values: np.ndarray) -> tuple[np.ndarray]:
-        lead = qpos.shape[:-1]
-        seen = self.physics.start(_rows(qpos), _rows(qvel), names, _rows(values))
-        return (seen.astype(np.float32).reshape(*lead, -1),)
+    def _fill_start(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
+        (seen,) = out
+        qpos, qvel, values = map(_rows, given)
+        _rows(seen)[:] = self.physics.start(qpos, qvel, names, values)
 
-    def _host_step(
-        self, names: Names, carry: np.ndarray, action: np.ndarray, values: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
-        lead = carry.shape[:-1]
-        after = self.physics.step(_rows(carry).view(np.float64), _rows(action), names, _rows(values))
+    def _fill_step(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
+        (carry, action, values), (after, seen, earned, terminal) = map(_rows, given), out
+        stepped = self.physics.step(carry.view(np.float64), action, names, values, _rows(after).view(np.float64))
         with np.errstate(over="ignore", invalid="ignore"):
-            seen, earned = after.observation.astype(np.float32), after.rewards.astype(np.float32)
-        return (
-            after.state.view(np.uint32).reshape(carry.shape),
-            seen.reshape(*lead, self.observed),
-            earned.reshape(*lead, self.rewards),
-            after.terminal.reshape(lead),
-        )
+            _rows(seen)[:], _rows(earned)[:] = stepped.observation, stepped.rewards
+        terminal[...] = stepped.terminal.reshape(terminal.shape)
 
+    def _on_host(self, what: str, fill: Callable[..., None], names: Names, shapes: Shapes, *args: Array) -> Any:
+        """What `fill` writes, from within a compiled program; any leading axes of `args` are the call's own.
 
-def _on_host(call: Callable[..., tuple[np.ndarray, ...]], shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:
-    """call(*args) as numpy, from within a compiled program; any leading axes of `args` are the call's own.
+        Where JAX itself runs on the CPU, numpy reads and writes XLA's own memory. `pure_callback` would hand over JAX
+        arrays: slower, and seen to wait for the very program that is waiting for the callback (jax#24255).
+        """
+        fill = functools.partial(fill, names)
+        if jax.default_backend() == "cpu":
+            name = f"headstart/{self.name}/{what}({','.join(names)})"
+            foreign.register(name, fill)
+            return foreign.call(name, shapes, *args)
 
-    Where JAX itself runs on the CPU, numpy reads and writes XLA's own buffers. `pure_callback` would hand over JAX
-    arrays: slower, and seen to wait for the very program that is waiting for the callback (jax#24255).
-    """
+        def host(*args: Any) -> tuple[np.ndarray, ...]:
+            given = [np.asarray(x) for x in args]
+            lead = given[0].shape[:-1]
+            out = tuple(np.empty((*lead, *shape.shape), shape.dtype) for shape in shapes)
+            fill(given, out)
+            return out
 
-    def host(*args: Any) -> tuple[np.ndarray, ...]:
-        return call(*map(np.asarray, args))
-
-    def fill(_: object, out: tuple[Any, ...], *args: Any) -> None:
-        for buffer, result in zip(out, host(*args), strict=True):
-            np.asarray(buffer)[...] = result
-
-    if jax.default_backend() != "cpu":
         return jax.pure_callback(host, shapes, *args, vmap_method="broadcast_all")
-
-    return buffer_callback(fill, shapes, vmap_method="broadcast_all")(*args)
 
 
 def _vector(params: Params) -> tuple[Names, Float[Array, " name"]]:
@@ -101,8 +97,8 @@ def _vector(params: Params) -> tuple[Names, Float[Array, " name"]]:
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
-    """[... n] -> [row n], without a copy where it can be."""
-    return np.ascontiguousarray(x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1]))
+    """[... n] -> [row n], the same memory."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _as_rows(reading: Reading) -> dict[str, np.ndarray]:

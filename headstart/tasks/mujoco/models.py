@@ -14,7 +14,7 @@ from headstart.tasks.mujoco.parameters import Table, apply
 Names = tuple[str, ...]
 Floats = np.ndarray
 
-_ONE_AT_A_TIME = threading.Lock()
+one_at_a_time = threading.Lock()  # who steps, or changes models: MuJoCo's handler of warnings is the process's
 
 
 def unpainted(path: str) -> Model:
@@ -34,14 +34,13 @@ def unpainted(path: str) -> Model:
 
 @contextlib.contextmanager
 def in_silence() -> Iterator[None]:
-    """MuJoCo prints warnings and writes them to a file; not in here. The handler is the process's: one at a time."""
-    with _ONE_AT_A_TIME:
-        before = mujoco.get_mju_user_warning()
-        mujoco.set_mju_user_warning(lambda message: None)
-        try:
-            yield
-        finally:
-            mujoco.set_mju_user_warning(before)
+    """MuJoCo prints warnings and writes them to a file; not in here. For one at a time."""
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 class Workspace:
@@ -64,9 +63,21 @@ class Models:
         self.refused: list[bool] = []
         self.scratch = mujoco.MjData(nominal)  # mj_setConst writes into the data it is given
         self.known = {p.name: p for p in known.listed}
+        self._asked: tuple[Names, int, bytes] | None = None
+        self._given: tuple[list[Model | None], np.ndarray] = [], np.zeros(0, np.uintp)
 
-    def rows(self, names: Names, values: Floats) -> list[Model | None]:
-        """values: [row name], float32 -> a model for each row; None where they are out of bounds."""
+    def rows(self, names: Names, values: Floats) -> tuple[list[Model | None], np.ndarray]:
+        """values: [row name], float32 -> a model for each row, None where they are out of bounds; and where C finds it,
+        0 for None."""
+        asked = names, len(values), values.tobytes()
+        if asked != self._asked:
+            with in_silence():
+                models = self._rows(names, values)
+            self._given = models, np.array([model._address if model else 0 for model in models], np.uintp)
+            self._asked = asked
+        return self._given
+
+    def _rows(self, names: Names, values: Floats) -> list[Model | None]:
         if not names:
             return [self.nominal] * len(values)
         while len(self.held) < len(values):
@@ -80,15 +91,11 @@ class Models:
                 self.refused[i] = not self._rewrite(self.held[i], names, row)
         return [None if self.refused[i] else self.held[i] for i in range(len(values))]
 
-    @staticmethod
-    def addresses(models: list[Model | None]) -> np.ndarray:
-        """-> where C finds each; 0 for None."""
-        return np.array([0 if model is None else model._address for model in models], np.uintp)
-
     def _rewrite(self, model: Model, names: Names, row: Floats) -> bool:
         """-> whether these are values within their bounds, from which MuJoCo could derive what follows."""
         meant = {name: as_typed(value, self.known[name].nominal) for name, value in zip(names, row, strict=True)}
-        if not all(self.known[name].low <= value <= self.known[name].high for name, value in meant.items()):
+        within = (self.known[name].low <= value <= self.known[name].high for name, value in meant.items())
+        if not (np.isfinite(row).all() and all(within)):
             return False
         apply(model, self.table.fields(np, meant))
         try:

@@ -16,7 +16,7 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.tasks.mujoco.bindings import Data, Model, mujoco
-from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, in_silence, unpainted
+from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, in_silence, one_at_a_time, unpainted
 from headstart.tasks.mujoco.parameters import table
 from headstart.tasks.mujoco.robot import Reading, Robot, outcome
 from headstart.tasks.mujoco.robots import ROBOTS
@@ -64,34 +64,33 @@ class Physics:
 
     # -------------------------------------------------------------------------------------------- a step
 
-    def step(self, state: Floats, action: Floats, names: Names, values: Floats) -> Stepped:
+    def step(self, state: Floats, action: Floats, names: Names, values: Floats, after: Floats | None = None) -> Stepped:
         """One environment step of every row.
 
         state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. A row that is unstable, or
-        that was handed anything but numbers, comes back as NaN and terminal; the others do not feel it.
+        that was handed anything but numbers, comes back as NaN and terminal; the others do not feel it. `after`: the
+        memory for the state that comes back.
         """
-        with in_silence(), np.errstate(all="ignore"):
-            blocks = range(0, max(len(state), 1), BLOCK)
-            parts = [
-                self._block(state[i : i + BLOCK], action[i : i + BLOCK], names, values[i : i + BLOCK]) for i in blocks
-            ]
-            return parts[0] if len(parts) == 1 else Stepped(*map(np.concatenate, zip(*parts, strict=True)))
+        after = np.empty_like(state) if after is None else after
+        with one_at_a_time, np.errstate(all="ignore"):
+            blocks = [slice(i, i + BLOCK) for i in range(0, max(len(state), 1), BLOCK)]
+            parts = [self._block(state[i], action[i], names, values[i], after[i]) for i in blocks]
+        if len(parts) == 1:
+            return parts[0]
+        return Stepped(after, *map(np.concatenate, list(zip(*parts, strict=True))[1:]))
 
-    def _block(self, state: Floats, action: Floats, names: Names, values: Floats) -> Stepped:
+    def _block(self, state: Floats, action: Floats, names: Names, values: Floats, after: Floats) -> Stepped:
         rows = len(state)
-        models = self._stepping.rows(names, values)
-        before, after = self._buffers(rows), self._buffers(rows)
-        action = action.astype(np.float64)
-        finite = np.isfinite(state).all(1) & np.isfinite(action).all(1) & np.isfinite(values).all(1)
-        bad, fresh = np.where(finite, 0, 1).astype(np.uint8), state[:, 0] == 0.0
-        first, then = ([each[name] for name in self._rows.reads] for each in (before, after))
-        shares = min(threads(), max(rows, 1))
-        where = self._stepping.addresses(models)
-        stepped = self._rows.step(where, state, action, fresh, bad, first, then, shares)
-        if "body_mass" in after:
-            before["body_mass"][:] = after["body_mass"][:] = [(model or self.model).body_mass for model in models]
-        stepped[:, -1] = 0.0
-        return self._judge(_Work(state, action, stepped, before, after, fresh, bad.astype(bool)))
+        models, where = self._stepping.rows(names, values)
+        reads_before, reads_after = self._buffers(rows), self._buffers(rows)
+        fresh, shares = state[:, 0] == 0.0, min(threads(), max(rows, 1))
+        first, then = ([each[name] for name in self._rows.reads] for each in (reads_before, reads_after))
+        bad = self._rows.step(where, state, action, fresh, first, then, after, shares)
+        if "body_mass" in reads_after:
+            masses = [(model or self.model).body_mass for model in models]
+            reads_before["body_mass"][:] = reads_after["body_mass"][:] = masses
+        after[:, -1] = 0.0
+        return self._judge(_Work(state, action.astype(float), after, reads_before, reads_after, fresh, bad != 0))
 
     def _buffers(self, rows: int) -> dict[str, Floats]:
         return {name: np.zeros((rows, *self.rest.derived[name].shape)) for name in self.robot.reads}
@@ -115,8 +114,9 @@ class Physics:
         now = self._reading(work.after, work.after_reads)
         after = outcome(np, robot, now, was, work.action, self.dt)
         work.after[:, -1] = after.place
-        for array in (work.after, after.observation, after.rewards):
-            array[work.bad] = np.nan
+        if work.bad.any():
+            for array in (work.after, after.observation, after.rewards):
+                array[work.bad] = np.nan
         return Stepped(work.after, after.observation, after.rewards, ~after.healthy | work.bad)
 
     # -------------------------------------------------------------------------------------------- a start
@@ -126,10 +126,11 @@ class Physics:
 
         Only for robots whose first observation takes the simulator (Humanoid's inertias and velocities of bodies).
         """
-        with in_silence(), np.errstate(all="ignore"):
+        with one_at_a_time, in_silence(), np.errstate(all="ignore"):
             space, derived = self._start, self._buffers(len(qpos))
             for low in range(0, len(qpos), BLOCK):
-                for i, model in enumerate(self._starting.rows(names, values[low : low + BLOCK]), low):
+                models, _ = self._starting.rows(names, values[low : low + BLOCK])
+                for i, model in enumerate(models, low):
                     space.data.qpos[:], space.data.qvel[:] = qpos[i], qvel[i]
                     mujoco.mj_kinematics(model, space.data)
                     mujoco.mj_comPos(model, space.data)

@@ -4,6 +4,7 @@
    a step. MuJoCo is met here by its functions alone, whose addresses Python hands over, and by opaque pointers, so that
    nothing depends on its headers or on how a version lays out its structs. `rows.py` says what the fields are. */
 
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
@@ -37,10 +38,10 @@ typedef struct {
 typedef struct {
   void *const *model;   /* [row] null: it was refused */
   const double *state;  /* [row carried+1] */
-  const double *action; /* [row control] */
+  const float *action;  /* [row control] */
   const uint8_t *fresh; /* [row] an episode begins */
-  uint8_t *bad;         /* [row] 1: not to be stepped; 2: came to no good, and its workspace with it */
-  double *after;        /* [row carried+1] */
+  uint8_t *bad;         /* [row] 1: was not stepped; 2: came to no good, and its workspace with it */
+  double *after;        /* [row carried+1]; the last is left as it is */
   double **before_read; /* [read] each [row size]; what fresh rows showed at first */
   double **after_read;
   int64_t *from; /* [share] the first row that is still to be stepped */
@@ -71,15 +72,14 @@ static int step_row(const Job *job, const Workspace *space, int64_t row) {
   const Robot *robot = job->robot;
   const Batch *batch = job->batch;
   const void *model = batch->model[row];
-  const size_t controls = (size_t)robot->controls * sizeof(double);
   if (setjmp(thrown)) return 1;
   robot->set_state(model, space->data, batch->state + row * (robot->carried + 1), robot->kind);
   if (batch->fresh[row]) { /* as Gymnasium's reset does: it warms the solver up, and says where the robot stands */
-    memset(space->control, 0, controls);
+    memset(space->control, 0, (size_t)robot->controls * sizeof(double));
     robot->forward(model, space->data);
     show(robot, space, batch->before_read, row);
   }
-  memcpy(space->control, batch->action + row * robot->controls, controls);
+  for (int64_t k = 0; k < robot->controls; k++) space->control[k] = batch->action[row * robot->controls + k];
   for (int64_t k = 0; k < robot->steps; k++) robot->step(model, space->data);
   if (robot->forces) robot->forces(model, space->data);
   robot->get_state(model, space->data, batch->after + row * (robot->carried + 1), robot->kind);
@@ -89,13 +89,25 @@ static int step_row(const Job *job, const Workspace *space, int64_t row) {
   return 0;
 }
 
+/* -> whether the row is one that can be stepped: it has a model, and nothing but numbers. */
+static int steppable(const Job *job, int64_t row) {
+  const Batch *batch = job->batch;
+  const int64_t carried = job->robot->carried + 1, controls = job->robot->controls;
+  int numbers = 1;
+  for (int64_t k = 0; k < carried; k++) numbers &= isfinite(batch->state[row * carried + k]) != 0;
+  for (int64_t k = 0; k < controls; k++) numbers &= isfinite(batch->action[row * controls + k]) != 0;
+  return batch->model[row] && numbers;
+}
+
 /* One share of the rows, up to its end or to a row that spoils the workspace. */
 static void step_share(const Job *job, int64_t share) {
   const Batch *batch = job->batch;
   int64_t row = batch->from[share];
   for (int spoilt = 0; row < batch->until[share] && !spoilt; row++) {
-    if (!batch->model[row]) batch->bad[row] = 1;
-    if (!batch->bad[row]) batch->bad[row] = (uint8_t)(2 * (spoilt = step_row(job, job->space[share], row)));
+    if (steppable(job, row))
+      batch->bad[row] = (uint8_t)(2 * (spoilt = step_row(job, job->space[share], row)));
+    else
+      batch->bad[row] = 1;
   }
   batch->from[share] = row;
 }

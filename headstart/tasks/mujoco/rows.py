@@ -79,38 +79,41 @@ class Rows:
         self,
         models: np.ndarray,
         state: Floats,
-        action: Floats,
+        action: np.ndarray,
         fresh: np.ndarray,
-        bad: np.ndarray,
         before: list[Floats],
         after_read: list[Floats],
+        after: Floats,
         shares: int,
-    ) -> Floats:
-        """-> [row carried+1] float64, whose last entry is left as it is.
+    ) -> np.ndarray:
+        """-> [row] uint8, not 0 where a row came to no good.
 
-        models: [row] addresses, 0 for none; state: [row carried+1]; action: [row nu]; fresh: [row] bool; bad: [row]
-        uint8, not 0 where a row is not to be stepped. Filled are `bad`, where a row came to no good, and what is read
-        ([row …] each) before a fresh row's step and after any. Raises InputError where so many threads cannot be had.
+        models: [row] addresses, 0 for none; state: [row carried+1]; action: [row nu] float32; fresh: [row] bool. Filled
+        are `after` [row carried+1], but for its last entries, and what is read ([row …] each) before a fresh row's step
+        and after any. Raises InputError where so many threads cannot be had.
         """
-        rows = len(state)
-        after, start = np.empty_like(state), rows * np.arange(shares) // shares
-        until = np.append(start[1:], rows)
-        arrays = models, state, action, fresh, bad, after, *before, *after_read, start, until
+        bad = np.empty(len(state), np.uint8)
+        bounds = len(state) * np.arange(shares + 1) // shares
+        at, until = bounds[:-1].copy(), bounds[1:]  # the first is moved on as rows are done
+        arrays = models, state, action, fresh, bad, after, *before, *after_read
         assert all(array.flags.c_contiguous for array in arrays)
-        reads = [(c_void_p * len(each))(*(x.ctypes.data for x in each)) for each in (before, after_read)]
-        addresses = [x.ctypes.data for x in (models, state, action, fresh, bad, after)]
-        into = [ctypes.cast(each, c_void_p) for each in reads]
-        batch = _Batch(*addresses, *into, start.ctypes.data, until.ctypes.data, shares)
+        addresses = [x.ctypes.data for x in arrays]
+        once, reads = addresses[:6], addresses[6:]
+        into = (c_void_p * len(reads))(*reads)
+        first = ctypes.addressof(into)
+        then = first + len(before) * ctypes.sizeof(c_void_p)
+        batch = _Batch(*once, first, then, at.ctypes.data, until.ctypes.data, shares)
         while len(self._spaces) < shares:
             self._spaces.append(self._space())
-        while (start < until).any():
+        while True:
             spaces = (POINTER(_Workspace) * shares)(*(ctypes.pointer(told) for _, told, _ in self._spaces[:shares]))
             if self._call(ctypes.byref(self._robot), ctypes.byref(batch), spaces):
                 raise InputError(f"No {shares} threads can be had for MuJoCo; ask for fewer with `use_threads`.")
-            for i, at in enumerate(start):
-                if at > 0 and bad[at - 1] == SPOILT:
+            for i, row in enumerate(at.tolist()):
+                if row > 0 and bad[row - 1] == SPOILT:
                     self._spaces[i] = self._space()
-        return after
+            if (at == until).all():
+                return bad
 
     def _space(self) -> tuple[Workspace, _Workspace, Any]:
         space = Workspace(self.model, self._reads)

@@ -1,0 +1,41 @@
+"""Compiled programs are kept, so that a second run starts at once."""
+
+import functools
+import hashlib
+import os
+import pathlib
+import platform
+
+import jax
+import platformdirs
+
+MOST = 2**30  # bytes; what was not used for longest gives way
+LEAST = 0.1  # s of compiling; what takes less is not worth a file
+
+
+@functools.cache
+def keep() -> None:
+    """Has JAX keep what it compiles in the user's cache folder.
+
+    Who gives JAX a place of their own (JAX_COMPILATION_CACHE_DIR) is left with it, and JAX_ENABLE_COMPILATION_CACHE=0
+    keeps nothing, as ever; nor is anything kept where the user has no folder to write to.
+    """
+    folder = platformdirs.user_cache_path("headstart") / f"compiled-{processor()}"
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_max_size", MOST)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST)
+
+
+def processor() -> str:
+    """-> a name for this kind of CPU: a program compiled for another may not run on it, and homes are shared."""
+    about = pathlib.Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else [platform.processor()]
+    same = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    return hashlib.sha256("\n".join([platform.machine(), *same]).encode()).hexdigest()[:12]

@@ -1,0 +1,113 @@
+"""Functions of numpy arrays that a compiled program finds by name.
+
+A program that holds a Python callback is compiled anew in each process: JAX bakes the callback's address in. One that
+calls a name, through XLA's foreign function interface, is kept by JAX's compilation cache like any other. What XLA
+hands over is declared here as far as it is read; the layout is the stable one of `jax.ffi.include_dir()`,
+xla/ffi/api/c_api.h, version 0.x.
+"""
+
+import ctypes
+import math
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, POINTER, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from typing import Any
+
+import jax
+import numpy as np
+from jax import ShapeDtypeStruct
+from jaxtyping import Array
+
+Fill = Callable[[list[np.ndarray], list[np.ndarray]], None]  # (arguments, results to be filled in)
+
+KINDS = {1: np.bool_, 4: np.int32, 8: np.uint32, 11: np.float32}  # what XLA calls the types that are handed over
+METADATA, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
+
+
+class _Version(ctypes.Structure):
+    _fields_ = (("size", c_size_t), ("extension", c_void_p), ("major", c_int), ("minor", c_int))
+
+
+class _Error(ctypes.Structure):
+    _fields_ = (("size", c_size_t), ("extension", c_void_p), ("message", c_char_p), ("code", c_int))
+
+
+class _Api(ctypes.Structure):
+    _fields_ = (
+        *(("size", c_size_t), ("extension", c_void_p), ("version", _Version), ("internal", c_void_p)),
+        ("create_error", CFUNCTYPE(c_void_p, POINTER(_Error))),
+    )
+
+
+class _Metadata(ctypes.Structure):
+    _fields_ = (("size", c_size_t), ("version", _Version), ("traits", c_uint32))
+
+
+class _Extension(ctypes.Structure):
+    _fields_ = (
+        *(("size", c_size_t), ("type", c_int), ("next", c_void_p)),
+        ("metadata", POINTER(_Metadata)),  # of the one whose type is METADATA
+    )
+
+
+class _Buffer(ctypes.Structure):
+    _fields_ = (
+        *(("size", c_size_t), ("extension", c_void_p), ("kind", c_int), ("data", c_void_p), ("rank", c_int64)),
+        ("shape", POINTER(c_int64)),
+    )
+
+    def array(self) -> np.ndarray:
+        """-> XLA's own memory."""
+        shape, kind = self.shape[: self.rank], np.dtype(KINDS[self.kind])
+        size = math.prod(shape) * kind.itemsize
+        return np.ndarray(shape, kind, memoryview((c_char * size).from_address(self.data)) if size else None)
+
+
+class _Buffers(ctypes.Structure):
+    _fields_ = (
+        *(("size", c_size_t), ("extension", c_void_p), ("count", c_int64), ("types", c_void_p)),
+        ("each", POINTER(POINTER(_Buffer))),
+    )
+
+    def arrays(self) -> list[np.ndarray]:
+        return [self.each[i].contents.array() for i in range(self.count)]
+
+
+class _Call(ctypes.Structure):
+    _fields_ = (
+        *(("size", c_size_t), ("extension", POINTER(_Extension)), ("api", POINTER(_Api)), ("context", c_void_p)),
+        *(("stage", c_int), ("arguments", _Buffers), ("results", _Buffers)),
+    )
+
+
+_HANDLER = CFUNCTYPE(c_void_p, POINTER(_Call))
+_registered: dict[str, Any] = {}  # name -> what XLA calls; never let go, since XLA has no way to forget it
+
+
+def register(name: str, fill: Fill) -> None:
+    """Lets programs that run on the CPU call `fill` by this name, from now on; the first of a name stays.
+
+    What it raises ends the program with a `jax.errors.JaxRuntimeError` of the same message.
+    """
+    if name in _registered:
+        return
+
+    def handle(call: Any) -> int | None:
+        frame = call.contents
+        if frame.extension and frame.extension.contents.type == METADATA:
+            metadata, api = frame.extension.contents.metadata.contents, frame.api.contents
+            metadata.version.major, metadata.version.minor = api.version.major, api.version.minor
+            return None
+        try:
+            fill(frame.arguments.arrays(), frame.results.arrays())
+        except BaseException as error:  # nothing may pass through XLA's frames but an error of its own
+            told = f"{type(error).__name__}: {error}".encode()
+            return frame.api.contents.create_error(_Error(ctypes.sizeof(_Error), None, told, INTERNAL))
+        return None
+
+    _registered[name] = _HANDLER(handle)
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(_registered[name]), platform="cpu")
+
+
+def call(name: str, shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:
+    """-> arrays of those shapes, filled by what is registered under the name. Any leading axes are the call's own."""
+    return jax.ffi.ffi_call(name, shapes, vmap_method="broadcast_all")(*args)
