@@ -1,5 +1,6 @@
 """The gradient steps of one turn: what is drawn from memory, and what it changes."""
 
+import functools
 from typing import cast
 
 import jax
@@ -11,6 +12,7 @@ from headstart.core import memory as memories
 from headstart.core.types import Key, Learner, Metrics, PyTree, TrainState, Transition
 
 
+@functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
 def update(
     learner: Learner, state: TrainState, batch: Transition, key: Key, progress: Array | float
 ) -> tuple[TrainState, Metrics]:

@@ -5,7 +5,7 @@ All seeds run as one program: keys, priors and everything in a `Run` have a lead
 
 import functools
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,7 @@ class Point(NamedTuple):
         return self.state.taken
 
 
+@functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
 def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array | None = None) -> tuple[Run, Metrics]:
     """One turn of the loop, for one seed. `whole`: start anew, and count only so many whole episodes a task.
 
@@ -213,5 +214,10 @@ def _dismiss(tasks: Task, worlds: World) -> None:
 
 def point(run: Run, metrics: Metrics) -> Point:
     """-> what a caller sees of the runs. Copied: the next turn takes the runs' own memory over."""
-    state = jax.tree.map(jnp.copy, run.state)
-    return Point(state, jnp.copy(run.steps), jnp.copy(run.episodes), metrics)
+    state, steps, episodes = _copied((run.state, run.steps, run.episodes))
+    return Point(state, steps, episodes, metrics)
+
+
+@jax.jit
+def _copied(tree: Any) -> Any:
+    return jax.tree.map(jnp.copy, tree)
