@@ -1,5 +1,6 @@
 """Running programs and keeping what they measure: one file for each, so that a run goes on where it was stopped."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -26,8 +27,9 @@ def run(name: str, program: Program, extra: tuple[str, ...], seed: int, file: pa
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder) / "out"
             words = [{"OUT": str(out), "SEED": str(seed)}.get(word, word) for word in (*program.words, *extra)]
+            env = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled", **os.environ}  # nothing is compiled beforehand
             began = time.perf_counter()
-            done = subprocess.run(words, cwd=BENCHMARKS, capture_output=True, text=True)
+            done = subprocess.run(words, cwd=BENCHMARKS, capture_output=True, text=True, env=env)
             seconds = time.perf_counter() - began
             if done.returncode:
                 raise InputError(
