@@ -16,6 +16,10 @@ from headstart.core.learn import learn
 from headstart.core.rollout import World, count, first_episodes, leave, rollout, start
 from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition
 
+# On a CPU, XLA hands products to YNNPACK, which gives each of them one core. Told not to, it spreads them over all.
+# The option is experimental: only for the versions that it was tried with.
+EVERY_CORE = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.__version_info__[:2] == (0, 10) else {}
+
 
 class Run(Record):
     """Everything that training needs to go on."""
@@ -129,7 +133,7 @@ def experience(learner: Learner, tasks: Task, knowledge: Knowledge, worlds: Worl
     return jax.eval_shape(gather, jax.random.key(0))
 
 
-@functools.partial(jax.jit, static_argnames="learner", donate_argnames="run")
+@functools.partial(jax.jit, static_argnames="learner", donate_argnames="run", compiler_options=EVERY_CORE)
 def advance(learner: Learner, tasks: Task, run: Run, turns: Array, budget: Array) -> tuple[Run, Metrics]:
     """`turns` turns of the loop for all seeds -> runs, and their mean metrics [seed]. One compile for any number."""
 
@@ -153,7 +157,7 @@ def advance(learner: Learner, tasks: Task, run: Run, turns: Array, budget: Array
     return jax.vmap(one)(run)
 
 
-@functools.partial(jax.jit, static_argnames="learner")
+@functools.partial(jax.jit, static_argnames="learner", compiler_options=EVERY_CORE)
 def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Array) -> tuple[Run, Metrics]:
     """Spend just so many whole episodes in each task, and learn from them -> runs, metrics [seed].
 

@@ -14,7 +14,7 @@ from numpyro import distributions as dist
 from probes import counter, experience
 
 from headstart.core.learn import update
-from headstart.core.train import Run, advance, begin, enter, shoot, train
+from headstart.core.train import EVERY_CORE, Run, advance, begin, enter, shoot, train
 from headstart.core.types import Knowledge, Learner, Replay, Task, TrainState, spec, stack
 from headstart.learners.ppo import PPO
 
@@ -275,3 +275,11 @@ def test_shots_add_up_and_training_goes_on_from_there():
     assert run.worlds is not None
     assert run.worlds.episode.time.tolist() == [[[0, 0]]] * 2  # in worlds of its own
     assert (k_of(run), run.steps.tolist()) == ([2.0] * 2, [12.0] * 2)
+
+
+def test_a_product_takes_every_core():
+    """With another version of JAX, look whether its option is still there, and still needed."""
+    x = jnp.ones((256, 256))
+    told, untold = (jax.jit(lambda x: x @ x, compiler_options=options) for options in (EVERY_CORE, None))
+    assert "ynn" in untold.lower(x).compile().as_text()
+    assert "ynn" not in told.lower(x).compile().as_text()
