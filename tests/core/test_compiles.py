@@ -82,8 +82,7 @@ def test_the_second_turn_is_the_same_program_as_the_first(method: Method):
     learner = method.learner(spec(stack([tasks])))
     enters = lambda key: enter(learner, stack([tasks]), begin(learner, key))
     before = jax.eval_shape(enters, probes.keys(1))
-    goes = lambda run: advance(learner, stack([tasks]), run, jnp.int32(1), jnp.float32(1.0))[0]
-    after = jax.eval_shape(goes, before)
+    after, _ = advance.eval_shape(learner, stack([tasks]), before, jnp.int32(1), jnp.float32(1.0))
     weak = lambda tree: [(jax.tree_util.keystr(path), x.weak_type) for path, x in jax.tree.leaves_with_path(tree)]
     assert weak(before) == weak(after)
 
