@@ -20,9 +20,9 @@ def keep() -> None:
     Who gives JAX a place of their own (JAX_COMPILATION_CACHE_DIR) is left with it, and JAX_ENABLE_COMPILATION_CACHE=0
     keeps nothing, as ever; nor is anything kept where the user has no folder to write to.
     """
-    folder = platformdirs.user_cache_path("headstart") / f"compiled-{processor()}"
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
+    folder = platformdirs.user_cache_path("headstart") / f"compiled-{processor()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

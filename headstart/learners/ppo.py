@@ -72,7 +72,7 @@ class PPO(Method):
             act=_act,
             observe=functools.partial(_observe, self),
             loss=functools.partial(_loss, self),
-            optimizer=optax.flatten(  # networks so small that it costs a tenth of a step to go through them one by one
+            optimizer=optax.flatten(  # networks so small that it takes longer to go through them one by one
                 optax.chain(
                     optax.clip_by_global_norm(self.max_grad_norm),
                     optax.adam(self.learning_rate, eps=1e-5),

@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 Fill = Callable[[list[np.ndarray], list[np.ndarray]], None]  # (arguments, results to be filled in)
 
-KINDS = {1: np.bool_, 4: np.int32, 8: np.uint32, 11: np.float32}  # what XLA calls the types that are handed over
+KINDS = {1: np.bool_, 8: np.uint32, 11: np.float32}  # what XLA calls the types that are handed over
 METADATA, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
 
 
