@@ -23,6 +23,7 @@ TEXTS = [
     "Hopper-v5",
     "Hopper-v5@torso_mass=3..9,action_delay=2,observation_noise=0.01",
     "Breakout-MinAtar@paddle_reach=1",
+    "Seaquest-MinAtar",
 ]
 
 

@@ -37,11 +37,12 @@ def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
     env = WORLDS[name]()
     params = {k: jnp.float32(v) for k, v in env.defaults.items()}
     state = env.initial(params, jax.random.key(0))
-    action = jnp.array(env.action.high) if isinstance(env.action, Box) else jnp.asarray(0)
-    after = jax.jit(env.transition)(params, state, action, jax.random.key(1))
-    first, second = env.draw(params, state), env.draw(params, after)
+    action = jnp.array(env.action.high) if isinstance(env.action, Box) else jnp.asarray(env.action.size - 1)
+    first, transition = env.draw(params, state), jax.jit(env.transition)
+    for i in range(9):  # a chicken has to wait before it may cross
+        state = transition(params, state, action, jax.random.key(i))
     assert first is not None
-    assert first != second
+    assert first != env.draw(params, state)
     (left, bottom), (right, top) = first.low, first.high
     for shape in first.shapes:
         for x, y in [shape.centre] if isinstance(shape, Disc) else shape.points:

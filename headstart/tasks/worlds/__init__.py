@@ -10,11 +10,11 @@ from collections.abc import Callable
 from headstart.core.types import Env
 from headstart.tasks.worlds.acrobot import Acrobot
 from headstart.tasks.worlds.bit_flip import BitFlip
-from headstart.tasks.worlds.breakout import Breakout
 from headstart.tasks.worlds.cartpole import CartPole
 from headstart.tasks.worlds.cartpole_swingup import CartPoleSwingUp
 from headstart.tasks.worlds.four_rooms import FourRooms
 from headstart.tasks.worlds.grid_wall import GridWall
+from headstart.tasks.worlds.minatar import Asterix, Breakout, Freeway, Seaquest, SpaceInvaders
 from headstart.tasks.worlds.mountain_car import MountainCar
 from headstart.tasks.worlds.mountain_car_continuous import MountainCarContinuous
 from headstart.tasks.worlds.pendulum import Pendulum
@@ -36,17 +36,23 @@ WORLDS: dict[str, Callable[[], Env]] = {
     "GridWall": GridWall,
     **{f"BitFlip-{n}": functools.partial(BitFlip, n) for n in (8, 15, 25)},
     "RandomMDP": RandomMDP,
+    "Asterix-MinAtar": Asterix,
     "Breakout-MinAtar": Breakout,
+    "Freeway-MinAtar": Freeway,
+    "Seaquest-MinAtar": Seaquest,
+    "SpaceInvaders-MinAtar": SpaceInvaders,
 }
 
 __all__ = [
     "WORLDS",
     "Acrobot",
+    "Asterix",
     "BitFlip",
     "Breakout",
     "CartPole",
     "CartPoleSwingUp",
     "FourRooms",
+    "Freeway",
     "GridWall",
     "MountainCar",
     "MountainCarContinuous",
@@ -54,4 +60,6 @@ __all__ = [
     "PlanarReacher",
     "PointMass",
     "RandomMDP",
+    "Seaquest",
+    "SpaceInvaders",
 ]

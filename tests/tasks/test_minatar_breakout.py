@@ -9,12 +9,14 @@ import pytest
 
 import headstart as hs
 from headstart.core.types import Params
-from headstart.tasks.worlds.breakout import BALL, BRICK, PADDLE, TRAIL, Breakout, Game
+from headstart.tasks.worlds import Breakout
+from headstart.tasks.worlds.minatar.breakout import Game
 
 KEY = jax.random.key(0)
 WORLD = Breakout()
-STAY, LEFT, RIGHT = 0, 1, 2
-transition, observe = jax.jit(WORLD.transition), jax.jit(WORLD.observe)
+STAY, LEFT, RIGHT = range(3)
+PADDLE, BALL, TRAIL, BRICK = range(4)
+play, observe = jax.jit(WORLD.play), jax.jit(WORLD.observe)
 
 
 def params(**changed: float) -> Params:
@@ -26,30 +28,34 @@ def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: A
     wall = np.zeros((10, 10), bool)
     for cell in bricks:
         wall[cell] = True
-    start = WORLD.initial(params(), KEY)
+    start = WORLD.start(params(), KEY)
     fields = {"ball": jnp.array(ball), "way": jnp.array(way), "paddle": jnp.int32(paddle), "bricks": jnp.array(wall)}
     return start.replace(**fields, **{name: jnp.asarray(x) for name, x in changed.items()})
 
 
-def after(state: Game, action: int = STAY, key: int = 0, **changed: float) -> tuple[Game, float]:
-    """-> the next state, and the reward."""
-    p = params(**changed)
-    then = transition(p, state, jnp.int32(action), jax.random.key(key))
-    return then, float(WORLD.cumulants(p, state, jnp.int32(action), then)[0])
+def after(state: Game, action: int = STAY, **changed: float) -> tuple[Game, float]:
+    """-> the game a step later, and what that scored; the ball is not lost."""
+    then, scored, lost = play(params(**changed), state, jnp.int32(action), KEY)
+    assert not lost
+    return then, float(scored)
 
 
-def told(state: Game) -> tuple[list[int], list[int], bool]:
-    return state.ball.tolist(), state.way.tolist(), bool(state.lost)
+def told(state: Game) -> tuple[list[int], list[int]]:
+    return state.ball.tolist(), state.way.tolist()
+
+
+def seen(state: Game) -> Any:
+    return np.stack(WORLD.show(params(), state), -1)
 
 
 def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
     starts = [WORLD.initial(params(), jax.random.key(i)) for i in range(20)]
-    assert {str(told(s)[:2]) for s in starts} == {"([3, 0], [1, 1])", "([3, 9], [1, -1])"}
-    seen = observe(params(), starts[0])
-    assert (seen.shape, seen.dtype) == (WORLD.observation.shape, jnp.dtype(WORLD.observation.dtype))
-    assert seen.sum((0, 1)).tolist() == [1, 1, 1, 30]
-    assert bool(seen[9, 4, PADDLE])
-    assert seen[1:4, :, BRICK].all()
+    assert {str(told(s.game)) for s in starts} == {"([3, 0], [1, 1])", "([3, 9], [1, -1])"}
+    image = observe(params(), starts[0])
+    assert (image.shape, image.dtype) == (WORLD.observation.shape, jnp.dtype(WORLD.observation.dtype))
+    assert image.sum((0, 1)).tolist() == [1, 1, 1, 30]
+    assert bool(image[9, 4, PADDLE])
+    assert image[1:4, :, BRICK].all()
     assert observe(params(brick_rows=5), WORLD.initial(params(brick_rows=5), KEY))[..., BRICK].sum() == 50
 
 
@@ -68,23 +74,22 @@ def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
     ],
 )
 def test_how_the_ball_flies(state: Game, ball: list[int], way: list[int], lost: bool):
-    then, reward = after(state)
-    assert told(then) == (ball, way, lost)
-    assert reward == 0.0
-    assert bool(WORLD.terminal(params(), then)) == lost
-    assert np.argwhere(observe(params(), then)[..., TRAIL]).tolist() == [state.ball.tolist()]
-    assert np.argwhere(observe(params(), then)[..., BALL]).tolist() == [ball]
+    then, scored, over = play(params(), state, jnp.int32(STAY), KEY)
+    assert (*told(then), bool(over)) == (ball, way, lost)
+    assert not scored
+    assert np.argwhere(seen(then)[..., TRAIL]).tolist() == [state.ball.tolist()]
+    assert np.argwhere(seen(then)[..., BALL]).tolist() == [ball]
 
 
 def test_a_brick_breaks_and_turns_the_ball_but_no_two_in_a_row():
     state = game((4, 4), (-1, 1), bricks=[(3, 5), (5, 6), (6, 7), (7, 8)])
     broken, reward = after(state)
-    assert (told(broken), reward) == (([4, 5], [1, 1], False), 1.0)
+    assert (told(broken), reward) == (([4, 5], [1, 1]), 1.0)
     assert not broken.bricks[3, 5]
     flown, reward = after(broken)  # through the next
-    assert (told(flown), reward, int(flown.bricks.sum())) == (([5, 6], [1, 1], False), 0.0, 3)
+    assert (told(flown), reward, int(flown.bricks.sum())) == (([5, 6], [1, 1]), 0.0, 3)
     flown, reward = after(flown)  # and the one behind it
-    assert (told(flown), reward, int(flown.bricks.sum())) == (([6, 7], [1, 1], False), 0.0, 3)
+    assert (told(flown), reward, int(flown.bricks.sum())) == (([6, 7], [1, 1]), 0.0, 3)
     free, _ = after(flown.replace(way=jnp.array([1, -1])))
     again, reward = after(
         free.replace(ball=jnp.array([6, 7]), way=jnp.array([1, 1]))
@@ -105,25 +110,21 @@ def test_the_paddle_moves_before_the_ball_and_stays_inside():
     assert [where(4, a) for a in (STAY, LEFT, RIGHT)] == [4, 3, 5]
     assert (where(0, LEFT), where(9, RIGHT)) == (0, 9)
     assert (where(4, LEFT, paddle_speed=-1), where(4, RIGHT, paddle_speed=2.2)) == (5, 6)
-    assert told(after(game((8, 5), (1, 1)), RIGHT)[0]) == ([8, 6], [-1, 1], False)  # just in time
+    assert told(after(game((8, 5), (1, 1)), RIGHT)[0]) == ([8, 6], [-1, 1])  # just in time
 
 
 def test_a_wide_paddle_catches_beside_its_middle():
-    assert told(after(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1], False)
-    assert told(after(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1], False)
-    assert told(after(game((8, 7), (1, 1)), paddle_reach=2)[0])[2]
-    assert observe(params(paddle_reach=2), game((5, 5), (1, 1), 0))[9, :, PADDLE].tolist() == [True] * 3 + [False] * 7
+    assert told(after(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1])
+    assert told(after(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1])
+    assert play(params(paddle_reach=2), game((8, 7), (1, 1)), jnp.int32(STAY), KEY).over
+    paddle = WORLD.show(params(paddle_reach=2), game((5, 5), (1, 1), 0))[PADDLE]
+    assert paddle[9].tolist() == [True] * 3 + [False] * 7
 
 
-def test_actions_stick_and_balls_rest_as_often_as_is_said():
-    keys = jax.random.split(KEY, 2000)
-    many = jax.vmap(WORLD.transition, in_axes=(None, None, None, 0))
-    state = game((5, 5), (-1, 1), pressed=jnp.int32(LEFT))
-    then = many(params(sticky=0.1), state, jnp.int32(RIGHT), keys)
-    assert float((then.paddle == 3).mean()) == pytest.approx(0.1, abs=0.02)
-    np.testing.assert_array_equal(then.pressed == LEFT, then.paddle == 3)
-    slow = many(params(rest=0.3), state, jnp.int32(RIGHT), keys)
-    rested = (slow.ball == state.ball[None]).all(1)
+def test_balls_rest_as_often_as_is_said():
+    many = jax.vmap(WORLD.play, in_axes=(None, None, None, 0))
+    slow = many(params(rest=0.3), game((5, 5), (-1, 1)), jnp.int32(RIGHT), jax.random.split(KEY, 2000)).game
+    rested = (slow.ball == jnp.array([[5, 5]])).all(1)
     assert float(rested.mean()) == pytest.approx(0.3, abs=0.03)
     assert (slow.paddle == 5).all()
 

@@ -1,0 +1,120 @@
+"""Breakout-MinAtar: keep a ball in play with a paddle, and break bricks with it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from headstart.core.types import Key, Parameter, Params, Record
+from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
+
+SERVED_FROM = 3  # row
+TURNED = np.array([-1, 1])  # by which a way is multiplied where it meets something above or below
+
+
+class Game(Record):
+    """Where everything is. The paddle is in the last row."""
+
+    paddle: Int[Array, ""]  # column of its middle
+    ball: Int[Array, " 2"]  # row, column
+    trail: Int[Array, " 2"]  # where the ball was
+    way: Int[Array, " 2"]  # rows and columns to where it goes, each 1 or -1
+    bricks: Board
+    struck: Bool[Array, ""]  # whether the ball met a brick just now: it breaks no two in a row, but flies through
+
+
+class Breakout(MinAtar):
+    """1 for each brick; all rows come back once none is left. A lost ball is the end.
+
+    The ball flies along diagonals. From the paddle it goes on to the side it came for, or back if only the cell that it
+    flies into is the paddle's.
+    """
+
+    @property
+    def name(self) -> str:
+        return "Breakout-MinAtar"
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return (
+            Channel("paddle", block("body")),
+            Channel("ball", disc("mark", 0.32)),
+            Channel("trail", disc("ground", 0.16)),
+            Channel("brick", block("limb")),
+        )
+
+    @property
+    def moves(self) -> tuple[str, ...]:
+        return ("stay", "left", "right")
+
+    @property
+    def knobs(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter(
+                "brick_rows", 3.0, 1.0, 7.0, "rows", "rows of bricks, rounded, from the second row of cells down"
+            ),
+            Parameter(
+                "paddle_reach", 0.0, 0.0, 4.0, "cells", "cells of the paddle on either side of its middle, rounded"
+            ),
+            Parameter(
+                "paddle_speed", 1.0, -3.0, 3.0, "cells", "cells it moves in a step, rounded; below 0, the other way"
+            ),
+            Parameter("rest", 0.0, 0.0, 0.9, "chance", "chance that the ball rests for a step: it is slower then"),
+        )
+
+    def start(self, params: Params, key: Key) -> Game:
+        right = jax.random.bernoulli(key).astype(jnp.int32)  # which edge it is served from
+        ball = jnp.stack([jnp.int32(SERVED_FROM), LAST * right])
+        way = jnp.stack([jnp.int32(1), 1 - 2 * right])
+        return Game(jnp.int32(4), ball, ball, way, _wall(params), jnp.array(False))
+
+    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+        move = jnp.asarray([0, -1, 1])[action] * whole(params["paddle_speed"])
+        game = game.replace(paddle=jnp.clip(game.paddle + move, 0, LAST))
+        rests = jax.random.bernoulli(key, params["rest"])
+        return jax.tree.map(
+            lambda still, flown: jnp.where(rests, still, flown),
+            Played(game, jnp.array(False), jnp.array(False)),
+            _fly(params, game),
+        )
+
+    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+        last = (jnp.arange(SIDE) == LAST)[:, None]
+        paddle = last & _covered(params, game.paddle, jnp.arange(SIDE))[None, :]
+        return paddle, board(*game.ball), board(*game.trail), game.bricks
+
+
+def _wall(params: Params) -> Board:
+    """-> fresh bricks."""
+    row = jnp.arange(SIDE)[:, None]
+    return jnp.broadcast_to((row >= 1) & (row <= jnp.round(params["brick_rows"])), (SIDE, SIDE))
+
+
+def _covered(params: Params, paddle: Int[Array, ""], column: Int[Array, "*n"]) -> Bool[Array, "*n"]:
+    """-> whether the paddle is in a column."""
+    return jnp.abs(column - paddle) <= jnp.round(params["paddle_reach"])
+
+
+def _fly(params: Params, game: Game) -> Played:
+    """-> the game once the ball has flown one cell, and what that hit is settled: sides, then top, brick or paddle."""
+    ahead = game.ball + game.way
+    sideways = (ahead[1] < 0) | (ahead[1] > LAST)
+    way = jnp.where(sideways, game.way * jnp.asarray([1, -1]), game.way)
+    row, column = jnp.clip(ahead, 0, LAST)
+    top = ahead[0] < 0
+    brick = ~top & game.bricks[row, column]
+    breaks = brick & ~game.struck
+    low = ~top & ~brick & (row == LAST)
+    above = low & _covered(params, game.paddle, game.ball[1])  # the paddle is under the ball
+    beside = low & ~above & _covered(params, game.paddle, column)  # it is where the ball would be
+    back = breaks | above | beside  # to the row it came from
+    bounced = jnp.where(top | breaks | above, way * jnp.asarray(TURNED), jnp.where(beside, -way, way))
+    bricks = game.bricks.at[row, column].set(game.bricks[row, column] & ~breaks)
+    flown = game.replace(
+        ball=jnp.stack([jnp.where(back, game.ball[0], row), column]),
+        trail=game.ball,
+        way=bounced,
+        bricks=jnp.where(low & ~bricks.any(), _wall(params), bricks),
+        struck=brick,
+    )
+    return Played(flown, breaks, low & ~above & ~beside)

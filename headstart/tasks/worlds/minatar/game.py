@@ -1,0 +1,143 @@
+"""What MinAtar's games share: a board of bits, actions that stick, a score, and how they are drawn."""
+
+import abc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from headstart.core.drawing import Disc, Drawing, Line, Role, Shape, rectangle
+from headstart.core.types import Discrete, Env, Image, Key, Parameter, Params, PyTree, Record
+
+SIDE = 10  # cells
+LAST = SIDE - 1  # rows are counted from the top, columns from the left
+
+Board = Bool[Array, "10 10"]
+Look = Callable[[float, float], Shape]  # the middle of a cell -> what stands there
+
+
+class Channel(NamedTuple):
+    """One bit of every cell."""
+
+    name: str
+    look: Look | None  # None: nothing is drawn for it
+
+
+class Played(NamedTuple):
+    """What a step came to."""
+
+    game: PyTree
+    scored: Array
+    over: Array
+
+
+class Round(Record):
+    """A game, and what is to be known of its last step."""
+
+    game: PyTree
+    scored: Float[Array, ""]
+    over: Bool[Array, ""]
+    pressed: Int[Array, ""]  # the action that acted last
+
+
+class MinAtar(Env):
+    """A game is told by its channels, its actions, its parameters, and three functions."""
+
+    @property
+    @abc.abstractmethod
+    def channels(self) -> tuple[Channel, ...]:
+        """What is seen, in this order."""
+
+    @property
+    @abc.abstractmethod
+    def moves(self) -> tuple[str, ...]:
+        """What each action does."""
+
+    @property
+    @abc.abstractmethod
+    def knobs(self) -> tuple[Parameter, ...]:
+        """Its parameters, but for `sticky`."""
+
+    @abc.abstractmethod
+    def start(self, params: Params, key: Key) -> PyTree:
+        """-> the game as it begins."""
+
+    @abc.abstractmethod
+    def play(self, params: Params, game: PyTree, action: Int[Array, ""], key: Key) -> Played:
+        """-> the game a step later."""
+
+    @abc.abstractmethod
+    def show(self, params: Params, game: PyTree) -> tuple[Board, ...]:
+        """-> a board for each channel."""
+
+    @property
+    def horizon(self) -> int:
+        return 1000
+
+    @property
+    def observation(self) -> Image:
+        return Image((SIDE, SIDE, len(self.channels)))
+
+    @property
+    def action(self) -> Discrete:
+        return Discrete(len(self.moves))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        about = "chance that the last action acts again instead of the new one"
+        return (Parameter("sticky", 0.1, 0.0, 1.0, "chance", about), *self.knobs)
+
+    def initial(self, params: Params, key: Key) -> Round:
+        return Round(self.start(params, key), jnp.float32(0), jnp.array(False), jnp.int32(0))
+
+    def observe(self, params: Params, state: Round) -> Bool[Array, "10 10 channel"]:
+        return jnp.stack(self.show(params, state.game), -1)
+
+    def transition(self, params: Params, state: Round, action: Int[Array, ""], key: Key) -> Round:
+        k_stick, k_play = jax.random.split(key)
+        pressed = jnp.where(jax.random.bernoulli(k_stick, params["sticky"]), state.pressed, action)
+        game, scored, over = self.play(params, state.game, pressed, k_play)
+        return Round(game, scored.astype(jnp.float32), over, pressed.astype(jnp.int32))
+
+    def cumulants(
+        self, params: Params, state: Round, action: Int[Array, ""], next_state: Round
+    ) -> Float[Array, " reward"]:
+        return next_state.scored[None]
+
+    def terminal(self, params: Params, state: Round) -> Bool[Array, ""]:
+        return state.over
+
+    def draw(self, params: Params, state: Round) -> Drawing:
+        boards = [np.argwhere(np.asarray(board)) for board in self.show(params, state.game)]
+        shapes = [
+            channel.look(column + 0.5, LAST - row + 0.5)
+            for channel, cells in zip(self.channels, boards, strict=True)
+            if channel.look
+            for row, column in cells.tolist()
+        ]
+        corners = ((0.0, 0.0), (0.0, 10.0), (10.0, 10.0), (10.0, 0.0), (0.0, 0.0))
+        return Drawing((-0.1, -0.1), (10.1, 10.1), (*shapes, Line(corners, 0.12, "wall")))
+
+
+def whole(number: Float[Array, ""]) -> Int[Array, ""]:
+    """-> a parameter that counts something."""
+    return jnp.round(number).astype(jnp.int32)
+
+
+def board(row: Int[Array, "*n"], column: Int[Array, "*n"], there: Bool[Array, "*n"] | bool = True) -> Board:
+    """-> where on the board any of them is; what is beyond its edge is nowhere."""
+    rows, columns = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
+    place = lambda x: jnp.asarray(x).reshape(-1, 1, 1)
+    return ((place(row) == rows[None]) & (place(column) == columns[None]) & place(there)).any(0)
+
+
+def block(role: Role) -> Look:
+    """-> most of a cell."""
+    return lambda x, y: rectangle((x - 0.44, y - 0.4), (x + 0.44, y + 0.4), role)
+
+
+def disc(role: Role, radius: float) -> Look:
+    return lambda x, y: Disc((x, y), radius, role)

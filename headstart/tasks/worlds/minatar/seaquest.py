@@ -1,0 +1,247 @@
+"""Seaquest-MinAtar: a submarine shoots at fish and at other submarines, picks divers up, and comes up for air."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from headstart.core.types import Key, Parameter, Params, Record
+from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
+from headstart.tasks.worlds.minatar.swarm import Swarm, enters, pairs
+
+MOVES = np.array([(0, 0), (0, -1), (-1, 0), (0, 1), (1, 0), (0, 0)])  # rows and columns
+SHOOT = 5  # the action
+DEEPEST = LAST - 1  # row; below it are the gauges
+FULL = 6  # divers
+MOST_ENEMIES, MOST_DIVERS, MOST_SHOTS = 32, 8, 10  # at a time; MinAtar's lists have no end, and never get there
+FASTEST = 2  # steps that enemies rest at the least, however often the submarine came up
+DIVERS_REST = 5  # steps
+
+
+class Enemies(Swarm):
+    """Fish, and submarines that shoot."""
+
+    armed: Bool[Array, " n"]
+    loads: Int[Array, " n"]  # steps until it shoots
+
+
+class Game(Record):
+    """Where everything is, and when what happens next."""
+
+    sub: Int[Array, " 2"]  # row, column of its front
+    way: Int[Array, ""]  # 1: to the right; -1: to the left
+    loads: Int[Array, ""]  # steps until it can shoot
+    shots: Swarm
+    enemies: Enemies
+    divers: Swarm
+    left: Board  # the enemies' torpedoes that go to the left
+    right: Board
+    oxygen: Int[Array, ""]  # steps under water that it lasts
+    aboard: Int[Array, ""]  # divers
+    surfaced: Bool[Array, ""]
+    enemy_in: Int[Array, ""]
+    diver_in: Int[Array, ""]
+    enemy_every: Int[Array, ""]
+    enemies_rest: Int[Array, ""]
+    level: Int[Array, ""]
+
+
+class Seaquest(MinAtar):
+    """1 for each enemy shot; up to 10, for the air that is left, where six divers are brought up.
+
+    An enemy's or a torpedo's touch is the end, and so is no air, or coming up without a diver. Coming up takes a diver
+    from board (after six, as in MinAtar, the next one counts for nothing), fills the air, and brings more and faster
+    enemies.
+    """
+
+    @property
+    def name(self) -> str:
+        return "Seaquest-MinAtar"
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return (
+            Channel("sub_front", block("body")),
+            Channel("sub_back", disc("body", 0.34)),
+            Channel("shot", disc("mark", 0.2)),
+            Channel("trail", disc("ground", 0.16)),
+            Channel("torpedo", disc("wall", 0.2)),
+            Channel("fish", disc("limb", 0.36)),
+            Channel("enemy_sub", block("limb")),
+            Channel("oxygen", block("mark")),
+            Channel("divers_aboard", disc("goal", 0.3)),
+            Channel("diver", disc("goal", 0.3)),
+        )
+
+    @property
+    def moves(self) -> tuple[str, ...]:
+        return ("stay", "left", "up", "right", "down", "shoot")
+
+    @property
+    def knobs(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter("oxygen", 200.0, 20.0, 1000.0, "steps", "steps under water that the air lasts, rounded"),
+            Parameter("enemy_interval", 20.0, 1.0, 1e4, "steps", "steps from one enemy to the next, rounded"),
+            Parameter("diver_interval", 30.0, 1.0, 1e4, "steps", "steps from one diver to the next, rounded"),
+            Parameter("armed_chance", 1 / 3, 0.0, 1.0, "chance", "chance that an enemy is a submarine, which shoots"),
+            Parameter("enemy_rest", 5.0, 1.0, 10.0, "steps", "steps that enemies rest between two moves, rounded"),
+            Parameter("torpedo_rest", 10.0, 1.0, 1e4, "steps", "steps that they rest between two shots, rounded"),
+            Parameter(
+                "reload", 5.0, 1.0, 100.0, "steps", "steps from one of the submarine's shots to the next, rounded"
+            ),
+            Parameter("sub_speed", 1.0, -3.0, 3.0, "cells", "cells a move goes, rounded; below 0, the other way"),
+            Parameter("ramp", 1.0, 0.0, 1.0, "switch", "1: it gets harder with each time of coming up; 0: it does not"),
+        )
+
+    def start(self, params: Params, key: Key) -> Game:
+        enemy, diver = whole(params["enemy_interval"]), whole(params["diver_interval"])
+        zero, nothing = jnp.int32(0), jnp.zeros((SIDE, SIDE), bool)
+        more = {"armed": jnp.zeros(MOST_ENEMIES, bool), "loads": jnp.zeros(MOST_ENEMIES, jnp.int32)}
+        return Game(
+            sub=jnp.asarray([0, 5], jnp.int32),
+            way=jnp.int32(-1),
+            loads=zero,
+            shots=Swarm.empty(MOST_SHOTS),
+            enemies=Enemies.empty(MOST_ENEMIES, **more),
+            divers=Swarm.empty(MOST_DIVERS),
+            left=nothing,
+            right=nothing,
+            oxygen=whole(params["oxygen"]),
+            aboard=zero,
+            surfaced=jnp.array(True),
+            enemy_in=enemy,
+            diver_in=diver,
+            enemy_every=enemy,
+            enemies_rest=whole(params["enemy_rest"]),
+            level=zero,
+        )
+
+    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+        game = _steered(params, _came(params, game, key), action)
+        game, shot = _shots_fly(game)
+        game = _divers_swim(game)
+        game, shot_then, met = _enemies_swim(params, game)
+        game, hit = _torpedoes_fly(game)
+        game, gain, drowned = _breathed(params, game)
+        return Played(game, shot + shot_then + gain, met | hit | drowned)
+
+    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+        row, column = game.sub
+        last, columns = jnp.full(SIDE, LAST), jnp.arange(SIDE)
+        air = jnp.maximum(game.oxygen, 0) * 10 // whole(params["oxygen"])
+        return (
+            board(row, column),
+            board(row, column - game.way),
+            game.shots.board(),
+            game.enemies.trail() | game.divers.trail(),
+            game.left | game.right,
+            game.enemies.board(~game.enemies.armed),
+            game.enemies.board(game.enemies.armed),
+            board(last, columns, columns < air),
+            board(last, columns, (columns >= LAST - game.aboard) & (columns < LAST)),
+            game.divers.board(),
+        )
+
+
+def _came(params: Params, game: Game, key: Key) -> Game:
+    """-> the game with a new enemy and a new diver, when it is time; no enemy where one comes the other way."""
+    k_enemy, k_armed, k_diver = jax.random.split(key, 3)
+    enemy, diver = enters(k_enemy), enters(k_diver)
+    enemies, armed = game.enemies, jax.random.bernoulli(k_armed, params["armed_chance"])
+    against = (enemies.there & (enemies.row == enemy["row"]) & (enemies.way != enemy["way"])).any()
+    enemy |= {"rests": game.enemies_rest, "armed": armed, "loads": whole(params["torpedo_rest"])}
+    comes, dives = game.enemy_in == 0, game.diver_in == 0
+    return game.replace(
+        enemies=enemies.joined(comes & ~against, **enemy),
+        divers=game.divers.joined(dives, **diver, rests=jnp.int32(DIVERS_REST)),
+        enemy_in=jnp.where(comes, game.enemy_every, game.enemy_in) - 1,
+        diver_in=jnp.where(dives, whole(params["diver_interval"]), game.diver_in) - 1,
+    )
+
+
+def _steered(params: Params, game: Game, action: Int[Array, ""]) -> Game:
+    """-> the game once the action has acted."""
+    step = jnp.asarray(MOVES)[action] * whole(params["sub_speed"])
+    shoots = (action == SHOOT) & (game.loads == 0)
+    way = jnp.where(step[1] == 0, game.way, jnp.sign(step[1]))
+    sub = jnp.clip(game.sub + step, 0, jnp.asarray([DEEPEST, LAST]))
+    return game.replace(
+        sub=sub,
+        way=way,
+        shots=game.shots.joined(shoots, row=sub[0], column=sub[1], way=way),
+        loads=jnp.maximum(jnp.where(shoots, whole(params["reload"]), game.loads) - 1, 0),
+    )
+
+
+def _shots_fly(game: Game) -> tuple[Game, Int[Array, ""]]:
+    """-> the game a cell of the shots' way later, and how many enemies they struck: fish before submarines."""
+    shots, enemies = game.shots.moved(game.shots.there, jnp.int32(0)), game.enemies
+    spent, struck = pairs(shots, enemies, enemies.there, ~enemies.armed)
+    return game.replace(shots=shots.without(spent), enemies=enemies.without(struck)), struck.sum()
+
+
+def _divers_swim(game: Game) -> Game:
+    """-> the game once divers were taken aboard, moved on, and were taken aboard where they got to."""
+    aboard, divers = game.aboard, game.divers
+    for move in (False, True):
+        if move:
+            divers = divers.moved(divers.there & (divers.rests == 0), jnp.int32(DIVERS_REST))
+        met = divers.meets(game.sub)
+        taken = met & (met.cumsum() <= FULL - aboard)
+        aboard, divers = aboard + taken.sum(), divers.without(taken)
+    return game.replace(aboard=aboard, divers=divers)
+
+
+def _enemies_swim(params: Params, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
+    """-> the game once enemies moved and shot, how many swam into shots, and whether one met the submarine."""
+    enemies = game.enemies
+    met = enemies.meets(game.sub)
+    swims = enemies.there & (enemies.rests == 0)
+    shoots = enemies.there & enemies.armed & (enemies.loads == 0)
+    swum = enemies.moved(swims, game.enemies_rest)
+    met_then = swum.meets(game.sub)
+    spent, struck = pairs(game.shots, swum, swims & ~met_then, swum.armed)
+    torpedoes = lambda way: board(swum.row, swum.column, shoots & (swum.way == way))
+    loads = jnp.where(shoots, whole(params["torpedo_rest"]), jnp.maximum(swum.loads - 1, 0))
+    game = game.replace(
+        enemies=swum.without(struck).replace(loads=loads),
+        shots=game.shots.without(spent),
+        left=game.left | torpedoes(-1),
+        right=game.right | torpedoes(1),
+    )
+    return game, struck.sum(), (met | met_then).any()
+
+
+def _torpedoes_fly(game: Game) -> tuple[Game, Bool[Array, ""]]:
+    """-> the game a cell of their way later, and whether one hit the submarine."""
+    here, columns = board(*game.sub), jnp.arange(SIDE)
+    left = jnp.roll(game.left, -1, 1) & (columns != LAST)[None]
+    right = jnp.roll(game.right, 1, 1) & (columns != 0)[None]
+    hit = (here & (game.left | game.right | left | right)).any()
+    return game.replace(left=left, right=right), hit
+
+
+def _breathed(params: Params, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
+    """-> the game with the air of a step less, or come up; what that gains; and whether it ends the game."""
+    under, out_of_air = game.sub[0] > 0, game.oxygen <= 0
+    up = ~under & ~game.surfaced
+    comes_up, full = up & (game.aboard != 0), game.aboard == FULL
+    most = whole(params["oxygen"])
+    gain = jnp.where(comes_up & full, jnp.maximum(game.oxygen, 0) * 10 // most, 0)
+    game = game.replace(
+        oxygen=jnp.where(comes_up, most, game.oxygen - under),
+        aboard=jnp.where(comes_up, jnp.where(full, 0, game.aboard) - 1, game.aboard),
+        surfaced=~under,
+    )
+    return _harder(params, game, comes_up), gain, out_of_air | (up & ~comes_up)
+
+
+def _harder(params: Params, game: Game, when: Bool[Array, ""]) -> Game:
+    """-> the game with more and, every second time, faster enemies, if `when` and as long as there are such."""
+    could = (game.enemy_every > 1) | (game.enemies_rest > FASTEST)
+    due = when & could & (whole(params["ramp"]) == 1)
+    return game.replace(
+        enemies_rest=game.enemies_rest - (due & (game.enemies_rest > FASTEST) & (game.level % 2 == 1)),
+        enemy_every=game.enemy_every - (due & (game.enemy_every > 1)),
+        level=game.level + due,
+    )

@@ -1,0 +1,130 @@
+"""SpaceInvaders-MinAtar: a cannon at the bottom shoots at aliens that come down, and drop bombs."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from headstart.core.types import Key, Parameter, Params, Record
+from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
+
+FASTEST_WAVE = 6  # steps between two moves, which waves do not get below
+SHOOT = 3  # the action
+
+
+class Game(Record):
+    """Where everything is, and when what happens next. The cannon is in the last row."""
+
+    cannon: Int[Array, ""]  # column
+    shots: Board
+    bombs: Board
+    aliens: Board
+    way: Int[Array, ""]  # the aliens': 1: to the right; -1: to the left
+    loads: Int[Array, ""]  # steps until the cannon can shoot
+    moves_in: Int[Array, ""]
+    bombs_in: Int[Array, ""]
+    moves_every: Int[Array, ""]  # steps, or fewer where there are fewer aliens than that
+
+
+class SpaceInvaders(MinAtar):
+    """1 for each alien. A bomb's or an alien's touch is the end, and so is an alien's way down from the last row.
+
+    The aliens go sideways, and down a row where one of them is at the edge. The fewer there are, the faster. The one
+    that is nearest to the cannon's column drops the bomb. After a wave comes the next one, faster.
+    """
+
+    @property
+    def name(self) -> str:
+        return "SpaceInvaders-MinAtar"
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return (
+            Channel("cannon", block("body")),
+            Channel("alien", block("limb")),
+            Channel("alien_left", None),
+            Channel("alien_right", None),
+            Channel("shot", disc("mark", 0.2)),
+            Channel("bomb", disc("wall", 0.2)),
+        )
+
+    @property
+    def moves(self) -> tuple[str, ...]:
+        return ("stay", "left", "right", "shoot")
+
+    @property
+    def knobs(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter("alien_rows", 4.0, 1.0, 7.0, "rows", "rows of aliens in a wave, rounded"),
+            Parameter("alien_interval", 12.0, 1.0, 100.0, "steps", "steps between two moves of a first wave, rounded"),
+            Parameter("ramp", 1.0, 0.0, 6.0, "steps", "steps that the next wave has fewer there, rounded"),
+            Parameter("bomb_interval", 10.0, 1.0, 100.0, "steps", "steps from one bomb to the next, rounded"),
+            Parameter("reload", 5.0, 1.0, 100.0, "steps", "steps from one shot to the next, rounded"),
+            Parameter(
+                "cannon_speed", 1.0, -3.0, 3.0, "cells", "cells it moves in a step, rounded; below 0, the other way"
+            ),
+        )
+
+    def start(self, params: Params, key: Key) -> Game:
+        every, nothing = whole(params["alien_interval"]), jnp.zeros((SIDE, SIDE), bool)
+        left, loaded = jnp.int32(-1), jnp.int32(0)
+        bombs_in = whole(params["bomb_interval"])
+        return Game(jnp.int32(5), nothing, nothing, _wave(params), left, loaded, every, bombs_in, every)
+
+    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+        shoots = (action == SHOOT) & (game.loads == 0)
+        step = jnp.asarray([0, -1, 1, 0])[action] * whole(params["cannon_speed"])
+        cannon = jnp.clip(game.cannon + step, 0, LAST)
+        here = board(jnp.int32(LAST), cannon)
+        shots = _moved(game.shots | (here & shoots), -1)
+        bombs = _moved(game.bombs, 1)
+        marched, way, landed = _march(game)
+        over = (here & (bombs | game.aliens | marched)).any() | landed
+        bombs = bombs | (_bomber(marched, cannon) & (game.bombs_in == 0))
+        hit = marched & shots
+        left = marched & ~hit
+        cleared = ~left.any()
+        faster = jnp.maximum(game.moves_every - whole(params["ramp"]), FASTEST_WAVE)
+        game = Game(
+            cannon=cannon,
+            shots=shots & ~hit,
+            bombs=bombs,
+            aliens=jnp.where(cleared, _wave(params), left),
+            way=way,
+            loads=jnp.maximum(jnp.where(shoots, whole(params["reload"]), game.loads) - 1, 0),
+            moves_in=jnp.where(game.moves_in == 0, jnp.minimum(marched.sum(), game.moves_every), game.moves_in) - 1,
+            bombs_in=jnp.where(game.bombs_in == 0, whole(params["bomb_interval"]), game.bombs_in) - 1,
+            moves_every=jnp.where(cleared & (game.moves_every > FASTEST_WAVE), faster, game.moves_every),
+        )
+        return Played(game, hit.sum(), over)
+
+    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+        left, right = game.aliens & (game.way < 0), game.aliens & (game.way > 0)
+        return board(jnp.int32(LAST), game.cannon), game.aliens, left, right, game.shots, game.bombs
+
+
+def _wave(params: Params) -> Board:
+    """-> aliens, all of a wave, at the top."""
+    row, column = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
+    return (row < whole(params["alien_rows"])) & (column >= 2) & (column < SIDE - 2)
+
+
+def _moved(things: Board, rows: int) -> Board:
+    """-> all of it a row further down (1) or up (-1); what leaves the board is gone."""
+    edge = 0 if rows == 1 else LAST
+    return jnp.roll(things, rows, 0) & (jnp.arange(SIDE) != edge)[:, None]
+
+
+def _march(game: Game) -> tuple[Board, Int[Array, ""], Array]:
+    """-> the aliens, moved if it is time; their way; and whether one of them went down from the last row."""
+    time = game.moves_in == 0
+    down = time & jnp.where(game.way < 0, game.aliens[:, 0], game.aliens[:, LAST]).any()
+    sideways = jnp.where(game.way < 0, jnp.roll(game.aliens, -1, 1), jnp.roll(game.aliens, 1, 1))
+    marched = jnp.where(down, _moved(game.aliens, 1), jnp.where(time, sideways, game.aliens))
+    return marched, jnp.where(down, -game.way, game.way), down & game.aliens[LAST].any()
+
+
+def _bomber(aliens: Board, cannon: Int[Array, ""]) -> Board:
+    """-> the lowest alien of the column nearest to the cannon's, of two the left one."""
+    distance = jnp.abs(jnp.arange(SIDE) - cannon)
+    column = jnp.where(aliens.any(0), distance, SIDE).argmin()
+    row = jnp.where(aliens[:, column], jnp.arange(SIDE), -1).max()
+    return board(row, column)

@@ -1,0 +1,80 @@
+"""Things that swim along the rows of a board: in so many places, each of which may be empty."""
+
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from headstart.core.types import Key, Record
+from headstart.tasks.worlds.minatar.game import LAST, Board, board
+
+
+class Swarm(Record):
+    """One kind of thing."""
+
+    there: Bool[Array, " n"]
+    row: Int[Array, " n"]
+    column: Int[Array, " n"]
+    way: Int[Array, " n"]  # 1: to the right; -1: to the left
+    rests: Int[Array, " n"]  # steps until it moves on
+
+    @classmethod
+    def empty(cls, n: int, **more: Array) -> Self:
+        """-> nothing, in n places. `more` are the fields that this kind has besides."""
+        zero = jnp.zeros(n, jnp.int32)
+        return cls(there=jnp.zeros(n, bool), row=zero, column=zero, way=zero + 1, rests=zero, **more)
+
+    def joined(self, when: Bool[Array, ""], **new: Array | int) -> Self:
+        """-> with a new one in the first empty place, if `when`; nothing new where none is empty."""
+        at = (jnp.arange(self.there.size) == self.there.argmin()) & ~self.there & when
+        return self.replace(
+            there=self.there | at, **{name: jnp.where(at, x, getattr(self, name)) for name, x in new.items()}
+        )
+
+    def without(self, gone: Bool[Array, " n"]) -> Self:
+        return self.replace(there=self.there & ~gone)
+
+    def moved(self, who: Bool[Array, " n"], rests: Int[Array, ""]) -> Self:
+        """-> a cell further on where `who`, to rest then, and the others a step nearer to it; gone beyond an edge."""
+        column = self.column + jnp.where(who, self.way, 0)
+        within = (column >= 0) & (column <= LAST)
+        return self.replace(
+            there=self.there & within, column=column, rests=jnp.where(who, rests, jnp.maximum(self.rests - 1, 0))
+        )
+
+    def meets(self, cell: Int[Array, " 2"]) -> Bool[Array, " n"]:
+        """-> which are there, in that row and column."""
+        return self.there & (self.row == cell[0]) & (self.column == cell[1])
+
+    def board(self, who: Bool[Array, " n"] | bool = True) -> Board:
+        return board(self.row, self.column, self.there & who)
+
+    def trail(self) -> Board:
+        """-> the cells behind them."""
+        return board(self.row, self.column - self.way, self.there)
+
+
+def enters(key: Key) -> dict[str, Array]:
+    """-> a row, an edge to come in at, and the way from there; all at random."""
+    k_way, k_row = jax.random.split(key)
+    right = jax.random.bernoulli(k_way)
+    row = jax.random.randint(k_row, (), 1, LAST)
+    return {"row": row, "column": jnp.where(right, 0, LAST), "way": jnp.where(right, 1, -1)}
+
+
+def pairs(
+    one: Swarm, other: Swarm, who: Bool[Array, " m"], first: Bool[Array, " m"]
+) -> tuple[Bool[Array, " n"], Bool[Array, " m"]]:
+    """-> who of one and of the other swarm (of it, only `who`) meet in a cell, each at most one of the other's.
+
+    Of the other's, those that are `first` come first, and else those of earlier places.
+    """
+    same = lambda a, b: (a.row[:, None] == b.row[None]) & (a.column[:, None] == b.column[None])
+    among = other.there & who
+    order = jnp.where(first, 0, len(first)) + jnp.arange(len(first))
+    earlier = jnp.arange(one.there.size)
+    before = lambda swarm, there, place: (same(swarm, swarm) & there[None] & (place[None] < place[:, None])).sum(1)
+    turn, their_turn = before(one, one.there, earlier), before(other, among, order)
+    met = same(one, other) & one.there[:, None] & among[None] & (turn[:, None] == their_turn[None])
+    return met.any(1), met.any(0)
