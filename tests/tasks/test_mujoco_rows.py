@@ -183,9 +183,9 @@ def test_what_mujoco_gives_up_on_ends_that_row_alone(capfd):
     state[:, 1:8] = [0, 0, 5, 1, 0, 0, 0]
     models = np.array([m._address for m in (model, greedy, model, model, greedy)], np.uintp)
     for shares in (1, 2, 4):
-        after = np.empty_like(state)
-        bad = rows.step(models, state, action, np.ones(5, bool), [], [], after, shares)
-        assert bad.tolist() == [0, 2, 0, 0, 2]
+        after, bad = np.empty_like(state), np.empty(5, bool)
+        rows.step(models, state, action, after, bad, [], [], shares)
+        assert bad.tolist() == [False, True, False, False, True]
         np.testing.assert_array_equal(after[[2, 3], :-1], after[[0, 0], :-1])
         assert after[0, 0] == pytest.approx(2 * model.opt.timestep)
     assert capfd.readouterr() == ("", "")
@@ -199,9 +199,9 @@ def test_more_threads_than_can_be_had_are_refused():
     simulator = physics.physics("Hopper-v5")
     rows = Rows(simulator.model, physics.CARRIED, 1, ())
     state, models = np.zeros((300, rows.carried + 1)), np.zeros(300, np.uintp)
-    fresh, action = np.zeros(300, bool), np.zeros((300, 3), np.float32)
+    action, bad = np.zeros((300, 3), np.float32), np.empty(300, bool)
     with pytest.raises(InputError, match="300 threads"):
-        rows.step(models, state, action, fresh, [], [], np.empty_like(state), 300)
+        rows.step(models, state, action, np.empty_like(state), bad, [], [], 300)
 
 
 def test_without_the_part_in_c_a_sentence_says_so(monkeypatch):

@@ -21,6 +21,16 @@ def widen(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
     return jnp.stack([low, high], -1).reshape(2 * x.size)
 
 
+def doubles(halves: UInt32[Array, " n2"]) -> Float[Array, " n"]:
+    """-> the float64 whose halves these are. To be called, and used, under `jax.enable_x64(True)`."""
+    return lax.bitcast_convert_type(halves.reshape(-1, 2), jnp.float64)
+
+
+def halved(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
+    """-> float64 numbers as their two halves each."""
+    return lax.bitcast_convert_type(x, jnp.uint32).reshape(-1)
+
+
 def as_typed(value: np.float32, nominal: float) -> float:
     """-> the float64 that a person meant who typed this float32.
 

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, UInt32
 
 from headstart.core.types import Params
 from headstart.tasks.mujoco import foreign
-from headstart.tasks.mujoco.bits import widen
+from headstart.tasks.mujoco.bits import doubles, halved, widen
 from headstart.tasks.mujoco.physics import Names, physics
-from headstart.tasks.mujoco.robot import Reading
+from headstart.tasks.mujoco.robot import Reading, outcome
 
 Shapes = tuple[ShapeDtypeStruct, ...]
 Outcome = tuple[Array, Array, Array, Array]  # carry, observation, rewards, terminal
@@ -48,13 +48,29 @@ class CSimulator:
     def step(self, params: Params, carry: UInt32[Array, " carried"], action: Float[Array, " nu"]) -> Outcome:
         """-> one environment step on."""
         names, values = _vector(params)
-        shapes = (
-            ShapeDtypeStruct(carry.shape, jnp.uint32),
-            ShapeDtypeStruct((self.observed,), jnp.float32),
-            ShapeDtypeStruct((self.rewards,), jnp.float32),
-            ShapeDtypeStruct((), jnp.bool_),
-        )
-        return self._on_host("step", self._fill_step, names, shapes, carry, action, values)
+        reads = [ShapeDtypeStruct((2 * size,), jnp.uint32) for size in self.physics.sizes]
+        shapes = (ShapeDtypeStruct(carry.shape, jnp.uint32), ShapeDtypeStruct((), jnp.bool_), *reads, *reads)
+        after, bad, *read = self._on_host("step", self._fill_step, names, shapes, carry, action, values)
+        with jax.enable_x64(True):  # as Gymnasium does: speeds and falls are told by differences
+            before, now = (self._reading(*x) for x in ((carry, read[: len(reads)]), (after, read[len(reads) :])))
+            return self._outcome(doubles(carry), before, doubles(after), now, action.astype(jnp.float64), bad)
+
+    def _reading(self, carry: UInt32[Array, " carried"], read: Sequence[Array]) -> Reading:
+        state, nq, nv = doubles(carry), self.physics.model.nq, self.physics.model.nv
+        shapes = (value.shape for value in self.physics.rest.derived.values())
+        each = (doubles(halves).reshape(shape) for halves, shape in zip(read, shapes, strict=True))
+        derived = dict(zip(self.robot.reads, each, strict=True))
+        return Reading(state[1 : 1 + nq], state[1 + nq : 1 + nq + nv], derived)
+
+    def _outcome(self, state: Array, before: Reading, after: Array, now: Reading, action: Array, bad: Array) -> Outcome:
+        """-> what a row has come to, in float32 but for what it carries; NaN, and the end, for one that is `bad`."""
+        was = state[-1]
+        if self.robot.place:  # none is known of an episode that begins
+            was = jnp.where(state[0] == 0.0, self.robot.place(jnp, before), was)
+        told = outcome(jnp, self.robot, now, was, action, self.physics.dt)
+        carry = halved(jnp.where(bad, jnp.nan, after.at[-1].set(told.place)))
+        seen, earned = (jnp.where(bad, jnp.nan, x).astype(jnp.float32) for x in (told.observation, told.rewards))
+        return carry, seen, earned, ~told.healthy | bad
 
     def _fill_start(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
         (seen,) = out
@@ -62,11 +78,10 @@ class CSimulator:
         _rows(seen)[:] = self.physics.start(qpos, qvel, names, values)
 
     def _fill_step(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
-        (carry, action, values), (after, seen, earned, terminal) = map(_rows, given), out
-        stepped = self.physics.step(carry.view(np.float64), action, names, values, _rows(after).view(np.float64))
-        with np.errstate(over="ignore", invalid="ignore"):
-            _rows(seen)[:], _rows(earned)[:] = stepped.observation, stepped.rewards
-        terminal[...] = stepped.terminal.reshape(terminal.shape)
+        carry, action, values = map(_rows, given)
+        after, bad, *read = out
+        doubles = [_rows(x).view(np.float64) for x in (carry, after, *read)]
+        self.physics.step(doubles[0], action, names, values, doubles[1], bad.reshape(-1), doubles[2:])
 
     def _on_host(self, what: str, fill: Callable[..., None], names: Names, shapes: Shapes, *args: Array) -> Any:
         """What `fill` writes, from within a compiled program; any leading axes of `args` are the call's own.

@@ -7,6 +7,7 @@ xla/ffi/api/c_api.h, version 0.x.
 """
 
 import ctypes
+import functools
 import math
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
@@ -57,9 +58,14 @@ class _Buffer(ctypes.Structure):
 
     def array(self) -> np.ndarray:
         """-> XLA's own memory."""
-        shape, kind = self.shape[: self.rank], np.dtype(KINDS[self.kind])
-        size = math.prod(shape) * kind.itemsize
-        return np.ndarray(shape, kind, memoryview((c_char * size).from_address(self.data)) if size else None)
+        return _memory(self.data, self.kind, *self.shape[: self.rank])
+
+
+@functools.lru_cache(maxsize=1024)  # XLA hands over the same memory at every step, and a new array takes 5 us
+def _memory(address: int, kind: int, *shape: int) -> np.ndarray:
+    dtype = np.dtype(KINDS[kind])
+    size = math.prod(shape) * dtype.itemsize
+    return np.ndarray(shape, dtype, memoryview((c_char * size).from_address(address)) if size else None)
 
 
 class _Buffers(ctypes.Structure):

@@ -27,15 +27,6 @@ ASSETS = os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "as
 BLOCK = 4096  # rows stepped at once: no more models than this are ever held
 
 
-class Stepped(NamedTuple):
-    """What a batch of rows has become."""
-
-    state: Floats  # [row carried+1] float64; its last entry is the place
-    observation: Floats  # [row observation] float64
-    rewards: Floats  # [row reward] float64
-    terminal: Floats  # [row] bool
-
-
 class Physics:
     """One robot's simulator, for any number of rows."""
 
@@ -46,6 +37,7 @@ class Physics:
         self.dt = self.model.opt.timestep * robot.frame_skip  # s
         self.carried = mujoco.mj_stateSize(self.model, CARRIED)
         self.rest = self._rest()
+        self.sizes = tuple(value.size for value in self.rest.derived.values())  # numbers in each of what is read
         self._stepping = Models(self.model, self.table, derive=True)
         self._starting = Models(self.model, self.table, derive=False)
         self._rows = Rows(self.model, CARRIED, robot.frame_skip, robot.reads)
@@ -64,33 +56,32 @@ class Physics:
 
     # -------------------------------------------------------------------------------------------- a step
 
-    def step(self, state: Floats, action: Floats, names: Names, values: Floats, after: Floats | None = None) -> Stepped:
+    def step(
+        self,
+        state: Floats,
+        action: Floats,
+        names: Names,
+        values: Floats,
+        after: Floats,
+        bad: np.ndarray,
+        read: list[Floats],
+    ) -> None:
         """One environment step of every row.
 
-        state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. A row that is unstable, or
-        that was handed anything but numbers, comes back as NaN and terminal; the others do not feel it. `after`: the
-        memory for the state that comes back.
+        state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. Filled are `after`, alike
+        but for the last entry; `bad` [row], true where a row is unstable or was handed anything but numbers, of which
+        nothing else is to be used; and `read` [row size], what the robot `reads`: all of it before the step (only of
+        rows at an episode's begin), then all of it after.
         """
-        after = np.empty_like(state) if after is None else after
-        with one_at_a_time, np.errstate(all="ignore"):
-            blocks = [slice(i, i + BLOCK) for i in range(0, max(len(state), 1), BLOCK)]
-            parts = [self._block(state[i], action[i], names, values[i], after[i]) for i in blocks]
-        if len(parts) == 1:
-            return parts[0]
-        return Stepped(after, *map(np.concatenate, list(zip(*parts, strict=True))[1:]))
-
-    def _block(self, state: Floats, action: Floats, names: Names, values: Floats, after: Floats) -> Stepped:
-        rows = len(state)
-        models, where = self._stepping.rows(names, values)
-        reads_before, reads_after = self._buffers(rows), self._buffers(rows)
-        fresh, shares = state[:, 0] == 0.0, min(threads(), max(rows, 1))
-        first, then = ([each[name] for name in self._rows.reads] for each in (reads_before, reads_after))
-        bad = self._rows.step(where, state, action, fresh, first, then, after, shares)
-        if "body_mass" in reads_after:
-            masses = [(model or self.model).body_mass for model in models]
-            reads_before["body_mass"][:] = reads_after["body_mass"][:] = masses
-        after[:, -1] = 0.0
-        return self._judge(_Work(state, action.astype(float), after, reads_before, reads_after, fresh, bad != 0))
+        with one_at_a_time:
+            for low in range(0, max(len(state), 1), BLOCK):
+                rows = slice(low, low + BLOCK)
+                models, where = self._stepping.rows(names, values[rows])
+                before, then = ([x[rows] for x in half] for half in (read[: len(self.sizes)], read[len(self.sizes) :]))
+                self._rows.step(where, state[rows], action[rows], after[rows], bad[rows], before, then, threads())
+                if "body_mass" in self.robot.reads:
+                    i = self.robot.reads.index("body_mass")
+                    before[i][:] = then[i][:] = [(model or self.model).body_mass for model in models]
 
     def _buffers(self, rows: int) -> dict[str, Floats]:
         return {name: np.zeros((rows, *self.rest.derived[name].shape)) for name in self.robot.reads}
@@ -100,24 +91,6 @@ class Physics:
             into[name][i] = view
         if "body_mass" in into:
             into["body_mass"][i] = model.body_mass
-
-    def _reading(self, state: Floats, derived: dict[str, Floats]) -> Reading:
-        nq, nv = self.model.nq, self.model.nv
-        return Reading(state[:, 1 : 1 + nq], state[:, 1 + nq : 1 + nq + nv], derived)
-
-    def _judge(self, work: "_Work") -> Stepped:
-        """What all rows observe, earn and suffer, at once."""
-        robot, was = self.robot, work.state[:, -1]
-        work.bad[~np.isfinite(work.after).all(1)] = True
-        if robot.place and work.fresh.any():
-            was = np.where(work.fresh, robot.place(np, self._reading(work.state, work.before_reads)), was)
-        now = self._reading(work.after, work.after_reads)
-        after = outcome(np, robot, now, was, work.action, self.dt)
-        work.after[:, -1] = after.place
-        if work.bad.any():
-            for array in (work.after, after.observation, after.rewards):
-                array[work.bad] = np.nan
-        return Stepped(work.after, after.observation, after.rewards, ~after.healthy | work.bad)
 
     # -------------------------------------------------------------------------------------------- a start
 
@@ -137,18 +110,6 @@ class Physics:
                     mujoco.mj_comVel(model, space.data)
                     self._read(derived, i, model, space)
             return self.robot.observe(np, Reading(qpos, qvel, derived))
-
-
-class _Work(NamedTuple):
-    """One batch that the simulator has stepped."""
-
-    state: Floats
-    action: Floats
-    after: Floats
-    before_reads: dict[str, Floats]
-    after_reads: dict[str, Floats]
-    fresh: Floats
-    bad: Floats
 
 
 _threads = min(os.cpu_count() or 1, MOST_THREADS)

@@ -39,21 +39,19 @@ typedef struct {
   void *const *model;   /* [row] null: it was refused */
   const double *state;  /* [row carried+1] */
   const float *action;  /* [row control] */
-  const uint8_t *fresh; /* [row] an episode begins */
-  uint8_t *bad;         /* [row] 1: was not stepped; 2: came to no good, and its workspace with it */
+  uint8_t *bad;         /* [row] 1: was not stepped, or came to no good */
   double *after;        /* [row carried+1]; the last is left as it is */
   double **before_read; /* [read] each [row size]; what fresh rows showed at first */
   double **after_read;
-  int64_t *from; /* [share] the first row that is still to be stepped */
-  const int64_t *until;
-  int64_t shares;
+  uint8_t *spoilt;      /* [thread] its last row came to no good, and its workspace with it */
+  int64_t next, rows;   /* the first row that is still to be stepped, and how many there are */
+  int64_t threads;
 } Batch;
 
 typedef struct {
   const Robot *robot;
   const Batch *batch;
-  Workspace *const *space; /* [share] */
-  int64_t shares;
+  Workspace *const *space; /* [thread] */
 } Job;
 
 static _Thread_local jmp_buf thrown;
@@ -74,7 +72,8 @@ static int step_row(const Job *job, const Workspace *space, int64_t row) {
   const void *model = batch->model[row];
   if (setjmp(thrown)) return 1;
   robot->set_state(model, space->data, batch->state + row * (robot->carried + 1), robot->kind);
-  if (batch->fresh[row]) { /* as Gymnasium's reset does: it warms the solver up, and says where the robot stands */
+  if (batch->state[row * (robot->carried + 1)] == 0.0) { /* an episode begins. As Gymnasium's reset does: it warms the
+                                                           solver up, and says where the robot stands */
     memset(space->control, 0, (size_t)robot->controls * sizeof(double));
     robot->forward(model, space->data);
     show(robot, space, batch->before_read, row);
@@ -89,30 +88,37 @@ static int step_row(const Job *job, const Workspace *space, int64_t row) {
   return 0;
 }
 
+static int all_finite(const double *numbers, int64_t n) {
+  int all = 1;
+  for (int64_t k = 0; k < n; k++) all &= isfinite(numbers[k]) != 0;
+  return all;
+}
+
 /* -> whether the row is one that can be stepped: it has a model, and nothing but numbers. */
 static int steppable(const Job *job, int64_t row) {
   const Batch *batch = job->batch;
   const int64_t carried = job->robot->carried + 1, controls = job->robot->controls;
-  int numbers = 1;
-  for (int64_t k = 0; k < carried; k++) numbers &= isfinite(batch->state[row * carried + k]) != 0;
+  int numbers = all_finite(batch->state + row * carried, carried);
   for (int64_t k = 0; k < controls; k++) numbers &= isfinite(batch->action[row * controls + k]) != 0;
   return batch->model[row] && numbers;
 }
 
-/* One share of the rows, up to its end or to a row that spoils the workspace. */
-static void step_share(const Job *job, int64_t share) {
+static atomic_llong next; /* row */
+
+/* Steps rows, whichever is next, until none is left or one spoils the workspace. */
+static void step_some(const Job *job, int64_t thread) {
   const Batch *batch = job->batch;
-  int64_t row = batch->from[share];
-  for (int spoilt = 0; row < batch->until[share] && !spoilt; row++) {
-    if (steppable(job, row))
-      batch->bad[row] = (uint8_t)(2 * (spoilt = step_row(job, job->space[share], row)));
-    else
-      batch->bad[row] = 1;
+  const int64_t carried = job->robot->carried + 1;
+  int spoilt = 0;
+  for (int64_t row; !spoilt && (row = atomic_fetch_add(&next, 1)) < batch->rows;) {
+    const int stepped = steppable(job, row);
+    spoilt = stepped && step_row(job, job->space[thread], row);
+    batch->bad[row] = !stepped || spoilt || !all_finite(batch->after + row * carried, carried - 1);
   }
-  batch->from[share] = row;
+  batch->spoilt[thread] = (uint8_t)spoilt;
 }
 
-/* The threads: each waits for its next share awake for a moment, and then asleep; so does the caller for the others. */
+/* The threads: each waits for its next job awake for a moment, and then asleep; so does the caller for the others. */
 
 enum { AWAKE = 12000, MOST = 256 };
 
@@ -144,8 +150,8 @@ static void *work(void *number) {
     done = atomic_load(&pool.turn);
     const Job job = pool.job;
     pthread_mutex_unlock(&pool.lock);
-    if (worker + 1 >= job.shares) continue;
-    step_share(&job, worker + 1);
+    if (worker + 1 >= job.batch->threads) continue;
+    step_some(&job, worker + 1);
     if (atomic_fetch_sub(&pool.left, 1) == 1) {
       pthread_mutex_lock(&pool.lock);
       pthread_cond_signal(&pool.over);
@@ -156,9 +162,10 @@ static void *work(void *number) {
 }
 
 static int hand_out(const Job *job) {
-  int failed = job->shares > MOST;
+  const int64_t others = job->batch->threads - 1;
+  int failed = others >= MOST;
   pthread_mutex_lock(&pool.lock);
-  while (!failed && pool.workers < job->shares - 1) {
+  while (!failed && pool.workers < others) {
     pthread_t thread;
     pool.born[pool.workers] = atomic_load(&pool.turn);
     failed = pthread_create(&thread, NULL, work, (void *)(intptr_t)pool.workers) != 0;
@@ -166,7 +173,7 @@ static int hand_out(const Job *job) {
   }
   if (!failed) {
     pool.job = *job;
-    atomic_store(&pool.left, job->shares - 1);
+    atomic_store(&pool.left, others);
     atomic_fetch_add(&pool.turn, 1);
     pthread_cond_broadcast(&pool.more);
   }
@@ -181,17 +188,20 @@ static void gather(void) {
   pthread_mutex_unlock(&pool.lock);
 }
 
-/* Steps every share in a thread of its own, the first in this one. -> 0, or 1 where so many threads cannot be had. */
-int headstart_step_rows(const Robot *robot, const Batch *batch, Workspace *const *space) {
-  const Job job = {robot, batch, space, batch->shares};
+/* Steps the rows from `next` on, in this thread and others; then `next` is the first that is still to be stepped. -> 0,
+   or 1 where so many threads cannot be had. */
+int headstart_step_rows(const Robot *robot, Batch *batch, Workspace *const *space) {
+  const Job job = {robot, batch, space};
   pthread_mutex_lock(&pool.one_at_a_time);
   void (*error_before)(const char *) = *robot->on_error, (*warning_before)(const char *) = *robot->on_warning;
   *robot->on_error = on_error;
   *robot->on_warning = on_warning;
-  const int failed = job.shares > 1 ? hand_out(&job) : 0;
+  atomic_store(&next, batch->next);
+  const int failed = batch->threads > 1 ? hand_out(&job) : 0;
   if (!failed) {
-    step_share(&job, 0);
-    if (job.shares > 1) gather();
+    step_some(&job, 0);
+    if (batch->threads > 1) gather();
+    batch->next = atomic_load(&next) < batch->rows ? atomic_load(&next) : batch->rows;
   }
   *robot->on_error = error_before;
   *robot->on_warning = warning_before;

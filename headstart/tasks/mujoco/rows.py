@@ -1,12 +1,12 @@
 """Rows stepped by C (`rows.c`): what it is told, and where it is found.
 
-A row is one copy of a robot; a share of the rows is stepped by each thread, in a workspace of its own.
+A row is one copy of a robot; each thread steps whichever is next, in a workspace of its own.
 """
 
 import ctypes
 import functools
 import os
-from ctypes import POINTER, c_int64, c_uint, c_void_p
+from ctypes import c_int64, c_uint, c_void_p
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,7 +18,6 @@ from headstart.tasks.mujoco.models import Names, Workspace
 
 Floats = np.ndarray
 MOST_THREADS = 256  # as in `rows.c`
-SPOILT = 2  # a row that came to no good: so did the workspace
 
 
 class _Robot(ctypes.Structure):
@@ -41,22 +40,22 @@ class _Workspace(ctypes.Structure):
 
 class _Batch(ctypes.Structure):
     _fields_ = (
-        *((name, c_void_p) for name in ("model", "state", "action", "fresh", "bad", "after", "before_read")),
-        *((name, c_void_p) for name in ("after_read", "start", "until")),
-        ("shares", c_int64),
+        *((name, c_void_p) for name in ("model", "state", "action", "bad", "after", "before_read")),
+        *(("after_read", c_void_p), ("spoilt", c_void_p)),
+        *((name, c_int64) for name in ("next", "rows", "threads")),
     )
 
 
 class Rows:
-    """One robot's rows, stepped by as many threads as there are shares."""
+    """One robot's rows."""
 
     def __init__(self, model: Model, kind: int, steps: int, reads: Names):
         """`kind` is what a state holds, as MuJoCo's bits; `steps` are MuJoCo's for one of ours."""
         self.model, self._reads = model, reads
-        self.reads = tuple(name for name in reads if name != "body_mass")  # which is the model's, not the data's
+        self.read = tuple(i for i, name in enumerate(reads) if name != "body_mass")  # which is the model's own
         self.carried = mujoco.mj_stateSize(model, kind)
         self._call, calls = _library(), _mujoco()
-        self._spaces: list[tuple[Workspace, _Workspace, Any]] = []
+        self._spaces: list[tuple[Workspace, _Workspace, int, Any]] = []  # the third: where C finds the second
         first = Workspace(model, reads)
         self._size = np.array([view.size for _, view in first.reads], np.int64)
         self._robot = _Robot(
@@ -74,48 +73,41 @@ class Rows:
             len(first.reads),
             self._size.ctypes.data,
         )
+        self._told = ctypes.addressof(self._robot)
 
     def step(
         self,
         models: np.ndarray,
         state: Floats,
         action: np.ndarray,
-        fresh: np.ndarray,
-        before: list[Floats],
-        after_read: list[Floats],
         after: Floats,
-        shares: int,
-    ) -> np.ndarray:
-        """-> [row] uint8, not 0 where a row came to no good.
+        bad: np.ndarray,
+        before: list[Floats],
+        then: list[Floats],
+        threads: int,
+    ) -> None:
+        """Steps every row.
 
-        models: [row] addresses, 0 for none; state: [row carried+1]; action: [row nu] float32; fresh: [row] bool. Filled
-        are `after` [row carried+1], but for its last entries, and what is read ([row …] each) before a fresh row's step
-        and after any. Raises InputError where so many threads cannot be had.
+        models: [row] addresses, 0 for none; state: [row carried+1], a time of 0 is an episode's begin; action: [row nu]
+        float32. Filled are `after` [row carried+1], but for its last entries; `bad` [row], 1 where a row came to no
+        good; and what is read ([row size] each), `before` the step of rows at their begin, and `then`. Raises
+        InputError where so many threads cannot be had.
         """
-        bad = np.empty(len(state), np.uint8)
-        bounds = len(state) * np.arange(shares + 1) // shares
-        at, until = bounds[:-1].copy(), bounds[1:]  # the first is moved on as rows are done
-        arrays = models, state, action, fresh, bad, after, *before, *after_read
-        assert all(array.flags.c_contiguous for array in arrays)
-        addresses = [x.ctypes.data for x in arrays]
-        once, reads = addresses[:6], addresses[6:]
-        into = (c_void_p * len(reads))(*reads)
-        first = ctypes.addressof(into)
-        then = first + len(before) * ctypes.sizeof(c_void_p)
-        batch = _Batch(*once, first, then, at.ctypes.data, until.ctypes.data, shares)
-        while len(self._spaces) < shares:
+        rows, threads = len(state), min(threads, max(len(state), 1))
+        into = [(c_void_p * len(self.read))(*(_address(x[i]) for i in self.read)) for x in (before, then)]
+        spoilt = np.empty(threads, np.uint8)
+        arrays = map(_address, (models, state, action, bad, after))
+        batch = _Batch(*arrays, *map(ctypes.addressof, into), _address(spoilt), 0, rows, threads)
+        while len(self._spaces) < threads:
             self._spaces.append(self._space())
-        while True:
-            spaces = (POINTER(_Workspace) * shares)(*(ctypes.pointer(told) for _, told, _ in self._spaces[:shares]))
-            if self._call(ctypes.byref(self._robot), ctypes.byref(batch), spaces):
-                raise InputError(f"No {shares} threads can be had for MuJoCo; ask for fewer with `use_threads`.")
-            for i, row in enumerate(at.tolist()):
-                if row > 0 and bad[row - 1] == SPOILT:
-                    self._spaces[i] = self._space()
-            if (at == until).all():
-                return bad
+        while batch.next < rows:
+            spaces = (c_void_p * threads)(*(told for _, _, told, _ in self._spaces[:threads]))
+            if self._call(self._told, ctypes.addressof(batch), spaces):
+                raise InputError(f"No {threads} threads can be had for MuJoCo; ask for fewer with `use_threads`.")
+            for thread in np.flatnonzero(spoilt):
+                self._spaces[thread] = self._space()
 
-    def _space(self) -> tuple[Workspace, _Workspace, Any]:
+    def _space(self) -> tuple[Workspace, _Workspace, int, Any]:
         space = Workspace(self.model, self._reads)
         fields = (c_void_p * len(space.reads))(*(view.ctypes.data for _, view in space.reads))
         counters = space.warnings
@@ -127,7 +119,12 @@ class Rows:
             len(counters),
             counters.strides[0] // counters.itemsize,
         )
-        return space, told, fields
+        return space, told, ctypes.addressof(told), fields
+
+
+def _address(x: np.ndarray) -> int:
+    assert x.flags.c_contiguous
+    return x.__array_interface__["data"][0]
 
 
 @functools.cache
