@@ -18,10 +18,10 @@ import argparse
 
 from flags import RESULTS, flags, read
 from rates.bars import figure_bars
-from rates.rows import LIMIT, OURS, PEER, Row, rows
+from rates.rows import OURS, PEER, Row, rows
 from rates.running import figure, run, settle, slug
 from rates.settings import CARTPOLE_PPO, HOPPER_PPO, HOPPER_SAC
-from rates.table import bounds, machine, show_rows, summarise
+from rates.table import machine, show_rows, summarise
 
 from headstart.core.errors import InputError
 from headstart.lab.files import write_json
@@ -29,27 +29,24 @@ from headstart.lab.provenance import provenance
 from headstart.lab.tables import show
 
 
-def measure(name: str, row: Row, asked: argparse.Namespace) -> tuple[dict[str, list[dict]], dict]:
-    """-> what each program found [repetition], in turns, and what the peers' choices gave."""
+def measure(name: str, row: Row, asked: argparse.Namespace) -> tuple[dict[str, list[dict]], list[dict], dict]:
+    """-> what each program found [repetition], in turns, with the limit; and what the peers' choices gave."""
     programs = {who: program for who, program in row.programs.items() if who == OURS or not asked.alone}
     words, tried = {}, {}
     for who, program in programs.items():
         words[who], tried[who] = settle(name, who, program, row.what, asked.work)
     found: dict[str, list[dict]] = {who: [] for who in programs}
+    limits, short = [], ("--seconds", "0.1") if asked.tiny else ()
     for i in range(asked.seeds):
+        if row.limit:
+            file = asked.work / f"{slug(name)}-limit-{i}.json"
+            limits.append(run(f"{name}, the limit", row.limit, short, i, file))
         for who, program in programs.items():
             file = asked.work / f"{slug(name)}-{slug(who)}-{i}.json"
             found[who].append(run(f"{name}, {who}", program, words[who], i, file))
         told = (f"{who} {figure(each[-1], row.what):.4g}" for who, each in found.items())
         print(f"  {name}: {'   '.join(told)}", flush=True)
-    return found, {who: each for who, each in tried.items() if each}
-
-
-def limit(asked: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """-> the bounds, of the best repetition: whatever else the machine did made the others worse."""
-    extra = ("--seconds", "0.1") if asked.tiny else ()
-    files = [asked.work / f"limit-{i}.json" for i in range(asked.seeds)]
-    return bounds([run("the limit", LIMIT, extra, i, file) for i, file in enumerate(files)])
+    return found, limits, {who: each for who, each in tried.items() if each}
 
 
 def arguments() -> argparse.Namespace:
@@ -73,18 +70,15 @@ def main() -> None:
     """Measures what is not there yet; writes the record and the figure, and prints the table."""
     asked = arguments()
     every, records = rows(asked.tiny), {}
-    most = limit(asked)
     for name in asked.only or every:
-        found, tried = measure(name, every[name], asked)
-        bound = most.get(name, {}).get("bound")
-        records[name] = {**summarise(every[name], found, bound), "choices": tried}
+        found, limits, tried = measure(name, every[name], asked)
+        records[name] = {**summarise(every[name], found, limits), "choices": tried}
     words = [f"--{flag}" for flag in ("tiny", "alone", "peers") if getattr(asked, flag)]
     words += ["--only", *(f'"{name}"' for name in asked.only)] if asked.only else []
     equal = {"PPO on Hopper-v5": HOPPER_PPO, "SAC on Hopper-v5": HOPPER_SAC, "PPO on CartPole-v1": CARTPOLE_PPO}
     record = {
         "seeds": asked.seeds,
         "rows": records,
-        "limit": most,
         "equal_settings": {name: settings._asdict() for name, settings in equal.items()},
         "machine": machine(),
         "provenance": provenance(" ".join(["python benchmarks/speed.py", *words])),

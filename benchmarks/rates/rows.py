@@ -27,6 +27,7 @@ class Row(NamedTuple):
     programs: dict[str, Program]
     goals: dict[str, float]  # how many times as fast as that peer headstart should be
     what: str = "rate"  # steps a second; `seconds`, by the program's own clock; or `wall`, of the whole program
+    limit: Program | None = None  # what tells its bound
     share: float | None = None  # of the bound that it should reach
 
 
@@ -47,6 +48,7 @@ def rows(tiny: bool) -> dict[str, Row]:
                 "SBX": peer("sbx_learners", "ppo", "Hopper-v5", *ppo, *hopper.sb3()),
             },
             {"SB3": 3.0, "SBX": 3.0},
+            limit=limit("PPO on Hopper-v5"),
             share=0.8,
         ),
         "SAC on Hopper-v5": Row(
@@ -56,6 +58,7 @@ def rows(tiny: bool) -> dict[str, Row]:
                 "SBX": peer("sbx_learners", "sac", "Hopper-v5", *sac, *HOPPER_SAC.sb3()),
             },
             {"SB3": 2.0, "SBX": 1.4},
+            limit=limit("SAC on Hopper-v5"),
             share=0.8,
         ),
         "PPO on CartPole-v1": Row(
@@ -65,6 +68,7 @@ def rows(tiny: bool) -> dict[str, Row]:
                 "rejax": peer("rejax_ppo", "CartPole-v1", *quick[2:], *cart.rejax()),
             },
             {"rejax": 1.0},
+            limit=limit("PPO on CartPole-v1"),
         ),
         "Hopper-v5 stepped": Row(
             {
@@ -73,6 +77,7 @@ def rows(tiny: bool) -> dict[str, Row]:
                 "EnvPool": peer("envpool_steps", "Hopper-v5", *steppers, choices=((), ("--ahead",))),
             },
             {"EnvPool": 1.2},
+            limit=limit("Hopper-v5 stepped"),
         ),
         "Hopper-v5 to 2 000": Row(
             {
@@ -97,7 +102,11 @@ def peer(script: str, *words: str, choices: tuple[tuple[str, ...], ...] = ()) ->
     return Program((str(PEER), where, *words, "--seed", "SEED", "--out", "OUT"), choices)
 
 
-LIMIT = Program((sys.executable, "-m", "rates.limit", "--seed", "SEED", "--out", "OUT"))
+def limit(row: str) -> Program:
+    """-> what measures the bound of a row."""
+    return Program((sys.executable, "-m", "rates.limit", row, "--seed", "SEED", "--out", "OUT"))
+
+
 STUDY = (40_960, 24_576, 5)  # source steps, target steps, seeds
 TINY_STUDY = (2_048, 2_048, 1)
 

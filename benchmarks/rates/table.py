@@ -16,10 +16,11 @@ from rates.running import figure
 UNITS = {"rate": "steps/s", "seconds": "s of learning", "wall": "s in all"}
 
 
-def summarise(row: Row, found: Mapping[str, list[dict]], bound: float | None) -> dict:
-    """-> of each program its repetitions, median, least and most; of each peer how many times as fast we are."""
+def summarise(row: Row, found: Mapping[str, list[dict]], limits: list[dict]) -> dict:
+    """-> of each program its repetitions, median, least and most; of each peer how many times as fast we are; and our
+    shares of the bounds, each of its repetition."""
     programs = {name: _program(row, each) for name, each in found.items()}
-    record = {"what": row.what, "goals": row.goals, "programs": programs, "times_as_fast": {}, "bound": bound}
+    record = {"what": row.what, "goals": row.goals, "programs": programs, "times_as_fast": {}, "limits": limits}
     for name in found:
         if name != OURS:
             pair = np.array([programs[name]["figures"], programs[OURS]["figures"]])
@@ -36,10 +37,12 @@ def summarise(row: Row, found: Mapping[str, list[dict]], bound: float | None) ->
                 "goal": goal,
                 "met": met,
             }
-    if bound is not None:
-        share = programs[OURS]["median"] / bound
-        met = None if row.share is None else bool(share >= row.share)
-        record["share_of_bound"] = {"share": share, "goal": row.share, "met": met}
+    if limits:
+        shares = np.array(programs[OURS]["figures"]) / [one["bound"] for one in limits]
+        share = float(np.median(shares))
+        met = None if row.share is None else share >= row.share
+        spread = {"min": float(shares.min()), "max": float(shares.max())}
+        record["share_of_bound"] = {"share": share, **spread, "goal": row.share, "met": met}
     return record
 
 
@@ -61,18 +64,6 @@ def _program(row: Row, each: list[dict]) -> dict:
 
 def _reached(found: dict) -> bool:
     return found["reached"] if "reached" in found else found["returns"][-1] >= found["settings"]["until"]
-
-
-def bounds(limits: list[dict]) -> dict[str, dict[str, float]]:
-    """-> for each row that has one: the physics, the peak, the FLOPs, and what they bound; of the best repetition."""
-    found = {}
-    for name in limits[0]["physics"]:
-        physics = max(one["physics"][name] for one in limits)
-        peak = max((one["peak"][name] for one in limits if name in one["peak"]), default=float("inf"))
-        flops = limits[0]["flops"].get(name, 0)
-        bound = 1.0 / (1.0 / physics + flops / peak)
-        found[name] = {"physics": physics, "peak": peak, "flops": flops, "bound": bound}
-    return found
 
 
 def machine() -> dict[str, Any]:

@@ -45,8 +45,8 @@ def rollout(
 ) -> tuple[World, Transition]:
     """-> the worlds `length` steps on, and fresh experience [task, time, copy]."""
 
-    def one(task: Task, world: World, key: Key) -> tuple[World, Transition]:
-        k_act, k_step, k_begin = jax.random.split(key, 3)
+    def one(task: Task, world: World, keys: Key) -> tuple[World, Transition]:
+        k_act, k_step, k_begin = keys
         obs = observe(task, world.episode)
         action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, explore)
         episode, seen = step(task, world.episode, action, k_step)
@@ -58,10 +58,10 @@ def rollout(
     def play(task: Task, worlds: World, key: Key) -> tuple[World, Transition]:
         copies = worlds.episode.time.shape[0]
 
-        def tick(worlds: World, key: Key) -> tuple[World, Transition]:
-            return jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, jax.random.split(key, copies))
+        def tick(worlds: World, keys: Key) -> tuple[World, Transition]:
+            return jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, keys)
 
-        return jax.lax.scan(tick, worlds, jax.random.split(key, length))
+        return jax.lax.scan(tick, worlds, jax.random.split(key, (length, copies, 3)))
 
     return jax.vmap(play)(tasks, worlds, jax.random.split(key, count(tasks)))
 

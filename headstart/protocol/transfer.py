@@ -19,6 +19,7 @@ from headstart.core.types import Key, Learner, Method, PyTree, Spec, Task, Train
 from headstart.protocol.checks import check_seeds
 
 SHOT_COPIES = 10  # the most episodes that are collected under one and the same policy
+GENERATOR = "philox4x32"  # JAX's own default is a loop of small programs on a CPU; this is one (docs/architecture.md)
 
 
 class Keys(NamedTuple):
@@ -32,7 +33,7 @@ class Keys(NamedTuple):
 def keys(seeds: Sequence[int]) -> Keys:
     """-> the keys of those seeds. Raises InputError where one is no seed."""
     check_seeds("seeds", seeds)
-    each = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+    each = jax.vmap(lambda seed: jax.random.key(seed, impl=GENERATOR))(jnp.asarray(seeds, jnp.uint32))
     return Keys(*(jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(each) for i in range(3)))
 
 

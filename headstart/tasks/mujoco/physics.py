@@ -1,15 +1,14 @@
 """C MuJoCo under a compiled loop: whole batches of rows, stepped by threads in C (`rows`), in float64.
 
-JAX hands over every row's simulator state as opaque bits, steps it here, and gets bits back; beside them, in float32,
-what the robot observes, its rewards and whether it fell. Velocities by difference and falls are computed here, in
-float64, as Gymnasium does, so that trajectories are the same to the last digits. The bits hold all that MuJoCo needs to
-go on from (time, positions, velocities, the solver's warm start), and the place from which the robot's speed is
-measured next; nothing that matters stays behind in this process.
+JAX hands over every row's simulator state as opaque bits, steps it here, and gets bits back, from which it tells what the
+robot observes, its rewards and whether it fell (`callback`). The bits hold all that MuJoCo needs to go on from (time,
+positions, velocities, the solver's warm start), and the place from which the robot's speed is measured next; nothing
+that matters stays behind in this process.
 """
 
 import functools
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -18,7 +17,7 @@ from headstart.core.errors import InputError
 from headstart.tasks.mujoco.bindings import Data, Model, mujoco
 from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, in_silence, one_at_a_time, unpainted
 from headstart.tasks.mujoco.parameters import table
-from headstart.tasks.mujoco.robot import Reading, Robot, outcome
+from headstart.tasks.mujoco.robot import Reading, Robot
 from headstart.tasks.mujoco.robots import ROBOTS
 from headstart.tasks.mujoco.rows import MOST_THREADS, Rows
 

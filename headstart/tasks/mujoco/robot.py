@@ -1,7 +1,7 @@
 """What a robot is: a record of pure functions, in whichever array namespace its simulator computes.
 
-Each takes that namespace (`xp`: numpy, in float64, beside C MuJoCo; jax.numpy, in float32, beside MJX) and arrays whose
-leading axes are rows, so that one definition serves both simulators.
+Each takes that namespace (`xp`: jax.numpy, in float64 beside C MuJoCo, in float32 beside MJX; numpy where nothing is
+compiled) and arrays whose leading axes are rows, so that one definition serves both simulators.
 """
 
 import dataclasses

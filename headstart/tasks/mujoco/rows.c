@@ -37,11 +37,11 @@ typedef struct {
 
 typedef struct {
   void *const *model;   /* [row] null: it was refused */
-  const double *state;  /* [row carried+1] */
+  const double *state;  /* [row carried+1] the first is the time: at 0 an episode begins */
   const float *action;  /* [row control] */
   uint8_t *bad;         /* [row] 1: was not stepped, or came to no good */
   double *after;        /* [row carried+1]; the last is left as it is */
-  double **before_read; /* [read] each [row size]; what fresh rows showed at first */
+  double **before_read; /* [read] each [row size]; what rows showed whose episode begins */
   double **after_read;
   uint8_t *spoilt;      /* [thread] its last row came to no good, and its workspace with it */
   int64_t next, rows;   /* the first row that is still to be stepped, and how many there are */
@@ -70,10 +70,10 @@ static int step_row(const Job *job, const Workspace *space, int64_t row) {
   const Robot *robot = job->robot;
   const Batch *batch = job->batch;
   const void *model = batch->model[row];
+  const double *state = batch->state + row * (robot->carried + 1);
   if (setjmp(thrown)) return 1;
-  robot->set_state(model, space->data, batch->state + row * (robot->carried + 1), robot->kind);
-  if (batch->state[row * (robot->carried + 1)] == 0.0) { /* an episode begins. As Gymnasium's reset does: it warms the
-                                                           solver up, and says where the robot stands */
+  robot->set_state(model, space->data, state, robot->kind);
+  if (state[0] == 0.0) { /* as Gymnasium's reset does: it warms the solver up, and says where the robot stands */
     memset(space->control, 0, (size_t)robot->controls * sizeof(double));
     robot->forward(model, space->data);
     show(robot, space, batch->before_read, row);
