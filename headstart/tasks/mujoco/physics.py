@@ -1,9 +1,9 @@
 """C MuJoCo under a compiled loop: whole batches of rows, stepped by threads in C (`rows`), in float64.
 
-JAX hands over every row's simulator state as opaque bits, steps it here, and gets bits back, from which it tells what the
-robot observes, its rewards and whether it fell (`callback`). The bits hold all that MuJoCo needs to go on from (time,
-positions, velocities, the solver's warm start), and the place from which the robot's speed is measured next; nothing
-that matters stays behind in this process.
+JAX hands over every row's simulator state as opaque bits, steps it here, and gets bits back, from which it tells what
+the robot observes, its rewards and whether it fell (`callback`). The bits hold all that MuJoCo needs to go on from
+(time, positions, velocities, the solver's warm start), and the place from which the robot's speed is measured next;
+nothing that matters stays behind in this process.
 """
 
 import functools
