@@ -134,6 +134,12 @@ def board(row: Int[Array, "*n"], column: Int[Array, "*n"], there: Bool[Array, "*
     return ((place(row) == rows[None]) & (place(column) == columns[None]) & place(there)).any(0)
 
 
+def shifted(things: Board, by: int, axis: int) -> Board:
+    """-> all of it a cell further along the rows (axis 1) or columns (0), by 1 or -1; what leaves the board is gone."""
+    entered = 0 if by == 1 else LAST
+    return jnp.roll(things, by, axis) & jnp.expand_dims(jnp.arange(SIDE) != entered, 1 - axis)
+
+
 def block(role: Role) -> Look:
     """-> most of a cell."""
     return lambda x, y: rectangle((x - 0.44, y - 0.4), (x + 0.44, y + 0.4), role)

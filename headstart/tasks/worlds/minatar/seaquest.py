@@ -6,8 +6,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from headstart.core.types import Key, Parameter, Params, Record
-from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
-from headstart.tasks.worlds.minatar.swarm import Swarm, enters, pairs
+from headstart.tasks.worlds.minatar.game import (
+    LAST,
+    SIDE,
+    Board,
+    Channel,
+    MinAtar,
+    Played,
+    block,
+    board,
+    disc,
+    shifted,
+    whole,
+)
+from headstart.tasks.worlds.minatar.swarm import Enemies, Swarm, enters, pairs
 
 MOVES = np.array([(0, 0), (0, -1), (-1, 0), (0, 1), (1, 0), (0, 0)])  # rows and columns
 SHOOT = 5  # the action
@@ -16,13 +28,6 @@ FULL = 6  # divers
 MOST_ENEMIES, MOST_DIVERS, MOST_SHOTS = 32, 8, 10  # at a time; MinAtar's lists have no end, and never get there
 FASTEST = 2  # steps that enemies rest at the least, however often the submarine came up
 DIVERS_REST = 5  # steps
-
-
-class Enemies(Swarm):
-    """Fish, and submarines that shoot."""
-
-    armed: Bool[Array, " n"]
-    loads: Int[Array, " n"]  # steps until it shoots
 
 
 class Game(Record):
@@ -214,10 +219,8 @@ def _enemies_swim(params: Params, game: Game) -> tuple[Game, Int[Array, ""], Boo
 
 def _torpedoes_fly(game: Game) -> tuple[Game, Bool[Array, ""]]:
     """-> the game a cell of their way later, and whether one hit the submarine."""
-    here, columns = board(*game.sub), jnp.arange(SIDE)
-    left = jnp.roll(game.left, -1, 1) & (columns != LAST)[None]
-    right = jnp.roll(game.right, 1, 1) & (columns != 0)[None]
-    hit = (here & (game.left | game.right | left | right)).any()
+    left, right = shifted(game.left, -1, 1), shifted(game.right, 1, 1)
+    hit = (board(*game.sub) & (game.left | game.right | left | right)).any()
     return game.replace(left=left, right=right), hit
 
 

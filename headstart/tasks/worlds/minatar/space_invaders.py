@@ -4,7 +4,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from headstart.core.types import Key, Parameter, Params, Record
-from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
+from headstart.tasks.worlds.minatar.game import (
+    LAST,
+    SIDE,
+    Board,
+    Channel,
+    MinAtar,
+    Played,
+    block,
+    board,
+    disc,
+    shifted,
+    whole,
+)
 
 FASTEST_WAVE = 6  # steps between two moves, which waves do not get below
 SHOOT = 3  # the action
@@ -74,8 +86,8 @@ class SpaceInvaders(MinAtar):
         step = jnp.asarray([0, -1, 1, 0])[action] * whole(params["cannon_speed"])
         cannon = jnp.clip(game.cannon + step, 0, LAST)
         here = board(jnp.int32(LAST), cannon)
-        shots = _moved(game.shots | (here & shoots), -1)
-        bombs = _moved(game.bombs, 1)
+        shots = shifted(game.shots | (here & shoots), -1, 0)
+        bombs = shifted(game.bombs, 1, 0)
         marched, way, landed = _march(game)
         over = (here & (bombs | game.aliens | marched)).any() | landed
         bombs = bombs | (_bomber(marched, cannon) & (game.bombs_in == 0))
@@ -107,18 +119,12 @@ def _wave(params: Params) -> Board:
     return (row < whole(params["alien_rows"])) & (column >= 2) & (column < SIDE - 2)
 
 
-def _moved(things: Board, rows: int) -> Board:
-    """-> all of it a row further down (1) or up (-1); what leaves the board is gone."""
-    edge = 0 if rows == 1 else LAST
-    return jnp.roll(things, rows, 0) & (jnp.arange(SIDE) != edge)[:, None]
-
-
 def _march(game: Game) -> tuple[Board, Int[Array, ""], Array]:
     """-> the aliens, moved if it is time; their way; and whether one of them went down from the last row."""
     time = game.moves_in == 0
     down = time & jnp.where(game.way < 0, game.aliens[:, 0], game.aliens[:, LAST]).any()
     sideways = jnp.where(game.way < 0, jnp.roll(game.aliens, -1, 1), jnp.roll(game.aliens, 1, 1))
-    marched = jnp.where(down, _moved(game.aliens, 1), jnp.where(time, sideways, game.aliens))
+    marched = jnp.where(down, shifted(game.aliens, 1, 0), jnp.where(time, sideways, game.aliens))
     return marched, jnp.where(down, -game.way, game.way), down & game.aliens[LAST].any()
 
 

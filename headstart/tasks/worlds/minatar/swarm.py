@@ -55,6 +55,13 @@ class Swarm(Record):
         return board(self.row, self.column - self.way, self.there)
 
 
+class Enemies(Swarm):
+    """Fish, and submarines that shoot."""
+
+    armed: Bool[Array, " n"]
+    loads: Int[Array, " n"]  # steps until it shoots
+
+
 def enters(key: Key) -> dict[str, Array]:
     """-> a row, an edge to come in at, and the way from there; all at random."""
     k_way, k_row = jax.random.split(key)
