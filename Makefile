@@ -43,7 +43,7 @@ docs: .venv/.installed-docs  ## the documentation, into site/
 	@echo "The documentation is $(CURDIR)/site/index.html: open it in a browser, or search it with $(BIN)/mkdocs serve."
 
 bench: .venv/.installed .venv-peers/.installed  ## every benchmark at full size, one after the other (hours)
-	@set -e; for script in $(sort $(filter-out benchmarks/flags.py benchmarks/side_by_side.py,$(wildcard benchmarks/*.py))); do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in $(sort $(filter-out benchmarks/flags.py benchmarks/side_by_side.py benchmarks/together.py,$(wildcard benchmarks/*.py))); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:  ## remove what was built here (not runs/)
 	rm -rf .venv .venv-peers build site *.egg-info .pytest_cache .ruff_cache

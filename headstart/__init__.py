@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from headstart.lab.checkpoint import Trained, load, save
     from headstart.learners.dqn import DQN
     from headstart.learners.ppo import PPO
+    from headstart.learners.qlearning import QLearning
     from headstart.learners.sac import SAC
+    from headstart.methods.adaptation.darc import DARC
     from headstart.methods.forward.finetune import Finetune
+    from headstart.methods.multitask.joint import Joint
+    from headstart.methods.multitask.popart import PopArt
+    from headstart.methods.multitask.separate import Separate
     from headstart.methods.randomization.epopt import EPOpt
     from headstart.methods.randomization.randomize import Randomize
+    from headstart.methods.values.successor_features import SuccessorFeatures
     from headstart.tasks.gymnasium import to_gymnasium
     from headstart.tasks.host.env import host
     from headstart.tasks.registry import parameters, task
@@ -31,10 +37,16 @@ _HOMES = {
     "lab.checkpoint": ["Trained", "load", "save"],
     "learners.dqn": ["DQN"],
     "learners.ppo": ["PPO"],
+    "learners.qlearning": ["QLearning"],
     "learners.sac": ["SAC"],
+    "methods.adaptation.darc": ["DARC"],
     "methods.forward.finetune": ["Finetune"],
+    "methods.multitask.joint": ["Joint"],
+    "methods.multitask.popart": ["PopArt"],
+    "methods.multitask.separate": ["Separate"],
     "methods.randomization.epopt": ["EPOpt"],
     "methods.randomization.randomize": ["Randomize"],
+    "methods.values.successor_features": ["SuccessorFeatures"],
     "tasks.gymnasium": ["to_gymnasium"],
     "tasks.host.env": ["host"],
     "tasks.registry": ["parameters", "task"],
@@ -42,14 +54,20 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DARC",
     "DQN",
     "PPO",
     "SAC",
     "EPOpt",
     "Finetune",
     "InputError",
+    "Joint",
     "Method",
+    "PopArt",
+    "QLearning",
     "Randomize",
+    "Separate",
+    "SuccessorFeatures",
     "Task",
     "Trained",
     "Transferred",

@@ -17,18 +17,19 @@ def update(
     learner: Learner, state: TrainState, batch: Transition, key: Key, progress: Array | float
 ) -> tuple[TrainState, Metrics]:
     """One gradient step: the only place a gradient is taken."""
-    gradient_of = jax.grad(learner.loss, has_aux=True)
+    gradient_of = jax.value_and_grad(learner.loss, has_aux=True)
     if learner.combine is None:
-        gradient, metrics = gradient_of(state.knowledge, state.slow, batch, key, progress)
+        (_, metrics), gradient = gradient_of(state.knowledge, state.slow, batch, key, progress)
     else:
 
-        def of_task(batch: Transition):
+        def of_task(batch: Transition, key: Key):
             alone = jax.tree.map(lambda x: x[None], batch)
             return gradient_of(state.knowledge, state.slow, alone, key, progress)
 
-        gradients, metrics = jax.vmap(of_task)(batch)
-        gradient = learner.combine(gradients, key)
-        metrics = jax.tree.map(lambda x: x.mean(0), metrics)
+        k_combine, *k_tasks = jax.random.split(key, len(batch.weight) + 1)
+        (losses, metrics), gradients = jax.vmap(of_task)(batch, jnp.stack(k_tasks))
+        gradient, told = learner.combine(gradients, losses, k_combine)
+        metrics = {**jax.tree.map(lambda x: x.mean(0), metrics), **told}
     optimizer = optax.with_extra_args_support(learner.optimizer)
     changes, moved = optimizer.update(gradient, state.optimizer, cast(PyTree, state.knowledge), progress=progress)
     knowledge = jax.tree.map(jnp.add, state.knowledge, changes)

@@ -41,9 +41,20 @@ def leave(tasks: Task, worlds: World) -> None:
 
 
 def rollout(
-    learner: Learner, knowledge: Knowledge, tasks: Task, worlds: World, key: Key, explore: Array | float, length: int
+    learner: Learner,
+    knowledge: Knowledge,
+    tasks: Task,
+    worlds: World,
+    key: Key,
+    explore: Array | float,
+    length: int,
+    spare: int = 1,
 ) -> tuple[World, Transition]:
-    """-> the worlds `length` steps on, and fresh experience [task, time, copy]."""
+    """-> the worlds `length` steps on, and fresh experience [task, time, copy].
+
+    Tasks of the target domain play just every `spare`-th step. In the others their worlds stay as they are, and what
+    is handed over has no weight.
+    """
 
     def one(task: Task, world: World, keys: Key) -> tuple[World, Transition]:
         k_act, k_step, k_begin = keys
@@ -55,13 +66,20 @@ def rollout(
         carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), learner.begin(k_begin), carry)
         return World(episode, carry), seen
 
+    def waits(task: Task, time: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
+        plays = (task.domain == 0) | (time % spare == 0)
+        worlds = jax.tree.map(lambda new, old: jnp.where(plays, new, old), after, before)
+        return worlds, seen.replace(weight=seen.weight * plays, last=seen.last & plays)
+
     def play(task: Task, worlds: World, key: Key) -> tuple[World, Transition]:
         copies = worlds.episode.time.shape[0]
 
-        def tick(worlds: World, keys: Key) -> tuple[World, Transition]:
-            return jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, keys)
+        def tick(worlds: World, now: tuple[Key, Array]) -> tuple[World, Transition]:
+            keys, time = now
+            after, seen = jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, keys)
+            return (after, seen) if spare == 1 else waits(task, time, worlds, after, seen)
 
-        return jax.lax.scan(tick, worlds, jax.random.split(key, (length, copies, 3)))
+        return jax.lax.scan(tick, worlds, (jax.random.split(key, (length, copies, 3)), jnp.arange(length)))
 
     return jax.vmap(play)(tasks, worlds, jax.random.split(key, count(tasks)))
 

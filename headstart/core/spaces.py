@@ -11,14 +11,36 @@ from headstart.core.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """Vectors of real numbers, each within its bounds (which may be infinite)."""
+    """Vectors of real numbers, each within its bounds (which may be infinite).
+
+    Where they are no more than names, `words` are the lengths of these: a word of n numbers has a 1 in one of n places,
+    and a word of 1 is a bit. Then each vector has an index among so many `states`.
+    """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+    words: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.words and sum(self.words) != len(self.low):
+            raise InputError(f"Box(words={self.words!r}) is out of range: together they are {len(self.low)} long.")
 
     @property
     def size(self) -> int:
         return len(self.low)
+
+    @property
+    def states(self) -> int | None:
+        """How many different vectors there are; None where they are no names."""
+        return math.prod(max(word, 2) for word in self.words) if self.words else None
+
+    def index(self, x: Float[Array, "*n size"]) -> Int[Array, "*n"]:
+        """-> which of the states a vector names."""
+        values, above = [], 1  # what each of its numbers is worth, where it is 1
+        for word in reversed(self.words):
+            values = [above * i for i in (range(word) if word > 1 else (1,))] + values
+            above *= max(word, 2)
+        return (x > 0.5).astype(jnp.int32) @ jnp.array(values, jnp.int32)
 
     @property
     def shape(self) -> tuple[int, ...]:

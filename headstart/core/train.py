@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from headstart.core import memory as memories
+from headstart.core.errors import InputError
 from headstart.core.learn import learn
 from headstart.core.rollout import World, count, first_episodes, leave, rollout, start
-from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition
+from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition, no_loss
 
 # On a CPU, XLA hands products to YNNPACK, which gives each of them one core. Told not to, it spreads them over all.
 # The option is experimental: only for the versions that it was tried with.
@@ -30,6 +31,8 @@ class Run(Record):
     key: Key
     steps: Float[Array, "*seed"]  # environment steps that counted, of all tasks together
     episodes: Float[Array, "*seed"]  # episodes that ended
+    target_steps: Float[Array, "*seed"]  # those of them in tasks of the target domain
+    target_episodes: Float[Array, "*seed"]
 
 
 class Point(NamedTuple):
@@ -60,7 +63,7 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     state, replay = run.state, learner.replay
     worlds = start(learner, tasks, replay.copies, k_start) if whole is not None else run.worlds
     assert worlds is not None
-    worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length)
+    worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length, replay.spare)
     if whole is not None:
         leave(tasks, worlds)
     going = jnp.array(True) if whole is not None else run.steps < budget
@@ -68,17 +71,18 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     if whole is not None:
         counted = first_episodes(fresh) * (jnp.arange(replay.copies) < whole)[None, None]
     fresh = fresh.replace(weight=counted)
-    steps, ended = fresh.weight.sum(), (fresh.weight * fresh.last).sum()
+    ends = fresh.weight * fresh.last
+    steps, ended = fresh.weight.sum(), ends.sum()
     scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ended
 
     knowledge, batch = learner.observe(state.knowledge, fresh, k_observe, progress)
-    memory = run.memory
-    if memory is None:
-        memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows
-    memory = memories.add(memory, batch)
-    gathered = counted.sum((1, 2)).max()  # by the busiest task
-    state = state.replace(knowledge=knowledge)
-    state, metrics = learn(learner, state, memory, gathered, k_learn, progress, going)
+    state, memory, metrics = state.replace(knowledge=knowledge), run.memory, {}
+    if learner.loss is not no_loss:
+        if memory is None:
+            memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows
+        memory = memories.add(memory, batch)
+        gathered = counted.sum((1, 2)).max()  # by the busiest task
+        state, metrics = learn(learner, state, memory, gathered, k_learn, progress, going)
     run = Run(
         state=state,
         worlds=None if whole is not None else worlds,
@@ -86,6 +90,8 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
         key=key,
         steps=run.steps + steps,
         episodes=run.episodes + ended,
+        target_steps=run.target_steps + (fresh.weight * fresh.domain).sum(),
+        target_episodes=run.target_episodes + (ends * fresh.domain).sum(),
     )
     return run, {**metrics, "return": scored}
 
@@ -104,14 +110,22 @@ def begin(learner: Learner, keys: Key, prior: TrainState | None = None) -> Run:
         slow = None if learner.tau is None else knowledge
         none = jnp.zeros(())
         state = TrainState(knowledge, slow, optimizer, jnp.int32(0))
-        return Run(state, None, None, key, none, none)
+        return Run(state, None, None, key, none, none, none, none)
 
     return jax.vmap(one)(keys, prior)
 
 
 @functools.partial(jax.jit, static_argnames="learner")
 def enter(learner: Learner, tasks: Task, run: Run) -> Run:
-    """-> the runs with fresh worlds to act in, and a memory where the learner keeps one."""
+    """-> the runs with fresh worlds to act in, and a memory where the learner keeps one.
+
+    Raises InputError where a task should wait for others, and cannot.
+    """
+    if learner.replay.spare > 1 and tasks.env.live:
+        raise InputError(
+            f"{tasks.env.name} is somebody else's environment, which cannot wait for another to go on; "
+            "choose a method that does not learn source and target side by side."
+        )
 
     def one(run: Run) -> Run:
         key, k_start = jax.random.split(run.key)
@@ -168,7 +182,10 @@ def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Arra
 
 def per_turn(learner: Learner, tasks: Task) -> int:
     """-> environment steps of one turn of the loop, of all tasks together."""
-    return learner.replay.length * learner.replay.copies * count(tasks)
+    length, copies, spare = learner.replay.length, learner.replay.copies, learner.replay.spare
+    if spare == 1:
+        return length * copies * count(tasks)
+    return copies * sum(-(-length // spare) if domain else length for domain in tasks.domain.tolist())
 
 
 def train(

@@ -105,6 +105,12 @@ class Replay(NamedTuple):
     capacity: int = 0  # off-policy: transitions kept per task; 0 is on-policy
     updates: float = 0.0  # off-policy: gradient steps for each transition that a task gathers
     least: int = 1  # off-policy: transitions before the first gradient step
+    spare: int = 1  # where a target is learned beside sources: it plays just every so many-th step
+
+
+def no_loss(*_: Any) -> tuple[Array, Metrics]:
+    """The loss of learners that learn in `observe` alone: no gradient step is taken."""
+    return jnp.zeros(()), {}
 
 
 class Learner(NamedTuple):
@@ -115,8 +121,8 @@ class Learner(NamedTuple):
     act      (knowledge, carry, obs, context, key, explore)       -> action, carry, extras; of one observation
     remember (carry, transition)                                  -> carry: what the step that followed leaves behind
     observe  (knowledge, fresh [task, time, copy], key, progress) -> Knowledge, batch: what it means; no gradient
-    loss     (knowledge, slow, batch [task, batch], key, progress)-> scalar, metrics
-    combine  (gradients with a leading task axis, key)            -> gradient; None: the gradient of the joint loss
+    loss     (knowledge, slow, batch [task, batch], key, progress)-> scalar, metrics; `no_loss`: observe is all
+    combine  (gradients with a leading task axis, losses, key)    -> gradient, metrics; None: that of the joint loss
     stop     (metrics)                                            -> bool: skip this and the rollout's other updates
 
     `explore` is 1 while learning and 0 when judged; `progress` runs from 0 to 1 over the training.
@@ -132,7 +138,7 @@ class Learner(NamedTuple):
     remember: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
     tau: float | None = None  # share of the new in the lagged copy when it moves; None: no lagged copy
     every: int = 1  # gradient steps between two moves of the lagged copy
-    combine: Callable[[PyTree, Key], PyTree] | None = None
+    combine: Callable[[PyTree, Array, Key], tuple[PyTree, Metrics]] | None = None
     stop: Callable[[Metrics], Array] | None = None
     keep_optimizer: bool = False  # whether a prior's optimizer state comes along; else it starts fresh
 

@@ -20,6 +20,7 @@ from headstart.protocol.checks import check_budget, check_shots, check_spaces
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
 from headstart.tasks.sampling import nominal
+from headstart.tasks.several import SEVERAL, together, told
 from headstart.tasks.strings import describe, parse
 
 
@@ -39,35 +40,44 @@ def as_task(task: Task | str, target: bool = False) -> Task:
 
 
 def train(
-    method: Method, task: Task | str, steps: int, seed: int = 0, watch: Callable[[Point], None] | None = None
+    method: Method,
+    task: Task | str | Sequence[Task | str],
+    steps: int,
+    seed: int = 0,
+    watch: Callable[[Point], None] | None = None,
 ) -> Trained:
-    """Learns a task in at least `steps` environment steps. `watch` is called with about twenty Points on the way.
+    """Learns a task, or several together, in at least `steps` environment steps of all of them.
 
-    Raises InputError where `steps` is no budget or `seed` none that there is, and where learning went wrong (its
-    numbers are no longer finite) or the env did.
+    Of several, each says by its context which one it is. `watch` is called with about twenty Points on the way. Raises
+    InputError where `steps` is no budget or `seed` none that there is, where tasks cannot be learned together, and
+    where learning went wrong (its numbers are no longer finite) or the env did.
     """
     check_budget("steps", steps)
-    task = as_task(task)
-    tasks, point = stack([task]), None
-    failures(task.env)
+    each = [as_task(one) for one in ([task] if isinstance(task, Task | str) else task)]
+    names = tuple(describe(one) for one in each)
+    if not each or len(set(names)) < len(each):
+        raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
+    tasks, point = together(each), None
+    failures(tasks.env)
     for point in points_of(method.learner(spec(tasks)), tasks, int(steps), protocol.keys([seed]).source):
         if watch is not None:
             watch(point)
     assert point is not None
-    check_env(task.env)
-    _check_finite(point.knowledge, task)
-    taken, updates = int(point.steps[0]), int(point.gradient_steps[0])
-    return Trained(method, spec(tasks), point.state, describe(task), taken, seed, updates)
+    check_env(tasks.env)
+    told_on = SEVERAL.join(names)
+    _check_finite(point.knowledge, told_on)
+    taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
+    return Trained(method, spec(tasks), point.state, told_on, taken, seed, updates, sources)
 
 
 def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int = 0) -> Float[np.ndarray, " episode"]:
     """-> undiscounted returns of the deterministic policy, one for each episode.
 
-    Raises InputError where the task's spaces are not those that the policy knows, and where `episodes` is no number
-    of them, or the env breaks.
+    What was trained on several tasks is told which of them this is, or that it is none of them. Raises InputError where
+    the task's spaces are not those that the policy knows, where `episodes` is no number of them, or the env breaks.
     """
     check_budget("episodes", episodes)
-    tasks = stack([as_task(task)])
+    tasks = stack([told(as_task(task), trained.sources)])
     _check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
     failures(tasks.env)
@@ -95,7 +105,7 @@ def transfer(
         check_budget(name, value)
     check_shots("shots", shots)
     task = as_task(target, target=True)
-    tasks = stack([nominal(task)])
+    tasks = stack([told(nominal(task), trained.sources)])
     _check_fit(trained, tasks)
     how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
     failures(task.env)
@@ -105,17 +115,24 @@ def transfer(
             watch(judgement)
     check_env(task.env)
     curve, last = protocol.curve(judgements), judgements[-1]
-    _check_finite(last.state.knowledge, task)
-    told = f"{trained.trained_on}, then {describe(task)}"
-    updates = trained.gradient_steps + int(last.gradient_steps[0])
-    after = Trained(how, spec(tasks), last.state, told, trained.steps + int(last.steps[0]), trained.seed, updates)
+    _check_finite(last.state.knowledge, describe(task))
+    after = Trained(
+        how,
+        spec(tasks),
+        last.state,
+        f"{trained.trained_on}, then {describe(task)}",
+        trained.steps + int(last.steps[0]),
+        trained.seed,
+        trained.gradient_steps + int(last.gradient_steps[0]),
+        trained.sources,
+    )
     at = {n: float(values[0]) for n, values in curve.shots.items()}
     return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after)
 
 
 def compare(
     methods: Sequence[str],
-    source: Task | str,
+    source: Task | str | Sequence[Task | str],
     target: Task | str,
     out: str | pathlib.Path,
     ensemble: Task | str | None = None,
@@ -128,9 +145,11 @@ def compare(
     `budgets` are the other fields of a `headstart.protocol.study.Question`. Raises InputError as
     `headstart.lab.study.compare` does.
     """
-    text = lambda task: task if task is None or isinstance(task, str) else describe(task)
+    text = lambda task: task if isinstance(task, str) else describe(task)
+    sources = SEVERAL.join(map(text, [source] if isinstance(source, Task | str) else source))
+    random = None if ensemble is None else text(ensemble)
     budgets = {name: tuple(x) if isinstance(x, list | range) else x for name, x in budgets.items()}
-    question = Question(text(source), text(target), tuple(methods), text(ensemble), **budgets)  # pyright: ignore[reportArgumentType]
+    question = Question(sources, text(target), tuple(methods), random, **budgets)  # pyright: ignore[reportArgumentType]
     fields = {**vars(question), "out": str(out), "allow_no_shift": allow_no_shift}
     command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
     return study.compare(question, out, allow_no_shift, command, watch)
@@ -154,9 +173,7 @@ def check_env(env: Env) -> None:
         raise InputError(f"{message}.")
 
 
-def _check_finite(knowledge: Knowledge, task: Task) -> None:
+def _check_finite(knowledge: Knowledge, task: str) -> None:
     """Raises InputError where learning went wrong."""
     if not protocol.finite(knowledge).all():
-        raise InputError(
-            f"Learning {describe(task)} went wrong: its numbers are no longer finite. Lower learning_rate."
-        )
+        raise InputError(f"Learning {task} went wrong: its numbers are no longer finite. Lower learning_rate.")

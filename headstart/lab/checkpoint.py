@@ -33,10 +33,11 @@ class Trained:
     method: Method
     spec: Spec
     state: TrainState  # each array with a leading seed axis of length 1
-    trained_on: str  # the task, as a string
+    trained_on: str  # the task, as a string; of several, all of them
     steps: int
     seed: int
     gradient_steps: int = 0
+    sources: tuple[str, ...] = ()  # the tasks that were learned together: what the context names, in its order
 
 
 def versions() -> dict[str, str]:
@@ -52,6 +53,7 @@ def save(trained: Trained, path: str | pathlib.Path) -> pathlib.Path:
         "format": FORMAT,
         "method": describe(trained.method),
         "trained_on": trained.trained_on,
+        "sources": trained.sources,
         "steps": trained.steps,
         "gradient_steps": trained.gradient_steps,
         "seed": trained.seed,
@@ -91,14 +93,15 @@ def load(path: str | pathlib.Path) -> Trained:
             raise TypeError("an action is a box or discrete")
         spec = Spec(observation, action, *(int(recipe[name]) for name in ("context", "cumulants", "tasks")))
         steps, seed, gradient_steps = (int(recipe[name]) for name in ("steps", "seed", "gradient_steps"))
-        trained_on = str(recipe["trained_on"])
+        trained_on, sources = str(recipe["trained_on"]), tuple(map(str, recipe.get("sources", ())))
     except InputError as error:  # of the method's own: it knows best
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{folder / 'recipe.json'} is damaged ({type(error).__name__}: {error}); take another copy of it."
         ) from None
-    return Trained(method, spec, _read_state(folder, method, spec), trained_on, steps, seed, gradient_steps)
+    state = _read_state(folder, method, spec)
+    return Trained(method, spec, state, trained_on, steps, seed, gradient_steps, sources)
 
 
 def _read_state(folder: pathlib.Path, method: Method, spec: Spec) -> TrainState:
@@ -145,7 +148,7 @@ def _space(space: Sight | Space) -> dict[str, Any]:
     if isinstance(space, Discrete):
         return {"kind": "discrete", "n": space.n}
     bounds = {side: [x if abs(x) != float("inf") else str(x) for x in getattr(space, side)] for side in ("low", "high")}
-    return {"kind": "box", **bounds}
+    return {"kind": "box", **bounds, "words": space.words}
 
 
 def _unspace(data: dict[str, Any]) -> Sight | Space:
@@ -153,4 +156,5 @@ def _unspace(data: dict[str, Any]) -> Sight | Space:
         return Image(tuple(map(int, data["shape"])), data["dtype"])
     if data["kind"] == "discrete":
         return Discrete(data["n"])
-    return Box(tuple(map(float, data["low"])), tuple(map(float, data["high"])))
+    low, high = (tuple(map(float, data[side])) for side in ("low", "high"))
+    return Box(low, high, tuple(map(int, data.get("words", ()))))

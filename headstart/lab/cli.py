@@ -48,8 +48,8 @@ class Compare(Asked):
     Example: headstart compare --source Hopper-v5 --target Hopper-v5@torso_mass=9 --seeds 5 --out runs/hopper
     """
 
-    source: str
-    """The task that is cheap: a task string."""
+    source: tyro.conf.UseAppendAction[tuple[str, ...]]
+    """The task that is cheap: a task string. Given several times, all of them are learned together."""
     target: str
     """The task that counts."""
     out: pathlib.Path
@@ -116,8 +116,8 @@ class Train(Asked):
 
     method: Positional[str]
     """A method (`headstart methods`), with settings such as epopt:epsilon=0.2; or a learner: ppo, sac, dqn."""
-    source: str
-    """The task, or the ensemble, to learn."""
+    source: tyro.conf.UseAppendAction[tuple[str, ...]]
+    """The task, or the ensemble, to learn. Given several times, it learns all of them together."""
     out: pathlib.Path
     """Folder for the checkpoint."""
     steps: Steps = 1_000_000

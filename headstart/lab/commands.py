@@ -24,6 +24,7 @@ from headstart.protocol.shift import Effect, shift
 from headstart.protocol.study import Question
 from headstart.tasks import registry
 from headstart.tasks.sampling import nominal
+from headstart.tasks.several import SEVERAL
 from headstart.tasks.strings import parse
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 def compare(asked: "cli.Compare", words: str) -> None:
     """Runs a study under live progress, and shows its tables."""
     fields = {field.name for field in dataclasses.fields(Question)}
-    question = Question(**{name: value for name, value in vars(asked).items() if name in fields})
+    said = {**vars(asked), "source": SEVERAL.join(asked.source)}
+    question = Question(**{name: value for name, value in said.items() if name in fields})
     with Board(plan(question), console()) as board:
         data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, board))
     _show_study(data, asked.out, asked.json)
@@ -43,7 +45,7 @@ def plan(question: Question) -> dict[tuple[str, str], float]:
     """-> the steps of each stage of each row, in order."""
     plan: dict[tuple[str, str], float] = {}
     for entry, _ in question.rows():
-        if entry.learns_on != "nothing":
+        if entry.learns_on in ("source", "ensemble"):
             plan[entry.name, "source"] = question.source_steps
         extra = question.source_steps if entry.name == "oracle" else 0
         plan[entry.name, "target"] = question.target_steps + extra if entry.adapts else 0
@@ -113,7 +115,7 @@ def _headroom(asked: "cli.Doctor", source: Task, target: Task) -> dict[str, Any]
 def train(asked: "cli.Train", words: str) -> None:
     """Trains in the source domain and writes a checkpoint."""
     method = find_any(asked.method)
-    task = parse(asked.source, asked.physics)
+    tasks = [parse(source, asked.physics) for source in asked.source]
     check_budget("--steps", asked.steps)
     check_seeds("--seed", [asked.seed])
     _check_free(asked.out)
@@ -125,11 +127,12 @@ def train(asked: "cli.Train", words: str) -> None:
             history.append({name: float(x[0]) for name, x in {**point.metrics, "steps": point.steps}.items()})
             board(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns))
 
-        trained = api.train(method, task, asked.steps, asked.seed, watch)
+        trained = api.train(method, tasks, asked.steps, asked.seed, watch)
     checkpoint.save(trained, asked.out)
     write_json(asked.out / "curve.json", {"source": history})
-    returns = api.evaluate(trained, task)
-    print(f"{asked.method} on {asked.source}: return {thin(float(returns.mean()))} over {returns.size} episodes")
+    for source, task in zip(asked.source, tasks, strict=True):
+        returns = api.evaluate(trained, task)
+        print(f"{asked.method} on {source}: return {thin(float(returns.mean()))} over {returns.size} episodes")
     print(f"checkpoint: {asked.out}")
 
 

@@ -6,13 +6,13 @@ import json
 import pathlib
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from headstart.core.train import train
-from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
+from headstart.core.types import Method, Spec, Task, TrainState, spec
 from headstart.lab.cells import Ledger, of_seed, size
 from headstart.lab.checkpoint import Trained, load, save
 from headstart.lab.files import read_json, write_json
@@ -41,25 +41,32 @@ class Source:
         return Ledger(curve["steps"][-1], 0.0, curve["gradient_steps"], size(self.state), curve["seconds"])
 
 
+class Domain(NamedTuple):
+    """Where there is something to learn before the target."""
+
+    tasks: Task  # stacked
+    text: str
+    names: tuple[str, ...]  # the tasks that a context names
+
+
 def learn(
-    out: pathlib.Path, row: str, method: Method, task: Task, text: str, steps: int, seeds: Sequence[int], watch: Watch
+    out: pathlib.Path, row: str, method: Method, of: Domain, steps: int, seeds: Sequence[int], watch: Watch
 ) -> Source:
-    """-> what the method learns of `task` (a string: `text`) in so many steps; taken from `out` where it is there.
+    """-> what the method learns there in so many steps; taken from `out` where it is there.
 
     All seeds are learned together: each comes to the same numbers, whatever part of them a kill left behind.
     """
-    tasks = stack([task])
-    method = at_heart(method, spec(tasks))
-    slug = hashlib.sha256(json.dumps([describe(method), text]).encode()).hexdigest()[:8]
+    method = at_heart(method, spec(of.tasks))
+    slug = hashlib.sha256(json.dumps([describe(method), of.text]).encode()).hexdigest()[:8]
     folders = {seed: out / "sources" / f"{type(method).__name__.lower()}-{slug}" / f"seed-{seed}" for seed in seeds}
     if not all((folder / "curve.json").exists() for folder in folders.values()):
-        _train(folders, row, method, tasks, text, steps, watch)
+        _train(folders, row, method, of, steps, watch)
     curves = {seed: read_json(folder / "curve.json") for seed, folder in folders.items()}
     held = {seed: load(folders[seed]).state for seed, curve in curves.items() if curve["finite"]}
     if not held:
-        return Source(text, None, curves)
+        return Source(of.text, None, curves)
     anyone = next(iter(held.values()))  # so that as many seeds run on, whoever was lost
-    return Source(text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves)
+    return Source(of.text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves)
 
 
 def at_heart(method: Method, of: Spec) -> Method:
@@ -68,10 +75,9 @@ def at_heart(method: Method, of: Spec) -> Method:
     return at_heart(base, of) if base is not None and base.learner(of) is method.learner(of) else method
 
 
-def _train(
-    folders: dict[int, pathlib.Path], row: str, method: Method, tasks: Task, text: str, steps: int, watch: Watch
-) -> None:
+def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domain, steps: int, watch: Watch) -> None:
     """Learns, and writes each seed's folder; `curve.json` last, and alone where learning or the env went wrong."""
+    tasks = of.tasks
     failures(tasks.env)
     began, history, point = time.monotonic(), [], None
     for point in train(method.learner(spec(tasks)), tasks, steps, transfer.keys(list(folders)).source):
@@ -93,5 +99,6 @@ def _train(
         }
         if fine[i]:
             taken, updates = int(point.steps[i]), int(point.gradient_steps[i])
-            save(Trained(method, spec(tasks), of_seed(point.state, i), text, taken, seed, updates), folder)
+            state = of_seed(point.state, i)
+            save(Trained(method, spec(tasks), state, of.text, taken, seed, updates, of.names), folder)
         write_json(folder / "curve.json", curve)

@@ -1,6 +1,5 @@
 """Running a study: row by row, all seeds of a row in one program, each cell on disk as soon as it is done."""
 
-import contextlib
 import dataclasses
 import pathlib
 import time
@@ -11,10 +10,11 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
-from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
+from headstart.core.types import Method, Spec, TrainState, spec
 from headstart.lab import cells, sources
 from headstart.lab.cells import Ledger
 from headstart.lab.checkpoint import Trained
+from headstart.lab.domains import domains
 from headstart.lab.files import read_json, write_json
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
 from headstart.lab.plots import figure_study
@@ -23,15 +23,10 @@ from headstart.lab.report import write_report
 from headstart.lab.sources import Source
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
-from headstart.protocol.checks import check_spaces
-from headstart.protocol.shift import shift
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
-from headstart.tasks.registry import aligned
-from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal
-from headstart.tasks.strings import describe, parse
 
-DRAWS, DRAW_EPISODES = 8, 2  # tasks drawn of an ensemble's range, and beyond it; episodes in each
+DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
 LOST = "learning in the {} went wrong: its numbers are no longer finite"
 
 
@@ -49,7 +44,7 @@ def compare(
     """
     study = Study(question, pathlib.Path(out), watch)
     cells.check_folder(study.out, question)
-    found = shift(study.source, study.target, jax.random.key(0))
+    found = study.domains.shift()
     if not found.differs and not allow_no_shift:
         raise InputError(
             f"{question.source} and {question.target} are the same task: no state, reward or start differs. "
@@ -92,21 +87,11 @@ class Study:
 
     def __init__(self, question: Question, out: pathlib.Path, watch: Watch):
         self.question, self.out, self.watch = question, out, guarded(watch)
-        self.rows = question.rows()
-        self.source = parse(question.source, question.physics)
-        self.target = parse(question.target, question.physics, target=True)
-        self.ensemble = None if question.ensemble is None else parse(question.ensemble, question.physics)
-        for flag, task in (("--target", self.target), ("--ensemble", self.ensemble)):
-            if task is not None:
-                a, b = self.source.env, task.env
-                check_spaces(a.name, (a.observation, a.action), f"{flag} {b.name}", (b.observation, b.action))
-        # naming the same parameters, they are one program: it is compiled once for both
-        self.source, self.target = aligned([self.source, self.target])
-        self.ranges = {} if self.ensemble is None else ranges_of(self.ensemble)
-        self.judged_on = stack([nominal(self.target)])
-        self.of = spec(self.judged_on)
+        self.rows, self.domains = question.rows(), domains(question)
+        self.of = spec(self.domains.target_tasks)
         for entry, method in self.rows:
-            transfer.rehearse(method, self.of, entry.learns_on != "nothing")
+            before = self._before(entry)
+            transfer.rehearse(method, self.of, None if before is None else spec(before.tasks))
 
     def cells(self) -> dict[str, dict[int, Any]]:
         """-> the cells that are done: [row][seed]."""
@@ -128,7 +113,7 @@ class Study:
                     why = done.source.curves[seed].get("failed") or LOST.format("source")
                     cells.write_failure(self._folder(entry, seed), why)
                     continue
-                trained = done.trained(seed, entry, method, self.of, self.question.target)
+                trained = done.trained(seed, entry, method, self.of, self.question.target, self.domains.names)
                 cells.write(self._folder(entry, seed), done.cell(seed, entry.adapts), trained)
         except (InputError, OSError, WatcherError):  # not the row's fault
             raise
@@ -141,16 +126,21 @@ class Study:
         return cells.folder(self.out, entry.name, seed)
 
     def _run(self, entry: Entry, method: Method) -> "Outcome":
-        question, keys, source = self.question, transfer.keys(self.question.seeds), None
-        if entry.learns_on != "nothing":
-            source = self._learn_source(entry, method)
+        question, target = self.question, self.domains.target_tasks
+        keys, source, before = transfer.keys(question.seeds), None, self._before(entry)
+        if before is not None:
+            steps = question.source_steps
+            source = sources.learn(self.out, entry.name, method, before, steps, question.seeds, self.watch)
             if source.state is None:
                 return Outcome(question.seeds, source, None, None, {}, {}, 0.0)
         prior, began, judgements = None if source is None else source.state, time.monotonic(), []
         steps = target_steps(entry, question)
         shots = question.shots if entry.adapts and entry.name != "oracle" else ()
-        failures(self.judged_on.env)
-        for j in transfer.adapt(method, prior, self.judged_on, steps, shots, keys, question.points, question.judged):
+        beside = self.domains.source_tasks if entry.learns_on == "both" else None
+        if beside is not None:  # neither domain's budget is overspent
+            steps = min(steps, question.source_steps // method.learner(self.of, target=True).replay.spare)
+        failures(target.env)
+        for j in transfer.adapt(method, prior, target, steps, shots, keys, question.points, question.judged, beside):
             judgements.append(j)
             self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1)))
         curve = transfer.curve(judgements)
@@ -158,26 +148,26 @@ class Study:
             curve = transfer.held(curve, question.shots, question.target_steps)
         ranges = {} if prior is None else self._generalisation(method, prior, keys)
         seconds = (time.monotonic() - began) / len(question.seeds)
-        return Outcome(question.seeds, source, curve, judgements[-1], ranges, failures(self.judged_on.env), seconds)
+        return Outcome(question.seeds, source, curve, judgements[-1], ranges, failures(target.env), seconds)
 
-    def _learn_source(self, entry: Entry, method: Method) -> Source:
-        ensemble = entry.learns_on == "ensemble"
-        task, text = (self.ensemble, self.question.ensemble) if ensemble else (self.source, self.question.source)
-        assert task is not None
-        assert text is not None
-        steps, seeds = self.question.source_steps, self.question.seeds
-        return sources.learn(self.out, entry.name, method, task, text, steps, seeds, self.watch)
+    def _before(self, entry: Entry) -> sources.Domain | None:
+        """-> where the row learns before it sees the target."""
+        domains, question = self.domains, self.question
+        if entry.learns_on == "ensemble" and domains.ensemble_tasks is not None and question.ensemble is not None:
+            return sources.Domain(domains.ensemble_tasks, question.ensemble, domains.names)
+        learns = entry.learns_on == "source"
+        return sources.Domain(domains.source_tasks, question.source, domains.names) if learns else None
 
     def _generalisation(self, method: Method, prior: TrainState, keys: transfer.Keys) -> dict[str, np.ndarray]:
         """-> 0-shot returns [seed] on the ensemble: nominal, within its range, and beyond it."""
-        if not self.ranges:
+        if not self.domains.ranges:
             return {}
         learner = method.learner(self.of, target=True)
-        together = jax.tree.map(lambda *x: np.concatenate(x), *self.ranges.values())
+        together = jax.tree.map(lambda *x: np.concatenate(x), *self.domains.ranges.values())
         returns = np.asarray(evaluate(learner, prior.knowledge, together, DRAW_EPISODES, keys.judge)).mean(2)
-        ends = np.cumsum([tasks.w.shape[0] for tasks in self.ranges.values()])
+        ends = np.cumsum([tasks.w.shape[0] for tasks in self.domains.ranges.values()])
         parts = np.split(returns, ends[:-1], axis=1)
-        return {name: part.mean(1) for name, part in zip(self.ranges, parts, strict=True)}
+        return {name: part.mean(1) for name, part in zip(self.domains.ranges, parts, strict=True)}
 
 
 class Outcome(NamedTuple):
@@ -213,14 +203,16 @@ class Outcome(NamedTuple):
         i = self.seeds.index(seed)
         spent = Ledger() if self.source is None else self.source.ledger(seed)
         return Ledger(
-            spent.source_steps,
+            spent.source_steps + float(self.last.source_steps[i]),
             float(self.curve.steps[i, -1]) if adapts else 0.0,
             spent.gradient_steps + float(self.last.gradient_steps[i]),
             cells.size(self.last.state),
             spent.seconds + self.seconds,
         )
 
-    def trained(self, seed: int, entry: Entry, method: Method, of: Spec, target: str) -> Trained:
+    def trained(
+        self, seed: int, entry: Entry, method: Method, of: Spec, target: str, names: tuple[str, ...]
+    ) -> Trained:
         """-> what one seed knows in the end."""
         assert self.last is not None
         learned_on = [self.source.task] if self.source is not None else []
@@ -228,23 +220,9 @@ class Outcome(NamedTuple):
         spent = self.ledger(seed, entry.adapts)
         steps, updates = int(spent.source_steps + spent.target_steps), int(spent.gradient_steps)
         state = cells.of_seed(self.last.state, self.seeds.index(seed))
-        return Trained(method, of, state, ", then ".join(learned_on) or "nothing", steps, seed, updates)
+        return Trained(method, of, state, ", then ".join(learned_on) or "nothing", steps, seed, updates, names)
 
 
 def target_steps(entry: Entry, question: Question) -> int:
     """-> the environment steps that a row may spend in the target."""
     return (question.target_steps if entry.adapts else 0) + (question.source_steps if entry.name == "oracle" else 0)
-
-
-def ranges_of(ensemble: Task) -> dict[str, Task]:
-    """-> fixed tasks [task] of an ensemble: nominal, of its range, and beyond it where it leaves anything there.
-
-    Raises InputError where the ensemble draws nothing.
-    """
-    if not is_ensemble(ensemble):
-        raise InputError(f"--ensemble {describe(ensemble)} draws nothing; write a range, such as NAME=LOW..HIGH.")
-    key = jax.random.key(0)
-    ranges = {"nominal": stack([nominal(ensemble)]), "in_range": in_range(ensemble, DRAWS, key)}
-    with contextlib.suppress(InputError):  # a law that fills its parameter's bounds holds nothing out
-        ranges["held_out"] = held_out(ensemble, DRAWS, key)
-    return ranges

@@ -25,13 +25,26 @@ from headstart.nets.policies import mode, policy
 
 
 class Critic(Record):
-    """The value in units of the returns' scale, and that scale."""
+    """The value in units of the returns' scale, and that scale. A method may put another in its place."""
 
     net: MLP
     scale: Scale
 
     def __call__(self, x: Float[Array, " features"]) -> Float[Array, ""]:
+        """-> the value, in units of the scale."""
         return self.net(x)[0]
+
+    def worth(self, x: Float[Array, " features"]) -> Float[Array, ""]:
+        """-> the value as it is."""
+        return self.scale.rms * self(x)
+
+    def include(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]):
+        """-> the critic, its scale that of the returns seen so far and of these."""
+        return self.replace(scale=self.scale.include(returns.reshape(-1), weight.reshape(-1)))
+
+    def measure(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
+        """-> returns in units of the scale."""
+        return returns / self.scale.rms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,15 +129,14 @@ def _observe(
 
     def look(t: Transition) -> tuple[Array, Array, Array]:
         x = see(k, t.obs, t.context)
-        return k.policy(x).log_prob(t.action), k.value(x), k.value(see(k, t.next_obs, t.context))
+        return k.policy(x).log_prob(t.action), k.value.worth(x), k.value.worth(see(k, t.next_obs, t.context))
 
     log_prob, v, v_next = jax.vmap(jax.vmap(jax.vmap(look)))(fresh)
-    rms = k.value.scale.rms
     stream = functools.partial(gae, lam=ppo.lam)
     streams = jax.vmap(jax.vmap(stream, in_axes=1, out_axes=1))
-    advantage = streams(fresh.reward, ppo.discount * fresh.discount, fresh.last, rms * v, rms * v_next)
-    returns = advantage + rms * v
-    k = k.replace(value=k.value.replace(scale=k.value.scale.include(returns.reshape(-1), weight)))
+    advantage = streams(fresh.reward, ppo.discount * fresh.discount, fresh.last, v, v_next)
+    returns = advantage + v
+    k = k.replace(value=k.value.include(returns, fresh.context, fresh.weight))
 
     n = jnp.maximum(weight.sum(), 1.0)
     advantage = jnp.where(fresh.weight > 0, advantage, 0.0)
@@ -133,8 +145,8 @@ def _observe(
     seen = {
         "log_prob": log_prob,
         "advantage": (advantage - mean) / (std + 1e-8),
-        "value_target": returns / k.value.scale.rms,
-        "next_value": rms * v_next,
+        "value_target": k.value.measure(returns, fresh.context),
+        "next_value": v_next,
     }
     return k, fresh.replace(extras={**fresh.extras, **seen})
 

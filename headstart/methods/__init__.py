@@ -13,11 +13,17 @@ from headstart.core.errors import InputError
 from headstart.core.types import Method
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
+from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.learners.uniform import Uniform
+from headstart.methods.adaptation.darc import DARC
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.multitask.joint import Joint
+from headstart.methods.multitask.popart import PopArt
+from headstart.methods.multitask.separate import Separate
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
+from headstart.methods.values.successor_features import SuccessorFeatures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Entry:
     name: str
     make: Callable[..., Method]  # keyword arguments are the method's fields
     section: str  # of the lecture
-    learns_on: Literal["nothing", "source", "ensemble"]  # before it sees the target
+    learns_on: Literal["nothing", "source", "ensemble", "both"]  # before it sees the target; both: beside it
     adapts: bool  # whether it goes on learning in the target
     about: str
 
@@ -38,16 +44,34 @@ METHODS: dict[str, Entry] = {
         Entry("scratch", PPO, "control", "nothing", True, "learns the target from nothing"),
         Entry("naive", PPO, "control", "source", False, "runs the source's policy on the target, as it is"),
         Entry("finetune", Finetune, "forward transfer", "source", True, "goes on from the source's knowledge"),
+        Entry("darc", DARC, "domain adaptation", "both", True, "learns the source, corrected by a few target steps"),
         Entry("randomize", Randomize, "randomization", "ensemble", True, "learns an ensemble of sources, then goes on"),
         Entry("epopt", EPOpt, "randomization", "ensemble", True, "learns the ensemble's worst paths, then goes on"),
+        Entry("joint", Joint, "multi-task transfer", "source", True, "learns all sources by one policy, then goes on"),
+        Entry(
+            "popart", PopArt, "multi-task transfer", "source", True, "the same, each source's rewards in its own units"
+        ),
+        Entry(
+            "sf",
+            SuccessorFeatures,
+            "values",
+            "source",
+            True,
+            "keeps each policy's successor features, acts by the best",
+        ),
+        Entry("separate", Separate, "control", "source", True, "learns each source by itself, then goes on from one"),
     )
 }
 
-LEARNERS: dict[str, type[Method]] = {"ppo": PPO, "sac": SAC, "dqn": DQN}  # what methods learn by
+LEARNERS: dict[str, type[Method]] = {
+    "ppo": PPO,
+    "sac": SAC,
+    "dqn": DQN,
+    "qlearning": QLearning,
+}  # what methods learn by
 
-CLASSES: dict[str, type[Method]] = {
-    kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, Finetune, Randomize, EPOpt)
-}
+TRANSFER = (Finetune, DARC, Randomize, EPOpt, Joint, PopArt, Separate, SuccessorFeatures)
+CLASSES: dict[str, type[Method]] = {kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, *TRANSFER)}
 
 
 def describe(method: Method) -> dict[str, typing.Any]:

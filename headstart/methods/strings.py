@@ -23,6 +23,8 @@ def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
     entry = METHODS[_known(name, METHODS, "method")]
     method = entry.make()
     if learner is not None:
+        if not (hasattr(method, "base") or isinstance(method, tuple(LEARNERS.values()))):
+            raise InputError(f"{name} learns in a way of its own, by no other learner; leave it or --learner out.")
         inside = isinstance(method, tuple(LEARNERS.values()))
         method = learner if inside else dataclasses.replace(method, base=learner)  # pyright: ignore[reportArgumentType]
     return entry, _settle(method, name, settings)

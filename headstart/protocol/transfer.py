@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from headstart.core.rollout import evaluate
+from headstart.core.rollout import count, evaluate
 from headstart.core.train import Run, begin, enter, go_on, per_turn, shoot
 from headstart.core.types import Key, Learner, Method, PyTree, Spec, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
@@ -42,6 +42,7 @@ class Judgement(NamedTuple):
 
     steps: Float[np.ndarray, " seed"]  # target steps spent
     episodes: Float[np.ndarray, " seed"]  # target episodes ended
+    source_steps: Float[np.ndarray, " seed"]  # spent beside them, by methods that learn in both domains at once
     gradient_steps: Float[np.ndarray, " seed"]
     returns: Float[np.ndarray, "seed episode"]  # of the deterministic policy; NaN where learning went wrong
     shots: int | None  # where this point was asked for as so many shots
@@ -86,27 +87,34 @@ def adapt(
     key: Keys,
     points: int = 12,
     judged: int = 10,
+    beside: Task | None = None,
 ) -> Iterator[Judgement]:
     """Spends `shots` episodes and then the rest of `steps` in the target; yields its judgements, point 0 first.
 
     `target` is a stacked task, `prior` what the source left (with a leading seed axis) or None to start from
-    nothing. The shots are always spent, even where they take more than `steps`.
+    nothing. The shots are always spent, even where they take more than `steps`. `beside` are stacked source tasks for
+    a method that learns in both domains at once; it takes no shots.
     """
-    learner = method.learner(spec(target), target=True)
+    tasks = target if beside is None else jax.tree.map(lambda *x: jnp.concatenate(x), beside, target)
+    learner = method.learner(spec(tasks), target=True)
+    if beside is not None:
+        steps, shots = steps + steps * learner.replay.spare * count(beside), ()
     budget = jnp.float32(max(steps, 1))
 
     def judgement(run: Run, shots: int | None) -> Judgement:
         state = jax.tree.map(jnp.copy, run.state)  # the next turn takes the run's own memory over
         returns = judge(learner, state, target, judged, key.judge)
-        steps, episodes, updates = (np.array(x, np.float32) for x in (run.steps, run.episodes, run.state.taken))
-        return Judgement(steps, episodes, updates, returns, shots, state)
+        spent = (run.steps, run.episodes) if beside is None else (run.target_steps, run.target_episodes)
+        each = (*spent, run.steps - spent[0], run.state.taken)
+        steps, episodes, source_steps, updates = (np.array(x, np.float32) for x in each)
+        return Judgement(steps, episodes, source_steps, updates, returns, shots, state)
 
     run = begin(learner, key.target, prior)
     yield judgement(run, 0)
-    for after, spent in _spend_episodes(learner, target, run, shots, budget):
+    for after, spent in _spend_episodes(learner, tasks, run, shots, budget):
         run = after
         yield judgement(run, spent)
-    for after in _spend_steps(learner, target, run, steps, points, budget):
+    for after in _spend_steps(learner, tasks, run, steps, points, budget):
         yield judgement(after, None)
 
 
@@ -131,14 +139,14 @@ def _spend_steps(learner: Learner, target: Task, run: Run, steps: int, points: i
         yield from (later for later, _ in go_on(learner, target, entered, turns, budget, points))
 
 
-def rehearse(method: Method, of: Spec, learned_before: bool) -> None:
+def rehearse(method: Method, of: Spec, source: Spec | None) -> None:
     """Begins without computing anything. Raises InputError where a method is asked for what its knowledge lacks.
 
-    `learned_before`: whether it starts in the target from what it learned in the source.
+    `of` is the target; `source` where it learned before, if it starts in the target from that.
     """
     key, prior = jax.random.key(0)[None], None
-    if learned_before:
-        prior = jax.eval_shape(functools.partial(begin, method.learner(of)), key).state
+    if source is not None:
+        prior = jax.eval_shape(functools.partial(begin, method.learner(source)), key).state
     jax.eval_shape(functools.partial(begin, method.learner(of, target=True)), key, prior)
 
 

@@ -4,7 +4,9 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from headstart.core.errors import InputError
 from headstart.core.spaces import Box, Discrete
 
 
@@ -18,6 +20,16 @@ def test_a_box_rescales_and_clips():
 def test_a_component_without_both_bounds_passes_as_it_is():
     box = Box((-math.inf, 0.0), (math.inf, math.inf))
     np.testing.assert_allclose(box.rescale(jnp.array([5.0, -7.0])), [5.0, -7.0])
+
+
+def test_a_vector_that_names_a_state_has_an_index():
+    box = Box((0.0,) * 6, (1.0,) * 6, words=(3, 1, 2))  # one of three, a bit, one of two
+    assert box.states == 12
+    told = [[*first, bit, *last] for first in np.eye(3) for bit in (0, 1) for last in np.eye(2)]
+    assert box.index(jnp.array(told, jnp.float32)).tolist() == list(range(12))
+    assert Box((0.0,), (1.0,)).states is None
+    with pytest.raises(InputError, match=r"Box\(words=\(2, 2\)\) is out of range: together they are 3 long"):
+        Box((0.0,) * 3, (1.0,) * 3, words=(2, 2))
 
 
 def test_choices_are_the_worlds_own():

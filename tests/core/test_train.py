@@ -38,12 +38,12 @@ def k_of(trained: Any) -> list[float]:
     return trained.state.knowledge.policy.tolist()
 
 
-def first(gradients: Any, key: Array) -> Any:
-    return jax.tree.map(lambda x: x[0], gradients)
+def first(gradients: Any, losses: Array, key: Array) -> Any:
+    return jax.tree.map(lambda x: x[0], gradients), {"apart": losses[1] - losses[0]}
 
 
-def mean(gradients: Any, key: Array) -> Any:
-    return jax.tree.map(lambda x: x.mean(0), gradients)
+def mean(gradients: Any, losses: Array, key: Array) -> Any:
+    return jax.tree.map(lambda x: x.mean(0), gradients), {"apart": losses[1] - losses[0]}
 
 
 def fresh_state(learner: Learner, slow: Any = None) -> TrainState:
@@ -65,6 +65,7 @@ def test_combine_is_given_each_tasks_own_gradient(combine: Any, k: float):
     state, metrics = update(learner, fresh_state(learner), experience([[1, 1], [3, 3]]), KEY, 0.0)
     assert float(state.knowledge.policy) == pytest.approx(k)
     assert float(metrics["loss"]) == pytest.approx((1 + 9) / 2)
+    assert combine is None or float(metrics["apart"]) == pytest.approx(9 - 1)  # it sees their losses, and adds metrics
 
 
 def test_ppos_gradients_per_task_have_the_joint_gradient_as_their_mean():

@@ -13,9 +13,10 @@ from numpyro import distributions as dist
 
 from headstart.core.errors import InputError
 from headstart.core.train import per_turn, train
-from headstart.core.types import Method, spec
+from headstart.core.types import Method, Task, no_loss, spec
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
+from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.learners.uniform import Uniform
 from headstart.methods import CLASSES, LEARNERS, METHODS, describe, rebuild
@@ -23,14 +24,18 @@ from headstart.methods.forward.finetune import Finetune
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
 from headstart.methods.strings import find, find_any, find_learner
+from headstart.methods.values.successor_features import SuccessorFeatures
 from headstart.protocol.transfer import adapt, keys
+from headstart.tasks.worlds import RandomMDP
 
 SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
 BASES: dict[type, Method] = {
     PPO: SMALL,
     SAC: SAC(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4),
     DQN: DQN(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4, updates=1.0),
+    QLearning: QLearning(),
     Uniform: Uniform(),
+    SuccessorFeatures: SuccessorFeatures(policies=3),
 }
 OTHERS: dict[type, dict[str, Any]] = {EPOpt: {"paths": 4, "length": 4, "batch": 4}}
 
@@ -42,7 +47,17 @@ def small(kind: Any) -> Method:
 
 def fits(kind: Any, discrete: bool) -> bool:
     """-> whether it acts by such actions."""
-    return kind is not (SAC if discrete else DQN)
+    return kind is not SAC if discrete else kind not in (DQN, QLearning, SuccessorFeatures)
+
+
+def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
+    """-> a small source and target; where a method keeps a table, those whose states have names."""
+    if isinstance(method, QLearning | SuccessorFeatures):
+        few = RandomMDP(states=3, actions=2, branching=1, features=2)
+        return probes.task(few, seed=1), probes.task(few, target=True, seed=2)
+    env = probes.Corridor(length=3, discrete=discrete)
+    law = lambda low, high: dist.Uniform(jnp.float32(low), jnp.float32(high))
+    return probes.task(env, push=law(0.5, 1.5)), probes.task(env, target=True, push=law(0.3, 0.3001))
 
 
 LEARNT = [
@@ -63,18 +78,16 @@ LEARNT = [
 
 @pytest.mark.parametrize(("method", "discrete"), LEARNT)
 def test_every_method_learns_in_the_source_and_adapts_one_shot(method: Method, discrete: bool):
-    env = probes.Corridor(length=3, discrete=discrete)
-    source = probes.task(env, push=dist.Uniform(jnp.float32(0.5), jnp.float32(1.5)))
-    target = probes.task(env, target=True, push=dist.Uniform(jnp.float32(0.3), jnp.float32(0.3001)))
+    source, target = tasks_for(method, discrete)
     learner = method.learner(spec(source))
     seeds = keys([0, 1])
     *_, learned = train(learner, source, 2 * per_turn(learner, source), seeds.source, points=2)
-    assert (learned.gradient_steps >= 2).all()
+    assert (learned.gradient_steps >= 2).all() or learner.loss is no_loss
 
     before, after = adapt(method, learned.state, target, 1, [1], seeds, judged=2)
     assert (before.shots, after.shots) == (0, 1)
     assert (before.steps.tolist(), after.episodes.tolist()) == ([0.0, 0.0], [1.0, 1.0])
-    assert ((after.steps >= 3) & (after.steps <= env.horizon)).all()
+    assert ((after.steps >= 3) & (after.steps <= target.env.horizon)).all()
     assert np.isfinite(before.returns).all()
     assert np.isfinite(after.returns).all()
     moved = probes.different(before.state.knowledge, after.state.knowledge)
@@ -84,7 +97,8 @@ def test_every_method_learns_in_the_source_and_adapts_one_shot(method: Method, d
 def test_the_map_holds_every_method_there_is():
     made = {type(entry.make()) for entry in METHODS.values()} | {*LEARNERS.values(), Uniform}
     assert made == set(CLASSES.values())
-    assert list(METHODS) == ["scratch", "naive", "finetune", "randomize", "epopt"]  # in the lecture's order
+    lectured = ["scratch", "naive", "finetune", "darc", "randomize", "epopt", "joint", "popart", "sf", "separate"]
+    assert list(METHODS) == lectured  # in the lecture's order
     for name, entry in METHODS.items():
         assert entry.name == name
         assert entry.about
@@ -162,6 +176,11 @@ def test_every_row_can_learn_by_another_learner():
     assert find("finetune:layers=last:base.every=9", learner)[1] == Finetune(DQN(n=2, every=9), layers="last")
 
 
+def test_a_method_without_a_base_takes_no_other_learner():
+    with pytest.raises(InputError, match="sf learns in a way of its own"):
+        find("sf", DQN())
+
+
 def test_a_learner_is_named_as_a_method_is():
     assert find_any("sac:updates=0.5") == SAC(updates=0.5)
     assert find_any("epopt:epsilon=0.5") == EPOpt(epsilon=0.5)
@@ -175,11 +194,15 @@ def test_a_learner_is_named_as_a_method_is():
     ("text", "sentence"),
     [
         ("finetun", "There is no method 'finetun'; did you mean finetune?"),
-        ("zzz", "There is no method 'zzz'; did you mean scratch or naive or finetune or randomize or epopt?"),
+        (
+            "zzz",
+            "There is no method 'zzz'; did you mean scratch or naive or finetune or darc or randomize",
+        ),
         (
             "epopt:epsilom=1",
-            "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base (one of ppo, sac, dqn), base.FIELD of PPO,",
+            "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base (one of ppo, sac, dqn, qlearning),",
         ),
+        ("sf:use=best", "sf:use=best does not fit; use takes one of gpi, last."),
         ("epopt:base=1", "epopt:base=1 sets no field of EPOpt;"),
         ("epopt:epsilon.x=1", "epopt:epsilon.x=1 sets no field of EPOpt;"),
         ("epopt:base.clap=1", "epopt:base.clap=1 sets no field of PPO; FIELD=VALUE takes learning_rate,"),

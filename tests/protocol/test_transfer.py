@@ -160,6 +160,6 @@ def test_a_policy_that_is_only_run_stays_where_it_is():
 
 
 def test_a_method_that_cannot_begin_says_so_before_anything_is_run():
-    transfer.rehearse(Finetune(TINY, freeze=("policy.net",)), spec(TASK), learned_before=True)
+    transfer.rehearse(Finetune(TINY, freeze=("policy.net",)), spec(TASK), source=spec(TASK))
     with pytest.raises(InputError, match=r"cannot freeze 'policy\.nothing'.*its parts are"):
-        transfer.rehearse(Finetune(TINY, freeze=("policy.nothing",)), spec(TASK), learned_before=True)
+        transfer.rehearse(Finetune(TINY, freeze=("policy.nothing",)), spec(TASK), source=spec(TASK))

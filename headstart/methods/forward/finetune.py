@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_range
 from headstart.core.names import map_named, named, within
-from headstart.core.types import Key, Knowledge, Learner, Method, Spec
+from headstart.core.types import Key, Knowledge, Learner, Method, Spec, no_loss
 from headstart.learners.ppo import PPO
 from headstart.nets.encoders import forget
 from headstart.nets.optimizers import hold
@@ -43,6 +43,8 @@ class Finetune(Method):
         inner = self.base.learner(spec, target)
         if not target:
             return inner
+        if inner.loss is no_loss and (self.freeze or self.layers == "last"):
+            raise InputError(f"{self.base!r} learns by no gradients, which could be held; leave freeze and layers out.")
         return inner._replace(
             init=functools.partial(_init, self, inner),
             optimizer=hold(inner.optimizer, functools.partial(_still, self)),

@@ -44,7 +44,7 @@ class BitFlip(Env):
 
     @property
     def observation(self) -> Box:
-        return Box((0.0,) * (2 * self.n), (1.0,) * (2 * self.n))
+        return Box((0.0,) * (2 * self.n), (1.0,) * (2 * self.n), (1,) * (2 * self.n))
 
     @property
     def action(self) -> Discrete:

@@ -50,7 +50,7 @@ class FourRooms(Env):
 
     φ counts the objects of each class that a step collects, and the goal: tasks differ in `w` (the paper's: uniform in
     ±1 for each class, and 1 for the goal). Seen are the row, the column (each 13 numbers, all 0 but one) and which of
-    the 12 objects are collected: short for a network, and `index` makes the row of a table of it.
+    the 12 objects are collected: short for a network, and names for a table of 13 · 13 · 2¹² states.
     """
 
     @property
@@ -63,8 +63,8 @@ class FourRooms(Env):
 
     @property
     def observation(self) -> Box:
-        size = 2 * SIDE + len(PLACES)
-        return Box((0.0,) * size, (1.0,) * size)
+        words = (SIDE, SIDE, *[1] * len(PLACES))
+        return Box((0.0,) * sum(words), (1.0,) * sum(words), words)
 
     @property
     def action(self) -> Discrete:
@@ -102,13 +102,6 @@ class FourRooms(Env):
         objects = [_object(int(PLACES[i]), int(kind)) for i, kind in left]
         goal, agent = square(int(GOAL), WALLS, 0.42, "goal"), Disc(middle(int(state.cell), WALLS), 0.32, "body")
         return Drawing((0.0, 0.0), (float(SIDE), float(SIDE)), (*board(WALLS), *objects, goal, agent))
-
-
-def index(observation: Float[Array, " 38"]) -> Int[Array, ""]:
-    """-> which of the 13 · 13 · 2¹² states is seen: a row for a table."""
-    row, column, collected = jnp.split(observation, [SIDE, 2 * SIDE])
-    bits = (collected > 0.5) * 2 ** jnp.arange(len(PLACES))
-    return ((row.argmax() * SIDE + column.argmax()) * 2 ** len(PLACES) + bits.sum()).astype(jnp.int32)
 
 
 def _object(cell: int, kind: int) -> Shape:

@@ -42,7 +42,7 @@ class GridWall(Env):
 
     @property
     def observation(self) -> Box:
-        return Box((0.0,) * SIDE**2, (1.0,) * SIDE**2)
+        return Box((0.0,) * SIDE**2, (1.0,) * SIDE**2, (SIDE**2,))
 
     @property
     def action(self) -> Discrete:

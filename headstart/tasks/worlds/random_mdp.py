@@ -59,7 +59,7 @@ class RandomMDP(Env):
 
     @property
     def observation(self) -> Box:
-        return Box((0.0,) * self.states, (1.0,) * self.states)
+        return Box((0.0,) * self.states, (1.0,) * self.states, (self.states,))
 
     @property
     def action(self) -> Discrete:

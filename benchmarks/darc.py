@@ -1,0 +1,126 @@
+"""DARC on an arm with a broken joint: how much of the target does it take to learn for it in the source?
+
+Source is an arm of three links; in the target the motor of its first joint gives nothing. `target` is SAC in the target
+with all the steps, `source` the same in the source and judged in the target, `DARC` has as many steps in the source and
+a tenth of them in the target; `DARC, no noise` and `DARC, corrected by nothing` leave one thing out. Then the other way
+around: the source is broken and the target whole, where what is best in the target cannot happen in the source.
+
+    python benchmarks/darc.py            # 5 seeds: about an hour on 2 cores
+    python benchmarks/darc.py --tiny     # does it still run?
+"""
+
+import argparse
+import time
+
+import jax
+import numpy as np
+from flags import RUNS, flags, read, sized
+from rich.table import Table
+
+import headstart as hs
+from headstart.core.types import Method, Task, spec, stack
+from headstart.lab.figure import Series
+from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.provenance import provenance
+from headstart.lab.tables import interval, show
+from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.transfer import adapt, judge, keys
+from headstart.tasks.registry import aligned
+
+ENV, BROKEN = "PlanarReacher-3", {"joint_1_power": 0.0}
+POINTS, EPISODES = 20, 50
+SMALL = hs.SAC(hidden=(64, 64), batch=128, length=10, updates=0.2, start=1_000, discount=0.95)
+ROWS = ("target", "source", "DARC", "DARC, no noise", "DARC, corrected by nothing")
+
+
+def domains(backwards: bool) -> tuple[Task, Task]:
+    """-> source and target, stacked."""
+    whole, broken = ({}, BROKEN) if not backwards else (BROKEN, {})
+    pair = aligned([hs.task(ENV, **whole), hs.task(ENV, target=True, **broken)])
+    return stack([pair[0]]), stack([pair[1]])
+
+
+def rows() -> dict[str, Method]:
+    """-> the method of each row."""
+    darc = hs.DARC(SMALL)
+    return dict(zip(ROWS, (SMALL, SMALL, darc, hs.DARC(SMALL, noise=0.0), hs.DARC(SMALL, weight=0.0)), strict=True))
+
+
+def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
+    """-> target steps and source steps [point], returns in the target [seed][point], the seconds."""
+    (source, target), method, key, began = domains(backwards), rows()[name], keys(range(seeds)), time.perf_counter()
+    where, beside = (source, None) if name == "source" else (target, source if isinstance(method, hs.DARC) else None)
+    budget = steps // 10 if beside is not None else steps
+    at, spent, returns = [], [], []
+    for j in adapt(method, None, where, budget, [], key, POINTS, EPISODES, beside):
+        if name == "source":  # learned there, judged in the target
+            learner = method.learner(spec(target), target=True)
+            j = j._replace(returns=judge(learner, j.state, target, EPISODES, key.judge))
+        at.append(float(j.steps[0]))
+        spent.append(float(j.source_steps[0]))
+        returns.append(j.returns.mean(1))
+    seconds = time.perf_counter() - began
+    return plain({"steps": at, "source_steps": spent, "returns": np.stack(returns, 1), "seconds": seconds})
+
+
+def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
+    """-> what each row learned, in both directions, from the files or now."""
+    found: dict[str, dict[str, dict]] = {}
+    for direction in ("broken target", "broken source"):
+        found[direction] = {}
+        for name in ROWS if direction == "broken target" else ROWS[:3]:
+            slug = f"{direction}-{name}".replace(", ", "-").replace(" ", "-").lower()
+            file = asked.work / f"{slug}-{asked.steps}-{asked.seeds}.json"
+            if not file.exists():
+                write_json(file, learn(name, direction == "broken source", asked.steps, asked.seeds))
+            found[direction][name] = one = read_json(file)
+            print(f"  {direction}, {name}: {np.array(one['returns'])[:, -1].round(1)}", flush=True)
+    return found
+
+
+def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """-> in both directions, what each row came to in the target, and how far that is below learning there."""
+    record: dict[str, dict[str, dict]] = {}
+    for direction, each in found.items():
+        finals = {name: np.array(one["returns"])[:, -1] for name, one in each.items()}
+        record[direction] = {
+            name: {
+                "return": bootstrap(final)._asdict(),
+                "above target": paired_difference(final, finals["target"])._asdict(),
+                "worse by": float((finals["target"].mean() - final.mean()) / abs(finals["target"].mean())),
+                "target steps": 0.0 if name == "source" else each[name]["steps"][-1],
+                "seconds": each[name]["seconds"],
+            }
+            for name, final in finals.items()
+        }
+    return record
+
+
+def main() -> None:
+    """Runs what is not there yet; writes the record and the figure, and prints the table."""
+    asked = read(sized(flags(__doc__, RUNS / "darc"), 200_000))
+    if asked.tiny:
+        asked.steps, asked.seeds = 4_000, 2
+    found = measure(asked)
+    record, lines = summarise(found), []
+    for name, one in found["broken target"].items():
+        bands = [bootstrap(column) for column in np.array(one["returns"]).T]
+        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+        lines.append(Series(name, np.linspace(0, 1, len(iqm)), iqm, low, high))
+    title = f"A joint that is broken in the target: IQM of {asked.seeds} seeds, 95 % interval"
+    figure_curves(lines, asked.out / "darc.svg", title, "share of the training", "return in the target")
+    words = ["python benchmarks/darc.py", *["--tiny"] * asked.tiny]
+    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "curves": found}
+    write_json(asked.out / "darc.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    table = Table("", "", "return in the target", "above learning there", "worse by", "target steps")
+    for direction, each in plain(record).items():
+        for name, one in each.items():
+            cells = (interval(one["return"]), interval(one["above target"]), f"{100 * one['worse by']:.0f} %")
+            table.add_row(direction, name, *cells, f"{one['target steps']:.0f}")
+    show(table)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

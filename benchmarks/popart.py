@@ -1,0 +1,89 @@
+"""PopArt: four goals whose rewards are 1, 10, 100 and 1000 times as large, for one policy.
+
+Each task's return is told as a share of the way from acting at random to what a learner that has it alone comes to
+with as many steps (`Separate`, judged in the same episodes).
+
+    python benchmarks/popart.py            # 5 seeds: a few minutes on 2 cores
+    python benchmarks/popart.py --tiny     # does it still run?
+"""
+
+import math
+
+import jax
+import numpy as np
+from flags import RUNS, flags, read, sized
+from rich.table import Table
+from together import EPISODES, measure
+
+import headstart as hs
+from headstart.core.rollout import evaluate
+from headstart.core.types import Method, Task, spec
+from headstart.lab.figure import Series
+from headstart.lab.files import plain, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.provenance import provenance
+from headstart.lab.tables import interval, show
+from headstart.learners.uniform import Uniform
+from headstart.protocol.statistics import bootstrap
+from headstart.protocol.transfer import keys
+from headstart.tasks.several import together
+
+TIMES = (1.0, 10.0, 100.0, 1000.0)
+AROUND = 0.7  # m, from the middle
+BASE = hs.PPO(copies=4, length=64, batch=64, epochs=4, anneal=False, learning_rate=1e-3)
+
+
+def goals() -> Task:
+    """-> four tasks, whose goals stand around the start and whose rewards grow."""
+    place = lambda i: {
+        "goal_1_x": round(AROUND * math.cos(i * math.pi / 2), 4),
+        "goal_1_y": round(AROUND * math.sin(i * math.pi / 2), 4),
+    }
+    return together([hs.task("PointMass", w=(times, times), **place(i)) for i, times in enumerate(TIMES)])
+
+
+def rows() -> dict[str, tuple[Method, Task]]:
+    """-> what is compared."""
+    methods = {"separate": hs.Separate(BASE), "joint": BASE, "joint, PopArt": hs.PopArt(BASE)}
+    return {name: (method, goals()) for name, method in methods.items()}
+
+
+def shares(found: dict[str, dict], seeds: int) -> dict[str, np.ndarray]:
+    """-> of each row, how far each task came [seed, point, task]: 0 is at random, 1 as far as alone."""
+    tasks, key = goals(), keys(range(seeds))
+    chance = Uniform().learner(spec(tasks))
+    random = np.asarray(
+        evaluate(chance, jax.vmap(lambda k: chance.init(k, None))(key.judge), tasks, EPISODES, key.judge)
+    )
+    none = random.mean((0, 2))[None, None]
+    alone = np.array(found["separate"]["returns"])[:, -1].mean(0)[None, None]
+    return {name: (np.array(one["returns"]) - none) / (alone - none) for name, one in found.items()}
+
+
+def main() -> None:
+    """Runs what is not there yet; writes the record and the figure, and prints the table."""
+    asked = read(sized(flags(__doc__, RUNS / "popart"), 400_000))
+    if asked.tiny:
+        asked.steps, asked.seeds = 4_096, 2
+    found = measure(rows(), asked)
+    came = shares(found, asked.seeds)
+    record = {name: [bootstrap(each[:, -1, i])._asdict() for i in range(len(TIMES))] for name, each in came.items()}
+    lines = []
+    for name, each in came.items():
+        bands = [bootstrap(column) for column in each.min(2).T]
+        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+        lines.append(Series(name, np.array(found[name]["steps"]), iqm, low, high))
+    title = f"Rewards x 1 to x 1000: the task that came least far, IQM of {asked.seeds} seeds, 95 % interval"
+    figure_curves(lines, asked.out / "popart.svg", title, "environment steps, of all tasks", "share of single-task")
+    words = ["python benchmarks/popart.py", *["--tiny"] * asked.tiny]
+    data = {"seeds": asked.seeds, "steps": asked.steps, "times": TIMES, "shares": record, "found": found}
+    write_json(asked.out / "popart.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    table = Table("rewards", *(f"x {times:g}" for times in TIMES), title="share of the way from random to single-task")
+    for name, each in plain(record).items():
+        table.add_row(name, *map(interval, each))
+    show(table)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

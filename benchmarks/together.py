@@ -1,0 +1,54 @@
+"""Learning several tasks at once, and how each of them goes: what the benchmarks of multi-task methods share."""
+
+import argparse
+import time
+
+import jax
+import numpy as np
+
+from headstart.core.rollout import evaluate
+from headstart.core.train import train
+from headstart.core.types import Method, Task, spec
+from headstart.lab.figure import Series
+from headstart.lab.files import plain, read_json, write_json
+from headstart.protocol.statistics import bootstrap
+from headstart.protocol.transfer import keys
+
+POINTS, EPISODES = 20, 20
+TOLD = [f"{place}_{kind}" for place in ("policy", "value") for kind in ("cosine", "conflict", "winner")]
+
+
+def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
+    """-> steps [point], returns [seed][point][task], what gradients said on the way, numbers learned, and seconds."""
+    key, began = keys(range(seeds)), time.perf_counter()
+    learner, at, returns, said, size = method.learner(spec(tasks)), [], [], [], 0
+    for point in train(learner, tasks, steps, key.source, points=POINTS):
+        at.append(float(point.steps[0]))
+        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.judge)).mean(2))
+        said.append({name: np.asarray(point.metrics[name]) for name in TOLD if name in point.metrics})
+        size = sum(x[0].size for x in jax.tree.leaves((point.knowledge.policy, point.knowledge.value)))
+    told = {name: np.mean([each[name] for each in said], 0) for name in said[0]}
+    seconds = time.perf_counter() - began
+    return plain({"steps": at, "returns": np.stack(returns, 1), "told": told, "numbers": size, "seconds": seconds})
+
+
+def measure(rows: dict[str, tuple[Method, Task]], asked: argparse.Namespace) -> dict[str, dict]:
+    """-> what each row learned, from the files or now."""
+    found = {}
+    for name, (method, tasks) in rows.items():
+        file = asked.work / f"{name.replace(', ', '-').replace(' ', '-')}-{asked.steps}-{asked.seeds}.json"
+        if not file.exists():
+            write_json(file, learn(method, tasks, asked.steps, asked.seeds))
+        found[name] = read_json(file)
+        print(f"  {name}: {np.mean(found[name]['returns'], 0)[-1].round(2)}", flush=True)
+    return found
+
+
+def lines(found: dict[str, dict]) -> list[Series]:
+    """-> each row's mean over tasks, for a figure."""
+    series = []
+    for name, one in found.items():
+        bands = [bootstrap(column) for column in np.array(one["returns"]).mean(2).T]
+        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+        series.append(Series(name, np.array(one["steps"]), iqm, low, high))
+    return series

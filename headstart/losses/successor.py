@@ -1,0 +1,28 @@
+"""Successor features: what a policy will see of φ, whatever that is worth; and policies made of several."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Scalar = Float[Array, ""]
+
+
+def successor_target(
+    phi: Float[Array, " cumulant"], discount: Scalar, psi_next: Float[Array, " cumulant"]
+) -> Float[Array, " cumulant"]:
+    """φ + γ ψ(s', a') (arXiv:1606.05312, eq. 4). `discount` is γ, or 0 where the MDP ended."""
+    return phi + jnp.where(discount > 0, discount * psi_next, 0.0)
+
+
+def general_policy(
+    psi: Float[Array, "policy choice cumulant"], w: Float[Array, " cumulant"], known: Int[Array, ""] | int
+) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """-> argmax_a max_i ψ_i(s, a) · w, and the policy i that it is taken from, of the first `known` ones (eq. 7)."""
+    q = jnp.where(jnp.arange(psi.shape[0])[:, None] < known, psi @ w, -jnp.inf)
+    return jnp.argmax(q.max(0)), jnp.argmax(q.max(1))
+
+
+def reward_step(
+    w: Float[Array, " cumulant"], phi: Float[Array, " cumulant"], r: Scalar, rate: float | Scalar
+) -> Float[Array, " cumulant"]:
+    """w after a step of regression of r on φ · w (section 4.2): what is left of the error along φ."""
+    return w + rate * (r - phi @ w) * phi

@@ -1,0 +1,134 @@
+"""DARC: learn in the source, paid less for what could not happen in the target; two classifiers tell the domains apart.
+
+Transfers: nothing that was learned before: source and target are learned side by side, ten steps of one for one of the
+other, and target rewards are never seen.
+Assumes: what is best in the target can happen in the source, and is nearly best there too.
+Fails when: the source can do less than the target (a broken source and a whole target).
+Source: arXiv:2006.13916, algorithm 1 and equation 4; constants of github.com/google-research/google-research, darc.
+Departs from it in: classifiers see normalised inputs, and s' - s for s'; their noise is in those units, since noise of
+a fixed size hides dynamics that differ by less; target steps are taken from the beginning.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.errors import InputError, check_range
+from headstart.core.types import Box, Key, Knowledge, Learner, Method, Metrics, PyTree, Record, Spec, Transition
+from headstart.learners.sac import SAC
+from headstart.losses.average import average
+from headstart.losses.domain_gap import domain_loss, reward_gap
+from headstart.nets.mlp import MLP, mlp
+from headstart.nets.moments import Moments, moments
+
+
+@dataclasses.dataclass(frozen=True)
+class DARC(Method):
+    """The base learner on the source's experience, its rewards corrected by what classifiers say of each step."""
+
+    base: Method = dataclasses.field(default_factory=SAC)  # learns; SAC or DQN
+    spare: int = 10  # steps in the source for each in the target, >= 1
+    weight: float = 1.0  # of the correction, beside the reward, >= 0
+    warmup: float = 0.1  # share of the training before the correction counts, in [0, 1]
+    noise: float = 0.1  # on what classifiers see while they learn, in standard deviations, >= 0
+    hidden: tuple[int, ...] = (32,)  # widths of the classifiers' hidden layers
+
+    def __post_init__(self) -> None:
+        check_range(self, "spare", 1, float("inf"))
+        check_range(self, "warmup", 0.0, 1.0)
+        for name in ("weight", "noise"):
+            check_range(self, name, 0.0, float("inf"))
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        inner = self.base.learner(spec._replace(tasks=1), target)
+        if not inner.replay.capacity or not isinstance(spec.observation, Box):
+            raise InputError(
+                f"DARC needs vectors to see, and a learner that keeps its experience; {self.base!r} is to "
+                "learn, so use SAC or DQN, or another task."
+            )
+        length = max(inner.replay.length, self.spare)
+        return inner._replace(
+            init=functools.partial(_init, self, inner, spec),
+            observe=functools.partial(_observe, self, inner, spec),
+            loss=functools.partial(_loss, self, inner, spec),
+            replay=inner.replay._replace(length=length, spare=self.spare),
+        )
+
+
+class Classifiers(Record):
+    """log p(target) − log p(source) of (s, a), and what s' adds to that; and what they have seen."""
+
+    of_choice: MLP
+    added: MLP
+    state: Moments
+    change: Moments
+
+
+def _init(darc: DARC, inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
+    k = inner.init(key, prior)
+    if prior is not None and prior.model is not None:
+        return k
+    k_choice, k_added = jax.random.split(jax.random.fold_in(key, ord("d")))
+    size = spec.observation.size
+    pair = size + spec.action.size
+    net = lambda inputs, key: mlp((inputs, *darc.hidden, 1), 0.1, "relu", key)
+    return k.replace(model=Classifiers(net(pair, k_choice), net(pair + size, k_added), moments(size), moments(size)))
+
+
+def _observe(
+    darc: DARC, inner: Learner, spec: Spec, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    seen: Classifiers = k.model
+    rows, weight = fresh.obs.reshape(-1, spec.observation.size), fresh.weight.reshape(-1)
+    changes = (fresh.next_obs - fresh.obs).reshape(rows.shape)
+    k, batch = inner.observe(k, fresh, key, progress)
+    return k.replace(
+        model=seen.replace(state=seen.state.include(rows, weight), change=seen.change.include(changes, weight))
+    ), batch
+
+
+def say(
+    known: Classifiers, t: Transition, spec: Spec, noise: float = 0.0, keys: Key | None = None
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """-> what the classifiers say of a step, and of its choice alone. `noise` takes two keys: each draws its own."""
+    action = t.action if isinstance(spec.action, Box) else jax.nn.one_hot(t.action, spec.action.size)
+    pair = jnp.concatenate([known.state.normalise(t.obs), action])
+    whole = jnp.concatenate([pair, known.change.normalise(t.next_obs - t.obs)])
+    if keys is not None:
+        pair = pair + noise * jax.random.normal(keys[0], pair.shape)
+        whole = whole + noise * jax.random.normal(keys[1], whole.shape)
+    of_choice = known.of_choice(pair)[0]
+    return known.of_choice(whole[: pair.size])[0] + known.added(whole)[0], of_choice
+
+
+def _loss(
+    darc: DARC,
+    inner: Learner,
+    spec: Spec,
+    k: Knowledge,
+    slow: PyTree,
+    batch: Transition,
+    key: Key,
+    progress: Array | float,
+) -> tuple[Array, Metrics]:
+    """The base learner's loss on the source's rows, corrected; and both classifiers' on all of them."""
+    k_inner, k_noise = jax.random.split(key)
+
+    def one(t: Transition, key: Key) -> Metrics:
+        of_step, of_choice = say(k.model, t, spec, darc.noise, jax.random.split(key))
+        right = (of_step > 0) == (t.domain == 1)
+        losses = domain_loss(of_step, t.domain) + domain_loss(of_choice, t.domain)
+        return {"classifier_loss": losses, "classifier_accuracy": right.astype(jnp.float32)}
+
+    told = average(jax.vmap(jax.vmap(one))(batch, jax.random.split(k_noise, batch.weight.shape)), batch.weight)
+    gap = jax.lax.stop_gradient(jax.vmap(jax.vmap(lambda t: reward_gap(*say(k.model, t, spec))))(batch))
+    counts = jnp.where(progress >= darc.warmup, darc.weight, 0.0)
+    ours = batch.weight * (batch.domain == 0)
+    loss, metrics = inner.loss(
+        k, slow, batch.replace(reward=batch.reward + counts * gap, weight=ours), k_inner, progress
+    )
+    gap = average({"gap": gap}, ours)["gap"]
+    return loss + told["classifier_loss"], {**metrics, **told, "reward_gap": gap}

@@ -1,0 +1,120 @@
+"""PopArt: each task has the same say in what is learned, however large its rewards are.
+
+Transfers: policy, value with each source's mean and spread of returns, and features (normaliser).
+Assumes: the sources are told apart, and differ in the scale of their rewards more than in what they ask for.
+Fails when: rewards are alike anyway, or a task's returns are so rare that their spread says nothing yet.
+Source: arXiv:1809.04474 (PopArt-IMPALA, section 4), after arXiv:1602.07714.
+Departs from it in: PPO for IMPALA; statistics move with every rollout, not with every batch; each task's advantages
+are divided by their own spread within the rollout, where the paper divides them by that of the returns.
+"""
+
+import dataclasses
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.errors import InputError, check_range
+from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, Transition
+from headstart.learners.ppo import PPO, Critic
+from headstart.methods.multitask import which
+from headstart.nets.mlp import MLP, mlp
+
+LEAST, MOST = 1e-4, 1e6  # of a spread
+
+
+@dataclasses.dataclass(frozen=True)
+class PopArt(Method):
+    """The base learner with a value head for each source, which tells values in that source's own mean and spread."""
+
+    base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains; PPO, or what is over it
+    rate: float = 0.1  # how far each rollout moves the statistics of returns, in (0, 1]
+
+    def __post_init__(self) -> None:
+        check_range(self, "rate", 0.0, 1.0, open_low=True)
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        inner = self.base.learner(spec, target)
+        return inner._replace(
+            init=functools.partial(_init, self, inner, spec), observe=functools.partial(_observe, inner)
+        )
+
+
+class Heads(Record):
+    """A value for each task, in units of its own returns' spread from their mean."""
+
+    net: MLP
+    mean: Float[Array, "*seed task"]
+    square: Float[Array, "*seed task"]  # the mean of squared returns
+    seen: Float[Array, "*seed task"]  # rollouts
+    rate: float = eqx.field(static=True)
+
+    @property
+    def spread(self) -> Float[Array, "*seed task"]:
+        return jnp.clip(jnp.sqrt(jnp.maximum(self.square - jnp.square(self.mean), 0.0)), LEAST, MOST)
+
+    def __call__(self, x: Float[Array, " features"]) -> Float[Array, ""]:
+        """-> the value of the task that the features name, in its units."""
+        each = self.net(x)
+        return each[which(x[-each.size :])]
+
+    def worth(self, x: Float[Array, " features"]) -> Float[Array, ""]:
+        """-> that value as it is."""
+        each = self.spread * self.net(x) + self.mean
+        return each[which(x[-each.size :])]
+
+    def include(
+        self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]
+    ) -> "Heads":
+        """-> the same values told in new units: those of the returns seen so far and of these (eqs. 6 to 9)."""
+        k = self.mean.size
+        own = jax.nn.one_hot(which(context), k) * weight[..., None]
+        total = own.reshape(-1, k).sum(0)
+        average = lambda x: (own * x[..., None]).reshape(-1, k).sum(0) / jnp.maximum(total, 1e-8)
+        share = jnp.where(total > 0, jnp.maximum(self.rate, 1.0 / (self.seen + 1.0)), 0.0)  # the first count alike
+        returns = jnp.where(weight > 0, returns, 0.0)
+        move = lambda old, x: old + share * (average(x) - old)
+        new = self.replace(
+            mean=move(self.mean, returns), square=move(self.square, jnp.square(returns)), seen=self.seen + (total > 0)
+        )
+        scale = self.spread / new.spread
+        weight_of, bias = self.net.last.weight, self.net.last.bias
+        last = eqx.tree_at(
+            lambda layer: (layer.weight, layer.bias),
+            self.net.last,
+            (weight_of * scale[:, None], bias * scale + (self.mean - new.mean) / new.spread),
+        )
+        return new.replace(net=self.net.replace(last=last))
+
+    def measure(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
+        """-> returns in units of their task."""
+        task = which(context)
+        return (returns - self.mean[task]) / self.spread[task]
+
+
+def _init(popart: PopArt, inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
+    k = inner.init(key, prior)
+    if prior is not None:
+        return k
+    if not isinstance(k.value, Critic):
+        raise InputError(f"PopArt needs a learner with PPO's critic, and {popart.base!r} has none; use PPO.")
+    *hidden, last = (*k.value.net.layers, k.value.net.last)
+    tasks = max(spec.context, 1)
+    sizes = (*(layer.weight.shape[1] for layer in (*hidden, last)), tasks)
+    net = mlp(sizes, 1.0, k.value.net.activation, jax.random.fold_in(key, ord("v")))
+    none = jnp.zeros(tasks)
+    return k.replace(value=Heads(net, none, none + 1.0, none, popart.rate))
+
+
+def _observe(
+    inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    """The base learner's lesson, but that each task's advantages have mean 0 and spread 1 by themselves."""
+    k, batch = inner.observe(k, fresh, key, progress)
+    weight, advantage = batch.weight, batch.extras["advantage"]
+    n = jnp.maximum(weight.sum((1, 2), keepdims=True), 1.0)
+    centred = advantage - (advantage * weight).sum((1, 2), keepdims=True) / n
+    spread = jnp.sqrt((jnp.square(centred) * weight).sum((1, 2), keepdims=True) / n)
+    return k, batch.replace(extras={**batch.extras, "advantage": centred / (spread + 1e-8)})

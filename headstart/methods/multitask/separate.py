@@ -1,0 +1,103 @@
+"""Separate: a learner for each task, all in one program, which share nothing. The control of every multi-task method.
+
+Transfers: policy, value and features of the source that the target is; of the first one where it is none of them.
+Assumes: nothing; so many tasks cost so many times the experience.
+Fails when: tasks have something in common that would be worth sharing.
+Source: CS 285, where multi-task learning is compared with it; the "independent" rows of arXiv:2001.06782.
+Departs from it in: the learners take turns with one another, not one after the other.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from headstart.core.errors import InputError
+from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition
+from headstart.learners.ppo import PPO
+from headstart.methods.multitask import which
+
+
+@dataclasses.dataclass(frozen=True)
+class Separate(Method):
+    """The base learner once for each source; every array of what is known has a task axis in front."""
+
+    base: Method = dataclasses.field(default_factory=PPO)  # learns each of them
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        inner = self.base.learner(spec._replace(tasks=1, context=0), target)
+        if spec.context == 0:
+            return inner
+        if inner.stop is not None:
+            raise InputError("Separate cannot stop one task's updates and go on with the others'; leave target_kl out.")
+        optimizer = optax.with_extra_args_support(inner.optimizer)
+        return inner._replace(
+            init=functools.partial(_init, inner, spec.context),
+            act=functools.partial(_act, inner),
+            observe=functools.partial(_observe, inner),
+            loss=functools.partial(_loss, inner),
+            optimizer=optax.GradientTransformationExtraArgs(
+                jax.vmap(optimizer.init), functools.partial(_update, optimizer)
+            ),
+        )
+
+
+def of(k: PyTree, task: Int[Array, "*task"]) -> PyTree:
+    """-> what is known of that task, or of those."""
+    return jax.tree.map(lambda x: x[task], k)
+
+
+def _init(inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:
+    return jax.vmap(inner.init)(jax.random.split(key, tasks), prior)
+
+
+def _act(inner: Learner, k: Knowledge, carry: PyTree, obs: Array, context: Array, key: Key, explore: Array | float):
+    return inner.act(of(k, which(context)), carry, obs, context[:0], key, explore)
+
+
+def _observe(
+    inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    tasks = which(fresh.context[:, 0, 0])
+
+    def one(k: Knowledge, fresh: Transition, key: Key) -> tuple[Knowledge, Transition]:
+        k, batch = inner.observe(k, _alone(fresh), key, progress)
+        return k, jax.tree.map(lambda x: x[0], batch)
+
+    known, batch = jax.vmap(one)(of(k, tasks), fresh, jax.random.split(key, len(tasks)))
+    k = jax.tree.map(lambda all_of, x: all_of.at[tasks].set(x), k, known)
+    context = jnp.broadcast_to(fresh.context[:, :1, :1], (*batch.weight.shape, fresh.context.shape[-1]))
+    return k, batch.replace(context=context)
+
+
+def _loss(
+    inner: Learner, k: Knowledge, slow: PyTree, batch: Transition, key: Key, progress: Array | float
+) -> tuple[Array, Metrics]:
+    tasks = which(batch.context[:, 0])
+
+    def one(k: Knowledge, slow: PyTree, batch: Transition, key: Key) -> tuple[Array, Metrics]:
+        return inner.loss(k, slow, _alone(batch), key, progress)
+
+    keys = jax.random.split(key, len(tasks))
+    losses, metrics = jax.vmap(one)(of(k, tasks), of(slow, tasks), batch, keys)
+    return losses.sum(), jax.tree.map(lambda x: x.mean(0), metrics)  # a sum: each keeps its whole gradient
+
+
+def _alone(experience: Transition) -> Transition:
+    """-> one task's experience with a task axis of length 1, and without a word about which task it is."""
+    alone = jax.tree.map(lambda x: x[None], experience)
+    return alone.replace(context=alone.context[..., :0])
+
+
+def _update(
+    optimizer: optax.GradientTransformationExtraArgs,
+    updates: PyTree,
+    state: PyTree,
+    params: PyTree = None,
+    **extra: Any,
+) -> tuple[PyTree, PyTree]:
+    return jax.vmap(lambda u, s, p: optimizer.update(u, s, p, **extra))(updates, state, params)

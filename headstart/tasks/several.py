@@ -1,0 +1,40 @@
+"""Several tasks of one env, learned together: each says by its context which of them it is."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from headstart.core.errors import InputError
+from headstart.core.types import Task, stack
+from headstart.tasks.registry import aligned
+from headstart.tasks.strings import describe
+
+SEVERAL = " + "  # between the strings of several tasks that are learned together
+
+
+def together(tasks: Sequence[Task]) -> Task:
+    """-> the tasks, stacked. Of several, each has a context of as many numbers, all 0 but its own; one has none.
+
+    Raises InputError where they are tasks of different envs, or do not draw the same parameters by laws of one kind.
+    """
+    tasks = aligned(tasks)
+    kinds = {jax.tree.structure(task) for task in tasks}
+    if len(kinds) > 1:
+        raise InputError(
+            f"The tasks of {tasks[0].env.name} cannot be learned together, since one draws what another fixes, or "
+            "draws it otherwise; give each of them a number, or a law of the same kind, for the same parameters."
+        )
+    names = jnp.eye(len(tasks)) if len(tasks) > 1 else jnp.zeros((1, 0))
+    return stack([task.replace(context=name) for task, name in zip(tasks, names, strict=True)])
+
+
+def told(task: Task, known: Sequence[str]) -> Task:
+    """-> the task, told which of the known ones (strings, in a context's order) it is; zeros where it is none of them.
+
+    Where there are none, nothing is told.
+    """
+    if not known:
+        return task
+    here = describe(task)
+    return task.replace(context=jnp.array([float(here == name) for name in known]))

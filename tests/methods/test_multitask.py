@@ -1,0 +1,156 @@
+"""Several tasks at once: one learner for all, or one for each that shares nothing."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import probes
+import pytest
+from probes import experience
+
+from headstart.core.errors import InputError
+from headstart.core.learn import update
+from headstart.core.train import per_turn, train
+from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, spec, stack
+from headstart.learners.dqn import DQN
+from headstart.learners.ppo import PPO
+from headstart.learners.sac import SAC
+from headstart.methods.multitask.joint import Joint
+from headstart.methods.multitask.popart import PopArt
+from headstart.methods.multitask.separate import Separate
+from headstart.protocol.transfer import adapt, keys
+
+KEY = jax.random.key(0)
+SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
+OFF_POLICY = {"hidden": (4,), "length": 4, "copies": 2, "batch": 4, "capacity": 64, "start": 4}
+
+
+def several(n: int, discrete: bool = True) -> Task:
+    """-> n corridors, each of which says which one it is."""
+    each = [probes.one(probes.Corridor(length=3, discrete=discrete), push=0.5 + 0.5 * i) for i in range(n)]
+    return stack([one.replace(context=name) for one, name in zip(each, jnp.eye(n), strict=True)])
+
+
+def before(learner: Learner) -> TrainState:
+    """-> the state before the first gradient step."""
+    knowledge = learner.init(KEY, None)
+    slow = None if learner.tau is None else knowledge
+    return TrainState(knowledge, slow, learner.optimizer.init(knowledge), jnp.int32(0))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("method", "discrete"),
+    [
+        (Joint(SMALL), True),
+        (Joint(SMALL, combine="pcgrad"), True),
+        (Joint(SMALL, combine="mgda"), False),
+        (Joint(SAC(**OFF_POLICY), combine="cagrad"), False),
+        (PopArt(SMALL), True),
+        (PopArt(Joint(SMALL, combine="pcgrad")), False),
+        (Separate(SMALL), True),
+        (Separate(SAC(**OFF_POLICY)), False),
+        (Separate(DQN(updates=1.0, **OFF_POLICY)), True),
+    ],
+    ids=lambda x: f"{type(x).__name__}-{type(x.base).__name__}" if isinstance(x, Method) else "",  # pyright: ignore[reportAttributeAccessIssue]
+)
+def test_it_learns_several_sources_and_adapts_to_one_that_is_none_of_them(method: Method, discrete: bool):
+    tasks, seeds = several(3, discrete), keys([0, 1])
+    learner = method.learner(spec(tasks))
+    *_, learned = train(learner, tasks, 2 * per_turn(learner, tasks), seeds.source, points=2)
+    assert (learned.gradient_steps >= 2).all()
+    new = probes.one(probes.Corridor(length=3, discrete=discrete), target=True, push=0.7)
+    target = stack([new.replace(context=jnp.zeros(3))])
+    first, after = adapt(method, learned.state, target, 1, [1], seeds, judged=2)
+    assert after.episodes.tolist() == [1.0, 1.0]
+    assert np.isfinite(after.returns).all()
+    assert probes.different(first.state.knowledge, after.state.knowledge)
+
+
+# ------------------------------------------------------------------------------------------------ joint
+
+
+def test_with_one_source_and_in_the_target_joint_is_its_base():
+    one, three = spec(several(1)), spec(several(3))
+    method = Joint(SMALL, combine="pcgrad")
+    assert method.learner(one) is SMALL.learner(one)
+    assert method.learner(three)._replace(combine=None) == SMALL.learner(three)
+
+
+def test_the_mean_of_the_tasks_gradients_is_the_gradient_of_all():
+    rng = np.random.default_rng(0)
+    tasks = several(3)
+    batch = experience(
+        rng.normal(size=(3, 8)),
+        action=jnp.asarray(rng.integers(0, 2, (3, 8)), jnp.int32),
+        context=jnp.repeat(jnp.eye(3)[:, None], 8, axis=1),
+        extras={name: jnp.float32(rng.normal(size=(3, 8))) for name in ("advantage", "value_target", "log_prob")},
+    )
+
+    def moved(method: Method) -> Knowledge:
+        learner = method.learner(spec(tasks))._replace(optimizer=optax.sgd(1.0))
+        return jax.jit(update, static_argnums=0)(learner, before(learner), batch, KEY, 0.0)[0].knowledge
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *map(moved, (SMALL, Joint(SMALL)))
+    )
+    apart = moved(Joint(SMALL, combine="mgda"))
+    assert probes.different(apart.policy, moved(SMALL).policy)
+
+
+def test_each_place_is_operated_on_by_itself():
+    """The policy's gradients oppose each other, the value's agree: nothing of the first is left, all of the second."""
+    gradients = Knowledge(
+        policy=jnp.array([[1.0], [-1.0]]), value=jnp.array([[2.0], [2.0]]), extra=jnp.array([1.0, 3.0])
+    )
+    combine = Joint(SMALL, combine="mgda").learner(spec(several(2))).combine
+    assert combine is not None
+    found, told = combine(gradients, jnp.array([5.0, 7.0]), KEY)
+    np.testing.assert_allclose(found.policy, [0.0], atol=1e-6)
+    np.testing.assert_allclose(found.value, [2.0], rtol=1e-6)
+    assert float(found.extra) == 2.0  # a helper's follows the mean
+    assert (float(told["policy_conflict"]), float(told["value_conflict"])) == (1.0, 0.0)
+    assert (float(told["policy_cosine"]), float(told["value_cosine"])) == pytest.approx((-1.0, 1.0))
+    assert (float(told["loss_1"]), float(told["loss_2"])) == (5.0, 7.0)
+
+
+# ------------------------------------------------------------------------------------------------ separate
+
+
+def test_separate_learners_share_nothing():
+    """What one task's experience changes is its own knowledge, by as much as if the other, which is huge, were not."""
+    tasks = several(2)
+    learner = Separate(SMALL).learner(spec(tasks))
+    extras = {name: jnp.array([[1.0, -1.0], [0.0, 0.0]]) for name in ("advantage", "value_target", "log_prob")}
+    own = experience(jnp.zeros((2, 2)), action=jnp.array([[0, 1], [1, 0]]), extras=extras)
+    batch = own.replace(context=jnp.repeat(jnp.eye(2)[:, None], 2, axis=1))
+    huge = batch.replace(extras={**batch.extras, "advantage": jnp.array([[1.0, -1.0], [1e6, -1e6]])})
+    state = before(learner)
+    after = [jax.jit(update, static_argnums=0)(learner, state, x, KEY, 0.0)[0].knowledge for x in (batch, huge)]
+    of_task = lambda k, i: jax.tree.map(lambda x: x[i], k)
+    assert probes.different(of_task(state.knowledge, 0), of_task(after[0], 0))
+    jax.tree.map(np.testing.assert_array_equal, of_task(after[0], 0), of_task(after[1], 0))
+    assert probes.different(of_task(after[0], 1), of_task(after[1], 1))
+
+
+def test_each_acts_by_its_own_knowledge():
+    learner = Separate(SMALL).learner(spec(several(2)))
+    nothing = jax.tree.map(jnp.zeros_like, learner.init(KEY, None))
+    k = eqx.tree_at(lambda k: k.policy.net.last.bias, nothing, jnp.array([[5.0, 0.0], [0.0, 5.0]]))
+    act = lambda context: int(learner.act(k, (), jnp.zeros(1), jnp.array(context), KEY, 0.0)[0])
+    assert (act([1.0, 0.0]), act([0.0, 1.0]), act([0.0, 0.0])) == (0, 1, 0)
+
+
+def test_with_one_source_separate_is_its_base():
+    one = spec(probes.task(probes.Corridor()))
+    assert Separate(SMALL).learner(one) is SMALL.learner(one)
+
+
+def test_separate_cannot_stop_for_one_task_alone():
+    with pytest.raises(InputError, match="leave target_kl out"):
+        Separate(PPO(target_kl=0.1)).learner(spec(several(2)))
+
+
+def test_what_is_out_of_range_is_said():
+    with pytest.raises(InputError, match=r"Joint\(c=1.5\) is out of range"):
+        Joint(c=1.5)
