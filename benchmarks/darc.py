@@ -27,8 +27,9 @@ from headstart.lab.tables import interval, show
 from headstart.protocol.statistics import bootstrap, paired_difference
 from headstart.protocol.transfer import adapt, judge, keys
 from headstart.tasks.registry import aligned
+from headstart.tasks.strings import parse
 
-ENV, BROKEN = "PlanarReacher-3", {"joint_1_power": 0.0}
+WHOLE, BROKEN = "PlanarReacher-3", "PlanarReacher-3@joint_1_power=0"
 POINTS, EPISODES = 20, 50
 SMALL = hs.SAC(hidden=(64, 64), batch=128, length=10, updates=0.2, start=1_000, discount=0.95)
 ROWS = ("target", "source", "DARC", "DARC, no noise", "DARC, corrected by nothing")
@@ -36,9 +37,9 @@ ROWS = ("target", "source", "DARC", "DARC, no noise", "DARC, corrected by nothin
 
 def domains(backwards: bool) -> tuple[Task, Task]:
     """-> source and target, stacked."""
-    whole, broken = ({}, BROKEN) if not backwards else (BROKEN, {})
-    pair = aligned([hs.task(ENV, **whole), hs.task(ENV, target=True, **broken)])
-    return stack([pair[0]]), stack([pair[1]])
+    ours, theirs = (BROKEN, WHOLE) if backwards else (WHOLE, BROKEN)
+    source, target = aligned([parse(ours), parse(theirs, target=True)])
+    return stack([source]), stack([target])
 
 
 def rows() -> dict[str, Method]:

@@ -39,7 +39,7 @@ def goals() -> Task:
         "goal_1_x": round(AROUND * math.cos(i * math.pi / 2), 4),
         "goal_1_y": round(AROUND * math.sin(i * math.pi / 2), 4),
     }
-    return together([hs.task("PointMass", w=(times, times), **place(i)) for i, times in enumerate(TIMES)])
+    return together([hs.task("PointMass", w=(times, times), **place(i)) for i, times in enumerate(TIMES)])  # pyright: ignore[reportArgumentType]
 
 
 def rows() -> dict[str, tuple[Method, Task]]:

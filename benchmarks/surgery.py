@@ -13,6 +13,7 @@ nothing: with as many numbers in all, and each as large as the joint one. Equal 
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ def descend(how: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
     @jax.jit
     def run(start: Array) -> tuple[Array, Array]:
-        def one(carry, key):
+        def one(carry: Any, key: Array) -> tuple[Any, None]:
             x, state = carry
             g = jax.jacrev(losses)(x)
             updates, state = optimizer.update(combine(g @ g.T, key) @ g, state)

@@ -66,22 +66,24 @@ def rollout(
         carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), learner.begin(k_begin), carry)
         return World(episode, carry), seen
 
-    def waits(task: Task, time: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
-        plays = (task.domain == 0) | (time % spare == 0)
-        worlds = jax.tree.map(lambda new, old: jnp.where(plays, new, old), after, before)
-        return worlds, seen.replace(weight=seen.weight * plays, last=seen.last & plays)
-
     def play(task: Task, worlds: World, key: Key) -> tuple[World, Transition]:
         copies = worlds.episode.time.shape[0]
 
         def tick(worlds: World, now: tuple[Key, Array]) -> tuple[World, Transition]:
             keys, time = now
             after, seen = jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, keys)
-            return (after, seen) if spare == 1 else waits(task, time, worlds, after, seen)
+            return (after, seen) if spare == 1 else _wait(task, time % spare == 0, worlds, after, seen)
 
         return jax.lax.scan(tick, worlds, (jax.random.split(key, (length, copies, 3)), jnp.arange(length)))
 
     return jax.vmap(play)(tasks, worlds, jax.random.split(key, count(tasks)))
+
+
+def _wait(task: Task, turn: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
+    """-> what came of a step; where it is not a target's turn, the worlds as they were, and nothing that counts."""
+    plays = (task.domain == 0) | turn
+    worlds = jax.tree.map(lambda new, old: jnp.where(plays, new, old), after, before)
+    return worlds, seen.replace(weight=seen.weight * plays, last=seen.last & plays)
 
 
 def first_episodes(fresh: Transition, axis: int = 1) -> Float[Array, "task time copy"]:

@@ -72,8 +72,7 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
         counted = first_episodes(fresh) * (jnp.arange(replay.copies) < whole)[None, None]
     fresh = fresh.replace(weight=counted)
     ends = fresh.weight * fresh.last
-    steps, ended = fresh.weight.sum(), ends.sum()
-    scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ended
+    scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ends.sum()
 
     knowledge, batch = learner.observe(state.knowledge, fresh, k_observe, progress)
     state, memory, metrics = state.replace(knowledge=knowledge), run.memory, {}
@@ -88,8 +87,8 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
         worlds=None if whole is not None else worlds,
         memory=None if run.memory is None else memory,
         key=key,
-        steps=run.steps + steps,
-        episodes=run.episodes + ended,
+        steps=run.steps + fresh.weight.sum(),
+        episodes=run.episodes + ends.sum(),
         target_steps=run.target_steps + (fresh.weight * fresh.domain).sum(),
         target_episodes=run.target_episodes + (ends * fresh.domain).sum(),
     )

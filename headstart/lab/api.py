@@ -1,5 +1,6 @@
 """What `import headstart` offers: train, evaluate, transfer, compare. Tasks are given as such, or as strings."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -63,9 +64,8 @@ def train(
         if watch is not None:
             watch(point)
     assert point is not None
-    check_env(tasks.env)
     told_on = SEVERAL.join(names)
-    _check_finite(point.knowledge, told_on)
+    _check_outcome(tasks.env, point.knowledge, told_on)
     taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
     return Trained(method, spec(tasks), point.state, told_on, taken, seed, updates, sources)
 
@@ -113,18 +113,16 @@ def transfer(
         judgements.append(judgement)
         if watch is not None:
             watch(judgement)
-    check_env(task.env)
     curve, last = protocol.curve(judgements), judgements[-1]
-    _check_finite(last.state.knowledge, describe(task))
-    after = Trained(
-        how,
-        spec(tasks),
-        last.state,
-        f"{trained.trained_on}, then {describe(task)}",
-        trained.steps + int(last.steps[0]),
-        trained.seed,
-        trained.gradient_steps + int(last.gradient_steps[0]),
-        trained.sources,
+    _check_outcome(task.env, last.state.knowledge, describe(task))
+    after = dataclasses.replace(
+        trained,
+        method=how,
+        spec=spec(tasks),
+        state=last.state,
+        trained_on=f"{trained.trained_on}, then {describe(task)}",
+        steps=trained.steps + int(last.steps[0]),
+        gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
     )
     at = {n: float(values[0]) for n, values in curve.shots.items()}
     return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after)
@@ -173,7 +171,8 @@ def check_env(env: Env) -> None:
         raise InputError(f"{message}.")
 
 
-def _check_finite(knowledge: Knowledge, task: str) -> None:
-    """Raises InputError where learning went wrong."""
+def _check_outcome(env: Env, knowledge: Knowledge, task: str) -> None:
+    """Raises InputError where the env broke, or learning went wrong."""
+    check_env(env)
     if not protocol.finite(knowledge).all():
         raise InputError(f"Learning {task} went wrong: its numbers are no longer finite. Lower learning_rate.")

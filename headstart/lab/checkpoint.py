@@ -148,7 +148,7 @@ def _space(space: Sight | Space) -> dict[str, Any]:
     if isinstance(space, Discrete):
         return {"kind": "discrete", "n": space.n}
     bounds = {side: [x if abs(x) != float("inf") else str(x) for x in getattr(space, side)] for side in ("low", "high")}
-    return {"kind": "box", **bounds, "words": space.words}
+    return {"kind": "box", **bounds, **({"words": space.words} if space.words else {})}
 
 
 def _unspace(data: dict[str, Any]) -> Sight | Space:

@@ -80,7 +80,7 @@ class Heads(Record):
             mean=move(self.mean, returns), square=move(self.square, jnp.square(returns)), seen=self.seen + (total > 0)
         )
         scale = self.spread / new.spread
-        weight_of, bias = self.net.last.weight, self.net.last.bias
+        weight_of, bias = self.net.last.weight, jnp.asarray(self.net.last.bias)
         last = eqx.tree_at(
             lambda layer: (layer.weight, layer.bias),
             self.net.last,
