@@ -26,7 +26,8 @@ tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9
   Any Gymnasium id is an ENV: Meta-World/reach-v3, Blackjack-v1@horizon=20 (steps of an episode, where it does not say),
   LunarLander-v3@continuous=true (yes, no and words are keywords of its constructor).
 methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup=0; the learner inside of a method is its base, as in
-  finetune:base.learning_rate=1e-3:base.hidden=32+32. Learners are ppo, sac (real actions) and dqn (choices).
+  finetune:base.learning_rate=1e-3:base.hidden=32+32. Learners are ppo, sac (real actions), dqn (choices) and qlearning
+  (choices, in a table: where states are names, as in FourRooms).
 """
 
 
@@ -59,7 +60,7 @@ class Compare(Asked):
     methods: Names = ("scratch", "naive", "finetune")
     """Rows of the study (`headstart methods`); settings follow a name, such as epopt:epsilon=0.2:paths=64."""
     learner: str | None = None
-    """What every row learns by: ppo, sac or dqn, with settings such as sac:updates=2; by default each method's own."""
+    """What every row learns by, with settings such as sac:updates=2; by default each method's own."""
     source_steps: Steps = 1_000_000
     """Environment steps before the target is seen."""
     target_steps: Steps = 200_000

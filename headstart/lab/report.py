@@ -12,7 +12,7 @@ from headstart.lab.figure_look import PAGE, Style, styles
 from headstart.lab.files import write
 from headstart.lab.markup import Markup, element
 from headstart.lab.report_charts import forest, learning_curves
-from headstart.lab.report_data import Points, Study, read
+from headstart.lab.report_data import Points, Study, read, table
 from headstart.lab.report_words import answer, difference, sentence
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -42,9 +42,16 @@ def page(study: dict[str, Any]) -> str:
     )
     parts = [_header(told), _methods(told, looks), _curves(told, looks), _few_shots(told, looks), _ranges(told, looks)]
     parts += [_metrics(told, looks), _verdicts(told, looks), _shift(told), _ledger(told, looks), _failures(told, looks)]
+    parts += [_left_out(told)]
     script = element("script", _resource("report.js"))
     body = element("body", element("main", parts, _reproduce(told)), element("div", id="tip", role="status"), script)
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
+
+
+def _left_out(study: Study) -> Markup | None:
+    why = table(study.raw, "left_out")
+    lines = [element("p", element("strong", name), ": ", str(sentence)) for name, sentence in why.items()]
+    return _section("Left out", "Rows that were asked for and cannot run on these tasks.", *lines)
 
 
 def _resource(name: str) -> Markup:

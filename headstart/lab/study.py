@@ -23,7 +23,7 @@ from headstart.lab.report import write_report
 from headstart.lab.sources import Source
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
-from headstart.protocol.study import Question
+from headstart.protocol.study import Question, row_name
 from headstart.tasks.host import failures
 
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
@@ -53,7 +53,7 @@ def compare(
 
     def write(status: str) -> dict[str, Any]:
         data = claims.assemble(question, study.cells(), found)
-        data |= {"status": status, "provenance": provenance(command)}
+        data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
         write_json(study.out / "study.json", data)
         return data
 
@@ -87,11 +87,19 @@ class Study:
 
     def __init__(self, question: Question, out: pathlib.Path, watch: Watch):
         self.question, self.out, self.watch = question, out, guarded(watch)
-        self.rows, self.domains = question.rows(), domains(question)
+        self.domains = domains(question)
         self.of = spec(self.domains.target_tasks)
-        for entry, method in self.rows:
+        self.rows: list[tuple[Entry, Method]] = []
+        self.left_out: dict[str, str] = {}  # rows that cannot run here, and why
+        for entry, method in question.rows():
             before = self._before(entry)
-            transfer.rehearse(method, self.of, None if before is None else spec(before.tasks))
+            try:
+                transfer.rehearse(method, self.of, None if before is None else spec(before.tasks))
+                self.rows.append((entry, method))
+            except InputError as error:
+                self.left_out[entry.name] = str(error)
+        if not {entry.name for entry, _ in self.rows} & {row_name(text) for text in question.methods}:
+            raise InputError(next(iter(self.left_out.values())))
 
     def cells(self) -> dict[str, dict[int, Any]]:
         """-> the cells that are done: [row][seed]."""

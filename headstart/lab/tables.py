@@ -56,4 +56,6 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
             interval(time),
             ", ".join(row.get("failed", {})) or "none",
         )
+    left_out = data.get("left_out") or {}
+    table.caption = "\n".join(f"{name} is left out. {why}" for name, why in left_out.items()) or None
     yield table

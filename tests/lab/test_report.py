@@ -12,6 +12,7 @@ from lab.fake_study import study
 from headstart.lab.report import page, write_report
 from headstart.lab.report_data import read
 from headstart.lab.report_words import answer, sentence
+from headstart.lab.tables import study_tables
 
 
 class Checker(html.parser.HTMLParser):
@@ -204,6 +205,14 @@ def test_names_cannot_break_the_page(whole):
     assert "<b>Hop&per</b>" in report.text
     assert "b" not in report.tags
     assert page(json.loads(text)).count("<script>") == 1
+
+
+def test_rows_that_cannot_run_are_named_with_their_reason(whole):
+    why = "SAC acts by real numbers, and this task takes one of some choices; use DQN or PPO."
+    without = {**whole, "left_out": {"darc": why}}
+    assert "Left out" not in checked(whole).text
+    assert why in checked(without).text
+    assert f"darc is left out. {why}" in [table.caption for table in study_tables(without)]
 
 
 def test_an_unfinished_study_says_so(whole):

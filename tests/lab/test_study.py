@@ -17,7 +17,7 @@ from headstart.core.train import Point
 from headstart.core.train import train as real_train
 from headstart.lab import sources, study
 from headstart.lab.checkpoint import load
-from headstart.lab.news import News, WatcherError
+from headstart.lab.news import News, WatcherError, silent
 from headstart.lab.study import compare
 from headstart.methods import Entry
 from headstart.protocol import transfer
@@ -206,6 +206,14 @@ def test_a_question_without_an_answer_writes_nothing(tmp_path, fields, sentence)
     with pytest.raises(InputError, match=sentence):
         compare(dataclasses.replace(QUESTION, **fields), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_cannot_run_is_left_out_with_its_reason(tmp_path):
+    asked = study.Study(dataclasses.replace(QUESTION, methods=("scratch", "darc")), tmp_path / "out", silent)
+    assert [entry.name for entry, _ in asked.rows] == ["random", "naive", "scratch", "oracle"]
+    assert asked.left_out == {
+        "darc": "SAC acts by real numbers, and this task takes one of some choices; use DQN or PPO."
+    }
 
 
 class Stop:
