@@ -33,7 +33,7 @@ class DARC(Method):
     spare: int = 10  # steps in the source for each in the target, >= 1
     weight: float = 1.0  # of the correction, beside the reward, >= 0
     warmup: float = 0.1  # share of the training before the correction counts, in [0, 1]
-    noise: float = 0.1  # on what classifiers see while they learn, in standard deviations, >= 0
+    noise: float = 1.0  # on what classifiers see while they learn, in standard deviations, >= 0
     hidden: tuple[int, ...] = (32,)  # widths of the classifiers' hidden layers
 
     def __post_init__(self) -> None:
