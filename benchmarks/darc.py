@@ -68,9 +68,9 @@ def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
 def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
     """-> what each row learned, in both directions, from the files or now."""
     found: dict[str, dict[str, dict]] = {}
-    for direction in ("broken target", "broken source"):
+    for direction, asked_for in {"broken target": ROWS, "broken source": ROWS[:3]}.items():
         found[direction] = {}
-        for name in ROWS if direction == "broken target" else ROWS[:3]:
+        for name in ("target", "DARC") if asked.tiny else asked_for:
             slug = f"{direction}-{name}".replace(", ", "-").replace(" ", "-").lower()
             file = asked.work / f"{slug}-{asked.steps}-{asked.seeds}.json"
             if not file.exists():

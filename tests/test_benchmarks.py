@@ -21,6 +21,10 @@ ROOT = pathlib.Path(__file__).parents[1]
         ("studies", ["reversed"]),
         ("learners", ["--only", "DQN on CartPole-v1"]),
         ("growth", ["--only", "seeds"]),
+        ("surgery", []),
+        ("popart", []),
+        ("successor", []),
+        ("darc", []),
         ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
     ],
 )

@@ -45,7 +45,7 @@ def find_any(text: str) -> Method:
 def _known(name: str, names: Iterable[str], kind: str) -> str:
     names = list(names)
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=2, cutoff=0.4) or names
+        near = difflib.get_close_matches(name, names, n=2, cutoff=0.55) or names
         raise InputError(f"There is no {kind} {name!r}; did you mean {' or '.join(near)}?")
     return name
 

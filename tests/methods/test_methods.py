@@ -20,6 +20,7 @@ from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.learners.uniform import Uniform
 from headstart.methods import CLASSES, LEARNERS, METHODS, describe, rebuild
+from headstart.methods.adaptation.darc import DARC
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
@@ -37,6 +38,7 @@ BASES: dict[type, Method] = {
     Uniform: Uniform(),
     SuccessorFeatures: SuccessorFeatures(policies=3),
 }
+BASES[DARC] = DARC(BASES[SAC], spare=2)
 OTHERS: dict[type, dict[str, Any]] = {EPOpt: {"paths": 4, "length": 4, "batch": 4}}
 
 
@@ -47,7 +49,7 @@ def small(kind: Any) -> Method:
 
 def fits(kind: Any, discrete: bool) -> bool:
     """-> whether it acts by such actions."""
-    return kind is not SAC if discrete else kind not in (DQN, QLearning, SuccessorFeatures)
+    return kind not in (SAC, DARC) if discrete else kind not in (DQN, QLearning, SuccessorFeatures)
 
 
 def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
