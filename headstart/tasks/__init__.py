@@ -10,13 +10,15 @@ It fails when what differs between source and target is not a parameter (another
 parameter that was varied does not matter: ask the shift doctor first.
 
 `strings` reads and writes `Hopper-v5@torso_mass=3..9`; `registry` makes tasks by name, `laws` checks their values,
-`sampling` draws fixed tasks out of random ones, and `gymnasium` hands any of them to other people's code.
+`sampling` draws fixed tasks out of random ones, `several` puts some together, each told which it is, and `gymnasium`
+hands any of them to other people's code.
 """
 
 from headstart.tasks.disturbances import Disturbed, disturb
 from headstart.tasks.gymnasium import TaskEnv, to_gymnasium
 from headstart.tasks.registry import aligned, make, parameters, task, tasks, value_of
 from headstart.tasks.sampling import draw, held_out, in_range, is_ensemble, nominal
+from headstart.tasks.several import together, told
 from headstart.tasks.strings import describe, parse
 
 __all__ = [
@@ -36,5 +38,7 @@ __all__ = [
     "task",
     "tasks",
     "to_gymnasium",
+    "together",
+    "told",
     "value_of",
 ]
