@@ -49,12 +49,12 @@ class DARC(Method):
                 f"DARC needs vectors to see, and a learner that keeps its experience; {self.base!r} is to "
                 "learn, so use SAC or DQN, or another task."
             )
-        length = max(inner.replay.length, self.spare)
+        spare = self.spare if spec.tasks > 1 else 1  # alone, a target waits for nobody
         return inner._replace(
             init=functools.partial(_init, self, inner, spec),
             observe=functools.partial(_observe, self, inner, spec),
             loss=functools.partial(_loss, self, inner, spec),
-            replay=inner.replay._replace(length=length, spare=self.spare),
+            replay=inner.replay._replace(length=max(inner.replay.length, spare), spare=spare),
         )
 
 
