@@ -146,8 +146,9 @@ class Study:
         shots = question.shots if entry.adapts and entry.name != "oracle" else ()
         beside = self.domains.source_tasks if entry.learns_on == "both" else None
         if beside is not None:  # neither domain's budget is overspent
-            both = self.of._replace(tasks=1 + len(self.domains.sources))
-            steps = min(steps, question.source_steps // method.learner(both, target=True).replay.spare)
+            sources_too = len(self.domains.sources)
+            learner = method.learner(self.of._replace(tasks=1 + sources_too), target=True)
+            steps = min(steps, question.source_steps // (learner.replay.spare * sources_too))
         failures(target.env)
         for j in transfer.adapt(method, prior, target, steps, shots, keys, question.points, question.judged, beside):
             judgements.append(j)

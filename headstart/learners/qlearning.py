@@ -16,6 +16,7 @@ from headstart.core.errors import InputError, check_range
 from headstart.core.types import Box, Discrete, Key, Knowledge, Learner, Method, Replay, Spec, Transition, no_loss
 
 SMALL = 0.01  # how far from 0 values begin, so that no choice is always the first
+MOST = 2**24  # states that a table may have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,8 @@ def named_states(owner: str, spec: Spec) -> int:
             f"{owner} keeps a table, for which states must be names (as in FourRooms or GridWall) and actions choices; "
             "use DQN, or another learner with a network."
         )
+    if seen.states > MOST:
+        raise InputError(f"{owner} keeps a table, and {seen.states:.0e} states are too many for one; use DQN.")
     if spec.tasks > 1:
         raise InputError(f"{owner} learns one task after the other; give it one source, not {spec.tasks} together.")
     return seen.states

@@ -63,12 +63,7 @@ METHODS: dict[str, Entry] = {
     )
 }
 
-LEARNERS: dict[str, type[Method]] = {
-    "ppo": PPO,
-    "sac": SAC,
-    "dqn": DQN,
-    "qlearning": QLearning,
-}  # what methods learn by
+LEARNERS: dict[str, type[Method]] = {"ppo": PPO, "sac": SAC, "dqn": DQN, "qlearning": QLearning}  # to learn by
 
 TRANSFER = (Finetune, DARC, Randomize, EPOpt, Joint, PopArt, Separate, SuccessorFeatures)
 CLASSES: dict[str, type[Method]] = {kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, *TRANSFER)}

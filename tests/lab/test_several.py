@@ -28,7 +28,7 @@ def test_a_study_of_several_sources_and_one_learned_beside_its_target(tmp_path):
     joint, darc = cells["joint"][0], cells["darc"][0]
     assert joint["failed"] is darc["failed"] is None
     assert joint["ledger"]["source_steps"] == 64
-    # 12 steps of the target are what five times as many of each of two sources cost 64 of
+    # five steps of each of two sources for one of the target
     assert darc["ledger"]["target_steps"] == pytest.approx(darc["ledger"]["source_steps"] / 10)
     assert list(darc["shots"]) == ["0"]
     recipe = json.loads(next(tmp_path.rglob("joint*/seed-0/recipe.json")).read_text())

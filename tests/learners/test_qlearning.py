@@ -9,7 +9,7 @@ import pytest
 from headstart.core.errors import InputError
 from headstart.core.types import Knowledge, Spec, spec
 from headstart.learners.qlearning import QLearning
-from headstart.tasks.worlds import GridWall, RandomMDP
+from headstart.tasks.worlds import BitFlip, GridWall, RandomMDP
 
 KEY = jax.random.key(0)
 SMALL = RandomMDP(states=3, actions=2, branching=1, features=1)
@@ -61,6 +61,11 @@ def test_it_acts_by_its_table_and_now_and_then_at_random():
 def test_where_there_can_be_no_table_it_says_so(task):
     with pytest.raises(InputError, match="QLearning keeps a table, for which states must be names"):
         QLearning().learner(spec(task))
+
+
+def test_a_table_of_more_states_than_there_is_room_for_is_refused():
+    with pytest.raises(InputError, match="states are too many for one; use DQN"):
+        QLearning().learner(spec(probes.task(BitFlip(25))))
 
 
 def test_several_tasks_at_once_are_refused():
