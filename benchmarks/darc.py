@@ -109,7 +109,7 @@ def main() -> None:
         bands = [bootstrap(column) for column in np.array(one["returns"]).T]
         iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
         lines.append(Series(name, np.linspace(0, 1, len(iqm)), iqm, low, high))
-    title = f"A joint that is broken in the target: IQM of {asked.seeds} seeds, 95 % interval"
+    title = f"A joint that is broken in the target ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "darc.svg", title, "share of the training", "return in the target")
     words = ["python benchmarks/darc.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "curves": found}

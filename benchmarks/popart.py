@@ -73,7 +73,7 @@ def main() -> None:
         bands = [bootstrap(column) for column in each.min(2).T]
         iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
         lines.append(Series(name, np.array(found[name]["steps"]), iqm, low, high))
-    title = f"Rewards x 1 to x 1000: the task that came least far, IQM of {asked.seeds} seeds, 95 % interval"
+    title = f"Rewards x 1 to x 1000: the task that came least far ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "popart.svg", title, "environment steps, of all tasks", "share of single-task")
     words = ["python benchmarks/popart.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "times": TIMES, "shares": record, "found": found}

@@ -104,7 +104,7 @@ def main() -> None:
         bands = [bootstrap(column) for column in np.cumsum(each, 1).T]
         iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
         lines.append(Series(name, at, iqm, low, high))
-    title = f"Four rooms: reward come by, of all tasks so far, IQM of {asked.seeds} seeds, 95 % interval"
+    title = f"Four rooms: the reward of all tasks so far ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "successor.svg", title, "tasks", "reward")
     words = ["python benchmarks/successor.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "earned": found}

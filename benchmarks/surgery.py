@@ -143,7 +143,7 @@ def main() -> None:
     words = ["python benchmarks/surgery.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "toy": toy, "goals": record, "curves": curves}
     write_json(asked.out / "surgery.json", plain({**data, "provenance": provenance(" ".join(words))}))
-    title = f"Eight opposing goals: mean return, IQM of {asked.seeds} seeds, 95 % interval"
+    title = f"Eight opposing goals: mean return ({asked.seeds} seeds)"
     figure_curves(lines(found), asked.out / "surgery.svg", title, "environment steps, of all tasks", "return")
     tell(toy, plain(record))
 
