@@ -30,12 +30,16 @@ from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
 
 TASKS, STEPS = 20, 20_000
-ROWS: dict[str, Method] = {
-    "GPI": hs.SuccessorFeatures(policies=TASKS),
-    "the newest policy": hs.SuccessorFeatures(policies=TASKS, use="last"),
-    "Q-learning": hs.QLearning(),
-}
 BARS = {"Q-learning": 1.8, "the newest policy": 1.2}  # how many times as much GPI should come by, in the second half
+
+
+def rows(tasks: int) -> dict[str, Method]:
+    """-> what is compared, with room for a policy of each task."""
+    return {
+        "GPI": hs.SuccessorFeatures(policies=tasks),
+        "the newest policy": hs.SuccessorFeatures(policies=tasks, use="last"),
+        "Q-learning": hs.QLearning(),
+    }
 
 
 def weights(seed: int, tasks: int) -> np.ndarray:
@@ -61,9 +65,10 @@ def gather(method: Method, seed: int, tasks: int, steps: int) -> dict:
 
 def measure(asked: argparse.Namespace) -> dict[str, np.ndarray]:
     """-> of each row what each task brought [seed, task], from the files or now."""
-    found: dict[str, list] = {name: [] for name in ROWS}
+    methods = rows(asked.tasks)
+    found: dict[str, list] = {name: [] for name in methods}
     for seed in range(asked.seeds):
-        for name, method in ROWS.items():
+        for name, method in methods.items():
             file = asked.work / f"{name.lower().replace(' ', '-')}-{asked.tasks}-{asked.steps}-{seed}.json"
             if not file.exists():
                 write_json(file, gather(method, seed, asked.tasks, asked.steps))
