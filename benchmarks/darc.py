@@ -16,10 +16,10 @@ import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
 from rich.table import Table
+from side_by_side import line
 
 import headstart as hs
 from headstart.core.types import Method, Task, spec, stack
-from headstart.lab.figure import Series
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
@@ -104,11 +104,9 @@ def main() -> None:
     if asked.tiny:
         asked.steps, asked.seeds = 4_000, 2
     found = measure(asked)
-    record, lines = summarise(found), []
-    for name, one in found["broken target"].items():
-        bands = [bootstrap(column) for column in np.array(one["returns"]).T]
-        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-        lines.append(Series(name, np.linspace(0, 1, len(iqm)), iqm, low, high))
+    record = summarise(found)
+    share = lambda one: np.linspace(0, 1, len(one["steps"]))
+    lines = [line(name, share(one), np.array(one["returns"])) for name, one in found["broken target"].items()]
     title = f"A joint that is broken in the target ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "darc.svg", title, "share of the training", "return in the target")
     words = ["python benchmarks/darc.py", *["--tiny"] * asked.tiny]

@@ -13,12 +13,12 @@ import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
 from rich.table import Table
+from side_by_side import line
 from together import EPISODES, measure
 
 import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Task, spec
-from headstart.lab.figure import Series
 from headstart.lab.files import plain, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
@@ -68,11 +68,7 @@ def main() -> None:
     found = measure(rows(asked.tiny), asked)
     came = shares(found, asked.seeds)
     record = {name: [bootstrap(each[:, -1, i])._asdict() for i in range(len(TIMES))] for name, each in came.items()}
-    lines = []
-    for name, each in came.items():
-        bands = [bootstrap(column) for column in each.min(2).T]
-        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-        lines.append(Series(name, np.array(found[name]["steps"]), iqm, low, high))
+    lines = [line(name, np.array(found[name]["steps"]), each.min(2)) for name, each in came.items()]
     title = f"Rewards x 1 to x 1000: the task that came least far ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "popart.svg", title, "environment steps, of all tasks", "share of single-task")
     words = ["python benchmarks/popart.py", *["--tiny"] * asked.tiny]

@@ -51,9 +51,11 @@ def theirs(
 
 def lines(curves: Curves) -> list[Series]:
     """-> each program's IQM over seeds, and its interval, for a figure."""
-    found = []
-    for program, (at, returns) in curves.items():
-        bands = [bootstrap(column) for column in returns.T]
-        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-        found.append(Series(program, at, iqm, low, high))
-    return found
+    return [line(program, at, returns) for program, (at, returns) in curves.items()]
+
+
+def line(name: str, at: np.ndarray, scores: np.ndarray) -> Series:
+    """-> the IQM over seeds and its interval, of scores [seed, point], for a figure."""
+    bands = [bootstrap(column) for column in scores.T]
+    iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
+    return Series(name, at, iqm, low, high)

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from flags import RUNS, flags, read
 from rich.table import Table
+from side_by_side import line
 
 import headstart as hs
 from headstart.core.train import train
 from headstart.core.types import Method, TrainState, spec, stack
-from headstart.lab.figure import Series
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
@@ -104,11 +104,7 @@ def main() -> None:
         asked.seeds, asked.tasks, asked.steps = 2, 2, 400
     found = measure(asked)
     record, at = summarise(found), np.arange(1.0, asked.tasks + 1)
-    lines = []
-    for name, each in found.items():
-        bands = [bootstrap(column) for column in np.cumsum(each, 1).T]
-        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-        lines.append(Series(name, at, iqm, low, high))
+    lines = [line(name, at, np.cumsum(each, 1)) for name, each in found.items()]
     title = f"Four rooms: the reward of all tasks so far ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "successor.svg", title, "tasks", "reward")
     words = ["python benchmarks/successor.py", *["--tiny"] * asked.tiny]

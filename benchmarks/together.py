@@ -5,13 +5,13 @@ import time
 
 import jax
 import numpy as np
+from side_by_side import line
 
 from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import Method, Task, spec
 from headstart.lab.figure import Series
 from headstart.lab.files import plain, read_json, write_json
-from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
 
 POINTS, EPISODES = 20, 20
@@ -46,9 +46,4 @@ def measure(rows: dict[str, tuple[Method, Task]], asked: argparse.Namespace) -> 
 
 def lines(found: dict[str, dict]) -> list[Series]:
     """-> each row's mean over tasks, for a figure."""
-    series = []
-    for name, one in found.items():
-        bands = [bootstrap(column) for column in np.array(one["returns"]).mean(2).T]
-        iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-        series.append(Series(name, np.array(one["steps"]), iqm, low, high))
-    return series
+    return [line(name, np.array(one["steps"]), np.array(one["returns"]).mean(2)) for name, one in found.items()]

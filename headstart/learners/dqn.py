@@ -19,7 +19,7 @@ from headstart.losses.q_learning import double_q_target, huber, n_step
 from headstart.nets.encoders import encoder, see, width
 from headstart.nets.mlp import check_network
 from headstart.nets.optimizers import anneal
-from headstart.nets.values import choices
+from headstart.nets.values import bold, choices
 
 
 class Exploration(Record):
@@ -98,11 +98,8 @@ def _init(dqn: DQN, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
 
 
 def _act(space: Discrete, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
-    k_whether, k_which = jax.random.split(key)
     best = jnp.argmax(k.value(see(k, obs, context)))
-    anything = jax.random.randint(k_which, (), 0, space.n, best.dtype)
-    bold = jax.random.uniform(k_whether) < explore * k.extra.epsilon
-    return jnp.where(bold, anything, best), carry, {}
+    return bold(best, space.n, explore * k.extra.epsilon, key), carry, {}
 
 
 def _observe(

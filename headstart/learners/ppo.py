@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from headstart.core.errors import check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
-from headstart.losses.average import average
+from headstart.losses.average import average, standardise
 from headstart.losses.policy_gradient import approximate_kl, clipped_surrogate, gae
 from headstart.nets.encoders import encoder, include, see, width
 from headstart.nets.mlp import MLP, check_network, mlp
@@ -138,13 +138,9 @@ def _observe(
     returns = advantage + v
     k = k.replace(value=k.value.include(returns, fresh.context, fresh.weight))
 
-    n = jnp.maximum(weight.sum(), 1.0)
-    advantage = jnp.where(fresh.weight > 0, advantage, 0.0)
-    mean = (advantage * fresh.weight).sum() / n
-    std = jnp.sqrt((jnp.square(advantage - mean) * fresh.weight).sum() / n)
     seen = {
         "log_prob": log_prob,
-        "advantage": (advantage - mean) / (std + 1e-8),
+        "advantage": standardise(jnp.where(fresh.weight > 0, advantage, 0.0), fresh.weight),
         "value_target": k.value.measure(returns, fresh.context),
         "next_value": v_next,
     }

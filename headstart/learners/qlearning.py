@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import Box, Discrete, Key, Knowledge, Learner, Method, Replay, Spec, Transition, no_loss
+from headstart.nets.values import bold
 
 SMALL = 0.01  # how far from 0 values begin, so that no choice is always the first
 MOST = 2**24  # states that a table may have
@@ -65,13 +66,6 @@ def row(spec: Spec, obs: Array) -> Array:
     return spec.observation.index(obs)
 
 
-def bold(spec: Spec, best: Array, epsilon: Array | float, key: Key) -> Array:
-    """-> the best choice, or with the chance ε any of them."""
-    k_whether, k_which = jax.random.split(key)
-    anything = jax.random.randint(k_which, (), 0, spec.action.size, best.dtype)
-    return jnp.where(jax.random.uniform(k_whether) < epsilon, anything, best)
-
-
 def in_order(fresh: Transition) -> Transition:
     """-> steps one after the other [step], of experience [task, time, copy]."""
     by_time = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), fresh)
@@ -85,7 +79,7 @@ def _init(states: int, spec: Spec, key: Key, prior: Knowledge | None) -> Knowled
 
 
 def _act(q: QLearning, spec: Spec, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
-    return bold(spec, jnp.argmax(k.value[row(spec, obs)]), explore * q.epsilon, key), carry, {}
+    return bold(jnp.argmax(k.value[row(spec, obs)]), spec.action.size, explore * q.epsilon, key), carry, {}
 
 
 def _observe(

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, Transition
 from headstart.learners.ppo import PPO, Critic
+from headstart.losses.average import standardise
 from headstart.methods.multitask import which
 from headstart.nets.mlp import MLP, mlp
 
@@ -113,8 +114,5 @@ def _observe(
 ) -> tuple[Knowledge, Transition]:
     """The base learner's lesson, but that each task's advantages have mean 0 and spread 1 by themselves."""
     k, batch = inner.observe(k, fresh, key, progress)
-    weight, advantage = batch.weight, batch.extras["advantage"]
-    n = jnp.maximum(weight.sum((1, 2), keepdims=True), 1.0)
-    centred = advantage - (advantage * weight).sum((1, 2), keepdims=True) / n
-    spread = jnp.sqrt((jnp.square(centred) * weight).sum((1, 2), keepdims=True) / n)
-    return k, batch.replace(extras={**batch.extras, "advantage": centred / (spread + 1e-8)})
+    advantage = standardise(batch.extras["advantage"], batch.weight, axis=(1, 2))
+    return k, batch.replace(extras={**batch.extras, "advantage": advantage})

@@ -18,8 +18,9 @@ from jaxtyping import Array, Float, Int
 
 from headstart.core.errors import check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Record, Replay, Spec, Transition, no_loss
-from headstart.learners.qlearning import SMALL, bold, in_order, named_states, row
+from headstart.learners.qlearning import SMALL, in_order, named_states, row
 from headstart.losses.successor import general_policy, reward_step, successor_target
+from headstart.nets.values import bold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _act(
     sf: SuccessorFeatures, spec: Spec, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float
 ):
     best, _ = _choose(sf, k.value, row(spec, obs))
-    return bold(spec, best, explore * sf.epsilon, key), carry, {}
+    return bold(best, spec.action.size, explore * sf.epsilon, key), carry, {}
 
 
 def _observe(
