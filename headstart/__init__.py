@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from headstart.learners.sac import SAC
     from headstart.methods.adaptation.darc import DARC
     from headstart.methods.forward.finetune import Finetune
+    from headstart.methods.multitask.distil import Distil
     from headstart.methods.multitask.joint import Joint
     from headstart.methods.multitask.popart import PopArt
     from headstart.methods.multitask.separate import Separate
     from headstart.methods.randomization.epopt import EPOpt
     from headstart.methods.randomization.randomize import Randomize
+    from headstart.methods.randomization.recurrent import Recurrent
+    from headstart.methods.randomization.universal import UniversalPolicy
+    from headstart.methods.randomization.uposi import UPOSI
+    from headstart.methods.values.deep_successor import DeepSuccessorFeatures
     from headstart.methods.values.successor_features import SuccessorFeatures
     from headstart.tasks.gymnasium import to_gymnasium
     from headstart.tasks.host.env import host
@@ -41,11 +46,16 @@ _HOMES = {
     "learners.sac": ["SAC"],
     "methods.adaptation.darc": ["DARC"],
     "methods.forward.finetune": ["Finetune"],
+    "methods.multitask.distil": ["Distil"],
     "methods.multitask.joint": ["Joint"],
     "methods.multitask.popart": ["PopArt"],
     "methods.multitask.separate": ["Separate"],
     "methods.randomization.epopt": ["EPOpt"],
     "methods.randomization.randomize": ["Randomize"],
+    "methods.randomization.recurrent": ["Recurrent"],
+    "methods.randomization.universal": ["UniversalPolicy"],
+    "methods.randomization.uposi": ["UPOSI"],
+    "methods.values.deep_successor": ["DeepSuccessorFeatures"],
     "methods.values.successor_features": ["SuccessorFeatures"],
     "tasks.gymnasium": ["to_gymnasium"],
     "tasks.host.env": ["host"],
@@ -58,6 +68,9 @@ __all__ = [
     "DQN",
     "PPO",
     "SAC",
+    "UPOSI",
+    "DeepSuccessorFeatures",
+    "Distil",
     "EPOpt",
     "Finetune",
     "InputError",
@@ -66,11 +79,13 @@ __all__ = [
     "PopArt",
     "QLearning",
     "Randomize",
+    "Recurrent",
     "Separate",
     "SuccessorFeatures",
     "Task",
     "Trained",
     "Transferred",
+    "UniversalPolicy",
     "compare",
     "evaluate",
     "host",

@@ -164,6 +164,55 @@ class Bandit(Env):
         return jnp.array(self.ends)
 
 
+class Hint(Env):
+    """Shows a parameter at the first step of an episode, then nothing; a choice pays 1 at each step if it is its sign.
+
+    Whoever remembers comes to `steps`; nobody else to more than 1 + (steps - 1) / 2.
+    """
+
+    steps: int = eqx.field(static=True, default=4)
+    hidden: bool = eqx.field(static=True, default=False)  # not shown at all: one has to be told
+
+    @property
+    def name(self):
+        return "Hint"
+
+    @property
+    def horizon(self):
+        return self.steps
+
+    @property
+    def observation(self):
+        return Box((-1.0, 0.0), (1.0, 1.0))
+
+    @property
+    def action(self):
+        return Discrete(2)
+
+    @property
+    def parameters(self):
+        return (
+            Parameter("scale", 1.0, 0.0, 10.0, "", "does nothing, and never varies"),
+            Parameter("side", 1.0, -1.0, 1.0, "", "which choice is right: 1 where it is above 0, 0 below"),
+        )
+
+    def initial(self, params, key):
+        return jnp.zeros(())
+
+    def observe(self, params, state):
+        shown = (state == 0) & (not self.hidden)
+        return jnp.stack([jnp.where(shown, params["side"], 0.0), shown.astype(jnp.float32)])
+
+    def transition(self, params, state, action, key):
+        return state + 1.0
+
+    def cumulants(self, params, state, action, next_state):
+        return ((action == 1) == (params["side"] > 0)).astype(jnp.float32)[None]
+
+    def terminal(self, params, state):
+        return jnp.zeros((), bool)
+
+
 class Pixel(Env):
     """Shows an image with one bright pixel; the action pays 1 that says whether it is in the right half. One step."""
 

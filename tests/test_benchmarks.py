@@ -24,6 +24,9 @@ ROOT = pathlib.Path(__file__).parents[1]
         ("surgery", []),
         ("popart", []),
         ("successor", []),
+        ("uposi", []),
+        ("recurrent", []),
+        ("distil", []),
         ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
     ],
 )

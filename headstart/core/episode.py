@@ -45,6 +45,12 @@ def _first(params: Params, state: PyTree) -> Episode:
     return Episode(params, state, jnp.zeros((), jnp.int32), jnp.zeros(()))
 
 
+def parameters(task: Task, episode: Episode) -> Float[Array, " parameter"]:
+    """-> the numbers of this episode's parameters, in the env's order; nominal where nothing else is said."""
+    numbers = [episode.params.get(p.name, p.nominal) for p in task.env.parameters]
+    return jnp.array(numbers, jnp.float32) if numbers else jnp.zeros(0)
+
+
 def observe(task: Task, episode: Episode) -> Seen:
     """-> what the agent sees now."""
     return task.env.observe(episode.params, episode.state)

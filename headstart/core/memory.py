@@ -1,6 +1,8 @@
 """What experience is kept, and how gradient steps draw from it.
 
-Rows whose weight is 0 are never kept, so a rollout of which only one episode counts is as good as that episode.
+Rows whose weight is 0 are never kept, so a rollout of which only one episode counts is as good as that episode. Where
+segments are drawn, all are kept, so that a step's next one is always as many rows later as there are copies; segments
+without any weight are not drawn.
 """
 
 from collections.abc import Callable
@@ -13,11 +15,14 @@ from headstart.core.types import Key, Record, Replay, Transition
 
 
 class Memory(Record):
-    """A ring of transitions per task."""
+    """A ring of transitions per task, in the order of time, and in each step of all copies."""
 
     rows: Transition  # [task, capacity]
     at: Int[Array, " task"]  # where the next row goes
     filled: Int[Array, " task"]  # rows that hold something
+
+
+Draw = Callable[[Array], Int[Array, "task batch *time"]]  # which rows the i-th gradient step sees
 
 
 def empty(like: Transition, capacity: int) -> Memory:
@@ -27,13 +32,13 @@ def empty(like: Transition, capacity: int) -> Memory:
     return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.zeros(tasks, jnp.int32))
 
 
-def add(memory: Memory, fresh: Transition) -> Memory:
-    """-> the memory with the rows of `fresh` [task, time, copy] whose weight is not 0; the oldest give way."""
+def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
+    """-> the memory with the rows of `fresh` [task, time, copy] that are kept; the oldest give way."""
     capacity = memory.rows.weight.shape[1]
 
     def one(rows: Transition, at: Array, filled: Array, new: Transition) -> tuple[Transition, Array, Array]:
         new = jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), new)
-        kept = (new.weight > 0).astype(jnp.int32)
+        kept = ((new.weight > 0) | (segment > 1)).astype(jnp.int32)
         order = jnp.cumsum(kept)
         fits = (kept > 0) & (kept.sum() - order < capacity)  # no two rows in one place: which one stayed would be luck
         place = jnp.where(fits, (at + order - 1) % capacity, capacity)
@@ -43,40 +48,75 @@ def add(memory: Memory, fresh: Transition) -> Memory:
     return Memory(*jax.vmap(one)(memory.rows, memory.at, memory.filled, fresh))
 
 
-def schedule(
-    memory: Memory, replay: Replay, gathered: Array, key: Key
-) -> tuple[Int[Array, ""], Callable[[Array], Int[Array, "task batch"]]]:
-    """-> how many gradient steps follow a rollout, and which rows the i-th of them sees.
+def schedule(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple[Int[Array, ""], Draw]:
+    """-> how many gradient steps follow a rollout, and which rows each of them sees."""
+    return _draws(memory, replay, gathered, key) if replay.capacity else _passes(memory, replay, key)
 
-    On-policy: `epochs` shuffled passes through the rows there are; the last batch of a pass wraps around. Off-policy:
-    `updates` uniform draws for each of the transitions that each task `gathered`, once it holds `least`.
+
+def _draws(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple[Int[Array, ""], Draw]:
+    """Off-policy: `updates` uniform draws for each of the transitions that each task `gathered`, once it holds `least`.
+
+    A segment begins anywhere from the oldest row on to where so many steps follow.
     """
     tasks, capacity = memory.rows.weight.shape
-    there = jnp.maximum(memory.filled, 1)[:, None]
-    if replay.capacity:
-        enough = memory.filled.max() >= max(replay.least, 1)
-        steps = jnp.floor(replay.updates * gathered + 1e-4)  # 0.1 · 30 is 3
+    span = (replay.segment - 1) * replay.copies
+    enough = memory.filled.max() >= max(replay.least, span + 1)
+    steps = jnp.floor(replay.updates * gathered + 1e-4)  # 0.1 · 30 is 3
+    oldest, there = (memory.at - memory.filled)[:, None], jnp.maximum(memory.filled - span, 1)[:, None]
 
-        def draw(i: Array) -> Int[Array, "task batch"]:
-            return jax.random.randint(jax.random.fold_in(key, i), (tasks, replay.batch), 0, there)
+    def draw(i: Array) -> Int[Array, "task batch *time"]:
+        luck = jax.random.randint(jax.random.fold_in(key, i), (tasks, at_once(replay)), 0, there)
+        return _onwards((oldest + luck) % capacity, replay, capacity)
 
-        return jnp.where(enough, steps, 0.0).astype(jnp.int32), draw
+    return jnp.where(enough, steps, 0.0).astype(jnp.int32), draw
+
+
+def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], Draw]:
+    """On-policy: `epochs` shuffled passes through the rows there are; the last batch of a pass wraps around.
+
+    Segments lie side by side; where the rollout is no multiple of them, the last overlaps the one before it.
+    """
+    capacity = memory.rows.weight.shape[1]
+    if replay.segment == 1:
+        starts = jnp.arange(capacity)
+        counts = starts[None] < memory.filled[:, None]  # rows are kept from the first place on
+    else:
+        length = capacity // replay.copies
+        first = jnp.minimum(jnp.arange(-(-length // replay.segment)) * replay.segment, length - replay.segment)
+        starts = (first[:, None] * replay.copies + jnp.arange(replay.copies)[None]).reshape(-1)
+        weight = memory.rows.weight[:, _onwards(starts[None], replay, capacity)[0]]
+        counts = weight.any(-1)
+    there, batch = jnp.maximum(counts.sum(1), 1)[:, None], at_once(replay)
 
     def one_pass(key: Key) -> Int[Array, "task row"]:
-        luck = jax.random.uniform(key, (tasks, capacity))
-        return jnp.argsort(jnp.where(jnp.arange(capacity)[None, :] < there, luck, 2.0), axis=1)
+        luck = jax.random.uniform(key, counts.shape)
+        return jnp.argsort(jnp.where(counts, luck, 2.0), axis=1)
 
     passes = jax.vmap(one_pass)(jax.random.split(key, replay.epochs))
-    batches = -(-memory.filled.max() // replay.batch)
+    batches = -(-counts.sum(1).max() // batch)
 
-    def walk(i: Array) -> Int[Array, "task batch"]:
+    def walk(i: Array) -> Int[Array, "task batch *time"]:
         each = jnp.maximum(batches, 1)
-        places = (i % each * replay.batch + jnp.arange(replay.batch))[None, :] % there
-        return jnp.take_along_axis(passes[i // each], places, axis=1)
+        places = (i % each * batch + jnp.arange(batch))[None, :] % there
+        rows = jnp.take_along_axis(passes[i // each], places, axis=1)
+        return rows if replay.segment == 1 else _onwards(starts[rows], replay, capacity)
 
     return replay.epochs * batches, walk
 
 
-def take(memory: Memory, rows: Int[Array, "task batch"]) -> Transition:
-    """-> those rows [task, batch]."""
+def at_once(replay: Replay) -> int:
+    """-> how many rows, or segments, a gradient step draws from each task."""
+    return max(replay.batch // replay.segment, 1)
+
+
+def _onwards(rows: Int[Array, "task batch"], replay: Replay, capacity: int) -> Int[Array, "task batch *time"]:
+    """-> those rows; where segments are asked for, each with those of the steps that follow."""
+    if replay.segment == 1:
+        return rows
+    later = replay.copies * jnp.arange(replay.segment)
+    return (rows[..., None] + later[None, None]) % capacity
+
+
+def take(memory: Memory, rows: Int[Array, "task batch *time"]) -> Transition:
+    """-> those rows [task, batch], or segments [task, batch, time]."""
     return jax.vmap(lambda memory, at: jax.tree.map(lambda x: x[at], memory))(memory.rows, rows)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from headstart.core.episode import Episode, observe, reset, step
+from headstart.core.episode import Episode, observe, parameters, reset, step
 from headstart.core.types import Key, Knowledge, Learner, PyTree, Record, Task, Transition
 
 JUDGED_AT_ONCE = 50  # steps between two looks at whether every judged episode has ended
@@ -29,7 +29,8 @@ def start(learner: Learner, tasks: Task, copies: int, key: Key) -> World:
 
     def one(task: Task, key: Key) -> World:
         k_reset, k_begin = jax.random.split(key)
-        return World(reset(task, k_reset), learner.begin(k_begin))
+        episode = reset(task, k_reset)
+        return World(episode, learner.begin(k_begin, parameters(task, episode)))
 
     keys = jax.random.split(key, (count(tasks), copies))
     return jax.vmap(jax.vmap(one, in_axes=(None, 0)))(tasks, keys)
@@ -63,7 +64,8 @@ def rollout(
         episode, seen = step(task, world.episode, action, k_step)
         seen = seen.replace(extras=extras)
         carry = learner.remember(carry, seen)
-        carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), learner.begin(k_begin), carry)
+        anew = learner.begin(k_begin, parameters(task, episode))
+        carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), anew, carry)
         return World(episode, carry), seen
 
     def play(task: Task, worlds: World, key: Key) -> tuple[World, Transition]:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
@@ -54,6 +55,10 @@ class Box:
         inside = low + (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5 * (high - low)
         return jnp.where(bounded, inside, action)
 
+    def numbers(self, action: Float[Array, "*n size"]) -> Float[Array, "*n size"]:
+        """-> what a network is told of an action."""
+        return action
+
 
 @dataclasses.dataclass(frozen=True)
 class Image:
@@ -96,6 +101,10 @@ class Discrete:
     def rescale(self, action: Int[Array, ""]) -> Int[Array, ""]:
         """Choices are the world's own already."""
         return action
+
+    def numbers(self, action: Int[Array, "*n"]) -> Float[Array, "*n {self.n}"]:
+        """-> what a network is told of an action: 1 in its place."""
+        return jax.nn.one_hot(action, self.n)
 
 
 Space = Box | Discrete  # of actions

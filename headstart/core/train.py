@@ -79,7 +79,7 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     if learner.loss is not no_loss:
         if memory is None:
             memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows
-        memory = memories.add(memory, batch)
+        memory = memories.add(memory, batch, replay.segment)
         gathered = counted.sum((1, 2)).max()  # by the busiest task
         state, metrics = learn(learner, state, memory, gathered, k_learn, progress, going)
     run = Run(

@@ -60,6 +60,7 @@ class Spec(NamedTuple):
     context: int = 0
     cumulants: int = 1
     tasks: int = 1
+    parameters: int = 0  # in which tasks of this env may differ
 
 
 # ---------------------------------------------------------------------------------------------------- experience
@@ -80,6 +81,11 @@ class Transition(Record):
     weight: Float[Array, "*n"]  # how much the loss counts it; 0: as if it had not been
     score: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
     extras: dict[str, Array]
+
+    @property
+    def next_context(self) -> Float[Array, "*n context"]:
+        """What the policy is told at the next step: the same, but where a method makes it part of the context."""
+        return self.extras.get("next_context", self.context)
 
 
 # ---------------------------------------------------------------------------------------------------- learning
@@ -105,6 +111,7 @@ class Replay(NamedTuple):
     capacity: int = 0  # off-policy: transitions kept per task; 0 is on-policy
     updates: float = 0.0  # off-policy: gradient steps for each transition that a task gathers
     least: int = 1  # off-policy: transitions before the first gradient step
+    segment: int = 1  # steps in a row that are seen together; above 1, what a loss sees is [task, batch, time]
     spare: int = 1  # where a target is learned beside sources: it plays just every so many-th step
 
 
@@ -117,7 +124,7 @@ class Learner(NamedTuple):
     """Pure functions over one `Knowledge`, as an optax transformation is a record of two.
 
     init     (key, prior)                                         -> Knowledge: what is known at the start
-    begin    (key)                                                -> carry: what is remembered within an episode
+    begin    (key, parameters)                                    -> carry: what is remembered within an episode
     act      (knowledge, carry, obs, context, key, explore)       -> action, carry, extras; of one observation
     remember (carry, transition)                                  -> carry: what the step that followed leaves behind
     observe  (knowledge, fresh [task, time, copy], key, progress) -> Knowledge, batch: what it means; no gradient
@@ -125,7 +132,8 @@ class Learner(NamedTuple):
     combine  (gradients with a leading task axis, losses, key)    -> gradient, metrics; None: that of the joint loss
     stop     (metrics)                                            -> bool: skip this and the rollout's other updates
 
-    `explore` is 1 while learning and 0 when judged; `progress` runs from 0 to 1 over the training.
+    `explore` is 1 while learning and 0 when judged; `progress` runs from 0 to 1 over the training. `parameters` are the
+    episode's own numbers, in the env's order: no policy knows them but one that is to be told.
     """
 
     init: Callable[[Key, Knowledge | None], Knowledge]
@@ -134,7 +142,7 @@ class Learner(NamedTuple):
     loss: Callable[..., tuple[Array, Metrics]]
     optimizer: optax.GradientTransformation
     replay: Replay
-    begin: Callable[[Key], PyTree] = lambda key: ()
+    begin: Callable[[Key, Array], PyTree] = lambda key, parameters: ()
     remember: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
     tau: float | None = None  # share of the new in the lagged copy when it moves; None: no lagged copy
     every: int = 1  # gradient steps between two moves of the lagged copy
@@ -163,6 +171,18 @@ class Method(abc.ABC):
     def build(self, spec: Spec, target: bool) -> "Learner":
         """-> a new learner; `learner` keeps it."""
 
+    def before(self, spec: Spec) -> "tuple[Part, ...]":
+        """-> what is learned in the source before this; `init` then finds in `prior.extra` what each of them knows."""
+        return ()
+
+
+class Part(NamedTuple):
+    """What another method learns in the source, before the one that asks for it."""
+
+    method: Method
+    share: float  # of the source's steps, in (0, 1)
+    tasks: tuple[int, ...] | None = None  # which of the stacked tasks; None: all
+
 
 @functools.cache
 def _built(method: Method, spec: Spec, target: bool) -> Learner:
@@ -177,4 +197,5 @@ def stack(tasks: list[Task]) -> Task:
 def spec(tasks: Task) -> Spec:
     """-> what a learner needs to know of stacked tasks."""
     k, cumulants = tasks.w.shape
-    return Spec(tasks.env.observation, tasks.env.action, tasks.context.shape[-1], cumulants, k)
+    env = tasks.env
+    return Spec(env.observation, env.action, tasks.context.shape[-1], cumulants, k, len(env.parameters))

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate as judge
+from headstart.core.stages import learn_source
 from headstart.core.train import Point
-from headstart.core.train import train as points_of
 from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
 from headstart.lab import study
 from headstart.lab.checkpoint import Trained
@@ -60,7 +60,7 @@ def train(
         raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
     tasks, point = together(each), None
     failures(tasks.env)
-    for point in points_of(method.learner(spec(tasks)), tasks, int(steps), protocol.keys([seed]).source):
+    for point in learn_source(method, tasks, int(steps), protocol.keys([seed]).source):
         if watch is not None:
             watch(point)
     assert point is not None

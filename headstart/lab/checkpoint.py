@@ -65,6 +65,7 @@ def save(trained: Trained, path: str | pathlib.Path) -> pathlib.Path:
         "context": trained.spec.context,
         "cumulants": trained.spec.cumulants,
         "tasks": trained.spec.tasks,
+        "parameters": trained.spec.parameters,
         "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
         "versions": versions(),
     }
@@ -91,7 +92,8 @@ def load(path: str | pathlib.Path) -> Trained:
             raise TypeError("an observation is a box or an image")
         if not isinstance(action, Space):
             raise TypeError("an action is a box or discrete")
-        spec = Spec(observation, action, *(int(recipe[name]) for name in ("context", "cumulants", "tasks")))
+        counts = {name: int(recipe[name]) for name in ("context", "cumulants", "tasks")}
+        spec = Spec(observation, action, **counts, parameters=int(recipe.get("parameters", 0)))
         steps, seed, gradient_steps = (int(recipe[name]) for name in ("steps", "seed", "gradient_steps"))
         trained_on, sources = str(recipe["trained_on"]), tuple(map(str, recipe.get("sources", ())))
     except InputError as error:  # of the method's own: it knows best

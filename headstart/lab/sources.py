@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from headstart.core.train import train
-from headstart.core.types import Method, Spec, Task, TrainState, spec
+from headstart.core.stages import at_heart, learn_source
+from headstart.core.types import Method, Task, TrainState, spec
 from headstart.lab.cells import Ledger, of_seed, size
 from headstart.lab.checkpoint import Trained, load, save
 from headstart.lab.files import read_json, write_json
@@ -69,18 +69,12 @@ def learn(
     return Source(of.text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves)
 
 
-def at_heart(method: Method, of: Spec) -> Method:
-    """-> the innermost method that learns in the source just as this one does: they share what it learns."""
-    base = getattr(method, "base", None)
-    return at_heart(base, of) if base is not None and base.learner(of) is method.learner(of) else method
-
-
 def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domain, steps: int, watch: Watch) -> None:
     """Learns, and writes each seed's folder; `curve.json` last, and alone where learning or the env went wrong."""
     tasks = of.tasks
     failures(tasks.env)
     began, history, point = time.monotonic(), [], None
-    for point in train(method.learner(spec(tasks)), tasks, steps, transfer.keys(list(folders)).source):
+    for point in learn_source(method, tasks, steps, transfer.keys(list(folders)).source):
         returns = np.asarray(point.metrics["return"])
         history.append((np.asarray(point.steps), returns))
         watch(News(row, "source", np.asarray(point.steps), steps, returns))

@@ -118,7 +118,7 @@ def _observe(
 def _loss(dqn: DQN, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
     def one(t: Transition) -> Metrics:
         q = k.value(see(k, t.obs, t.context))
-        q_next, q_slow = (known.value(see(known, t.next_obs, t.context)) for known in (k, slow))
+        q_next, q_slow = (known.value(see(known, t.next_obs, t.next_context)) for known in (k, slow))
         target = double_q_target(t.reward, t.extras["discount"], q_next, q_slow)
         error = q[t.action] - jax.lax.stop_gradient(target)
         return {"value_loss": huber(error, dqn.huber), "q": q[t.action]}

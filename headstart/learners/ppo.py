@@ -129,7 +129,7 @@ def _observe(
 
     def look(t: Transition) -> tuple[Array, Array, Array]:
         x = see(k, t.obs, t.context)
-        return k.policy(x).log_prob(t.action), k.value.worth(x), k.value.worth(see(k, t.next_obs, t.context))
+        return k.policy(x).log_prob(t.action), k.value.worth(x), k.value.worth(see(k, t.next_obs, t.next_context))
 
     log_prob, v, v_next = jax.vmap(jax.vmap(jax.vmap(look)))(fresh)
     stream = functools.partial(gae, lam=ppo.lam)

@@ -105,7 +105,8 @@ def _observe(k: Knowledge, fresh: Transition, key: Key, progress: Array | float)
 
 def _loss(sac: SAC, spec: Spec, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
     policy, critics, lagged = k.policy, k.value, slow.value
-    trusted: Twin = jax.lax.stop_gradient(critics)
+    watched = jax.lax.stop_gradient(k)
+    trusted: Twin = watched.value
     log_alpha = k.extra.log_alpha
     alpha = jax.lax.stop_gradient(jnp.exp(log_alpha))
     wanted = -float(spec.action.size) if sac.target_entropy is None else sac.target_entropy
@@ -113,15 +114,15 @@ def _loss(sac: SAC, spec: Spec, k: Knowledge, slow: Knowledge, batch: Transition
     def one(t: Transition, key: Key) -> Metrics:
         k_now, k_next = jax.random.split(key)
         x = see(k, t.obs, t.context)
-        told = jax.lax.stop_gradient(x)  # the policy looks through the critics' eyes
+        told = see(watched, t.obs, t.context)  # the policy looks through the critics' eyes
         action, log_prob = policy.sample(told, k_now)
-        action_next, log_prob_next = jax.lax.stop_gradient(policy.sample(see(k, t.next_obs, t.context), k_next))
-        q_next = lagged(see(slow, t.next_obs, t.context), action_next).min()
+        action_next, log_prob_next = jax.lax.stop_gradient(policy.sample(see(k, t.next_obs, t.next_context), k_next))
+        q_next = lagged(see(slow, t.next_obs, t.next_context), action_next).min()
         target = soft_target(t.reward, sac.discount * t.discount, q_next, log_prob_next, alpha)
         q = critics(x, t.action)
         return {
             "value_loss": 0.5 * jnp.square(q - jax.lax.stop_gradient(target)).sum(),
-            "policy_loss": soft_policy_loss(trusted(told, action).min(), log_prob, alpha),
+            "policy_loss": soft_policy_loss(trusted(jax.lax.stop_gradient(x), action).min(), log_prob, alpha),
             "temperature_loss": temperature_loss(log_alpha, log_prob, wanted),
             "q": q.mean(),
             "entropy": -log_prob,

@@ -26,3 +26,22 @@ def reward_step(
 ) -> Float[Array, " cumulant"]:
     """w after a step of regression of r on φ · w (section 4.2): what is left of the error along φ."""
     return w + rate * (r - phi @ w) * phi
+
+
+def least_squares(
+    gram: Float[Array, "cumulant cumulant"],
+    paid: Float[Array, " cumulant"],
+    doubted: Float[Array, " cumulant"],
+    ridge: float,
+) -> Float[Array, " cumulant"]:
+    """-> the w that is nearest to Σ (r − φ · w)² being least, and to what it was thought to be (by `ridge`).
+
+    `gram` is Σ φ φᵀ and `paid` Σ r φ. By Gauss and Jordan: positive definite systems need no pivots, and LAPACK's
+    solvers, several at once, may wait for each other (docs/architecture.md).
+    """
+    n = paid.size
+    rows = jnp.concatenate([gram + ridge * jnp.eye(n), (paid - gram @ doubted)[:, None]], 1)
+    for i in range(n):
+        pivot = rows[i] / rows[i, i]
+        rows = (rows - rows[:, i][:, None] * pivot[None]).at[i].set(pivot)
+    return doubted + rows[:, n]

@@ -5,6 +5,7 @@ running the source's policy on the target as it is.
 """
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Callable
 from typing import Literal
@@ -18,11 +19,16 @@ from headstart.learners.sac import SAC
 from headstart.learners.uniform import Uniform
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
 from headstart.methods.multitask.separate import Separate
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
+from headstart.methods.randomization.recurrent import Recurrent
+from headstart.methods.randomization.universal import UniversalPolicy
+from headstart.methods.randomization.uposi import UPOSI
+from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 from headstart.methods.values.successor_features import SuccessorFeatures
 
 
@@ -47,9 +53,24 @@ METHODS: dict[str, Entry] = {
         Entry("darc", DARC, "domain adaptation", "both", True, "learns the source, corrected by a few target steps"),
         Entry("randomize", Randomize, "randomization", "ensemble", True, "learns an ensemble of sources, then goes on"),
         Entry("epopt", EPOpt, "randomization", "ensemble", True, "learns the ensemble's worst paths, then goes on"),
+        Entry(
+            "uposi", UPOSI, "randomization", "ensemble", True, "learns to tell the parameters, and what to do by them"
+        ),
+        Entry(
+            "recurrent", Recurrent, "randomization", "ensemble", True, "learns the ensemble by a policy with a memory"
+        ),
         Entry("joint", Joint, "multi-task transfer", "source", True, "learns all sources by one policy, then goes on"),
         Entry(
             "popart", PopArt, "multi-task transfer", "source", True, "the same, each source's rewards in its own units"
+        ),
+        Entry("distil", Distil, "multi-task transfer", "source", True, "learns each source, then one student of all"),
+        Entry(
+            "actor_mimic",
+            functools.partial(Distil, temperature=1.0, features=0.01, epsilon=0.1),
+            "multi-task transfer",
+            "source",
+            True,
+            "the same by the paper's constants, and what experts' features are",
         ),
         Entry(
             "sf",
@@ -59,30 +80,52 @@ METHODS: dict[str, Entry] = {
             True,
             "keeps each policy's successor features, acts by the best",
         ),
+        Entry(
+            "deep_sf",
+            DeepSuccessorFeatures,
+            "values",
+            "source",
+            True,
+            "the same by a network, for all sources together",
+        ),
         Entry("separate", Separate, "control", "source", True, "learns each source by itself, then goes on from one"),
+        Entry("up", UniversalPolicy, "control", "ensemble", True, "is told the parameters, of the target too"),
     )
 }
 
 LEARNERS: dict[str, type[Method]] = {"ppo": PPO, "sac": SAC, "dqn": DQN, "qlearning": QLearning}  # to learn by
 
-TRANSFER = (Finetune, DARC, Randomize, EPOpt, Joint, PopArt, Separate, SuccessorFeatures)
+TRANSFER = (
+    *(Finetune, DARC, Randomize, EPOpt, UniversalPolicy, UPOSI, Recurrent),
+    *(Joint, PopArt, Distil, Separate, SuccessorFeatures, DeepSuccessorFeatures),
+)
 CLASSES: dict[str, type[Method]] = {kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, *TRANSFER)}
 
 
 def describe(method: Method) -> dict[str, typing.Any]:
     """-> a method as plain data: its class, and its fields."""
     fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
-    plain = {name: describe(x) if isinstance(x, Method) else x for name, x in fields.items()}
-    return {"class": type(method).__name__, **plain}
+    return {"class": type(method).__name__, **{name: _plain(x) for name, x in fields.items()}}
+
+
+def _plain(x: typing.Any) -> typing.Any:
+    if isinstance(x, tuple):
+        return [_plain(one) for one in x]
+    return describe(x) if isinstance(x, Method) else x
 
 
 def rebuild(data: dict[str, typing.Any]) -> Method:
     """-> the method that `describe` wrote down. Raises InputError where this version knows no such method or field."""
-    fields = {name: rebuild(x) if isinstance(x, dict) else x for name, x in data.items() if name != "class"}
-    fields = {name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()}
+    fields = {name: _built(x) for name, x in data.items() if name != "class"}
     try:
         return CLASSES[data["class"]](**fields)
     except (KeyError, TypeError) as error:
         raise InputError(
             f"This version of headstart knows no method like {data!r} ({error}); use the version that wrote it."
         ) from None
+
+
+def _built(x: typing.Any) -> typing.Any:
+    if isinstance(x, list | tuple):
+        return tuple(_built(one) for one in x)
+    return rebuild(x) if isinstance(x, dict) else x

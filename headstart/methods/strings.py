@@ -88,7 +88,8 @@ def _words(kind: typing.Any) -> str:
         return f"{_words(inner[0])}, or several with + between them"
     if inner:  # `X | None`
         return f"{_words(inner[0])}, or none"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
+    plain = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    return plain.get(kind, f"one of {', '.join(LEARNERS)}")
 
 
 def _read(kind: typing.Any, value: str) -> object:
@@ -96,6 +97,8 @@ def _read(kind: typing.Any, value: str) -> object:
     inner = typing.get_args(kind)
     if kind is bool:
         return {"true": True, "false": False}[value.lower()]
+    if kind is Method:
+        return LEARNERS[value]()
     if kind in (int, float):
         number = float(value)
         if not math.isfinite(number) or (kind is int and number != int(number)):

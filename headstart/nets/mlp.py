@@ -47,9 +47,13 @@ class MLP(Record):
     activation: str = eqx.field(static=True, default="tanh")
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
+        return apply(self.last, self.hidden(x))
+
+    def hidden(self, x: Float[Array, " inputs"]) -> Float[Array, " hidden"]:
+        """-> what the last layer is told."""
         for layer in self.layers:
             x = ACTIVATIONS[self.activation](apply(layer, x))
-        return apply(self.last, x)
+        return x
 
 
 def mlp(sizes: tuple[int, ...], gain: float, activation: str, key: Key) -> MLP:

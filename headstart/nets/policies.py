@@ -65,6 +65,34 @@ class Squashed(Record):
         return self.replace(net=eqx.tree_at(lambda net: net.last.bias, self.net, bias))
 
 
+class Blind(Record):
+    """A policy that does not look at the last of its features: they are for critics alone."""
+
+    inner: Gaussian | Categorical | Squashed
+    unseen: int = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, " features"]) -> dist.Distribution:
+        assert not isinstance(self.inner, Squashed)
+        return self.inner(self._seen(x))
+
+    def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
+        """-> what it does when it does not explore."""
+        assert isinstance(self.inner, Squashed)
+        return self.inner.mode(self._seen(x))
+
+    def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
+        """-> a reparametrised action, and its log-density."""
+        assert isinstance(self.inner, Squashed)
+        return self.inner.sample(self._seen(x), key)
+
+    def cool(self, factor: float) -> "Blind":
+        """-> the same policy, cooled."""
+        return self.replace(inner=self.inner.cool(factor))
+
+    def _seen(self, x: Float[Array, " features"]) -> Float[Array, " seen"]:
+        return x[: x.size - self.unseen]
+
+
 Policy = Gaussian | Categorical
 LOG_STD = (-20.0, 2.0)  # bounds of a squashed Gaussian's spread
 

@@ -123,7 +123,8 @@ def _spend_episodes(
 ) -> Iterator[tuple[Run, int]]:
     """Yields the runs at each number of shots asked for, and that number."""
     asked, at_once = set(shots), min(SHOT_COPIES, max([*shots, 1]))
-    whole = learner._replace(replay=learner.replay._replace(length=target.env.horizon, copies=at_once))
+    horizon, segment = target.env.horizon, min(learner.replay.segment, target.env.horizon)
+    whole = learner._replace(replay=learner.replay._replace(length=horizon, copies=at_once, segment=segment))
     for episodes, spent in collections(shots, at_once):
         run, _ = shoot(whole, target, run, jnp.int32(episodes), budget)
         if spent in asked:
@@ -146,6 +147,8 @@ def rehearse(method: Method, of: Spec, source: Spec | None) -> None:
     """
     key, prior = jax.random.key(0)[None], None
     if source is not None:
+        for part in method.before(source):
+            part.method.learner(source)
         prior = jax.eval_shape(functools.partial(begin, method.learner(source)), key).state
     jax.eval_shape(functools.partial(begin, method.learner(of, target=True)), key, prior)
 

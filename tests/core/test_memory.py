@@ -8,10 +8,10 @@ from probes import experience
 
 from headstart.core import memory
 from headstart.core.memory import Memory, empty, take
-from headstart.core.types import Replay
+from headstart.core.types import Replay, Transition
 
 KEY = jax.random.key(0)
-add = jax.jit(memory.add)
+add = jax.jit(memory.add, static_argnames="segment")
 
 
 def holding(rows: list[int], capacity: int) -> Memory:
@@ -116,3 +116,42 @@ def test_from_nothing_nothing_is_learned():
     for replay in (Replay(length=4, copies=1, batch=2), Replay(length=1, copies=1, batch=2, capacity=4, updates=3)):
         steps, _ = memory.schedule(none, replay, jnp.float32(1), KEY)
         assert int(steps) == 0
+
+
+# ------------------------------------------------------------------------------------------------ segments
+
+
+def steps_of(time: int, copies: int, weight: object = None, first: int = 1) -> Transition:
+    """-> a rollout of one task whose rewards say when and whose: 10 · copy + time."""
+    numbers = jnp.arange(first, first + time)[:, None] + 10 * jnp.arange(copies)[None, :]
+    return experience(numbers[None], weight)
+
+
+def test_a_rollout_falls_into_segments_that_lie_side_by_side():
+    fresh, replay = steps_of(6, 2), Replay(length=6, copies=2, batch=3, segment=3)
+    ring = add(empty(fresh, 12), fresh, segment=3)
+    seen = batches(ring, replay)
+    assert seen.shape == (4, 1, 1, 3)  # one segment of three a step: four steps
+    assert sorted(seen[:, 0, 0].tolist()) == [[1, 2, 3], [4, 5, 6], [11, 12, 13], [14, 15, 16]]
+
+
+def test_the_last_segment_overlaps_where_the_rollout_is_no_multiple():
+    fresh, replay = steps_of(5, 1), Replay(length=5, copies=1, batch=3, segment=3)
+    assert sorted(batches(add(empty(fresh, 5), fresh, segment=3), replay)[:, 0, 0].tolist()) == [[1, 2, 3], [3, 4, 5]]
+
+
+def test_segments_without_weight_are_not_drawn_and_those_with_some_are_whole():
+    weight = jnp.array([[[1, 0], [0, 0], [0, 0], [0, 0]]])
+    fresh, replay = steps_of(4, 2, weight), Replay(length=4, copies=2, batch=2, epochs=2, segment=2)
+    ring = add(empty(fresh, 8), fresh, segment=2)
+    assert ring.filled.tolist() == [8]
+    assert batches(ring, replay)[:, 0, 0].tolist() == [[1, 2], [1, 2]]  # one step an epoch
+
+
+def test_segments_of_the_past_never_reach_over_the_newest_step():
+    replay = Replay(length=2, copies=2, batch=60, capacity=8, updates=1.0, segment=3)
+    ring = empty(steps_of(2, 2), 8)
+    for first in (1, 3, 5):  # the last 4 steps of each copy are kept: 3 to 6
+        ring = add(ring, steps_of(2, 2, first=first), segment=3)
+    drawn = {tuple(row) for row in batches(ring, replay)[0, 0].tolist()}
+    assert drawn == {(3, 4, 5), (4, 5, 6), (13, 14, 15), (14, 15, 16)}

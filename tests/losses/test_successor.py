@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.core.types import Params
-from headstart.losses.successor import general_policy, reward_step, successor_target
+from headstart.losses.successor import general_policy, least_squares, reward_step, successor_target
 from headstart.tasks.worlds import RandomMDP
 
 GAMMA = 0.95
@@ -97,3 +97,18 @@ def test_a_step_of_regression_by_hand():
     np.testing.assert_allclose(
         reward_step(jnp.array([1.0, 5.0]), jnp.array([1.0, 0.0]), jnp.float32(3.0), 0.5), [2.0, 5.0]
     )
+
+
+def test_least_squares_finds_what_rewards_are_made_of():
+    phi = jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0], [3.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    w = jnp.array([2.0, -1.0, 0.5])
+    found = least_squares(phi.T @ phi, phi.T @ (phi @ w), jnp.zeros(3), 1e-6)
+    np.testing.assert_allclose(found, w, atol=1e-4)
+
+
+def test_what_was_never_seen_stays_as_it_was_thought_to_be():
+    nothing = least_squares(jnp.zeros((2, 2)), jnp.zeros(2), jnp.array([3.0, -4.0]), 0.1)
+    np.testing.assert_allclose(nothing, [3.0, -4.0])
+    # one step of φ = (1, 0) that paid 5, and a doubt worth one step: half of the way from 3 to 5
+    once = least_squares(jnp.diag(jnp.array([1.0, 0.0])), jnp.array([5.0, 0.0]), jnp.array([3.0, -4.0]), 1.0)
+    np.testing.assert_allclose(once, [4.0, -4.0])

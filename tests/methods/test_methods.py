@@ -12,7 +12,8 @@ import pytest
 from numpyro import distributions as dist
 
 from headstart.core.errors import InputError
-from headstart.core.train import per_turn, train
+from headstart.core.stages import learn_source
+from headstart.core.train import per_turn
 from headstart.core.types import Method, Task, no_loss, spec
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
@@ -22,9 +23,13 @@ from headstart.learners.uniform import Uniform
 from headstart.methods import CLASSES, LEARNERS, METHODS, describe, rebuild
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.multitask.distil import Distil
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
+from headstart.methods.randomization.recurrent import Recurrent
+from headstart.methods.randomization.uposi import UPOSI
 from headstart.methods.strings import find, find_any, find_learner
+from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 from headstart.methods.values.successor_features import SuccessorFeatures
 from headstart.protocol.transfer import adapt, keys
 from headstart.tasks.worlds import RandomMDP
@@ -39,7 +44,13 @@ BASES: dict[type, Method] = {
     SuccessorFeatures: SuccessorFeatures(policies=3),
 }
 BASES[DARC] = DARC(BASES[SAC], spare=2)
-OTHERS: dict[type, dict[str, Any]] = {EPOpt: {"paths": 4, "length": 4, "batch": 4}}
+BASES[DeepSuccessorFeatures] = DeepSuccessorFeatures(hidden=(4,), copies=2, batch=4, capacity=64, start=4, updates=1.0)
+OTHERS: dict[type, dict[str, Any]] = {
+    EPOpt: {"paths": 4, "length": 4, "batch": 4},
+    UPOSI: {"updates": 1.0, "batch": 4, "hidden": (4,), "capacity": 64},
+    Recurrent: {"units": 3, "segment": 2},
+    Distil: {"updates": 1.0, "batch": 4, "capacity": 64},
+}
 
 
 def small(kind: Any) -> Method:
@@ -49,12 +60,13 @@ def small(kind: Any) -> Method:
 
 def fits(kind: Any, discrete: bool) -> bool:
     """-> whether it acts by such actions."""
-    return kind not in (SAC, DARC) if discrete else kind not in (DQN, QLearning, SuccessorFeatures)
+    by_choices = (DQN, QLearning, SuccessorFeatures, DeepSuccessorFeatures)
+    return kind not in (SAC, DARC) if discrete else kind not in by_choices
 
 
 def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
-    """-> a small source and target; where a method keeps a table, those whose states have names."""
-    if isinstance(method, QLearning | SuccessorFeatures):
+    """-> a small source and target; where a method keeps a table, or tells rewards apart, those of a small MDP."""
+    if isinstance(method, QLearning | SuccessorFeatures | DeepSuccessorFeatures):
         few = RandomMDP(states=3, actions=2, branching=1, features=2)
         return probes.task(few, seed=1), probes.task(few, target=True, seed=2)
     env = probes.Corridor(length=3, discrete=discrete)
@@ -83,7 +95,7 @@ def test_every_method_learns_in_the_source_and_adapts_one_shot(method: Method, d
     source, target = tasks_for(method, discrete)
     learner = method.learner(spec(source))
     seeds = keys([0, 1])
-    *_, learned = train(learner, source, 2 * per_turn(learner, source), seeds.source, points=2)
+    *_, learned = learn_source(method, source, 8 * per_turn(learner, source), seeds.source, points=2)
     assert (learned.gradient_steps >= 2).all() or learner.loss is no_loss
 
     before, after = adapt(method, learned.state, target, 1, [1], seeds, judged=2)
@@ -99,7 +111,8 @@ def test_every_method_learns_in_the_source_and_adapts_one_shot(method: Method, d
 def test_the_map_holds_every_method_there_is():
     made = {type(entry.make()) for entry in METHODS.values()} | {*LEARNERS.values(), Uniform}
     assert made == set(CLASSES.values())
-    lectured = ["scratch", "naive", "finetune", "darc", "randomize", "epopt", "joint", "popart", "sf", "separate"]
+    lectured = ["scratch", "naive", "finetune", "darc", "randomize", "epopt", "uposi", "recurrent"]
+    lectured += ["joint", "popart", "distil", "actor_mimic", "sf", "deep_sf", "separate", "up"]
     assert list(METHODS) == lectured  # in the lecture's order
     for name, entry in METHODS.items():
         assert entry.name == name
@@ -131,6 +144,7 @@ def test_randomize_changes_the_task_and_nothing_else():
         Uniform(),
         Finetune(PPO(clip=0.3), freeze=("policy.net", "value"), normaliser="fresh"),
         EPOpt(Finetune(Randomize(SMALL)), epsilon=0.25),
+        Distil(SMALL, (DQN(hidden=(2,)), PPO())),
     ],
     ids=lambda method: type(method).__name__,
 )
@@ -160,6 +174,9 @@ NAMED: dict[str, Method] = {
     "randomize:base.activation=relu": Randomize(PPO(activation="relu")),
     "finetune:base=sac:base.updates=2:layers=last": Finetune(SAC(updates=2.0), layers="last"),
     "epopt:epsilon=0.2:base.target_kl=0.02": EPOpt(PPO(entropy=1e-3, target_kl=0.02), epsilon=0.2),
+    "distil:experts=dqn+ppo:share=0.3": Distil(experts=(DQN(), PPO()), share=0.3),
+    "actor_mimic:acts=experts": Distil(temperature=1.0, features=0.01, epsilon=0.1, acts="experts"),
+    "recurrent:memory=history:base=sac": Recurrent(SAC(), memory="history"),
 }
 
 
@@ -209,6 +226,11 @@ def test_a_learner_is_named_as_a_method_is():
         ("epopt:epsilon.x=1", "epopt:epsilon.x=1 sets no field of EPOpt;"),
         ("epopt:base.clap=1", "epopt:base.clap=1 sets no field of PPO; FIELD=VALUE takes learning_rate,"),
         ("epopt:epsilon", "epopt:epsilon does not fit; epsilon takes a number."),
+        (
+            "distil:experts=ppo+zzz",
+            "distil:experts=ppo+zzz does not fit; experts takes one of ppo, sac, dqn, qlearning, or several with +",
+        ),
+        ("uposi:share=1", "UPOSI(share=1.0) is out of range: share is within (0, 1)."),
         ("epopt:epsilon=nan", "epopt:epsilon=nan does not fit; epsilon takes a number."),
         ("epopt:epsilon=2", "EPOpt(epsilon=2.0) is out of range: epsilon is within (0, 1]."),
         ("scratch:copies=1.5", "scratch:copies=1.5 does not fit; copies takes a whole number."),

@@ -94,8 +94,7 @@ def say(
     known: Classifiers, t: Transition, spec: Spec, noise: float = 0.0, keys: Key | None = None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """-> what the classifiers say of a step, and of its choice alone. `noise` takes two keys: each draws its own."""
-    action = t.action if isinstance(spec.action, Box) else jax.nn.one_hot(t.action, spec.action.size)
-    pair = jnp.concatenate([known.state.normalise(t.obs), action])
+    pair = jnp.concatenate([known.state.normalise(t.obs), spec.action.numbers(t.action)])
     whole = jnp.concatenate([pair, known.change.normalise(t.next_obs - t.obs)])
     if keys is not None:
         pair = pair + noise * jax.random.normal(keys[0], pair.shape)

@@ -65,8 +65,8 @@ class Path(Record):
     factor: Float[Array, "*copy"]  # γ to the power of its steps
 
 
-def _begin(inner: Learner, key: Key) -> Path:
-    return Path(inner.begin(key), jnp.zeros(()), jnp.ones(()))
+def _begin(inner: Learner, key: Key, parameters: Float[Array, " parameter"]) -> Path:
+    return Path(inner.begin(key, parameters), jnp.zeros(()), jnp.ones(()))
 
 
 def _act(inner: Learner, k: Knowledge, path: Path, obs: Array, context: Array, key: Key, explore: Array | float):

@@ -1,0 +1,128 @@
+"""Distillation: four experts of four carts that want opposite things, and one student that does as each of them does.
+
+The carts' motors differ in strength, and two push the other way. Experts learn by DQN, each its cart; a student learns
+from them in the last fifth of the steps. Told is its return on each cart as a share of what experts come to who have
+all of the steps, for: what a student minimises (KL, NLL, MSE), who gathers its experience, a student a quarter as wide,
+Actor-Mimic's constants, and DQN on all four at once, in as many steps. Then a fifth cart, which none has seen: learned
+from the student, from a new head on its features, and from nothing.
+
+    python benchmarks/distil.py            # 5 seeds: half an hour on 2 cores
+    python benchmarks/distil.py --tiny     # does it still run?
+"""
+
+import argparse
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flags import RUNS, flags, read, sized
+from pretrained import Row, measure
+from rich.table import Table
+from side_by_side import line
+
+import headstart as hs
+from headstart.core.stages import learn_source
+from headstart.core.types import Method, Task, stack
+from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.provenance import provenance
+from headstart.lab.tables import interval, show
+from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.transfer import adapt, keys
+from headstart.tasks.several import together
+
+FORCES, LEFT_OUT = (10.0, -10.0, 5.0, -20.0), -5.0  # N
+EPISODES, POINTS = 20, 20
+BASE = hs.DQN(copies=4, length=4, updates=0.25, hidden=(128, 128))
+
+
+def carts() -> Task:
+    """-> the four sources, each told which one it is."""
+    return together([hs.task("CartPole-v1", force=force) for force in FORCES])
+
+
+def students() -> dict[str, Method]:
+    """-> all that learns from experts."""
+    small = dataclasses.replace(BASE, hidden=(32, 32))
+    return {
+        "KL": hs.Distil(BASE),
+        "KL, experts act": hs.Distil(BASE, acts="experts"),
+        "NLL": hs.Distil(BASE, loss="nll"),
+        "MSE": hs.Distil(BASE, loss="mse"),
+        "KL, a quarter as wide": hs.Distil(small, (BASE,)),
+        "Actor-Mimic": hs.Distil(BASE, temperature=1.0, features=0.01, epsilon=0.1),
+    }
+
+
+def rows(tiny: bool) -> dict[str, Row]:
+    """-> what is compared; `tiny`: the experts, and one student."""
+    methods = {"experts": hs.Separate(BASE), **students(), "joint": BASE}
+    return {name: Row(methods[name], carts()) for name in (("experts", "KL") if tiny else methods)}
+
+
+def onwards(asked: argparse.Namespace) -> dict[str, dict]:
+    """-> the left-out cart: steps [point] and returns [seed][point], from the student and from nothing."""
+    told = {"domain": jnp.int32(1), "context": jnp.zeros(len(FORCES))}
+    target = stack([hs.task("CartPole-v1", force=LEFT_OUT).replace(**told)])
+    student, found = hs.Distil(BASE), {}
+    starts = {"student": student, "student, new head": hs.Finetune(student, reset_head=True), "nothing": BASE}
+    for name, method in starts.items():
+        file = asked.work / f"onwards-{name.replace(', ', '-').replace(' ', '-')}-{asked.steps}-{asked.seeds}.json"
+        if not file.exists():
+            key, prior = keys(range(asked.seeds)), None
+            if name != "nothing":
+                *_, learned = learn_source(method, carts(), asked.steps, key.source)
+                prior = learned.state
+            judged = list(adapt(method, prior, target, asked.steps // 5, [], key, POINTS, EPISODES))
+            returns = np.stack([j.returns.mean(1) for j in judged], 1)
+            write_json(file, plain({"steps": [float(j.steps[0]) for j in judged], "returns": returns}))
+        found[name] = read_json(file)
+    return found
+
+
+def summarise(found: dict[str, dict]) -> dict[str, dict]:
+    """-> of each row, its share of its experts' returns: on the average over carts, and on the worst of them."""
+    experts = np.array(found["experts"]["returns"])
+    share = {name: np.array(one["returns"]) / experts for name, one in found.items()}
+    return {
+        name: {
+            "mean": bootstrap(share[name].mean(1))._asdict(),
+            "worst": bootstrap(share[name].min(1))._asdict(),
+            "above experts": paired_difference(share[name].mean(1), share["experts"].mean(1))._asdict(),
+            "numbers": one["numbers"],
+            "seconds": one["seconds"],
+            "method": one["method"],
+        }
+        for name, one in found.items()
+    }
+
+
+def main() -> None:
+    """Runs what is not there yet; writes the record and the figure, and prints the table."""
+    asked = read(sized(flags(__doc__, RUNS / "distil"), 500_000))
+    if asked.tiny:
+        asked.steps, asked.seeds = 4_000, 2
+    found = measure(rows(asked.tiny), carts(), asked, EPISODES)
+    further = onwards(asked)
+    record = summarise(found)
+    lines = [line(name, np.array(one["steps"]), np.array(one["returns"])) for name, one in further.items()]
+    title = f"A fifth cart, from the student of four ({asked.seeds} seeds)"
+    figure_curves(lines, asked.out / "distil.svg", title, "target steps", "return")
+    words = ["python benchmarks/distil.py", *["--tiny"] * asked.tiny]
+    data = {"seeds": asked.seeds, "steps": asked.steps, "forces": FORCES, "rows": record, "found": found}
+    area = {name: bootstrap(np.array(one["returns"]).mean(1))._asdict() for name, one in further.items()}
+    data |= {"left out": LEFT_OUT, "onwards": further, "area": area}
+    write_json(asked.out / "distil.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    table = Table("", "share of the experts' returns", "of the worst cart", "numbers")
+    for name, one in plain(record).items():
+        table.add_row(name, interval(one["mean"]), interval(one["worst"]), str(one["numbers"]))
+    after = Table("a fifth cart, from", "mean return on the way")
+    for name, one in plain(area).items():
+        after.add_row(name, interval(one))
+    show(table, after)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

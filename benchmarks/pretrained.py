@@ -1,0 +1,55 @@
+"""What methods have learned in the source, judged 0-shot on fixed tasks: what several benchmarks share."""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from headstart.core.rollout import evaluate
+from headstart.core.stages import learn_source
+from headstart.core.types import Key, Knowledge, Learner, Method, Task, spec
+from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.provenance import commit
+from headstart.protocol.transfer import keys
+
+Further = Callable[[Learner, Knowledge, Key], dict[str, Any]]  # what else is asked of what was learned
+
+
+class Row(NamedTuple):
+    """A method, and the stacked tasks that it learns on."""
+
+    method: Method
+    tasks: Task
+
+
+def learn(row: Row, deployed: Task, steps: int, seeds: int, episodes: int, further: Further | None = None) -> dict:
+    """-> returns on the deployed tasks [seed][task], how learning went, and what else was asked."""
+    key, began, history, point = keys(range(seeds)), time.perf_counter(), [], None
+    for point in learn_source(row.method, row.tasks, steps, key.source):
+        history.append([float(point.steps[0]), np.asarray(point.metrics["return"])])
+    assert point is not None
+    seconds = time.perf_counter() - began
+    learner = row.method.learner(spec(deployed), target=True)
+    known = jax.vmap(learner.init)(key.target, point.knowledge)
+    returns = np.asarray(evaluate(learner, known, deployed, episodes, key.judge)).mean(2)
+    numbers = sum(x[0].size for x in jax.tree.leaves((known.features, known.policy, known.value, known.model)))
+    told = {"history": history, "numbers": numbers, "seconds": seconds, "method": repr(row.method), "commit": commit()}
+    return plain({"returns": returns, **told, **(further(learner, known, key.judge) if further else {})})
+
+
+def measure(
+    rows: dict[str, Row], deployed: Task, asked: argparse.Namespace, episodes: int, further: Further | None = None
+) -> dict[str, dict]:
+    """-> what each row came to, from the files or now."""
+    found = {}
+    for name, row in rows.items():
+        slug = name.replace(", ", "-").replace(" ", "-").lower()
+        file = asked.work / f"{slug}-{asked.steps}-{asked.seeds}.json"
+        if not file.exists():
+            write_json(file, learn(row, deployed, asked.steps, asked.seeds, episodes, further))
+        found[name] = read_json(file)
+        print(f"  {name}: {np.mean(found[name]['returns'], 1).round(1)}", flush=True)
+    return found

@@ -1,0 +1,132 @@
+"""Dynamics randomization (arXiv:1710.06537): push a puck whose mass, friction and drag nobody tells, with late actions.
+
+Policies learn in equal steps: on the nominal puck alone (`no randomization`), on an ensemble without a memory
+(`feed-forward`), with the last eight steps (`history of 8`), and with a recurrent unit (`recurrent`; also on the
+ensemble without its delays, and by critics that are not told the parameters). Each is then judged on held-out dynamics,
+every parameter of which lies beside the ensemble's range, by how often the puck lies in the goal at an episode's end.
+
+    python benchmarks/recurrent.py            # 5 seeds: an hour on 2 cores
+    python benchmarks/recurrent.py --tiny     # does it still run?
+"""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+from flags import RUNS, flags, read, sized
+from jaxtyping import Array
+from pretrained import Row, measure
+from rich.table import Table
+from side_by_side import line
+
+import headstart as hs
+from headstart.core.rollout import rollout, start
+from headstart.core.types import Key, Knowledge, Learner, Task, stack
+from headstart.lab.files import plain, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.provenance import provenance
+from headstart.lab.tables import interval, show
+from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.tasks.sampling import held_out
+
+EPISODES, DRAWS = 8, 16
+BASE = hs.PPO(copies=32, length=64, batch=256, epochs=6, learning_rate=1e-3, entropy=0.0)
+LAWS = {
+    "puck_mass": dist.LogUniform(0.1, 0.4),
+    "puck_friction": dist.LogUniform(0.1, 0.4),
+    "puck_damping": dist.LogUniform(0.05, 0.5),
+    "hand_mass": dist.LogUniform(0.3, 0.8),
+}
+DELAYS = dist.Uniform(0.0, 3.0)  # steps, rounded
+
+
+def ensemble(delays: bool = True) -> Task:
+    """-> pucks that are drawn anew each episode, stacked."""
+    return stack([hs.task("PlanarPusher", **LAWS, action_delay=DELAYS if delays else 0.0)])
+
+
+def deployed() -> Task:
+    """-> dynamics none of whose parameters the ensemble draws."""
+    task = hs.task("PlanarPusher", **LAWS, action_delay=DELAYS)
+    return held_out(task, DRAWS, jax.random.key(0))
+
+
+def rows(tiny: bool) -> dict[str, Row]:
+    """-> what is compared; `tiny`: two of them."""
+    nominal = stack([hs.task("PlanarPusher", action_delay=0.0)])
+    every = {
+        "no randomization": Row(BASE, nominal),
+        "feed-forward": Row(hs.Randomize(BASE), ensemble()),
+        "history of 8": Row(hs.Recurrent(BASE, memory="history"), ensemble()),
+        "recurrent": Row(hs.Recurrent(BASE), ensemble()),
+        "recurrent, no delays": Row(hs.Recurrent(BASE), ensemble(delays=False)),
+        "recurrent, critics not told": Row(hs.Recurrent(BASE, informed=False), ensemble()),
+    }
+    return {name: every[name] for name in (("feed-forward", "recurrent") if tiny else every)}
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def there(learner: Learner, known: Knowledge, tasks: Task, keys: Key) -> Array:
+    """-> whether the puck lies in the goal at an episode's end [seed, task, episode]."""
+    place = tasks.env.rewards.index("reward_goal")
+
+    def one(k: Knowledge, key: Key) -> Array:
+        worlds = start(learner, tasks, EPISODES, key)
+        _, fresh = rollout(learner, k, tasks, worlds, key, 0.0, tasks.env.horizon)
+        return fresh.cumulants[:, -1, :, place]
+
+    return jax.vmap(one)(known, keys)
+
+
+def successes(learner: Learner, known: Knowledge, keys: Key) -> dict[str, Any]:
+    """-> shares of episodes with the puck in the goal at last [seed]: held out, and in range."""
+    inside = ensemble().replace(domain=deployed().domain[:1])
+    return {
+        "held out": np.asarray(there(learner, known, deployed(), keys)).mean((1, 2)),
+        "in range": np.asarray(there(learner, known, inside, keys)).mean((1, 2)),
+    }
+
+
+def summarise(found: dict[str, dict]) -> dict[str, dict]:
+    """-> of each row: successes held out and in range, and how far above feed-forward they are."""
+    control = np.array(found["feed-forward"]["held out"])
+    return {
+        name: {
+            "held out": bootstrap(np.array(one["held out"]))._asdict(),
+            "in range": bootstrap(np.array(one["in range"]))._asdict(),
+            "above feed-forward": paired_difference(np.array(one["held out"]), control)._asdict(),
+            "numbers": one["numbers"],
+            "seconds": one["seconds"],
+            "method": one["method"],
+        }
+        for name, one in found.items()
+    }
+
+
+def main() -> None:
+    """Runs what is not there yet; writes the record and the figure, and prints the table."""
+    asked = read(sized(flags(__doc__, RUNS / "recurrent"), 5_000_000))
+    if asked.tiny:
+        asked.steps, asked.seeds = 8_192, 2
+    found = measure(rows(asked.tiny), deployed(), asked, EPISODES, successes)
+    record, lines = summarise(found), []
+    for name, one in found.items():
+        at = np.array([steps for steps, _ in one["history"]])
+        lines.append(line(name, at, np.array([returns for _, returns in one["history"]], float).T))
+    title = f"A puck that nobody describes: while learning ({asked.seeds} seeds)"
+    figure_curves(lines, asked.out / "recurrent.svg", title, "source steps", "return, exploring")
+    words = ["python benchmarks/recurrent.py", *["--tiny"] * asked.tiny]
+    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "found": found}
+    write_json(asked.out / "recurrent.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    names = ("held out", "in range", "above feed-forward")
+    table = Table("", "in the goal, held out", "in range", "held out, above feed-forward")
+    for name, one in plain(record).items():
+        table.add_row(name, *(interval(one[key]) for key in names))
+    show(table)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

@@ -1,0 +1,45 @@
+"""All that a method learns in the source: what it wants learned before it, and then what it does itself."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+
+from headstart.core.train import Point, train
+from headstart.core.types import Key, Knowledge, Method, Spec, Task, TrainState, spec
+
+
+def at_heart(method: Method, of: Spec) -> Method:
+    """-> the innermost method that learns in the source just as this one does: they share what it learns."""
+    base = getattr(method, "base", None)
+    return at_heart(base, of) if isinstance(base, Method) and base.learner(of) is method.learner(of) else method
+
+
+def learn_source(method: Method, tasks: Task, steps: int, keys: Key, points: int = 20) -> Iterator[Point]:
+    """Yields about `points` Points on the way, steps counted from the beginning; the last one is of the method itself.
+
+    `steps`, `tasks` and `keys` are `train`'s. Each part takes its share of the steps, and keys of its own.
+    """
+    method = at_heart(method, spec(tasks))
+    known, left, spent = [], 1.0, None
+    for i, part in enumerate(method.before(spec(tasks))):
+        some = tasks if part.tasks is None else jax.tree.map(lambda x, of=part.tasks: x[jnp.array(of)], tasks)
+        own = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i + 1))(keys)
+        point, begun, few = None, spent, max(round(part.share * points), 1)
+        for point in learn_source(part.method, some, round(part.share * steps), own, few):
+            yield _since(begun, point)
+        assert point is not None
+        known.append(point.knowledge)
+        left, spent = left - part.share, _since(begun, point)
+    prior = TrainState(Knowledge(extra=tuple(known)), None, None, jnp.zeros(len(keys), jnp.int32)) if known else None
+    learner = method.learner(spec(tasks))
+    for point in train(learner, tasks, round(left * steps), keys, prior, max(round(left * points), 1)):
+        yield _since(spent, point)
+
+
+def _since(begun: Point | None, point: Point) -> Point:
+    """-> the point, with what was spent before it."""
+    if begun is None:
+        return point
+    state = point.state.replace(taken=begun.state.taken + point.state.taken)
+    return Point(state, begun.steps + point.steps, begun.episodes + point.episodes, point.metrics)

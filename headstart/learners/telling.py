@@ -1,0 +1,124 @@
+"""A learner that is told more than it sees: what it makes of the episode so far, as a part of its context.
+
+Where that is learned (a memory that is a network), gradient steps see segments of episodes, and what was told in them
+is made anew, from what was remembered at their beginning.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Transition
+
+Memory = Float[Array, "*memory"]
+Said = Float[Array, " said"]
+
+
+class Teller(NamedTuple):
+    """What is remembered of an episode, and what is told of that.
+
+    begin    (parameters)                -> memory: before the first step; `parameters` are the episode's own numbers
+    tell     (knowledge, memory, obs)    -> what the policy is told now
+    remember (memory, said, obs, action) -> memory: after a step
+    include  (knowledge, fresh)          -> knowledge: its statistics those of fresh experience too
+    """
+
+    begin: Callable[[Array], Memory]
+    tell: Callable[[Knowledge, Memory, Array], Said]
+    remember: Callable[[Memory, Said, Array, Array], Memory] = lambda memory, said, obs, action: memory
+    include: Callable[[Knowledge, Transition], Knowledge] = lambda k, fresh: k
+    segment: int = 1  # steps that gradients go back in time
+    burn_in: int = 0  # of these, steps that only bring the memory up to date
+
+
+class Remembered(Record):
+    """What a policy remembers: of its learner's own, and for the teller."""
+
+    own: PyTree
+    memory: Memory
+    said: Said  # at this step
+
+
+def tell(inner: Learner, teller: Teller) -> Learner:
+    """-> the learner, built for a context that is longer by what is told, in a world where nobody else tells it."""
+    return inner._replace(
+        begin=functools.partial(_begin, inner, teller),
+        act=functools.partial(_act, inner, teller),
+        remember=functools.partial(_remember, inner, teller),
+        observe=functools.partial(_observe, inner, teller),
+        loss=functools.partial(_loss, inner, teller),
+    )
+
+
+def _begin(inner: Learner, teller: Teller, key: Key, parameters: Array) -> Remembered:
+    return Remembered(inner.begin(key, parameters), teller.begin(parameters), jnp.zeros(0))
+
+
+def _act(
+    inner: Learner,
+    teller: Teller,
+    k: Knowledge,
+    carry: Remembered,
+    obs: Array,
+    context: Array,
+    key: Key,
+    explore: Array | float,
+):
+    said = teller.tell(k, carry.memory, obs)
+    action, own, extras = inner.act(k, carry.own, obs, jnp.concatenate([context, said]), key, explore)
+    return action, Remembered(own, carry.memory, said), {**extras, "memory": carry.memory}
+
+
+def _remember(inner: Learner, teller: Teller, carry: Remembered, seen: Transition) -> Remembered:
+    memory = teller.remember(carry.memory, carry.said, seen.obs, seen.action)
+    return Remembered(inner.remember(carry.own, seen), memory, jnp.zeros(0))
+
+
+def _observe(
+    inner: Learner, teller: Teller, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    k = teller.include(k, fresh)
+    streams = jax.vmap(jax.vmap(functools.partial(along, teller, k), in_axes=1, out_axes=1))
+    k, batch = inner.observe(k, streams(fresh), key, progress)
+    extras = {name: x for name, x in batch.extras.items() if name != "next_context"}
+    return k, batch.replace(context=batch.context[..., : fresh.context.shape[-1]], extras=extras)
+
+
+def _loss(
+    inner: Learner, teller: Teller, k: Knowledge, slow: PyTree, batch: Transition, key: Key, progress: Array | float
+) -> tuple[Array, Metrics]:
+    if teller.segment == 1:
+        batch = jax.tree.map(lambda x: x[:, :, None], batch)
+    told = jax.vmap(jax.vmap(functools.partial(along, teller, k)))(batch)
+    counts = (jnp.arange(batch.weight.shape[2]) >= teller.burn_in).astype(jnp.float32)
+    told = told.replace(weight=told.weight * counts[None, None])
+    flat = jax.tree.map(lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]), told)
+    return inner.loss(k, slow, flat, key, progress)
+
+
+def along(teller: Teller, k: Knowledge, stream: Transition) -> Transition:
+    """-> a stream [time] with what was told in it and at the next step of each.
+
+    The memory is as it was at the beginning of every segment and every episode, and made anew from there on; no
+    gradient goes back through the steps of `burn_in`.
+    """
+
+    def one(carry: tuple[Memory, Array], now: tuple[Transition, Array]):
+        (memory, anew), (t, i) = carry, now
+        memory = jnp.where(anew, t.extras["memory"], memory)
+        memory = jnp.where(i == teller.burn_in, jax.lax.stop_gradient(memory), memory)
+        said = teller.tell(k, memory, t.obs)
+        after = teller.remember(memory, said, t.obs, t.action)
+        following = jnp.concatenate([t.context, teller.tell(k, after, t.next_obs)])
+        told = t.replace(context=jnp.concatenate([t.context, said]), extras={**t.extras, "next_context": following})
+        return (after, t.last | (t.weight == 0) | (i == teller.segment - 1)), told
+
+    if teller.segment == 1:  # each step by itself
+        begun = jnp.array(True)
+        return jax.vmap(lambda t: one((t.extras["memory"], begun), (t, jnp.int32(0)))[1])(stream)
+    places = jnp.arange(len(stream.weight)) % teller.segment
+    return jax.lax.scan(one, (stream.extras["memory"][0], jnp.array(True)), (stream, places))[1]

@@ -1,0 +1,86 @@
+"""What a student loses by not doing as its expert: by choices, or by Gaussians (arXiv:1511.06295, arXiv:1511.06342)."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.errors import InputError
+
+
+class Preferences(NamedTuple):
+    """What somebody thinks of choices: the softmax of it is what would be chosen."""
+
+    logits: Float[Array, " choice"]
+
+
+class Leaning(NamedTuple):
+    """What somebody would do in real numbers: a Gaussian, which may be squashed afterwards."""
+
+    mean: Float[Array, " n"]
+    std: Float[Array, " n"]
+    squashed: bool
+
+
+Opinion = Preferences | Leaning
+Loss = Literal["kl", "nll", "mse"]
+
+
+def differ(loss: Loss, wanted: Opinion, said: Opinion) -> Float[Array, ""]:
+    """-> how far a student is from what is wanted of it. Raises InputError where the two are of unlike kinds."""
+    if isinstance(wanted, Preferences) and isinstance(said, Preferences):
+        of_choices = {"kl": choice_kl, "nll": choice_nll, "mse": squared_error}
+        return of_choices[loss](wanted.logits, said.logits)
+    if isinstance(wanted, Leaning) and isinstance(said, Leaning) and wanted.squashed == said.squashed:
+        if loss == "kl":
+            return gaussian_kl(wanted.mean, wanted.std, said.mean, said.std)
+        if loss == "nll":
+            return gaussian_nll(wanted.mean, said.mean, said.std)
+        return squared_error(wanted.mean, said.mean)
+    raise InputError("Expert and student act in ways that cannot be compared; let both learn by PPO, or both by SAC.")
+
+
+def agree(wanted: Opinion, said: Opinion) -> Float[Array, ""]:
+    """-> 1 where both choose the same; of real numbers, where the likeliest are less than a tenth apart."""
+    if isinstance(wanted, Preferences) and isinstance(said, Preferences):
+        return (jnp.argmax(wanted.logits) == jnp.argmax(said.logits)).astype(jnp.float32)
+    assert isinstance(wanted, Leaning)
+    assert isinstance(said, Leaning)
+    return (jnp.abs(wanted.mean - said.mean).max() < 0.1).astype(jnp.float32)
+
+
+def choice_kl(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
+    """-> KL(softmax(teacher) || softmax(student)) (1511.06295, equation 3, of values divided by τ already).
+
+    Its gradient is that of the cross-entropy (1511.06342, equation 3): the teacher's entropy is a constant.
+    """
+    wanted = jax.nn.log_softmax(teacher)
+    return (jnp.exp(wanted) * (wanted - jax.nn.log_softmax(student))).sum()
+
+
+def choice_nll(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
+    """-> −log softmax(student) of the teacher's best choice (1511.06295, equation 1)."""
+    return -jax.nn.log_softmax(student)[jnp.argmax(teacher)]
+
+
+def squared_error(teacher: Float[Array, " n"], student: Float[Array, " n"]) -> Float[Array, ""]:
+    """-> the squared distance (1511.06295, equation 2, of values; of means; or 1511.06342, equation 4, of features)."""
+    return jnp.square(teacher - student).sum()
+
+
+def gaussian_kl(
+    mean: Float[Array, " n"], std: Float[Array, " n"], student_mean: Float[Array, " n"], student_std: Float[Array, " n"]
+) -> Float[Array, ""]:
+    """-> KL of two Gaussians whose components are independent, the teacher's first."""
+    ratio = jnp.square(std / student_std)
+    apart = jnp.square((mean - student_mean) / student_std)
+    return 0.5 * (ratio + apart - 1.0 - jnp.log(ratio)).sum()
+
+
+def gaussian_nll(
+    wanted: Float[Array, " n"], student_mean: Float[Array, " n"], student_std: Float[Array, " n"]
+) -> Float[Array, ""]:
+    """-> −log of the student's density at what the teacher does at best."""
+    apart = jnp.square((wanted - student_mean) / student_std)
+    return 0.5 * (apart + jnp.log(2.0 * jnp.pi) + 2.0 * jnp.log(student_std)).sum()

@@ -1,0 +1,187 @@
+"""Deep successor features: a network of them for the policy of each source; in the target only their worth is learned.
+
+Transfers: every source policy's successor features (value) and what encodes images for them (features).
+Assumes: sources and target differ in the rewards' weights alone, and rewards are φ · w.
+Fails when: dynamics differ, φ does not hold what a task pays for, or no source's policy is of use in the target.
+Source: arXiv:1606.05312, sections 4.2 and 5.2 (SFDQN), with generalized policy improvement over all sources' policies.
+Departs from it in: sources are learned side by side, each policy from the experience of all; weights are solutions of
+least squares, not of gradient steps; before the target has paid anything, they are the sources' mean.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from headstart.core.errors import InputError, check_range
+from headstart.core.types import (
+    Discrete,
+    Key,
+    Knowledge,
+    Learner,
+    Method,
+    Metrics,
+    Record,
+    Replay,
+    Spec,
+    Transition,
+    no_loss,
+)
+from headstart.losses.average import average
+from headstart.losses.successor import general_policy, least_squares, successor_target
+from headstart.methods.multitask import which
+from headstart.nets.encoders import encoder, see, width
+from headstart.nets.mlp import MLP, check_network, mlp
+from headstart.nets.values import bold
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepSuccessorFeatures(Method):
+    """Q-learning of vectors: what each source's policy will come by, by a head of one network."""
+
+    learning_rate: float = 1e-3  # Adam's step size, > 0
+    discount: float = 0.95  # γ, in [0, 1]
+    epsilon: float = 0.1  # share of random actions, in [0, 1]
+    ridge: float = 1e-2  # steps' worth of doubt that keeps the target's weights at the sources' mean, > 0
+    tau: float = 1.0  # share of the new in the lagged network when it moves, in (0, 1]
+    every: int = 100  # gradient steps between two moves of the lagged network, >= 1
+    max_grad_norm: float = 10.0  # the gradient's global norm is cut to this
+    updates: float = 0.25  # gradient steps for each step that a source gathers, > 0
+    batch: int = 64  # transitions of each source in one of them
+    capacity: int = 50_000  # transitions kept of each source
+    start: int = 1_000  # steps in the sources before the first gradient step
+    length: int = 4  # steps per copy between gradient steps
+    copies: int = 4  # parallel worlds
+    hidden: tuple[int, ...] = (128, 128)  # widths of the hidden layers
+    activation: str = "relu"  # tanh, relu, swish or elu
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "updates", "max_grad_norm", "ridge"):
+            check_range(self, name, 0.0, float("inf"), open_low=True)
+        check_range(self, "tau", 0.0, 1.0, open_low=True)
+        for name in ("discount", "epsilon"):
+            check_range(self, name, 0.0, 1.0)
+        check_range(self, "start", 0, float("inf"))
+        for name in ("every", "batch", "capacity", "length", "copies"):
+            check_range(self, name, 1, float("inf"))
+        check_network(type(self).__name__, self.hidden, self.activation)
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        if not isinstance(spec.action, Discrete):
+            raise InputError("Successor features are of choices, and this task takes real numbers; use SAC or PPO.")
+        common = Learner(
+            init=functools.partial(_init, self, spec),
+            act=functools.partial(_act, self, spec, target),
+            observe=functools.partial(_observe, target),
+            loss=no_loss,
+            optimizer=optax.identity(),
+            replay=Replay(length=1, copies=1, batch=1),
+        )
+        return (
+            common
+            if target
+            else common._replace(
+                loss=functools.partial(_loss, self),
+                optimizer=optax.chain(optax.clip_by_global_norm(self.max_grad_norm), optax.adam(self.learning_rate)),
+                replay=Replay(self.length, self.copies, self.batch, 1, self.capacity, self.updates, self.start),
+                tau=self.tau,
+                every=self.every,
+            )
+        )
+
+
+class Features(Record):
+    """What each source's policy will come by, and what was seen of each task's rewards; the target's are the last."""
+
+    net: MLP  # successor features [policy · choice · cumulant]
+    gram: Float[Array, "*seed task cumulant cumulant"]  # Σ φ φᵀ
+    paid: Float[Array, "*seed task cumulant"]  # Σ r φ
+
+    def psi(self, x: Float[Array, " features"]) -> Float[Array, "policy choice cumulant"]:
+        """-> of every policy and every choice."""
+        tasks, d = self.paid.shape
+        return self.net(x).reshape(tasks - 1, -1, d)
+
+    def weights(self, ridge: float) -> Float[Array, "task cumulant"]:
+        """-> what φ is worth in each task. No gradient reaches it."""
+        fit = functools.partial(least_squares, ridge=ridge)
+        sources = jax.vmap(fit, in_axes=(0, 0, None))(self.gram[:-1], self.paid[:-1], jnp.zeros(self.paid.shape[1]))
+        target = fit(self.gram[-1], self.paid[-1], sources.mean(0))
+        return jax.lax.stop_gradient(jnp.concatenate([sources, target[None]]))
+
+
+def _slot(context: Float[Array, "*n context"], target: bool, tasks: int) -> Array:
+    """-> whose weights are meant: those of the source that the context names; in a target that is none, its own."""
+    own = target & (context.sum(-1) == 0)
+    return jnp.where(own, tasks - 1, which(context))
+
+
+def _init(deep: DeepSuccessorFeatures, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
+    if prior is not None:
+        known: Features = prior.value
+        anew = known.replace(gram=known.gram.at[-1].set(0.0), paid=known.paid.at[-1].set(0.0))
+        return prior.replace(value=anew)
+    sources, d = max(spec.context, 1), spec.cumulants
+    features = encoder(spec.observation, key, normalise=False)
+    sizes = (width(features, spec.observation), *deep.hidden, sources * spec.action.size * d)
+    net = mlp(sizes, 1.0, deep.activation, key)
+    return Knowledge(features, value=Features(net, jnp.zeros((sources + 1, d, d)), jnp.zeros((sources + 1, d))))
+
+
+def _act(
+    deep: DeepSuccessorFeatures,
+    spec: Spec,
+    target: bool,
+    k: Knowledge,
+    carry,
+    obs: Array,
+    context: Array,
+    key: Key,
+    explore: Array | float,
+):
+    weights = k.value.weights(deep.ridge)
+    psi = k.value.psi(see(k, obs, context[:0]))
+    best, _ = general_policy(psi, weights[_slot(context, target, len(weights))], len(psi))
+    return bold(best, spec.action.size, explore * deep.epsilon, key), carry, {}
+
+
+def _observe(
+    target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    known: Features = k.value
+    tasks, d = known.paid.shape
+    whose = jax.nn.one_hot(_slot(fresh.context, target, tasks), tasks) * fresh.weight[..., None]
+    whose, phi = whose.reshape(-1, tasks), jnp.where(fresh.weight[..., None] > 0, fresh.cumulants, 0.0).reshape(-1, d)
+    paid = jnp.where(fresh.weight > 0, fresh.reward, 0.0).reshape(-1)
+    gram = known.gram + jnp.einsum("nt,ni,nj->tij", whose, phi, phi)
+    return k.replace(value=known.replace(gram=gram, paid=known.paid + (whose * paid[:, None]).T @ phi)), fresh
+
+
+def _loss(
+    deep: DeepSuccessorFeatures,
+    k: Knowledge,
+    slow: Knowledge,
+    batch: Transition,
+    key: Key,
+    progress: Array | float,
+) -> tuple[Array, Metrics]:
+    """Each policy learns, from the experience of all, what it would come by if it went on by its own best choice."""
+    weights = k.value.weights(deep.ridge)[:-1]
+
+    def one(t: Transition) -> Metrics:
+        none = t.context[:0]
+        psi, ahead = k.value.psi(see(k, t.obs, none)), k.value.psi(see(k, t.next_obs, none))
+        lagged = slow.value.psi(see(slow, t.next_obs, none))
+
+        def of_policy(psi: Array, ahead: Array, lagged: Array, w: Array) -> Array:
+            goes_on = lagged[jnp.argmax(ahead @ w)]
+            wanted = successor_target(t.cumulants, deep.discount * t.discount, goes_on)
+            return jnp.square(psi[t.action] - jax.lax.stop_gradient(wanted)).sum()
+
+        return {"value_loss": jax.vmap(of_policy)(psi, ahead, lagged, weights).mean()}
+
+    mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
+    return mean["value_loss"], mean

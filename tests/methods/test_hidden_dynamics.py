@@ -1,0 +1,156 @@
+"""Policies that are told, or find out, what differs between episodes: universal, identifying and recurrent ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+from numpyro import distributions as dist
+
+from headstart.core.errors import InputError
+from headstart.core.rollout import evaluate
+from headstart.core.stages import learn_source
+from headstart.core.types import Box, Discrete, Method, Task, spec
+from headstart.learners.dqn import DQN
+from headstart.learners.ppo import PPO
+from headstart.learners.sac import SAC
+from headstart.methods.randomization.recurrent import Recurrent
+from headstart.methods.randomization.universal import UniversalPolicy
+from headstart.methods.randomization.uposi import UPOSI
+from headstart.nets.history import History
+from headstart.protocol.transfer import adapt, keys
+
+KEY = jax.random.key(0)
+FAST = PPO(hidden=(16,), length=8, copies=16, batch=32, epochs=4, learning_rate=5e-3, anneal=False)
+OFF_POLICY = {"hidden": (8,), "length": 4, "copies": 2, "batch": 8, "capacity": 64, "start": 8}
+
+
+def sides(steps: int = 4, hidden: bool = False) -> Task:
+    """-> hints of either side."""
+    return probes.task(probes.Hint(steps, hidden), side=dist.Uniform(jnp.float32(-1.0), jnp.float32(1.0)))
+
+
+def score(method: Method, tasks: Task, steps: int) -> float:
+    """-> the return after so many steps in the source, judged there by the target's learner."""
+    *_, point = learn_source(method, tasks, steps, keys([0]).source, points=1)
+    judge = method.learner(spec(tasks), target=True)
+    k = jax.vmap(judge.init)(keys([0]).judge, point.knowledge)
+    return float(evaluate(judge, k, tasks, 100, keys([0]).judge).mean())
+
+
+# ------------------------------------------------------------------------------------------------ they find out
+
+
+def test_who_is_told_knows_what_nobody_can_see():
+    assert score(UniversalPolicy(FAST), sides(hidden=True), 4_000) > 3.8
+    assert score(FAST, sides(hidden=True), 4_000) < 2.6
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [(Recurrent(FAST, units=8, segment=4), 4), (Recurrent(FAST, memory="history", history=3), 3)],
+    ids=["gru", "history"],
+)
+def test_who_remembers_acts_on_what_was_shown(method: Method, steps: int):
+    assert score(method, sides(steps), 12_000) > steps - 0.3
+
+
+def test_who_identifies_is_as_good_as_who_is_told():
+    identifies = UPOSI(FAST, share=0.5, hidden=(16,), updates=0.1, batch=64, learning_rate=5e-3)
+    assert score(identifies, sides(), 10_000) > 3.6
+
+
+# ------------------------------------------------------------------------------------------------ their parts
+
+
+def test_a_history_is_the_newest_steps_first():
+    past = History(2, 1, Discrete(2))
+    assert past.size == 8
+    steps = past.push(past.empty(), jnp.array([5.0]), jnp.int32(1))
+    assert steps.tolist() == [1, 5, 0, 1, 0, 0, 0, 0]
+    steps = past.push(past.push(steps, jnp.array([6.0]), jnp.int32(0)), jnp.array([7.0]), jnp.int32(1))
+    assert steps.tolist() == [1, 7, 0, 1, 1, 6, 1, 0]
+    once = past.push(past.empty(), jnp.array([5.0]), jnp.int32(1))
+    assert past.read(once, lambda obs: obs - 9.0).tolist() == [1, -4, 0, 1, 0, 0, 0, 0]  # what was not is 0
+
+
+def test_a_universal_policy_is_told_in_deviations_of_what_it_has_seen():
+    method, tasks = UniversalPolicy(FAST), sides()
+    *_, point = learn_source(method, tasks, 1_000, keys([0]).source, points=1)
+    mean, variance = (np.asarray(x[0]) for x in (point.knowledge.model.mean, point.knowledge.model.variance))
+    assert mean[0] == pytest.approx(1.0)
+    assert variance[0] == pytest.approx(0.0, abs=1e-6)
+    assert mean[1] == pytest.approx(0.0, abs=0.15)
+    assert variance[1] == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_identification_begins_by_the_truth_and_goes_on_by_its_own():
+    method = UPOSI(FAST, truth=0.5, hidden=(4,))
+    learner = method.learner(spec(sides()))
+    k = learner.init(KEY, None)
+    fresh = probes.experience(jnp.zeros((1, 1, 1)))
+    assert [float(learner.observe(k, fresh, KEY, at)[0].model.truth) for at in (0.0, 0.49, 0.5, 1.0)] == [1, 1, 0, 0]
+    assert method.learner(spec(sides()), target=True).init(KEY, None).model.truth == 0
+
+
+def test_the_target_is_not_told():
+    """In the target, what parameters there are changes nothing in what is done."""
+    for method in (UPOSI(FAST, hidden=(4,)), Recurrent(FAST, units=4)):
+        source, target = (method.learner(spec(sides(hidden=True)), where) for where in (False, True))
+        k = source.init(KEY, None)
+        known = target.init(KEY, k)
+        returns = [
+            evaluate(target, jax.tree.map(lambda x: x[None], known), tasks, 20, keys([0]).judge)
+            for tasks in (probes.task(probes.Hint(hidden=True), side=side) for side in (0.3, 0.9))
+        ]
+        np.testing.assert_array_equal(*returns)
+
+
+def test_critics_know_what_the_policy_does_not():
+    method = Recurrent(FAST, units=4)
+    k = method.learner(spec(sides())).init(KEY, None)
+    x = jnp.arange(2 + 4 + 2, dtype=jnp.float32)
+    other = x.at[-1].set(-9.0)
+    np.testing.assert_array_equal(k.policy(x).logits, k.policy(other).logits)
+    assert float(k.value(x)) != float(k.value(other))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        Recurrent(SAC(**OFF_POLICY), units=4, segment=4, burn_in=2),
+        Recurrent(SAC(**OFF_POLICY), memory="history"),
+        UniversalPolicy(SAC(**OFF_POLICY)),
+    ],
+    ids=["gru", "history", "universal"],
+)
+def test_sac_learns_so_too_and_goes_on_in_the_target(method: Method):
+    law = dist.Uniform(jnp.float32(0.5), jnp.float32(1.5))
+    source = probes.task(probes.Corridor(length=3, discrete=False), push=law)
+    target = probes.task(probes.Corridor(length=3, discrete=False), target=True, push=0.4)
+    *_, learned = learn_source(method, source, 32, keys([0]).source, points=1)
+    *_, after = adapt(method, learned.state, target, 16, [0], keys([0]), points=1, judged=2)
+    assert np.isfinite(after.returns).all()
+    assert probes.different(learned.knowledge.policy, after.state.knowledge.policy)
+
+
+# ------------------------------------------------------------------------------------------------ what is said
+
+
+def test_what_cannot_be_is_said():
+    images = probes.task(probes.Pixel())
+    for method in (UPOSI(), Recurrent(memory="history")):
+        with pytest.raises(InputError, match="shows images"):
+            method.learner(spec(images))
+    few = spec(sides())
+    with pytest.raises(InputError, match="acts by its critic; use PPO or SAC, or informed=false"):
+        Recurrent(DQN()).learner(few).init(KEY, None)
+    assert Recurrent(DQN(hidden=(4,)), informed=False, units=3).learner(few).init(KEY, None).policy is None
+    with pytest.raises(InputError, match="none that are listed"):
+        UniversalPolicy().learner(few._replace(parameters=0))
+    known = UniversalPolicy(FAST).learner(few).init(KEY, None)
+    with pytest.raises(InputError, match="knows 2 parameters, and the target has 3"):
+        UniversalPolicy(FAST).learner(few._replace(parameters=3), True).init(KEY, known)
+    with pytest.raises(InputError, match="burn_in"):
+        Recurrent(segment=4, burn_in=4)
+    assert isinstance(few.observation, Box)
