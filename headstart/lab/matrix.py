@@ -39,9 +39,9 @@ def read(out: pathlib.Path) -> dict[str, Any]:
     held = read_json(place)
     if "left_out" in held:
         return {"matrix": held}
-    arrays = {name: np.array(held.pop(name), float) for name in ("returns", "untrained")}  # null becomes NaN
-    failed = held.pop("failed")
-    return {"matrix": {**claims.matrix(**held, **arrays), "failed": failed}}
+    returns, untrained = (np.array(held[name], float) for name in ("returns", "untrained"))  # null becomes NaN
+    found = claims.matrix(held["rows"], held["columns"], held["learned_on"], returns, untrained)
+    return {"matrix": {**found, "failed": held["failed"]}}
 
 
 def trains_more(rows: Rows) -> bool:

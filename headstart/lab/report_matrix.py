@@ -11,8 +11,8 @@ from headstart.lab.report_data import Study, interval, table
 from headstart.protocol.statistics import Interval
 
 WORSE = "▼"  # before a return that is negative transfer
-NAME, CELL, NARROW, ROW, TOP = 200.0, 92.0, 70.0, 34.0, 46.0  # pixels: row names, a cell, one of many, a row, the heads
-MANY, LONG = 7, 27  # columns from which they are narrow; letters of a row's name
+NAME, CELL, NARROW, ROW, TOP = 250.0, 92.0, 70.0, 34.0, 46.0  # pixels: row names, a cell, one of many, a row, the heads
+MANY, LONG = 7, 36  # columns from which they are narrow; letters of a row's name
 FULL = 0.5  # the most of a colour that a cell takes, so that its number can be read
 ABOUT = (
     "The return of what the row learned, on the task of the column. Blue: above an untrained policy; orange: below it; "

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from headstart.lab.progress import thin
 
@@ -68,7 +68,8 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
 def _matrix(data: Mapping[str, Any]) -> Table:
     """-> what was learned on each source, on each task."""
     title = "what was learned on the sources, run on each task as it is"
-    table = Table("what was learned", *data["columns"], title=title)
+    heads = (Column(name, overflow="fold") for name in ("what was learned", *data["columns"]))
+    table = Table(*heads, title=title)
     for name, values, marks in zip(data["rows"], data["value"], data["mark"], strict=True):
         told = zip(map(interval, values), marks, strict=True)
         table.add_row(name, *(f"{shown} ▼" if mark == "negative" else shown for shown, mark in told))

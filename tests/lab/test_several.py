@@ -19,7 +19,8 @@ from headstart.protocol.transfer import adapt, keys
 
 LEFT, RIGHT = "PointMass@goal_1_x=-0.7,goal_1_y=0", "PointMass@goal_1_x=0.7,goal_1_y=0"
 UP = "PointMass@goal_1_x=0,goal_1_y=0.7"
-SMALL = hs.PPO(hidden=(4,), length=8, copies=2, batch=8, epochs=1)
+LEARNER = "ppo:hidden=4:length=8:copies=2:batch=8:epochs=1"
+SMALL = find_learner(LEARNER)
 QUESTION = Question(
     f"{LEFT} + {RIGHT}",
     UP,
@@ -31,7 +32,7 @@ QUESTION = Question(
     points=1,
     judged=2,
     oracle=False,
-    learner="ppo:hidden=4:length=8:copies=2:batch=8:epochs=1",
+    learner=LEARNER,
 )
 
 
@@ -82,7 +83,7 @@ def test_in_the_target_the_matrix_is_what_a_row_starts_from(study, found):
 
 
 def test_the_untrained_policy_is_the_one_that_scratch_starts_from(study, found):
-    scratch, seeds = find_learner(QUESTION.learner), keys(QUESTION.seeds)
+    scratch, seeds = find_learner(LEARNER), keys(QUESTION.seeds)
     begun = next(adapt(scratch, None, study.domains.target_tasks, 40, (), seeds, judged=QUESTION.judged))
     np.testing.assert_array_equal(found["untrained"]["returns"][2], begun.returns.mean(1))
 
