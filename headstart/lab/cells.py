@@ -78,6 +78,11 @@ def write_failure(at: pathlib.Path, reason: str) -> None:
     write_json(at / "curve.json", {**nothing, "failed": reason})
 
 
+def reason(error: Exception) -> str:
+    """-> why something came to nothing, in a line."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+
+
 def of_seed(state: TrainState, i: int) -> TrainState:
     """-> what one seed of many knows; its arrays keep a leading seed axis, of length 1."""
     return jax.tree.map(lambda x: x[i : i + 1], state)

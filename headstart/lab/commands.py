@@ -12,7 +12,7 @@ from rich.table import Table
 
 from headstart.core.errors import InputError
 from headstart.core.types import Task
-from headstart.lab import api, checkpoint, study
+from headstart.lab import api, checkpoint, matrix, study
 from headstart.lab.files import plain, write_json
 from headstart.lab.news import News
 from headstart.lab.progress import Board, console, thin
@@ -49,6 +49,8 @@ def plan(question: Question) -> dict[tuple[str, str], float]:
             plan[entry.name, "source"] = question.source_steps
         extra = question.source_steps if entry.name == "oracle" else 0
         plan[entry.name, "target"] = question.target_steps + extra if entry.adapts else 0
+    if SEVERAL in question.source and matrix.trains_more(question.rows()):
+        plan[matrix.ALONE, "source"] = question.source_steps
     return plan
 
 

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import re
 from importlib import resources
 from typing import Any
 
@@ -13,6 +12,7 @@ from headstart.lab.files import write
 from headstart.lab.markup import Markup, element
 from headstart.lab.report_charts import forest, learning_curves
 from headstart.lab.report_data import Points, Study, read, table
+from headstart.lab.report_matrix import heat_map, matrix, matrix_table, remarks
 from headstart.lab.report_words import answer, difference, sentence
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -41,8 +41,8 @@ def page(study: dict[str, Any]) -> str:
         element("style", _resource("report.css")),
     )
     parts = [_header(told), _methods(told, looks), _curves(told, looks), _few_shots(told, looks), _ranges(told, looks)]
-    parts += [_metrics(told, looks), _verdicts(told, looks), _shift(told), _ledger(told, looks), _failures(told, looks)]
-    parts += [_left_out(told)]
+    parts += [_matrix(told, looks), _metrics(told, looks), _verdicts(told, looks), _shift(told)]
+    parts += [_ledger(told, looks), _failures(told, looks), _left_out(told)]
     script = element("script", _resource("report.js"))
     body = element("body", element("main", parts, _reproduce(told)), element("div", id="tip", role="status"), script)
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
@@ -66,7 +66,9 @@ def _section(title: str, lead: str | None, *content: Any) -> Markup | None:
 
 
 def _header(study: Study) -> Markup:
-    title = element("h1", _task(study.source), element("span", "→", class_="arrow"), " ", _task(study.target))
+    title = element(
+        "h1", tables.task(study.source), element("span", "→", class_="arrow"), " ", tables.task(study.target)
+    )
     facts = [
         ("trained on", study.ensemble),
         ("source steps", numbers.count(tables.interval_of(study.raw.get("source_steps")))),
@@ -76,7 +78,7 @@ def _header(study: Study) -> Markup:
         ("date", str(study.provenance.get("date") or "")[:10]),
     ]
     shown = [(name, value) for name, value in facts if value and value != numbers.UNKNOWN]
-    listed = element("dl", [element("div", element("dt", n), element("dd", _task(str(v)))) for n, v in shown])
+    listed = element("dl", [element("div", element("dt", n), element("dd", tables.task(str(v)))) for n, v in shown])
     status = study.raw.get("status")
     running = status is not None and str(status) not in ("done", "complete", "completed", "finished")
     notice = f"This study is not finished (it is {status}); what follows is what there is so far."
@@ -90,12 +92,6 @@ def _header(study: Study) -> Markup:
         [element("p", line, class_="lead") for line in rest],
         listed,
     )
-
-
-def _task(text: str) -> Markup:
-    """-> a task string that may break after its signs, so that it fits a phone."""
-    pieces = re.split(r"(?<=[@,:|])", text)
-    return element("span", [[piece, element("wbr")] for piece in pieces], class_="task")
 
 
 def _methods(study: Study, looks: dict[str, Style]) -> Markup | None:
@@ -153,6 +149,16 @@ def _ranges(study: Study, looks: dict[str, Style]) -> Markup | None:
     return _section("Generalisation", None, tables.generalisation(study, looks))
 
 
+def _matrix(study: Study, looks: dict[str, Style]) -> Markup | None:
+    lead = (
+        "What was learned on one source alone, and on all of them, run on each task as it is: the return of its "
+        "deterministic policy, before any episode of the target."
+    )
+    found = matrix(study)
+    parts = (heat_map(found), matrix_table(found, looks)) if found else ()
+    return _section("Each source on each task", lead, *parts, remarks(study))
+
+
 def _metrics(study: Study, looks: dict[str, Style]) -> Markup | None:
     lead = "After Taylor & Stone (2009). Points are IQMs, bars their 95 % intervals, dashes what to compare with."
     return _section("Metrics", lead, forest(study, looks))
@@ -185,9 +191,8 @@ def _reproduce(study: Study) -> Markup | None:
     command = told.pop("command", None)
     versions = told.pop("versions", None) or {}
     copy = element("button", "Copy", type="button", data_copy="#command", class_="copy")
-    line = element(
-        "div", element("pre", element("code", _task(str(command)), id="command"), tabindex="0"), copy, class_="command"
-    )
+    code = element("code", tables.task(str(command)), id="command")
+    line = element("div", element("pre", code, tabindex="0"), copy, class_="command")
     facts = [(str(name), value) for name, value in (told | dict(versions)).items() if value]
     listed = element("dl", [element("div", element("dt", name), element("dd", _said(value))) for name, value in facts])
     return _section("Reproduce", None, line if command else None, listed if facts else None)

@@ -1,5 +1,6 @@
 """The report's tables: shots, generalisation, verdicts, the shift, the ledger, failures."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -137,6 +138,12 @@ def failures(study: Study, looks: dict[str, Style]) -> Markup | None:
 def named(name: str, looks: dict[str, Style]) -> Markup:
     """-> a method's name behind its key."""
     return element("span", swatch(looks[name]) if name in looks else None, name, class_="method")
+
+
+def task(text: str) -> Markup:
+    """-> a task string that may break after its signs, so that it fits a phone."""
+    pieces = re.split(r"(?<=[@,:|])", text)
+    return element("span", [[piece, element("wbr")] for piece in pieces], class_="task")
 
 
 def badge(row: Row) -> Markup:

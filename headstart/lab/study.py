@@ -11,7 +11,7 @@ import numpy as np
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Spec, TrainState, spec
-from headstart.lab import cells, sources
+from headstart.lab import cells, matrix, sources
 from headstart.lab.cells import Ledger
 from headstart.lab.checkpoint import Trained
 from headstart.lab.domains import domains
@@ -54,6 +54,7 @@ def compare(
     def write(status: str) -> dict[str, Any]:
         data = claims.assemble(question, study.cells(), found)
         data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
+        data |= matrix.read(study.out)
         write_json(study.out / "study.json", data)
         return data
 
@@ -61,6 +62,7 @@ def compare(
     for entry, method in study.rows:
         study.run_row(entry, method)
         write("running")
+    matrix.run(study.out, question, study.domains, study.rows, study.watch)
     data = write("done")
     show(study.out)
     return data
@@ -126,9 +128,8 @@ class Study:
         except (InputError, OSError, WatcherError):  # not the row's fault
             raise
         except Exception as error:  # an env or a learner that breaks must not take the other rows with it
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
             for seed in seeds:
-                cells.write_failure(self._folder(entry, seed), reason)
+                cells.write_failure(self._folder(entry, seed), cells.reason(error))
 
     def _folder(self, entry: Entry, seed: int) -> pathlib.Path:
         return cells.folder(self.out, entry.name, seed)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from headstart.lab.progress import thin
 
@@ -29,7 +29,7 @@ def interval(value: Mapping[str, Any] | None) -> str:
 
 
 def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
-    """-> what a study says: returns at each number of shots, and the verdicts."""
+    """-> what a study says: returns at each number of shots, the verdicts, and of several sources their matrix."""
     methods = data["methods"]
     shots = [str(n) for n in data["shots"]]
     title = f"{data['source']} → {data['target']}: return after n episodes of the target"
@@ -56,6 +56,23 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
             interval(time),
             ", ".join(row.get("failed", {})) or "none",
         )
-    left_out = data.get("left_out") or {}
+    left_out, matrix = dict(data.get("left_out") or {}), data.get("matrix") or {}
+    if "left_out" in matrix:
+        left_out["the matrix of sources"] = matrix["left_out"]
     table.caption = "\n".join(f"{name} is left out. {why}" for name, why in left_out.items()) or None
     yield table
+    if "rows" in matrix:
+        yield _matrix(matrix)
+
+
+def _matrix(data: Mapping[str, Any]) -> Table:
+    """-> what was learned on each source, on each task."""
+    title = "what was learned on the sources, run on each task as it is"
+    heads = (Column(name, overflow="fold") for name in ("what was learned", *data["columns"]))
+    table = Table(*heads, title=title)
+    for name, values, marks in zip(data["rows"], data["value"], data["mark"], strict=True):
+        told = zip(map(interval, values), marks, strict=True)
+        table.add_row(name, *(f"{shown} ▼" if mark == "negative" else shown for shown, mark in told))
+    table.add_row("untrained", *map(interval, data["untrained"]["value"]), style="dim")
+    table.caption = "▼: negative transfer (the 95 % interval of the difference from an untrained policy is below 0)"
+    return table

@@ -6,13 +6,16 @@ import json
 import random
 import re
 
+import numpy as np
 import pytest
 from lab.fake_study import study
 
+from headstart.lab.files import plain
 from headstart.lab.report import page, write_report
 from headstart.lab.report_data import read
 from headstart.lab.report_words import answer, sentence
 from headstart.lab.tables import study_tables
+from headstart.protocol.matrix import matrix
 
 
 class Checker(html.parser.HTMLParser):
@@ -218,3 +221,52 @@ def test_rows_that_cannot_run_are_named_with_their_reason(whole):
 def test_an_unfinished_study_says_so(whole):
     assert "This study is not finished" in checked({**whole, "status": "running"}).text
     assert "This study is not finished" not in checked(whole).text
+
+
+A, B, TARGET = "Arm@goal=-1,side=left", "Arm@goal=1", "Arm@goal=0"
+FAR = np.array([-1.0, 0.0, 1.0])  # of three seeds
+
+
+@pytest.fixture(scope="module")
+def several(whole):
+    """-> a study of two sources: what was learned on A is worse than nothing on B, and joint learning lost on A."""
+    returns = np.array([[90 + FAR, -30 + FAR, 5 * FAR], [FAR * np.nan, 90 + FAR, 20 + FAR], [70 + FAR] * 3])
+    rows = [f"learned on {A}", f"learned on {B}", "joint"]
+    found = matrix(rows, [A, B, TARGET], [[A], [B], [A, B]], returns, 0.1 * np.array([FAR] * 3))
+    return {**whole, "matrix": plain({**found, "failed": {"joint": "ZeroDivisionError: the arm fell off"}})}
+
+
+def test_a_study_of_several_sources_shows_each_on_each_task(several, whole):
+    report = checked(several)
+    assert "Each source on each task" not in checked(whole).text
+    assert "Each source on each task" in report.text
+    assert "1 · goal=-1,side=left" in report.text
+    assert "joint broke: ZeroDivisionError: the arm fell off." in report.text
+    assert re.search(r"Interference: joint gets 20.* less on Arm@goal=-1,side=left than", report.text)
+    source = page(several)
+    assert f"Negative transfer: learned on {A} on {B}." in source
+    assert source.count("▼ −30") == 1  # not by colour alone
+    assert source.count("negative transfer</span>") == 1
+    assert source.count('stroke-width="1.6"') == 4  # framed: what each row learned
+
+
+def test_a_matrix_that_was_left_out_says_why(whole):
+    why = "Separate cannot stop one task's updates and go on with the others'; leave target_kl out."
+    data = {**whole, "matrix": {"left_out": why}}
+    assert f"It is left out. {why}" in checked(data).text
+    *_, last = study_tables(data)
+    assert f"the matrix of sources is left out. {why}" in str(last.caption)
+
+
+def test_the_printed_matrix_marks_what_is_worse_than_nothing(several):
+    *_, last = study_tables(several)
+    told = [list(column.cells) for column in last.columns]
+    assert told[0] == [*several["matrix"]["rows"], "untrained"]
+    assert told[2][0] == "-30 [-31, -29] ▼"
+    assert told[1][1] == "–"
+
+
+@pytest.mark.parametrize("name", ["rows", "columns", "learned_on", "value", "difference", "mark", "interference", ""])
+def test_a_matrix_survives_what_is_missing(several, name):
+    for other in ({name: None}, {name: [None]}, {"untrained": None, "failed": None}):
+        checked({"matrix": {**several["matrix"], **other}})

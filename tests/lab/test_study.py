@@ -15,8 +15,9 @@ import headstart
 from headstart.core.errors import InputError
 from headstart.core.train import Point
 from headstart.core.train import train as real_train
-from headstart.lab import sources, study
+from headstart.lab import matrix, sources, study
 from headstart.lab.checkpoint import load
+from headstart.lab.files import write_json
 from headstart.lab.news import News, WatcherError, silent
 from headstart.lab.study import compare
 from headstart.methods import Entry
@@ -141,6 +142,14 @@ def test_a_finished_study_trains_nothing_again(out, monkeypatch):
     again = compare(QUESTION, out, command="headstart compare ...")
     assert again["status"] == "done"
     assert files(out / "cells") == before
+
+
+def test_what_is_found_of_each_source_on_each_task_is_part_of_the_study(out, monkeypatch):
+    found = {"left_out": "it cannot be had"}
+    monkeypatch.setattr(matrix, "run", lambda out, *rest: write_json(out / "matrix.json", found))
+    assert compare(QUESTION, out)["matrix"] == found
+    assert told(out)["matrix"] == found
+    assert "It is left out. it cannot be had" in (out / "report.html").read_text()
 
 
 def test_a_deleted_cell_is_run_again_and_comes_to_the_same(whole, out, monkeypatch):

@@ -1,0 +1,163 @@
+"""The train x deploy matrix of a study of several sources: what was learned on each of them, run on each task.
+
+It is kept in `matrix.json`, beside the cells, as soon as it is whole.
+"""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from headstart.core.errors import InputError
+from headstart.core.train import begin
+from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
+from headstart.lab import cells, sources
+from headstart.lab.domains import Domains
+from headstart.lab.files import read_json, write_json
+from headstart.lab.news import Watch, WatcherError
+from headstart.methods import Entry
+from headstart.methods.multitask.separate import Separate
+from headstart.protocol import matrix as claims
+from headstart.protocol import transfer
+from headstart.protocol.study import Question
+from headstart.tasks.host import failures
+from headstart.tasks.sampling import nominal
+from headstart.tasks.strings import describe
+
+ALONE = "each alone"  # as what progress tells the training that the matrix needs and no row of the study has
+Rows = Sequence[tuple[Entry, Method]]
+
+
+def read(out: pathlib.Path) -> dict[str, Any]:
+    """-> the study's entry `matrix`, where it is done: what was found, or why it was left out."""
+    place = out / "matrix.json"
+    if not place.exists():
+        return {}
+    held = read_json(place)
+    if "left_out" in held:
+        return {"matrix": held}
+    returns, untrained = (np.array(held[name], float) for name in ("returns", "untrained"))  # null becomes NaN
+    found = claims.matrix(held["rows"], held["columns"], held["learned_on"], returns, untrained)
+    return {"matrix": {**found, "failed": held["failed"]}}
+
+
+def trains_more(rows: Rows) -> bool:
+    """-> whether the matrix needs a training in the sources that no row has."""
+    return not any(isinstance(method, Separate) for _, method in rows)
+
+
+def run(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, watch: Watch) -> None:
+    """Fills the matrix in; does nothing where there is one source, and where it is done.
+
+    Each source alone is learned by the study's `separate` rows, else by `Separate` over what scratch learns by; where
+    that cannot be, the matrix is left out, and says why.
+    """
+    place = out / "matrix.json"
+    if not domains.names or place.exists():
+        return
+    of, before = spec(domains.target_tasks), spec(domains.source_tasks)
+    scratch = next(method for entry, method in question.rows() if entry.name == "scratch")
+    learned = trainings(rows, before)
+    alone = {method: names for method, names in learned.items() if isinstance(method, Separate)}
+    alone = alone or {Separate(scratch): [ALONE]}
+    try:
+        transfer.rehearse(scratch, of, None)
+        for method in alone:
+            transfer.rehearse(method, of, before)
+    except InputError as error:
+        write_json(place, {"left_out": str(error)})
+        return
+    write_json(place, _filled(_Judge(out, question, domains, watch), scratch, {**alone, **learned}))
+
+
+def trainings(rows: Rows, before: Spec) -> dict[Method, list[str]]:
+    """-> what is learned on the sources: each method at heart, and the rows that share its training."""
+    found: dict[Method, list[str]] = {}
+    for entry, method in rows:
+        if entry.learns_on == "source":
+            found.setdefault(sources.at_heart(method, before), []).append(entry.name)
+    return found
+
+
+def columns(domains: Domains) -> list[Task]:
+    """-> the tasks to be run on, the sources and the target, each a stack of one, at its nominal values."""
+    contexts = jnp.eye(len(domains.sources))
+    each = zip(domains.sources, contexts, strict=True)
+    return [*(stack([nominal(task).replace(context=context)]) for task, context in each), domains.target_tasks]
+
+
+def _filled(judge: "_Judge", scratch: Method, learned: dict[Method, list[str]]) -> dict[str, Any]:
+    """-> the matrix without its claims, as it is kept."""
+    names, tasks = judge.domains.names, columns(judge.domains)
+    rows, learned_on, returns, failed = [], [], [], {}
+    several = sum(isinstance(method, Separate) for method in learned) > 1
+    for method, sharing in learned.items():
+        title = ", ".join(sharing)
+        state, lost, broken = judge.learned(sharing[0], method)
+        if broken:
+            failed[title] = broken
+        if isinstance(method, Separate):  # its context says whose knowledge is used, in whatever task
+            by = f" by {title}" if several else ""
+            for name, context in zip(names, jnp.eye(len(names)), strict=True):
+                rows.append(f"learned on {name}{by}")
+                learned_on.append([name])
+                asked = [task.replace(context=context[None]) for task in tasks]
+                returns.append(judge.returns(method, state, lost, asked))
+        else:
+            rows.append(title)
+            learned_on.append(list(names))
+            returns.append(judge.returns(method, state, lost, tasks))
+    untrained = begin(scratch.learner(spec(tasks[0]), target=True), judge.keys.target).state
+    return {
+        "rows": rows,
+        "columns": [*names, describe(judge.domains.target)],
+        "learned_on": learned_on,
+        "returns": returns,
+        "untrained": judge.returns(scratch, untrained, [], tasks),
+        "failed": failed,
+    }
+
+
+class _Judge(NamedTuple):
+    """Where a study's knowledge of its sources is, and how it is judged."""
+
+    out: pathlib.Path
+    question: Question
+    domains: Domains
+    watch: Watch
+
+    @property
+    def keys(self) -> transfer.Keys:
+        return transfer.keys(self.question.seeds)
+
+    def learned(self, row: str, method: Method) -> tuple[TrainState | None, list[int], str | None]:
+        """-> what all seeds know of the sources, the places of those that were lost, and why it broke, if it did."""
+        domain = sources.Domain(self.domains.source_tasks, self.question.source, self.domains.names)
+        steps, seeds = self.question.source_steps, self.question.seeds
+        try:
+            source = sources.learn(self.out, row, method, domain, steps, seeds, self.watch)
+        except (InputError, OSError, WatcherError):  # not the method's fault
+            raise
+        except Exception as error:  # one that breaks must not take the others with it
+            return None, [], cells.reason(error)
+        return source.state, [seeds.index(seed) for seed in source.lost], None
+
+    def returns(
+        self, method: Method, state: TrainState | None, lost: list[int], tasks: Sequence[Task]
+    ) -> Float[np.ndarray, "task seed"]:
+        """-> returns of the deterministic policy in the episodes that the study's rows are judged in.
+
+        NaN where a seed was lost, or the env broke.
+        """
+        found = np.full((len(tasks), len(self.question.seeds)), np.nan)
+        if state is None:
+            return found
+        learner = method.learner(spec(tasks[0]), target=True)
+        for returns, task in zip(found, tasks, strict=True):
+            failures(task.env)
+            returns[:] = transfer.judge(learner, state, task, self.question.judged, self.keys.judge).mean(1)
+            returns[[*lost, *failures(task.env)]] = np.nan
+        return found
