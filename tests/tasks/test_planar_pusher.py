@@ -35,10 +35,7 @@ def step(given: Params, state: Table, action: jax.Array) -> Table:
     return ENV.transition(given, state, action, jax.random.key(0))
 
 
-@jax.jit
-def roll(given: Params, state: Table, actions: jax.Array) -> Table:
-    """-> all tables that follow."""
-
+def follow(given: Params, state: Table, actions: jax.Array) -> Table:
     def on(state: Table, action: jax.Array) -> tuple[Table, Table]:
         after = ENV.transition(given, state, action, jax.random.key(0))
         return after, after
@@ -46,7 +43,13 @@ def roll(given: Params, state: Table, actions: jax.Array) -> Table:
     return jax.lax.scan(on, state, actions)[1]
 
 
-rolls = jax.jit(jax.vmap(roll))
+one, many = jax.jit(follow), jax.jit(jax.vmap(follow))
+
+
+def roll(given: Params, state: Table, actions: jax.Array) -> Table:
+    """-> all tables that follow. Every episode is of 100 steps, so that one program plays them all."""
+    whole = jnp.concatenate([actions, rest(100 - len(actions))])
+    return jax.tree.map(lambda x: x[: len(actions)], one(given, state, whole))
 
 
 def rest(steps: int) -> jax.Array:
@@ -205,8 +208,10 @@ def test_an_impact_leaves_the_discs_together_whatever_friction_does():
     held = pushed > 1e-5
     assert held.mean() > 0.5
     assert parting[held].min() > -1e-5
-    assert np.quantile(parting[held], 0.99) < 0.01
-    assert parting[held].max() < 0.1
+    assert np.quantile(parting[held], 0.95) < 0.005
+    assert parting[held].max() < 0.05
+    energies = [(h**2).sum(1) + ratio * (p**2).sum(1) for h, p in ((hand, puck), (hand_after, puck_after))]
+    assert (energies[1] - energies[0]).max() < 1e-6
 
 
 def test_a_light_puck_is_pushed_faster_than_a_heavy_one_and_slides_on_where_it_is_slippery():
@@ -223,16 +228,18 @@ def test_a_light_puck_is_pushed_faster_than_a_heavy_one_and_slides_on_where_it_i
 
 @functools.cache
 def corners(rows: int = 400) -> tuple[Params, Table]:
-    """-> tables whose every parameter is at a bound, or nominal, with hand and puck near each other and on the move."""
+    """-> tables whose every parameter is at a bound, or nominal, with a hand that moves towards a puck on the move."""
     rng = np.random.default_rng(0)
     drawn = {p.name: rng.choice([p.low, p.nominal, p.high], rows) for p in ENV.parameters}
     given = {name: jnp.asarray(value, jnp.float32) for name, value in drawn.items()}
     starts = jax.vmap(ENV.initial)(given, jax.random.split(jax.random.key(0), rows))
     angle = rng.uniform(0, 2 * math.pi, (rows, 1))
     away = (drawn["hand_radius"] + drawn["puck_radius"])[:, None] * rng.uniform(1.001, 3, (rows, 1))
-    puck = starts.hand + jnp.asarray(away * np.concatenate([np.cos(angle), np.sin(angle)], 1), jnp.float32)
-    speeds = jnp.asarray(rng.normal(size=(2, rows, 2)) * 10 ** rng.uniform(-2, 1, (2, rows, 1)), jnp.float32)
-    return given, starts.replace(puck=puck, hand_velocity=speeds[0], puck_velocity=speeds[1])
+    way = np.concatenate([np.cos(angle), np.sin(angle)], 1)
+    puck = starts.hand + jnp.asarray(away * way, jnp.float32)
+    fast = 10 ** rng.uniform(-2, 1, (2, rows, 1)) * (np.stack([way, -way]) + 0.3 * rng.normal(size=(2, rows, 2)))
+    speeds = jnp.asarray(fast, jnp.float32)
+    return given, jax.vmap(Table)(starts.hand, speeds[0], puck, speeds[1], starts.goal)
 
 
 def touching(given: Params, seen: Table) -> np.ndarray:
@@ -244,7 +251,7 @@ def touching(given: Params, seen: Table) -> np.ndarray:
 def test_no_energy_comes_from_nothing():
     given, starts = corners()
     quiet = {**given, "hand_force": jnp.zeros(400)}
-    seen = rolls(quiet, starts, jnp.zeros((400, 100, 2)))
+    seen = many(quiet, starts, jnp.zeros((400, 100, 2)))
     first = np.asarray(jax.vmap(energy)(given, starts))[:, None]
     found = np.asarray(jax.vmap(jax.vmap(energy, (None, 0)))(given, seen))
     assert np.isfinite(found).all()
@@ -258,7 +265,7 @@ def test_steps_are_stable_at_the_bounds_and_never_leave_discs_within_each_other(
     to_the_puck = jnp.sign(starts.puck - starts.hand)[:, None]
     shaken = jnp.asarray(np.sign(rng.normal(size=(400, 100, 2))), jnp.float32)
     for actions in (shaken, jnp.where(shaken > -2, to_the_puck, shaken)):
-        seen = rolls(given, starts, actions)
+        seen = many(given, starts, actions)
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(seen))
         radius = np.asarray(given["hand_radius"] + given["puck_radius"])[:, None]
         assert (np.linalg.norm(seen.puck - seen.hand, axis=-1) > radius - 1e-4).all()

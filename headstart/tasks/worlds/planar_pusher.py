@@ -99,9 +99,8 @@ class PlanarPusher(Env):
         return jnp.concatenate([*moving, state.goal, state.puck - state.hand, state.goal - state.puck])
 
     def transition(self, params: Params, state: Table, action: Pair, key: Key) -> Table:
-        for _ in range(SUBSTEPS):
-            state = advance(params, state, params["hand_force"] * action, params["dt"] / SUBSTEPS)
-        return state
+        force, h = params["hand_force"] * action, params["dt"] / SUBSTEPS
+        return jax.lax.fori_loop(0, SUBSTEPS, lambda _, table: advance(params, table, force, h), state)
 
     def cumulants(self, params: Params, state: Table, action: Pair, next_state: Table) -> Float[Array, " 4"]:
         far = _length(next_state.goal - next_state.puck)
@@ -188,7 +187,10 @@ def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) ->
     w, a = hand @ normal, puck @ normal
     b = _length(puck - a * normal)
     held = a + w / ratio
-    y, share = jnp.zeros(()), jnp.ones(())  # the share of friction that is along the normal
+    y, share = (
+        jnp.zeros(()),
+        jnp.where(held > 0.0, 1.0, 0.0),
+    )  # y has the sign of `held`: the most of g along the normal
     for _ in range(ROUNDS):  # comes nearer from above: the discs may part by a little, and never overlap
         y = (w + ratio * a + grip * share) / (1 + ratio)
         share = y / jnp.maximum(jnp.hypot(y, b), 1e-12)
