@@ -27,6 +27,7 @@ ABOUT = {
     "PlanarReacher-3": "an arm of 3 links brings its tip to a random goal, in a plane",
     "PlanarReacher-4": "an arm of 4 links brings its tip to a random goal, in a plane",
     "PlanarReacher-7": "an arm of 7 links brings its tip to a random goal, in a plane",
+    "PlanarPusher": "a hand pushes a puck over a table to a random goal",
     "FourRooms": "collect objects of three classes on the way to the goal (Barreto et al., 2017)",
     "GridWall": "reach the goal in a grid, where a wall may stand in the way (tabular DARC)",
     "BitFlip-8": "flip 8 bits until they equal a goal (hindsight experience replay)",

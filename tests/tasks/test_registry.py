@@ -22,6 +22,7 @@ def test_the_table_has_every_task_once_and_says_what_it_is():
     assert by_id["CartPole-v1"][1:5] == ("world", 4, "2 choices", 500)
     assert by_id["Pendulum-v1"][1:5] == ("world", 3, "1 number", 200)
     assert by_id["PlanarReacher-3"][1:5] == ("world", 13, "3 numbers", 50)
+    assert by_id["PlanarPusher"][1:5] == ("world", 14, "2 numbers", 100)
     assert by_id["FourRooms"][1:5] == ("world", 38, "4 choices", 200)
     assert by_id["Breakout-MinAtar"][1:5] == ("world", 400, "3 choices", 1000)
     assert by_id["Freeway-MinAtar"][1:5] == ("world", 700, "3 choices", 2500)

@@ -18,6 +18,7 @@ from headstart.tasks.worlds.minatar import Asterix, Breakout, Freeway, Seaquest,
 from headstart.tasks.worlds.mountain_car import MountainCar
 from headstart.tasks.worlds.mountain_car_continuous import MountainCarContinuous
 from headstart.tasks.worlds.pendulum import Pendulum
+from headstart.tasks.worlds.planar_pusher import PlanarPusher
 from headstart.tasks.worlds.planar_reacher import PlanarReacher
 from headstart.tasks.worlds.point_mass import PointMass
 from headstart.tasks.worlds.random_mdp import RandomMDP
@@ -32,6 +33,7 @@ WORLDS: dict[str, Callable[[], Env]] = {
     "PointMass": PointMass,
     "PointMass-4goals": functools.partial(PointMass, goals=4),
     **{f"PlanarReacher-{n}": functools.partial(PlanarReacher, n) for n in (2, 3, 4, 7)},
+    "PlanarPusher": PlanarPusher,
     "FourRooms": FourRooms,
     "GridWall": GridWall,
     **{f"BitFlip-{n}": functools.partial(BitFlip, n) for n in (8, 15, 25)},
@@ -57,6 +59,7 @@ __all__ = [
     "MountainCar",
     "MountainCarContinuous",
     "Pendulum",
+    "PlanarPusher",
     "PlanarReacher",
     "PointMass",
     "RandomMDP",

@@ -1,0 +1,218 @@
+"""PlanarPusher: a hand pushes a puck over a table to a goal, and is not told what the puck is like.
+
+After the task of Peng et al., "Sim-to-Real Transfer of Robotic Control with Dynamics Randomization" (arXiv:1710.06537),
+with a disc that is pushed around in place of an arm. Both discs are smooth and do not rebound.
+
+A step is a few substeps. In each, drag and friction are solved exactly for each disc alone, the moment at which the two
+meet is that of straight ways, and the impact is solved together with the friction under the puck: so a puck that is
+pushed by less than its friction stays where it is, and nothing is so fast that it goes through.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from headstart.core.drawing import Disc, Drawing, rectangle
+from headstart.core.types import Box, Env, Key, Parameter, Params, Record
+
+GRAVITY = 9.81  # m/s²
+SUBSTEPS = 4
+ROUNDS = 3  # of finding the direction of friction in an impact
+HAND_STARTS = -0.35, 0.0  # m
+
+Pair = Float[Array, " 2"]
+Number = Float[Array, ""]
+
+
+class Table(Record):
+    """Where everything is, from the middle of the table, and how it moves."""
+
+    hand: Pair  # m
+    hand_velocity: Pair  # m/s
+    puck: Pair  # m
+    puck_velocity: Pair  # m/s
+    goal: Pair  # m
+
+
+class PlanarPusher(Env):
+    """A hand, moved by forces, and a puck. Each step with the puck in the goal gives 1 (`reward_goal`).
+
+    Each step costs the puck's distance from the goal (`reward_dist`), 0.3 × the hand's from the puck (`reward_near`)
+    and 0.01 × the squares of the action (`reward_ctrl`). Seen are the positions and velocities of hand and puck, the
+    goal, the puck less the hand, and the goal less the puck. The edge of the table stops the hand, not the puck.
+    Nothing ends an episode but its horizon; it is a success if its last step has the puck in the goal.
+    """
+
+    @property
+    def name(self) -> str:
+        return "PlanarPusher"
+
+    @property
+    def horizon(self) -> int:
+        return 100
+
+    @property
+    def observation(self) -> Box:
+        return Box((-math.inf,) * 14, (math.inf,) * 14)
+
+    @property
+    def action(self) -> Box:
+        return Box((-1.0, -1.0), (1.0, 1.0))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter("puck_mass", 0.2, 0.02, 2.0, "kg", "mass of the puck"),
+            Parameter("puck_friction", 0.2, 0.0, 2.0, "coefficient", "of friction between puck and table"),
+            Parameter("puck_damping", 0.1, 0.0, 5.0, "N·s/m", "drag of the puck"),
+            Parameter("puck_radius", 0.05, 0.02, 0.1, "m", "radius of the puck"),
+            Parameter("hand_force", 4.0, -20.0, 20.0, "N", "what an action of 1 does to the hand; below 0, opposite"),
+            Parameter("hand_mass", 0.5, 0.1, 5.0, "kg", "mass of the hand"),
+            Parameter("hand_damping", 4.0, 0.0, 50.0, "N·s/m", "drag of the hand"),
+            Parameter("hand_radius", 0.05, 0.02, 0.1, "m", "radius of the hand"),
+            Parameter("reach", 0.5, 0.1, 2.0, "m", "how far the hand can go from the table's middle, each way"),
+            Parameter("puck_x", -0.15, -2.0, 2.0, "m", "where the puck starts, from left to right"),
+            Parameter("puck_y", 0.0, -2.0, 2.0, "m", "where the puck starts, from bottom to top"),
+            Parameter("start_spread", 0.05, 0.0, 0.5, "m", "hand and puck start uniformly within ± this of there"),
+            Parameter("goal_x", 0.2, -2.0, 2.0, "m", "middle of the goals, from left to right"),
+            Parameter("goal_y", 0.0, -2.0, 2.0, "m", "middle of the goals, from bottom to top"),
+            Parameter("goal_spread", 0.2, 0.0, 2.0, "m", "goals are uniform within ± this of their middle"),
+            Parameter("goal_radius", 0.07, 0.0, 1.0, "m", "how near to the goal the puck's middle counts as there"),
+            Parameter("dt", 0.05, 1e-3, 0.1, "s", "time between two steps"),
+        )
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        return ("reward_dist", "reward_near", "reward_goal", "reward_ctrl")
+
+    def initial(self, params: Params, key: Key) -> Table:
+        middles = (jnp.array(HAND_STARTS), _place(params, "puck"), _place(params, "goal"))
+        spreads = (params["start_spread"], params["start_spread"], params["goal_spread"])
+        draws = jax.random.uniform(key, (3, 2), minval=-1.0)
+        hand, puck, goal = (m + s * draw for m, s, draw in zip(middles, spreads, draws, strict=True))
+        return Table(jnp.clip(hand, -params["reach"], params["reach"]), jnp.zeros(2), puck, jnp.zeros(2), goal)
+
+    def observe(self, params: Params, state: Table) -> Float[Array, " 14"]:
+        moving = (state.hand, state.hand_velocity, state.puck, state.puck_velocity)
+        return jnp.concatenate([*moving, state.goal, state.puck - state.hand, state.goal - state.puck])
+
+    def transition(self, params: Params, state: Table, action: Pair, key: Key) -> Table:
+        force, h = params["hand_force"] * action, params["dt"] / SUBSTEPS
+        return jax.lax.fori_loop(0, SUBSTEPS, lambda _, table: advance(params, table, force, h), state)
+
+    def cumulants(self, params: Params, state: Table, action: Pair, next_state: Table) -> Float[Array, " 4"]:
+        far = _length(next_state.goal - next_state.puck)
+        near = _length(next_state.puck - next_state.hand)
+        there = (far <= params["goal_radius"]).astype(jnp.float32)
+        return jnp.stack([-far, -0.3 * near, there, -0.01 * (action**2).sum()])
+
+    def terminal(self, params: Params, state: Table) -> Bool[Array, ""]:
+        return jnp.zeros((), bool)
+
+    def draw(self, params: Params, state: Table) -> Drawing:
+        names = ("reach", "hand_radius", "puck_radius", "goal_radius")
+        reach, hand, puck, goal = (float(params[name]) for name in names)
+        place = lambda pair: (float(pair[0]), float(pair[1]))
+        edge = reach + hand
+        side = max(edge, *(abs(x) for x in place(state.goal))) + 0.1
+        shapes = (
+            rectangle((-edge, -edge), (edge, edge), "ground"),
+            Disc(place(state.goal), goal, "goal"),
+            Disc(place(state.puck), puck, "body"),
+            Disc(place(state.hand), hand, "limb"),
+        )
+        return Drawing((-side, -side), (side, side), shapes)
+
+
+def advance(params: Params, table: Table, force: Pair, h: Number) -> Table:
+    """-> the table `h` seconds later: each disc goes its way until they meet, and then as the impact leaves it."""
+    mass, radius = params["hand_mass"], params["hand_radius"] + params["puck_radius"]
+    decay, time = _drag(params["hand_damping"] / mass, h)
+    hand_free = decay * table.hand_velocity + time * force / mass
+    decay, time = _drag(params["puck_damping"] / params["puck_mass"], h)
+    gliding, grip = decay * table.puck_velocity, GRAVITY * params["puck_friction"] * time
+    # Before they meet, mean velocities: then ways are as exact as velocities.
+    hand_before = (table.hand_velocity + hand_free) / 2
+    puck_before = (table.puck_velocity + rubbed(gliding, grip)) / 2
+    met, when = meeting(table.puck - table.hand, puck_before - hand_before, radius, h)
+    hand, puck = table.hand + when * hand_before, table.puck + when * puck_before
+    hand_hit, puck_hit = impact(_direction(puck - hand), hand_free, gliding, params["puck_mass"] / mass, grip)
+    hand_velocity = jnp.where(met, hand_hit, hand_free)
+    puck_velocity = jnp.where(met, puck_hit, rubbed(gliding, grip))
+    hand, puck = hand + (h - when) * hand_velocity, puck + (h - when) * puck_velocity
+    kept = jnp.clip(hand, -params["reach"], params["reach"])
+    # Only between a puck and a hand that the edge holds, or where they start so, is there anything to part.
+    overlap = jnp.maximum(radius - _length(puck - kept), 0.0)
+    return Table(
+        kept,
+        jnp.where(kept == hand, hand_velocity, 0.0),
+        puck + overlap * _direction(puck - kept),
+        puck_velocity,
+        table.goal,
+    )
+
+
+def rubbed(velocity: Pair, grip: Number) -> Pair:
+    """-> the velocity after friction that can take `grip` off the speed: slower, or at rest, never turned around."""
+    return velocity * jnp.maximum(1.0 - grip / jnp.maximum(_length(velocity), 1e-12), 0.0)
+
+
+def meeting(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Bool[Array, ""], Number]:
+    """-> whether two discs meet within `h`, and when; `h` where they do not.
+
+    `apart` and `velocity` are of one disc relative to the other, `radius` is the sum of both. Discs that touch meet at
+    once if they approach each other, and not if they part.
+    """
+    closing, speed = -(apart @ velocity), velocity @ velocity
+    outside = apart @ apart - radius**2
+    root = closing**2 - speed * outside
+    when = outside / jnp.maximum(closing + jnp.sqrt(jnp.maximum(root, 0.0)), 1e-12)
+    met = (closing > 0.0) & (root >= 0.0) & (when <= h)
+    return met, jnp.where(met, jnp.maximum(when, 0.0), h)
+
+
+def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) -> tuple[Pair, Pair]:
+    """-> velocities of hand and puck that have met and do not rebound, after friction under the puck.
+
+    Along the normal, the hand has the speed w before, and the puck a; across it, the puck has b. The push that gives
+    the puck y in place of a leaves w - r (y - a) to the hand, with r the ratio of the puck's mass to the hand's.
+    Friction then takes the grip g off |u|, u = (y, b). They go on together where
+
+        y (1 - g / |u|) = w - r (y - a),
+
+    or the push stops the hand, and friction the puck, where it can: y = a + w / r, |u| <= g.
+    """
+    w, a = hand @ normal, puck @ normal
+    b = _length(puck - a * normal)
+    held = a + w / ratio
+    y, share = (
+        jnp.zeros(()),
+        jnp.where(held > 0.0, 1.0, 0.0),
+    )  # y has the sign of `held`: the most of g along the normal
+    for _ in range(ROUNDS):  # comes nearer from above: the discs may part by a little, and never overlap
+        y = (w + ratio * a + grip * share) / (1 + ratio)
+        share = y / jnp.maximum(jnp.hypot(y, b), 1e-12)
+    y = jnp.maximum(jnp.where(jnp.hypot(held, b) <= grip, held, y), a)  # a hand does not pull
+    return hand - ratio * (y - a) * normal, rubbed(puck + (y - a) * normal, grip)
+
+
+def _drag(rate: Number, h: Number) -> tuple[Number, Number]:
+    """-> what drag (1/s) leaves of a velocity after `h`, and the time for which a force then has acted, as it were."""
+    x = rate * h
+    return jnp.exp(-x), h * jnp.where(x > 1e-6, -jnp.expm1(-x) / jnp.maximum(x, 1e-6), 1.0)
+
+
+def _place(params: Params, what: str) -> Pair:
+    return jnp.stack([params[f"{what}_x"], params[f"{what}_y"]])
+
+
+def _length(pair: Pair) -> Number:
+    return jnp.sqrt(pair @ pair)
+
+
+def _direction(pair: Pair) -> Pair:
+    """-> the unit vector; to the right where there is none."""
+    length = _length(pair)
+    return jnp.where(length > 0.0, pair / jnp.maximum(length, 1e-12), jnp.array([1.0, 0.0]))
