@@ -83,7 +83,10 @@ class Distil(Method):
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec._replace(tasks=1), target)
         if target:
-            return inner._replace(init=functools.partial(_leave, inner))
+            return inner._replace(
+                init=lambda key, prior: inner.init(key, prior and _alone(prior)),
+                act=lambda k, *seen: inner.act(_alone(k), *seen),  # a student may be judged as it is
+            )
         groups = self.groups(spec)
         experts = tuple(method.learner(spec) for method, _ in groups)
         by = Teaching(self, spec, inner, experts, tuple(taught for _, taught in groups))
@@ -124,9 +127,9 @@ class Taught(Record):
     maps: tuple[PyTree, ...]  # of each group: a linear layer for each source [source]; none where features do not count
 
 
-def _leave(inner: Learner, key: Key, prior: Knowledge | None) -> Knowledge:
+def _alone(k: Knowledge) -> Knowledge:
     """-> the student without its experts."""
-    return inner.init(key, None if prior is None else prior.replace(extra=prior.extra.own))
+    return k.replace(extra=k.extra.own) if isinstance(k.extra, Taught) else k
 
 
 def _init(by: Teaching, key: Key, prior: Knowledge | None) -> Knowledge:
@@ -153,7 +156,7 @@ def _act(by: Teaching, k: Knowledge, carry: PyTree, obs: Array, context: Array, 
         return bold(best, by.spec.action.size, explore * by.how.epsilon, k_bold)
 
     if by.how.acts == "student":
-        return by_one(by.student, k.replace(extra=k.extra.own)), carry, {}
+        return by_one(by.student, _alone(k)), carry, {}
     action = by_one(by.experts[0], k.extra.experts[0])
     for i in range(1, len(by.experts)):
         action = jnp.where(by.teaches(i, context), by_one(by.experts[i], k.extra.experts[i]), action)

@@ -78,10 +78,10 @@ class UPOSI(Method):
         push = lambda parameters, past, obs, action: jnp.concatenate([parameters, of.push(past, obs, action)])
         teller = Teller(
             begin=lambda parameters: jnp.concatenate([hide(parameters), of.empty()]),
-            tell=lambda k, memory, obs: _say(of, k, *split(memory), obs),
+            tell=lambda k, memory, obs: _say(of, k, *split(memory), obs, target),
             remember=lambda memory, said, obs, action: push(*split(memory), obs, action),
         )
-        learner = tell(inner, teller)._replace(init=functools.partial(_init, self, inner, of, spec, target))
+        learner = tell(inner, teller)._replace(init=functools.partial(_init, self, inner, of, spec))
         if target:
             return learner
         replay = inner.replay
@@ -107,17 +107,19 @@ class Identifier(Record):
         return self.net(x)
 
 
-def _init(uposi: UPOSI, inner: Learner, of: History, spec: Spec, target: bool, key: Key, prior: Knowledge | None):
+def _init(
+    uposi: UPOSI, inner: Learner, of: History, spec: Spec, key: Key, prior: Knowledge | None
+) -> Knowledge:
     if prior is not None and isinstance(prior.model, Identifier):
         check_parameters("UPOSI", spec, prior.model.parameters)
-        return inner.init(key, prior.replace(model=prior.model.replace(truth=jnp.zeros(()))))
+        return inner.init(key, prior)
     if prior is None:
         policy, known = inner.init(key, None), moments(spec.parameters)
     else:
         (policy,) = prior.extra
         known = policy.model
     net = mlp((of.size + spec.observation.size, *uposi.hidden, spec.parameters), 1.0, "tanh", key)
-    return policy.replace(model=Identifier(net, known, jnp.float32(not target)))
+    return policy.replace(model=Identifier(net, known, jnp.ones(())))
 
 
 def _guess(of: History, k: Knowledge, past: Array, obs: Array) -> Float[Array, " parameter"]:
@@ -125,9 +127,11 @@ def _guess(of: History, k: Knowledge, past: Array, obs: Array) -> Float[Array, "
     return k.model(jnp.concatenate([of.read(past, eyes), eyes(obs)]))
 
 
-def _say(of: History, k: Knowledge, parameters: Array, past: Array, obs: Array) -> Float[Array, " parameter"]:
+def _say(
+    of: History, k: Knowledge, parameters: Array, past: Array, obs: Array, target: bool
+) -> Float[Array, " parameter"]:
     guessed = jax.lax.stop_gradient(_guess(of, k, past, obs))  # the policy's loss does not bend the identifier
-    return jnp.where(k.model.truth > 0, k.model.parameters.normalise(parameters), guessed)
+    return guessed if target else jnp.where(k.model.truth > 0, k.model.parameters.normalise(parameters), guessed)
 
 
 def _observe(
