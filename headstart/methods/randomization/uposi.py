@@ -107,9 +107,7 @@ class Identifier(Record):
         return self.net(x)
 
 
-def _init(
-    uposi: UPOSI, inner: Learner, of: History, spec: Spec, key: Key, prior: Knowledge | None
-) -> Knowledge:
+def _init(uposi: UPOSI, inner: Learner, of: History, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None and isinstance(prior.model, Identifier):
         check_parameters("UPOSI", spec, prior.model.parameters)
         return inner.init(key, prior)
