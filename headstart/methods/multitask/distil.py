@@ -55,7 +55,7 @@ class Distil(Method):
     epsilon: float = 0.05  # share of random actions of who acts by Q-values, in [0, 1]
     share: float = 0.2  # of the source's steps, for distilling, in (0, 1)
     learning_rate: float = 1e-3  # of the student, while it does as experts do: Adam's step size, > 0
-    updates: float = 0.05  # gradient steps for each step that a source gathers, > 0
+    updates: float = 1.0  # gradient steps for each step that a source gathers, > 0
     batch: int = 64  # transitions of each source in one of them, >= 1
     capacity: int = 50_000  # transitions kept of each source, >= 1
 
