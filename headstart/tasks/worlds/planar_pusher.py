@@ -187,10 +187,8 @@ def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) ->
     w, a = hand @ normal, puck @ normal
     b = _length(puck - a * normal)
     held = a + w / ratio
-    y, share = (
-        jnp.zeros(()),
-        jnp.where(held > 0.0, 1.0, 0.0),
-    )  # y has the sign of `held`: the most of g along the normal
+    y = held  # of the sign that is sought; so the most of the friction that can be along the normal is
+    share = jnp.where(held > 0.0, 1.0, 0.0)
     for _ in range(ROUNDS):  # comes nearer from above: the discs may part by a little, and never overlap
         y = (w + ratio * a + grip * share) / (1 + ratio)
         share = y / jnp.maximum(jnp.hypot(y, b), 1e-12)
