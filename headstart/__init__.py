@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from headstart.learners.ppo import PPO
     from headstart.learners.qlearning import QLearning
     from headstart.learners.sac import SAC
+    from headstart.methods.adaptation.dann import DANN
     from headstart.methods.adaptation.darc import DARC
+    from headstart.methods.adaptation.mmd import MMD
     from headstart.methods.forward.finetune import Finetune
     from headstart.methods.multitask.distil import Distil
     from headstart.methods.multitask.joint import Joint
@@ -44,7 +46,9 @@ _HOMES = {
     "learners.ppo": ["PPO"],
     "learners.qlearning": ["QLearning"],
     "learners.sac": ["SAC"],
+    "methods.adaptation.dann": ["DANN"],
     "methods.adaptation.darc": ["DARC"],
+    "methods.adaptation.mmd": ["MMD"],
     "methods.forward.finetune": ["Finetune"],
     "methods.multitask.distil": ["Distil"],
     "methods.multitask.joint": ["Joint"],
@@ -64,8 +68,10 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DANN",
     "DARC",
     "DQN",
+    "MMD",
     "PPO",
     "SAC",
     "UPOSI",

@@ -24,9 +24,6 @@ ROOT = pathlib.Path(__file__).parents[1]
         ("surgery", []),
         ("popart", []),
         ("successor", []),
-        ("uposi", []),
-        ("recurrent", []),
-        ("distil", []),
         ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
     ],
 )

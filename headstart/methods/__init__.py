@@ -17,7 +17,9 @@ from headstart.learners.ppo import PPO
 from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.learners.uniform import Uniform
+from headstart.methods.adaptation.dann import DANN
 from headstart.methods.adaptation.darc import DARC
+from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.joint import Joint
@@ -50,6 +52,8 @@ METHODS: dict[str, Entry] = {
         Entry("scratch", PPO, "control", "nothing", True, "learns the target from nothing"),
         Entry("naive", PPO, "control", "source", False, "runs the source's policy on the target, as it is"),
         Entry("finetune", Finetune, "forward transfer", "source", True, "goes on from the source's knowledge"),
+        Entry("dann", DANN, "domain adaptation", "both", True, "learns the source by features that hide the domain"),
+        Entry("mmd", MMD, "domain adaptation", "both", True, "learns the source by features that lie alike in both"),
         Entry("darc", DARC, "domain adaptation", "both", True, "learns the source, corrected by a few target steps"),
         Entry("randomize", Randomize, "randomization", "ensemble", True, "learns an ensemble of sources, then goes on"),
         Entry("epopt", EPOpt, "randomization", "ensemble", True, "learns the ensemble's worst paths, then goes on"),
@@ -96,8 +100,10 @@ METHODS: dict[str, Entry] = {
 LEARNERS: dict[str, type[Method]] = {"ppo": PPO, "sac": SAC, "dqn": DQN, "qlearning": QLearning}  # to learn by
 
 TRANSFER = (
-    *(Finetune, DARC, Randomize, EPOpt, UniversalPolicy, UPOSI, Recurrent),
-    *(Joint, PopArt, Distil, Separate, SuccessorFeatures, DeepSuccessorFeatures),
+    *(Finetune, DANN, MMD, DARC),
+    *(Randomize, EPOpt, UniversalPolicy, UPOSI, Recurrent),
+    *(Joint, PopArt, Distil, Separate),
+    *(SuccessorFeatures, DeepSuccessorFeatures),
 )
 CLASSES: dict[str, type[Method]] = {kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, *TRANSFER)}
 

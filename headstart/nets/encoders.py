@@ -2,7 +2,8 @@
 
 Of a vector: its running normaliser, or nothing at all. Of an image: a small convolutional network, which learns by
 whatever loss is told its features. Those of 10 x 10 cells or so get MinAtar's (Young and Tian 2019, arXiv:1903.03176),
-larger ones DQN's (Mnih et al. 2015), each rectified after every layer.
+large ones DQN's (Mnih et al. 2015), and those between them two layers of our own, since MinAtar's dense layer grows
+with their area. Each layer is rectified.
 """
 
 import functools
@@ -21,9 +22,12 @@ from headstart.nets.moments import Moments, moments
 Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
 Shape = tuple[int, int, int]  # of a layer's patches: their side, the step from one to the next, and filters
 
-MINATAR: tuple[tuple[Shape, ...], int] = ((3, 1, 16),), 128  # convolutions, and the dense layer's width
-ATARI: tuple[tuple[Shape, ...], int] = ((8, 4, 32), (4, 2, 64), (3, 1, 64)), 512
-LARGE = 36  # pixels: the smallest side that ATARI leaves something of
+Layers = tuple[tuple[Shape, ...], int]  # convolutions, and the dense layer's width
+
+MINATAR: Layers = ((3, 1, 16),), 128
+BETWEEN: Layers = ((6, 4, 16), (3, 2, 32)), 128
+ATARI: Layers = ((8, 4, 32), (4, 2, 64), (3, 1, 64)), 512
+SIDES = ((36, ATARI), (16, BETWEEN), (0, MINATAR))  # pixels, from which on; ATARI leaves nothing of less than 36
 
 
 class Convolutions(Record):
@@ -47,16 +51,19 @@ class Convolutions(Record):
 
 
 def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:
-    """-> every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next."""
+    """-> every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next.
+
+    Columns first, then rows of these: 2 · side slices to compile, and as many to go back through, where side² will do.
+    """
     up, along = (n - side + 1 for n in x.shape[:2])
-    shifted = [x[i : i + up : step, j : j + along : step] for i in range(side) for j in range(side)]
-    return jnp.concatenate(shifted, -1)
+    x = jnp.concatenate([x[:, j : j + along : step] for j in range(side)], -1)
+    return jnp.concatenate([x[i : i + up : step] for i in range(side)], -1)
 
 
 def convolutions(image: Image, key: Key) -> Convolutions:
     """-> fresh convolutions for images of that shape. Raises InputError where they are too small for any."""
     rows, columns, channels = image.shape
-    layers, width = ATARI if min(rows, columns) >= LARGE else MINATAR
+    layers, width = next(layers for least, layers in SIDES if min(rows, columns) >= least)
     *keys, k_dense = jax.random.split(key, len(layers) + 1)
     filters = []
     for (side, step, count), k in zip(layers, keys, strict=True):

@@ -34,6 +34,7 @@ ABOUT = {
     "BitFlip-15": "flip 15 bits until they equal a goal (hindsight experience replay)",
     "BitFlip-25": "flip 25 bits until they equal a goal (hindsight experience replay)",
     "RandomMDP": "a small MDP, all of it drawn at random, exactly known",
+    "RenderedReach": "bring a disc to a square; seen as 32 x 32 pixels, flat or as if real",
     "Asterix-MinAtar": "take treasures, touch no enemy; seen as 10 x 10 cells of 4 bits",
     "Breakout-MinAtar": "break bricks with a ball that a paddle keeps in play; seen as 10 x 10 cells of 4 bits",
     "Freeway-MinAtar": "a chicken crosses a road of eight lanes; seen as 10 x 10 cells of 7 bits",

@@ -37,12 +37,15 @@ def test_patches_are_every_square_by_rows_columns_and_channels():
     [
         (Image((10, 10, 4)), [(16, 36)], (128, 8 * 8 * 16)),
         (Image((84, 84, 4), "uint8"), [(32, 256), (64, 512), (64, 576)], (512, 7 * 7 * 64)),
+        (Image((32, 32, 3), "uint8"), [(16, 108), (32, 144)], (128, 3 * 3 * 32)),
+        (Image((16, 35, 1)), [(16, 36), (32, 144)], (128, 1 * 3 * 32)),
+        (Image((15, 40, 1)), [(16, 9)], (128, 13 * 38 * 16)),
         (Image((36, 48, 3), "uint8"), [(32, 192), (64, 512), (64, 576)], (512, 2 * 64)),
         (Image((3, 9, 1)), [(16, 9)], (128, 7 * 16)),
     ],
     ids=str,
 )
-def test_layers_have_the_sizes_of_the_papers(image: Image, filters: list[tuple[int, int]], dense: tuple[int, int]):
+def test_layers_have_the_sizes_that_are_said(image: Image, filters: list[tuple[int, int]], dense: tuple[int, int]):
     made = jax.eval_shape(lambda key: convolutions(image, key), KEY)
     assert [layer.weight.shape for layer in made.filters] == filters
     assert made.dense.weight.shape == dense

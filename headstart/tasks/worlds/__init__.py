@@ -22,6 +22,7 @@ from headstart.tasks.worlds.planar_pusher import PlanarPusher
 from headstart.tasks.worlds.planar_reacher import PlanarReacher
 from headstart.tasks.worlds.point_mass import PointMass
 from headstart.tasks.worlds.random_mdp import RandomMDP
+from headstart.tasks.worlds.rendered_reach import RenderedReach
 
 WORLDS: dict[str, Callable[[], Env]] = {
     "CartPole-v1": CartPole,
@@ -38,6 +39,7 @@ WORLDS: dict[str, Callable[[], Env]] = {
     "GridWall": GridWall,
     **{f"BitFlip-{n}": functools.partial(BitFlip, n) for n in (8, 15, 25)},
     "RandomMDP": RandomMDP,
+    "RenderedReach": RenderedReach,
     "Asterix-MinAtar": Asterix,
     "Breakout-MinAtar": Breakout,
     "Freeway-MinAtar": Freeway,
@@ -63,6 +65,7 @@ __all__ = [
     "PlanarReacher",
     "PointMass",
     "RandomMDP",
+    "RenderedReach",
     "Seaquest",
     "SpaceInvaders",
 ]

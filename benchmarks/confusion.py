@@ -1,0 +1,149 @@
+"""Domain confusion on pixels: a policy that learned in flat images, run in textured, tinted, cluttered and noisy ones.
+
+`source` is PPO in the flat style and `target` PPO in the real one, with as many steps; DANN and MMD learn as `source`
+does and see images of the target beside it, never its rewards. All are judged in the target, as a share of the way
+from acting at random to what `target` comes to there. Then the same where invariance is the wrong wish: the styles are
+near to one another, but goals are mostly on the left in the source, and mostly on the right in the target.
+
+    python benchmarks/confusion.py            # 5 seeds: about half an hour on 2 cores
+    python benchmarks/confusion.py --tiny     # does it still run?
+"""
+
+import argparse
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flags import RUNS, flags, read, sized
+from rich.table import Table
+from side_by_side import line
+
+import headstart as hs
+from headstart.core.train import train
+from headstart.core.types import Method, Task, spec, stack
+from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.plots import figure_curves
+from headstart.lab.provenance import provenance
+from headstart.lab.tables import interval, show
+from headstart.learners.uniform import Uniform
+from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.transfer import judge, keys
+from headstart.tasks.registry import aligned
+from headstart.tasks.strings import parse
+
+STYLE = "another style"
+CASES = {
+    STYLE: ("RenderedReach", "RenderedReach@style=1"),
+    "goals elsewhere": ("RenderedReach@goal_side=-0.8", "RenderedReach@goal_side=0.8,style=0.3"),
+}
+ROWS = ("random", "target", "source", "DANN", "MMD")
+POINTS, EPISODES = 8, 100
+BASE = hs.PPO(
+    hidden=(64,),
+    activation="relu",
+    length=32,
+    copies=32,
+    batch=64,
+    epochs=4,
+    learning_rate=1e-3,
+    entropy=0.01,
+    discount=0.9,
+    lam=0.9,
+)
+BARS = {"DANN": 0.15, "MMD": 0.10}  # above `source`, in the case of another style
+METRICS = ("domain_accuracy", "mmd")
+
+
+def rows() -> dict[str, Method]:
+    """-> the method of each row."""
+    return dict(zip(ROWS, (Uniform(), BASE, BASE, hs.DANN(BASE), hs.MMD(BASE)), strict=True))
+
+
+def tasks_of(name: str, case: str) -> tuple[Task, Task]:
+    """-> what a row learns on (both domains stacked, or one), and the target."""
+    here, there = CASES[case]
+    source, target = (stack([task]) for task in aligned([parse(here), parse(there, target=True)]))
+    both = jax.tree.map(lambda *x: jnp.concatenate(x), source, target)
+    return {"source": source, "DANN": both, "MMD": both}.get(name, target), target
+
+
+def learn(name: str, case: str, steps: int, seeds: int) -> dict:
+    """-> source steps [point], returns in the target [seed][point], the last metrics [seed], the seconds."""
+    (tasks, target), method, key, began = tasks_of(name, case), rows()[name], keys(range(seeds)), time.perf_counter()
+    learner, at, returns, metrics = method.learner(spec(tasks), target=True), [], [], {}
+    if name == "random":
+        steps = learner.replay.length * learner.replay.copies  # there is nothing to learn
+    more = steps // learner.replay.spare if len(tasks.domain) > 1 else 0
+    for point in train(learner, tasks, steps + more, key.source, points=POINTS):
+        at.append(float(point.steps[0]) * steps / (steps + more))
+        returns.append(judge(learner, point.state, target, EPISODES, key.judge).mean(1))
+        metrics = {name: point.metrics[name] for name in METRICS if name in point.metrics}
+    seconds = time.perf_counter() - began
+    return plain({"steps": at, "returns": np.stack(returns, 1), "metrics": metrics, "seconds": seconds})
+
+
+def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
+    """-> what each row came to in each case, from the files or now."""
+    found: dict[str, dict[str, dict]] = {}
+    for case in CASES:
+        found[case] = {}
+        for name in ("random", "target", "source", "DANN") if asked.tiny else ROWS:
+            file = asked.work / f"{case}-{name}-{asked.steps}-{asked.seeds}.json".replace(" ", "-").lower()
+            if not file.exists():
+                write_json(file, learn(name, case, asked.steps, asked.seeds))
+            found[case][name] = one = read_json(file)
+            print(f"  {case}, {name}: {np.array(one['returns'])[:, -1].round(2)} in {one['seconds']:.0f} s", flush=True)
+    return found
+
+
+def normalise(each: dict[str, dict]) -> dict[str, np.ndarray]:
+    """-> of each row, how far it came [seed, point]: 0 is at random, 1 as far as by learning in the target."""
+    final = {name: np.array(each[name]["returns"])[:, -1].mean() for name in ("random", "target")}
+    return {
+        name: (np.array(one["returns"]) - final["random"]) / (final["target"] - final["random"])
+        for name, one in each.items()
+    }
+
+
+def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """-> in each case, how far each row came in the end, and how far above `source` that is."""
+    record: dict[str, dict[str, dict]] = {}
+    for case, each in found.items():
+        finals = {name: came[:, -1] for name, came in normalise(each).items()}
+        record[case] = {}
+        for name, final in finals.items():
+            told = {"came": bootstrap(final)._asdict(), "metrics": each[name]["metrics"]}
+            if name in BARS:
+                above = paired_difference(final, finals["source"])
+                told["above source"] = above._asdict()
+                told |= {"bar": BARS[name], "met": bool(above.iqm >= BARS[name])} if case == STYLE else {}
+            record[case][name] = {**told, "seconds": each[name]["seconds"]}
+    return record
+
+
+def main() -> None:
+    """Runs what is not there yet; writes the record and the figure, and prints the table."""
+    asked = read(sized(flags(__doc__, RUNS / "confusion"), 32_768))
+    if asked.tiny:
+        asked.steps, asked.seeds = 2_048, 2
+    found = measure(asked)
+    record, came = summarise(found), normalise(found[STYLE])
+    lines = [line(name, np.array(found[STYLE][name]["steps"]), x) for name, x in came.items() if name != "random"]
+    title = f"Another style: how far it came in the target ({asked.seeds} seeds)"
+    figure_curves(lines, asked.out / "confusion.svg", title, "steps in the source", "share of learning there")
+    words = ["python benchmarks/confusion.py", *["--tiny"] * asked.tiny]
+    data = {"seeds": asked.seeds, "steps": asked.steps, "cases": CASES, "rows": record, "curves": found}
+    write_json(asked.out / "confusion.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    table = Table("", "", "how far it came", "above source", "bar", title="0: at random, 1: learned in the target")
+    for case, each in plain(record).items():
+        for name, one in each.items():
+            above = interval(one["above source"]) if "above source" in one else ""
+            bar = f"{one['bar']}: {'met' if one['met'] else 'not met'}" if "bar" in one else ""
+            table.add_row(case, name, interval(one["came"]), above, bar)
+    show(table)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    main()

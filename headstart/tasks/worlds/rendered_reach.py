@@ -1,0 +1,189 @@
+"""RenderedReach: a disc has to come to a square, seen as an image: flat, as a simulator draws it, or as a camera might.
+
+For methods that adapt what is seen. A style changes the images and nothing else, so that what a policy loses by it, it
+loses by seeing alone; and where goals are can be changed without changing the images that belong to them.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
+
+from headstart.core.drawing import Disc, Drawing, rectangle
+from headstart.core.types import Discrete, Env, Image, Key, Parameter, Params, Record
+
+PIXELS = 32
+RADIUS, HALF = 0.09, 0.08  # of the disc, and half a side of the square; the picture's side is 1
+LOW, HIGH = 0.1, 0.9  # between which the middles of both are
+MOVES = np.array([(0, 0), (-1, 0), (1, 0), (0, 1), (0, -1)], np.float32)  # stay, left, right, up, down
+
+GROUND = np.array((0.2, 0.2, 0.2), np.float32)
+DISC, SQUARE = np.array((0.9, 0.25, 0.2), np.float32), np.array((0.2, 0.8, 0.3), np.float32)
+CLUTTER = np.array(((0.25, 0.4, 0.95), (0.95, 0.85, 0.25)), np.float32)
+WAVES = 3  # that a texture is made of
+STYLES = ("texture", "tint", "light", "clutter", "noise")
+LUCK = (3, 6 * WAVES, 3 * len(CLUTTER), 3, 1)  # numbers drawn for the ground, waves, clutter, tint and light
+
+MIDDLES = (np.arange(PIXELS, dtype=np.float32) + 0.5) / PIXELS
+X, Y = np.meshgrid(MIDDLES, MIDDLES[::-1])  # of the pixels, rows from the top
+
+Place = Float[Array, " 2"]
+Picture = Float[Array, "32 32 3"]
+Mask = Float[Array, "32 32"]
+
+
+class Scene(Record):
+    """Where both are, and what the episode's and the step's luck are drawn from."""
+
+    place: Place
+    goal: Place
+    seed: UInt32[Array, ""]
+    time: Int[Array, ""]
+
+
+class RenderedReach(Env):
+    """Each step is paid by which way it has come nearer (`reward_nearer`), and arriving pays 1 and ends the episode.
+
+    `style` is the share of everything that makes a picture look real; each of these has a parameter of its own, which
+    multiplies it. Texture, tint, light and clutter are drawn for each episode, noise for each picture.
+    """
+
+    @property
+    def name(self) -> str:
+        return "RenderedReach"
+
+    @property
+    def horizon(self) -> int:
+        return 30
+
+    @property
+    def observation(self) -> Image:
+        return Image((PIXELS, PIXELS, 3), "uint8")
+
+    @property
+    def action(self) -> Discrete:
+        return Discrete(len(MOVES))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        times = lambda name, about: Parameter(name, 1.0, 0.0, 2.0, "times", f"{about}, as style=1 has it")
+        return (
+            Parameter("speed", 0.08, 0.0, 0.5, "side", "how far a move goes, in sides of the picture"),
+            Parameter("reach", 0.1, 0.01, 0.5, "side", "how near the middles have to be for the disc to be there"),
+            Parameter("goal_side", 0.0, -1.0, 1.0, "", "where goals are: 1 all on the right half, -1 all on the left"),
+            Parameter("style", 0.0, 0.0, 1.0, "share", "of what makes it look real: 0 is flat as in a simulator"),
+            times("texture", "the ground's colour and waves"),
+            times("tint", "how much all colours are off, by the same for the whole picture"),
+            times("light", "how much brighter one side is than the other"),
+            times("clutter", "how opaque two other discs or squares are"),
+            times("noise", "the pixels' noise"),
+        )
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        return ("reward_nearer", "reward_there")
+
+    def initial(self, params: Params, key: Key) -> Scene:
+        k_places, k_side, k_seed = jax.random.split(key, 3)
+        place, goal = jax.random.uniform(k_places, (2, 2))
+        right = jax.random.bernoulli(k_side, 0.5 * (1.0 + params["goal_side"]))
+        goal = goal.at[0].set(0.5 * (goal[0] + right))
+        inside = lambda x: LOW + (HIGH - LOW) * x
+        return Scene(inside(place), inside(goal), jax.random.bits(k_seed, (), jnp.uint32), jnp.int32(0))
+
+    def observe(self, params: Params, state: Scene) -> UInt8[Array, "32 32 3"]:
+        much = {name: params["style"] * params[name] for name in STYLES}
+        ground, waves, things, tint, way = jnp.split(chance(state.seed, sum(LUCK)), np.cumsum(LUCK)[:-1])
+        picture = jnp.broadcast_to(GROUND[None, None], (PIXELS, PIXELS, 3))
+        picture = picture + much["texture"] * (0.1 + 0.25 * ground[None, None] + 0.1 * _waves(waves))
+        for (*at, kind), colour in zip(things.reshape(len(CLUTTER), 3), CLUTTER, strict=True):
+            mask = jnp.where(kind > 0.5, disc(jnp.stack(at), RADIUS), square(jnp.stack(at), HALF))
+            picture = paint(picture, jnp.minimum(much["clutter"], 1.0) * mask, colour)
+        picture = paint(picture, square(state.goal, HALF), SQUARE)
+        picture = paint(picture, disc(state.place, RADIUS), DISC)
+        picture = picture * (1.0 + much["tint"] * 0.25 * (2.0 * tint - 1.0))[None, None]
+        angle = 2.0 * math.pi * way[0]
+        slope = jnp.cos(angle) * (X - 0.5) + jnp.sin(angle) * (Y - 0.5)
+        picture = picture * (1.0 + much["light"] * 0.5 * slope)[..., None]
+        noise = chance(state.seed ^ (state.time + 1).astype(jnp.uint32) * STEP, picture.size).reshape(picture.shape)
+        picture = picture + much["noise"] * 0.1 * (noise - 0.5)
+        return jnp.round(255.0 * jnp.clip(picture, 0.0, 1.0)).astype(jnp.uint8)
+
+    def transition(self, params: Params, state: Scene, action: Int[Array, ""], key: Key) -> Scene:
+        place = jnp.clip(state.place + params["speed"] * jnp.asarray(MOVES)[action], LOW, HIGH)
+        return state.replace(place=place, time=state.time + 1)
+
+    def cumulants(
+        self, params: Params, state: Scene, action: Int[Array, ""], next_state: Scene
+    ) -> Float[Array, " reward"]:
+        there = self.terminal(params, next_state).astype(jnp.float32)
+        return jnp.stack([_apart(state) - _apart(next_state), there])
+
+    def terminal(self, params: Params, state: Scene) -> Bool[Array, ""]:
+        return _apart(state) <= params["reach"]
+
+    def draw(self, params: Params, state: Scene) -> Drawing:
+        (x, y), (goal_x, goal_y) = state.place.tolist(), state.goal.tolist()
+        shapes = (
+            rectangle((0.0, 0.0), (1.0, 1.0), "ground"),
+            rectangle((goal_x - HALF, goal_y - HALF), (goal_x + HALF, goal_y + HALF), "goal"),
+            Disc((x, y), RADIUS, "body"),
+        )
+        return Drawing((0.0, 0.0), (1.0, 1.0), shapes)
+
+
+def _apart(state: Scene) -> Float[Array, ""]:
+    return jnp.hypot(*(state.place - state.goal))
+
+
+# ---------------------------------------------------------------------------------------------------- pictures
+
+STRIDE, STEP = np.uint32(0x9E3779B9), np.uint32(0x27D4EB2F)  # odd, and far from simple multiples of one another
+
+
+def chance(seed: UInt32[Array, ""], n: int) -> Float[Array, " {n}"]:
+    """-> so many numbers in [0, 1) that look drawn, and are the same again for the same seed.
+
+    A picture is asked for without a key, and more than once. This is MurmurHash3's last mix over a count: one loop
+    without branches, where JAX's generators cost more than the rest of a picture.
+    """
+    x = jnp.arange(n, dtype=jnp.uint32) * STRIDE + seed
+    for shift, factor in ((16, np.uint32(0x85EBCA6B)), (13, np.uint32(0xC2B2AE35))):
+        x = (x ^ (x >> shift)) * factor
+    return ((x ^ (x >> 16)) >> 8).astype(jnp.float32) * 2.0**-24
+
+
+def _waves(luck: Float[Array, " number"]) -> Picture:
+    """-> waves across the picture, of two to six periods, each in a colour of its own: about -1 to 1.
+
+    sin(x + y) = sin x cos y + cos x sin y: a product of matrices, with sines of rows and of columns and none of pixels.
+    """
+    angle, periods, phase, *colour = luck.reshape(6, WAVES)
+    turns = 2.0 * math.pi * (2.0 + 4.0 * periods)
+    along = (turns * jnp.cos(2.0 * math.pi * angle))[:, None] * X[:1] + 2.0 * math.pi * phase[:, None]
+    down = (turns * jnp.sin(2.0 * math.pi * angle))[:, None] * Y[:, :1].T
+    both = jnp.concatenate([jnp.sin(along), jnp.cos(along)])[..., None]
+    coloured = both * jnp.tile(2.0 * jnp.stack(colour, 1) - 1.0, (2, 1))[:, None]
+    rows = jnp.concatenate([jnp.cos(down), jnp.sin(down)])
+    return (rows.T @ coloured.reshape(2 * WAVES, -1)).reshape(PIXELS, PIXELS, 3)
+
+
+def disc(at: Place, radius: float) -> Mask:
+    """-> how much of each pixel it covers, from 0 to 1 within a pixel around its edge."""
+    return _covered(radius - jnp.sqrt(jnp.square(X - at[0]) + jnp.square(Y - at[1])))
+
+
+def square(at: Place, half: float) -> Mask:
+    """-> the same of an upright square."""
+    return _covered(half - jnp.maximum(jnp.abs(X - at[0]), jnp.abs(Y - at[1])))
+
+
+def _covered(inside: Mask) -> Mask:
+    return jnp.clip(0.5 + PIXELS * inside, 0.0, 1.0)
+
+
+def paint(picture: Picture, mask: Mask, colour: Float[np.ndarray, " 3"]) -> Picture:
+    """-> the picture, where the mask is of that colour."""
+    return picture + mask[..., None] * (colour[None, None] - picture)
