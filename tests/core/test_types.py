@@ -17,7 +17,7 @@ def test_stacked_tasks_share_their_env_and_lead_with_a_task_axis():
 
 def test_a_spec_is_all_that_a_learner_knows():
     tasks = stack([probes.one(probes.Corridor(discrete=False))] * 2)
-    assert spec(tasks) == Spec(Box((0.0,), (1.0,)), Box((-1.0,), (1.0,)), context=0, cumulants=1, tasks=2)
+    assert spec(tasks) == Spec(Box((0.0,), (1.0,)), Box((-1.0,), (1.0,)), context=0, cumulants=1, tasks=2, parameters=1)
 
 
 def test_an_env_is_code_and_compared_by_value():

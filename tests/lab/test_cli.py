@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def test_compare_prints_its_tables_and_where_the_report_is(folder, capsys, monkeypatch):
-    monkeypatch.setattr(sources, "train", None)  # all is done
+    monkeypatch.setattr(sources, "learn_source", None)  # all is done
     assert run(*COMPARE, folder / "study") == 0
     out, _ = capsys.readouterr()
     assert "finetune" in out

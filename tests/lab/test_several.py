@@ -109,7 +109,7 @@ def test_each_alone_is_itself_wherever_it_is_run(study, found):
 def test_a_matrix_that_is_there_is_kept_and_one_that_is_lost_comes_to_the_same(study, monkeypatch):
     place = study.out / "matrix.json"
     before, run = place.read_bytes(), lambda: matrix.run(study.out, QUESTION, study.domains, study.rows, silent)
-    monkeypatch.setattr(sources, "train", None)  # all was learned
+    monkeypatch.setattr(sources, "learn_source", None)  # all was learned
     with monkeypatch.context() as patch:
         patch.setattr(matrix, "_filled", None)
         run()

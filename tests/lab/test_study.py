@@ -13,8 +13,8 @@ import pytest
 
 import headstart
 from headstart.core.errors import InputError
+from headstart.core.stages import learn_source as real_learn
 from headstart.core.train import Point
-from headstart.core.train import train as real_train
 from headstart.lab import matrix, sources, study
 from headstart.lab.checkpoint import load
 from headstart.lab.files import write_json
@@ -79,8 +79,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[
     """-> the folder of a finished study, what its watcher was told, and how often the source was trained on."""
     out, news = tmp_path_factory.mktemp("study") / "new" / "folder", []
     with pytest.MonkeyPatch.context() as patch:
-        counted = Counted(real_train)
-        patch.setattr(sources, "train", counted)
+        counted = Counted(real_learn)
+        patch.setattr(sources, "learn_source", counted)
         compare(QUESTION, out, command="headstart compare ...", watch=news.append)
     return out, news, counted.calls
 
@@ -137,7 +137,7 @@ def test_naive_and_finetune_share_what_the_source_taught(whole):
 
 def test_a_finished_study_trains_nothing_again(out, monkeypatch):
     before = files(out / "cells")
-    monkeypatch.setattr(sources, "train", never)
+    monkeypatch.setattr(sources, "learn_source", never)
     monkeypatch.setattr(transfer, "adapt", never)
     again = compare(QUESTION, out, command="headstart compare ...")
     assert again["status"] == "done"
@@ -154,7 +154,7 @@ def test_what_is_found_of_each_source_on_each_task_is_part_of_the_study(out, mon
 
 def test_a_deleted_cell_is_run_again_and_comes_to_the_same(whole, out, monkeypatch):
     rows, real = [], transfer.adapt
-    monkeypatch.setattr(sources, "train", never)
+    monkeypatch.setattr(sources, "learn_source", never)
     monkeypatch.setattr(transfer, "adapt", lambda method, *rest: rows.append(method) or real(method, *rest))
     before = files(out / "cells")
     shutil.rmtree(out / "cells" / "finetune" / "seed-1")
@@ -247,21 +247,21 @@ def test_an_interrupted_study_keeps_what_was_finished_and_goes_on(whole, tmp_pat
     assert {path.name for path in (out / "cells").iterdir()} == {"random", "naive", "scratch"}
     assert json.loads((out / "study.json").read_text())["status"] == "running"
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]  # nothing half written
-    monkeypatch.setattr(sources, "train", never)  # the source was finished
+    monkeypatch.setattr(sources, "learn_source", never)  # the source was finished
     compare(QUESTION, out)
     assert told(out) == told(whole[0])
 
 
-def broken_train(*args: Any) -> Iterator[Point]:
+def broken_learn(*args: Any) -> Iterator[Point]:
     """The real training, but for the first seed, whose knowledge is no longer finite in the end."""
-    for point in real_train(*args):
+    for point in real_learn(*args):
         spoilt = jax.tree.map(lambda x: x.at[0].set(jnp.nan), point.knowledge)
         yield point._replace(state=point.state.replace(knowledge=spoilt))
 
 
 def test_a_seed_that_goes_wrong_in_the_source_fails_alone(whole, tmp_path, monkeypatch):
-    counted = Counted(broken_train)
-    monkeypatch.setattr(sources, "train", counted)
+    counted = Counted(broken_learn)
+    monkeypatch.setattr(sources, "learn_source", counted)
     data = compare(QUESTION, tmp_path)
     assert counted.calls == 1
     for row in ("naive", "finetune"):
