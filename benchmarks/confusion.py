@@ -5,7 +5,7 @@ does and see images of the target beside it, never its rewards. All are judged i
 from acting at random to what `target` comes to there. Then the same where invariance is the wrong wish: the styles are
 near to one another, but goals are mostly on the left in the source, and mostly on the right in the target.
 
-    python benchmarks/confusion.py            # 5 seeds: about half an hour on 2 cores
+    python benchmarks/confusion.py            # 5 seeds
     python benchmarks/confusion.py --tiny     # does it still run?
 """
 
