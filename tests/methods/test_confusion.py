@@ -39,7 +39,7 @@ def over(method: Method) -> tuple[Any, Any, Transition]:
     return learner, state, rollout(learner, state.knowledge, TASKS, worlds, KEY, 1.0, 4)[1]
 
 
-def taken(learner: Any, state: Any, fresh: Transition, progress: float = 1.0) -> tuple[Knowledge, Metrics]:
+def taken(learner: Any, state: Any, fresh: Transition, progress: float = 0.5) -> tuple[Knowledge, Metrics]:
     """-> what is known after all of it was seen and one gradient step, and the step's metrics."""
     k, batch = learner.observe(state.knowledge, fresh, KEY, progress)
     after, metrics = update(learner, state.replace(knowledge=k), rows_of(batch), KEY, progress)
