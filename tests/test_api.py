@@ -80,7 +80,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
     def judgements(*args: Any) -> Iterator[Judgement]:
         yield Judgement(zero, zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken)
 
-    monkeypatch.setattr(api, "points_of", points)
+    monkeypatch.setattr(api, "learn_source", points)
     monkeypatch.setattr(api.protocol, "adapt", judgements)
     with pytest.raises(hs.InputError, match=r"Learning CartPole-v1 went wrong.*Lower learning_rate"):
         hs.train(hs.PPO(), "CartPole-v1", steps=10)
@@ -91,7 +91,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
 def test_a_watcher_sees_the_way(trained, monkeypatch):
     none = jnp.zeros(1)
     made = [Point(trained.state, none + 8.0 * i, none, {}) for i in (1, 2)]
-    monkeypatch.setattr(api, "points_of", lambda *args: iter(made))
+    monkeypatch.setattr(api, "learn_source", lambda *args: iter(made))
     seen = []
     after = hs.train(tiny.METHOD, CORRIDOR, steps=16, seed=5, watch=seen.append)
     assert seen == made
