@@ -72,7 +72,9 @@ class RenderedReach(Env):
         return (
             Parameter("speed", 0.08, 0.0, 0.5, "side", "how far a move goes, in sides of the picture"),
             Parameter("reach", 0.1, 0.01, 0.5, "side", "how near the middles have to be for the disc to be there"),
-            Parameter("goal_side", 0.0, -1.0, 1.0, "share", "where goals are: 1 all on the right half, -1 all on the left"),
+            Parameter(
+                "goal_side", 0.0, -1.0, 1.0, "share", "where goals are: 1 all on the right half, -1 all on the left"
+            ),
             Parameter("style", 0.0, 0.0, 1.0, "share", "of what makes it look real: 0 is flat as in a simulator"),
             times("texture", "the ground's colour and waves"),
             times("tint", "how much all colours are off, by the same for the whole picture"),
