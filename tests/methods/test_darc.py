@@ -5,13 +5,14 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import probes
 import pytest
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import rollout, start
 from headstart.core.train import train
-from headstart.core.types import Knowledge, Task, spec, stack
+from headstart.core.types import Knowledge, Learner, Task, Transition, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
@@ -76,6 +77,40 @@ def test_the_source_is_paid_what_the_classifiers_say_and_target_rewards_are_not_
         corrected = batch.replace(reward=batch.reward + paid * each, weight=jnp.array([[1.0, 1.0], [0.0, 0.0]]))
         alone, _ = jax.jit(base.loss)(k, k, corrected, k_inner, 0.0)  # pyright: ignore[reportArgumentType, reportCallIssue]
         assert float(loss) == pytest.approx(float(alone + told["classifier_loss"]), rel=1e-5)
+
+
+def test_the_noise_says_how_different_is_different():
+    """s' - s is the action in the source, and nothing in the target: the gap is -(a / its deviation)² / 2 noise².
+
+    That is -2, -1/2 and 0 here, where a has a deviation of 1/2 over both domains: where both do the same, 0.
+    """
+    tasks = both()
+    learner = DARC(SMALL, noise=1.0).learner(spec(tasks))
+    action = jnp.tile(jnp.array([-1.0, -0.5, 0.0, 0.5, 1.0]), (2, 50))
+    domain = jnp.zeros(action.shape, jnp.int32).at[1].set(1)
+    moved = jnp.where(domain == 0, action, 0.0)
+    rows = probes.experience(moved, obs=0 * moved[..., None], next_obs=moved[..., None], action=action[..., None])
+    rows, k = rows.replace(domain=domain), learner.init(KEY, None)
+    k, _ = learner.observe(k, jax.tree.map(lambda x: x[:, :, None], rows), KEY, 0.0)
+    assert float(k.model.change.variance[0]) == pytest.approx(0.25)
+    k = learn_classifiers(learner, k, rows, 800)
+    told = jax.vmap(lambda t: reward_gap(*say(k.model, t, spec(tasks))))(jax.tree.map(lambda x: x[0, :5], rows))
+    np.testing.assert_allclose(told, [-2.0, -0.5, 0.0, -0.5, -2.0], atol=0.3)
+
+
+def learn_classifiers(learner: Learner, k: Knowledge, rows: Transition, steps: int) -> Knowledge:
+    """-> what is known after so many steps of Adam on all of the rows."""
+    optimizer = optax.adam(1e-2)
+
+    def one(carry, key):
+        k, state = carry
+        gradient = jax.grad(lambda k: learner.loss(k, k, rows, key, 0.0)[0])(k)
+        changes, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(k, changes), state), None
+
+    keys_of = jax.random.split(KEY, steps)
+    (k, _), _ = jax.jit(lambda k: jax.lax.scan(one, (k, optimizer.init(k)), keys_of))(k)
+    return k
 
 
 # ------------------------------------------------------------------------------------------------ what it is over

@@ -5,8 +5,8 @@ other, and target rewards are never seen.
 Assumes: what is best in the target can happen in the source, and is nearly best there too.
 Fails when: the source can do less than the target (a broken source and a whole target).
 Source: arXiv:2006.13916, algorithm 1 and equation 4; constants of github.com/google-research/google-research, darc.
-Departs from it in: classifiers see normalised inputs, and s' - s for s'; their noise is in those units, since noise of
-a fixed size hides dynamics that differ by less; target steps are taken from the beginning.
+Departs from it in: classifiers see normalised inputs, and s' - s for s'; their noise is in those units, and on s' - s
+alone, where theirs is on s and a too; target steps are taken from the beginning.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ class DARC(Method):
     spare: int = 10  # steps in the source for each in the target, >= 1
     weight: float = 1.0  # of the correction, beside the reward, >= 0
     warmup: float = 0.1  # share of the training before the correction counts, in [0, 1]
-    noise: float = 1.0  # on what classifiers see while they learn, in standard deviations, >= 0
+    noise: float = 1.0  # on the s' - s that classifiers see while they learn, in standard deviations, >= 0
     hidden: tuple[int, ...] = (32,)  # widths of the classifiers' hidden layers
 
     def __post_init__(self) -> None:
@@ -91,16 +91,19 @@ def _observe(
 
 
 def say(
-    known: Classifiers, t: Transition, spec: Spec, noise: float = 0.0, keys: Key | None = None
+    known: Classifiers, t: Transition, spec: Spec, noise: float = 0.0, key: Key | None = None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """-> what the classifiers say of a step, and of its choice alone. `noise` takes two keys: each draws its own."""
+    """-> what the classifiers say of a step, and of its choice alone. `noise` takes a key.
+
+    It is as if s' were that uncertain in both domains: a step which they make d apart, in standard deviations, has a
+    gap of -d²/2noise², and 0 where they agree. Noise on s and a as well would hide what s' should have been.
+    """
     pair = jnp.concatenate([known.state.normalise(t.obs), spec.action.numbers(t.action)])
-    whole = jnp.concatenate([pair, known.change.normalise(t.next_obs - t.obs)])
-    if keys is not None:
-        pair = pair + noise * jax.random.normal(keys[0], pair.shape)
-        whole = whole + noise * jax.random.normal(keys[1], whole.shape)
+    change = known.change.normalise(t.next_obs - t.obs)
+    if key is not None:
+        change = change + noise * jax.random.normal(key, change.shape)
     of_choice = known.of_choice(pair)[0]
-    return known.of_choice(whole[: pair.size])[0] + known.added(whole)[0], of_choice
+    return of_choice + known.added(jnp.concatenate([pair, change]))[0], of_choice
 
 
 def _loss(
@@ -117,7 +120,7 @@ def _loss(
     k_inner, k_noise = jax.random.split(key)
 
     def one(t: Transition, key: Key) -> Metrics:
-        of_step, of_choice = say(k.model, t, spec, darc.noise, jax.random.split(key))
+        of_step, of_choice = say(k.model, t, spec, darc.noise, key)
         right = (of_step > 0) == (t.domain == 1)
         losses = domain_loss(of_step, t.domain) + domain_loss(of_choice, t.domain)
         return {"classifier_loss": losses, "classifier_accuracy": right.astype(jnp.float32)}
