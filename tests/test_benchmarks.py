@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).parents[1]
         ("surgery", []),
         ("popart", []),
         ("successor", []),
+        ("darc", []),
         ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
     ],
 )
