@@ -46,3 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end, all but one of the workers would wait for them."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room():
+    """No file's tests are aborted for what those before it compiled."""
+    from headstart.lab.compiled import make_room  # not before jaxtyping is there to check it
+
+    make_room()

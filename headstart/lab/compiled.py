@@ -1,4 +1,4 @@
-"""Compiled programs are kept, so that a second run starts at once."""
+"""Compiled programs are kept on disk, so that a second run starts at once, and in memory as long as there is room."""
 
 import functools
 import hashlib
@@ -11,6 +11,7 @@ import platformdirs
 
 MOST = 2**30  # bytes; what was not used for longest gives way
 LEAST = 0.1  # s of compiling; what takes less is not worth a file
+FULL = 0.5  # share of a process's memory maps
 
 
 @functools.cache
@@ -39,3 +40,16 @@ def processor() -> str:
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else [platform.processor()]
     same = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
     return hashlib.sha256("\n".join([platform.machine(), *same]).encode()).hexdigest()[:12]
+
+
+def make_room() -> None:
+    """Lets compiled programs go once they fill half of what this process may hold; those needed again are read back.
+
+    JAX keeps every program, each takes hundreds of memory maps, and Linux gives a process 65 530 of them by default
+    (vm.max_map_count): whoever asks for more is aborted without a word that says so.
+    """
+    limit, maps = pathlib.Path("/proc/sys/vm/max_map_count"), pathlib.Path("/proc/self/maps")
+    if limit.exists() and maps.exists():
+        with maps.open("rb") as held:
+            if sum(1 for _ in held) > FULL * int(limit.read_text(encoding="utf-8")):
+                jax.clear_caches()

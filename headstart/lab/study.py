@@ -14,6 +14,7 @@ from headstart.core.types import Method, Spec, TrainState, spec
 from headstart.lab import cells, matrix, sources
 from headstart.lab.cells import Ledger
 from headstart.lab.checkpoint import Trained
+from headstart.lab.compiled import make_room
 from headstart.lab.domains import domains
 from headstart.lab.files import read_json, write_json
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
@@ -60,6 +61,7 @@ def compare(
 
     write("running")
     for entry, method in study.rows:
+        make_room()
         study.run_row(entry, method)
         write("running")
     matrix.run(study.out, question, study.domains, study.rows, study.watch)

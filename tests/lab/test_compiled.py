@@ -1,6 +1,7 @@
 """What is compiled is kept."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -45,6 +46,16 @@ def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path, monkeypatch):
         assert jax.config.values["jax_compilation_cache_dir"] is None
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_programs_are_let_go_when_there_is_no_room_for_more(monkeypatch):
+    twice = jax.jit(lambda x: 2 * x)
+    twice(1.0)
+    compiled.make_room()
+    assert twice._cache_size() == 1
+    monkeypatch.setattr(compiled, "FULL", 0.0)
+    compiled.make_room()
+    assert twice._cache_size() == 0 or not pathlib.Path("/proc/self/maps").exists()
 
 
 @pytest.fixture
