@@ -1,13 +1,15 @@
-"""PopArt: four goals whose rewards are 1, 10, 100 and 1000 times as large, for one policy.
+"""PopArt: four tasks whose rewards are 1, 10, 100 and 1000 times as large, for one learner.
 
-Each task's return is told as a share of the way from acting at random to what a learner that has it alone comes to
-with as many steps (`Separate`, judged in the same episodes).
+PPO learns four goals, and DQN, which has a lagged copy, four carts whose motors differ. Each task's return is told as a
+share of the way from acting at random to what a learner that has it alone comes to with as many steps (`Separate`,
+judged in the same episodes).
 
-    python benchmarks/popart.py            # 5 seeds: a few minutes on 2 cores
+    python benchmarks/popart.py            # 5 seeds: a quarter of an hour on 2 cores
     python benchmarks/popart.py --tiny     # does it still run?
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -30,7 +32,9 @@ from headstart.tasks.several import together
 
 TIMES = (1.0, 10.0, 100.0, 1000.0)
 AROUND = 0.7  # m, from the middle
-BASE = hs.PPO(copies=4, length=64, batch=64, epochs=4, anneal=False, learning_rate=1e-3)
+FORCES = (10.0, -10.0, 5.0, -20.0)  # N
+PPO = hs.PPO(copies=4, length=64, batch=64, epochs=4, anneal=False, learning_rate=1e-3)
+DQN = hs.DQN(copies=4, length=4, updates=0.25, hidden=(128, 128))
 
 
 def goals() -> Task:
@@ -42,21 +46,30 @@ def goals() -> Task:
     return together([hs.task("PointMass", w=(times, times), **place(i)) for i, times in enumerate(TIMES)])  # pyright: ignore[reportArgumentType]
 
 
-def rows(tiny: bool) -> dict[str, tuple[Method, Task]]:
+def carts() -> Task:
+    """-> four tasks, whose motors differ in strength and direction and whose rewards grow."""
+    return together([hs.task("CartPole-v1", w=(x,), force=force) for x, force in zip(TIMES, FORCES, strict=True)])  # pyright: ignore[reportArgumentType]
+
+
+WORLDS: dict[str, tuple[Method, Callable[[], Task]]] = {"": (PPO, goals), "DQN, ": (DQN, carts)}
+
+
+def rows(world: str, tiny: bool) -> dict[str, tuple[Method, Task]]:
     """-> what is compared; `tiny`: two of them."""
-    methods = {"separate": hs.Separate(BASE), "joint": BASE, "joint, PopArt": hs.PopArt(BASE)}
-    return {name: (methods[name], goals()) for name in (("separate", "joint, PopArt") if tiny else methods)}
+    base, tasks = WORLDS[world]
+    methods = {"separate": hs.Separate(base), "joint": base, "joint, PopArt": hs.PopArt(base)}
+    return {world + name: (methods[name], tasks()) for name in (("separate", "joint, PopArt") if tiny else methods)}
 
 
-def shares(found: dict[str, dict], seeds: int) -> dict[str, np.ndarray]:
+def shares(world: str, found: dict[str, dict], seeds: int) -> dict[str, np.ndarray]:
     """-> of each row, how far each task came [seed, point, task]: 0 is at random, 1 as far as alone."""
-    tasks, key = goals(), keys(range(seeds))
+    tasks, key = WORLDS[world][1](), keys(range(seeds))
     chance = Uniform().learner(spec(tasks))
     random = np.asarray(
         evaluate(chance, jax.vmap(lambda k: chance.init(k, None))(key.judge), tasks, EPISODES, key.judge)
     )
     none = random.mean((0, 2))[None, None]
-    alone = np.array(found["separate"]["returns"])[:, -1].mean(0)[None, None]
+    alone = np.array(found[world + "separate"]["returns"])[:, -1].mean(0)[None, None]
     return {name: (np.array(one["returns"]) - none) / (alone - none) for name, one in found.items()}
 
 
@@ -65,10 +78,14 @@ def main() -> None:
     asked = read(sized(flags(__doc__, RUNS / "popart"), 400_000))
     if asked.tiny:
         asked.steps, asked.seeds = 4_096, 2
-    found = measure(rows(asked.tiny), asked)
-    came = shares(found, asked.seeds)
+    found, came = {}, {}
+    for world in ("DQN, ",) if asked.tiny else WORLDS:
+        each = measure(rows(world, asked.tiny), asked)
+        found |= each
+        came |= shares(world, each, asked.seeds)
     record = {name: [bootstrap(each[:, -1, i])._asdict() for i in range(len(TIMES))] for name, each in came.items()}
-    lines = [line(name, np.array(found[name]["steps"]), each.min(2)) for name, each in came.items()]
+    drawn = [name for name in came if asked.tiny or not name.startswith("DQN")]
+    lines = [line(name, np.array(found[name]["steps"]), came[name].min(2)) for name in drawn]
     title = f"Rewards x 1 to x 1000: the task that came least far ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "popart.svg", title, "environment steps, of all tasks", "share of single-task")
     words = ["python benchmarks/popart.py", *["--tiny"] * asked.tiny]

@@ -112,16 +112,23 @@ def _observe(
     fallen = jnp.minimum(progress / dqn.exploration, 1.0)
     epsilon = k.extra.first + fallen * (dqn.epsilon - k.extra.first)
     batch = fresh.replace(reward=reward, next_obs=then, extras={**fresh.extras, "discount": follows})
-    return k.replace(extra=k.extra.replace(epsilon=epsilon)), batch
+    returns = jax.vmap(jax.vmap(jax.vmap(functools.partial(_target, k, k))))(batch)
+    value = k.value.include(returns, batch.context, batch.weight)
+    return k.replace(value=value, extra=k.extra.replace(epsilon=epsilon)), batch
+
+
+def _target(k: Knowledge, slow: Knowledge, t: Transition) -> Float[Array, ""]:
+    """-> what a choice should come to: the rewards until the lagged network is asked, and what that says."""
+    q_next, q_slow = (known.value.worth(see(known, t.next_obs, t.next_context)) for known in (k, slow))
+    return double_q_target(t.reward, t.extras["discount"], q_next, q_slow)
 
 
 def _loss(dqn: DQN, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):
     def one(t: Transition) -> Metrics:
-        q = k.value(see(k, t.obs, t.context))
-        q_next, q_slow = (known.value(see(known, t.next_obs, t.next_context)) for known in (k, slow))
-        target = double_q_target(t.reward, t.extras["discount"], q_next, q_slow)
-        error = q[t.action] - jax.lax.stop_gradient(target)
-        return {"value_loss": huber(error, dqn.huber), "q": q[t.action]}
+        x = see(k, t.obs, t.context)
+        target = k.value.measure(_target(k, slow, t), t.context)
+        error = k.value(x)[t.action] - jax.lax.stop_gradient(target)
+        return {"value_loss": huber(error, dqn.huber), "q": k.value.worth(x)[t.action]}
 
     mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
     return mean["value_loss"], {**mean, "epsilon": k.extra.epsilon}

@@ -1,5 +1,8 @@
 """Q-networks: from features to the value of every choice."""
 
+import abc
+from typing import Self
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -8,7 +11,29 @@ from headstart.core.types import Key, Record
 from headstart.nets.mlp import MLP, mlp
 
 
-class Choices(Record):
+class Plain(Record):
+    """Values that are told as they are. A method may put others in their place, which have units of their own."""
+
+    @abc.abstractmethod
+    def __call__(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
+        """-> the value of each choice, in these units."""
+
+    def worth(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
+        """-> the value of each choice as it is."""
+        return self(x)
+
+    def include(
+        self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]
+    ) -> Self:
+        """-> the same values, in units that know of these returns too."""
+        return self
+
+    def measure(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
+        """-> returns in these units."""
+        return returns
+
+
+class Choices(Plain):
     """A value for each choice, by one head."""
 
     net: MLP
@@ -17,7 +42,7 @@ class Choices(Record):
         return self.net(x)
 
 
-class Dueling(Record):
+class Dueling(Plain):
     """The state's value, and how much better than their mean each choice is, by one head (arXiv:1511.06581, eq. 9)."""
 
     net: MLP  # the value, then the advantages

@@ -8,7 +8,9 @@ import pytest
 from jaxtyping import Array
 
 from headstart.core.errors import InputError
+from headstart.core.train import advance, begin, enter, train
 from headstart.core.types import spec, stack
+from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.methods.multitask.popart import Heads, PopArt
@@ -107,8 +109,60 @@ def test_with_one_source_there_is_one_head():
 
 
 def test_a_base_without_ppos_critic_is_refused_in_a_sentence():
-    with pytest.raises(InputError, match=r"PopArt needs a learner with PPO's critic, and Uniform\(\) has none"):
+    with pytest.raises(InputError, match=r"PopArt needs a learner with PPO's critic or DQN's values"):
         PopArt(Uniform()).learner(spec(probes.task(probes.Corridor()))).init(KEY, None)
+
+
+def of_choices() -> Heads:
+    """-> two heads for three choices each."""
+    none = jnp.zeros(2)
+    return Heads(mlp((3, 8, 6), 1.0, "tanh", KEY), none, none + 1.0, none, 0.5, (3,))
+
+
+def test_the_lagged_copy_is_told_in_the_units_of_now():
+    slow = seen(of_choices(), [1.0, 3.0], [100.0, 500.0])
+    now = seen(slow.replace(net=mlp((3, 8, 6), 1.0, "tanh", jax.random.key(1))), [-50.0, 90.0], [7000.0, 2.0])
+    moved = slow.told_in(now)
+    assert units(moved) == units(now)
+    for name in TOLD:
+        x = jnp.concatenate([jnp.ones(1), name])
+        assert moved(x).shape == (3,)
+        np.testing.assert_allclose(moved.worth(x), slow.worth(x), atol=1e-5 * float(now.spread.max()))
+
+
+def test_dqns_values_and_their_lagged_copy_stay_where_they_are_while_units_move():
+    base = DQN(hidden=(8,), length=4, copies=2, batch=4, capacity=64, start=1_000, updates=1.0)
+    learner = PopArt(base).learner(spec(probes.task(probes.Corridor())))
+    tasks = stack([probes.one(probes.Corridor())])
+    run = enter(learner, tasks, begin(learner, jax.random.split(KEY, 1)))
+    after, _ = advance(learner, tasks, jax.tree.map(jnp.copy, run), jnp.int32(3), jnp.float32(100))
+    was, now = (jax.tree.map(lambda x: x[0], one.state) for one in (run, after))
+    assert (now.taken, was.taken) == (0, 0)
+    assert float(now.knowledge.value.seen[0]) == 3.0
+    assert units(now.knowledge.value) == units(now.slow.value) != units(was.knowledge.value)
+    for x in jax.random.normal(KEY, (5, 1)):
+        for one in ("knowledge", "slow"):
+            before, later = (getattr(state, one).value.worth(x) for state in (was, now))
+            np.testing.assert_allclose(later, before, rtol=1e-4, atol=1e-5)
+
+
+def test_over_dqn_a_choice_is_learned_in_the_units_of_its_task():
+    """Of two bandits one pays a thousand times as much; both are learned by the same steps."""
+    bandit = probes.Bandit(lambda shown, action: shown * action, ends=True)
+    one = probes.one(bandit, level=1.0)
+    tasks = stack([one.replace(w=x[None], context=name) for x, name in zip(payers(), TOLD, strict=True)])
+    base = DQN(hidden=(16,), length=4, copies=4, batch=32, capacity=512, start=32, updates=0.5, exploration=0.5)
+    learner = PopArt(base).learner(spec(tasks))
+    *_, last = train(learner, tasks, 2_000, jax.random.split(KEY, 1), points=1)
+    value = jax.tree.map(lambda x: x[0], last.knowledge).value
+    for name, paid in zip(TOLD, payers(), strict=True):
+        worth = value.worth(jnp.concatenate([jnp.ones(1), name]))
+        np.testing.assert_allclose(worth, [0.0, float(paid)], atol=0.1 * float(paid))
+
+
+def test_dueling_values_are_refused():
+    with pytest.raises(InputError, match="not dueling"):
+        PopArt(DQN(dueling=True)).learner(spec(probes.task(probes.Corridor()))).init(KEY, None)
 
 
 def test_what_is_out_of_range_is_said():

@@ -4,12 +4,13 @@ Transfers: policy, value with each source's mean and spread of returns, and feat
 Assumes: the sources are told apart, and differ in the scale of their rewards more than in what they ask for.
 Fails when: rewards are alike anyway, or a task's returns are so rare that their spread says nothing yet.
 Source: arXiv:1809.04474 (PopArt-IMPALA, section 4), after arXiv:1602.07714.
-Departs from it in: PPO for IMPALA; statistics move with every rollout, not with every batch; each task's advantages
-are divided by their own spread within the rollout, where the paper divides them by that of the returns.
+Departs from it in: PPO or DQN for IMPALA; statistics move with every rollout, not with every batch; each task's
+advantages are divided by their own spread within the rollout, where the paper divides them by that of the returns.
 """
 
 import dataclasses
 import functools
+import math
 
 import equinox as eqx
 import jax
@@ -22,6 +23,7 @@ from headstart.learners.ppo import PPO, Critic
 from headstart.losses.average import standardise
 from headstart.methods.multitask import which
 from headstart.nets.mlp import MLP, mlp
+from headstart.nets.values import Choices
 
 LEAST, MOST = 1e-4, 1e6  # of a spread
 
@@ -30,8 +32,8 @@ LEAST, MOST = 1e-4, 1e6  # of a spread
 class PopArt(Method):
     """The base learner with a value head for each source, which tells values in that source's own mean and spread."""
 
-    base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains; PPO, or what is over it
-    rate: float = 0.1  # how far each rollout moves the statistics of returns, in (0, 1]
+    base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains; PPO or DQN, or what is over them
+    rate: float | None = None  # how far a rollout moves the statistics, in (0, 1]; None: 0.1, or 0.001 with a replay
 
     def __post_init__(self) -> None:
         check_range(self, "rate", 0.0, 1.0, open_low=True)
@@ -39,32 +41,37 @@ class PopArt(Method):
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
         return inner._replace(
-            init=functools.partial(_init, self, inner, spec), observe=functools.partial(_observe, inner)
+            init=functools.partial(_init, self, inner, spec),
+            observe=functools.partial(_observe, inner),
+            follow=_follow,
         )
 
 
 class Heads(Record):
-    """A value for each task, in units of its own returns' spread from their mean."""
+    """A value (or one for each choice) for each task, in units of its own returns' spread from their mean."""
 
     net: MLP
     mean: Float[Array, "*seed task"]
     square: Float[Array, "*seed task"]  # the mean of squared returns
     seen: Float[Array, "*seed task"]  # rollouts
     rate: float = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True, default=())  # of what is told for a task: (choices,), or one value
 
     @property
     def spread(self) -> Float[Array, "*seed task"]:
         return jnp.clip(jnp.sqrt(jnp.maximum(self.square - jnp.square(self.mean), 0.0)), LEAST, MOST)
 
-    def __call__(self, x: Float[Array, " features"]) -> Float[Array, ""]:
+    def __call__(self, x: Float[Array, " features"]) -> Float[Array, "*choice"]:
         """-> the value of the task that the features name, in its units."""
-        each = self.net(x)
-        return each[which(x[-each.size :])]
+        return self.net(x).reshape(-1, *self.shape)[self._task(x)]
 
-    def worth(self, x: Float[Array, " features"]) -> Float[Array, ""]:
+    def worth(self, x: Float[Array, " features"]) -> Float[Array, "*choice"]:
         """-> that value as it is."""
-        each = self.spread * self.net(x) + self.mean
-        return each[which(x[-each.size :])]
+        task = self._task(x)
+        return self.spread[task] * self(x) + self.mean[task]
+
+    def _task(self, x: Float[Array, " features"]) -> Array:
+        return which(x[-self.mean.size :])
 
     def include(
         self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]
@@ -77,17 +84,22 @@ class Heads(Record):
         share = jnp.where(total > 0, jnp.maximum(self.rate, 1.0 / (self.seen + 1.0)), 0.0)  # the first count alike
         returns = jnp.where(weight > 0, returns, 0.0)
         move = lambda old, x: old + share * (average(x) - old)
-        new = self.replace(
-            mean=move(self.mean, returns), square=move(self.square, jnp.square(returns)), seen=self.seen + (total > 0)
+        return self.told_in(
+            self.replace(
+                mean=move(self.mean, returns),
+                square=move(self.square, jnp.square(returns)),
+                seen=self.seen + (total > 0),
+            )
         )
-        scale = self.spread / new.spread
-        weight_of, bias = self.net.last.weight, jnp.asarray(self.net.last.bias)
-        last = eqx.tree_at(
-            lambda layer: (layer.weight, layer.bias),
-            self.net.last,
-            (weight_of * scale[:, None], bias * scale + (self.mean - new.mean) / new.spread),
-        )
-        return new.replace(net=self.net.replace(last=last))
+
+    def told_in(self, units: "Heads") -> "Heads":
+        """-> the same values, told in the units of others (eqs. 8 and 9)."""
+        each = lambda of_task: jnp.repeat(of_task, math.prod(self.shape))
+        scale, shift = each(self.spread / units.spread), each((self.mean - units.mean) / units.spread)
+        weight, bias = self.net.last.weight, jnp.asarray(self.net.last.bias)
+        at = lambda net: (net.last.weight, net.last.bias)
+        net = eqx.tree_at(at, self.net, (weight * scale[:, None], bias * scale + shift))
+        return units.replace(net=net)
 
     def measure(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
         """-> returns in units of their task."""
@@ -99,14 +111,16 @@ def _init(popart: PopArt, inner: Learner, spec: Spec, key: Key, prior: Knowledge
     k = inner.init(key, prior)
     if prior is not None:
         return k
-    if not isinstance(k.value, Critic):
-        raise InputError(f"PopArt needs a learner with PPO's critic, and {popart.base!r} has none; use PPO.")
-    *hidden, last = (*k.value.net.layers, k.value.net.last)
-    tasks = max(spec.context, 1)
-    sizes = (*(layer.weight.shape[1] for layer in (*hidden, last)), tasks)
+    if not isinstance(k.value, Critic | Choices):
+        raise InputError(
+            f"PopArt needs a learner with PPO's critic or DQN's values (not dueling), and {popart.base!r} has none; "
+            "use PPO or DQN."
+        )
+    tasks, shape = max(spec.context, 1), (spec.action.size,) if isinstance(k.value, Choices) else ()
+    sizes = (*(layer.weight.shape[1] for layer in (*k.value.net.layers, k.value.net.last)), tasks * math.prod(shape))
     net = mlp(sizes, 1.0, k.value.net.activation, jax.random.fold_in(key, ord("v")))
-    none = jnp.zeros(tasks)
-    return k.replace(value=Heads(net, none, none + 1.0, none, popart.rate))
+    none, usual = jnp.zeros(tasks), 1e-3 if inner.replay.capacity else 0.1
+    return k.replace(value=Heads(net, none, none + 1.0, none, popart.rate or usual, shape))
 
 
 def _observe(
@@ -114,5 +128,12 @@ def _observe(
 ) -> tuple[Knowledge, Transition]:
     """The base learner's lesson, but that each task's advantages have mean 0 and spread 1 by themselves."""
     k, batch = inner.observe(k, fresh, key, progress)
+    if "advantage" not in batch.extras:
+        return k, batch
     advantage = standardise(batch.extras["advantage"], batch.weight, axis=(1, 2))
     return k, batch.replace(extras={**batch.extras, "advantage": advantage})
+
+
+def _follow(slow: Knowledge, k: Knowledge) -> Knowledge:
+    """The lagged copy says what it said, in the units of now: what is mixed with it is told in the same."""
+    return slow.replace(value=slow.value.told_in(k.value))
