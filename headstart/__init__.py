@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headstart.methods.adaptation.darc import DARC
     from headstart.methods.adaptation.mmd import MMD
     from headstart.methods.forward.finetune import Finetune
+    from headstart.methods.multitask.active import ActiveSampling
     from headstart.methods.multitask.distil import Distil
     from headstart.methods.multitask.joint import Joint
     from headstart.methods.multitask.popart import PopArt
@@ -50,6 +51,7 @@ _HOMES = {
     "methods.adaptation.darc": ["DARC"],
     "methods.adaptation.mmd": ["MMD"],
     "methods.forward.finetune": ["Finetune"],
+    "methods.multitask.active": ["ActiveSampling"],
     "methods.multitask.distil": ["Distil"],
     "methods.multitask.joint": ["Joint"],
     "methods.multitask.popart": ["PopArt"],
@@ -75,6 +77,7 @@ __all__ = [
     "PPO",
     "SAC",
     "UPOSI",
+    "ActiveSampling",
     "DeepSuccessorFeatures",
     "Distil",
     "EPOpt",

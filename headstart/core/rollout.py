@@ -4,7 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from headstart.core.episode import Episode, observe, parameters, reset, step
 from headstart.core.types import Key, Knowledge, Learner, PyTree, Record, Task, Transition
@@ -49,12 +49,12 @@ def rollout(
     key: Key,
     explore: Array | float,
     length: int,
-    spare: int = 1,
+    plays: Bool[Array, "task time copy"] | None = None,
 ) -> tuple[World, Transition]:
     """-> the worlds `length` steps on, and fresh experience [task, time, copy].
 
-    Tasks of the target domain play just every `spare`-th step. In the others their worlds stay as they are, and what
-    is handed over has no weight.
+    `plays` says who takes part in which step (None: all in all). Other worlds stay as they are in it, and what is
+    handed over of them has no weight.
     """
 
     def one(task: Task, world: World, keys: Key) -> tuple[World, Transition]:
@@ -68,24 +68,38 @@ def rollout(
         carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), anew, carry)
         return World(episode, carry), seen
 
-    def play(task: Task, worlds: World, key: Key) -> tuple[World, Transition]:
+    def play(task: Task, worlds: World, key: Key, plays: Array | None) -> tuple[World, Transition]:
         copies = worlds.episode.time.shape[0]
 
-        def tick(worlds: World, now: tuple[Key, Array]) -> tuple[World, Transition]:
-            keys, time = now
+        def tick(worlds: World, now: tuple[Key, Array | None]) -> tuple[World, Transition]:
+            keys, playing = now
             after, seen = jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, keys)
-            return (after, seen) if spare == 1 else _wait(task, time % spare == 0, worlds, after, seen)
+            return (after, seen) if playing is None else jax.vmap(_or_wait)(playing, worlds, after, seen)
 
-        return jax.lax.scan(tick, worlds, (jax.random.split(key, (length, copies, 3)), jnp.arange(length)))
+        return jax.lax.scan(tick, worlds, (jax.random.split(key, (length, copies, 3)), plays))
 
-    return jax.vmap(play)(tasks, worlds, jax.random.split(key, count(tasks)))
+    return jax.vmap(play)(tasks, worlds, jax.random.split(key, count(tasks)), plays)
 
 
-def _wait(task: Task, turn: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
-    """-> what came of a step; where it is not a target's turn, the worlds as they were, and nothing that counts."""
-    plays = (task.domain == 0) | turn
-    worlds = jax.tree.map(lambda new, old: jnp.where(plays, new, old), after, before)
-    return worlds, seen.replace(weight=seen.weight * plays, last=seen.last & plays)
+def _or_wait(plays: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
+    """-> what came of a step; where it was not this world's, the world as it was, and nothing that counts."""
+    world = jax.tree.map(lambda new, old: jnp.where(plays, new, old), after, before)
+    return world, seen.replace(weight=seen.weight * plays, last=seen.last & plays)
+
+
+def players(learner: Learner, knowledge: Knowledge, tasks: Task, key: Key) -> Bool[Array, "task time copy"] | None:
+    """-> who takes part in which step of a rollout: all (None), or as the learner shares turns out among tasks.
+
+    Tasks of the target domain play just every `replay.spare`-th step.
+    """
+    length, copies, spare = learner.replay.length, learner.replay.copies, learner.replay.spare
+    if learner.allot is None and spare == 1:
+        return None
+    shape = (count(tasks), length, copies)
+    turn = (tasks.domain[:, None] == 0) | (jnp.arange(length) % spare == 0)[None]
+    allotted = jnp.full(count(tasks), copies) if learner.allot is None else learner.allot(knowledge, key)
+    chosen = jnp.arange(copies)[None] < allotted[:, None]
+    return jnp.broadcast_to(turn[:, :, None] & chosen[:, None], shape)
 
 
 def first_episodes(fresh: Transition, axis: int = 1) -> Float[Array, "task time copy"]:

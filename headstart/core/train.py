@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from headstart.core import memory as memories
 from headstart.core.errors import InputError
 from headstart.core.learn import learn
-from headstart.core.rollout import World, count, first_episodes, leave, rollout, start
+from headstart.core.rollout import World, count, first_episodes, leave, players, rollout, start
 from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition, no_loss
 
 # On a CPU, XLA hands products to YNNPACK, which gives each of them one core. Told not to, it spreads them over all.
@@ -63,7 +63,8 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     state, replay = run.state, learner.replay
     worlds = start(learner, tasks, replay.copies, k_start) if whole is not None else run.worlds
     assert worlds is not None
-    worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length, replay.spare)
+    playing = players(learner, state.knowledge, tasks, k_start)
+    worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length, playing)
     if whole is not None:
         leave(tasks, worlds)
     going = jnp.array(True) if whole is not None else run.steps < budget
@@ -75,7 +76,8 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ends.sum()
 
     knowledge, batch = learner.observe(state.knowledge, fresh, k_observe, progress)
-    state, memory, metrics = state.replace(knowledge=knowledge), run.memory, {}
+    slow = None if state.slow is None else learner.follow(state.slow, knowledge)
+    state, memory, metrics = state.replace(knowledge=knowledge, slow=slow), run.memory, {}
     if learner.loss is not no_loss:
         if memory is None:
             memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows
@@ -120,10 +122,10 @@ def enter(learner: Learner, tasks: Task, run: Run) -> Run:
 
     Raises InputError where a task should wait for others, and cannot.
     """
-    if learner.replay.spare > 1 and tasks.env.live:
+    if (learner.replay.spare > 1 or learner.allot is not None) and tasks.env.live:
         raise InputError(
             f"{tasks.env.name} is somebody else's environment, which cannot wait for another to go on; "
-            "choose a method that does not learn source and target side by side."
+            "choose a method whose tasks all play in every step."
         )
 
     def one(run: Run) -> Run:
@@ -182,6 +184,8 @@ def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Arra
 def per_turn(learner: Learner, tasks: Task) -> int:
     """-> environment steps of one turn of the loop, of all tasks together."""
     length, copies, spare = learner.replay.length, learner.replay.copies, learner.replay.spare
+    if learner.allot is not None:
+        return length * copies
     if spare == 1:
         return length * copies * count(tasks)
     return copies * sum(-(-length // spare) if domain else length for domain in tasks.domain.tolist())

@@ -128,6 +128,8 @@ class Learner(NamedTuple):
     act      (knowledge, carry, obs, context, key, explore)       -> action, carry, extras; of one observation
     remember (carry, transition)                                  -> carry: what the step that followed leaves behind
     observe  (knowledge, fresh [task, time, copy], key, progress) -> Knowledge, batch: what it means; no gradient
+    allot    (knowledge, key)                                     -> Int[task]: copies of each that play; None: all do
+    follow   (slow, knowledge)                                    -> slow: what `observe` changed in both copies at once
     loss     (knowledge, slow, batch [task, batch], key, progress)-> scalar, metrics; `no_loss`: observe is all
     combine  (gradients with a leading task axis, losses, key)    -> gradient, metrics; None: that of the joint loss
     stop     (metrics)                                            -> bool: skip this and the rollout's other updates
@@ -144,6 +146,8 @@ class Learner(NamedTuple):
     replay: Replay
     begin: Callable[[Key, Array], PyTree] = lambda key, parameters: ()
     remember: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
+    allot: Callable[[Knowledge, Key], Array] | None = None  # adds up to `replay.copies` over the tasks
+    follow: Callable[[Knowledge, Knowledge], Knowledge] = lambda slow, knowledge: slow
     tau: float | None = None  # share of the new in the lagged copy when it moves; None: no lagged copy
     every: int = 1  # gradient steps between two moves of the lagged copy
     combine: Callable[[PyTree, Array, Key], tuple[PyTree, Metrics]] | None = None

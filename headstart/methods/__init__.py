@@ -21,6 +21,7 @@ from headstart.methods.adaptation.dann import DANN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.multitask.active import ActiveSampling
 from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
@@ -67,6 +68,14 @@ METHODS: dict[str, Entry] = {
         Entry(
             "popart", PopArt, "multi-task transfer", "source", True, "the same, each source's rewards in its own units"
         ),
+        Entry(
+            "active",
+            ActiveSampling,
+            "multi-task transfer",
+            "source",
+            True,
+            "the same, but plays most what it does worst in",
+        ),
         Entry("distil", Distil, "multi-task transfer", "source", True, "learns each source, then one student of all"),
         Entry(
             "actor_mimic",
@@ -102,7 +111,7 @@ LEARNERS: dict[str, type[Method]] = {"ppo": PPO, "sac": SAC, "dqn": DQN, "qlearn
 TRANSFER = (
     *(Finetune, DANN, MMD, DARC),
     *(Randomize, EPOpt, UniversalPolicy, UPOSI, Recurrent),
-    *(Joint, PopArt, Distil, Separate),
+    *(Joint, PopArt, ActiveSampling, Distil, Separate),
     *(SuccessorFeatures, DeepSuccessorFeatures),
 )
 CLASSES: dict[str, type[Method]] = {kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, *TRANSFER)}

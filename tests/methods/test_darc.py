@@ -10,7 +10,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.rollout import rollout, start
+from headstart.core.rollout import players, rollout, start
 from headstart.core.train import train
 from headstart.core.types import Knowledge, Learner, Task, Transition, spec, stack
 from headstart.learners.dqn import DQN
@@ -34,7 +34,9 @@ def test_the_target_plays_every_so_many_steps_and_waits_in_between():
     tasks = both()
     learner = probes.player(lambda obs: jnp.ones(1))
     worlds = start(learner, tasks, 1, KEY)
-    after, fresh = rollout(learner, Knowledge(), tasks, worlds, KEY, 1.0, 6, spare=3)
+    learner = learner._replace(replay=learner.replay._replace(length=6, copies=1, spare=3))
+    playing = players(learner, Knowledge(), tasks, KEY)
+    after, fresh = rollout(learner, Knowledge(), tasks, worlds, KEY, 1.0, 6, playing)
     assert fresh.weight[..., 0].astype(int).tolist() == [[1] * 6, [1, 0, 0, 1, 0, 0]]
     assert after.episode.time[:, 0].tolist() == [0, 2]  # the source has been through two episodes
     assert fresh.last[..., 0].astype(int).tolist() == [[0, 0, 1, 0, 0, 1], [0] * 6]

@@ -116,7 +116,7 @@ def test_the_map_holds_every_method_there_is():
     made = {type(entry.make()) for entry in METHODS.values()} | {*LEARNERS.values(), Uniform}
     assert made == set(CLASSES.values())
     lectured = ["scratch", "naive", "finetune", "dann", "mmd", "darc", "randomize", "epopt", "uposi", "recurrent"]
-    lectured += ["joint", "popart", "distil", "actor_mimic", "sf", "deep_sf", "separate", "up"]
+    lectured += ["joint", "popart", "active", "distil", "actor_mimic", "sf", "deep_sf", "separate", "up"]
     assert list(METHODS) == lectured  # in the lecture's order
     for name, entry in METHODS.items():
         assert entry.name == name

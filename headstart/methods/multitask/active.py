@@ -1,0 +1,106 @@
+"""Active sampling: which source is played next is drawn, the more often the further it is from being solved.
+
+Transfers: policy, value and features (normaliser) of the policy for all sources.
+Assumes: a return is known at which a source counts as solved, and sources differ in how long they take to get there.
+Fails when: a source cannot be solved at all, and takes the steps of those that can.
+Source: arXiv:1611.01796, section 3.4 (tasks in proportion to 1 − their mean reward).
+Departs from it in: mean returns follow each rollout, not every 500th step; lengths of sketches, which there let longer
+tasks in one by one, have no counterpart here.
+"""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from headstart.core.errors import InputError, check_range
+from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Spec, Transition
+from headstart.learners.ppo import PPO
+
+
+@dataclasses.dataclass(frozen=True)
+class ActiveSampling(Method):
+    """The base learner, whose copies play in each rollout just so many sources as one of them alone would play."""
+
+    base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains
+    by: Literal["gap", "uniform"] = "gap"  # what sources are drawn by: how far they are from solved, or nothing
+    worst: float = 0.0  # return at which nothing is solved
+    wanted: float = 1.0  # return at which a source is solved, > worst
+    floor: float = 0.01  # gap of a source that is solved: it goes on being played now and then, in (0, 1]
+    rate: float = 0.1  # how far each rollout moves the mean return of a source, in (0, 1]
+
+    def __post_init__(self) -> None:
+        for name in ("floor", "rate"):
+            check_range(self, name, 0.0, 1.0, open_low=True)
+        if self.wanted <= self.worst:
+            raise InputError(f"A source is never solved by wanted={self.wanted:g}, worst={self.worst:g}; want more.")
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        inner = self.base.learner(spec, target)
+        if spec.tasks == 1:
+            return inner
+        return inner._replace(
+            init=functools.partial(_init, self, inner, spec.tasks),
+            observe=functools.partial(_observe, self, inner),
+            loss=functools.partial(_loss, self, inner),
+            allot=functools.partial(_allot, self, inner.replay.copies),
+        )
+
+
+class Standing(Record):
+    """How each source goes: the mean of its last returns while learning."""
+
+    returns: Float[Array, "*seed task"]
+
+
+def chances(active: ActiveSampling, returns: Float[Array, " task"]) -> Float[Array, " task"]:
+    """-> how often each source is drawn; they add up to 1."""
+    gap = jnp.clip((active.wanted - returns) / (active.wanted - active.worst), 0.0, 1.0) + active.floor
+    return gap / gap.sum() if active.by == "gap" else jnp.full(returns.shape, 1.0 / returns.size)
+
+
+def allotted(chances: Float[Array, " task"], copies: int, luck: Float[Array, ""]) -> Int[Array, " task"]:
+    """-> so many copies, shared out by systematic sampling: each count is its mean, rounded up or down by `luck`."""
+    edges = jnp.cumsum(chances)[:-1] * copies
+    ends = jnp.concatenate([jnp.zeros(1), jnp.floor(edges + luck), jnp.full(1, float(copies))])
+    return jnp.diff(jnp.clip(ends, 0.0, copies)).astype(jnp.int32)
+
+
+def _init(active: ActiveSampling, inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:
+    return inner.init(key, prior).replace(model=Standing(jnp.full(tasks, active.worst)))
+
+
+def _allot(active: ActiveSampling, copies: int, k: Knowledge, key: Key) -> Int[Array, " task"]:
+    return allotted(chances(active, k.model.returns), copies, jax.random.uniform(key))
+
+
+def _observe(
+    active: ActiveSampling, inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+) -> tuple[Knowledge, Transition]:
+    """The base learner's lesson, in which each source counts by how much of it was played."""
+    known, batch = inner.observe(k, fresh, key, progress)
+    ended = fresh.weight * fresh.last
+    scores = jnp.where(ended > 0, fresh.score, 0.0).sum((1, 2))
+    mean = scores / jnp.maximum(ended.sum((1, 2)), 1e-8)
+    standing, some = k.model.returns, ended.sum((1, 2)) > 0
+    returns = jnp.where(some, standing + active.rate * (mean - standing), standing)
+    played = fresh.weight.sum((1, 2))
+    share = played / jnp.maximum(played.mean(), 1e-8)
+    return known.replace(model=Standing(returns)), batch.replace(weight=batch.weight * share[:, None, None])
+
+
+def _loss(
+    active: ActiveSampling,
+    inner: Learner,
+    k: Knowledge,
+    slow: Knowledge | None,
+    batch: Transition,
+    key: Key,
+    progress: Array | float,
+) -> tuple[Array, Metrics]:
+    loss, metrics = inner.loss(k, slow, batch, key, progress)
+    drawn = chances(active, k.model.returns)
+    return loss, {**metrics, **{f"drawn_{i + 1}": chance for i, chance in enumerate(drawn)}}

@@ -1,0 +1,97 @@
+"""Active sampling: who is drawn and how often, by hand; who waits; and that the hard one is played most."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+
+from headstart.core.errors import InputError
+from headstart.core.rollout import players, rollout, start
+from headstart.core.train import train
+from headstart.core.types import Task, spec
+from headstart.learners.ppo import PPO
+from headstart.methods.multitask.active import ActiveSampling, Standing, allotted, chances
+from headstart.tasks.several import together
+
+KEY = jax.random.key(0)
+SMALL = PPO(hidden=(8,), length=4, copies=6, batch=8, epochs=2, learning_rate=0.03, anneal=False)
+
+
+def test_a_source_is_drawn_by_how_far_it_is_from_solved():
+    active = ActiveSampling(SMALL, worst=-10.0, wanted=10.0, floor=0.1)
+    drawn = chances(active, jnp.array([10.0, 30.0, 0.0, -10.0]))
+    np.testing.assert_allclose(drawn, np.array([0.1, 0.1, 0.6, 1.1]) / 1.9, rtol=1e-6)
+    np.testing.assert_allclose(chances(ActiveSampling(by="uniform"), jnp.array([1.0, 0.0])), [0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("each", "luck", "counts"),
+    [
+        ([0.5, 0.25, 0.25], 0.9, [2, 1, 1]),
+        ([0.6, 0.4], 0.5, [2, 2]),
+        ([0.6, 0.4], 0.7, [3, 1]),
+        ([0.01, 0.99], 0.0, [0, 4]),
+        ([1.0, 0.0], 0.99, [4, 0]),
+    ],
+)
+def test_copies_are_shared_out_to_the_last(each, luck, counts):
+    assert allotted(jnp.array(each), 4, jnp.float32(luck)).tolist() == counts
+
+
+def payers(*levels: float) -> Task:
+    """-> bandits that pay their number for a 1."""
+    bandit = probes.Bandit(lambda shown, action: shown * action, steps=2)
+    return together([probes.one(bandit, level=level) for level in levels])
+
+
+def test_those_not_drawn_wait():
+    tasks = payers(1.0, 2.0, 3.0)
+    learner = ActiveSampling(SMALL, floor=1e-6).learner(spec(tasks))
+    k = learner.init(KEY, None).replace(model=Standing(jnp.array([1.0, 1.0, 0.0])))
+    playing = players(learner, k, tasks, KEY)
+    assert playing is not None
+    assert playing[:, 0].sum(1).sum() == SMALL.copies
+    assert playing[2].all()
+    worlds = start(learner, tasks, SMALL.copies, KEY)
+    after, fresh = rollout(learner, k, tasks, worlds, KEY, 1.0, 3, playing[:, :3])
+    np.testing.assert_array_equal(fresh.weight, playing[:, :3])
+    assert after.episode.time.tolist() == [[0] * 6, [0] * 6, [1] * 6]
+
+
+def test_returns_follow_what_was_played_and_sources_count_by_it():
+    learner = ActiveSampling(SMALL, rate=0.5).learner(spec(payers(1.0, 2.0)))
+    fresh = probes.experience(
+        [[[1.0, 1.0]], [[2.0, 0.0]]],
+        context=jnp.broadcast_to(jnp.eye(2)[:, None, None], (2, 1, 2, 2)),
+        action=jnp.ones((2, 1, 2), jnp.int32),
+        last=jnp.ones((2, 1, 2), bool),
+        score=jnp.array([[[1.0, 3.0]], [[2.0, 8.0]]]),
+        weight=jnp.array([[[1.0, 1.0]], [[1.0, 0.0]]]),
+        obs=jnp.zeros((2, 1, 2, 1)),
+        next_obs=jnp.zeros((2, 1, 2, 1)),
+    )
+    k, batch = jax.jit(learner.observe)(learner.init(KEY, None), fresh, KEY, 0.0)
+    assert k.model.returns.tolist() == [1.0, 1.0]  # half of the way from 0 to 2, and to 2: what has no weight is not
+    np.testing.assert_allclose(batch.weight[:, 0], np.array([[2, 2], [1, 0]]) / 1.5, rtol=1e-6)
+
+
+def test_what_is_solved_is_hardly_played_and_steps_are_counted():
+    """One bandit pays at once; the other never does, and so takes nearly all of the steps."""
+    tasks = payers(1.0, 0.0)
+    learner = ActiveSampling(SMALL, wanted=1.0).learner(spec(tasks))
+    *_, last = train(learner, tasks, 2_400, jax.random.split(KEY, 2), points=4)
+    assert last.steps.tolist() == [2_400.0] * 2
+    assert (last.metrics["drawn_1"] < 0.2).all()
+    assert (last.metrics["drawn_2"] > 0.8).all()
+    assert (last.knowledge.model.returns[:, 0] > 0.9).all()
+
+
+def test_of_one_source_there_is_nothing_to_draw():
+    alone = spec(probes.task(probes.Corridor()))
+    assert ActiveSampling(SMALL).learner(alone) is SMALL.learner(alone)
+
+
+def test_what_is_never_solved_is_said():
+    with pytest.raises(InputError, match="never solved by wanted=0, worst=1"):
+        ActiveSampling(worst=1.0, wanted=0.0)
