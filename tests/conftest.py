@@ -27,6 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_numpy_rank_promotion", "raise")
     # Users run in float32, and so do the tests.
     jax.config.update("jax_enable_x64", False)
+    # Users' generator is fast to run and slow to compile: half of the time of a small program.
+    from headstart.protocol import transfer  # not before jaxtyping is there to check it
+
+    transfer.GENERATOR = "threefry2x32"
     # NaN is data here: the return of a rollout in which no episode ended, a seed whose training went wrong.
     jax.config.update("jax_debug_nans", False)
     # Most of the tests' time is compilation. Programs with callbacks (Gymnasium's envs) are never kept.

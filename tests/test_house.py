@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,11 @@ def test_may_import_tells_the_floors_apart():
     assert not may_import("learners", "headstart.methods.find")
     assert not may_import("methods", "headstart.protocol.transfer.adapt")
     assert not may_import("protocol", "headstart.task")
+
+
+def test_the_picture_of_the_floors_is_that_of_the_tree():
+    drawn = runpy.run_path(str(ROOT / "docs" / "floors.py"))
+    assert drawn["PICTURE"].read_text(encoding="utf-8") == drawn["draw"](), "draw it anew: python docs/floors.py"
 
 
 @each(FILES)

@@ -68,16 +68,14 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     if whole is not None:
         leave(tasks, worlds)
     going = jnp.array(True) if whole is not None else run.steps < budget
-    counted = fresh.weight * going
-    if whole is not None:
-        counted = first_episodes(fresh) * (jnp.arange(replay.copies) < whole)[None, None]
+    counted = fresh.weight * going if whole is None else first_episodes(fresh) * (jnp.arange(replay.copies) < whole)
     fresh = fresh.replace(weight=counted)
     ends = fresh.weight * fresh.last
     scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ends.sum()
 
     knowledge, batch = learner.observe(state.knowledge, fresh, k_observe, progress)
-    slow = None if state.slow is None else learner.follow(state.slow, knowledge)
-    state, memory, metrics = state.replace(knowledge=knowledge, slow=slow), run.memory, {}
+    state = state.replace(knowledge=knowledge, slow=learner.follow(state.slow, knowledge))
+    memory, metrics = run.memory, {}
     if learner.loss is not no_loss:
         if memory is None:
             memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows

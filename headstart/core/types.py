@@ -147,7 +147,7 @@ class Learner(NamedTuple):
     begin: Callable[[Key, Array], PyTree] = lambda key, parameters: ()
     remember: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
     allot: Callable[[Knowledge, Key], Array] | None = None  # adds up to `replay.copies` over the tasks
-    follow: Callable[[Knowledge, Knowledge], Knowledge] = lambda slow, knowledge: slow
+    follow: Callable[[Knowledge | None, Knowledge], Knowledge | None] = lambda slow, knowledge: slow
     tau: float | None = None  # share of the new in the lagged copy when it moves; None: no lagged copy
     every: int = 1  # gradient steps between two moves of the lagged copy
     combine: Callable[[PyTree, Array, Key], tuple[PyTree, Metrics]] | None = None

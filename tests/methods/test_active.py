@@ -12,6 +12,7 @@ from headstart.core.train import train
 from headstart.core.types import Task, spec
 from headstart.learners.ppo import PPO
 from headstart.methods.multitask.active import ActiveSampling, Standing, allotted, chances
+from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.tasks.several import together
 
 KEY = jax.random.key(0)
@@ -90,6 +91,11 @@ def test_what_is_solved_is_hardly_played_and_steps_are_counted():
 def test_of_one_source_there_is_nothing_to_draw():
     alone = spec(probes.task(probes.Corridor()))
     assert ActiveSampling(SMALL).learner(alone) is SMALL.learner(alone)
+
+
+def test_a_base_with_a_model_is_refused():
+    with pytest.raises(InputError, match="has a model"):
+        ActiveSampling(UniversalPolicy(SMALL)).learner(spec(payers(1.0, 2.0))).init(KEY, None)
 
 
 def test_what_is_never_solved_is_said():

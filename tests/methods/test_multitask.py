@@ -42,11 +42,8 @@ def before(learner: Learner) -> TrainState:
 @pytest.mark.parametrize(
     ("method", "discrete"),
     [
-        (Joint(SMALL, combine="pcgrad"), True),
-        (Joint(SMALL, combine="mgda"), False),
         (Joint(SAC(**OFF_POLICY), combine="cagrad"), False),
         (PopArt(Joint(SMALL, combine="pcgrad")), False),
-        (Separate(SMALL), True),
         (Separate(DQN(updates=1.0, **OFF_POLICY)), True),
     ],
     ids=lambda x: f"{type(x).__name__}-{type(x.base).__name__}" if isinstance(x, Method) else "",  # pyright: ignore[reportAttributeAccessIssue]

@@ -70,7 +70,10 @@ def allotted(chances: Float[Array, " task"], copies: int, luck: Float[Array, ""]
 
 
 def _init(active: ActiveSampling, inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:
-    return inner.init(key, prior).replace(model=Standing(jnp.full(tasks, active.worst)))
+    k = inner.init(key, prior)
+    if k.model is not None and not isinstance(k.model, Standing):
+        raise InputError(f"ActiveSampling keeps its count where {active.base!r} has a model; use PPO, SAC or DQN.")
+    return k.replace(model=Standing(jnp.full(tasks, active.worst)))
 
 
 def _allot(active: ActiveSampling, copies: int, k: Knowledge, key: Key) -> Int[Array, " task"]:

@@ -134,6 +134,6 @@ def _observe(
     return k, batch.replace(extras={**batch.extras, "advantage": advantage})
 
 
-def _follow(slow: Knowledge, k: Knowledge) -> Knowledge:
-    """The lagged copy says what it said, in the units of now: what is mixed with it is told in the same."""
-    return slow.replace(value=slow.value.told_in(k.value))
+def _follow(slow: Knowledge | None, k: Knowledge) -> Knowledge | None:
+    """The lagged copy, where there is one, says what it said, in the units of what it is mixed with."""
+    return None if slow is None else slow.replace(value=slow.value.told_in(k.value))
