@@ -9,6 +9,7 @@ the task that is solved least, and in the mean of all.
 """
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,7 +50,7 @@ def rows() -> dict[str, tuple[Method, Task]]:
 def summarise(found: dict[str, dict]) -> dict[str, dict]:
     """-> of each row, successes in the end: of the least solved task, of all, and how far `gap` is above `uniform`."""
     last = {name: np.array(one["returns"])[:, -1] for name, one in found.items()}
-    record = {
+    record: dict[str, dict[str, Any]] = {
         name: {"least": bootstrap(each.min(1))._asdict(), "mean": bootstrap(each.mean(1))._asdict()}
         for name, each in last.items()
     }
