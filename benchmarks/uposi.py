@@ -1,11 +1,12 @@
 """UP-OSI's experiment (arXiv:1702.02453): swing up a pole of which nobody tells one thing.
 
-Hidden is where its weight sits to the side of it (the paper displaces the weight of the lower of two poles, its experiment
-A; also after a third of the steps), and which way, and how strongly, the motor pushes. Four policies learn each ensemble, in equal steps: `no
-parameters` (randomize), `true parameters` (which is told them everywhere), `UP-OSI` (which is told what it identifies),
-and `UP-OSI, truth only`, whose identifier has seen nothing but episodes in which the policy was told the truth (round 0
-of the paper). Each is judged on a row of fixed parameters; and in episodes in whose middle the parameter changes, by
-what is paid for a step once the policy had time to notice. There, `true parameters` goes on being told the first one.
+Hidden is where its weight sits to the side of it (the paper displaces the weight of the lower of two poles, its
+experiment A; also after a third of the steps), and which way, and how strongly, the motor pushes. Four policies learn
+each ensemble, in equal steps: `no parameters` (randomize), `true parameters` (which is told them everywhere), `UP-OSI`
+(which is told what it identifies), and `UP-OSI, truth only`, whose identifier has seen nothing but episodes in which
+the policy was told the truth (round 0 of the paper). Each is judged on a row of fixed parameters; and in episodes in
+whose middle the parameter changes, by what is paid for a step once the policy had time to notice. There, `true
+parameters` goes on being told the first one.
 
     python benchmarks/uposi.py            # 5 seeds: an hour and a half on 2 cores
     python benchmarks/uposi.py --tiny     # does it still run?
