@@ -22,7 +22,7 @@ from rich.table import Table
 from side_by_side import line
 
 import headstart as hs
-from headstart.core.stages import learn_source
+from headstart.core.stages import Learned, learn_source
 from headstart.core.types import Method, Task, stack
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
@@ -57,22 +57,23 @@ def students() -> dict[str, Method]:
 
 def rows(tiny: bool) -> dict[str, Row]:
     """-> what is compared; `tiny`: the experts, and one student."""
-    methods = {"experts": hs.Separate(BASE), **students(), "joint": BASE}
-    return {name: Row(methods[name], carts()) for name in (("experts", "KL") if tiny else methods)}
+    methods, tasks = {"experts": hs.Separate(BASE), **students(), "joint": BASE}, carts()
+    return {name: Row(methods[name], tasks) for name in (("experts", "KL") if tiny else methods)}
 
 
 def onwards(asked: argparse.Namespace) -> dict[str, dict]:
     """-> the left-out cart: steps [point] and returns [seed][point], from the student and from nothing."""
     told = {"domain": jnp.int32(1), "context": jnp.zeros(len(FORCES))}
     target = stack([hs.task("CartPole-v1", force=LEFT_OUT).replace(**told)])
-    student, found = hs.Distil(BASE), {}
+    student, sources, found = hs.Distil(BASE), carts(), {}
+    shared: Learned = {}
     starts = {"student": student, "student, new head": hs.Finetune(student, reset_head=True), "nothing": BASE}
     for name, method in starts.items():
         file = asked.work / f"onwards-{name.replace(', ', '-').replace(' ', '-')}-{asked.steps}-{asked.seeds}.json"
         if not file.exists():
             key, prior = keys(range(asked.seeds)), None
             if name != "nothing":
-                *_, learned = learn_source(method, carts(), asked.steps, key.source)
+                *_, learned = learn_source(method, sources, asked.steps, key.source, learned=shared)
                 prior = learned.state
             judged = list(adapt(method, prior, target, asked.steps // 5, [], key, POINTS, EPISODES))
             returns = np.stack([j.returns.mean(1) for j in judged], 1)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from headstart.core.rollout import evaluate
-from headstart.core.stages import learn_source
+from headstart.core.stages import Learned, learn_source
 from headstart.core.types import Key, Knowledge, Learner, Method, Task, spec
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.provenance import commit
@@ -25,10 +25,18 @@ class Row(NamedTuple):
     tasks: Task
 
 
-def learn(row: Row, deployed: Task, steps: int, seeds: int, episodes: int, further: Further | None = None) -> dict:
+def learn(
+    row: Row,
+    deployed: Task,
+    steps: int,
+    seeds: int,
+    episodes: int,
+    further: Further | None = None,
+    learned: Learned | None = None,
+) -> dict:
     """-> returns on the deployed tasks [seed][task], how learning went, and what else was asked."""
     key, began, history, point = keys(range(seeds)), time.perf_counter(), [], None
-    for point in learn_source(row.method, row.tasks, steps, key.source):
+    for point in learn_source(row.method, row.tasks, steps, key.source, learned=learned):
         history.append([float(point.steps[0]), np.asarray(point.metrics["return"])])
     assert point is not None
     seconds = time.perf_counter() - began
@@ -43,13 +51,15 @@ def learn(row: Row, deployed: Task, steps: int, seeds: int, episodes: int, furth
 def measure(
     rows: dict[str, Row], deployed: Task, asked: argparse.Namespace, episodes: int, further: Further | None = None
 ) -> dict[str, dict]:
-    """-> what each row came to, from the files or now."""
-    found = {}
+    """-> what each row came to, from the files or now. Rows of the same tasks share what is learned before them."""
+    found: dict[str, dict] = {}
+    learned: dict[int, Learned] = {}
     for name, row in rows.items():
         slug = name.replace(", ", "-").replace(" ", "-").lower()
         file = asked.work / f"{slug}-{asked.steps}-{asked.seeds}.json"
         if not file.exists():
-            write_json(file, learn(row, deployed, asked.steps, asked.seeds, episodes, further))
+            shared = learned.setdefault(id(row.tasks), {})
+            write_json(file, learn(row, deployed, asked.steps, asked.seeds, episodes, further, shared))
         found[name] = read_json(file)
         print(f"  {name}: {np.mean(found[name]['returns'], 1).round(1)}", flush=True)
     return found

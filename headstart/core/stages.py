@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from headstart.core.train import Point, train
-from headstart.core.types import Key, Knowledge, Method, Spec, Task, TrainState, spec
+from headstart.core.types import Key, Knowledge, Method, Part, Spec, Task, TrainState, spec
 
 
 def at_heart(method: Method, of: Spec) -> Method:
@@ -15,20 +15,30 @@ def at_heart(method: Method, of: Spec) -> Method:
     return at_heart(base, of) if isinstance(base, Method) and base.learner(of) is method.learner(of) else method
 
 
-def learn_source(method: Method, tasks: Task, steps: int, keys: Key, points: int = 20) -> Iterator[Point]:
+Learned = dict[tuple[int, Part, int], Point]  # a part's place among those before a method, the part, and its steps
+
+
+def learn_source(
+    method: Method, tasks: Task, steps: int, keys: Key, points: int = 20, learned: Learned | None = None
+) -> Iterator[Point]:
     """Yields about `points` Points on the way, steps counted from the beginning; the last one is of the method itself.
 
-    `steps`, `tasks` and `keys` are `train`'s. Each part takes its share of the steps, and keys of its own.
+    `steps`, `tasks` and `keys` are `train`'s. Each part takes its share of the steps, and keys of its own. Parts found
+    in `learned` are not learned anew, and those that are learned are put there: for methods that share them, and are
+    given the same tasks and keys.
     """
+    learned = {} if learned is None else learned
     method = at_heart(method, spec(tasks))
     known, left, spent = [], 1.0, None
     for i, part in enumerate(method.before(spec(tasks))):
         some = tasks if part.tasks is None else jax.tree.map(lambda x, of=part.tasks: x[jnp.array(of)], tasks)
         own = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i + 1))(keys)
-        point, begun, few = None, spent, max(round(part.share * points), 1)
-        for point in learn_source(part.method, some, round(part.share * steps), own, few):
+        name, begun, few = (i, part, round(part.share * steps)), spent, max(round(part.share * points), 1)
+        point, had = None, learned.get(name)
+        for point in [had] if had else learn_source(part.method, some, name[2], own, few):
             yield _since(begun, point)
         assert point is not None
+        learned[name] = point
         known.append(point.knowledge)
         left, spent = left - part.share, _since(begun, point)
     prior = TrainState(Knowledge(extra=tuple(known)), None, None, jnp.zeros(len(keys), jnp.int32)) if known else None

@@ -42,6 +42,19 @@ def test_parts_come_first_and_what_they_know_is_handed_over():
     assert points[-1].gradient_steps.tolist() == [14 * 4] == points[-1].knowledge.policy.tolist()  # 4 a turn
 
 
+def test_what_several_want_learned_is_learned_once():
+    part, shared = Part(Count(), 0.5), {}
+    first, again = (
+        list(learn_source(Count((part,)), TASKS, 32, probes.keys(1), points=4, learned=shared)) for _ in range(2)
+    )
+    assert list(shared) == [(0, part, 16)]
+    assert (len(first), len(again)) == (4, 3)  # the second time, it is there at once
+    for point in (first[-1], again[-1]):
+        assert (point.knowledge.policy.tolist(), point.steps.tolist()) == ([16.0], [32.0])
+    *_, other = learn_source(Count((part,)), TASKS, 64, probes.keys(1), points=2, learned=shared)
+    assert other.knowledge.policy.tolist() == [32.0]  # more steps are another part
+
+
 def test_what_changes_nothing_in_the_source_is_its_inner_method_there():
     method = Count((Part(Count(), 0.5),))
     assert at_heart(Finetune(method), spec(TASKS)) is method
