@@ -37,8 +37,8 @@ from headstart.protocol.statistics import bootstrap, paired_difference
 from headstart.tasks.worlds import CartPoleSwingUp
 
 HIDDEN = {"offset": np.linspace(-0.5, 0.5, 11), "force": np.linspace(-40.0, 40.0, 12)}  # m, N: drawn, and judged
-# Hanging costs more than a step is worth, so that who cannot swing up drives off the rail, and is rid of it: so policies
-# end that have learned for long. Where a step is worth 1.3, none costs anything, and there is nothing to be rid of.
+# Hanging costs more than a step is worth: who cannot swing up drives off the rail, and is rid of it. So policies end
+# that have learned for long. Where a step is worth 1.3, none costs anything, and there is nothing to be rid of.
 WORTH = {"reward_alive": 1.3}
 PART = {"offset": 2, "force": 1}  # it is learned in 1 / so much of the steps
 ENDS = {"offset": (-0.4, 0.4), "force": (-30.0, 30.0)}  # between which it changes
