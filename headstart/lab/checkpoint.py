@@ -4,6 +4,7 @@ No pickle anywhere: the arrays can be read without headstart and without JAX.
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
 from importlib.metadata import version
@@ -114,6 +115,22 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec) -> TrainState:
         raise InputError(f"There is no {file}; copy the whole checkpoint folder.") from None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{file} is damaged ({error}); take another copy of it.") from None
+    try:
+        like = _shapes(method, spec)
+    except InputError as error:
+        raise InputError(f"{folder / 'recipe.json'}: {error}") from None
+    except Exception as error:  # a damaged recipe may ask for anything
+        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+        raise InputError(
+            f"{folder / 'recipe.json'} describes what cannot be made ({why}); it is damaged: take another copy of it."
+        ) from None
+    _check_arrays(file, arrays, named(like))
+    return map_named(lambda name, _: jnp.asarray(arrays[name])[None], like)
+
+
+@functools.cache
+def _shapes(method: Method, spec: Spec) -> TrainState:
+    """-> the shapes of what the method's learner knows, and keeps beside it."""
     learner = method.learner(spec, target=False)
 
     def fresh(key: Any) -> TrainState:
@@ -121,9 +138,7 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec) -> TrainState:
         slow = None if learner.tau is None else knowledge
         return TrainState(knowledge, slow, learner.optimizer.init(cast(PyTree, knowledge)), jnp.int32(0))
 
-    like = jax.eval_shape(fresh, jax.random.key(0))
-    _check_arrays(file, arrays, named(like))
-    return map_named(lambda name, _: jnp.asarray(arrays[name])[None], like)
+    return jax.eval_shape(fresh, jax.random.key(0))
 
 
 def _check_arrays(file: pathlib.Path, arrays: dict[str, np.ndarray], expected: dict[str, jax.ShapeDtypeStruct]) -> None:

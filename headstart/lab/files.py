@@ -33,10 +33,10 @@ def write_json(path: pathlib.Path, data: Any) -> None:
 def read_json(path: pathlib.Path) -> Any:
     """-> the plain data. Raises InputError where the file is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"There is no {path}; is {path.parent} a folder that headstart wrote?") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no text, no JSON, or more than can be taken in
         raise InputError(f"{path} cannot be read as JSON ({error}); it is damaged, or not headstart's.") from None
 
 
