@@ -26,6 +26,7 @@ APART = ("growth", "speed")  # measure a process of their own; the others' need 
         ("surgery", []),
         ("popart", []),
         ("active", []),
+        ("uposi", []),
         ("successor", []),
         ("deep_successor", []),
         ("darc", []),
