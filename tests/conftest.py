@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_numpy_rank_promotion", "raise")
     # Users run in float32, and so do the tests.
     jax.config.update("jax_enable_x64", False)
-    # Users' generator is fast to run and slow to compile: half of the time of a small program.
+    # Users' generator is fast to run; unoptimised, it takes half of the time that a small program takes to compile.
     from headstart.protocol import transfer  # not before jaxtyping is there to check it
 
     transfer.GENERATOR = "threefry2x32"

@@ -3,7 +3,7 @@
 Transfers: policy, value and features (normaliser) of the policy for all sources.
 Assumes: a return is known at which a source counts as solved, and sources differ in how long they take to get there.
 Fails when: a source cannot be solved at all, and takes the steps of those that can.
-Source: arXiv:1611.01796, section 3.4 (tasks in proportion to 1 − their mean reward).
+Source: arXiv:1611.01796 (its curriculum: tasks in proportion to 1 − their mean reward).
 Departs from it in: mean returns follow each rollout, not every 500th step; lengths of sketches, which there let longer
 tasks in one by one, have no counterpart here.
 """
