@@ -59,7 +59,8 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     A seed that has spent its budget is left as it is: what it plays has no weight, and it learns nothing more.
     """
     key, k_start, k_play, k_observe, k_learn = jax.random.split(run.key, 5)
-    state, replay, progress = run.state, learner.replay, jnp.minimum(run.steps / budget, 1.0)
+    progress = jnp.minimum(run.steps / budget, 1.0)
+    state, replay = run.state, learner.replay
     worlds = start(learner, tasks, replay.copies, k_start) if whole is not None else run.worlds
     assert worlds is not None
     playing = players(learner, state.knowledge, tasks, k_start)
@@ -67,8 +68,7 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     if whole is not None:
         leave(tasks, worlds)
     going = jnp.array(True) if whole is not None else run.steps < budget
-    some = True if whole is None else (jnp.arange(replay.copies) < whole)[None, None]
-    counted = fresh.weight * going if whole is None else first_episodes(fresh) * some
+    counted = fresh.weight * going if whole is None else first_episodes(fresh, whole)
     fresh = fresh.replace(weight=counted)
     ends = fresh.weight * fresh.last
     scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ends.sum()

@@ -54,6 +54,7 @@ def test_first_episodes_are_counted_up_to_their_end():
     learner = probes.player(probes.right)
     _, fresh = rollout(learner, NOTHING, tasks, start(learner, tasks, 1, KEY), KEY, 1.0, 7)
     assert first_episodes(fresh)[:, :, 0].tolist() == [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
+    assert first_episodes(fresh, 0).sum() == 0
 
 
 def test_judged_returns_are_exact():

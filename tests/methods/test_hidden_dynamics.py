@@ -116,8 +116,16 @@ def test_critics_know_what_the_policy_does_not():
     assert float(k.value(x)) != float(k.value(other))
 
 
-def test_sac_learns_so_too_and_goes_on_in_the_target():
-    method = Recurrent(SAC(**OFF_POLICY), units=4, segment=4, burn_in=2)
+@pytest.mark.parametrize(
+    "method",
+    [
+        Recurrent(SAC(**OFF_POLICY), units=4, segment=4, burn_in=2),
+        Recurrent(SAC(**OFF_POLICY), memory="history"),
+        UniversalPolicy(SAC(**OFF_POLICY)),
+    ],
+    ids=["gru", "history", "universal"],
+)
+def test_sac_learns_so_too_and_goes_on_in_the_target(method: Method):
     law = dist.Uniform(jnp.float32(0.5), jnp.float32(1.5))
     source = probes.task(probes.Corridor(length=3, discrete=False), push=law)
     target = probes.task(probes.Corridor(length=3, discrete=False), target=True, push=0.4)

@@ -78,7 +78,7 @@ def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
     return probes.task(env, push=law(0.5, 1.5)), probes.task(env, target=True, push=law(0.3, 0.3001))
 
 
-TOLD_ACTIONS = (PPO, Recurrent, Distil)  # differ by the kind of action; what is over them does not ask
+TOLD_ACTIONS = (PPO, UPOSI, Recurrent, Distil)  # differ by the kind of action; what is over them does not ask
 
 LEARNT = [
     pytest.param(small(kind), discrete, id=f"{name}-{'discrete' if discrete else 'continuous'}")

@@ -127,6 +127,18 @@ def test_separate_learners_share_nothing():
     assert probes.different(of_task(after[0], 1), of_task(after[1], 1))
 
 
+def test_what_a_lesson_changes_in_the_lagged_copy_is_each_learners_own():
+    learner = Separate(PopArt(DQN(**OFF_POLICY))).learner(spec(several(2)))
+    slow = learner.init(KEY, None)
+    units = slow.value.replace(mean=jnp.array([[3.0], [-70.0]]), square=jnp.array([[25.0], [10_000.0]]))
+    moved = learner.follow(slow, slow.replace(value=units))
+    assert moved is not None
+    assert moved.value.mean.tolist() == [[3.0], [-70.0]]
+    for task in range(2):
+        before, after = (jax.tree.map(lambda x, i=task: x[i], k.value).worth(jnp.ones(1)) for k in (slow, moved))
+        np.testing.assert_allclose(after, before, atol=1e-3)
+
+
 def test_each_acts_by_its_own_knowledge():
     learner = Separate(SMALL).learner(spec(several(2)))
     nothing = jax.tree.map(jnp.zeros_like, learner.init(KEY, None))

@@ -40,6 +40,7 @@ class Separate(Method):
             act=functools.partial(_act, inner),
             observe=functools.partial(_observe, inner),
             loss=functools.partial(_loss, inner),
+            follow=jax.vmap(inner.follow),
             optimizer=optax.GradientTransformationExtraArgs(
                 jax.vmap(optimizer.init), functools.partial(_update, optimizer)
             ),
