@@ -84,17 +84,29 @@ def main() -> None:
         found |= each
         came |= shares(world, each, asked.seeds)
     record = {name: [bootstrap(each[:, -1, i])._asdict() for i in range(len(TIMES))] for name, each in came.items()}
+    returns = {name: np.array(one["returns"])[:, -1] / np.array(TIMES)[None] for name, one in found.items()}
+    paid = {name: [bootstrap(each[:, i])._asdict() for i in range(len(TIMES))] for name, each in returns.items()}
     drawn = [name for name in came if asked.tiny or not name.startswith("DQN")]
     lines = [line(name, np.array(found[name]["steps"]), came[name].min(2)) for name in drawn]
     title = f"Rewards x 1 to x 1000: the task that came least far ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "popart.svg", title, "environment steps, of all tasks", "share of single-task")
     words = ["python benchmarks/popart.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "times": TIMES, "shares": record, "found": found}
+    data = {
+        "seeds": asked.seeds,
+        "steps": asked.steps,
+        "times": TIMES,
+        "shares": record,
+        "returns": paid,
+        "found": found,
+    }
     write_json(asked.out / "popart.json", plain({**data, "provenance": provenance(" ".join(words))}))
     table = Table("rewards", *(f"x {times:g}" for times in TIMES), title="share of the way from random to single-task")
     for name, each in plain(record).items():
         table.add_row(name, *map(interval, each))
-    show(table)
+    plainly = Table("rewards", *(f"x {times:g}" for times in TIMES), title="return, in rewards x 1")
+    for name, each in plain(paid).items():
+        plainly.add_row(name, *map(interval, each))
+    show(table, plainly)
 
 
 if __name__ == "__main__":
