@@ -167,7 +167,8 @@ class Bandit(Env):
 class Hint(Env):
     """Shows a parameter at the first step of an episode, then nothing; a choice pays 1 at each step if it is its sign.
 
-    Whoever remembers comes to `steps`; nobody else to more than 1 + (steps - 1) / 2.
+    Whoever remembers comes to `steps`; nobody else to more than 1 + (steps - 1) / 2. It ends of itself: where an episode
+    is merely cut off, learners ask their critic about a step that none of them ever sees, and learn what it makes up.
     """
 
     steps: int = eqx.field(static=True, default=4)
@@ -179,7 +180,7 @@ class Hint(Env):
 
     @property
     def horizon(self):
-        return self.steps
+        return self.steps + 1
 
     @property
     def observation(self):
@@ -210,7 +211,7 @@ class Hint(Env):
         return ((action == 1) == (params["side"] > 0)).astype(jnp.float32)[None]
 
     def terminal(self, params, state):
-        return jnp.zeros((), bool)
+        return state >= self.steps
 
 
 class Pixel(Env):

@@ -31,12 +31,12 @@ def sides(steps: int = 4, hidden: bool = False) -> Task:
 
 
 def score(method: Method, tasks: Task, steps: int, seeds: int = 1) -> float:
-    """-> the best seed's return after so many steps in the source, judged there by the target's learner."""
+    """-> the worst seed's return after so many steps in the source, judged there by the target's learner."""
     key = keys(range(seeds))
     *_, point = learn_source(method, tasks, steps, key.source, points=1)
     judge = method.learner(spec(tasks), target=True)
     k = jax.vmap(judge.init)(key.judge, point.knowledge)
-    return float(evaluate(judge, k, tasks, 100, key.judge).mean((1, 2)).max())
+    return float(evaluate(judge, k, tasks, 100, key.judge).mean((1, 2)).min())
 
 
 # ------------------------------------------------------------------------------------------------ they find out
@@ -53,8 +53,7 @@ def test_who_is_told_knows_what_nobody_can_see():
     ids=["gru", "history"],
 )
 def test_who_remembers_acts_on_what_was_shown(method: Method, steps: int):
-    """The best of six seeds: whether it can, not how surely so small a network finds it."""
-    assert score(method, sides(steps), 12_000, seeds=6) > steps - 0.3
+    assert score(method, sides(steps), 12_000, seeds=3) > steps - 0.3
 
 
 def test_who_identifies_is_as_good_as_who_is_told():
