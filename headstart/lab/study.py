@@ -13,19 +13,20 @@ from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Spec, TrainState, spec
 from headstart.lab import cells, matrix, sources
 from headstart.lab.cells import Ledger
-from headstart.lab.checkpoint import Trained
 from headstart.lab.compiled import make_room
-from headstart.lab.domains import domains
+from headstart.lab.domains import Domains, domains
 from headstart.lab.files import read_json, write_json
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
 from headstart.lab.plots import figure_study
 from headstart.lab.provenance import provenance
+from headstart.lab.recipe import Trained
 from headstart.lab.report import write_report
 from headstart.lab.sources import Source
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
 from headstart.protocol.study import Question, row_name
 from headstart.tasks.host import failures
+from headstart.tasks.registry import interval
 
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
 LOST = "learning in the {} went wrong: its numbers are no longer finite"
@@ -125,7 +126,7 @@ class Study:
                     why = done.source.curves[seed].get("failed") or LOST.format("source")
                     cells.write_failure(self._folder(entry, seed), why)
                     continue
-                trained = done.trained(seed, entry, method, self.of, self.question.target, self.domains.names)
+                trained = done.trained(seed, entry, method, self.of, self.question, self.domains)
                 cells.write(self._folder(entry, seed), done.cell(seed, entry.adapts), trained)
         except (InputError, OSError, WatcherError):  # not the row's fault
             raise
@@ -224,16 +225,22 @@ class Outcome(NamedTuple):
         )
 
     def trained(
-        self, seed: int, entry: Entry, method: Method, of: Spec, target: str, names: tuple[str, ...]
+        self, seed: int, entry: Entry, method: Method, of: Spec, question: Question, domains: Domains
     ) -> Trained:
         """-> what one seed knows in the end."""
         assert self.last is not None
-        learned_on = [self.source.task] if self.source is not None else []
-        learned_on += [target] if entry.adapts else []
+        budgets = []
+        if self.source is not None:
+            budgets.append({"task": self.source.task, "steps": question.source_steps})
+        if entry.adapts:
+            allowed = {"steps": target_steps(entry, question), "shots": list(question.shots)}
+            budgets.append({"task": question.target, **allowed})
+        told_on = ", then ".join(budget["task"] for budget in budgets) or "nothing"
         spent = self.ledger(seed, entry.adapts)
         steps, updates = int(spent.source_steps + spent.target_steps), int(spent.gradient_steps)
         state = cells.of_seed(self.last.state, self.seeds.index(seed))
-        return Trained(method, of, state, ", then ".join(learned_on) or "nothing", steps, seed, updates, names)
+        clock = interval(domains.target)
+        return Trained(method, of, state, told_on, steps, seed, updates, domains.names, clock, tuple(budgets))
 
 
 def target_steps(entry: Entry, question: Question) -> int:
