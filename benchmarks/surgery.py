@@ -1,151 +1,143 @@
-"""Gradient surgery: CAGrad's toy of two objectives, and eight opposing goals for one policy.
+"""Knowledge in another body: an arm of two links and then of three, Hopper and then Walker2d, by names.
 
-The toy is that of arXiv:2110.14048 (its authors' `toy.py`): Adam, 100 000 steps from each of three starts, in float64.
-The mean loss is least at (0, -8.355), where it is -15.092.
+What was learned on the source begins in the target with whatever has the same name in both (`core/moving.py`): all that
+the smaller body sees and does, and none of the rest. Beside it is learning the target from nothing, in equal steps of
+it; and, as a control of what the names are worth, the same knowledge with its names shuffled.
 
-The goals stand around the shoulder of an arm of two links, so that at its start each wants the opposite of another. One
-policy is told which goal is meant; its gradients are combined in each way there is. Beside it are eight policies that
-share nothing: with as many numbers in all, and each as large as the joint one. Equal steps for each task everywhere.
-(On PointMass all of these are at the optimum within 50 000 steps, and nothing is to be seen.)
-
-    python benchmarks/surgery.py            # 5 seeds: about twenty minutes on 2 cores
+    python benchmarks/surgery.py            # 5 seeds: half an hour on 2 cores
     python benchmarks/surgery.py --tiny     # does it still run?
 """
 
+import argparse
 import dataclasses
-import math
-from typing import Any
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from flags import RUNS, flags, read, sized
-from jaxtyping import Array
 from rich.table import Table
-from together import lines, measure
+from side_by_side import line
 
 import headstart as hs
-from headstart.core.types import Method, Task
+from headstart.core import moving
+from headstart.core.spaces import Box
+from headstart.core.stages import learn_source
+from headstart.core.types import Method, Spec, spec, stack
 from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.moved import Moved
 from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import provenance
+from headstart.lab.provenance import commit, provenance
 from headstart.lab.tables import interval, show
-from headstart.losses.surgery import SURGERIES
+from headstart.protocol.metrics import total
 from headstart.protocol.statistics import bootstrap, paired_difference
-from headstart.tasks.several import together
+from headstart.protocol.transfer import adapt, curve, keys, moved
 
-STARTS = ((-8.5, 7.5), (-8.5, -5.0), (9.0, 9.0))
-LEAST = -15.092  # the mean loss at its optimum
-TOY_STEPS, TOY_RATE = 100_000, 1e-3
-GOALS, AROUND = 8, 0.7  # m, from the shoulder
-JOINT = hs.PPO(copies=4, length=64, batch=64, epochs=4, anneal=False, learning_rate=1e-3)
-NARROW = (20, 20)  # widths with which eight policies have about as many numbers as the joint one
+SHOTS, POINTS, JUDGED = (0, 1, 10), 12, 10
 
 
-def losses(x: Array) -> Array:
-    """-> the toy's two objectives at a point."""
-    floor = lambda y: jnp.log(jnp.maximum(jnp.abs(y), 5e-6)) + 6
-    bowl = lambda side: ((side - x[0]) ** 2 + 0.1 * (-x[1] - 8) ** 2) / 10 - 20
-    f = floor(0.5 * (-x[0] - 7) - jnp.tanh(-x[1])), floor(0.5 * (-x[0] + 3) + jnp.tanh(-x[1]) + 2)
-    up, down = jnp.maximum(jnp.tanh(0.5 * x[1]), 0), jnp.maximum(jnp.tanh(-0.5 * x[1]), 0)
-    return jnp.stack([f[0] * up + bowl(7.0) * down, f[1] * up + bowl(-7.0) * down])
+class Pair(NamedTuple):
+    """A body that is learned first, and the one that counts."""
+
+    source: str
+    target: str
+    base: Method
+    source_steps: int
+    target_steps: int
 
 
-def descend(how: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """-> where each start leads, and the mean loss there."""
-    optimizer = optax.adam(TOY_RATE)
-    combine = SURGERIES[how] if how != "cagrad" else lambda gram, key: SURGERIES[how](gram, key, 0.5)
-
-    @jax.jit
-    def run(start: Array) -> tuple[Array, Array]:
-        def one(carry: Any, key: Array) -> tuple[Any, None]:
-            x, state = carry
-            g = jax.jacrev(losses)(x)
-            updates, state = optimizer.update(combine(g @ g.T, key) @ g, state)
-            return (optax.apply_updates(x, updates), state), None
-
-        luck = jax.random.split(jax.random.key(0), steps)
-        (x, _), _ = jax.lax.scan(one, (start, optimizer.init(start)), luck)
-        return x, losses(x).mean()
-
-    with jax.enable_x64(True):
-        ends, means = jax.vmap(run)(jnp.array(STARTS, jnp.float64))
-        return np.asarray(ends), np.asarray(means)
+PAIRS = {
+    "reacher": Pair("PlanarReacher-2", "PlanarReacher-3", hs.PPO(anneal=False), 400_000, 200_000),
+    "walker": Pair("Hopper-v5", "Walker2d-v5", hs.PPO(anneal=False), 400_000, 300_000),
+}
+ROWS = {"finetune": "by name", "shuffled": "names shuffled", "scratch": "from nothing"}
 
 
-def goals() -> Task:
-    """-> eight tasks, whose goals stand around the shoulder."""
-    angles = [2 * math.pi * i / GOALS for i in range(GOALS)]
-    place = lambda f, angle: round(AROUND * f(angle), 4)
-    at = lambda a: {"goal_x": place(math.cos, a), "goal_y": place(math.sin, a), "goal_spread": 0.0}
-    return together([hs.task("PlanarReacher-2", **at(a)) for a in angles])  # pyright: ignore[reportArgumentType]
+def shuffled(known: Spec) -> Spec:
+    """-> the same spaces, each component under the name of the next one: as many come along, none to its place."""
+    turn = lambda space: dataclasses.replace(
+        space, components=tuple(c._replace(unit="") for c in (*space.components[1:], space.components[0]))
+    )
+    assert isinstance(known.observation, Box)
+    return known._replace(observation=turn(known.observation), action=turn(known.action))
 
 
-def rows(tiny: bool) -> dict[str, tuple[Method, Task]]:
-    """-> what is compared; `tiny`: two of them."""
-    methods = {
-        "separate, as many numbers": hs.Separate(dataclasses.replace(JOINT, hidden=NARROW)),
-        "separate, each as large": hs.Separate(JOINT),
-        **{f"joint, {how}": hs.Joint(JOINT, combine=how) for how in SURGERIES},  # pyright: ignore[reportArgumentType]
+def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> dict[str, dict]:
+    """-> curves of each row [seed][point], returns by shots [seed], and what came along."""
+    source, target = (stack([hs.task(name)]) for name in (pair.source, pair.target))
+    target, key, found = target.replace(domain=target.domain + 1), keys(range(seeds)), {}
+    *_, learned = learn_source(pair.base, source, steps[0], key.source)
+    for row in rows:
+        how, prior, told = hs.Finetune(pair.base), None, {}
+        if row != "scratch":
+            known = spec(source) if row == "finetune" else shuffled(spec(source))
+            plan = moving.plan(pair.base, known, spec(target))
+            prior = moved(pair.base, learned.state, plan, how, known, spec(target), key.target)
+        judged = list(adapt(how, prior, target, steps[1], SHOTS, key, POINTS, JUDGED))
+        if prior is not None:
+            came = moving.account(plan, learned.knowledge, judged[0].state.knowledge)
+            told = {"moved": Moved(plan, came, False).data}
+        done = curve(judged)
+        found[row] = {"steps": done.steps[0], "returns": done.returns, "shots": done.shots, **told, "commit": commit()}
+    return plain(found)
+
+
+def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
+    """-> of each pair, its rows' curves, from the files or now."""
+    found = {}
+    for name in asked.only:
+        pair = PAIRS[name]
+        steps = (asked.steps, asked.steps) if asked.steps else (pair.source_steps, pair.target_steps)
+        file = asked.work / f"{name}-{steps[0]}-{steps[1]}-{asked.seeds}.json"
+        if not file.exists():
+            write_json(file, learn(pair, ["finetune", "scratch"] if asked.tiny else list(ROWS), steps, asked.seeds))
+        found[name] = read_json(file)
+        for row, one in found[name].items():
+            print(f"  {name}, {row}: {np.array(one['returns'])[:, -1].round(1)}", flush=True)
+    return found
+
+
+def summarise(rows: dict[str, dict]) -> dict[str, dict]:
+    """-> of each row: returns by shots, the average along the curve, and how far above scratch that is."""
+    budget = min(one["steps"][-1] for one in rows.values())
+    areas = {
+        row: np.array([total(np.array(one["steps"]), np.array(x), budget) for x in one["returns"]])
+        for row, one in rows.items()
     }
-    return {name: (methods[name], goals()) for name in (("joint, mean", "joint, cagrad") if tiny else methods)}
-
-
-def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row the mean and the worst task at the end and the mean on the way, beside the joint mean."""
-    over = {name: np.array(one["returns"]) for name, one in found.items()}  # [seed, point, task]
-    kinds = {
-        "mean": lambda x: x[:, -1].mean(1),
-        "worst task": lambda x: x[:, -1].min(1),
-        "on the way": lambda x: x.mean((1, 2)),
+    return {
+        row: {
+            "shots": {n: bootstrap(np.array(values))._asdict() for n, values in rows[row]["shots"].items()},
+            "average": bootstrap(mean)._asdict(),
+            "final": bootstrap(np.array(rows[row]["returns"])[:, -1])._asdict(),
+            "above scratch": paired_difference(mean, areas["scratch"])._asdict(),
+        }
+        for row, mean in areas.items()
     }
-    control, record = over["joint, mean"], {}
-    for name, returns in over.items():
-        record[name] = {kind: bootstrap(of(returns))._asdict() for kind, of in kinds.items()}
-        differences = {kind: paired_difference(of(returns), of(control))._asdict() for kind, of in kinds.items()}
-        record[name] |= {"above joint, mean": differences, "of each task": returns[:, -1].mean(0)}
-        record[name] |= {key: found[name][key] for key in ("numbers", "told", "seconds")}
-    return record
-
-
-def tell(toy: dict[str, dict], record: dict[str, dict]) -> None:
-    """Prints both tables."""
-    table = Table("toy", *(f"from {start}" for start in STARTS), title=f"where it ends; the least mean loss is {LEAST}")
-    for how, one in toy.items():
-        cells = [f"({x:.2f}, {y:.2f})  {loss:.2f}" for (x, y), loss in zip(one["ends"], one["mean"], strict=True)]
-        table.add_row(how, *cells)
-    goals = Table("goals", "mean", "worst task", "on the way", "above joint, mean", "conflict", "numbers", "seconds")
-    for name, one in record.items():
-        conflict = one["told"].get("policy_conflict")
-        shown = [interval(one[kind]) for kind in ("mean", "worst task", "on the way")]
-        above = interval(one["above joint, mean"]["on the way"])
-        share = "" if conflict is None else f"{100 * np.mean(conflict):.0f} %"
-        goals.add_row(name, *shown, above, share, str(one["numbers"]), f"{one['seconds']:.0f}")
-    show(table, goals)
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the tables."""
-    asked = read(sized(flags(__doc__, RUNS / "surgery"), 1_000_000))
+    """Runs what is not there yet; writes the record and the figures, and prints the table."""
+    parser = sized(flags(__doc__, RUNS / "surgery"), 0)
+    parser.add_argument("--only", nargs="+", choices=PAIRS, default=[*PAIRS], help="which bodies")
+    asked = read(parser)
     if asked.tiny:
-        asked.steps, asked.seeds = 4_096, 2
-    toy, file = {}, asked.work / f"toy-{asked.steps}.json"
-    if not file.exists():
-        for how in ("mean", "cagrad") if asked.tiny else SURGERIES:
-            ends, mean = descend(how, 1_000 if asked.tiny else TOY_STEPS)
-            toy[how] = {"ends": ends, "mean": mean}
-        write_json(file, plain(toy))
-    toy = read_json(file)
-    found = measure(rows(asked.tiny), asked)
-    record = summarise(found)
-    curves = {name: {key: one[key] for key in ("steps", "returns")} for name, one in found.items()}
-    words = ["python benchmarks/surgery.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "toy": toy, "goals": record, "curves": curves}
-    write_json(asked.out / "surgery.json", plain({**data, "provenance": provenance(" ".join(words))}))
-    title = f"Eight opposing goals: mean return ({asked.seeds} seeds)"
-    figure_curves(lines(found), asked.out / "surgery.svg", title, "environment steps, of all tasks", "return")
-    tell(toy, plain(record))
+        asked.steps, asked.seeds = 2_048, 2
+    found = measure(asked)
+    record = {name: summarise(rows) for name, rows in found.items()}
+    table = Table("", "", *(f"{n} shots" for n in SHOTS), "at the end", "on average", "above scratch")
+    for name in asked.only:
+        pair = PAIRS[name]
+        title = f"{pair.source}, then {pair.target} ({asked.seeds} seeds)"
+        lines = [line(ROWS[row], np.array(x["steps"]), np.array(x["returns"])) for row, x in found[name].items()]
+        figure_curves(lines, asked.out / f"surgery-{name}.svg", title, "target steps", "return")
+        for row, one in plain(record[name]).items():
+            shots = [interval(one["shots"][str(n)]) for n in SHOTS]
+            rest = [interval(one[what]) for what in ("final", "average", "above scratch")]
+            table.add_row(f"{pair.source}, {pair.target}", ROWS[row], *shots, *rest)
+    some = ["--only", *asked.only] if len(asked.only) < len(PAIRS) else []
+    words = ["python benchmarks/surgery.py", *["--tiny"] * asked.tiny, *some]
+    data = {"seeds": asked.seeds, "pairs": {name: str(pair) for name, pair in PAIRS.items()}, "rows": record}
+    write_json(asked.out / "surgery.json", plain({**data, "curves": found, "provenance": provenance(" ".join(words))}))
+    show(table)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What `import headstart` offers: train, evaluate, transfer, compare. Tasks are given as such, or as strings."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -124,17 +125,36 @@ def transfer(
         judgements.append(judgement)
         if watch is not None:
             watch(judgement)
-    curve, last = protocol.curve(judgements), judgements[-1]
-    _check_outcome(task.env, last.state.knowledge, describe(task))
-    told_on = f"{trained.trained_on}, then {describe(task)}"
-    spent = trained.steps + int(last.steps[0]), trained.gradient_steps + int(last.gradient_steps[0])
-    budgets = (*trained.budgets, {"task": describe(task), "steps": int(steps), "shots": list(shots)})
-    who = (told_on, spent[0], trained.seed, spent[1], trained.sources, interval(task), budgets)
-    after = Trained(how, spec(tasks), last.state, *who)
-    at = {n: float(values[0]) for n, values in curve.shots.items()}
+    _check_outcome(task.env, judgements[-1].state.knowledge, describe(task))
+    return _transferred(trained, how, task, tasks, judgements, plan, {"steps": int(steps), "shots": list(shots)})
+
+
+def _transferred(
+    trained: Trained,
+    how: Method,
+    task: Task,
+    tasks: Task,
+    judgements: list[protocol.Judgement],
+    plan: moving.Plan,
+    allowed: dict[str, Any],
+) -> Transferred:
+    """-> what came of it."""
+    curve, last, text = protocol.curve(judgements), judgements[-1], describe(task)
+    after = dataclasses.replace(
+        trained,
+        method=how,
+        spec=spec(tasks),
+        state=last.state,
+        trained_on=f"{trained.trained_on}, then {text}",
+        steps=trained.steps + int(last.steps[0]),
+        gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
+        interval=interval(task),
+        budgets=(*trained.budgets, {"task": text, **allowed}),
+    )
     came = moving.account(plan, trained.state.knowledge, judgements[0].state.knowledge)
-    kept = how.learner(spec(tasks), target=True).keep_optimizer
-    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, Moved(plan, came, kept))
+    moved = Moved(plan, came, how.learner(spec(tasks), target=True).keep_optimizer)
+    at = {n: float(values[0]) for n, values in curve.shots.items()}
+    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, moved)
 
 
 def compare(
