@@ -193,10 +193,15 @@ def train(
 
 
 def _shapes(learner: Learner, tasks: Task, fresh: Callable[[], Run], budget: Array) -> Left:
-    """-> the shapes of what is kept of a training. Worlds that live outside of the program cannot be."""
-    run = jax.eval_shape(fresh)
-    tally = jax.eval_shape(lambda run: nothing(learner, tasks, run, budget), run)
-    return Left(run.replace(worlds=None) if tasks.env.live else run, tally, 0)
+    """-> the shapes of what is kept of a training."""
+    keeps = lambda run: (_lasting(tasks, run), nothing(learner, tasks, run, budget))
+    run, tally = jax.eval_shape(lambda: keeps(fresh()))
+    return Left(run, tally, 0)
+
+
+def _lasting(tasks: Task, run: Run) -> Run:
+    """-> what outlasts this process."""
+    return run.replace(worlds=None) if tasks.env.live else run
 
 
 def _anew(learner: Learner, tasks: Task, run: Run) -> Run:
@@ -219,8 +224,7 @@ def go_on(
 ) -> Iterator[tuple[Run, Metrics]]:
     """Yields runs that have entered their worlds at about `points` points of `turns` turns, and their metrics.
 
-    Going on takes a run's memory over: copy what is to be kept of it. In the end the worlds are left. `left` tells how
-    many of the turns the run has behind it.
+    Going on takes a run's memory over: copy what is to be kept of it. In the end the worlds are left.
     """
     journal, none = journal or Journal(), nothing(learner, tasks, run, budget)
     done, tally = (0, none) if left is None else (left.turns, left.tally)
@@ -234,7 +238,7 @@ def go_on(
                     yield run, means(tally)
                     tally = tally if done == turns else none
                 # after the point: what its reader made of it belongs to what is kept
-                journal.look(Left(run.replace(worlds=None) if tasks.env.live else run, tally, done), turns)
+                journal.look(Left(_lasting(tasks, run), tally, done), turns)
     finally:
         lost = any(x.is_deleted() for x in jax.tree.leaves(run.worlds))  # to a turn that was broken off
         if tasks.env.live and not lost:

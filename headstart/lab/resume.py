@@ -15,7 +15,7 @@ import jax
 from safetensors import SafetensorError
 
 from headstart.core.errors import InputError
-from headstart.core.run import Journal, Left, Point
+from headstart.core.run import Journal, Left, Point, Run
 from headstart.lab.checkpoint import versions
 from headstart.lab.compiled import processor
 from headstart.lab.files import plain, read_json
@@ -92,7 +92,7 @@ class Keeper(Journal):
         done = part.turns >= part.of
         if part.of != of or part.turns > of:
             raise InputError(f"{self.folder} holds {part.of} turns where there are {of}; delete it to begin anew.")
-        shapes = like.run.done() if done else like.run
+        shapes = jax.eval_shape(Run.done, like.run) if done else like.run
         run, tally = read(self.folder / part.file, part.sha256, (shapes, like.tally))
         self._at += done
         if not done:
