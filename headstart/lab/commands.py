@@ -126,6 +126,8 @@ def train(asked: "cli.Train", words: str) -> None:
     with Board({(asked.method, "source"): asked.steps}, console()) as board:
 
         def watch(point: Any) -> None:
+            if not board.seen and len(keeper.history) > 1:
+                board.before = keeper.history[-2]["steps"]
             returns = np.asarray(point.metrics["return"])
             board(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns))
 
