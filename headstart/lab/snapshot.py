@@ -48,6 +48,7 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.numpy.save_file(arrays, folder / file)
+    os.chmod(folder / file, 0o644)  # as every other file of headstart's
     with (folder / file).open("rb") as written:
         os.fsync(written.fileno())
         parts = [*before, Part(file, hashlib.file_digest(written, "sha256").hexdigest(), *turns)]

@@ -193,13 +193,6 @@ def test_relabelling_may_add_rows():
     assert last.gradient_steps.tolist() == [8.0]
 
 
-def test_the_same_key_gives_the_same_bits_and_another_others():
-    a, b = (probes.taught(SMALL, RANDOM, 3, seeds=2)[1] for _ in range(2))
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-    one, other = np.array(a.knowledge.policy.net.last.weight)
-    assert not np.array_equal(one, other)
-
-
 def test_seeds_together_learn_what_each_learns_alone():
     learner, together = probes.taught(SMALL, RANDOM, 3, seeds=2)
     *_, alone = train(learner, RANDOM, 3 * 32, probes.keys(2)[1:], points=1)
