@@ -29,7 +29,8 @@ from rates.table import machine
 from rich.table import Table
 
 import headstart as hs
-from headstart.core.train import Run, advance, begin, enter
+from headstart.core.run import Run
+from headstart.core.train import advance, begin, enter
 from headstart.core.types import Learner, Task, spec, stack
 from headstart.lab.figure import Series
 from headstart.lab.files import read_json, write_json

@@ -74,7 +74,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
     broken = jax.tree.map(lambda x: x * jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else x, trained.state)
     none, zero = jnp.zeros(1), np.zeros(1, np.float32)
 
-    def points(*args: Any) -> Iterator[Point]:
+    def points(*args: Any, **how: Any) -> Iterator[Point]:
         yield Point(broken, none, none, {})
 
     def judgements(*args: Any) -> Iterator[Judgement]:
@@ -91,7 +91,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
 def test_a_watcher_sees_the_way(trained, monkeypatch):
     none = jnp.zeros(1)
     made = [Point(trained.state, none + 8.0 * i, none, {}) for i in (1, 2)]
-    monkeypatch.setattr(api, "learn_source", lambda *args: iter(made))
+    monkeypatch.setattr(api, "learn_source", lambda *args, **how: iter(made))
     seen = []
     after = hs.train(tiny.METHOD, CORRIDOR, steps=16, seed=5, watch=seen.append)
     assert seen == made

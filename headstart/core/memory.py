@@ -48,6 +48,18 @@ def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
     return Memory(*jax.vmap(one)(memory.rows, memory.at, memory.filled, fresh))
 
 
+def break_off(memory: Memory, copies: int) -> Memory:
+    """-> the memory in which every copy's newest row is its episode's last: cut short, which is no end of the MDP."""
+    capacity = memory.rows.weight.shape[1]
+
+    def one(last: Array, at: Array, filled: Array) -> Array:
+        newest = jnp.where(filled > 0, (at - 1 - jnp.arange(copies)) % capacity, capacity)
+        return last.at[newest].set(True, mode="drop")
+
+    last = jax.vmap(one)(memory.rows.last, memory.at, memory.filled)
+    return memory.replace(rows=memory.rows.replace(last=last))
+
+
 def schedule(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple[Int[Array, ""], Draw]:
     """-> how many gradient steps follow a rollout, and which rows each of them sees."""
     return _draws(memory, replay, gathered, key) if replay.capacity else _passes(memory, replay, key)

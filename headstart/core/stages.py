@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
+from headstart.core.run import Journal
 from headstart.core.train import Point, train
 from headstart.core.types import Key, Knowledge, Method, Part, Spec, Task, TrainState, spec
 
@@ -19,13 +20,20 @@ Learned = dict[tuple[int, Part, int], Point]  # a part's place among those befor
 
 
 def learn_source(
-    method: Method, tasks: Task, steps: int, keys: Key, points: int = 20, learned: Learned | None = None
+    method: Method,
+    tasks: Task,
+    steps: int,
+    keys: Key,
+    points: int = 20,
+    learned: Learned | None = None,
+    journal: Journal | None = None,
 ) -> Iterator[Point]:
     """Yields about `points` Points on the way, steps counted from the beginning; the last one is of the method itself.
 
     `steps`, `tasks` and `keys` are `train`'s. Each part takes its share of the steps, and keys of its own. Parts found
     in `learned` are not learned anew, and those that are learned are put there: for methods that share them, and are
-    given the same tasks and keys.
+    given the same tasks and keys. Nor are those that the `journal` holds: each yields its last point, and what was left
+    in the middle goes on.
     """
     learned = {} if learned is None else learned
     method = at_heart(method, spec(tasks))
@@ -35,7 +43,7 @@ def learn_source(
         own = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i + 1))(keys)
         name, begun, few = (i, part, round(part.share * steps)), spent, max(round(part.share * points), 1)
         point, had = None, learned.get(name)
-        for point in [had] if had else learn_source(part.method, some, name[2], own, few):
+        for point in [had] if had else learn_source(part.method, some, name[2], own, few, None, journal):
             yield _since(begun, point)
         assert point is not None
         learned[name] = point
@@ -43,7 +51,7 @@ def learn_source(
         left, spent = left - part.share, _since(begun, point)
     prior = TrainState(Knowledge(extra=tuple(known)), None, None, jnp.zeros(len(keys), jnp.int32)) if known else None
     learner = method.learner(spec(tasks))
-    for point in train(learner, tasks, round(left * steps), keys, prior, max(round(left * points), 1)):
+    for point in train(learner, tasks, round(left * steps), keys, prior, max(round(left * points), 1), journal):
         yield _since(spent, point)
 
 

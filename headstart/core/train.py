@@ -4,52 +4,23 @@ All seeds run as one program: keys, priors and everything in a `Run` have a lead
 """
 
 import functools
-from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from headstart.core import memory as memories
 from headstart.core.errors import InputError
 from headstart.core.learn import learn
 from headstart.core.rollout import World, count, first_episodes, leave, players, rollout, start
-from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Task, TrainState, Transition, no_loss
+from headstart.core.run import Journal, Left, Point, Run, Tally, means, point
+from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Task, TrainState, Transition, no_loss
 
 # On a CPU, XLA hands products to YNNPACK, which gives each of them one core. Told not to, it spreads them over all.
 # The option is experimental: only for the versions that it was tried with.
 EVERY_CORE = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.__version_info__[:2] == (0, 10) else {}
-
-
-class Run(Record):
-    """Everything that training needs to go on."""
-
-    state: TrainState
-    worlds: World | None
-    memory: memories.Memory | None  # None: on-policy, nothing is kept
-    key: Key
-    steps: Float[Array, "*seed"]  # environment steps that counted, of all tasks together
-    episodes: Float[Array, "*seed"]  # episodes that ended
-    target_steps: Float[Array, "*seed"]  # those of them in tasks of the target domain
-    target_episodes: Float[Array, "*seed"]
-
-
-class Point(NamedTuple):
-    """Where training stands: what a `for` loop over `train` sees. Each array has a leading seed axis."""
-
-    state: TrainState
-    steps: Array
-    episodes: Array
-    metrics: Metrics  # means over the steps since the last point; `return` is NaN where no episode ended
-
-    @property
-    def knowledge(self) -> Knowledge:
-        return self.state.knowledge
-
-    @property
-    def gradient_steps(self) -> Array:
-        return self.state.taken
 
 
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
@@ -146,28 +117,32 @@ def experience(learner: Learner, tasks: Task, knowledge: Knowledge, worlds: Worl
     return jax.eval_shape(gather, jax.random.key(0))
 
 
+def nothing(learner: Learner, tasks: Task, run: Run, budget: Array) -> Tally:
+    """-> the tally of no turns [seed]."""
+    shapes = jax.eval_shape(jax.vmap(lambda run: iterate(learner, tasks, run, budget)[1]), run)
+    return {name: (jnp.zeros(like.shape), jnp.zeros(like.shape)) for name, like in shapes.items()}
+
+
 @functools.partial(jax.jit, static_argnames="learner", donate_argnames="run", compiler_options=EVERY_CORE)
-def advance(learner: Learner, tasks: Task, run: Run, turns: Array, budget: Array) -> tuple[Run, Metrics]:
-    """`turns` turns of the loop for all seeds -> runs, and their mean metrics [seed]. One compile for any number."""
+def advance(
+    learner: Learner, tasks: Task, run: Run, turns: Array, budget: Array, tally: Tally | None = None
+) -> tuple[Run, Tally]:
+    """`turns` turns of the loop for all seeds -> runs, and what they add to the tally. One compile for any number."""
 
-    def one(run: Run) -> tuple[Run, Metrics]:
-        shapes = jax.eval_shape(lambda run: iterate(learner, tasks, run, budget)[1], run)
-        nothing = {name: (jnp.zeros(()), jnp.zeros(())) for name in shapes}
-
+    def one(run: Run, tally: Tally) -> tuple[Run, Tally]:
         def turn(_, carry):
-            run, sums = carry
+            run, tally = carry
             run, metrics = iterate(learner, tasks, run, budget)
             there = {name: ~jnp.isnan(x) if name == "return" else True for name, x in metrics.items()}
-            sums = {
-                name: (sums[name][0] + jnp.where(there[name], x, 0.0), sums[name][1] + there[name])
+            tally = {
+                name: (tally[name][0] + jnp.where(there[name], x, 0.0), tally[name][1] + there[name])
                 for name, x in metrics.items()
             }
-            return run, sums
+            return run, tally
 
-        run, sums = jax.lax.fori_loop(0, turns, turn, (run, nothing))
-        return run, {name: total / n for name, (total, n) in sums.items()}
+        return jax.lax.fori_loop(0, turns, turn, (run, tally))
 
-    return jax.vmap(one)(run)
+    return jax.vmap(one)(run, nothing(learner, tasks, run, budget) if tally is None else tally)
 
 
 @functools.partial(jax.jit, static_argnames="learner", compiler_options=EVERY_CORE)
@@ -196,33 +171,74 @@ def train(
     keys: Key,
     prior: TrainState | None = None,
     points: int = 20,
+    journal: Journal | None = None,
 ) -> Iterator[Point]:
     """Yields about `points` Points on the way; logging, saving, judging and stopping are the caller's `for` loop.
 
     `tasks` has a leading task axis, `keys` (and a `prior`) a leading seed axis. At least `steps` environment steps
-    are taken, rounded up to whole rollouts.
+    are taken, rounded up to whole rollouts. What `journal` holds of it is not learned anew: points come from there on,
+    the last one in any case.
     """
-    run = enter(learner, tasks, begin(learner, keys, prior))
-    turns = -(-steps // per_turn(learner, tasks))
-    for later, metrics in go_on(learner, tasks, run, turns, jnp.float32(steps), points):
+    budget, turns = jnp.float32(steps), -(-steps // per_turn(learner, tasks))
+    fresh = lambda: enter(learner, tasks, begin(learner, keys, prior))
+    left = None if journal is None else journal.left(_shapes(learner, tasks, fresh, budget), turns)
+    if left is not None and left.turns >= turns:
+        yield point(left.run, means(left.tally))
+        return
+    if left is not None and left.run.worlds is None:
+        left = left._replace(run=_anew(learner, tasks, left.run))
+    run = fresh() if left is None else left.run
+    for later, metrics in go_on(learner, tasks, run, turns, budget, points, journal, left):
         yield point(later, metrics)
 
 
+def _shapes(learner: Learner, tasks: Task, fresh: Callable[[], Run], budget: Array) -> Left:
+    """-> the shapes of what is kept of a training."""
+    keeps = lambda run: (_lasting(tasks, run), nothing(learner, tasks, run, budget))
+    run, tally = jax.eval_shape(lambda: keeps(fresh()))
+    return Left(run, tally, 0)
+
+
+def _lasting(tasks: Task, run: Run) -> Run:
+    """-> what outlasts this process."""
+    return run.replace(worlds=None) if tasks.env.live else run
+
+
+def _anew(learner: Learner, tasks: Task, run: Run) -> Run:
+    """-> the runs in fresh worlds; what was remembered of those before is no episode that goes on there."""
+    memory = run.memory
+    if memory is not None and learner.replay.segment > 1:
+        memory = jax.vmap(lambda memory: memories.break_off(memory, learner.replay.copies))(memory)
+    return enter(learner, tasks, run.replace(memory=memory))
+
+
 def go_on(
-    learner: Learner, tasks: Task, run: Run, turns: int, budget: Array, points: int
+    learner: Learner,
+    tasks: Task,
+    run: Run,
+    turns: int,
+    budget: Array,
+    points: int,
+    journal: Journal | None = None,
+    left: Left | None = None,
 ) -> Iterator[tuple[Run, Metrics]]:
-    """Yields runs that have entered their worlds at about `points` points of `turns` more turns, and their metrics.
+    """Yields runs that have entered their worlds at about `points` points of `turns` turns, and their metrics.
 
     Going on takes a run's memory over: copy what is to be kept of it. In the end the worlds are left.
     """
-    done = 0
+    journal, none = journal or Journal(), nothing(learner, tasks, run, budget)
+    done, tally = (0, none) if left is None else (left.turns, left.tally)
     try:
-        for i in range(1, points + 1):
-            until = round(turns * i / points)
-            if until > done:
-                run, metrics = advance(learner, tasks, run, jnp.int32(until - done), budget)
-                done = until
-                yield run, metrics
+        for until in sorted({round(turns * i / points) for i in range(1, points + 1)}):
+            while done < until:
+                stretch = min(journal.stretch(until - done), until - done)
+                run, tally = advance(learner, tasks, run, jnp.int32(stretch), budget, tally)
+                done += stretch
+                if done == until:
+                    yield run, means(tally)
+                    tally = tally if done == turns else none
+                # after the point: what its reader made of it belongs to what is kept
+                journal.look(Left(_lasting(tasks, run), tally, done), turns)
     finally:
         lost = any(x.is_deleted() for x in jax.tree.leaves(run.worlds))  # to a turn that was broken off
         if tasks.env.live and not lost:
@@ -232,14 +248,3 @@ def go_on(
 @jax.jit
 def _dismiss(tasks: Task, worlds: World) -> None:
     jax.vmap(lambda worlds: leave(tasks, worlds))(worlds)
-
-
-def point(run: Run, metrics: Metrics) -> Point:
-    """-> what a caller sees of the runs. Copied: the next turn takes the runs' own memory over."""
-    state, steps, episodes = _copied((run.state, run.steps, run.episodes))
-    return Point(state, steps, episodes, metrics)
-
-
-@jax.jit
-def _copied(tree: Any) -> Any:
-    return jax.tree.map(jnp.copy, tree)

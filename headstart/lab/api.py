@@ -1,5 +1,6 @@
 """What `import headstart` offers: train, evaluate, transfer, compare. Tasks are given as such, or as strings."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +12,15 @@ from jaxtyping import Float
 from headstart.core import moving
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate as judge
+from headstart.core.run import Point
 from headstart.core.stages import learn_source
-from headstart.core.train import Point
 from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
 from headstart.lab import study
 from headstart.lab.moved import Moved
 from headstart.lab.news import Watch, silent
 from headstart.lab.recipe import Trained
+from headstart.lab.resume import Keeper
+from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import check_budget, check_shots, check_spaces
 from headstart.protocol.study import Question
@@ -50,31 +53,36 @@ def train(
     steps: int,
     seed: int = 0,
     watch: Callable[[Point], None] | None = None,
+    keep: str | pathlib.Path | Keeper | None = None,
+    every: float = 10.0,
 ) -> Trained:
     """Learns a task, or several together, in at least `steps` environment steps of all of them.
 
-    Of several, each says by its context which one it is. `watch` is called with about twenty Points on the way. Raises
-    InputError where `steps` is no budget or `seed` none that there is, where tasks cannot be learned together, and
-    where learning went wrong (its numbers are no longer finite) or the env did.
+    Of several, each says by its context which one it is. `watch` is called with about twenty Points on the way. `keep`
+    is a folder to keep it in `every` so many minutes while it is under way: the same call goes on from there, and
+    returns at once what was finished. Raises InputError where `steps` is no budget or `seed` none that there is, where
+    tasks cannot be learned together, where the folder holds something else, and where learning went wrong (its numbers
+    are no longer finite) or the env did.
     """
     check_budget("steps", steps)
     each = [as_task(one) for one in ([task] if isinstance(task, Task | str) else task)]
     names = tuple(describe(one) for one in each)
     if not each or len(set(names)) < len(each):
         raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
-    tasks, point = together(each), None
+    tasks, point, key = together(each), None, protocol.keys([seed]).source
     failures(tasks.env)
-    for point in learn_source(method, tasks, int(steps), protocol.keys([seed]).source):
-        if watch is not None:
-            watch(point)
+    keeper = Keeper(pathlib.Path(keep), every) if isinstance(keep, str | pathlib.Path) else keep
+    question = {"method": describe_method(method), "tasks": names, "steps": int(steps), "seed": seed}
+    with contextlib.nullcontext() if keeper is None else keeper.open(question):
+        for point in learn_source(method, tasks, int(steps), key, journal=keeper):
+            if (keeper is None or keeper.is_news(point)) and watch is not None:
+                watch(point)
     assert point is not None
     told_on = SEVERAL.join(names)
-    _check_outcome(tasks.env, point.knowledge, told_on)
+    _check_outcome(tasks.env, point.knowledge, told_on, keeper)
     taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
-    budget = {"task": told_on, "steps": int(steps)}
-    return Trained(
-        method, spec(tasks), point.state, told_on, taken, seed, updates, sources, interval(each[0]), (budget,)
-    )
+    who = (told_on, taken, seed, updates, sources, interval(each[0]), ({"task": told_on, "steps": int(steps)},))
+    return Trained(method, spec(tasks), point.state, *who)
 
 
 def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int = 0) -> Float[np.ndarray, " episode"]:
@@ -206,8 +214,10 @@ def check_env(env: Env) -> None:
         raise InputError(f"{message}.")
 
 
-def _check_outcome(env: Env, knowledge: Knowledge, task: str) -> None:
+def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: Keeper | None = None) -> None:
     """Raises InputError where the env broke, or learning went wrong."""
     check_env(env)
     if not protocol.finite(knowledge).all():
+        if keeper is not None:
+            keeper.clear()  # from what it kept, it would go wrong again
         raise InputError(f"Learning {task} went wrong: its numbers are no longer finite. Lower learning_rate.")

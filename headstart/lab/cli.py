@@ -120,11 +120,13 @@ class Train(Asked):
     source: tyro.conf.UseAppendAction[tuple[str, ...]]
     """The task, or the ensemble, to learn. Given several times, it learns all of them together."""
     out: pathlib.Path
-    """Folder for the checkpoint."""
+    """Folder for the checkpoint; the same command goes on where it was left."""
     steps: Steps = 1_000_000
     """Environment steps."""
     seed: Count = 0
     """Seed of everything random."""
+    save_every: Number = 10.0
+    """Minutes between two saves of all that it takes to go on; 0: only when it is stopped, or asked to by SIGUSR1."""
     physics: str = "auto"
     """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
 
@@ -216,9 +218,9 @@ def main(words: list[str] | None = None) -> None:
     except (InputError, UnreadableError) as error:
         print(f"headstart: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        kept = " What was finished is kept; the same command goes on from there." if words[:1] == ["compare"] else ""
-        print(f"headstart: stopped.{kept}", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        study = "What was finished is kept; the same command goes on from there." if words[:1] == ["compare"] else ""
+        print(f"headstart: stopped. {str(end) or study}".rstrip(), file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from headstart.core.errors import InputError
 from headstart.core.types import Task
-from headstart.lab import api, checkpoint, matrix, study
+from headstart.lab import api, checkpoint, matrix, resume, study
 from headstart.lab.files import plain, write_json
 from headstart.lab.news import News
 from headstart.lab.progress import Board, console, thin
@@ -115,23 +115,26 @@ def _headroom(asked: "cli.Doctor", source: Task, target: Task) -> dict[str, Any]
 
 
 def train(asked: "cli.Train", words: str) -> None:
-    """Trains in the source domain and writes a checkpoint."""
+    """Trains in the source domain and writes a checkpoint; goes on where the same command was stopped."""
     method = find_any(asked.method)
     tasks = [parse(source, asked.physics) for source in asked.source]
     check_budget("--steps", asked.steps)
     check_seeds("--seed", [asked.seed])
-    _check_free(asked.out)
-    history = []
+    keeper = resume.Keeper(asked.out / "run", asked.save_every)
+    if not (keeper.folder / "run.json").exists():
+        _check_free(asked.out, keeper.folder.name)
     with Board({(asked.method, "source"): asked.steps}, console()) as board:
 
         def watch(point: Any) -> None:
+            if not board.seen and len(keeper.history) > 1:
+                board.before = keeper.history[-2]["steps"]
             returns = np.asarray(point.metrics["return"])
-            history.append({name: float(x[0]) for name, x in {**point.metrics, "steps": point.steps}.items()})
             board(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns))
 
-        trained = api.train(method, tasks, asked.steps, asked.seed, watch)
+        trained = api.train(method, tasks, asked.steps, asked.seed, watch, keeper)
     checkpoint.save(trained, asked.out)
-    write_json(asked.out / "curve.json", {"source": history})
+    write_json(asked.out / "curve.json", {"source": keeper.history})
+    keeper.clear()
     for source, task in zip(asked.source, tasks, strict=True):
         returns = api.evaluate(trained, task)
         print(f"{asked.method} on {source}: return {thin(float(returns.mean()))} over {returns.size} episodes")
@@ -172,8 +175,8 @@ def transfer(asked: "cli.Transfer", words: str) -> None:
     print(f"checkpoint: {asked.out}")
 
 
-def _check_free(out: pathlib.Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+def _check_free(out: pathlib.Path, but: str | None = None) -> None:
+    if out.exists() and (not out.is_dir() or any(path.name != but for path in out.iterdir())):
         raise InputError(f"{out} is not empty; choose another --out, or delete it.")
 
 

@@ -23,6 +23,7 @@ class Board:
         self.total = max(sum(plan.values()), 1.0)
         self.began = time.monotonic()
         self.seen: dict[tuple[str, str], float] = {}  # steps of the stages that ran: what is measured of its speed
+        self.before = 0.0  # those of them that were taken before, in a process that was stopped
         self.stage: tuple[str, str] | None = None
         self.stage_began, self.stage_from, self.printed = self.began, 0.0, 0.0
         self.live = console.is_terminal
@@ -70,7 +71,7 @@ class Board:
 
     def left(self, done: float, now: float) -> str:
         """-> the time left, as m:ss."""
-        here = sum(self.seen.values())
+        here = sum(self.seen.values()) - self.before
         if here <= 0:
             return " -:--     "
         seconds = (now - self.began) * (self.total - done) / here

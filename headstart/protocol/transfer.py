@@ -16,7 +16,8 @@ from jaxtyping import Array, Bool, Float
 from headstart.core import moving
 from headstart.core.errors import InputError
 from headstart.core.rollout import count, evaluate
-from headstart.core.train import Run, begin, enter, go_on, per_turn, shoot
+from headstart.core.run import Run
+from headstart.core.train import begin, enter, go_on, per_turn, shoot
 from headstart.core.types import Key, Learner, Method, PyTree, Spec, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
 

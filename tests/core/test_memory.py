@@ -155,3 +155,13 @@ def test_segments_of_the_past_never_reach_over_the_newest_step():
         ring = add(ring, steps_of(2, 2, first=first), segment=3)
     drawn = {tuple(row) for row in batches(ring, replay)[0, 0].tolist()}
     assert drawn == {(3, 4, 5), (4, 5, 6), (13, 14, 15), (14, 15, 16)}
+
+
+def test_broken_off_each_copys_newest_row_is_an_episodes_last():
+    fresh = experience(jnp.arange(1.0, 11.0).reshape(1, 5, 2))  # two copies, of which the last four steps fit
+    ring = add(empty(fresh, 8), fresh, segment=2)
+    broken = jax.jit(lambda ring: memory.break_off(ring, 2))(ring)
+    assert sorted(broken.rows.reward[broken.rows.last].tolist()) == [9.0, 10.0]
+    assert jax.tree.leaves(broken.rows.replace(last=ring.rows.last))[0].tolist() == ring.rows.obs.tolist()
+    nothing = empty(fresh, 8)
+    assert not memory.break_off(nothing, 2).rows.last.any()

@@ -59,6 +59,14 @@ def test_what_was_done_before_or_is_shared_is_no_measure_of_its_speed(clock):
     assert board.left(done, clock[0]) == " 0:50 left"
 
 
+def test_what_another_process_did_is_no_measure_of_its_speed_either(clock):
+    board = Board({("ppo", "source"): 1000.0}, Console(file=io.StringIO()))
+    board.before = 400.0
+    clock[0] += 50.0
+    board(News("ppo", "source", np.array([500.0]), 1000.0, np.zeros(1)))
+    assert board.left(500.0, clock[0]) == " 4:10 left"
+
+
 def test_shots_beyond_the_budget_are_not_more_than_all_of_it(clock):
     board = Board(PLAN, Console(file=io.StringIO()))
     board(news("finetune", "target", 9999))

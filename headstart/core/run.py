@@ -1,0 +1,94 @@
+"""Where a training stands, what is told of it, and who keeps it so that it can go on from there."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from headstart.core.memory import Memory
+from headstart.core.rollout import World
+from headstart.core.types import Key, Knowledge, Metrics, Record, TrainState
+
+Tally = dict[str, tuple[Array, Array]]  # of each metric: its sum over turns, and the turns that told it
+
+
+class Run(Record):
+    """Everything that training needs to go on."""
+
+    state: TrainState
+    worlds: World | None
+    memory: Memory | None  # None: on-policy, nothing is kept
+    key: Key
+    steps: Float[Array, "*seed"]  # environment steps that counted, of all tasks together
+    episodes: Float[Array, "*seed"]  # episodes that ended
+    target_steps: Float[Array, "*seed"]  # those of them in tasks of the target domain
+    target_episodes: Float[Array, "*seed"]
+
+    def done(self) -> "Run":
+        """-> what is left of it when there is nothing more to learn: it acts no more, and needs no memory."""
+        return self.replace(worlds=None, memory=None)
+
+
+class Point(NamedTuple):
+    """Where training stands: what a `for` loop over `train` sees. Each array has a leading seed axis."""
+
+    state: TrainState
+    steps: Array
+    episodes: Array
+    metrics: Metrics  # means over the steps since the last point; `return` is NaN where no episode ended
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return self.state.knowledge
+
+    @property
+    def gradient_steps(self) -> Array:
+        return self.state.taken
+
+
+def point(run: Run, metrics: Metrics) -> Point:
+    """-> what a caller sees of the runs. Copied: the next turn takes the runs' own memory over."""
+    state, steps, episodes = _copied((run.state, run.steps, run.episodes))
+    return Point(state, steps, episodes, metrics)
+
+
+@jax.jit
+def _copied(tree: Any) -> Any:
+    return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def means(tally: Tally) -> Metrics:
+    """-> each metric's mean over the turns that told it."""
+    return {name: total / n for name, (total, n) in tally.items()}
+
+
+class Left(NamedTuple):
+    """A training as it was left, between two turns."""
+
+    run: Run
+    tally: Tally  # of the turns since the last point; at the end, of those that led to the last
+    turns: int  # that it has taken
+
+
+class Journal:
+    """Keeps trainings, so that they can go on. This one keeps nothing: files are the lab's business.
+
+    One journal serves all that a method learns, one training after another and always in the same order.
+    """
+
+    def left(self, like: Left, of: int) -> Left | None:
+        """-> where the next training was left, which takes `of` turns; None: it has not begun.
+
+        `like` has the shapes of what is kept. It has no worlds where they live outside of the program, and then begin
+        anew.
+        """
+        return None
+
+    def stretch(self, ahead: int) -> int:
+        """-> how many of the turns ahead are taken before `look`. However many: it changes no number."""
+        return ahead
+
+    def look(self, left: Left, of: int) -> None:
+        """Sees the training after each stretch. Whatever is to last is copied: the next turn takes its memory over."""
