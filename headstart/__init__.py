@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from headstart.core.errors import InputError
     from headstart.core.types import Method, Task
-    from headstart.lab.api import Transferred, compare, evaluate, train, transfer
+    from headstart.lab.api import Transferred, compare, evaluate, play, train, transfer
     from headstart.lab.checkpoint import Trained, load, save
     from headstart.learners.dqn import DQN
     from headstart.learners.ppo import PPO
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "core.errors": ["InputError"],
     "core.types": ["Method", "Task"],
-    "lab.api": ["Transferred", "compare", "evaluate", "train", "transfer"],
+    "lab.api": ["Transferred", "compare", "evaluate", "play", "train", "transfer"],
     "lab.checkpoint": ["Trained", "load", "save"],
     "learners.dqn": ["DQN"],
     "learners.ppo": ["PPO"],
@@ -100,6 +100,7 @@ __all__ = [
     "host",
     "load",
     "parameters",
+    "play",
     "save",
     "task",
     "to_gymnasium",

@@ -37,7 +37,7 @@ def compare(asked: "cli.Compare", words: str) -> None:
     said = {**vars(asked), "source": SEVERAL.join(asked.source)}
     question = Question(**{name: value for name, value in said.items() if name in fields})
     with Board(plan(question), console()) as board:
-        data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, board))
+        data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, board, asked.video))
     _show_study(data, asked.out, asked.json)
 
 
@@ -165,6 +165,22 @@ def transfer(asked: "cli.Transfer", words: str) -> None:
     table.add_row(f"{thin(done.steps[-1])} steps", thin(done.returns[-1]))
     show(table)
     print(f"checkpoint: {asked.out}")
+
+
+def play(asked: "cli.Play", words: str) -> None:
+    """Writes a clip of a checkpoint's policy, and prints its returns."""
+    trained = checkpoint.load(asked.checkpoint)
+    text = asked.target or trained.trained_on.split(", then ")[-1].split(SEVERAL)[-1]
+    if text == "nothing":
+        raise InputError(f"{asked.checkpoint} was trained on nothing; say by --target what it is to play.")
+    out = asked.out or asked.checkpoint / "clip.webp"
+    check_budget("--episodes", asked.episodes)
+    check_seeds("--seed", [asked.seed])
+    takes = api.play(trained, parse(text, asked.physics, target=True), out, asked.episodes, asked.seed)
+    for take in takes:
+        part = f", of which the clip shows {take.filmed}" if take.filmed < take.steps else ""
+        print(f"{text}: return {thin(take.score)} in {thin(take.steps)} steps{part}")
+    print(f"clip: {out}")
 
 
 def _check_free(out: pathlib.Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Spec, TrainState, spec
-from headstart.lab import cells, matrix, sources
+from headstart.lab import cells, filming, matrix, sources
 from headstart.lab.cells import Ledger
 from headstart.lab.checkpoint import Trained
 from headstart.lab.compiled import make_room
@@ -37,10 +37,11 @@ def compare(
     allow_no_shift: bool = False,
     command: str = "",
     watch: Watch = silent,
+    video: bool = False,
 ) -> dict[str, Any]:
     """Answers the question -> the study as plain data; `out` holds it, its cells and its report.
 
-    The same question and folder go on where they were left. Raises InputError, before anything is written, where
+    With `video`, clips of each method too, which change nothing of what else is there. The same question and folder go on where they were left. Raises InputError, before anything is written, where
     the question makes no sense, where source and target are the same task, and where `out` holds another study.
     """
     study = Study(question, pathlib.Path(out), watch)
@@ -55,7 +56,7 @@ def compare(
     def write(status: str) -> dict[str, Any]:
         data = claims.assemble(question, study.cells(), found)
         data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
-        data |= matrix.read(study.out)
+        data |= matrix.read(study.out) | filming.read(study.out)
         write_json(study.out / "study.json", data)
         return data
 
@@ -66,6 +67,9 @@ def compare(
         write("running")
     matrix.run(study.out, question, study.domains, study.rows, study.watch)
     data = write("done")
+    if video:
+        filming.run(study)
+        data = write("done")
     show(study.out)
     return data
 
@@ -96,7 +100,7 @@ class Study:
         self.rows: list[tuple[Entry, Method]] = []
         self.left_out: dict[str, str] = {}  # rows that cannot run here, and why
         for entry, method in question.rows():
-            before = self._before(entry)
+            before = self.before(entry)
             try:
                 transfer.rehearse(method, self.of, None if before is None else spec(before.tasks))
                 self.rows.append((entry, method))
@@ -138,7 +142,7 @@ class Study:
 
     def _run(self, entry: Entry, method: Method) -> "Outcome":
         question, target = self.question, self.domains.target_tasks
-        keys, source, before = transfer.keys(question.seeds), None, self._before(entry)
+        keys, source, before = transfer.keys(question.seeds), None, self.before(entry)
         if before is not None:
             steps = question.source_steps
             source = sources.learn(self.out, entry.name, method, before, steps, question.seeds, self.watch)
@@ -163,7 +167,7 @@ class Study:
         seconds = (time.monotonic() - began) / len(question.seeds)
         return Outcome(question.seeds, source, curve, judgements[-1], ranges, failures(target.env), seconds)
 
-    def _before(self, entry: Entry) -> sources.Domain | None:
+    def before(self, entry: Entry) -> sources.Domain | None:
         """-> where the row learns before it sees the target."""
         domains, question = self.domains, self.question
         if entry.learns_on == "ensemble" and domains.ensemble_tasks is not None and question.ensemble is not None:

@@ -59,7 +59,7 @@ def test_every_robot_has_a_drawing_that_moves(name: str):
     env = make(name, "c")
     assert isinstance(env, MujocoEnv)
     state = env.initial({}, jax.random.key(0))
-    first, (rest, still) = env.draw({}, state), physics_state(env, state)
+    first, (rest, _) = env.draw({}, state), physics_state(env, state)
     assert {shape.role for shape in first.shapes} >= {"body", "limb"}
     image = raster(first, 100)
     assert max(image.shape) == 100
@@ -71,7 +71,7 @@ def test_every_robot_has_a_drawing_that_moves(name: str):
 def test_a_robot_that_goes_on_stays_in_the_middle_and_the_ground_does_not():
     here, there = (drawing("Hopper-v5", np.array([x, 1.25, 0, 0, 0, 0.0])) for x in (0.0, 0.2))
     assert there.low[0] == pytest.approx(here.low[0] + 0.2)
-    torso, moved = ([s for s in d.shapes if isinstance(s, Line) and s.role == "body"][0] for d in (here, there))
+    torso, moved = (next(s for s in d.shapes if isinstance(s, Line) and s.role == "body") for d in (here, there))
     assert moved.points[0][0] == pytest.approx(torso.points[0][0] + 0.2)
     ticks = [{s.points[0][0] for s in d.shapes if isinstance(s, Line) and s.role == "wall"} for d in (here, there)]
     assert {-0.5, 0.0, 0.5, 1.0} <= ticks[0] & ticks[1]

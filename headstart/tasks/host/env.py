@@ -1,5 +1,6 @@
 """Any Gymnasium env as an env of ours: its states are numbers that stand for live envs outside of the program."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -144,6 +145,17 @@ def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> 
     if not isinstance(source, str):
         _named[env.name] = env if _named.get(env.name, env) == env else None
     return env
+
+
+def rendering(env: HostEnv) -> HostEnv | None:
+    """-> the env, made so that it renders images of itself; None where it cannot be."""
+    keywords = {**dict(env.maker.keywords), "render_mode": "rgb_array"}
+    maker = dataclasses.replace(env.maker, keywords=tuple(sorted(keywords.items())))
+    try:
+        pool(maker)
+    except InputError:
+        return None
+    return HostEnv(maker)
 
 
 _named: dict[str, HostEnv | None] = {}  # those of functions; None: two functions are called the same

@@ -154,6 +154,12 @@ class Pool:
                     self._free.append(live)
             return (lease,)
 
+    def picture(self, lease: int) -> np.ndarray | None:
+        """-> what a lent env looks like now, as it renders itself; None where it renders nothing."""
+        with self._lock:
+            live = self._lent[lease]
+            return None if live.env is None or live.broken else live.env.render()  # pyright: ignore[reportReturnType]
+
     # ------------------------------------------------------------------------------------ one env
 
     def _nothing(self, rows: int) -> Outcome:
