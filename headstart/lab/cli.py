@@ -63,6 +63,8 @@ class Compare(Asked):
     """Whether to learn the target with the full budget too, as a ceiling."""
     video: bool = False
     """Put clips of each method's policy into the report: before the target's first episode, and in the end."""
+    tensorboard: pathlib.Path | None = None
+    """Folder for live scalars: one run for each method and seed (needs the extra `tensorboard`)."""
     allow_no_shift: bool = False
     """Go on even where source and target are the same task."""
     physics: str = "auto"
@@ -111,6 +113,8 @@ class Train(Asked):
     """Environment steps."""
     seed: Count = 0
     """Seed of everything random."""
+    tensorboard: pathlib.Path | None = None
+    """Folder for live scalars (needs the extra `tensorboard`)."""
     physics: str = "auto"
     """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
 
@@ -134,6 +138,8 @@ class Transfer(Asked):
     """Numbers of target episodes after which is judged."""
     method: str | None = None
     """How to go on, such as finetune:layers=last; by default with the method of the checkpoint."""
+    tensorboard: pathlib.Path | None = None
+    """Folder for live scalars (needs the extra `tensorboard`)."""
     physics: str = "auto"
     """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
     json: bool = False

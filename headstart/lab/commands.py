@@ -14,8 +14,9 @@ from headstart.core.errors import InputError
 from headstart.core.types import Task
 from headstart.lab import api, checkpoint, matrix, study
 from headstart.lab.files import plain, write_json
-from headstart.lab.news import News
+from headstart.lab.news import News, both
 from headstart.lab.progress import Board, console, thin
+from headstart.lab.scalars import scalars
 from headstart.lab.tables import interval, show, study_tables
 from headstart.methods import LEARNERS, METHODS
 from headstart.methods.strings import find_any, find_learner
@@ -36,8 +37,8 @@ def compare(asked: "cli.Compare", words: str) -> None:
     fields = {field.name for field in dataclasses.fields(Question)}
     said = {**vars(asked), "source": SEVERAL.join(asked.source)}
     question = Question(**{name: value for name, value in said.items() if name in fields})
-    with Board(plan(question), console()) as board:
-        data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, board, asked.video))
+    with scalars(asked.tensorboard, question.seeds) as told, Board(plan(question), console()) as board:
+        data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, both(board, told), asked.video))
     _show_study(data, asked.out, asked.json)
 
 
@@ -122,12 +123,14 @@ def train(asked: "cli.Train", words: str) -> None:
     check_seeds("--seed", [asked.seed])
     _check_free(asked.out)
     history = []
-    with Board({(asked.method, "source"): asked.steps}, console()) as board:
+    board = Board({(asked.method, "source"): asked.steps}, console())
+    with scalars(asked.tensorboard, (asked.seed,)) as told, board:
+        tell = both(board, told)
 
         def watch(point: Any) -> None:
             returns = np.asarray(point.metrics["return"])
             history.append({name: float(x[0]) for name, x in {**point.metrics, "steps": point.steps}.items()})
-            board(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns))
+            tell(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns, point.metrics))
 
         trained = api.train(method, tasks, asked.steps, asked.seed, watch)
     checkpoint.save(trained, asked.out)
@@ -147,10 +150,12 @@ def transfer(asked: "cli.Transfer", words: str) -> None:
     check_shots("--shots", asked.shots)
     _check_free(asked.out)
     name = asked.method or type(trained.method).__name__.lower()
-    with Board({(name, "target"): asked.steps}, console()) as board:
+    board = Board({(name, "target"): asked.steps}, console())
+    with scalars(asked.tensorboard, (trained.seed,)) as told, board:
+        tell = both(board, told)
 
         def watch(j: Any) -> None:
-            board(News(name, "target", j.steps, asked.steps, j.returns.mean(1)))
+            tell(News(name, "target", j.steps, asked.steps, j.returns.mean(1), j.metrics))
 
         done = api.transfer(trained, task, asked.steps, asked.shots, method, watch=watch)
     checkpoint.save(done.trained, asked.out)

@@ -56,7 +56,7 @@ def run(study: "Study") -> None:
 def _done(place: pathlib.Path) -> bool:
     """-> whether a clip is there. One that failed is tried again: another machine may be able to draw it."""
     told = place.with_suffix(".json")
-    return told.exists() and read_json(told).get("failed") is None
+    return told.exists() and place.with_suffix(".webp").exists() and read_json(told).get("failed") is None
 
 
 def _film(study: "Study", entry: Entry, method: Method, stage: str, file: pathlib.Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from headstart.lab import report_tables as tables
 from headstart.lab.figure_look import Style
 from headstart.lab.filming import STAGES, folder
 from headstart.lab.markup import Markup, element
-from headstart.lab.report_data import Study, table
+from headstart.lab.report_data import Study, interval, table
 
 WHEN = {"before": "before its first episode of the target", "after": "at the end of its budget"}
 
@@ -30,17 +30,22 @@ def before_and_after(study: Study, out: pathlib.Path, looks: dict[str, Style]) -
 
 def _clip(out: pathlib.Path, row: str, stage: str, told: dict[str, Any]) -> Markup:
     """-> one clip with its caption; in its place, why there is none."""
-    when, file = WHEN[stage][0].upper() + WHEN[stage][1:], folder(out, row) / f"{stage}.webp"
-    if told.get("failed") or not file.exists():
-        why = told.get("failed") or "its file is not in the study's folder any more"
+    when = WHEN[stage][0].upper() + WHEN[stage][1:]
+    steps, filmed, reached = (interval(told.get(name)) for name in ("steps", "filmed", "return"))
+    length = f"{numbers.count(steps and steps.iqm)} steps"
+    if steps and filmed and filmed.iqm < steps.iqm:
+        length = f"the first {numbers.count(filmed.iqm)} of {length}"
+    score = numbers.number(reached and reached.iqm)
+    try:
+        clip = (folder(out, row) / f"{stage}.webp").read_bytes()
+        shown = None if told.get("failed") else _picture(clip, f"{row} {WHEN[stage]}: {length}, return {score}.")
+        why = told.get("failed")
+    except OSError:  # not there, or no image
+        shown, why = None, "Its file is gone, or damaged; --video makes it again where it is deleted."
+    if shown is None:
         return element("figure", element("p", f"{when}: no clip. {why}", class_="empty"))
-    steps, filmed = told.get("steps"), told.get("filmed")
-    length = f"{numbers.count(steps)} steps"
-    length = length if filmed == steps else f"the first {numbers.count(filmed)} of {length}"
-    reached = numbers.number(told.get("return"))
-    alt = f"{row} {WHEN[stage]}: an episode of {numbers.count(steps)} steps with a return of {reached}."
-    caption = element("figcaption", when, element("br"), element("b", f"return {reached}"), f", {length}")
-    return element("figure", _picture(file.read_bytes(), alt), caption)
+    caption = element("figcaption", when, element("br"), element("b", f"return {score}"), f", {length}")
+    return element("figure", shown, caption)
 
 
 def _picture(clip: bytes, alt: str) -> Markup:

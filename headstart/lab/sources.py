@@ -92,7 +92,7 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
     for point in learn_source(method, tasks, steps, transfer.keys(list(folders)).source):
         returns = np.asarray(point.metrics["return"])
         history.append((np.asarray(point.steps), returns))
-        watch(News(row, "source", np.asarray(point.steps), steps, returns))
+        watch(News(row, "source", np.asarray(point.steps), steps, returns, point.metrics))
     assert point is not None
     fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(folders)
     failed = failures(tasks.env)

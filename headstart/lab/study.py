@@ -41,8 +41,9 @@ def compare(
 ) -> dict[str, Any]:
     """Answers the question -> the study as plain data; `out` holds it, its cells and its report.
 
-    With `video`, clips of each method too, which change nothing of what else is there. The same question and folder go on where they were left. Raises InputError, before anything is written, where
-    the question makes no sense, where source and target are the same task, and where `out` holds another study.
+    With `video`, clips of each method too, which change nothing of what else is there. The same question and folder go
+    on where they were left. Raises InputError, before anything is written, where the question makes no sense, where
+    source and target are the same task, and where `out` holds another study.
     """
     study = Study(question, pathlib.Path(out), watch)
     cells.check_folder(study.out, question)
@@ -159,7 +160,7 @@ class Study:
         failures(target.env)
         for j in transfer.adapt(method, prior, target, steps, shots, keys, question.points, question.judged, beside):
             judgements.append(j)
-            self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1)))
+            self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics))
         curve = transfer.curve(judgements)
         if not entry.adapts:
             curve = transfer.held(curve, question.shots, question.target_steps)

@@ -107,6 +107,14 @@ def test_a_training_goes_to_the_target_by_its_checkpoint(folder, tmp_path, capsy
     assert adapted.steps == 2_048 + kept["steps"][-1]
 
 
+def test_what_is_learned_can_be_watched_live(tmp_path):
+    words = ("--source", "CartPole-v1", "--steps", "2e3", "--seed", "1", "--out", tmp_path / "out")
+    assert run("train", "ppo:hidden=8", *words, "--tensorboard", tmp_path / "live") == 0
+    [file] = (tmp_path / "live" / "ppo hidden-8" / "seed-1").iterdir()
+    for name in (b"source/return", b"source/policy_loss", b"source/value_loss", b"source/entropy"):
+        assert name in file.read_bytes()
+
+
 def test_a_checkpoint_is_played(folder, tmp_path, capsys):
     assert run("play", folder / "trained", "--episodes", "2", "--out", tmp_path / "clip.gif") == 0
     first, second, said = capsys.readouterr().out.splitlines()
