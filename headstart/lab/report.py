@@ -127,10 +127,10 @@ def _curves(study: Study, looks: dict[str, Style]) -> Markup | None:
 def _clips(study: Study, out: pathlib.Path, looks: dict[str, Style]) -> Markup | None:
     cards = before_and_after(study, out, looks)
     lead = (
-        f"One episode of the target each, by the deterministic policy of seed {study.seeds[0] if study.seeds else 0}; "
-        "all of them start alike. What is judged are other episodes."
+        f"One episode of the target each, by the deterministic policy of seed {study.seeds[0] if study.seeds else 0}: "
+        "before it has met the target, and at the end of its budget. All start alike; judged are other episodes."
     )
-    return _section("Before and after", lead, element("div", cards, class_="cards")) if cards else None
+    return _section("Before and after", lead, element("div", cards, class_="cards wide")) if cards else None
 
 
 def _behind(study: Study, looks: dict[str, Style]) -> Markup | None:

@@ -11,7 +11,7 @@ from headstart.lab.filming import STAGES, folder
 from headstart.lab.markup import Markup, element
 from headstart.lab.report_data import Study, interval, table
 
-WHEN = {"before": "before its first episode of the target", "after": "at the end of its budget"}
+WHEN = {"before": "Before", "after": "After"}
 
 
 def before_and_after(study: Study, out: pathlib.Path, looks: dict[str, Style]) -> list[Markup]:
@@ -30,21 +30,18 @@ def before_and_after(study: Study, out: pathlib.Path, looks: dict[str, Style]) -
 
 def _clip(out: pathlib.Path, row: str, stage: str, told: dict[str, Any]) -> Markup:
     """-> one clip with its caption; in its place, why there is none."""
-    when = WHEN[stage][0].upper() + WHEN[stage][1:]
     steps, filmed, reached = (interval(told.get(name)) for name in ("steps", "filmed", "return"))
     length = f"{numbers.count(steps and steps.iqm)} steps"
     if steps and filmed and filmed.iqm < steps.iqm:
         length = f"the first {numbers.count(filmed.iqm)} of {length}"
     score = numbers.number(reached and reached.iqm)
     try:
-        clip = (folder(out, row) / f"{stage}.webp").read_bytes()
-        shown = None if told.get("failed") else _picture(clip, f"{row} {WHEN[stage]}: {length}, return {score}.")
-        why = told.get("failed")
+        clip = b"" if told.get("failed") else (folder(out, row) / f"{stage}.webp").read_bytes()
+        shown = _picture(clip, f"{row}, {stage}: {length}, return {score}.")
     except OSError:  # not there, or no image
-        shown, why = None, "Its file is gone, or damaged; --video makes it again where it is deleted."
-    if shown is None:
-        return element("figure", element("p", f"{when}: no clip. {why}", class_="empty"))
-    caption = element("figcaption", when, element("br"), element("b", f"return {score}"), f", {length}")
+        why = told.get("failed") or "Its file is gone, or damaged; --video makes it again once it is deleted."
+        return element("figure", element("p", f"{WHEN[stage]}: no clip. {why}", class_="empty"))
+    caption = element("figcaption", f"{WHEN[stage]}: ", element("b", f"return {score}"), f", {length}")
     return element("figure", shown, caption)
 
 

@@ -39,11 +39,10 @@ def compare(
     watch: Watch = silent,
     video: bool = False,
 ) -> dict[str, Any]:
-    """Answers the question -> the study as plain data; `out` holds it, its cells and its report.
+    """Answers the question -> the study as plain data; `out` holds it, its cells, its report and, with `video`, clips.
 
-    With `video`, clips of each method too, which change nothing of what else is there. The same question and folder go
-    on where they were left. Raises InputError, before anything is written, where the question makes no sense, where
-    source and target are the same task, and where `out` holds another study.
+    The same question and folder go on where they were left. Raises InputError, before anything is written, where the
+    question makes no sense, where source and target are the same task, and where `out` holds another study.
     """
     study = Study(question, pathlib.Path(out), watch)
     cells.check_folder(study.out, question)
@@ -55,9 +54,8 @@ def compare(
         )
 
     def write(status: str) -> dict[str, Any]:
-        data = claims.assemble(question, study.cells(), found)
+        data = claims.assemble(question, study.cells(), found) | matrix.read(study.out) | filming.read(study.out)
         data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
-        data |= matrix.read(study.out) | filming.read(study.out)
         write_json(study.out / "study.json", data)
         return data
 

@@ -290,11 +290,9 @@ def test_clips_are_shown_side_by_side_or_said_to_be_missing(tmp_path):
     checker.feed(source)
     assert not checker.wrong
     assert "Before and after" in checker.text
-    assert "Before its first episode of the target return 310, the first 6 of 1\u202f000 steps" in checker.text
-    assert "At the end of its budget: no clip. There is no display." in checker.text
+    assert "Before: return 310, the first 6 of 1 000 steps" in checker.text
+    assert "After: no clip. There is no display." in checker.text
     assert checker.text.count("Its file is gone, or damaged") == 2
     assert source.count("<img ") == source.count('media="(prefers-reduced-motion: reduce)"') == 1
-    assert (
-        'alt="finetune before its first episode of the target: the first 6 of 1\u202f000 steps, return 310."' in source
-    )
+    assert 'alt="finetune, before: the first 6 of 1\u202f000 steps, return 310."' in source
     assert "Before and after" not in page(study())
