@@ -1,6 +1,7 @@
 """Running a study: row by row, all seeds of a row in one program, each cell on disk as soon as it is done."""
 
 import dataclasses
+import functools
 import pathlib
 import time
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from headstart.lab.report import write_report
 from headstart.lab.sources import Source
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
+from headstart.protocol.shift import Shift
 from headstart.protocol.study import Question, row_name
 from headstart.tasks.host import failures
 
@@ -53,12 +55,7 @@ def compare(
             "Change the target, or say --allow-no-shift."
         )
 
-    def write(status: str) -> dict[str, Any]:
-        data = claims.assemble(question, study.cells(), found) | matrix.read(study.out) | filming.read(study.out)
-        data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
-        write_json(study.out / "study.json", data)
-        return data
-
+    write = functools.partial(study.write, found, command)
     write("running")
     for entry, method in study.rows:
         make_room()
@@ -69,7 +66,6 @@ def compare(
     if video:
         filming.run(study)
         data = write("done")
-    show(study.out)
     return data
 
 
@@ -111,6 +107,15 @@ class Study:
     def cells(self) -> dict[str, dict[int, Any]]:
         """-> the cells that are done: [row][seed]."""
         return cells.read(self.out, [entry.name for entry, _ in self.rows], self.question.seeds)
+
+    def write(self, found: Shift, command: str, status: str) -> dict[str, Any]:
+        """Writes study.json as far as the study is, and its report once it is done -> the study as plain data."""
+        data = claims.assemble(self.question, self.cells(), found) | matrix.read(self.out) | filming.read(self.out)
+        data |= {"status": status, "left_out": self.left_out, "provenance": provenance(command)}
+        write_json(self.out / "study.json", data)
+        if status == "done":
+            show(self.out)
+        return data
 
     def run_row(self, entry: Entry, method: Method) -> None:
         """Runs a row and writes those of its cells that are not done yet; does nothing where all are.

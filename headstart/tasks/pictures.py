@@ -1,6 +1,7 @@
 """What a task looks like to people: its env's drawing, what somebody else's env renders, or the image that it shows."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,7 +11,7 @@ from headstart.core.errors import InputError
 from headstart.core.spaces import Image
 from headstart.core.types import Env, Params, PyTree, Task
 from headstart.tasks.disturbances import Disturbed
-from headstart.tasks.host.env import HostEnv, rendering
+from headstart.tasks.host.env import RENDERED, HostEnv, rendering
 from headstart.tasks.host.maker import told
 from headstart.tasks.raster import raster
 
@@ -42,15 +43,23 @@ def picture(env: Env, params: Params, state: PyTree, size: int) -> RGB:
     if (drawing := env.draw(params, state)) is not None:
         return raster(drawing, size)
     inner, own = (env.env, state.inner) if isinstance(env, Disturbed) else (env, state)
-    if isinstance(inner, HostEnv) and (image := _rendered(inner, int(own.lease))) is not None:
-        return _fitted(image, size)
+    if isinstance(inner, HostEnv) and (image := _rendered(inner, int(own.lease), size)) is not None:
+        return image
     return _fitted(_shades(np.asarray(env.observe(params, state)), env.observation.brightest), size)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _rendered(env: HostEnv, lease: int) -> RGB | None:
+def _rendered(env: HostEnv, lease: int, size: int) -> RGB | None:
+    """-> what somebody else's env looks like; None where it has no way to show itself."""
+    live = env.pool.env(lease)
+    if env.pool.catalogue.of_mujoco:
+        from headstart.tasks.mujoco.drawing import overview  # and with it all of MuJoCo's robots
+
+        inner: Any = live.unwrapped
+        return raster(overview(inner.model, inner.data), size)
+    if dict(env.maker.keywords).get("render_mode") != RENDERED:
+        return None
     try:
-        image = env.pool.picture(lease)
-        return None if image is None else np.array(Picture.fromarray(np.asarray(image)).convert("RGB"))
+        return _fitted(np.array(Picture.fromarray(np.asarray(live.render())).convert("RGB")), size)
     except Exception as error:  # a display or a library that is not there
         raise InputError(f"{env.name} cannot render itself here: {told(error)}.") from None
 

@@ -20,6 +20,7 @@ from headstart.lab import clips
 from headstart.lab.clips import LAST, Take, encode, film, save, still
 from headstart.tasks.host import HostEnv
 from headstart.tasks.pictures import picture, visible
+from headstart.tasks.raster import COLOURS
 
 KEY = jax.random.key(0)
 
@@ -136,3 +137,16 @@ def test_a_renderer_that_fails_is_told_in_a_sentence():
 def test_what_can_only_be_made_without_rendering_is_told_so():
     with pytest.raises(InputError, match="cannot be looked at"):
         visible(probes.one(hs.host(strangers.Clock, horizon=9)))
+
+
+def test_other_peoples_robots_are_drawn_without_their_renderer():
+    """OpenGL that is not there may end the process: nothing is to ask for it."""
+    task = hs.task("HumanoidStandup-v5@horizon=4")
+    assert visible(task) is task
+    still = probes.player(lambda obs: jnp.zeros(task.env.action.size))
+    take = film(still, Knowledge(), task, KEY, size=90)
+    assert (take.steps, max(take.frames[0].shape)) == (4, 90)
+    assert {tuple(int(COLOURS[role][i : i + 2], 16) for i in (1, 3, 5)) for role in ("body", "limb", "far")} <= {
+        tuple(pixel) for pixel in take.frames[0].reshape(-1, 3).tolist()
+    }
+    assert (take.frames[0] != take.frames[-1]).any()

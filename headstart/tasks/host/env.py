@@ -20,6 +20,8 @@ from headstart.tasks.host.maker import Factory, Maker
 from headstart.tasks.host.pool import Pool, pool
 from headstart.tasks.host.spaces import Part
 
+RENDERED = "rgb_array"  # what Gymnasium calls a picture of an env
+
 
 class State(Record):
     """Which live env this is, and what its last call said. Each state may be gone on from once."""
@@ -148,8 +150,14 @@ def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> 
 
 
 def rendering(env: HostEnv) -> HostEnv | None:
-    """-> the env, made so that it renders images of itself; None where it cannot be."""
-    keywords = {**dict(env.maker.keywords), "render_mode": "rgb_array"}
+    """-> the env, made so that it renders images of itself; None where it cannot be.
+
+    One that holds a MuJoCo model is left as it is: that is drawn without its renderer, which needs OpenGL, and where
+    there is none may end the whole process.
+    """
+    if env.pool.catalogue.of_mujoco:
+        return env
+    keywords = {**dict(env.maker.keywords), "render_mode": RENDERED}
     maker = dataclasses.replace(env.maker, keywords=tuple(sorted(keywords.items())))
     try:
         pool(maker)

@@ -154,11 +154,11 @@ class Pool:
                     self._free.append(live)
             return (lease,)
 
-    def picture(self, lease: int) -> np.ndarray | None:
-        """-> what a lent env looks like now, as it renders itself; None where it renders nothing."""
-        with self._lock:
-            live = self._lent[lease]
-            return None if live.env is None or live.broken else live.env.render()  # pyright: ignore[reportReturnType]
+    def env(self, lease: int) -> gymnasium.Env:
+        """-> a lent env, to be looked at between two steps."""
+        env = self._lent[lease].env
+        assert env is not None
+        return env
 
     # ------------------------------------------------------------------------------------ one env
 

@@ -18,11 +18,13 @@ from headstart.tasks.mujoco.physics import physics
 
 Points = Float[np.ndarray, "point 3"]  # m; x forwards, y to the left, z upwards
 
-PLANE, SPHERE, CAPSULE, CYLINDER = (
-    int(getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")) for kind in ("PLANE", "SPHERE", "CAPSULE", "CYLINDER")
+PLANE, SPHERE, CAPSULE, CYLINDER, MESH = (
+    int(getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")) for kind in ("PLANE", "SPHERE", "CAPSULE", "CYLINDER", "MESH")
 )
 ROUND = np.linspace(0.0, 2 * math.pi, 24, endpoint=False)  # where the corners of a circle are
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+ALL_ROUND = np.random.default_rng(0).normal(size=(100, 3))  # directions
+ROOM = 0.2  # m, around all that there is
 
 
 class View(NamedTuple):
@@ -52,20 +54,44 @@ VIEWS = {
 
 def drawing(robot: str, qpos: Float[np.ndarray, " nq"]) -> Drawing:
     """-> the robot as it stands. No parameter of a robot changes its shape, so that its nominal model is drawn."""
-    model, view = physics(robot).model, VIEWS[robot]
+    model = physics(robot).model
     data = mujoco.MjData(model)
     data.qpos[:] = qpos
     mujoco.mj_kinematics(model, data)
+    return scene(model, data, VIEWS[robot])
+
+
+def overview(model: Model, data: Data) -> Drawing:
+    """-> any model as it stands, from aslant: all that there is where it begins, and then along with what moves."""
+    view = View((0.0, 0.0), (0.0, 0.0), 30.0, 40.0, "xy" if model.body_dofnum[1] else "", 1.0)
+    rest = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, rest)
+    there = [i for i in range(model.ngeom) if shows(model, i)]
+    root = rest.xpos[1] * [axis in view.follows for axis in "xyz"]
+    places = (rest.geom_xpos[there] - root) @ axes(view)[:2].T
+    reach = model.geom_rbound[there][:, None] + ROOM
+    low, high = ((place[0], place[1]) for place in ((places - reach).min(0), (places + reach).max(0)))
+    return scene(model, data, view._replace(low=low, high=high))
+
+
+def scene(model: Model, data: Data, view: View) -> Drawing:
+    """-> a model as it stands."""
     basis = axes(view)
     root = data.xpos[1] * [axis in view.follows for axis in "xyz"]
     x, y, _ = basis @ root
     low, high = ((x + corner[0], y + corner[1]) for corner in (view.low, view.high))
-    solid = [i for i in range(model.ngeom) if model.geom_type[i] != PLANE]
-    solid.sort(
-        key=lambda i: (-round(basis[2] @ data.geom_xpos[i], 6), role_of(model, i) != "far")
-    )  # the furthest first
+    solid = [i for i in range(model.ngeom) if shows(model, i)]
+    away = np.round(data.geom_xpos @ basis[2], 6)
+    solid.sort(key=lambda i: (-away[i], role_of(model, i) != "far"))  # the furthest first
     shapes = [flat(model, data, i, basis) for i in solid]
     return Drawing(low, high, (*floor(model, data, view, root, (low, high)), *shapes))
+
+
+def shows(model: Model, i: int) -> bool:
+    """-> whether a geom is part of the picture: no floor, no handle, of a group that MuJoCo's renderer shows."""
+    handle = model.body_mocapid[model.geom_bodyid[i]] >= 0
+    painted = model.geom_group[i] < 3 and model.geom_rgba[i, 3] > 0
+    return bool(painted and model.geom_type[i] != PLANE and not handle)
 
 
 @functools.cache
@@ -93,6 +119,10 @@ def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> S
     if kind == CYLINDER:
         circle = np.stack([np.cos(ROUND), np.sin(ROUND)], 1) * size[0]
         corners = np.concatenate([np.column_stack([circle, np.full(len(ROUND), z)]) for z in (-size[1], size[1])])
+    elif kind == MESH:
+        first, count = (field[model.geom_dataid[i]] for field in (model.mesh_vertadr, model.mesh_vertnum))
+        vertices = model.mesh_vert[first : first + count]
+        corners = vertices[np.unique((vertices @ ALL_ROUND.T).argmax(0))]  # those that stand out
     else:  # a box, or what fits in one
         corners = CORNERS * size
     return Polygon(hull(seen(place + corners @ turn.T, basis)), role)
@@ -104,7 +134,7 @@ def role_of(model: Model, i: int) -> Role:
     names = f"{model.geom(i).name} {model.body(body).name}"
     if "goal" in names or "target" in names:
         return "goal"
-    if "object" in names:
+    if any(word in names for word in ("object", "ball", "puck")):
         return "mark"
     if body <= 1:
         return "body" if body else "wall"
