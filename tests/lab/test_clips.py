@@ -141,8 +141,8 @@ def test_what_can_only_be_made_without_rendering_is_told_so():
 
 def test_other_peoples_robots_are_drawn_without_their_renderer():
     """OpenGL that is not there may end the process: nothing is to ask for it."""
-    task = hs.task("HumanoidStandup-v5@horizon=4")
-    assert visible(task) is task
+    task = probes.one(hs.host("HumanoidStandup-v5", horizon=4))
+    assert visible(task).env == task.env
     still = probes.player(lambda obs: jnp.zeros(task.env.action.size))
     take = film(still, Knowledge(), task, KEY, size=90)
     assert (take.steps, max(take.frames[0].shape)) == (4, 90)
