@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from headstart.core.errors import InputError
     from headstart.core.types import Method, Task
     from headstart.lab.api import Transferred, compare, evaluate, play, train, transfer
-    from headstart.lab.checkpoint import Trained, load, save
+    from headstart.lab.checkpoint import load, save
+    from headstart.lab.recipe import Trained
     from headstart.learners.dqn import DQN
     from headstart.learners.ppo import PPO
     from headstart.learners.qlearning import QLearning

@@ -167,8 +167,9 @@ class Bandit(Env):
 class Hint(Env):
     """Shows a parameter at the first step of an episode, then nothing; a choice pays 1 at each step if it is its sign.
 
-    Whoever remembers comes to `steps`; nobody else to more than 1 + (steps - 1) / 2. It ends of itself: where an episode
-    is merely cut off, learners ask their critic about a step that none of them ever sees, and learn what it makes up.
+    Whoever remembers comes to `steps`; nobody else to more than 1 + (steps - 1) / 2. It ends of itself: where an
+    episode is merely cut off, learners ask their critic about a step that none of them ever sees, and learn what it
+    makes up.
     """
 
     steps: int = eqx.field(static=True, default=4)

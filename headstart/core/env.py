@@ -64,6 +64,11 @@ class Env(eqx.Module):
         return None
 
     @property
+    def interval(self) -> float | None:
+        """Seconds between two steps, where a task says nothing else; None where the env has no clock."""
+        return next((p.nominal for p in self.parameters if p.name == "dt"), None)
+
+    @property
     def rewards(self) -> tuple[str, ...]:
         """The names of the cumulants; `reward = cumulants · w`."""
         return ("reward",)

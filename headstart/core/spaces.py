@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,25 +11,58 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from headstart.core.errors import InputError
 
 
+class Component(NamedTuple):
+    """One number of a vector, or one choice: by its name, knowledge finds it again in another space."""
+
+    name: str
+    unit: str = ""  # such as m/s; "" where it has none, or nobody says
+
+
+def components(*said: str) -> tuple[Component, ...]:
+    """-> components of "name unit", such as "cart_velocity m/s"; a name alone has no unit."""
+    return tuple(Component(name, unit) for name, _, unit in (text.partition(" ") for text in said))
+
+
+def _named(given: tuple[Component, ...], size: int) -> tuple[str, ...]:
+    """-> names of the components; their places, where nobody gave them any."""
+    return tuple(c.name for c in given) if given else tuple(map(str, range(size)))
+
+
+def _check_components(owner: str, given: tuple[Component, ...], size: int) -> None:
+    if given and (len(given) != size or len({c.name for c in given}) != size):
+        raise InputError(
+            f"{owner} has {size} components, and {len(given)} names for them ({', '.join(c.name for c in given)}); "
+            "give each a name of its own, or none any."
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Box:
     """Vectors of real numbers, each within its bounds (which may be infinite).
 
-    Where they are no more than names, `words` are the lengths of these: a word of n numbers has a 1 in one of n places,
-    and a word of 1 is a bit. Then each vector has an index among so many `states`.
+    `components` say what each number is; () where nobody says. Where they are no more than names, `words` are the
+    lengths of these: a word of n numbers has a 1 in one of n places, and a word of 1 is a bit. Then each vector has an
+    index among so many `states`.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     words: tuple[int, ...] = ()
+    components: tuple[Component, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_components("A box", self.components, len(self.low))
         if self.words and sum(self.words) != len(self.low):
             raise InputError(f"Box(words={self.words!r}) is out of range: together they are {len(self.low)} long.")
 
     @property
     def size(self) -> int:
         return len(self.low)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each number is called: its place, where nobody says."""
+        return _named(self.components, self.size)
 
     @property
     def states(self) -> int | None:
@@ -93,10 +127,19 @@ class Discrete:
     """One of `n` choices, 0 … n - 1."""
 
     n: int
+    components: tuple[Component, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_components("A choice", self.components, self.n)
 
     @property
     def size(self) -> int:
         return self.n
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each choice is called: its number, where nobody says."""
+        return _named(self.components, self.n)
 
     def rescale(self, action: Int[Array, ""]) -> Int[Array, ""]:
         """Choices are the world's own already."""
@@ -105,6 +148,13 @@ class Discrete:
     def numbers(self, action: Int[Array, "*n"]) -> Float[Array, "*n {self.n}"]:
         """-> what a network is told of an action: 1 in its place."""
         return jax.nn.one_hot(action, self.n)
+
+
+def alike(a: "Sight | Space", b: "Sight | Space") -> bool:
+    """-> whether what is known in one can be used in the other as it is: names count only where both have some."""
+    if isinstance(a, Image) or isinstance(b, Image) or (a.components and b.components):
+        return a == b
+    return dataclasses.replace(a, components=()) == dataclasses.replace(b, components=())
 
 
 Space = Box | Discrete  # of actions

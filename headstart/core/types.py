@@ -23,6 +23,7 @@ from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
 from headstart.core.spaces import Image as Image
 from headstart.core.spaces import SeenMany, Sight, Space
+from headstart.core.spaces import components as components
 
 Metrics = dict[str, Array]
 

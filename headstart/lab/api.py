@@ -1,27 +1,29 @@
 """What `import headstart` offers: train, evaluate, transfer, compare. Tasks are given as such, or as strings."""
 
-import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from headstart.core import moving
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate as judge
 from headstart.core.stages import learn_source
 from headstart.core.train import Point
 from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
 from headstart.lab import clips, study
-from headstart.lab.checkpoint import Trained
 from headstart.lab.clips import Take
+from headstart.lab.moved import Moved
 from headstart.lab.news import Watch, silent
+from headstart.lab.recipe import Trained
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import check_budget, check_shots, check_spaces
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
+from headstart.tasks.registry import interval
 from headstart.tasks.sampling import nominal
 from headstart.tasks.several import SEVERAL, together, told
 from headstart.tasks.strings import describe, parse
@@ -35,6 +37,7 @@ class Transferred(NamedTuple):
     returns: Float[np.ndarray, " point"]  # of the deterministic policy on the nominal target
     shots: dict[int, float]  # number of target episodes -> return
     trained: Trained
+    moved: Moved  # what of the knowledge came along
 
 
 def as_task(task: Task | str, target: bool = False) -> Task:
@@ -69,7 +72,10 @@ def train(
     told_on = SEVERAL.join(names)
     _check_outcome(tasks.env, point.knowledge, told_on)
     taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
-    return Trained(method, spec(tasks), point.state, told_on, taken, seed, updates, sources)
+    budget = {"task": told_on, "steps": int(steps)}
+    return Trained(
+        method, spec(tasks), point.state, told_on, taken, seed, updates, sources, interval(each[0]), (budget,)
+    )
 
 
 def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int = 0) -> Float[np.ndarray, " episode"]:
@@ -114,38 +120,41 @@ def transfer(
     method: Method | None = None,
     points: int = 12,
     judged: int = 10,
+    renamed: Mapping[str, str] | None = None,
     watch: Callable[[protocol.Judgement], None] | None = None,
 ) -> Transferred:
     """Spends `shots` episodes, and then the rest of `steps`, in the target, starting from what was trained.
 
-    `method` says how; None is the method it was trained with. Raises InputError for unequal spaces, for budgets that
-    are none, and where learning went wrong (its numbers are no longer finite) or the env did.
+    `method` says how; None is the method it was trained with. Where the target shows or takes other things, what has
+    the same name in both comes along; `renamed` gives components of the source their names in the target. Raises
+    InputError for spaces that have nothing to do with one another, for budgets that are none, and where learning went
+    wrong (its numbers are no longer finite) or the env did.
     """
     for name, value in (("steps", steps), ("points", points), ("judged", judged)):
         check_budget(name, value)
     check_shots("shots", shots)
     task = as_task(target, target=True)
     tasks = stack([told(nominal(task), trained.sources)])
-    _check_fit(trained, tasks)
+    _check_context(trained, tasks)
     how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
+    plan = moving.plan(trained.method, trained.spec, spec(tasks), renamed)
+    prior = protocol.moved(trained.method, trained.state, plan, how, trained.spec, spec(tasks), keys.target)
     failures(task.env)
-    for judgement in protocol.adapt(how, trained.state, tasks, int(steps), shots, keys, points, judged):
+    for judgement in protocol.adapt(how, prior, tasks, int(steps), shots, keys, points, judged):
         judgements.append(judgement)
         if watch is not None:
             watch(judgement)
     curve, last = protocol.curve(judgements), judgements[-1]
     _check_outcome(task.env, last.state.knowledge, describe(task))
-    after = dataclasses.replace(
-        trained,
-        method=how,
-        spec=spec(tasks),
-        state=last.state,
-        trained_on=f"{trained.trained_on}, then {describe(task)}",
-        steps=trained.steps + int(last.steps[0]),
-        gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
-    )
+    told_on = f"{trained.trained_on}, then {describe(task)}"
+    spent = trained.steps + int(last.steps[0]), trained.gradient_steps + int(last.gradient_steps[0])
+    budgets = (*trained.budgets, {"task": describe(task), "steps": int(steps), "shots": list(shots)})
+    who = (told_on, spent[0], trained.seed, spent[1], trained.sources, interval(task), budgets)
+    after = Trained(how, spec(tasks), last.state, *who)
     at = {n: float(values[0]) for n, values in curve.shots.items()}
-    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after)
+    came = moving.account(plan, trained.state.knowledge, judgements[0].state.knowledge)
+    kept = how.learner(spec(tasks), target=True).keep_optimizer
+    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, Moved(plan, came, kept))
 
 
 def compare(
@@ -180,6 +189,12 @@ def _check_fit(trained: Trained, tasks: Task) -> None:
     known, wanted = trained.spec, spec(tasks)
     mine, theirs = (known.observation, known.action), (wanted.observation, wanted.action)
     check_spaces(f"What was learned on {trained.trained_on}", mine, tasks.env.name, theirs)
+    _check_context(trained, tasks)
+
+
+def _check_context(trained: Trained, tasks: Task) -> None:
+    """Raises InputError where knowledge is told more, or less, than these tasks say."""
+    known, wanted = trained.spec, spec(tasks)
     if known.context != wanted.context:
         raise InputError(
             f"What was learned on {trained.trained_on} is told {known.context} numbers of context, but "

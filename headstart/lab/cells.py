@@ -14,8 +14,9 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.core.types import TrainState
-from headstart.lab.checkpoint import Trained, save
+from headstart.lab.checkpoint import save
 from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.recipe import Trained
 from headstart.protocol.study import Question
 
 

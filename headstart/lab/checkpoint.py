@@ -3,11 +3,9 @@
 No pickle anywhere: the arrays can be read without headstart and without JAX.
 """
 
-import dataclasses
 import functools
+import hashlib
 import pathlib
-import sys
-from importlib.metadata import version
 from typing import Any, cast
 
 import jax
@@ -18,60 +16,18 @@ from safetensors import SafetensorError
 
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
-from headstart.core.spaces import Sight
-from headstart.core.types import Box, Discrete, Image, Method, PyTree, Space, Spec, TrainState
+from headstart.core.types import Method, PyTree, Spec, TrainState
 from headstart.lab.files import read_json, write, write_json
-from headstart.methods import describe, rebuild
-
-FORMAT = "headstart checkpoint 1"
-LIBRARIES = ("headstart", "jax", "equinox", "optax", "numpyro", "gymnasium", "mujoco", "numpy")
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """What a training leaves: the knowledge of one seed, and everything needed to use it again."""
-
-    method: Method
-    spec: Spec
-    state: TrainState  # each array with a leading seed axis of length 1
-    trained_on: str  # the task, as a string; of several, all of them
-    steps: int
-    seed: int
-    gradient_steps: int = 0
-    sources: tuple[str, ...] = ()  # the tasks that were learned together: what the context names, in its order
-
-
-def versions() -> dict[str, str]:
-    """-> the libraries that a result depends on."""
-    return {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}}
+from headstart.lab.recipe import FORMAT, Trained, read_recipe, write_recipe
 
 
 def save(trained: Trained, path: str | pathlib.Path) -> pathlib.Path:
     """Writes a checkpoint folder -> its path."""
     folder = pathlib.Path(path)
     arrays = {name: np.array(x[0]) for name, x in named(trained.state).items()}
-    recipe = {
-        "format": FORMAT,
-        "method": describe(trained.method),
-        "trained_on": trained.trained_on,
-        "sources": trained.sources,
-        "steps": trained.steps,
-        "gradient_steps": trained.gradient_steps,
-        "seed": trained.seed,
-        "observation": _space(trained.spec.observation),
-        "action": _space(trained.spec.action),
-        "action_processing": "clipped to [-1, 1], then scaled to [low, high]"
-        if isinstance(trained.spec.action, Box)
-        else "an index",
-        "context": trained.spec.context,
-        "cumulants": trained.spec.cumulants,
-        "tasks": trained.spec.tasks,
-        "parameters": trained.spec.parameters,
-        "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
-        "versions": versions(),
-    }
-    write(folder / "knowledge.safetensors", safetensors.numpy.save(arrays))
-    write_json(folder / "recipe.json", recipe)
+    data = safetensors.numpy.save(arrays)
+    write(folder / "knowledge.safetensors", data)
+    write_json(folder / "recipe.json", write_recipe(trained, arrays, hashlib.sha256(data).hexdigest()))
     return folder
 
 
@@ -85,32 +41,21 @@ def load(path: str | pathlib.Path) -> Trained:
             "take a checkpoint that it wrote, or train anew."
         )
     try:
-        if not isinstance(recipe["method"], dict):
-            raise TypeError("a method is a table")
-        method = rebuild(recipe["method"])
-        observation, action = _unspace(recipe["observation"]), _unspace(recipe["action"])
-        if not isinstance(observation, Sight):
-            raise TypeError("an observation is a box or an image")
-        if not isinstance(action, Space):
-            raise TypeError("an action is a box or discrete")
-        counts = {name: int(recipe[name]) for name in ("context", "cumulants", "tasks")}
-        spec = Spec(observation, action, **counts, parameters=int(recipe.get("parameters", 0)))
-        steps, seed, gradient_steps = (int(recipe[name]) for name in ("steps", "seed", "gradient_steps"))
-        trained_on, sources = str(recipe["trained_on"]), tuple(map(str, recipe.get("sources", ())))
+        fields, sha256 = read_recipe(recipe), str(recipe["sha256"])
     except InputError as error:  # of the method's own: it knows best
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{folder / 'recipe.json'} is damaged ({type(error).__name__}: {error}); take another copy of it."
         ) from None
-    state = _read_state(folder, method, spec)
-    return Trained(method, spec, state, trained_on, steps, seed, gradient_steps, sources)
+    return Trained(**fields, state=_read_state(folder, fields["method"], fields["spec"], sha256))
 
 
-def _read_state(folder: pathlib.Path, method: Method, spec: Spec) -> TrainState:
+def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str) -> TrainState:
     file = folder / "knowledge.safetensors"
     try:
-        arrays = safetensors.numpy.load(file.read_bytes())
+        data = file.read_bytes()
+        arrays = safetensors.numpy.load(data)
     except FileNotFoundError:
         raise InputError(f"There is no {file}; copy the whole checkpoint folder.") from None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -125,6 +70,8 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec) -> TrainState:
             f"{folder / 'recipe.json'} describes what cannot be made ({why}); it is damaged: take another copy of it."
         ) from None
     _check_arrays(file, arrays, named(like))
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise InputError(f"{file} holds other numbers than its recipe.json was written for; copy both from one place.")
     return map_named(lambda name, _: jnp.asarray(arrays[name])[None], like)
 
 
@@ -157,21 +104,3 @@ def _check_arrays(file: pathlib.Path, arrays: dict[str, np.ndarray], expected: d
             )
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             raise InputError(f"{file} holds numbers that are not finite, in {name!r}; its training failed: train anew.")
-
-
-def _space(space: Sight | Space) -> dict[str, Any]:
-    if isinstance(space, Image):
-        return {"kind": "image", "shape": space.shape, "dtype": space.dtype}
-    if isinstance(space, Discrete):
-        return {"kind": "discrete", "n": space.n}
-    bounds = {side: [x if abs(x) != float("inf") else str(x) for x in getattr(space, side)] for side in ("low", "high")}
-    return {"kind": "box", **bounds, **({"words": space.words} if space.words else {})}
-
-
-def _unspace(data: dict[str, Any]) -> Sight | Space:
-    if data["kind"] == "image":
-        return Image(tuple(map(int, data["shape"])), data["dtype"])
-    if data["kind"] == "discrete":
-        return Discrete(data["n"])
-    low, high = (tuple(map(float, data[side])) for side in ("low", "high"))
-    return Box(low, high, tuple(map(int, data.get("words", ()))))

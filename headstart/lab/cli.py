@@ -123,6 +123,8 @@ class Train(Asked):
 class Transfer(Asked):
     """Spend a few episodes, and then a budget of steps, in the target, starting from a checkpoint.
 
+    The target may show and take other things than the source: what has the same name in both comes along.
+
     Example: headstart transfer runs/epopt --target Hopper-v5@torso_mass=9 --shots 0,1,10 --out runs/heavy
     """
 
@@ -140,10 +142,19 @@ class Transfer(Asked):
     """How to go on, such as finetune:layers=last; by default with the method of the checkpoint."""
     tensorboard: pathlib.Path | None = None
     """Folder for live scalars (needs the extra `tensorboard`)."""
+    rename: Names = ()
+    """Components of the source by their names in the target, such as thigh_joint_angle=hip_angle,..."""
     physics: str = "auto"
     """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
     json: bool = False
     """Print JSON instead of the table."""
+
+    def renames(self) -> dict[str, str]:
+        """-> new names by the old ones. Raises InputError where what was written is none."""
+        pairs = [text.partition("=") for text in self.rename]
+        if bad := [old for old, _, new in pairs if not (old and new)]:
+            raise InputError(f"--rename {bad[0]!r} gives no new name; write OLD=NEW, several with commas between them.")
+        return {old: new for old, _, new in pairs}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -157,13 +157,18 @@ def transfer(asked: "cli.Transfer", words: str) -> None:
         def watch(j: Any) -> None:
             tell(News(name, "target", j.steps, asked.steps, j.returns.mean(1), j.metrics))
 
-        done = api.transfer(trained, task, asked.steps, asked.shots, method, watch=watch)
+        done = api.transfer(trained, task, asked.steps, asked.shots, method, renamed=asked.renames(), watch=watch)
     checkpoint.save(done.trained, asked.out)
-    curve = plain({"steps": done.steps, "episodes": done.episodes, "returns": done.returns, "shots": done.shots})
+    curve = {"steps": done.steps, "episodes": done.episodes, "returns": done.returns, "shots": done.shots}
+    curve = plain({**curve, "moved": done.moved.data})
     write_json(asked.out / "curve.json", curve)
     if asked.json:
         print(json.dumps(curve, indent=1))
         return
+    for line in done.moved.lines():
+        print(line)
+    if (what := done.moved.table()).row_count:
+        show(what)
     table = Table("shots", "return", title=f"{name} from {asked.checkpoint} on {asked.target}")
     for shots, value in done.shots.items():
         table.add_row(str(shots), thin(value))

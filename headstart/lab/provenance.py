@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from headstart.lab.checkpoint import versions
+from headstart.lab.recipe import versions
 
 
 def provenance(command: str) -> dict[str, Any]:

@@ -5,11 +5,13 @@ import pathlib
 from importlib import resources
 from typing import Any
 
+from headstart.core.errors import InputError
 from headstart.lab import numbers
 from headstart.lab import report_tables as tables
 from headstart.lab.figure_look import PAGE, Style, styles
-from headstart.lab.files import write
+from headstart.lab.files import read_json, write
 from headstart.lab.markup import Markup, element
+from headstart.lab.plots import figure_study
 from headstart.lab.report_charts import forest, learning_curves
 from headstart.lab.report_clips import before_and_after
 from headstart.lab.report_data import Points, Study, read, table
@@ -17,6 +19,22 @@ from headstart.lab.report_matrix import heat_map, matrix, matrix_table, remarks
 from headstart.lab.report_words import answer, difference, sentence
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+
+def show(out: pathlib.Path) -> dict[str, Any]:
+    """Writes `report.html` and `curves.svg` of the study in `out` -> its study.json as plain data.
+
+    Raises InputError where `out` holds no study.
+    """
+    data = read_json(out / "study.json")
+    needed = {"source", "target", "methods", "shots", "seeds", "target_steps", "reference"}
+    if not isinstance(data, dict) or not needed <= data.keys():
+        raise InputError(
+            f"{out / 'study.json'} is not the record of a study; name a folder that `headstart compare` wrote."
+        )
+    write_report(data, out / "report.html")
+    figure_study(data, out / "curves.svg")
+    return data
 
 
 def write_report(study: dict[str, Any], path: str | os.PathLike[str]) -> None:

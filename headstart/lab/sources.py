@@ -14,9 +14,10 @@ import numpy as np
 from headstart.core.stages import at_heart, learn_source
 from headstart.core.types import Method, Task, TrainState, spec
 from headstart.lab.cells import Ledger, of_seed, size
-from headstart.lab.checkpoint import Trained, load, save
+from headstart.lab.checkpoint import load, save
 from headstart.lab.files import read_json, write_json
 from headstart.lab.news import News, Watch
+from headstart.lab.recipe import Trained
 from headstart.methods import describe
 from headstart.protocol import transfer
 from headstart.tasks.host import failures
@@ -109,5 +110,7 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
         if fine[i]:
             taken, updates = int(point.steps[i]), int(point.gradient_steps[i])
             state = of_seed(point.state, i)
-            save(Trained(method, spec(tasks), state, of.text, taken, seed, updates, of.names), folder)
+            budget = {"task": of.text, "steps": steps}
+            who = (of.text, taken, seed, updates, of.names, tasks.env.interval, (budget,))
+            save(Trained(method, spec(tasks), state, *who), folder)
         write_json(folder / "curve.json", curve)

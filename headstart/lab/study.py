@@ -14,20 +14,20 @@ from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Spec, TrainState, spec
 from headstart.lab import cells, filming, matrix, sources
 from headstart.lab.cells import Ledger
-from headstart.lab.checkpoint import Trained
 from headstart.lab.compiled import make_room
-from headstart.lab.domains import domains
-from headstart.lab.files import read_json, write_json
+from headstart.lab.domains import Domains, domains
+from headstart.lab.files import write_json
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
-from headstart.lab.plots import figure_study
 from headstart.lab.provenance import provenance
-from headstart.lab.report import write_report
+from headstart.lab.recipe import Trained
+from headstart.lab.report import show
 from headstart.lab.sources import Source
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
 from headstart.protocol.shift import Shift
 from headstart.protocol.study import Question, row_name
 from headstart.tasks.host import failures
+from headstart.tasks.registry import interval
 
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
 LOST = "learning in the {} went wrong: its numbers are no longer finite"
@@ -66,22 +66,6 @@ def compare(
     if video:
         filming.run(study)
         data = write("done")
-    return data
-
-
-def show(out: pathlib.Path) -> dict[str, Any]:
-    """Writes `report.html` and `curves.svg` of the study in `out` -> its study.json as plain data.
-
-    Raises InputError where `out` holds no study.
-    """
-    data = read_json(out / "study.json")
-    needed = {"source", "target", "methods", "shots", "seeds", "target_steps", "reference"}
-    if not isinstance(data, dict) or not needed <= data.keys():
-        raise InputError(
-            f"{out / 'study.json'} is not the record of a study; name a folder that `headstart compare` wrote."
-        )
-    write_report(data, out / "report.html")
-    figure_study(data, out / "curves.svg")
     return data
 
 
@@ -133,7 +117,7 @@ class Study:
                     why = done.source.curves[seed].get("failed") or LOST.format("source")
                     cells.write_failure(self._folder(entry, seed), why)
                     continue
-                trained = done.trained(seed, entry, method, self.of, self.question.target, self.domains.names)
+                trained = done.trained(seed, entry, method, self.of, self.question, self.domains)
                 cells.write(self._folder(entry, seed), done.cell(seed, entry.adapts), trained)
         except (InputError, OSError, WatcherError):  # not the row's fault
             raise
@@ -232,16 +216,22 @@ class Outcome(NamedTuple):
         )
 
     def trained(
-        self, seed: int, entry: Entry, method: Method, of: Spec, target: str, names: tuple[str, ...]
+        self, seed: int, entry: Entry, method: Method, of: Spec, question: Question, domains: Domains
     ) -> Trained:
         """-> what one seed knows in the end."""
         assert self.last is not None
-        learned_on = [self.source.task] if self.source is not None else []
-        learned_on += [target] if entry.adapts else []
+        budgets = []
+        if self.source is not None:
+            budgets.append({"task": self.source.task, "steps": question.source_steps})
+        if entry.adapts:
+            allowed = {"steps": target_steps(entry, question), "shots": list(question.shots)}
+            budgets.append({"task": question.target, **allowed})
+        told_on = ", then ".join(budget["task"] for budget in budgets) or "nothing"
         spent = self.ledger(seed, entry.adapts)
         steps, updates = int(spent.source_steps + spent.target_steps), int(spent.gradient_steps)
         state = cells.of_seed(self.last.state, self.seeds.index(seed))
-        return Trained(method, of, state, ", then ".join(learned_on) or "nothing", steps, seed, updates, names)
+        clock = interval(domains.target)
+        return Trained(method, of, state, told_on, steps, seed, updates, domains.names, clock, tuple(budgets))
 
 
 def target_steps(entry: Entry, question: Question) -> int:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from headstart.core.types import Record
 
 
-def share(new: Float[Array, ""], old: Float[Array, ""]) -> Float[Array, ""]:
+def share(new: Float[Array, ""], old: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """-> what part of all weight is new; 0 where none is, so that nothing seen changes nothing."""
     return new / jnp.maximum(old + new, 1e-8)
 
@@ -17,7 +17,7 @@ class Moments(Record):
 
     mean: Float[Array, "*shape"]
     variance: Float[Array, "*shape"]
-    count: Float[Array, "*seed"]
+    count: Float[Array, "*shape"]  # of each number its own: one that is new in another space begins at 0
 
     def include(self, x: Float[Array, "n *shape"], weight: Float[Array, " n"]) -> "Moments":
         """-> the moments of what was seen so far and of the rows of `x` that have weight."""
@@ -38,7 +38,7 @@ class Moments(Record):
 
 def moments(size: int) -> Moments:
     """-> before anything was seen: mean 0, variance 1."""
-    return Moments(jnp.zeros(size), jnp.ones(size), jnp.zeros(()))
+    return Moments(jnp.zeros(size), jnp.ones(size), jnp.zeros(size))
 
 
 class Scale(Record):

@@ -1,4 +1,4 @@
-"""What optax does not have: schedules of the training's progress, and parts of knowledge that stay as they are."""
+"""What optax does not have: schedules of the training's progress, and parts of knowledge that move as they are told."""
 
 from collections.abc import Callable
 
@@ -19,21 +19,39 @@ def anneal() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
-def hold(
-    optimizer: optax.GradientTransformation, still: Callable[[str], bool]
+def pace(
+    optimizer: optax.GradientTransformation, rate: Callable[[str], float]
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimizer, moving no leaf whose name is `still`.
+    """The optimizer, moving each leaf by its name's `rate` times as much; at 0 not at all.
 
-    The state is the optimizer's own, so that it can be carried over; still leaves give no gradient either, so that
+    The state is the optimizer's own, so that it can be carried over; leaves that stay give no gradient either, so that
     they do not use up the gradient's norm.
     """
     inner = optax.with_extra_args_support(optimizer)
 
     def mask(tree: PyTree) -> PyTree:
-        return map_named(lambda name, x: jnp.zeros_like(x) if still(name) else x, tree)
+        return map_named(lambda name, x: x if rate(name) else jnp.zeros_like(x), tree)
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra):
         changes, state = inner.update(mask(updates), state, params, **extra)
-        return mask(changes), state
+        return map_named(lambda name, x: x * rate(name) if rate(name) else jnp.zeros_like(x), changes), state
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def tie(
+    optimizer: optax.GradientTransformation, weight: float, to: Callable[[str], bool]
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer of a loss with ½ · `weight` · ‖θ − θ₀‖² added, θ₀ being where the leaves named by `to` began.
+
+    L2-SP's penalty (arXiv:1802.01483, equation 5, its first term): in the gradient, so before any clipping of its norm.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra):
+        began, inside = state
+        pull = lambda name, g, now, then: g + weight * (now - then) if to(name) else g
+        changes, inside = inner.update(map_named(pull, updates, params, began), inside, params, **extra)
+        return changes, (began, inside)
+
+    return optax.GradientTransformationExtraArgs(lambda params: (params, inner.init(params)), update)

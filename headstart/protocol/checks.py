@@ -6,7 +6,7 @@ Each check raises InputError with one sentence that names what was asked for, wh
 from collections.abc import Collection, Iterable
 
 from headstart.core.errors import InputError
-from headstart.core.spaces import Box, Image, Sight, Space
+from headstart.core.spaces import Box, Image, Sight, Space, alike
 
 MOST = 10**12  # steps, points or episodes: what lies above is a slip, and more than turns of a loop can be counted
 LAST_SEED = 2**32 - 1  # seeds are uint32
@@ -39,10 +39,10 @@ def check_seeds(name: str, seeds: Iterable[float]) -> None:
 def check_spaces(whose: str, known: tuple[Sight, Space], other: str, wanted: tuple[Sight, Space]) -> None:
     """Raises InputError where (observation, action) of what is known are not those of where it is wanted."""
     for what, a, b in zip(("observation", "action"), known, wanted, strict=True):
-        if a != b:
+        if not alike(a, b):
             raise InputError(
-                f"{whose} and {other} have unequal {what} spaces ({_told(a, b)}); knowledge moves only between equal "
-                "spaces so far, so choose tasks of one env."
+                f"{whose} and {other} have unequal {what} spaces ({_told(a, b)}); choose tasks of one env, or take "
+                "what has the same name along by headstart.transfer."
             )
 
 
@@ -50,7 +50,9 @@ def _told(a: Sight | Space, b: Sight | Space) -> str:
     """-> in what two unequal spaces differ."""
     if type(a) is not type(b) or isinstance(a, Image):
         return f"{_kind(a)} and {_kind(b)}"
-    return f"{a.size} and {b.size} components" if a.size != b.size else f"{a.size} components with other bounds"
+    return (
+        f"{a.size} and {b.size} components" if a.size != b.size else f"{a.size} components, otherwise bounded or named"
+    )
 
 
 def _kind(space: Sight | Space) -> str:

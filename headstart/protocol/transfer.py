@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from headstart.core import moving
+from headstart.core.errors import InputError
 from headstart.core.rollout import count, evaluate
 from headstart.core.train import Run, begin, enter, go_on, per_turn, shoot
 from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Spec, Task, TrainState, spec
@@ -154,6 +156,21 @@ def rehearse(method: Method, of: Spec, source: Spec | None) -> None:
             part.method.learner(source)
         prior = jax.eval_shape(functools.partial(begin, method.learner(source)), key).state
     jax.eval_shape(functools.partial(begin, method.learner(of, target=True)), key, prior)
+
+
+def moved(
+    method: Method, prior: TrainState, plan: moving.Plan, how: Method, known: Spec, wanted: Spec, key: Key
+) -> TrainState:
+    """-> what `method` left in the spaces `known` [seed], as `how` may begin from in those `wanted`.
+
+    Raises InputError where `how` wants the optimizer's moments too, and the spaces are not the same.
+    """
+    if plan.same:
+        return prior
+    if how.learner(wanted, target=True).keep_optimizer:
+        raise InputError("The optimizer's moments cannot come into other spaces; use optimizer=fresh.")
+    fresh = moving.begin(method, moving.moved(known, wanted), jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key))
+    return TrainState(moving.move(plan, prior.knowledge, fresh), None, None, prior.taken)
 
 
 class Curve(NamedTuple):

@@ -71,6 +71,10 @@ class Disturbed(Env):
         return self.env.parameters + tuple(p for p in offered(self.env) if p.name in self.names)
 
     @property
+    def interval(self) -> float | None:
+        return self.env.interval
+
+    @property
     def rewards(self) -> tuple[str, ...]:
         return self.env.rewards
 

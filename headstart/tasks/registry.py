@@ -169,6 +169,12 @@ def value_of(task: Task, name: str) -> str:
     return laws.text(task.params[name] if name in task.params else _unsaid(task, told), told)
 
 
+def interval(task: Task) -> float | None:
+    """-> seconds between two steps of a task; None where its env has no clock, or the task draws it."""
+    said = task.params.get("dt", task.env.interval)
+    return None if said is None or isinstance(said, Distribution) else float(np.ravel(said)[0])
+
+
 def aligned(tasks: Sequence[Task]) -> list[Task]:
     """-> the same tasks, each naming all that any of them names, on one shared env.
 

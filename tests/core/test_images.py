@@ -14,7 +14,8 @@ from headstart.core.rollout import evaluate
 from headstart.core.spaces import Box, Image
 from headstart.core.train import begin, enter
 from headstart.core.types import Method, TrainState, spec
-from headstart.lab.checkpoint import Trained, load, save
+from headstart.lab.checkpoint import load, save
+from headstart.lab.recipe import Trained
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune

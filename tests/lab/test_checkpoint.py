@@ -17,7 +17,8 @@ import tiny
 from headstart.core.errors import InputError
 from headstart.core.names import named
 from headstart.core.types import Box, TrainState, spec
-from headstart.lab.checkpoint import Trained, load, save
+from headstart.lab.checkpoint import load, save
+from headstart.lab.recipe import Trained
 from headstart.learners.uniform import Uniform
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.randomization.epopt import EPOpt

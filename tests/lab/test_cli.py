@@ -18,8 +18,9 @@ from PIL import Image
 from headstart import __version__
 from headstart.core.types import spec
 from headstart.lab import api, commands, sources
-from headstart.lab.checkpoint import Trained, load, save
+from headstart.lab.checkpoint import load, save
 from headstart.lab.cli import COMMANDS, main
+from headstart.lab.recipe import Trained
 from headstart.protocol import transfer
 
 SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")

@@ -78,7 +78,7 @@ def test_value_targets_are_returns_in_units_of_the_new_scale(understood: tuple[K
 
 def test_observations_that_count_move_the_normaliser(understood: tuple[Knowledge, Any]):
     k, _ = understood
-    assert (float(k.features.mean[0]), float(k.features.count)) == (3.0, 4.0)
+    assert (float(k.features.mean[0]), float(k.features.count[0])) == (3.0, 4.0)
     assert float(k.features.variance[0]) == pytest.approx(np.var([1, 3, 6, 2]))
 
 

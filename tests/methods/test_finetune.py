@@ -105,8 +105,8 @@ def test_an_unknown_name_is_told_the_known_ones():
 
 def test_a_kept_normaliser_goes_on():
     prior, _, after, _ = story(PLAIN)
-    assert prior["features.count"].tolist() == [3 * ROWS]
-    assert after["features.count"].tolist() == [4 * ROWS]
+    assert prior["features.count"].tolist() == [[3 * ROWS]]
+    assert after["features.count"].tolist() == [[4 * ROWS]]
     assert "features.mean" not in same(prior, after)
 
 
@@ -114,7 +114,7 @@ def test_a_fresh_normaliser_starts_anew():
     prior, began, after, _ = story(FROZEN)
     assert same(prior, began) == set(prior) - parts(prior, ["features", "value.scale.count"])
     assert (began["features.mean"].tolist(), began["features.variance"].tolist()) == ([[0.0]], [[1.0]])
-    assert after["features.count"].tolist() == [ROWS]
+    assert after["features.count"].tolist() == [[ROWS]]
 
 
 def test_a_frozen_normaliser_stays():

@@ -19,7 +19,7 @@ def test_merged_batches_have_the_moments_of_all_their_rows_with_weight():
     rows = np.concatenate(batches)[np.concatenate(weights) > 0].astype(np.float64)
     np.testing.assert_allclose(seen.mean, rows.mean(0), rtol=1e-5)
     np.testing.assert_allclose(seen.variance, rows.var(0), rtol=1e-5)
-    assert float(seen.count) == len(rows)
+    assert seen.count.tolist() == [len(rows)] * 2
 
 
 def test_a_far_mean_does_not_swallow_the_variance():
@@ -34,7 +34,7 @@ def test_rows_without_weight_may_hold_anything():
     x = jnp.array([[1.0], [3.0], [jnp.nan], [jnp.inf]])
     weight = jnp.array([1.0, 1.0, 0.0, 0.0])
     seen = moments(1).include(x, weight)
-    assert [float(seen.mean[0]), float(seen.variance[0]), float(seen.count)] == [2.0, 1.0, 2.0]
+    assert [float(seen.mean[0]), float(seen.variance[0]), float(seen.count[0])] == [2.0, 1.0, 2.0]
     assert float(scale().include(x[:, 0], weight).square) == 5.0
 
 

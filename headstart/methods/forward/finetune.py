@@ -1,14 +1,16 @@
 """Finetuning: start in the target domain from what the source domain taught, and go on learning.
 
 Transfers: policy, value and features (normaliser, or what encodes images).
-Assumes: source and target share spaces, and the source's behaviour is a useful place to start.
+Assumes: source and target share components of what is seen and done, and the source's behaviour is a good start.
 Fails when: the source policy is too certain to explore, or what it learned is wrong in the target (negative transfer).
-Source: CS 285, "Transfer and Multi-Task Learning" (pretraining + finetuning); arXiv:1612.07307 for relearned heads.
-Departs from it in: the lecture's recipes are stated for supervised networks; here each is a field.
+Source: CS 285, "Transfer and Multi-Task Learning" (pretraining + finetuning); arXiv:1612.07307 for relearned heads;
+arXiv:1802.01483 for L2-SP.
+Departs from it in: the lecture's recipes are stated for supervised networks; L2-SP leaves new layers alone.
 """
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Literal
 
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ from headstart.core.names import map_named, named, within
 from headstart.core.types import Key, Knowledge, Learner, Method, Spec, no_loss
 from headstart.learners.ppo import PPO
 from headstart.nets.encoders import forget
-from headstart.nets.optimizers import hold
+from headstart.nets.optimizers import pace, tie
 
 CERTAIN = 1e12  # a statistic that has seen so many rows is moved by no new one
 
@@ -31,23 +33,37 @@ class Finetune(Method):
     base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains
     layers: Literal["all", "last"] = "all"  # what moves in the target: everything, or the last layers only
     reset_head: bool = False  # the last layers (and the policy's spread) start anew
+    reset: tuple[str, ...] = ()  # names of what starts anew, such as "value"
     freeze: tuple[str, ...] = ()  # names of what stays as it is, such as "policy.net.layers.0"
+    rates: tuple[str, ...] = ()  # factors on the learning rate of what is named, such as "policy.net.layers=0.1"
+    l2_sp: float = 0.0  # weight of the pull back to where everything that came along began, >= 0
     optimizer: Literal["fresh", "kept"] = "fresh"  # whether Adam's moments come along
     normaliser: Literal["kept", "fresh", "frozen"] = "kept"  # observation statistics: go on, start anew, stay
     cool: float = 1.0  # factor on the policy's standard deviation (or temperature) at the start, > 0
 
     def __post_init__(self) -> None:
         check_range(self, "cool", 0.0, float("inf"), open_low=True)
+        check_range(self, "l2_sp", 0.0, float("inf"))
+        for text in self.rates:
+            if _rate(text) is None:
+                raise InputError(
+                    f"Finetune(rates={text!r}) is no name and factor; write such as policy.net.layers=0.1."
+                )
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
         if not target:
             return inner
-        if inner.loss is no_loss and (self.freeze or self.layers == "last"):
-            raise InputError(f"{self.base!r} learns by no gradients, which could be held; leave freeze and layers out.")
+        if inner.loss is no_loss and (self.freeze or self.rates or self.l2_sp or self.layers == "last"):
+            raise InputError(
+                f"{self.base!r} learns by no gradients, which could be held; leave freeze, layers, rates and l2_sp out."
+            )
+        if self.l2_sp and self.optimizer == "kept":
+            raise InputError("Finetune ties knowledge to its start by the optimizer, which must be fresh; use l2_sp=0.")
+        optimizer = pace(inner.optimizer, functools.partial(_pace, self))
         return inner._replace(
             init=functools.partial(_init, self, inner),
-            optimizer=hold(inner.optimizer, functools.partial(_still, self)),
+            optimizer=tie(optimizer, self.l2_sp, functools.partial(_came, self)) if self.l2_sp else optimizer,
             keep_optimizer=self.optimizer == "kept",
         )
 
@@ -56,10 +72,10 @@ def _init(finetune: Finetune, inner: Learner, key: Key, prior: Knowledge | None)
     fresh = inner.init(key, None)
     if prior is None:
         return fresh
-    _check_freeze(finetune.freeze, fresh)
+    rated = [name for name, _ in map(_split, finetune.rates)]
+    _check_parts([("freeze", finetune.freeze), ("reset", finetune.reset), ("rate", rated)], fresh)
     knowledge = inner.init(key, prior)
-    if finetune.reset_head:
-        knowledge = map_named(lambda name, new, old: new if _in_head(name) else old, fresh, knowledge)
+    knowledge = map_named(lambda name, new, old: old if _came(finetune, name) else new, fresh, knowledge)
     if finetune.normaliser == "fresh":
         knowledge = knowledge.replace(features=forget(knowledge.features, fresh.features))
     certain = (*finetune.freeze, "features") if finetune.normaliser == "frozen" else finetune.freeze
@@ -79,16 +95,41 @@ def _in_head(name: str) -> bool:
     return name.endswith("log_std") or ".last." in name
 
 
-def _still(finetune: Finetune, name: str) -> bool:
+def _came(finetune: Finetune, name: str) -> bool:
+    """-> whether a leaf is the source's, and does not start anew."""
+    return not (within(name, finetune.reset) or (finetune.reset_head and _in_head(name)))
+
+
+def _pace(finetune: Finetune, name: str) -> float:
+    """-> the factor on a leaf's learning rate; 0 where it stays."""
     moves = _in_head(name) or within(name, ("extra",))  # helpers, such as a temperature, are no layers
-    return within(name, finetune.freeze) or (finetune.layers == "last" and not moves)
+    if within(name, finetune.freeze) or (finetune.layers == "last" and not moves):
+        return 0.0
+    rates = [(part, rate) for part, rate in map(_split, finetune.rates) if within(name, [part])]
+    return max(rates, key=lambda told: len(told[0]))[1] if rates else 1.0  # the most exact name counts
 
 
-def _check_freeze(freeze: tuple[str, ...], knowledge: Knowledge) -> None:
+def _split(text: str) -> tuple[str, float]:
+    """-> "name=factor" as both."""
+    name, _, factor = text.rpartition("=")
+    return name, float(factor)
+
+
+def _rate(text: str) -> float | None:
+    """-> the factor, where the text is a name and one that there is."""
+    try:
+        name, factor = _split(text)
+    except ValueError:
+        return None
+    return factor if name and 0.0 <= factor < float("inf") else None
+
+
+def _check_parts(asked: Sequence[tuple[str, Sequence[str]]], knowledge: Knowledge) -> None:
     names = list(named(knowledge))
-    for part in freeze:
-        if not any(within(name, [part]) for name in names):
-            raise InputError(
-                f"Finetune cannot freeze {part!r}: this knowledge has no part of that name; "
-                f"its parts are {', '.join(names)}."
-            )
+    for what, parts in asked:
+        for part in parts:
+            if not any(within(name, [part]) for name in names):
+                raise InputError(
+                    f"Finetune cannot {what} {part!r}: this knowledge has no part of that name; "
+                    f"its parts are {', '.join(names)}."
+                )

@@ -15,6 +15,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, Key, Parameter, Params, Record
 from headstart.tasks.mujoco.callback import c_simulator
 from headstart.tasks.mujoco.drawing import drawing
+from headstart.tasks.mujoco.naming import motors
 from headstart.tasks.mujoco.physics import physics
 from headstart.tasks.mujoco.robot import Robot
 from headstart.tasks.mujoco.robots import ROBOTS
@@ -53,17 +54,22 @@ class MujocoEnv(Env):
 
     @property
     def observation(self) -> Box:
-        size = c_simulator(self.robot_id).observed
-        return Box((-np.inf,) * size, (np.inf,) * size)
+        names = self._robot.names(physics(self.robot_id).model)
+        return Box((-np.inf,) * len(names), (np.inf,) * len(names), components=names)
 
     @property
     def action(self) -> Box:
-        low, high = physics(self.robot_id).model.actuator_ctrlrange.astype(np.float32).T
-        return Box(tuple(low.tolist()), tuple(high.tolist()))
+        model = physics(self.robot_id).model
+        low, high = model.actuator_ctrlrange.astype(np.float32).T
+        return Box(tuple(low.tolist()), tuple(high.tolist()), components=motors(model))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         return physics(self.robot_id).table.listed
+
+    @property
+    def interval(self) -> float:
+        return float(physics(self.robot_id).model.opt.timestep) * self._robot.frame_skip
 
     @property
     def rewards(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from headstart.tasks.mujoco.naming import Names
 from headstart.tasks.mujoco.resets import Reset
 
 XP = Any  # an array namespace
@@ -39,6 +40,7 @@ class Robot:
     frame_skip: int  # simulator steps per environment step
     reset: Reset
     observe: Callable[[XP, Reading], Rows]
+    names: Names  # of what is observed
     healthy: Callable[[XP, Reading], Rows]  # the episode ends where this is false
     rewards: dict[str, Callable[[XP, Step], Rows]]  # by name; they sum to Gymnasium's reward
     place: Callable[[XP, Reading], Rows] | None = None  # where it is (m), for its speed

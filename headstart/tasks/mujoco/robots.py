@@ -7,6 +7,7 @@ which carry their sign and sum to its reward.
 from collections.abc import Callable
 
 from headstart.tasks.mujoco import resets
+from headstart.tasks.mujoco.naming import DOUBLE, HUMANOID, REACHER, SPATIAL, bodies, joined, joints
 from headstart.tasks.mujoco.robot import (
     XP,
     Reading,
@@ -131,6 +132,7 @@ ROBOTS: dict[str, Robot] = {
         5,
         resets.ant(),
         _ant_observe,
+        joined(joints(2), bodies("contact", SPATIAL)),
         _ant_healthy,
         {
             "reward_forward": forward(),
@@ -146,6 +148,7 @@ ROBOTS: dict[str, Robot] = {
         5,
         resets.spread(0.1, normal=True),
         positions_and_velocities(1),
+        joints(1),
         always,
         {"reward_forward": forward(), "reward_ctrl": effort(0.1)},
         along_x,
@@ -155,6 +158,7 @@ ROBOTS: dict[str, Robot] = {
         4,
         resets.spread(5e-3),
         positions_and_velocities(1, 10.0),
+        joints(1),
         _hopper_healthy,
         {"reward_forward": forward(), "reward_ctrl": effort(1e-3), "reward_survive": survive()},
         along_x,
@@ -164,6 +168,7 @@ ROBOTS: dict[str, Robot] = {
         5,
         resets.spread(1e-2),
         _humanoid_observe,
+        HUMANOID,
         _humanoid_healthy,
         {
             "reward_survive": survive(5.0),
@@ -180,6 +185,7 @@ ROBOTS: dict[str, Robot] = {
         5,
         resets.spread(0.1, normal=True),
         _double_observe,
+        DOUBLE,
         lambda xp, r: r.derived["site_xpos"][..., 0, 2] > 1.0,
         {
             "reward_survive": survive(10.0),
@@ -193,6 +199,7 @@ ROBOTS: dict[str, Robot] = {
         2,
         resets.spread(0.01),
         positions_and_velocities(0),
+        joints(),
         _pendulum_healthy,
         {"reward_survive": survive()},
     ),
@@ -201,6 +208,7 @@ ROBOTS: dict[str, Robot] = {
         5,
         resets.pusher(OBJECT, GOAL),
         _pusher_observe,
+        joined(joints(0, 7, 7), bodies("place", ("x", "y", "z"), TIPS, GOAL + 1, "m")),
         always,
         {
             "reward_dist": _pusher_distance(1.0, GOAL),
@@ -214,6 +222,7 @@ ROBOTS: dict[str, Robot] = {
         2,
         resets.reacher(),
         _reacher_observe,
+        REACHER,
         always,
         {"reward_dist": lambda xp, s: -norm(xp, _reacher_gap(s.now)), "reward_ctrl": effort(1.0)},
         reads=("xpos",),
@@ -223,6 +232,7 @@ ROBOTS: dict[str, Robot] = {
         4,
         resets.spread(0.1),
         positions_and_velocities(2),
+        joints(2),
         always,
         {"reward_forward": forward(), "reward_ctrl": effort(1e-4)},
         along_x,
@@ -232,6 +242,7 @@ ROBOTS: dict[str, Robot] = {
         4,
         resets.spread(5e-3),
         positions_and_velocities(1, 10.0),
+        joints(1),
         _walker_healthy,
         {"reward_forward": forward(), "reward_ctrl": effort(1e-3), "reward_survive": survive()},
         along_x,

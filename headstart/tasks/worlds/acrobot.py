@@ -11,9 +11,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Line
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
+from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, components
 
 FASTEST = 4 * math.pi, 9 * math.pi  # rad/s, of either joint
+SEEN = components(
+    "joint_1_cos", "joint_1_sin", "joint_2_cos", "joint_2_sin", "joint_1_velocity rad/s", "joint_2_velocity rad/s"
+)
 AT_START = 0.1  # each of the four numbers starts within ± this
 
 # First link's angle from hanging (rad, within ±π), second's from the first (the same), their speeds (rad/s).
@@ -38,11 +41,11 @@ class Acrobot(Env):
     @property
     def observation(self) -> Box:
         high = (1.0, 1.0, 1.0, 1.0, *FASTEST)
-        return Box(tuple(-x for x in high), high)
+        return Box(tuple(-x for x in high), high, components=SEEN)
 
     @property
     def action(self) -> Discrete:
-        return Discrete(3)
+        return Discrete(3, components("backwards", "nothing", "forwards"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

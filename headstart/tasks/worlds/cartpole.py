@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Drawing, Line, rectangle
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
+from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, components
 
 FARTHEST = 2.4  # m, of the cart from the middle
 STEEPEST = 12 * 2 * math.pi / 360  # rad, of the pole from upright
+SEEN = components("cart_position m", "cart_velocity m/s", "pole_angle rad", "pole_angular_velocity rad/s")
 AT_START = 0.05  # each of the four numbers starts within ± this
 
 Cart = Float[Array, " 4"]  # position (m), its speed (m/s), angle from upright (rad), its speed (rad/s)
@@ -34,11 +35,11 @@ class CartPole(Env):
     @property
     def observation(self) -> Box:
         high = (2 * FARTHEST, math.inf, 2 * STEEPEST, math.inf)
-        return Box(tuple(-x for x in high), high)
+        return Box(tuple(-x for x in high), high, components=SEEN)
 
     @property
     def action(self) -> Discrete:
-        return Discrete(2)
+        return Discrete(2, components("left", "right"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, rectangle
-from headstart.core.types import Box, Env, Key, Parameter, Params
+from headstart.core.types import Box, Env, Key, Parameter, Params, components
 
 AT_START = 0.05  # each of the four numbers starts within ± this of hanging at rest in the middle
 SUBSTEPS = 2  # of each step: a short pole turns fast
@@ -50,11 +50,12 @@ class CartPoleSwingUp(Env):
     @property
     def observation(self) -> Box:
         high = (math.inf, math.inf, 1.0, 1.0, math.inf)
-        return Box(tuple(-x for x in high), high)
+        seen = ("cart_position m", "cart_velocity m/s", "pole_cos", "pole_sin", "pole_angular_velocity rad/s")
+        return Box(tuple(-x for x in high), high, components=components(*seen))
 
     @property
     def action(self) -> Box:
-        return Box((-1.0,), (1.0,))
+        return Box((-1.0,), (1.0,), components=components("force"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Polygon, Shape
 from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, Record
-from headstart.tasks.worlds.grid import board, leads, middle, square
+from headstart.tasks.worlds.grid import NAMES, board, leads, middle, square
 from headstart.tasks.worlds.tables import slipped
 
 MAP = """
@@ -68,7 +68,7 @@ class FourRooms(Env):
 
     @property
     def action(self) -> Discrete:
-        return Discrete(LEADS.shape[1])
+        return Discrete(LEADS.shape[1], NAMES)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -7,8 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from headstart.core.drawing import Line, Point, Role, Shape, rectangle
+from headstart.core.spaces import components
 
-MOVES = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])  # up, down, left, right, each in rows and columns
+MOVES = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])  # in rows and columns
+NAMES = components("up", "down", "left", "right")
 
 Walls = Bool[np.ndarray, "rows columns"]
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing
 from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
-from headstart.tasks.worlds.grid import board, leads, middle, square
+from headstart.tasks.worlds.grid import NAMES, board, leads, middle, square
 from headstart.tasks.worlds.tables import Tables, chances, slipped
 
 SIDE = 10  # cells
@@ -46,7 +46,7 @@ class GridWall(Env):
 
     @property
     def action(self) -> Discrete:
-        return Discrete(LEADS.shape[-1])
+        return Discrete(LEADS.shape[-1], NAMES)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

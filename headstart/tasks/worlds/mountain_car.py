@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Line, Polygon
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
+from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, components
 
 LEFT, RIGHT = -1.2, 0.6  # m, where the road ends
 FASTEST = 0.07  # m/step
@@ -37,7 +37,7 @@ class MountainCar(Env):
 
     @property
     def action(self) -> Discrete:
-        return Discrete(3)
+        return Discrete(3, components("left", "nothing", "right"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -64,7 +64,7 @@ class MountainCar(Env):
 
 # ------------------------------------------------------------------------- shared with the car of continuous actions
 
-ROAD = Box((LEFT, -FASTEST), (RIGHT, FASTEST))
+ROAD = Box((LEFT, -FASTEST), (RIGHT, FASTEST), components=components("car_position", "car_velocity"))
 
 
 def parameters(force: float, goal: float) -> tuple[Parameter, ...]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Drawing
-from headstart.core.types import Box, Env, Key, Parameter, Params
+from headstart.core.types import Box, Env, Key, Parameter, Params, components
 from headstart.tasks.worlds.mountain_car import ROAD, Car, arrived, parameters, picture, roll, start
 
 
@@ -29,7 +29,7 @@ class MountainCarContinuous(Env):
 
     @property
     def action(self) -> Box:
-        return Box((-1.0,), (1.0,))
+        return Box((-1.0,), (1.0,), components=components("throttle"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line
-from headstart.core.types import Box, Env, Key, Parameter, Params
+from headstart.core.types import Box, Env, Key, Parameter, Params, components
 
 TORQUE = 2.0  # N·m, the bound of the action
 FASTEST = 8.0  # rad/s
@@ -34,11 +34,12 @@ class Pendulum(Env):
 
     @property
     def observation(self) -> Box:
-        return Box((-1.0, -1.0, -FASTEST), (1.0, 1.0, FASTEST))
+        seen = components("pole_cos", "pole_sin", "pole_angular_velocity rad/s")
+        return Box((-1.0, -1.0, -FASTEST), (1.0, 1.0, FASTEST), components=seen)
 
     @property
     def action(self) -> Box:
-        return Box((-TORQUE,), (TORQUE,))
+        return Box((-TORQUE,), (TORQUE,), components=components("torque N·m"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

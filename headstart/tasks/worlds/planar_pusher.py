@@ -15,11 +15,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, rectangle
-from headstart.core.types import Box, Env, Key, Parameter, Params, Record
+from headstart.core.types import Box, Env, Key, Parameter, Params, Record, components
 
 GRAVITY = 9.81  # m/s²
 SUBSTEPS = 4
 ROUNDS = 3  # of finding the direction of friction in an impact
+SEEN = tuple(
+    f"{what}_{axis} {unit}"
+    for what, unit in (
+        ("hand", "m"),
+        ("hand_velocity", "m/s"),
+        ("puck", "m"),
+        ("puck_velocity", "m/s"),
+        ("goal", "m"),
+        ("puck_from_hand", "m"),
+        ("goal_from_puck", "m"),
+    )
+    for axis in "xy"
+)
 HAND_STARTS = -0.35, 0.0  # m
 
 Pair = Float[Array, " 2"]
@@ -55,11 +68,11 @@ class PlanarPusher(Env):
 
     @property
     def observation(self) -> Box:
-        return Box((-math.inf,) * 14, (math.inf,) * 14)
+        return Box((-math.inf,) * len(SEEN), (math.inf,) * len(SEEN), components=components(*SEEN))
 
     @property
     def action(self) -> Box:
-        return Box((-1.0, -1.0), (1.0, 1.0))
+        return Box((-1.0, -1.0), (1.0, 1.0), components=components("x_force", "y_force"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

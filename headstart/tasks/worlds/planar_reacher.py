@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, Role
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Env, Key, Parameter, Params, Record
+from headstart.core.types import Box, Env, Key, Parameter, Params, Record, components
 from headstart.tasks.worlds.chain import Chain, accelerations, ends
 
 TORQUE = 2.0  # N·m, of a whole motor
@@ -55,11 +55,14 @@ class PlanarReacher(Env):
     @property
     def observation(self) -> Box:
         high = (1.0,) * (2 * self.links) + (FASTEST,) * self.links + (math.inf,) * 4
-        return Box(tuple(-x for x in high), high)
+        of_joints = [f"joint_{i + 1}_{what}" for what in ("cos", "sin", "velocity rad/s") for i in range(self.links)]
+        seen = components(*of_joints, "goal_x m", "goal_y m", "tip_from_goal_x m", "tip_from_goal_y m")
+        return Box(tuple(-x for x in high), high, components=seen)
 
     @property
     def action(self) -> Box:
-        return Box((-1.0,) * self.links, (1.0,) * self.links)
+        names = components(*(f"joint_{i + 1}_torque" for i in range(self.links)))
+        return Box((-1.0,) * self.links, (1.0,) * self.links, components=names)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

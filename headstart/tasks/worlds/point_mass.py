@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, rectangle
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Env, Key, Parameter, Params
+from headstart.core.types import Box, Env, Key, Parameter, Params, components
 
 AROUND = 0.7  # m, from the middle to where goals are unless a task moves them
 SIDES = ("left", "bottom", "right", "top")
@@ -55,11 +55,11 @@ class PointMass(Env):
     @property
     def observation(self) -> Box:
         high = (1.0, 1.0, math.inf, math.inf)
-        return Box(tuple(-x for x in high), high)
+        return Box(tuple(-x for x in high), high, components=components("x", "y", "x_velocity", "y_velocity"))
 
     @property
     def action(self) -> Box:
-        return Box((-1.0, -1.0), (1.0, 1.0))
+        return Box((-1.0, -1.0), (1.0, 1.0), components=components("x_push", "y_push"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

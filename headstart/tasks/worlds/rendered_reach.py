@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from headstart.core.drawing import Disc, Drawing, rectangle
-from headstart.core.types import Discrete, Env, Image, Key, Parameter, Params, Record
+from headstart.core.types import Discrete, Env, Image, Key, Parameter, Params, Record, components
 
 PIXELS = 32
 RADIUS, HALF = 0.09, 0.08  # of the disc, and half a side of the square; the picture's side is 1
@@ -64,7 +64,7 @@ class RenderedReach(Env):
 
     @property
     def action(self) -> Discrete:
-        return Discrete(len(MOVES))
+        return Discrete(len(MOVES), components("stay", "left", "right", "up", "down"))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Line, Role, Shape, rectangle
+from headstart.core.spaces import Component
 from headstart.core.types import Discrete, Env, Image, Key, Parameter, Params, PyTree, Record
 
 SIDE = 10  # cells
@@ -83,7 +84,7 @@ class MinAtar(Env):
 
     @property
     def action(self) -> Discrete:
-        return Discrete(len(self.moves))
+        return Discrete(len(self.moves), tuple(map(Component, self.moves)))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

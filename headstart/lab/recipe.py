@@ -1,0 +1,124 @@
+"""A policy's contract, as plain data: what it sees and does, in which units, how processed, and how it came about."""
+
+import dataclasses
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from headstart.core.names import named
+from headstart.core.spaces import Component, Sight
+from headstart.core.types import Box, Discrete, Image, Method, Space, Spec, TrainState
+from headstart.methods import describe, rebuild
+from headstart.nets.moments import Moments
+
+FORMAT = "headstart checkpoint 2"
+LIBRARIES = ("headstart", "jax", "equinox", "optax", "numpyro", "gymnasium", "mujoco", "numpy")
+CLIPPED = "clipped to [-1, 1], then scaled to [low, high]; where these are infinite, taken as it is"
+NORMALISED = "(x - mean) / sqrt(variance + 1e-8), clipped to [-10, 10]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a training leaves: the knowledge of one seed, and everything needed to use it again."""
+
+    method: Method
+    spec: Spec
+    state: TrainState  # each array with a leading seed axis of length 1
+    trained_on: str  # the task, as a string; of several, all of them
+    steps: int
+    seed: int
+    gradient_steps: int = 0
+    sources: tuple[str, ...] = ()  # the tasks that were learned together: what the context names, in its order
+    interval: float | None = None  # seconds between two steps; None where nobody knows
+    budgets: tuple[dict[str, Any], ...] = ()  # what each training was allowed, in their order
+
+
+def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -> dict[str, Any]:
+    """-> the contract of what was trained, whose arrays are stored in a file of that checksum."""
+    spec = trained.spec
+    return {
+        "format": FORMAT,
+        "method": describe(trained.method),
+        "trained_on": trained.trained_on,
+        "sources": trained.sources,
+        "budgets": trained.budgets,
+        "steps": trained.steps,
+        "gradient_steps": trained.gradient_steps,
+        "seed": trained.seed,
+        "observation": write_space(spec.observation),
+        "normaliser": _normaliser(trained.state),
+        "action": write_space(spec.action),
+        "action_processing": CLIPPED if isinstance(spec.action, Box) else "an index",
+        "time_step": trained.interval,
+        "context": spec.context,
+        "cumulants": spec.cumulants,
+        "tasks": spec.tasks,
+        "parameters": spec.parameters,
+        "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
+        "sha256": sha256,
+        "versions": versions(),
+    }
+
+
+def read_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """-> the fields of what was trained, but for its state.
+
+    Raises InputError where the method says what is wrong, and else KeyError, TypeError, AttributeError or ValueError.
+    """
+    if not isinstance(recipe["method"], dict):
+        raise TypeError("a method is a table")
+    method = rebuild(recipe["method"])
+    observation, action = read_space(recipe["observation"]), read_space(recipe["action"])
+    if not isinstance(observation, Sight):
+        raise TypeError("an observation is a box or an image")
+    if not isinstance(action, Space):
+        raise TypeError("an action is a box or discrete")
+    counts = {name: int(recipe[name]) for name in ("context", "cumulants", "tasks", "parameters")}
+    interval = recipe["time_step"]
+    return {
+        "method": method,
+        "spec": Spec(observation, action, **counts),
+        **{name: int(recipe[name]) for name in ("steps", "seed", "gradient_steps")},
+        "trained_on": str(recipe["trained_on"]),
+        "sources": tuple(map(str, recipe["sources"])),
+        "interval": None if interval is None else float(interval),
+        "budgets": tuple(map(dict, recipe["budgets"])),
+    }
+
+
+def versions() -> dict[str, str]:
+    """-> the libraries that a result depends on."""
+    return {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}}
+
+
+def _normaliser(state: TrainState) -> dict[str, str] | None:
+    """-> by which arrays, and how, what is seen is normalised; None where it is not."""
+    features = state.knowledge.features
+    if not isinstance(features, Moments):
+        return None
+    return {**{name: f"knowledge.features.{name}" for name in named(features)}, "rule": NORMALISED}
+
+
+def write_space(space: Sight | Space) -> dict[str, Any]:
+    """-> a space as plain data."""
+    if isinstance(space, Image):
+        return {"kind": "image", "shape": space.shape, "dtype": space.dtype}
+    if isinstance(space, Discrete):
+        told = {"components": [c.name for c in space.components]} if space.components else {}
+        return {"kind": "discrete", "n": space.n, **told}
+    bounds = {side: [x if abs(x) != float("inf") else str(x) for x in getattr(space, side)] for side in ("low", "high")}
+    told = {"components": [c._asdict() for c in space.components]} if space.components else {}
+    return {"kind": "box", **told, **bounds, **({"words": space.words} if space.words else {})}
+
+
+def read_space(data: dict[str, Any]) -> Sight | Space:
+    """-> the space that was written so. Raises KeyError, TypeError, ValueError or InputError where it was none."""
+    if data["kind"] == "image":
+        return Image(tuple(map(int, data["shape"])), data["dtype"])
+    if data["kind"] == "discrete":
+        return Discrete(int(data["n"]), tuple(Component(str(name)) for name in data.get("components", ())))
+    low, high = (tuple(map(float, data[side])) for side in ("low", "high"))
+    told = tuple(Component(str(c["name"]), str(c["unit"])) for c in data.get("components", ()))
+    return Box(low, high, tuple(map(int, data.get("words", ()))), told)

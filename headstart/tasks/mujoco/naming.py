@@ -1,0 +1,87 @@
+"""What robots' observations and motors are called: by their joints and bodies, as MuJoCo's own files name them.
+
+A leg that two robots have then has one name in both (Hopper's is one of Walker2d's two), which is how knowledge finds
+its place in another body.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from headstart.core.spaces import Component, components
+
+Model = Any  # mujoco.MjModel
+FREE, SLIDING = 0, 2  # mjtJoint
+Names = Callable[[Model], tuple[Component, ...]]
+
+TURN, SLIDE = ("rad", "rad/s"), ("m", "m/s")
+SPATIAL = tuple(f"{kind}_{axis}" for kind in ("turn", "push") for axis in "xyz")  # MuJoCo's order of six
+INERTIA = ("xx", "yy", "zz", "xy", "xz", "yz", "x", "y", "z", "mass")
+
+
+def joints(hidden: int = 0, positions: int | None = None, velocities: int | None = None) -> Names:
+    """-> positions of the joints without the first `hidden`, then their velocities; only so many of either."""
+
+    def names(model: Model) -> tuple[Component, ...]:
+        where, speeds = _joints(model)
+        return (*where[hidden:positions], *speeds[:velocities])
+
+    return names
+
+
+def _joints(model: Model) -> tuple[list[Component], list[Component]]:
+    """-> what qpos and qvel hold."""
+    where, speeds = [], []
+    for i in range(model.njnt):
+        name = model.joint(i).name
+        if model.jnt_type[i] == FREE:
+            where += [Component(f"{name}_{axis}", "m") for axis in "xyz"]
+            where += [Component(f"{name}_quaternion_{part}") for part in "wxyz"]
+            speeds += [Component(f"{name}_{axis}_velocity", "m/s") for axis in "xyz"]
+            speeds += [Component(f"{name}_{axis}_angular_velocity", "rad/s") for axis in "xyz"]
+        else:
+            slides = model.jnt_type[i] == SLIDING
+            (unit, rate), kind = (SLIDE, "position") if slides else (TURN, "angle")
+            where.append(Component(f"{name}_{kind}", unit))
+            speeds.append(Component(f"{name}_velocity", rate))
+    return where, speeds
+
+
+def bodies(what: str, parts: tuple[str, ...], first: int = 1, last: int | None = None, unit: str = "") -> Names:
+    """-> `parts` of every body from `first` to before `last`; one that has no name is called by its number."""
+    each = lambda model: [model.body(i).name or f"body_{i}" for i in range(model.nbody)][first:last]
+    return lambda model: tuple(Component(f"{body}_{what}_{part}", unit) for body in each(model) for part in parts)
+
+
+def forces(first: int) -> Names:
+    """-> forces of the motors on each degree of freedom from `first` on."""
+    return lambda model: tuple(
+        Component(f"{speed.name.removesuffix('_velocity')}_motor_force", "N·m") for speed in _joints(model)[1][first:]
+    )
+
+
+def listed(*said: Component) -> Names:
+    """-> these, whatever the model."""
+    return lambda model: said
+
+
+def joined(*parts: Names) -> Names:
+    """-> one after the other."""
+    return lambda model: tuple(component for part in parts for component in part(model))
+
+
+def motors(model: Model) -> tuple[Component, ...]:
+    """-> what an action is made of: each motor by the joint that it moves."""
+    return tuple(Component(f"{model.joint(model.actuator_trnid[i, 0]).name}_motor") for i in range(model.nu))
+
+
+REACHER = listed(
+    *components("joint0_cos", "joint1_cos", "joint0_sin", "joint1_sin", "target_x_position m", "target_y_position m"),
+    *components("joint0_velocity rad/s", "joint1_velocity rad/s", "tip_from_target_x m", "tip_from_target_y m"),
+)
+DOUBLE = listed(
+    *components("slider_position m", "hinge_sin", "hinge2_sin", "hinge_cos", "hinge2_cos"),
+    *components("slider_velocity m/s", "hinge_velocity rad/s", "hinge2_velocity rad/s", "slider_constraint_force N"),
+)
+HUMANOID = joined(
+    joints(2), bodies("inertia", INERTIA), bodies("velocity", SPATIAL), forces(6), bodies("contact", SPATIAL)
+)

@@ -1,0 +1,147 @@
+"""Knowledge in other spaces: what has the same name comes along, and nothing else does."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from headstart.core import moving
+from headstart.core.errors import InputError
+from headstart.core.names import named
+from headstart.core.spaces import Box, Discrete, Image, components
+from headstart.core.types import Knowledge, Method, Spec
+from headstart.learners.dqn import DQN
+from headstart.learners.ppo import PPO
+from headstart.learners.sac import SAC
+from headstart.methods.randomization.recurrent import Recurrent
+
+KEYS = jax.random.split(jax.random.key(0), 2)
+
+
+def box(*said: str) -> Box:
+    return Box((-1.0,) * len(said), (1.0,) * len(said), components=components(*said))
+
+
+KNOWN = Spec(box("x m", "y m", "speed m/s"), box("left", "right"), context=2)
+TURNED = Spec(box("speed m/s", "x m", "y m"), box("right", "left"), context=2)
+OTHER = Spec(box("y m", "angle rad", "x m"), box("right", "middle", "left"), context=2)
+SMALL = {"hidden": (4,), "length": 2, "copies": 2}
+
+
+def moved(method: Method, known: Spec, wanted: Spec, **renamed: str) -> tuple[moving.Plan, Knowledge, Knowledge]:
+    """-> the plan, what was known (every statistic and bias of its own value), and what it becomes."""
+    plan = moving.plan(method, known, wanted, renamed)
+    old = jax.tree.map(lambda x: x + jnp.arange(x.size).reshape(x.shape), moving.begin(method, known, KEYS))
+    return plan, old, moving.move(plan, old, moving.begin(method, moving.moved(known, wanted), KEYS))
+
+
+def one(k: Knowledge) -> Knowledge:
+    return jax.tree.map(lambda x: x[1], k)
+
+
+def test_in_another_order_a_policy_and_its_critic_say_the_same():
+    seen, done, context = jnp.array([0.3, -0.5, 0.8]), jnp.array([0.1, -0.7]), jnp.array([1.0, 2.0])
+    turned = seen[jnp.array([2, 0, 1])]
+    for method in (PPO(**SMALL), SAC(**SMALL)):
+        plan, old, new = moved(method, KNOWN, TURNED)
+        assert not plan.same
+        act = method.learner(KNOWN).act
+        before = act(one(old), (), seen, context, KEYS[0], 0.0)[0]
+        after = act(one(new), (), turned, context, KEYS[0], 0.0)[0]
+        np.testing.assert_allclose(after, before[::-1], rtol=1e-5)
+        came = moving.account(plan, old, new)
+        assert all(c.new == c.dropped == 0 for c in came.values())
+    x_old, x_new = (jnp.concatenate(x) for x in ((seen, context), (turned, context)))
+    np.testing.assert_allclose(one(new).value(x_new, done[::-1]), one(old).value(x_old, done), rtol=1e-5)
+
+
+def test_what_has_no_namesake_begins_anew():
+    plan, old, new = moved(PPO(**SMALL), KNOWN, OTHER)
+    assert (plan.observation.copied, plan.observation.new, plan.observation.dropped) == (
+        ("x", "y"),
+        ("angle",),
+        ("speed",),
+    )
+    weight = new.policy.net.layers[0].weight
+    np.testing.assert_array_equal(weight[..., [2, 0, 3, 4]], old.policy.net.layers[0].weight[..., [0, 1, 3, 4]])
+    fresh = moving.begin(PPO(**SMALL), OTHER, KEYS)
+    np.testing.assert_array_equal(weight[..., 1], fresh.policy.net.layers[0].weight[..., 1])
+    np.testing.assert_array_equal(new.policy.log_std[:, [2, 0]], old.policy.log_std)
+    np.testing.assert_array_equal(new.policy.log_std[:, 1], 0.0)
+    came = moving.account(plan, old, new)
+    assert came["policy.net.layers.0.weight"] == (4 * 4, 4, 4)
+    assert came["value.net.last.weight"] == (4, 0, 0)
+
+
+def test_a_number_that_is_new_has_statistics_that_begin_anew():
+    _, old, new = moved(PPO(**SMALL), KNOWN, OTHER)
+    kept = old.features.replace(count=jnp.full((2, 3), 100.0), mean=jnp.full((2, 3), 5.0))
+    plan = moving.plan(PPO(**SMALL), KNOWN, OTHER)
+    new = moving.move(plan, old.replace(features=kept), moving.begin(PPO(**SMALL), OTHER, KEYS))
+    assert new.features.count[0].tolist() == [100, 0, 100]
+    after = one(new).features.include(jnp.full((100, 3), 7.0), jnp.ones(100))
+    np.testing.assert_allclose(after.mean, [6.0, 7.0, 6.0], rtol=1e-6)  # the new one is not held back by the old
+
+
+def test_choices_move_by_name_and_images_only_where_they_are_the_same():
+    known = Spec(box("x"), Discrete(2, components("left", "right")))
+    plan, old, new = moved(DQN(**SMALL), known, known._replace(action=Discrete(3, components("right", "jump", "left"))))
+    assert plan.observation.same
+    np.testing.assert_array_equal(new.value.net.last.bias[:, [2, 0]], old.value.net.last.bias)
+    picture = known._replace(observation=Image((6, 6, 1)))
+    more = moving.plan(DQN(**SMALL), picture, picture._replace(action=Discrete(3, components("right", "up", "left"))))
+    assert more.action.copied == ("left", "right")
+    with pytest.raises(InputError, match="observation spaces are images and numbers"):
+        moving.plan(DQN(**SMALL), picture, known)
+
+
+def test_a_memory_moves_by_name_and_what_was_seen_several_times_over_begins_anew():
+    gru = Recurrent(PPO(**SMALL), units=3, informed=False)
+    plan, old, new = moved(gru, KNOWN, OTHER)
+    np.testing.assert_array_equal(new.model.cell.weight_ih[..., [2, 0]], old.model.cell.weight_ih[..., [0, 1]])
+    np.testing.assert_array_equal(new.model.cell.weight_hh, old.model.cell.weight_hh)
+    plan = moving.plan(Recurrent(PPO(**SMALL), memory="history", informed=False), KNOWN, OTHER)
+    assert [name for name, pairs in plan.arrays.items() if pairs is None] == [
+        "policy.net.layers.0.weight",
+        "value.net.layers.0.weight",
+    ]
+
+
+def test_renaming_brings_together_what_is_called_otherwise():
+    plan, *_ = moved(PPO(**SMALL), KNOWN, OTHER, speed="angle_speed", left="middle")
+    assert plan.action.copied == ("middle", "right")
+    nameless = KNOWN._replace(observation=Box((-1.0,) * 2, (1.0,) * 2))
+    plan, *_ = moved(PPO(**SMALL), KNOWN, nameless, x="1")
+    assert (plan.observation.copied, plan.observation.new) == (("1",), ("0",))
+
+
+def test_the_same_spaces_move_nothing():
+    plan = moving.plan(PPO(**SMALL), KNOWN, KNOWN)
+    assert plan.same
+    nameless = KNOWN._replace(observation=Box((-1.0,) * 3, (1.0,) * 3))
+    assert moving.plan(PPO(**SMALL), KNOWN, nameless).same  # by their places, since nobody says otherwise
+    k = moving.begin(PPO(**SMALL), KNOWN, KEYS)
+    came = moving.account(plan, k, k.replace(value=None))
+    assert came["policy.log_std"] == (2, 0, 0)
+    assert came["value.net.last.bias"] == (0, 0, 1)
+    assert sum(c.copied for c in came.values()) == sum(x[0].size for x in named(k.replace(value=None)).values())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "renamed", "sentence"),
+    [
+        (KNOWN._replace(action=Discrete(2)), {}, "action spaces are numbers and choices; choose tasks"),
+        (
+            KNOWN._replace(observation=box("x cm", "y m")),
+            {},
+            "'x' is in m where it was learned, and in cm here; rename",
+        ),
+        (KNOWN._replace(observation=Box((0.0,), (1.0,))), {}, "nobody has named the .* components of one of them; say"),
+        (KNOWN._replace(observation=Box((0.0,) * 4, (1.0,) * 4, (4,))), {}, "names of states"),
+        (OTHER, {"z": "x"}, "There is no 'z' to be renamed; there are x, y, speed, left, right"),
+        (OTHER, {"y": "x"}, "Two observation components have one name once renamed"),
+    ],
+)
+def test_what_cannot_move_gets_its_sentence(wanted: Spec, renamed: dict[str, str], sentence: str):
+    with pytest.raises(InputError, match=sentence):
+        moving.plan(PPO(**SMALL), KNOWN, wanted, renamed)
