@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from headstart.core.errors import InputError
     from headstart.core.types import Method, Task
-    from headstart.lab.api import Transferred, compare, evaluate, train, transfer
+    from headstart.lab.api import Transferred, compare, evaluate, play, train, transfer
     from headstart.lab.checkpoint import load, save
     from headstart.lab.recipe import Trained
     from headstart.learners.dqn import DQN
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "core.errors": ["InputError"],
     "core.types": ["Method", "Task"],
-    "lab.api": ["Transferred", "compare", "evaluate", "train", "transfer"],
+    "lab.api": ["Transferred", "compare", "evaluate", "play", "train", "transfer"],
     "lab.checkpoint": ["Trained", "load", "save"],
     "learners.dqn": ["DQN"],
     "learners.ppo": ["PPO"],
@@ -101,6 +101,7 @@ __all__ = [
     "host",
     "load",
     "parameters",
+    "play",
     "save",
     "task",
     "to_gymnasium",

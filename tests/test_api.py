@@ -78,7 +78,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
         yield Point(broken, none, none, {})
 
     def judgements(*args: Any) -> Iterator[Judgement]:
-        yield Judgement(zero, zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken)
+        yield Judgement(zero, zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken, {})
 
     monkeypatch.setattr(api, "learn_source", points)
     monkeypatch.setattr(api.protocol, "adapt", judgements)

@@ -5,7 +5,7 @@ Shapes later in a drawing cover earlier ones.
 
 from typing import Literal, NamedTuple
 
-Role = Literal["ground", "wall", "body", "limb", "goal", "mark"]  # what a shape stands for
+Role = Literal["ground", "wall", "body", "limb", "far", "goal", "mark"]  # what a shape stands for; far: the other limb
 Point = tuple[float, float]  # x to the right, y upwards
 
 

@@ -57,14 +57,21 @@ def observe(task: Task, episode: Episode) -> Seen:
 
 
 def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode, Transition]:
-    """-> the episode one step on (or a new one, if this one ended), and what was experienced.
+    """-> the episode one step on (or a new one, if this one ended), and what was experienced."""
+    k_step, k_reset = jax.random.split(key)
+    on, seen = onward(task, episode, action, k_step)
+    after = again(task, on.state, seen.last, k_reset)
+    return jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), after, on), seen
+
+
+def onward(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode, Transition]:
+    """-> the episode one step on, even where it ended there, and what was experienced.
 
     This is the one place where an env's functions become a step.
     """
     env, params, state = task.env, episode.params, episode.state
-    k_step, k_reset = jax.random.split(key)
     done = env.action.rescale(action)
-    next_state = env.transition(params, state, done, k_step)
+    next_state = env.transition(params, state, done, key)
     cumulants = env.cumulants(params, state, done, next_state)
     terminated: Bool[Array, ""] = env.terminal(params, next_state)
     last = terminated | env.truncated(params, next_state) | (episode.time + 1 >= env.horizon)
@@ -84,6 +91,4 @@ def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode
         score=score,
         extras={},
     )
-    on = Episode(params, next_state, episode.time + 1, score)
-    after = again(task, next_state, last, k_reset)
-    return jax.tree.map(lambda new, old: jnp.where(last, new, old), after, on), seen
+    return Episode(params, next_state, episode.time + 1, score), seen

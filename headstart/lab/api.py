@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -15,7 +16,8 @@ from headstart.core.rollout import evaluate as judge
 from headstart.core.run import Point
 from headstart.core.stages import learn_source
 from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
-from headstart.lab import study
+from headstart.lab import clips, study
+from headstart.lab.clips import Take
 from headstart.lab.moved import Moved
 from headstart.lab.news import Watch, silent
 from headstart.lab.recipe import Trained
@@ -101,6 +103,24 @@ def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int =
     return returns
 
 
+def play(trained: Trained, task: Task | str, path: str | pathlib.Path, episodes: int = 1, seed: int = 0) -> list[Take]:
+    """Writes a clip of the deterministic policy in so many episodes -> those episodes, with their returns (`score`).
+
+    The clip is an animation (.webp, .gif), or a strip of stills (.png). Raises InputError where the task's spaces are
+    not those that the policy knows, where there is nothing to look at, and for a file of another kind.
+    """
+    check_budget("episodes", episodes)
+    clips.check_kind(pathlib.Path(path))
+    one = told(as_task(task), trained.sources)
+    _check_fit(trained, stack([one]))
+    learner = trained.method.learner(spec(stack([one])), target=True)
+    knowledge = jax.tree.map(lambda x: x[0], trained.state.knowledge)
+    each = jax.random.split(protocol.keys([seed]).judge[0], episodes)
+    takes = [clips.film(learner, knowledge, one, key, *clips.LARGE) for key in each]
+    clips.save(takes, pathlib.Path(path))
+    return takes
+
+
 def transfer(
     trained: Trained,
     target: Task | str,
@@ -173,6 +193,7 @@ def compare(
     ensemble: Task | str | None = None,
     allow_no_shift: bool = False,
     watch: Watch = silent,
+    video: bool = False,
     **budgets: Any,
 ) -> dict[str, Any]:
     """Runs a whole study -> `study.json` as plain data.
@@ -186,8 +207,9 @@ def compare(
     budgets = {name: tuple(x) if isinstance(x, list | range) else x for name, x in budgets.items()}
     question = Question(sources, text(target), tuple(methods), random, **budgets)  # pyright: ignore[reportArgumentType]
     fields = {**vars(question), "out": str(out), "allow_no_shift": allow_no_shift}
+    fields |= {"video": True} if video else {}
     command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
-    return study.compare(question, out, allow_no_shift, command, watch)
+    return study.compare(question, out, allow_no_shift, command, watch, video)
 
 
 def _check_fit(trained: Trained, tasks: Task) -> None:

@@ -12,23 +12,7 @@ from tyro.conf import Positional
 import headstart
 from headstart.core.errors import InputError
 from headstart.lab.arguments import Count, Names, Number, Numbers, Seeds, Steps, UnreadableError
-
-EXAMPLES = """examples:
-  headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
-  headstart compare --source Hopper-v5 --target Hopper-v5@torso_mass=9 --ensemble Hopper-v5@torso_mass=3..9 \\
-      --methods scratch,naive,finetune,randomize,epopt --source-steps 1e6 --target-steps 2e5 --shots 0,1,10,100 \\
-      --seeds 5 --out runs/hopper
-  headstart train epopt --source Hopper-v5@torso_mass=3..9 --steps 1e6 --seed 0 --out runs/epopt
-  headstart transfer runs/epopt --target Hopper-v5@torso_mass=9 --steps 2e5 --shots 0,1,10 --out runs/epopt-heavy
-
-tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9 (uniform), x0.5..x2,
-  log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists names.
-  Any Gymnasium id is an ENV: Meta-World/reach-v3, Blackjack-v1@horizon=20 (steps of an episode, where it does not say),
-  LunarLander-v3@continuous=true (yes, no and words are keywords of its constructor).
-methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup=0; the learner inside of a method is its base, as in
-  finetune:base.learning_rate=1e-3:base.hidden=32+32. Learners are ppo, sac (real actions), dqn (choices) and qlearning
-  (choices, in a table: where states are names, as in FourRooms).
-"""
+from headstart.lab.examples import EXAMPLES
 
 
 class Asked:
@@ -77,6 +61,10 @@ class Compare(Asked):
     """Return that counts as solved; by default 80 % of the way from the random policy to the oracle."""
     oracle: bool = True
     """Whether to learn the target with the full budget too, as a ceiling."""
+    video: bool = False
+    """Put clips of each method's policy into the report: before the target's first episode, and in the end."""
+    tensorboard: pathlib.Path | None = None
+    """Folder for live scalars: one run for each method and seed (needs the extra `tensorboard`)."""
     allow_no_shift: bool = False
     """Go on even where source and target are the same task."""
     physics: str = "auto"
@@ -127,6 +115,8 @@ class Train(Asked):
     """Seed of everything random."""
     save_every: Number = 10.0
     """Minutes between two saves of all that it takes to go on; 0: only when it is stopped, or asked to by SIGUSR1."""
+    tensorboard: pathlib.Path | None = None
+    """Folder for live scalars (needs the extra `tensorboard`)."""
     physics: str = "auto"
     """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
 
@@ -152,6 +142,8 @@ class Transfer(Asked):
     """Numbers of target episodes after which is judged."""
     method: str | None = None
     """How to go on, such as finetune:layers=last; by default with the method of the checkpoint."""
+    tensorboard: pathlib.Path | None = None
+    """Folder for live scalars (needs the extra `tensorboard`)."""
     rename: Names = ()
     """Components of the source by their names in the target, such as thigh_joint_angle=hip_angle,..."""
     physics: str = "auto"
@@ -165,6 +157,24 @@ class Transfer(Asked):
         if bad := [old for old, _, new in pairs if not (old and new)]:
             raise InputError(f"--rename {bad[0]!r} gives no new name; write OLD=NEW, several with commas between them.")
         return {old: new for old, _, new in pairs}
+
+
+@dataclasses.dataclass(frozen=True)
+class Play(Asked):
+    """Show what a checkpoint does: a clip of its policy. Example: headstart play runs/epopt --episodes 3"""
+
+    checkpoint: Positional[pathlib.Path]
+    """A folder that `headstart train`, `headstart transfer` or a study wrote (there: cells/ROW/seed-N)."""
+    target: str | None = None
+    """The task that it plays; by default the last that it was trained on."""
+    episodes: Count = 1
+    """Episodes, one after the other."""
+    seed: Count = 0
+    """Seed of the episodes."""
+    out: pathlib.Path | None = None
+    """File of the clip: .webp, .gif, or .png for a strip of stills; by default clip.webp in the checkpoint's folder."""
+    physics: str = "auto"
+    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +213,7 @@ class Parameters(Asked):
     """Print JSON instead of a table."""
 
 
-Command = Compare | Doctor | Train | Transfer | Report | Methods | Tasks | Parameters
+Command = Compare | Doctor | Train | Transfer | Play | Report | Methods | Tasks | Parameters
 COMMANDS = typing.get_args(Command)
 
 

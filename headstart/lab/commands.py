@@ -14,8 +14,9 @@ from headstart.core.errors import InputError
 from headstart.core.types import Task
 from headstart.lab import api, checkpoint, matrix, resume, study
 from headstart.lab.files import plain, write_json
-from headstart.lab.news import News
+from headstart.lab.news import News, both
 from headstart.lab.progress import Board, console, thin
+from headstart.lab.scalars import scalars
 from headstart.lab.tables import interval, show, study_tables
 from headstart.methods import LEARNERS, METHODS
 from headstart.methods.strings import find_any, find_learner
@@ -36,8 +37,8 @@ def compare(asked: "cli.Compare", words: str) -> None:
     fields = {field.name for field in dataclasses.fields(Question)}
     said = {**vars(asked), "source": SEVERAL.join(asked.source)}
     question = Question(**{name: value for name, value in said.items() if name in fields})
-    with Board(plan(question), console()) as board:
-        data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, board))
+    with scalars(asked.tensorboard, question.seeds) as told, Board(plan(question), console()) as board:
+        data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, both(board, told), asked.video))
     _show_study(data, asked.out, asked.json)
 
 
@@ -123,13 +124,15 @@ def train(asked: "cli.Train", words: str) -> None:
     keeper = resume.Keeper(asked.out / "run", asked.save_every)
     if not (keeper.folder / "run.json").exists():
         _check_free(asked.out, keeper.folder.name)
-    with Board({(asked.method, "source"): asked.steps}, console()) as board:
+    board = Board({(asked.method, "source"): asked.steps}, console())
+    with scalars(asked.tensorboard, (asked.seed,)) as told, board:
+        tell = both(board, told)
 
         def watch(point: Any) -> None:
             if not board.seen and len(keeper.history) > 1:
                 board.before = keeper.history[-2]["steps"]
             returns = np.asarray(point.metrics["return"])
-            board(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns))
+            tell(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns, point.metrics))
 
         trained = api.train(method, tasks, asked.steps, asked.seed, watch, keeper)
     checkpoint.save(trained, asked.out)
@@ -150,10 +153,12 @@ def transfer(asked: "cli.Transfer", words: str) -> None:
     check_shots("--shots", asked.shots)
     _check_free(asked.out)
     name = asked.method or type(trained.method).__name__.lower()
-    with Board({(name, "target"): asked.steps}, console()) as board:
+    board = Board({(name, "target"): asked.steps}, console())
+    with scalars(asked.tensorboard, (trained.seed,)) as told, board:
+        tell = both(board, told)
 
         def watch(j: Any) -> None:
-            board(News(name, "target", j.steps, asked.steps, j.returns.mean(1)))
+            tell(News(name, "target", j.steps, asked.steps, j.returns.mean(1), j.metrics))
 
         done = api.transfer(trained, task, asked.steps, asked.shots, method, renamed=asked.renames(), watch=watch)
     checkpoint.save(done.trained, asked.out)
@@ -173,6 +178,22 @@ def transfer(asked: "cli.Transfer", words: str) -> None:
     table.add_row(f"{thin(done.steps[-1])} steps", thin(done.returns[-1]))
     show(table)
     print(f"checkpoint: {asked.out}")
+
+
+def play(asked: "cli.Play", words: str) -> None:
+    """Writes a clip of a checkpoint's policy, and prints its returns."""
+    trained = checkpoint.load(asked.checkpoint)
+    text = asked.target or trained.trained_on.split(", then ")[-1].split(SEVERAL)[-1]
+    if text == "nothing":
+        raise InputError(f"{asked.checkpoint} was trained on nothing; say by --target what it is to play.")
+    out = asked.out or asked.checkpoint / "clip.webp"
+    check_budget("--episodes", asked.episodes)
+    check_seeds("--seed", [asked.seed])
+    takes = api.play(trained, parse(text, asked.physics, target=True), out, asked.episodes, asked.seed)
+    for take in takes:
+        part = f", of which the clip shows {take.filmed}" if take.filmed < take.steps else ""
+        print(f"{text}: return {thin(take.score)} in {thin(take.steps)} steps{part}")
+    print(f"clip: {out}")
 
 
 def _check_free(out: pathlib.Path, but: str | None = None) -> None:

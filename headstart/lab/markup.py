@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
-EMPTY = frozenset({"meta", "link", "input", "br", "wbr"})  # elements that have no end
+EMPTY = frozenset({"meta", "link", "input", "br", "wbr", "img", "source"})  # elements that have no end
 
 
 class Markup(str):

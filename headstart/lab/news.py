@@ -1,7 +1,8 @@
 """What a watcher of a training or a study is told."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ class News:
     steps: np.ndarray  # environment steps taken [seed]
     of: float  # steps that the stage will take for each seed
     returns: np.ndarray  # the last that is known [seed]; NaN where there is none
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of learning since the last news, each [seed]
 
 
 Watch = Callable[[News], None]
@@ -32,6 +34,16 @@ def guarded(watch: Watch) -> Watch:
             watch(news)
         except Exception as error:
             raise WatcherError(f"The watcher broke at {news.row}, {news.stage}: {error!r}.") from error
+
+    return tell
+
+
+def both(first: Watch, second: Watch) -> Watch:
+    """-> one watcher that tells two."""
+
+    def tell(news: News) -> None:
+        first(news)
+        second(news)
 
     return tell
 

@@ -5,12 +5,15 @@ import pathlib
 from importlib import resources
 from typing import Any
 
+from headstart.core.errors import InputError
 from headstart.lab import numbers
 from headstart.lab import report_tables as tables
 from headstart.lab.figure_look import PAGE, Style, styles
-from headstart.lab.files import write
+from headstart.lab.files import read_json, write
 from headstart.lab.markup import Markup, element
+from headstart.lab.plots import figure_study
 from headstart.lab.report_charts import forest, learning_curves
+from headstart.lab.report_clips import before_and_after
 from headstart.lab.report_data import Points, Study, read, table
 from headstart.lab.report_matrix import heat_map, matrix, matrix_table, remarks
 from headstart.lab.report_words import answer, difference, sentence
@@ -18,16 +21,32 @@ from headstart.lab.report_words import answer, difference, sentence
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
+def show(out: pathlib.Path) -> dict[str, Any]:
+    """Writes `report.html` and `curves.svg` of the study in `out` -> its study.json as plain data.
+
+    Raises InputError where `out` holds no study.
+    """
+    data = read_json(out / "study.json")
+    needed = {"source", "target", "methods", "shots", "seeds", "target_steps", "reference"}
+    if not isinstance(data, dict) or not needed <= data.keys():
+        raise InputError(
+            f"{out / 'study.json'} is not the record of a study; name a folder that `headstart compare` wrote."
+        )
+    write_report(data, out / "report.html")
+    figure_study(data, out / "curves.svg")
+    return data
+
+
 def write_report(study: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes the report of a study (what `study.json` holds) to `path`, whole or not at all.
 
     Any part of the study may be missing: the report then does without it.
     """
-    write(pathlib.Path(path), page(study).encode())
+    write(pathlib.Path(path), page(study, pathlib.Path(path).parent).encode())
 
 
-def page(study: dict[str, Any]) -> str:
-    """-> the report as one HTML document."""
+def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
+    """-> the report as one HTML document; clips are those of the study's folder `out`."""
     told = read(study)
     looks = styles([row.name for row in told.contenders], PAGE)
     head = element(
@@ -40,9 +59,9 @@ def page(study: dict[str, Any]) -> str:
         element("link", rel="icon", href="data:,"),
         element("style", _resource("report.css")),
     )
-    parts = [_header(told), _methods(told, looks), _curves(told, looks), _few_shots(told, looks), _ranges(told, looks)]
-    parts += [_matrix(told, looks), _metrics(told, looks), _verdicts(told, looks), _shift(told)]
-    parts += [_ledger(told, looks), _failures(told, looks), _left_out(told)]
+    parts = [_header(told), _methods(told, looks), _curves(told, looks), _clips(told, out, looks)]
+    parts += [_few_shots(told, looks), _ranges(told, looks), _matrix(told, looks), _metrics(told, looks)]
+    parts += [_verdicts(told, looks), _shift(told), _ledger(told, looks), _failures(told, looks), _left_out(told)]
     script = element("script", _resource("report.js"))
     body = element("body", element("main", parts, _reproduce(told)), element("div", id="tip", role="status"), script)
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
@@ -121,6 +140,15 @@ def _curves(study: Study, looks: dict[str, Style]) -> Markup | None:
     drawn = learning_curves(study, looks)
     lead = "Return of the deterministic policy on the target: the IQM of the seeds, and its 95 % interval as a band."
     return _section("Learning curves", lead, drawn, _behind(study, looks))
+
+
+def _clips(study: Study, out: pathlib.Path, looks: dict[str, Style]) -> Markup | None:
+    cards = before_and_after(study, out, looks)
+    lead = (
+        f"One episode of the target each, by the deterministic policy of seed {study.seeds[0] if study.seeds else 0}: "
+        "before it has met the target, and at the end of its budget. All start alike; judged are other episodes."
+    )
+    return _section("Before and after", lead, element("div", cards, class_="cards wide")) if cards else None
 
 
 def _behind(study: Study, looks: dict[str, Style]) -> Markup | None:

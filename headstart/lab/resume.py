@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 
 from headstart.core.errors import InputError
 from headstart.core.run import Journal, Left, Point, Run
-from headstart.lab.checkpoint import versions
 from headstart.lab.compiled import processor
 from headstart.lab.files import plain, read_json
+from headstart.lab.recipe import versions
 from headstart.lab.snapshot import Part, raw, read, strange, sweep, write
 from headstart.protocol.transfer import finite
 

@@ -57,17 +57,32 @@ def learn(
 
     All seeds are learned together: each comes to the same numbers, whatever part of them a kill left behind.
     """
-    method = at_heart(method, spec(of.tasks))
-    slug = hashlib.sha256(json.dumps([describe(method), of.text]).encode()).hexdigest()[:8]
-    folders = {seed: out / "sources" / f"{type(method).__name__.lower()}-{slug}" / f"seed-{seed}" for seed in seeds}
+    if (there := learned(out, method, of, seeds)) is not None:
+        return there
+    heart = at_heart(method, spec(of.tasks))
+    _train(_folders(out, heart, of, seeds), row, heart, of, steps, watch)
+    done = learned(out, method, of, seeds)
+    assert done is not None
+    return done
+
+
+def learned(out: pathlib.Path, method: Method, of: Domain, seeds: Sequence[int]) -> Source | None:
+    """-> what the method learned there, taken from `out`; None where it is not all there."""
+    folders = _folders(out, at_heart(method, spec(of.tasks)), of, seeds)
     if not all((folder / "curve.json").exists() for folder in folders.values()):
-        _train(folders, row, method, of, steps, watch)
+        return None
     curves = {seed: read_json(folder / "curve.json") for seed, folder in folders.items()}
     held = {seed: load(folders[seed]).state for seed, curve in curves.items() if curve["finite"]}
     if not held:
         return Source(of.text, None, curves)
     anyone = next(iter(held.values()))  # so that as many seeds run on, whoever was lost
     return Source(of.text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves)
+
+
+def _folders(out: pathlib.Path, heart: Method, of: Domain, seeds: Sequence[int]) -> dict[int, pathlib.Path]:
+    """-> where each seed's knowledge is, or will be."""
+    slug = hashlib.sha256(json.dumps([describe(heart), of.text]).encode()).hexdigest()[:8]
+    return {seed: out / "sources" / f"{type(heart).__name__.lower()}-{slug}" / f"seed-{seed}" for seed in seeds}
 
 
 def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domain, steps: int, watch: Watch) -> None:
@@ -78,7 +93,7 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
     for point in learn_source(method, tasks, steps, transfer.keys(list(folders)).source):
         returns = np.asarray(point.metrics["return"])
         history.append((np.asarray(point.steps), returns))
-        watch(News(row, "source", np.asarray(point.steps), steps, returns))
+        watch(News(row, "source", np.asarray(point.steps), steps, returns, point.metrics))
     assert point is not None
     fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(folders)
     failed = failures(tasks.env)

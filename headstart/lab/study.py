@@ -1,6 +1,7 @@
 """Running a study: row by row, all seeds of a row in one program, each cell on disk as soon as it is done."""
 
 import dataclasses
+import functools
 import pathlib
 import time
 from typing import Any, NamedTuple
@@ -11,19 +12,19 @@ import numpy as np
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Spec, TrainState, spec
-from headstart.lab import cells, matrix, sources
+from headstart.lab import cells, filming, matrix, sources
 from headstart.lab.cells import Ledger
 from headstart.lab.compiled import make_room
 from headstart.lab.domains import Domains, domains
-from headstart.lab.files import read_json, write_json
+from headstart.lab.files import write_json
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
-from headstart.lab.plots import figure_study
 from headstart.lab.provenance import provenance
 from headstart.lab.recipe import Trained
-from headstart.lab.report import write_report
+from headstart.lab.report import show
 from headstart.lab.sources import Source
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
+from headstart.protocol.shift import Shift
 from headstart.protocol.study import Question, row_name
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
@@ -38,11 +39,12 @@ def compare(
     allow_no_shift: bool = False,
     command: str = "",
     watch: Watch = silent,
+    video: bool = False,
 ) -> dict[str, Any]:
-    """Answers the question -> the study as plain data; `out` holds it, its cells and its report.
+    """Answers the question -> the study as plain data; `out` holds it, its cells, its report and, with `video`, clips.
 
-    The same question and folder go on where they were left. Raises InputError, before anything is written, where
-    the question makes no sense, where source and target are the same task, and where `out` holds another study.
+    The same question and folder go on where they were left. Raises InputError, before anything is written, where the
+    question makes no sense, where source and target are the same task, and where `out` holds another study.
     """
     study = Study(question, pathlib.Path(out), watch)
     cells.check_folder(study.out, question)
@@ -53,13 +55,7 @@ def compare(
             "Change the target, or say --allow-no-shift."
         )
 
-    def write(status: str) -> dict[str, Any]:
-        data = claims.assemble(question, study.cells(), found)
-        data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
-        data |= matrix.read(study.out)
-        write_json(study.out / "study.json", data)
-        return data
-
+    write = functools.partial(study.write, found, command)
     write("running")
     for entry, method in study.rows:
         make_room()
@@ -67,23 +63,9 @@ def compare(
         write("running")
     matrix.run(study.out, question, study.domains, study.rows, study.watch)
     data = write("done")
-    show(study.out)
-    return data
-
-
-def show(out: pathlib.Path) -> dict[str, Any]:
-    """Writes `report.html` and `curves.svg` of the study in `out` -> its study.json as plain data.
-
-    Raises InputError where `out` holds no study.
-    """
-    data = read_json(out / "study.json")
-    needed = {"source", "target", "methods", "shots", "seeds", "target_steps", "reference"}
-    if not isinstance(data, dict) or not needed <= data.keys():
-        raise InputError(
-            f"{out / 'study.json'} is not the record of a study; name a folder that `headstart compare` wrote."
-        )
-    write_report(data, out / "report.html")
-    figure_study(data, out / "curves.svg")
+    if video:
+        filming.run(study)
+        data = write("done")
     return data
 
 
@@ -97,7 +79,7 @@ class Study:
         self.rows: list[tuple[Entry, Method]] = []
         self.left_out: dict[str, str] = {}  # rows that cannot run here, and why
         for entry, method in question.rows():
-            before = self._before(entry)
+            before = self.before(entry)
             try:
                 transfer.rehearse(method, self.of, None if before is None else spec(before.tasks))
                 self.rows.append((entry, method))
@@ -109,6 +91,15 @@ class Study:
     def cells(self) -> dict[str, dict[int, Any]]:
         """-> the cells that are done: [row][seed]."""
         return cells.read(self.out, [entry.name for entry, _ in self.rows], self.question.seeds)
+
+    def write(self, found: Shift, command: str, status: str) -> dict[str, Any]:
+        """Writes study.json as far as the study is, and its report once it is done -> the study as plain data."""
+        data = claims.assemble(self.question, self.cells(), found) | matrix.read(self.out) | filming.read(self.out)
+        data |= {"status": status, "left_out": self.left_out, "provenance": provenance(command)}
+        write_json(self.out / "study.json", data)
+        if status == "done":
+            show(self.out)
+        return data
 
     def run_row(self, entry: Entry, method: Method) -> None:
         """Runs a row and writes those of its cells that are not done yet; does nothing where all are.
@@ -139,7 +130,7 @@ class Study:
 
     def _run(self, entry: Entry, method: Method) -> "Outcome":
         question, target = self.question, self.domains.target_tasks
-        keys, source, before = transfer.keys(question.seeds), None, self._before(entry)
+        keys, source, before = transfer.keys(question.seeds), None, self.before(entry)
         if before is not None:
             steps = question.source_steps
             source = sources.learn(self.out, entry.name, method, before, steps, question.seeds, self.watch)
@@ -156,7 +147,7 @@ class Study:
         failures(target.env)
         for j in transfer.adapt(method, prior, target, steps, shots, keys, question.points, question.judged, beside):
             judgements.append(j)
-            self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1)))
+            self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics))
         curve = transfer.curve(judgements)
         if not entry.adapts:
             curve = transfer.held(curve, question.shots, question.target_steps)
@@ -164,7 +155,7 @@ class Study:
         seconds = (time.monotonic() - began) / len(question.seeds)
         return Outcome(question.seeds, source, curve, judgements[-1], ranges, failures(target.env), seconds)
 
-    def _before(self, entry: Entry) -> sources.Domain | None:
+    def before(self, entry: Entry) -> sources.Domain | None:
         """-> where the row learns before it sees the target."""
         domains, question = self.domains, self.question
         if entry.learns_on == "ensemble" and domains.ensemble_tasks is not None and question.ensemble is not None:

@@ -18,7 +18,7 @@ from headstart.core.errors import InputError
 from headstart.core.rollout import count, evaluate
 from headstart.core.run import Run
 from headstart.core.train import begin, enter, go_on, per_turn, shoot
-from headstart.core.types import Key, Learner, Method, PyTree, Spec, Task, TrainState, spec
+from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Spec, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
 
 SHOT_COPIES = 10  # the most episodes that are collected under one and the same policy
@@ -50,6 +50,7 @@ class Judgement(NamedTuple):
     returns: Float[np.ndarray, "seed episode"]  # of the deterministic policy; NaN where learning went wrong
     shots: int | None  # where this point was asked for as so many shots
     state: TrainState
+    metrics: Metrics  # of learning since the point before, each [seed]; point 0 has none
 
 
 def finite(state: PyTree) -> Bool[np.ndarray, " seed"]:
@@ -104,43 +105,45 @@ def adapt(
         steps, shots = steps + steps * learner.replay.spare * count(beside), ()
     budget = jnp.float32(max(steps, 1))
 
-    def judgement(run: Run, shots: int | None) -> Judgement:
+    def judgement(run: Run, shots: int | None, metrics: Metrics) -> Judgement:
         state = jax.tree.map(jnp.copy, run.state)  # the next turn takes the run's own memory over
         returns = judge(learner, state, target, judged, key.judge)
         spent = (run.steps, run.episodes) if beside is None else (run.target_steps, run.target_episodes)
         each = (*spent, run.steps - spent[0], run.state.taken)
         steps, episodes, source_steps, updates = (np.array(x, np.float32) for x in each)
-        return Judgement(steps, episodes, source_steps, updates, returns, shots, state)
+        return Judgement(steps, episodes, source_steps, updates, returns, shots, state, metrics)
 
     run = begin(learner, key.target, prior)
-    yield judgement(run, 0)
-    for after, spent in _spend_episodes(learner, tasks, run, shots, budget):
+    yield judgement(run, 0, {})
+    for after, spent, metrics in _spend_episodes(learner, tasks, run, shots, budget):
         run = after
-        yield judgement(run, spent)
-    for after in _spend_steps(learner, tasks, run, steps, points, budget):
-        yield judgement(after, None)
+        yield judgement(run, spent, metrics)
+    for after, metrics in _spend_steps(learner, tasks, run, steps, points, budget):
+        yield judgement(after, None, metrics)
 
 
 def _spend_episodes(
     learner: Learner, target: Task, run: Run, shots: Sequence[int], budget: Array
-) -> Iterator[tuple[Run, int]]:
-    """Yields the runs at each number of shots asked for, and that number."""
+) -> Iterator[tuple[Run, int, Metrics]]:
+    """Yields the runs at each number of shots asked for, that number, and the metrics of the last that were spent."""
     asked, at_once = set(shots), min(SHOT_COPIES, max([*shots, 1]))
     horizon, segment = target.env.horizon, min(learner.replay.segment, target.env.horizon)
     whole = learner._replace(replay=learner.replay._replace(length=horizon, copies=at_once, segment=segment))
     for episodes, spent in collections(shots, at_once):
-        run, _ = shoot(whole, target, run, jnp.int32(episodes), budget)
+        run, metrics = shoot(whole, target, run, jnp.int32(episodes), budget)
         if spent in asked:
-            yield run, spent
+            yield run, spent, metrics
 
 
-def _spend_steps(learner: Learner, target: Task, run: Run, steps: int, points: int, budget: Array) -> Iterator[Run]:
-    """Yields the runs at about `points` points on the way to `steps`; none where they have been spent already."""
+def _spend_steps(
+    learner: Learner, target: Task, run: Run, steps: int, points: int, budget: Array
+) -> Iterator[tuple[Run, Metrics]]:
+    """Yields the runs, and their metrics, at about `points` points on the way to `steps`; none where they are spent."""
     left = steps - float(np.min(run.steps))
     turns = max(int(-(-left // per_turn(learner, target))), 0)
     if turns:
         entered = enter(learner, target, run)
-        yield from (later for later, _ in go_on(learner, target, entered, turns, budget, points))
+        yield from go_on(learner, target, entered, turns, budget, points)
 
 
 def rehearse(method: Method, of: Spec, source: Spec | None) -> None:

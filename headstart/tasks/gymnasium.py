@@ -132,8 +132,8 @@ def to_gymnasium(task: Task, render_mode: str | None = None) -> TaskEnv:
     """-> the task as a Gymnasium env: float32 (images as they are), actions in the world's own units.
 
     Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step. Worlds
-    have a drawing, and so `render_mode="rgb_array"`. Raises InputError for a stack of tasks, and for a render mode that
-    the env does not have.
+    and robots have a drawing, and so `render_mode="rgb_array"`. Raises InputError for a stack of tasks, and for a
+    render mode that the env does not have.
     """
     return TaskEnv(task, render_mode)
 

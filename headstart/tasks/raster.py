@@ -11,6 +11,7 @@ COLOURS: dict[Role, str] = {
     "wall": "#6b7280",
     "body": "#1f2937",
     "limb": "#c2703d",
+    "far": "#dfb18f",
     "goal": "#2f855a",
     "mark": "#2b6cb0",
 }

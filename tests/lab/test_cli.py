@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
 
 from headstart import __version__
 from headstart.core.types import spec
@@ -104,6 +106,46 @@ def test_a_training_goes_to_the_target_by_its_checkpoint(folder, tmp_path, capsy
     adapted = load(tmp_path / "heavy")
     assert adapted.trained_on == "CartPole-v1, then CartPole-v1@force=-10"
     assert adapted.steps == 2_048 + kept["steps"][-1]
+
+
+def test_what_is_learned_can_be_watched_live(tmp_path):
+    words = ("--source", "CartPole-v1", "--steps", "2e3", "--seed", "1", "--out", tmp_path / "out")
+    assert run("train", "ppo:hidden=8", *words, "--tensorboard", tmp_path / "live") == 0
+    [file] = (tmp_path / "live" / "ppo hidden-8" / "seed-1").iterdir()
+    for name in (b"source/return", b"source/policy_loss", b"source/value_loss", b"source/entropy"):
+        assert name in file.read_bytes()
+
+
+def test_a_checkpoint_is_played(folder, tmp_path, capsys):
+    assert run("play", folder / "trained", "--episodes", "2", "--out", tmp_path / "clip.gif") == 0
+    first, second, said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"CartPole-v1: return (\d+) in \1 steps", first)
+    assert first != second
+    assert said == f"clip: {tmp_path / 'clip.gif'}"
+    with Image.open(tmp_path / "clip.gif") as image:
+        assert image.n_frames > 2  # pyright: ignore[reportAttributeAccessIssue]
+    assert run("play", folder / "trained", "--target", "CartPole-v1@force=-10") == 0
+    assert "CartPole-v1@force=-10: return" in capsys.readouterr().out
+    assert (folder / "trained" / "clip.webp").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("trained", "--out", "clip.mp4"), r"clip\.mp4 is no file for a clip; .*\.webp or \.gif"),
+        (("nowhere",), r"There is no .*recipe\.json"),
+        (("study/cells/random/seed-0",), r"seed-0 was trained on nothing; say by --target"),
+        (("trained", "--target", "Pendulum-v1"), r"Pendulum-v1"),
+        (("trained", "--episodes", "0"), r"--episodes"),
+    ],
+)
+def test_what_cannot_be_played_is_told_in_a_sentence(folder, tmp_path, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert run("play", folder / words[0], *words[1:]) == 2
+    out, err = capsys.readouterr()
+    assert re.search(said, err)
+    assert (out, err.count("\n")) == ("", 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_doctor_tells_a_shift_by_its_parameters(capsys):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from lab.fake_study import study
 
-from headstart.lab.files import plain
+from headstart.lab.clips import Take, save
+from headstart.lab.files import plain, write
 from headstart.lab.report import page, write_report
 from headstart.lab.report_data import read
 from headstart.lab.report_words import answer, sentence
@@ -21,7 +22,7 @@ from headstart.protocol.matrix import matrix
 class Checker(html.parser.HTMLParser):
     """Gathers the text, and every way in which the tags do not fit together."""
 
-    EMPTY = ("meta", "link", "input", "br", "wbr")
+    EMPTY = ("meta", "link", "input", "br", "wbr", "img", "source")
 
     def __init__(self):
         super().__init__()
@@ -270,3 +271,28 @@ def test_the_printed_matrix_marks_what_is_worse_than_nothing(several):
 def test_a_matrix_survives_what_is_missing(several, name):
     for other in ({name: None}, {name: [None]}, {"untrained": None, "failed": None}):
         checked({"matrix": {**several["matrix"], **other}})
+
+
+def test_clips_are_shown_side_by_side_or_said_to_be_missing(tmp_path):
+    take = Take([np.full((9, 18, 3), 80 * i, np.uint8) for i in range(3)], 3, 6, 1_000, 310.0)
+    save([take], tmp_path / "clips" / "finetune" / "before.webp")
+    write(tmp_path / "clips" / "epopt" / "before.webp", b"half of it")
+    shown = {"seed": 0, "return": 310.0, "steps": 1_000, "filmed": 6, "failed": None}
+    data = study() | {
+        "clips": {
+            "finetune": {"before": shown, "after": {"failed": "There is no display."}},
+            "epopt": {"before": shown},
+            "scratch": {"before": {"steps": "many"}},
+        }
+    }
+    source = page(data, tmp_path)
+    checker = Checker()
+    checker.feed(source)
+    assert not checker.wrong
+    assert "Before and after" in checker.text
+    assert "Before: return 310, the first 6 of 1 000 steps" in checker.text
+    assert "After: no clip. There is no display." in checker.text
+    assert checker.text.count("Its file is gone, or damaged") == 2
+    assert source.count("<img ") == source.count('media="(prefers-reduced-motion: reduce)"') == 1
+    assert 'alt="finetune, before: the first 6 of 1\u202f000 steps, return 310."' in source
+    assert "Before and after" not in page(study())

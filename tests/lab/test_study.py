@@ -15,7 +15,7 @@ import headstart
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source as real_learn
 from headstart.core.train import Point
-from headstart.lab import matrix, sources, study
+from headstart.lab import clips, matrix, sources, study
 from headstart.lab.checkpoint import load
 from headstart.lab.files import write_json
 from headstart.lab.news import News, WatcherError, silent
@@ -150,6 +150,34 @@ def test_what_is_found_of_each_source_on_each_task_is_part_of_the_study(out, mon
     assert compare(QUESTION, out)["matrix"] == found
     assert told(out)["matrix"] == found
     assert "It is left out. it cannot be had" in (out / "report.html").read_text()
+
+
+def test_clips_are_added_to_a_finished_study_and_change_nothing_else(whole, out, monkeypatch):
+    monkeypatch.setattr(sources, "learn_source", never)
+    monkeypatch.setattr(transfer, "adapt", never)
+    before = files(out / "cells")
+    data = compare(QUESTION, out, video=True)
+    assert {row: list(stages) for row, stages in data["clips"].items()} == {
+        "finetune": ["before", "after"], "naive": ["before"], "scratch": ["before", "after"],
+    }  # fmt: skip
+    assert data["clips"]["finetune"]["before"] == data["clips"]["naive"]["before"]  # it starts from what naive runs
+    assert files(out / "cells") == before
+    assert {name: x for name, x in told(out).items() if name != "clips"} == told(whole[0])
+    page = (out / "report.html").read_text()
+    assert "Before and after" in page
+    assert page.count('<img src="data:image/webp;base64,') == 5
+
+    made = files(out / "clips")
+    (out / "clips" / "naive" / "before.webp").unlink()
+    monkeypatch.setattr(clips, "picture", never)
+    assert (
+        "AssertionError: nothing was left" in compare(QUESTION, out, video=True)["clips"]["naive"]["before"]["failed"]
+    )
+    assert "no clip. AssertionError: nothing was left" in (out / "report.html").read_text()
+    kept = files(out / "clips")
+    assert {path: x for path, x in kept.items() if "naive" not in path.parts} == {
+        path: x for path, x in made.items() if "naive" not in path.parts
+    }
 
 
 def test_a_deleted_cell_is_run_again_and_comes_to_the_same(whole, out, monkeypatch):

@@ -3,12 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probes
 import pytest
 
 import headstart as hs
 from headstart.core.drawing import Disc, Drawing, Line, rectangle
 from headstart.core.errors import InputError
 from headstart.core.types import Box
+from headstart.tasks.mujoco.drawing import drawing, hull
+from headstart.tasks.mujoco.env import NAMES, MujocoEnv, make, physics_state
 from headstart.tasks.raster import COLOURS, raster
 from headstart.tasks.worlds import WORLDS
 
@@ -51,6 +54,34 @@ def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
     assert np.unique(raster(first, 100).reshape(-1, 3), axis=0).shape[0] > 2
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_robot_has_a_drawing_that_moves(name: str):
+    env = make(name, "c")
+    assert isinstance(env, MujocoEnv)
+    state = env.initial({}, jax.random.key(0))
+    first, (rest, _) = env.draw({}, state), physics_state(env, state)
+    assert {shape.role for shape in first.shapes} >= {"body", "limb"}
+    image = raster(first, 100)
+    assert max(image.shape) == 100
+    assert np.unique(image.reshape(-1, 3), axis=0).shape[0] > 2
+    rest[-1] += 0.1  # the last joint, or what is to be reached
+    assert drawing(name, rest) != first
+
+
+def test_a_robot_that_goes_on_stays_in_the_middle_and_the_ground_does_not():
+    here, there = (drawing("Hopper-v5", np.array([x, 1.25, 0, 0, 0, 0.0])) for x in (0.0, 0.2))
+    assert there.low[0] == pytest.approx(here.low[0] + 0.2)
+    torso, moved = (next(s for s in d.shapes if isinstance(s, Line) and s.role == "body") for d in (here, there))
+    assert moved.points[0][0] == pytest.approx(torso.points[0][0] + 0.2)
+    ticks = [{s.points[0][0] for s in d.shapes if isinstance(s, Line) and s.role == "wall"} for d in (here, there)]
+    assert {-0.5, 0.0, 0.5, 1.0} <= ticks[0] & ticks[1]
+
+
+def test_a_hull_has_just_the_corners():
+    square = ((0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0))
+    assert hull([*square, (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]) == square
+
+
 def test_worlds_render_and_others_say_that_they_do_not():
     env = hs.to_gymnasium(hs.task("CartPole-v1", action_delay=1), render_mode="rgb_array")
     with pytest.raises(InputError, match=r"call reset\(\) before render\(\)\.$"):
@@ -62,5 +93,5 @@ def test_worlds_render_and_others_say_that_they_do_not():
     assert hs.to_gymnasium(hs.task("CartPole-v1")).render() is None
     with pytest.raises(InputError, match=r"no render_mode='human'; it has rgb_array\.$"):
         hs.to_gymnasium(hs.task("CartPole-v1"), render_mode="human")
-    with pytest.raises(InputError, match=r"Hopper-v5 has no render_mode='rgb_array'; it has no drawing"):
-        hs.to_gymnasium(hs.task("Hopper-v5", physics="c"), render_mode="rgb_array")
+    with pytest.raises(InputError, match=r"Corridor has no render_mode='rgb_array'; it has no drawing"):
+        hs.to_gymnasium(probes.one(probes.Corridor()), render_mode="rgb_array")

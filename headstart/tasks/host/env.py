@@ -1,5 +1,6 @@
 """Any Gymnasium env as an env of ours: its states are numbers that stand for live envs outside of the program."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -18,6 +19,8 @@ from headstart.tasks.host.calls import flat, on_host
 from headstart.tasks.host.maker import Factory, Maker
 from headstart.tasks.host.pool import Pool, pool
 from headstart.tasks.host.spaces import Part
+
+RENDERED = "rgb_array"  # what Gymnasium calls a picture of an env
 
 
 class State(Record):
@@ -144,6 +147,23 @@ def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> 
     if not isinstance(source, str):
         _named[env.name] = env if _named.get(env.name, env) == env else None
     return env
+
+
+def rendering(env: HostEnv) -> HostEnv | None:
+    """-> the env, made so that it renders images of itself; None where it cannot be.
+
+    One that holds a MuJoCo model is left as it is: that is drawn without its renderer, which needs OpenGL, and where
+    there is none may end the whole process.
+    """
+    if env.pool.catalogue.of_mujoco:
+        return env
+    keywords = {**dict(env.maker.keywords), "render_mode": RENDERED}
+    maker = dataclasses.replace(env.maker, keywords=tuple(sorted(keywords.items())))
+    try:
+        pool(maker)
+    except InputError:
+        return None
+    return HostEnv(maker)
 
 
 _named: dict[str, HostEnv | None] = {}  # those of functions; None: two functions are called the same

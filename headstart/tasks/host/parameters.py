@@ -59,6 +59,11 @@ class Catalogue:
             told = Parameter(name, float(nominal), low, high, OWN, about)
             self.known.setdefault(name, Known(told, way, nominal))
 
+    @property
+    def of_mujoco(self) -> bool:
+        """Whether the env holds a MuJoCo model."""
+        return self._fields is not None
+
     def find(self, name: str) -> Parameter | None:
         """-> what is known of a parameter; None where there is none of this name."""
         if name not in self.known and self._fields is not None and (told := self._fields.find(name)):

@@ -154,6 +154,12 @@ class Pool:
                     self._free.append(live)
             return (lease,)
 
+    def env(self, lease: int) -> gymnasium.Env:
+        """-> a lent env, to be looked at between two steps."""
+        env = self._lent[lease].env
+        assert env is not None
+        return env
+
     # ------------------------------------------------------------------------------------ one env
 
     def _nothing(self, rows: int) -> Outcome:

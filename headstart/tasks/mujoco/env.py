@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
+from headstart.core.drawing import Drawing
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, Key, Parameter, Params, Record
 from headstart.tasks.mujoco.callback import c_simulator
+from headstart.tasks.mujoco.drawing import drawing
 from headstart.tasks.mujoco.naming import motors
 from headstart.tasks.mujoco.physics import physics
 from headstart.tasks.mujoco.robot import Robot
@@ -96,6 +98,9 @@ class MujocoEnv(Env):
 
     def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
         return state.terminal
+
+    def draw(self, params: Params, state: State) -> Drawing:
+        return drawing(self.robot_id, physics_state(self, state)[0])
 
     @property
     def _robot(self) -> Robot:

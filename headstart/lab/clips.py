@@ -1,0 +1,137 @@
+"""A policy to look at: episodes of it as short moving pictures."""
+
+import functools
+import io
+import math
+import pathlib
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from headstart.core import spaces
+from headstart.core.episode import observe, onward, parameters, reset
+from headstart.core.errors import InputError
+from headstart.core.rollout import World
+from headstart.core.types import Key, Knowledge, Learner, Task, Transition
+from headstart.lab.files import write
+from headstart.tasks.host import failures
+from headstart.tasks.pictures import picture, visible
+
+SIZE = 180  # pixels
+MOST = 80  # frames of one episode
+LARGE = (240, 400)  # both, of a clip that is a file of its own
+COARSEST = 3  # at most so many steps from a frame to the next: else legs seem to jump. Of games on a board: 1
+SHOWN = 50  # milliseconds that a frame is seen; more where there are few
+LONG_ENOUGH = 2000  # milliseconds that a clip lasts at least, unless its frames would stand still
+LAST = 1000  # milliseconds that the last frame of an episode stays
+STILLS = 8  # frames in a strip
+KINDS = (".webp", ".gif", ".png")
+
+Frame = UInt8[np.ndarray, "_ _ 3"]  # height, width
+
+
+class Take(NamedTuple):
+    """One episode, filmed."""
+
+    frames: list[Frame]
+    every: int  # steps from a frame to the next; the last one is of where the filming ended
+    filmed: int  # steps that are seen
+    steps: int  # of the whole episode
+    score: float  # its undiscounted return
+
+
+def film(learner: Learner, knowledge: Knowledge, task: Task, key: Key, size: int = SIZE, most: int = MOST) -> Take:
+    """-> an episode of the deterministic policy. `knowledge` is one seed's, `task` one task.
+
+    An episode too long for `most` frames is filmed from its start, and played to its end. Raises InputError where there
+    is nothing to look at, and where the env breaks.
+    """
+    task = visible(task)
+    env, coarsest = task.env, 1 if isinstance(task.env.observation, spaces.Image) else COARSEST
+    every = min(math.ceil(env.horizon / most), coarsest)
+    key, k_reset, k_begin = jax.random.split(key, 3)
+    world = _start(learner, task, k_reset, k_begin)
+    look = lambda: picture(env, world.episode.params, world.episode.state, size)
+    frames, score, steps, filmed, ended = [], 0.0, 0, 0, False
+    try:
+        frames.append(look())
+        while not ended:
+            world, seen = _step(learner, knowledge, task, world, jax.random.fold_in(key, steps))
+            steps, ended, score = steps + 1, bool(seen.last), float(seen.score)
+            if len(frames) < most and (ended or steps % every == 0):
+                frames.append(look())
+                filmed = steps
+    finally:
+        if env.live:
+            _leave(task, world)
+    for message in failures(env).values():
+        raise InputError(f"{message}.")
+    return Take(frames, every, filmed, steps, score)
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def _start(learner: Learner, task: Task, k_reset: Key, k_begin: Key) -> World:
+    episode = reset(task, k_reset)
+    return World(episode, learner.begin(k_begin, parameters(task, episode)))
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def _step(learner: Learner, knowledge: Knowledge, task: Task, world: World, key: Key) -> tuple[World, Transition]:
+    k_act, k_step = jax.random.split(key)
+    obs = observe(task, world.episode)
+    action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, 0.0)
+    episode, seen = onward(task, world.episode, action, k_step)
+    seen = seen.replace(extras=extras)
+    return World(episode, learner.remember(carry, seen)), seen
+
+
+@jax.jit
+def _leave(task: Task, world: World) -> None:
+    task.env.leave(world.episode.state)
+
+
+def check_kind(path: pathlib.Path) -> None:
+    """Raises InputError where a clip's file is of no kind that there is."""
+    if path.suffix.lower() not in KINDS:
+        raise InputError(
+            f"{path} is no file for a clip; let its name end in .webp or .gif, or in .png for a strip of stills."
+        )
+
+
+def save(takes: list[Take], path: pathlib.Path) -> None:
+    """Writes the episodes, one after the other, as what the file's name says: an animation, or a strip of stills."""
+    check_kind(path)
+    write(path, encode(takes, path.suffix.lower()))
+
+
+def encode(takes: list[Take], kind: str) -> bytes:
+    """-> the episodes as an animation (.webp, .gif), or as a strip of stills (.png)."""
+    frames, out = [frame for take in takes for frame in take.frames], io.BytesIO()
+    if kind == ".png":
+        chosen = np.unique(np.linspace(0, len(frames) - 1, STILLS).round().astype(int))
+        Image.fromarray(np.concatenate([frames[i] for i in chosen], 1)).save(out, "PNG", optimize=True)
+        return out.getvalue()
+    first, *rest = map(Image.fromarray, frames)
+    # of WebP: each frame with loss or without, whichever is smaller
+    how = {"quality": 70, "allow_mixed": True, "minimize_size": True} if kind == ".webp" else {"optimize": True}
+    again = 0  # for ever
+    first.save(out, kind[1:].upper(), save_all=True, append_images=rest, duration=_durations(takes), loop=again, **how)
+    return out.getvalue()
+
+
+def still(clip: bytes) -> bytes:
+    """-> the first frame of an animation, as WebP."""
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(clip)) as image:
+        image.save(out, "WEBP", lossless=True)
+    return out.getvalue()
+
+
+def _durations(takes: list[Take]) -> list[int]:
+    """-> milliseconds for each frame: few frames are shown for longer, and an episode's last one for a while."""
+    total = sum(len(take.frames) for take in takes)
+    each = int(min(max(SHOWN, LONG_ENOUGH / total), 5 * SHOWN))
+    return [ms for take in takes for ms in [each] * (len(take.frames) - 1) + [LAST]]
