@@ -109,8 +109,8 @@ def _components(what: str, space: Sight | Space, other: Sight | Space, renamed: 
         raise InputError(f"What the {what} spaces hold are names of states, which mean nothing elsewhere.")
     if not space.components and not renamed:
         raise InputError(
-            f"The {what} spaces differ, and nobody has named the {space.size} components of one of them; say which is "
-            "which by renaming."
+            f"The {what} spaces differ ({space.size} and {other.size} components), and in one of them nobody has named "
+            "them; say which is which by renaming."
         )
     return [Component(*c) for c in space.components] or [Component(name) for name in space.names]
 

@@ -136,7 +136,7 @@ def test_the_same_spaces_move_nothing():
             {},
             "'x' is in m where it was learned, and in cm here; rename",
         ),
-        (KNOWN._replace(observation=Box((0.0,), (1.0,))), {}, "nobody has named the .* components of one of them; say"),
+        (KNOWN._replace(observation=Box((0.0,), (1.0,))), {}, "nobody has named them; say which is which by renaming"),
         (KNOWN._replace(observation=Box((0.0,) * 4, (1.0,) * 4, (4,))), {}, "names of states"),
         (OTHER, {"z": "x"}, "There is no 'z' to be renamed; there are x, y, speed, left, right"),
         (OTHER, {"y": "x"}, "Two observation components have one name once renamed"),

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +18,13 @@ import tiny
 
 from headstart.core.errors import InputError
 from headstart.core.names import named
-from headstart.core.types import Box, TrainState, spec
+from headstart.core.types import Box, Discrete, TrainState, components, spec
 from headstart.lab.checkpoint import load, save
 from headstart.lab.recipe import Trained
 from headstart.learners.uniform import Uniform
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.randomization.epopt import EPOpt
+from headstart.nets.encoders import see
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,57 @@ def test_it_can_be_read_without_headstart_and_jax(trained, saved):
     assert {"headstart", "jax", "numpy", "python"} <= recipe["versions"].keys()
 
 
+BY_NUMPY_ALONE = """
+import json, sys
+import numpy as np
+folder, *observation = sys.argv[1:]
+data = open(folder + "/knowledge.safetensors", "rb").read()
+start = 8 + int.from_bytes(data[:8], "little")
+header = json.loads(data[8:start])
+def array(name):
+    told = header["knowledge." + name]
+    first, last = (start + place for place in told["data_offsets"])
+    return np.frombuffer(data[first:last], {"F32": np.float32}[told["dtype"]]).reshape(told["shape"])
+recipe = json.load(open(folder + "/recipe.json"))
+assert recipe["normaliser"]["mean"] == "knowledge.features.mean"
+x = np.array(observation, np.float32)
+x = np.clip((x - array("features.mean")) / np.sqrt(array("features.variance") + 1e-8), -10, 10)
+for i in range(len(recipe["method"]["hidden"])):
+    x = np.tanh(array(f"policy.net.layers.{i}.weight") @ x + array(f"policy.net.layers.{i}.bias"))
+print(json.dumps((array("policy.net.last.weight") @ x + array("policy.net.last.bias")).tolist()))
+assert not {"jax", "headstart", "safetensors"} & set(sys.modules)
+"""
+
+
+def test_a_policy_acts_by_numpy_alone(trained, saved):
+    words = [sys.executable, "-I", "-c", BY_NUMPY_ALONE, str(saved), "0.7"]
+    said = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    k = jax.tree.map(lambda x: x[0], trained.state.knowledge)
+    logits = k.policy(see(k, jnp.array([0.7]), jnp.zeros(0))).logits
+    np.testing.assert_allclose(jax.nn.log_softmax(jnp.array(said)), logits, rtol=1e-5)
+
+
+def test_a_recipe_is_a_contract(trained, tmp_path):
+    """Names, units, bounds, the clock and the budgets are written, and read again."""
+    seen = Box((-1.0,), (float("inf"),), components=components("speed m/s"))
+    told = dataclasses.replace(
+        trained,
+        spec=trained.spec._replace(observation=seen, action=Discrete(2, components("left", "right"))),
+        interval=0.02,
+        budgets=({"task": "Corridor", "steps": 16},),
+    )
+    recipe = json.loads((save(told, tmp_path) / "recipe.json").read_text())
+    assert recipe["observation"]["components"] == [{"name": "speed", "unit": "m/s"}]
+    assert recipe["action"]["components"] == ["left", "right"]
+    assert (recipe["time_step"], recipe["budgets"]) == (0.02, [{"task": "Corridor", "steps": 16}])
+    again = load(tmp_path)
+    assert (again.spec, again.interval, again.budgets) == (told.spec, told.interval, told.budgets)
+
+
+def flip(folder: pathlib.Path) -> None:
+    edit_arrays(folder, lambda arrays: arrays["knowledge.features.mean"].fill(0.125))
+
+
 def test_a_recipe_says_how_a_policy_s_actions_become_the_world_s(trained, tmp_path):
     told = dataclasses.replace(trained, spec=trained.spec._replace(action=Box((-2.0,), (2.0,))))
     recipe = json.loads((save(told, tmp_path) / "recipe.json").read_text())
@@ -160,6 +214,7 @@ DEFECTS = {
     "another shape": (swap_shape, r"'knowledge\.features\.mean' as float32\[2\].* makes it float32\[1\]"),
     "another type": (swap_type, r"as float64\[1\].* makes it float32\[1\]"),
     "NaN": (spoil, r"not finite, in 'knowledge\.features\.mean'.*train anew"),
+    "another number": (flip, r"holds other numbers than its recipe\.json was written for; copy both from one place"),
     "too little": (drop, r"lacks 'knowledge\.features\.mean'"),
     "too much": (add, r"holds, unasked, 'knowledge\.stowaway'.*copy both from one place"),
     "an unknown method": (set_to("method", {"class": "Rainbow"}), "knows no method like .*Rainbow"),

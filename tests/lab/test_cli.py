@@ -211,7 +211,7 @@ def test_help_has_examples(capsys):
 
 OUT = object()  # stands for a folder in which nothing may be written
 
-SPACES = "unequal observation spaces (4 and 3 components); knowledge moves only between equal spaces"
+SPACES = "unequal observation spaces (4 and 3 components); choose tasks of one env"
 MISTAKES: list[tuple[list[Any], str]] = [
     (["train", "ppo", "--source", "CartPol-v1", "--out", OUT], "the nearest are CartPole-v1"),
     (["train", "ppo", "--source", "Hoper-v5", "--out", OUT], "the nearest are Hopper-v5"),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import probes
 import pytest
 
@@ -94,6 +95,35 @@ def test_a_reset_head_starts_anew_and_the_rest_does_not():
 def test_what_is_frozen_stays_and_the_rest_moves():
     prior, _, after, _ = story(FROZEN)
     assert same(prior, after) == parts(prior, list(FROZEN.freeze)) - {"value.scale.count"}
+
+
+def test_what_is_reset_starts_anew():
+    prior, began, after, _ = story(Finetune(BASE, reset=("value.net",), l2_sp=0.1))
+    assert same(prior, began) == set(prior) - parts(prior, ["value.net"])
+    assert same(began, after).isdisjoint(parts(prior, ["policy.net", "value.net"]))
+
+
+def test_only_what_came_along_is_tied():
+    tied = Finetune(BASE, reset=("value",), reset_head=True, l2_sp=0.5).learner(spec(TARGET), target=True)
+    k = jax.tree.map(lambda x: x[0], source().knowledge)
+    nothing, moved = jax.tree.map(jnp.zeros_like, k), jax.tree.map(lambda x: x + 1.0, k)
+    optimizer = optax.with_extra_args_support(tied.optimizer)
+    changes = named(optimizer.update(nothing, optimizer.init(k), moved, progress=0.0)[0])
+    pulled = {name for name, x in changes.items() if np.any(np.asarray(x))}
+    assert pulled == parts(changes, ["features", "policy.net.layers"])
+
+
+def test_each_part_has_its_own_rate_and_the_most_exact_name_counts():
+    paced = Finetune(BASE, rates=("policy=0", "policy.net.last=0.5"))
+    prior, began, after, _ = story(paced)
+    assert same(began, after) >= parts(prior, ["policy.net.layers", "policy.log_std"])
+    assert same(began, after).isdisjoint(parts(prior, ["policy.net.last", "value.net"]))
+
+
+@pytest.mark.parametrize("rates", ["policy", "policy=fast", "=0.1", "policy=-1"])
+def test_a_rate_that_is_none_is_refused(rates: str):
+    with pytest.raises(InputError, match=r"is no name and factor; write such as policy\.net\.layers=0\.1"):
+        Finetune(BASE, rates=(rates,))
 
 
 def test_an_unknown_name_is_told_the_known_ones():
