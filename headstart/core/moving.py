@@ -127,17 +127,29 @@ def plan(method: Method, known: Spec, wanted: Spec, renamed: Mapping[str, str] |
     `renamed` gives components of the old spaces their names in the new ones. Raises InputError where that is not
     possible, or a name is not there to be renamed.
     """
-    renamed = renamed or {}
-    theirs = [() if isinstance(space, Image) else space.names for space in (known.observation, known.action)]
-    for name in renamed:
-        if name not in theirs[0] and name not in theirs[1]:
-            raise InputError(f"There is no {name!r} to be renamed; there are {', '.join((*theirs[0], *theirs[1]))}.")
-    mine = [{old: new for old, new in renamed.items() if old in names} for names in theirs]
-    seen = match("observation", known.observation, wanted.observation, mine[0])
-    done = match("action", known.action, wanted.action, mine[1])
+    renames = _by_space(renamed or {}, known)
+    seen = match("observation", known.observation, wanted.observation, renames["observation"])
+    done = match("action", known.action, wanted.action, renames["action"])
     old, new = (_layout(method, of, not seen.same, not done.same) for of in (known, moved(known, wanted)))
     arrays = {name: _places(axes, new.get(name, ()), seen, done) for name, axes in old.items()}
     return Plan(seen, done, arrays)
+
+
+def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, str]]:
+    """-> new names by the old ones, for each space. An old name may say which of them it is of: `action.0`."""
+    spaces = {"observation": known.observation, "action": known.action}
+    names = {what: () if isinstance(space, Image) else space.names for what, space in spaces.items()}
+    found: dict[str, dict[str, str]] = {what: {} for what in spaces}
+    for old, new in renamed.items():
+        where = [(what, old.removeprefix(f"{what}.")) for what in spaces]
+        where = [(what, name) for what, name in where if name in names[what]]
+        if not where:
+            known_names = ", ".join((*names["observation"], *names["action"]))
+            raise InputError(f"There is no {old!r} to be renamed; there are {known_names}.")
+        if len(where) > 1:
+            raise InputError(f"{old!r} is both seen and done; write observation.{old} or action.{old}.")
+        found[where[0][0]][where[0][1]] = new
+    return found
 
 
 def moved(known: Spec, wanted: Spec) -> Spec:

@@ -25,6 +25,7 @@ def box(*said: str) -> Box:
 KNOWN = Spec(box("x m", "y m", "speed m/s"), box("left", "right"), context=2)
 TURNED = Spec(box("speed m/s", "x m", "y m"), box("right", "left"), context=2)
 OTHER = Spec(box("y m", "angle rad", "x m"), box("right", "middle", "left"), context=2)
+NAMELESS = Spec(Box((-1.0,) * 2, (1.0,) * 2), Box((-1.0,) * 2, (1.0,) * 2))
 SMALL = {"hidden": (4,), "length": 2, "copies": 2}
 
 
@@ -110,6 +111,8 @@ def test_a_memory_moves_by_name_and_what_was_seen_several_times_over_begins_anew
 def test_renaming_brings_together_what_is_called_otherwise():
     plan, *_ = moved(PPO(**SMALL), KNOWN, OTHER, speed="angle_speed", left="middle")
     assert plan.action.copied == ("middle", "right")
+    plan = moving.plan(PPO(**SMALL), NAMELESS, KNOWN, {"observation.0": "speed", "action.1": "left"})
+    assert (plan.observation.copied, plan.action.copied) == (("speed",), ("left",))
     nameless = KNOWN._replace(observation=Box((-1.0,) * 2, (1.0,) * 2))
     plan, *_ = moved(PPO(**SMALL), KNOWN, nameless, x="1")
     assert (plan.observation.copied, plan.observation.new) == (("1",), ("0",))
@@ -139,9 +142,10 @@ def test_the_same_spaces_move_nothing():
         (KNOWN._replace(observation=Box((0.0,), (1.0,))), {}, "nobody has named them; say which is which by renaming"),
         (KNOWN._replace(observation=Box((0.0,) * 4, (1.0,) * 4, (4,))), {}, "names of states"),
         (OTHER, {"z": "x"}, "There is no 'z' to be renamed; there are x, y, speed, left, right"),
+        (NAMELESS, {"0": "x"}, "'0' is both seen and done; write observation.0 or action.0"),
         (OTHER, {"y": "x"}, "Two observation components have one name once renamed"),
     ],
 )
 def test_what_cannot_move_gets_its_sentence(wanted: Spec, renamed: dict[str, str], sentence: str):
     with pytest.raises(InputError, match=sentence):
-        moving.plan(PPO(**SMALL), KNOWN, wanted, renamed)
+        moving.plan(PPO(**SMALL), NAMELESS if wanted is NAMELESS else KNOWN, wanted, renamed)

@@ -54,6 +54,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
+def test_transfer_into_other_spaces_says_what_came_along(folder, capsys):
+    names = "observation.0=cart_position,action.0=left,action.1=right"
+    words = ("--target", "CartPole-v1", "--rename", names, "--steps", "16", "--shots", "0")
+    assert run("transfer", folder / "corridor", *words, "--out", folder / "moved") == 0
+    out, _ = capsys.readouterr()
+    assert "observation: copied cart_position; new cart_velocity, pole_angle, pole_angular_velocity" in out
+    assert "action: copied left, right" in out
+    assert "optimizer: fresh" in out
+    assert "features.mean" in out
+    moved = json.loads((folder / "moved" / "curve.json").read_text())["moved"]
+    assert moved["arrays"]["policy.net.layers.0.weight"] == {"copied": 4, "new": 12, "dropped": 0}
+    assert (moved["action"]["new"], moved["action"]["dropped"]) == ([], [])
+
+
 def test_compare_prints_its_tables_and_where_the_report_is(folder, capsys, monkeypatch):
     monkeypatch.setattr(sources, "learn_source", None)  # all is done
     assert run(*COMPARE, folder / "study") == 0
