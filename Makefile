@@ -17,7 +17,7 @@ define make-venv
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests lint types docs bench clean
+.PHONY: help demo test tests smoke lint types docs bench clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,10 @@ demo: .venv/.installed  ## a whole study, small: Hopper to a heavier Hopper, fiv
 test: lint types tests  ## lint, types and tests
 
 tests: .venv/.installed | lint types
-	$(BIN)/pytest -n auto --durations 10
+	$(BIN)/pytest -n auto --durations 10 --ignore tests/test_benchmarks.py
+
+smoke: .venv/.installed  ## does every benchmark still run, in small?
+	$(BIN)/pytest -n auto tests/test_benchmarks.py
 
 lint: .venv/.installed  ## ruff: style and format
 	$(BIN)/ruff check .
@@ -43,7 +46,7 @@ docs: .venv/.installed-docs  ## the documentation, into site/
 	@echo "The documentation is $(CURDIR)/site/index.html: open it in a browser, or search it with $(BIN)/mkdocs serve."
 
 bench: .venv/.installed .venv-peers/.installed  ## every benchmark at full size, one after the other (hours)
-	@set -e; for script in $(sort $(filter-out benchmarks/flags.py benchmarks/side_by_side.py benchmarks/together.py,$(wildcard benchmarks/*.py))); do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in $(sort $(filter-out benchmarks/flags.py benchmarks/pretrained.py benchmarks/side_by_side.py benchmarks/together.py,$(wildcard benchmarks/*.py))); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:  ## remove what was built here (not runs/)
 	rm -rf .venv .venv-peers build site *.egg-info .pytest_cache .ruff_cache
