@@ -1,10 +1,10 @@
 """Distillation: four experts of four carts that want opposite things, and one student that does as each of them does.
 
 The carts' motors differ in strength, and two push the other way. Experts learn by DQN, each its cart; a student learns
-from them in the last fifth of the steps. Told is its return on each cart as a share of what experts come to who have
-all of the steps, for: what a student minimises (KL, NLL, MSE), who gathers its experience, a student a quarter as wide,
-Actor-Mimic's constants, and DQN on all four at once, in as many steps. Then a fifth cart, which none has seen: learned
-from the student, from a new head on its features, and from nothing.
+from them in the last fifth of the steps. Told is its return on each cart as a share of its teachers' there. Compared
+are: what a student minimises (KL, NLL, MSE), who gathers its experience, a student a quarter as wide, Actor-Mimic's
+constants, experts who have all of the steps, and DQN on all four carts at once, in as many. Then a fifth cart, which none
+has seen: learned from the student, from a new head on its features, and from nothing.
 
     python benchmarks/distil.py            # 5 seeds: half an hour on 2 cores
     python benchmarks/distil.py --tiny     # does it still run?
@@ -22,8 +22,9 @@ from rich.table import Table
 from side_by_side import line
 
 import headstart as hs
+from headstart.core.rollout import evaluate
 from headstart.core.stages import Learned, learn_source
-from headstart.core.types import Method, Task, stack
+from headstart.core.types import Method, Task, spec, stack
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
@@ -61,6 +62,20 @@ def rows(tiny: bool) -> dict[str, Row]:
     return {name: Row(methods[name], tasks) for name in (("experts", "KL") if tiny else methods)}
 
 
+def teachers(asked: argparse.Namespace) -> dict:
+    """-> returns [seed][task] of those who teach: learned anew by the keys that students learn them by."""
+    file = asked.work / f"teachers-{asked.steps}-{asked.seeds}.json"
+    if not file.exists():
+        tasks, key = carts(), keys(range(asked.seeds))
+        (part,) = hs.Distil(BASE).before(spec(tasks))
+        own = jax.vmap(lambda k: jax.random.fold_in(k, 1))(key.source)
+        *_, learned = learn_source(part.method, tasks, round(part.share * asked.steps), own)
+        judge = part.method.learner(spec(tasks), target=True)
+        returns = np.asarray(evaluate(judge, learned.knowledge, tasks, EPISODES, key.judge)).mean(2)
+        write_json(file, plain({"returns": returns, "share": part.share}))
+    return read_json(file)
+
+
 def onwards(asked: argparse.Namespace) -> dict[str, dict]:
     """-> the left-out cart: steps [point] and returns [seed][point], from the student and from nothing."""
     told = {"domain": jnp.int32(1), "context": jnp.zeros(len(FORCES))}
@@ -82,14 +97,15 @@ def onwards(asked: argparse.Namespace) -> dict[str, dict]:
     return found
 
 
-def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row, its share of its experts' returns: on the average over carts, and on the worst of them."""
-    experts = np.array(found["experts"]["returns"])
+def summarise(found: dict[str, dict], taught: dict) -> dict[str, dict]:
+    """-> of each row, its share of the teachers' returns: on the average over carts, and on the worst of them."""
+    experts = np.array(taught["returns"])
     share = {name: np.array(one["returns"]) / experts for name, one in found.items()}
     return {
         name: {
             "mean": bootstrap(share[name].mean(1))._asdict(),
             "worst": bootstrap(share[name].min(1))._asdict(),
+            "return": bootstrap(np.array(one["returns"]).mean(1))._asdict(),
             "above experts": paired_difference(share[name].mean(1), share["experts"].mean(1))._asdict(),
             "numbers": one["numbers"],
             "seconds": one["seconds"],
@@ -106,18 +122,26 @@ def main() -> None:
         asked.steps, asked.seeds = 4_000, 2
     found = measure(rows(asked.tiny), carts(), asked, EPISODES)
     further = onwards(asked)
-    record = summarise(found)
+    taught = teachers(asked)
+    record = summarise(found, taught)
     lines = [line(name, np.array(one["steps"]), np.array(one["returns"])) for name, one in further.items()]
     title = f"A fifth cart, from the student of four ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "distil.svg", title, "target steps", "return")
     words = ["python benchmarks/distil.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "forces": FORCES, "rows": record, "found": found}
+    data = {
+        "seeds": asked.seeds,
+        "steps": asked.steps,
+        "forces": FORCES,
+        "rows": record,
+        "found": found,
+        "teachers": taught,
+    }
     area = {name: bootstrap(np.array(one["returns"]).mean(1))._asdict() for name, one in further.items()}
     data |= {"left out": LEFT_OUT, "onwards": further, "area": area}
     write_json(asked.out / "distil.json", plain({**data, "provenance": provenance(" ".join(words))}))
-    table = Table("", "share of the experts' returns", "of the worst cart", "numbers")
+    table = Table("", "share of the teachers' returns", "of the worst cart", "return", "numbers")
     for name, one in plain(record).items():
-        table.add_row(name, interval(one["mean"]), interval(one["worst"]), str(one["numbers"]))
+        table.add_row(name, *(interval(one[what]) for what in ("mean", "worst", "return")), str(one["numbers"]))
     after = Table("a fifth cart, from", "mean return on the way")
     for name, one in plain(area).items():
         after.add_row(name, interval(one))
