@@ -3,8 +3,8 @@
 The carts' motors differ in strength, and two push the other way. Experts learn by DQN, each its cart; a student learns
 from them in the last fifth of the steps. Told is its return on each cart as a share of its teachers' there. Compared
 are: what a student minimises (KL, NLL, MSE), who gathers its experience, a student a quarter as wide, Actor-Mimic's
-constants, experts who have all of the steps, and DQN on all four carts at once, in as many. Then a fifth cart, which none
-has seen: learned from the student, from a new head on its features, and from nothing.
+constants, experts who have all of the steps, and DQN on all four carts at once, in as many. Then a fifth cart, which
+none has seen: learned from the student, from a new head on its features, and from nothing.
 
     python benchmarks/distil.py            # 5 seeds: half an hour on 2 cores
     python benchmarks/distil.py --tiny     # does it still run?
