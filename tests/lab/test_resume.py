@@ -123,12 +123,12 @@ def test_stretches_take_about_a_second(tmp_path, monkeypatch):
     assert keeper.stretch(7) == 7
 
 
-def clock() -> gymnasium.Env:
+def resumed() -> gymnasium.Env:
     return strangers.Clock(ends=6)
 
 
 def test_worlds_that_live_elsewhere_begin_anew_and_it_says_so(tmp_path, capsys):
-    task = hs.task(hs.host(clock, horizon=8))
+    task = hs.task(hs.host(resumed, horizon=8))
     method = hs.DQN(**SMALL)
     stop(tmp_path / "run", 5, method, task, 80)
     (file,) = (tmp_path / "run").glob("*.safetensors")
@@ -231,7 +231,7 @@ def test_ctrl_c_keeps_it_and_the_same_command_goes_on(tmp_path, capsys, monkeypa
         asked.clear()
 
     monkeypatch.setattr(Board, "__call__", at_once)
-    asked = []
+    asked, before = [], signal.getsignal(signal.SIGINT)
     assert train_command(tmp_path / "never") == 0
     asked = ["SIGUSR1", "SIGINT"]
     assert train_command(tmp_path / "out") == 130
@@ -244,7 +244,7 @@ def test_ctrl_c_keeps_it_and_the_same_command_goes_on(tmp_path, capsys, monkeypa
     for name in ("curve.json", "knowledge.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "never" / name).read_bytes()
     assert sorted(os.listdir(tmp_path / "out")) == sorted(os.listdir(tmp_path / "never"))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_asked_twice_it_ends_at_once(tmp_path):

@@ -10,12 +10,12 @@ import strangers
 import headstart as hs
 
 
-def clock() -> gymnasium.Env:
+def studied() -> gymnasium.Env:
     return strangers.Clock(ends=6)
 
 
 def test_a_study_of_somebodys_function_goes_on_where_it_was(tmp_path: pathlib.Path):
-    env = hs.host(clock, horizon=8)
+    env = hs.host(studied, horizon=8)
     ask = lambda: hs.compare(
         ["scratch"],
         source=hs.task(env),
