@@ -12,6 +12,7 @@ none has seen: learned from the student, from a new head on its features, and fr
 
 import argparse
 import dataclasses
+import shlex
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,7 @@ from headstart.tasks.several import together
 
 FORCES, LEFT_OUT = (10.0, -10.0, 5.0, -20.0), -5.0  # N
 EPISODES, POINTS = 20, 20
+FIFTH = "a fifth cart"
 BASE = hs.DQN(copies=4, length=4, updates=0.25, hidden=(128, 128))
 
 
@@ -56,10 +58,10 @@ def students() -> dict[str, Method]:
     }
 
 
-def rows(tiny: bool) -> dict[str, Row]:
-    """-> what is compared; `tiny`: the experts, and one student."""
+def rows() -> dict[str, Row]:
+    """-> what is compared."""
     methods, tasks = {"experts": hs.Separate(BASE), **students(), "joint": BASE}, carts()
-    return {name: Row(methods[name], tasks) for name in (("experts", "KL") if tiny else methods)}
+    return {name: Row(method, tasks) for name, method in methods.items()}
 
 
 def teachers(asked: argparse.Namespace) -> dict:
@@ -117,17 +119,20 @@ def summarise(found: dict[str, dict], taught: dict) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "distil"), 500_000))
+    parser, all_of_it = sized(flags(__doc__, RUNS / "distil"), 500_000), [*rows(), FIFTH]
+    parser.add_argument("--only", nargs="+", choices=all_of_it, default=all_of_it, help="which rows, beside experts")
+    asked = read(parser)
     if asked.tiny:
-        asked.steps, asked.seeds = 4_000, 2
-    found = measure(rows(asked.tiny), carts(), asked, EPISODES)
-    further = onwards(asked)
+        asked.steps, asked.seeds, asked.only = 4_000, 2, ["KL", FIFTH]
+    found = measure({k: x for k, x in rows().items() if k in {"experts", *asked.only}}, carts(), asked, EPISODES)
     taught = teachers(asked)
-    record = summarise(found, taught)
+    record, further = summarise(found, taught), onwards(asked) if FIFTH in asked.only else {}
     lines = [line(name, np.array(one["steps"]), np.array(one["returns"])) for name, one in further.items()]
-    title = f"A fifth cart, from the student of four ({asked.seeds} seeds)"
-    figure_curves(lines, asked.out / "distil.svg", title, "target steps", "return")
-    words = ["python benchmarks/distil.py", *["--tiny"] * asked.tiny]
+    if lines:
+        title = f"A fifth cart, from the student of four ({asked.seeds} seeds)"
+        figure_curves(lines, asked.out / "distil.svg", title, "target steps", "return")
+    some = ["--only", *asked.only] if not asked.tiny and len(asked.only) < len(all_of_it) else []
+    words = ["python benchmarks/distil.py", *["--tiny"] * asked.tiny, *some]
     data = {
         "seeds": asked.seeds,
         "steps": asked.steps,
@@ -138,14 +143,14 @@ def main() -> None:
     }
     area = {name: bootstrap(np.array(one["returns"]).mean(1))._asdict() for name, one in further.items()}
     data |= {"left out": LEFT_OUT, "onwards": further, "area": area}
-    write_json(asked.out / "distil.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "distil.json", plain({**data, "provenance": provenance(shlex.join(words))}))
     table = Table("", "share of the teachers' returns", "of the worst cart", "return", "numbers")
     for name, one in plain(record).items():
         table.add_row(name, *(interval(one[what]) for what in ("mean", "worst", "return")), str(one["numbers"]))
     after = Table("a fifth cart, from", "mean return on the way")
     for name, one in plain(area).items():
         after.add_row(name, interval(one))
-    show(table, after)
+    show(table, *[after] * bool(area))
 
 
 if __name__ == "__main__":
