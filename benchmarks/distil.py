@@ -132,7 +132,7 @@ def main() -> None:
         title = f"A fifth cart, from the student of four ({asked.seeds} seeds)"
         figure_curves(lines, asked.out / "distil.svg", title, "target steps", "return")
     some = ["--only", *asked.only] if not asked.tiny and len(asked.only) < len(all_of_it) else []
-    words = ["python benchmarks/distil.py", *["--tiny"] * asked.tiny, *some]
+    words = ["python", "benchmarks/distil.py", *["--tiny"] * asked.tiny, *some]
     data = {
         "seeds": asked.seeds,
         "steps": asked.steps,

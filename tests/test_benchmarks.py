@@ -32,6 +32,8 @@ APART = ("growth", "speed")  # measure a process of their own; the others' need 
         ("successor", []),
         ("deep_successor", []),
         ("darc", []),
+        ("confusion", []),
+        ("distil", []),
         ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
     ],
 )
