@@ -17,7 +17,7 @@ from jaxtyping import Int
 
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
-from headstart.core.spaces import Box, Component, Discrete, Image, Sight, Space, alike
+from headstart.core.spaces import Box, Component, Discrete, Image, Sight, Space, alike, kind
 from headstart.core.types import Key, Knowledge, Method, PyTree, Spec
 
 Places = Int[np.ndarray, " _"]
@@ -75,8 +75,8 @@ def match(what: str, old: Sight | Space, new: Sight | Space, renamed: Mapping[st
         return Match((every, every), (old.size, old.size), names, (), (), True)
     before, after = _components(what, old, new, bool(renamed)), _components(what, new, old, bool(renamed))
     before = [c._replace(name=renamed.get(c.name, c.name)) for c in before]
-    place = {c.name: i for i, c in enumerate(after)}
-    if len({c.name for c in before}) < len(before):
+    place, was = {c.name: i for i, c in enumerate(after)}, {c.name for c in before}
+    if len(was) < len(before):
         raise InputError(f"Two {what} components have one name once renamed; give each a name of its own.")
     both = [(i, place[c.name]) for i, c in enumerate(before) if c.name in place]
     for i, j in both:
@@ -86,14 +86,12 @@ def match(what: str, old: Sight | Space, new: Sight | Space, renamed: Mapping[st
                 f"The {what} component {after[j].name!r} is in {units[0]} where it was learned, and in {units[1]} here;"
                 " rename it, so that it does not come along."
             )
-    dropped = [c.name for c in before if c.name not in place]
-    fresh = set(place) - {c.name for c in before}
     return Match(
         (np.array([i for i, _ in both], int), np.array([j for _, j in both], int)),
         (len(before), len(after)),
         tuple(after[j].name for _, j in both),
-        tuple(c.name for c in after if c.name in fresh),
-        tuple(dropped),
+        tuple(c.name for c in after if c.name not in was),
+        tuple(c.name for c in before if c.name not in place),
         False,
     )
 
@@ -103,7 +101,7 @@ def _components(what: str, space: Sight | Space, other: Sight | Space, renamed: 
     if type(space) is not type(other) or isinstance(space, Image):
         raise InputError(
             f"Knowledge moves from vectors to vectors and from choices to choices, and the {what} spaces are "
-            f"{_kind(space)} and {_kind(other)}; choose tasks that show and take the same kind."
+            f"{kind(space)} and {kind(other)}; choose tasks that show and take the same kind."
         )
     if isinstance(space, Box) and space.words:
         raise InputError(f"What the {what} spaces hold are names of states, which mean nothing elsewhere.")
@@ -112,13 +110,7 @@ def _components(what: str, space: Sight | Space, other: Sight | Space, renamed: 
             f"The {what} spaces differ ({space.size} and {other.size} components), and in one of them nobody has named "
             "them; say which is which by renaming."
         )
-    return [Component(*c) for c in space.components] or [Component(name) for name in space.names]
-
-
-def _kind(space: Sight | Space) -> str:
-    if isinstance(space, Image):
-        return "images"
-    return "numbers" if isinstance(space, Box) else "choices"
+    return list(space.components) or [Component(name) for name in space.names]
 
 
 def plan(method: Method, known: Spec, wanted: Spec, renamed: Mapping[str, str] | None = None) -> Plan:

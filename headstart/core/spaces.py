@@ -150,6 +150,13 @@ class Discrete:
         return jax.nn.one_hot(action, self.n)
 
 
+def kind(space: "Sight | Space") -> str:
+    """-> what a space is made of, in a word."""
+    if isinstance(space, Image):
+        return "images"
+    return "numbers" if isinstance(space, Box) else "choices"
+
+
 def alike(a: "Sight | Space", b: "Sight | Space") -> bool:
     """-> whether what is known in one can be used in the other as it is: names count only where both have some."""
     if isinstance(a, Image) or isinstance(b, Image) or (a.components and b.components):

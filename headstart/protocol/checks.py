@@ -6,7 +6,7 @@ Each check raises InputError with one sentence that names what was asked for, wh
 from collections.abc import Collection, Iterable
 
 from headstart.core.errors import InputError
-from headstart.core.spaces import Box, Image, Sight, Space, alike
+from headstart.core.spaces import Image, Sight, Space, alike, kind
 
 MOST = 10**12  # steps, points or episodes: what lies above is a slip, and more than turns of a loop can be counted
 LAST_SEED = 2**32 - 1  # seeds are uint32
@@ -58,4 +58,4 @@ def _told(a: Sight | Space, b: Sight | Space) -> str:
 def _kind(space: Sight | Space) -> str:
     if isinstance(space, Image):
         return f"{' x '.join(map(str, space.shape))} {'bits' if space.dtype == 'bool' else 'bytes'}"
-    return f"{space.size} {'numbers' if isinstance(space, Box) else 'choices'}"
+    return f"{space.size} {kind(space)}"
