@@ -83,7 +83,7 @@ def train(
     told_on = SEVERAL.join(names)
     _check_outcome(tasks.env, point.knowledge, told_on, keeper)
     taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
-    who = (told_on, taken, seed, updates, sources, interval(each[0]), ({"task": told_on, "steps": int(steps)},))
+    who = (told_on, taken, seed, updates, sources, interval(tasks), ({"task": told_on, "steps": int(steps)},))
     return Trained(method, spec(tasks), point.state, *who)
 
 

@@ -21,6 +21,7 @@ from headstart.lab.recipe import Trained
 from headstart.methods import describe
 from headstart.protocol import transfer
 from headstart.tasks.host import failures
+from headstart.tasks.registry import interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +112,6 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
             taken, updates = int(point.steps[i]), int(point.gradient_steps[i])
             state = of_seed(point.state, i)
             budget = {"task": of.text, "steps": steps}
-            who = (of.text, taken, seed, updates, of.names, tasks.env.interval, (budget,))
+            who = (of.text, taken, seed, updates, of.names, interval(tasks), (budget,))
             save(Trained(method, spec(tasks), state, *who), folder)
         write_json(folder / "curve.json", curve)

@@ -170,9 +170,10 @@ def value_of(task: Task, name: str) -> str:
 
 
 def interval(task: Task) -> float | None:
-    """-> seconds between two steps of a task; None where its env has no clock, or the task draws it."""
+    """-> seconds between two steps of a task, or of stacked ones; None where there is not one number that is so."""
     said = task.params.get("dt", task.env.interval)
-    return None if said is None or isinstance(said, Distribution) else float(np.ravel(said)[0])
+    each = [] if said is None or isinstance(said, Distribution) else np.unique(said).tolist()
+    return float(each[0]) if len(each) == 1 else None
 
 
 def aligned(tasks: Sequence[Task]) -> list[Task]:

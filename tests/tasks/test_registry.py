@@ -140,3 +140,14 @@ def test_aligning_does_not_undo_a_group():
     drawn = headstart.task("Hopper-v5", physics="c", mass=dist.Uniform(0.5, 2))
     with pytest.raises(InputError, match="torso_mass depends on the drawn mass"):
         registry.aligned([drawn, named])
+
+
+def test_the_clock_is_what_the_task_says():
+    assert registry.interval(registry.task("Pendulum-v1")) == pytest.approx(0.05)
+    assert registry.interval(registry.task("Pendulum-v1", dt=0.1)) == pytest.approx(0.1)
+    assert registry.interval(registry.task("Pendulum-v1", dt=dist.Uniform(0.01, 0.1))) is None
+    assert (
+        registry.interval(stack([registry.task("Pendulum-v1", dt=0.1), registry.task("Pendulum-v1", dt=0.02)])) is None
+    )
+    assert registry.interval(stack([registry.task("Pendulum-v1", dt=0.1)])) == pytest.approx(0.1)
+    assert registry.interval(registry.task("GridWall")) is None
