@@ -34,6 +34,7 @@ APART = ("growth", "speed")  # measure a process of their own; the others' need 
         ("darc", []),
         ("confusion", []),
         ("distil", []),
+        ("recurrent", []),
         ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
     ],
 )
