@@ -1,5 +1,6 @@
 """How JAX is set for every test."""
 
+import gc
 import os
 
 import jax
@@ -7,11 +8,15 @@ import pytest
 
 # Tests compile for long and run for a moment, so XLA takes no pains here: that is a fifth of the time. For the programs
 # that users run: XLA_FLAGS="--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true" make tests
-QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# One thread compiles one program: there is a worker for each core, and threads would only wait for each other.
+QUICK = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
 
 
 # Whole programs, each in a process of its own, and what compiles most.
 LONG = (
+    "tests/methods/test_methods.py",
     "tests/lab/test_cli.py",  # shares with the next what it compiles
     "tests/lab/test_study.py",
     "tests/tasks/test_mujoco_mjx.py",
@@ -50,6 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end, all but one of the workers would wait for them."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    # Tracing makes millions of small objects that soon go by themselves: looking for cycles among them takes long.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True, scope="module")

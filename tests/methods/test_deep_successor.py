@@ -10,7 +10,7 @@ from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.stages import learn_source
 from headstart.core.types import Knowledge, Task, spec, stack
-from headstart.methods.values.deep_successor import DeepSuccessorFeatures
+from headstart.methods.values.deep_successor import DeepSuccessorFeatures, weights
 from headstart.protocol.transfer import adapt, keys
 from headstart.tasks.worlds import FourRooms, RandomMDP
 
@@ -45,17 +45,16 @@ def test_weights_of_a_target_begin_at_the_mean_of_the_sources():
     context = jnp.broadcast_to(jnp.eye(2)[:, None, None], (2, 2, 1, 2))
     reward = jnp.array([[[4.0], [0.0]], [[0.0], [2.0]]])  # each pays for one feature
     k, _ = learner.observe(k, probes.experience(reward, cumulants=phi, context=context), KEY, 0.0)
-    weights = k.value.weights(1e-6)
-    np.testing.assert_allclose(weights, [[4, 0], [0, 2], [2, 1]], atol=1e-4)
+    np.testing.assert_allclose(weights(k.value, 1e-6), [[4, 0], [0, 2], [2, 1]], atol=1e-4)
 
 
 def test_what_the_target_pays_is_the_targets_alone():
     k = told([6.0, 6.0])
-    weights = np.asarray(k.value.weights(1e-6))
-    np.testing.assert_allclose(weights[:2], 0.0, atol=1e-6)
-    np.testing.assert_allclose(weights[2], [3.0, 3.0], atol=1e-3)  # the least of all that explain it
+    worth = np.asarray(weights(k.value, 1e-6))
+    np.testing.assert_allclose(worth[:2], 0.0, atol=1e-6)
+    np.testing.assert_allclose(worth[2], [3.0, 3.0], atol=1e-3)  # the least of all that explain it
     again = SMALL.learner(spec(sources()), target=True).init(KEY, k)
-    np.testing.assert_allclose(again.value.weights(1e-6), 0.0, atol=1e-6)
+    np.testing.assert_allclose(weights(again.value, 1e-6), 0.0, atol=1e-6)
 
 
 def test_two_policies_serve_a_third_task_after_one_episode():
@@ -63,7 +62,7 @@ def test_two_policies_serve_a_third_task_after_one_episode():
     judge = SMALL.learner(spec(sources()), target=True)
     wanted = (1.0, -1.0)
     before, after = adapt(SMALL, learned.state, target(wanted), 1, [1], keys([0]), judged=20)
-    fitted = jax.tree.map(lambda x: x[0], after.state.knowledge).value.weights(1e-2)[-1]
+    fitted = weights(jax.tree.map(lambda x: x[0], after.state.knowledge).value, 1e-2)[-1]
     np.testing.assert_allclose(fitted, wanted, atol=0.15)
     assert after.returns.mean() > before.returns.mean()
     own = evaluate(judge, learned.knowledge, target((1.0, 0.0), (1.0, 0.0)), 20, keys([0]).judge)

@@ -18,25 +18,13 @@ import optax
 from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import (
-    Key,
-    Knowledge,
-    Learner,
-    Method,
-    Metrics,
-    Part,
-    PyTree,
-    Record,
-    Replay,
-    Spec,
-    Transition,
-)
+from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Part, PyTree, Replay, Spec, Transition
+from headstart.learners.groups import Experts, Taught, alone, of, which
 from headstart.learners.opinions import network, opinion
 from headstart.learners.ppo import PPO
 from headstart.losses.average import average
 from headstart.losses.distillation import agree, differ, squared_error
-from headstart.methods.multitask import which
-from headstart.methods.multitask.separate import Separate, of
+from headstart.methods.multitask.separate import Separate
 from headstart.nets.encoders import include, see
 from headstart.nets.mlp import apply, orthogonal
 from headstart.nets.values import bold
@@ -84,52 +72,27 @@ class Distil(Method):
         inner = self.base.learner(spec._replace(tasks=1), target)
         if target:
             return inner._replace(
-                init=lambda key, prior: inner.init(key, prior and _alone(prior)),
-                act=lambda k, *seen: inner.act(_alone(k), *seen),  # a student may be judged as it is
+                init=lambda key, prior: inner.init(key, prior and alone(prior)),
+                act=lambda k, *seen: inner.act(alone(k), *seen),  # a student may be judged as it is
             )
-        groups = self.groups(spec)
-        experts = tuple(method.learner(spec) for method, _ in groups)
-        by = Teaching(self, spec, inner, experts, tuple(taught for _, taught in groups))
-        played = inner.replay
+        by = Teaching(self, spec, inner, tuple(Experts(m.learner(spec), taught) for m, taught in self.groups(spec)))
         return Learner(
             init=functools.partial(_init, by),
             act=functools.partial(_act, by),
-            observe=_observe,
+            observe=lambda k, fresh, *_: (k.replace(features=include(k.features, fresh.obs, fresh.weight)), fresh),
             loss=functools.partial(_loss, by),
             optimizer=optax.adam(self.learning_rate),
-            replay=Replay(played.length, played.copies, self.batch, 1, self.capacity, self.updates),
+            replay=Replay(inner.replay.length, inner.replay.copies, self.batch, 1, self.capacity, self.updates),
         )
 
 
 class Teaching(NamedTuple):
-    """Who teaches whom: the student's learner, those of each group of experts, and the sources of each group."""
+    """How somebody learns from whom."""
 
     how: Distil
     spec: Spec
     student: Learner
-    experts: tuple[Learner, ...]
-    taught: tuple[tuple[int, ...], ...]
-
-    def expert(self, known: Knowledge, context: Array) -> Knowledge:
-        """-> of a group, the one whose source the context names."""
-        return of(known, which(context)) if self.spec.context else known
-
-    def teaches(self, group: int, context: Array) -> Array:
-        """-> whether the source that the context names is one of the group's."""
-        return (which(context) == jnp.array(self.taught[group])).any()
-
-
-class Taught(Record):
-    """What only a student knows: its learner's own, its experts, and how to tell their features from its own."""
-
-    own: PyTree
-    experts: tuple[Knowledge, ...]  # of each group; with a task axis, where there are several sources
-    maps: tuple[PyTree, ...]  # of each group: a linear layer for each source [source]; none where features do not count
-
-
-def _alone(k: Knowledge) -> Knowledge:
-    """-> the student without its experts."""
-    return k.replace(extra=k.extra.own) if isinstance(k.extra, Taught) else k
+    experts: tuple[Experts, ...]
 
 
 def _init(by: Teaching, key: Key, prior: Knowledge | None) -> Knowledge:
@@ -137,10 +100,11 @@ def _init(by: Teaching, key: Key, prior: Knowledge | None) -> Knowledge:
     student = by.student.init(k_student, by.student.init(k_student, None))  # one that need not begin at random
     if network(student) is not None and student.policy is None:
         student = student.replace(extra=student.extra.replace(epsilon=jnp.float32(by.how.epsilon)))
-    experts = tuple(one.init(k_experts, None) for one in by.experts) if prior is None else prior.extra
+    experts = tuple(one.learner.init(k_experts, None) for one in by.experts) if prior is None else prior.extra
     maps, keys = [], jax.random.split(k_maps, max(by.spec.context, 1))
-    for known in experts:
-        sizes = (network(x).last.weight.shape[1] for x in (student, by.expert(known, jnp.zeros(by.spec.context))))
+    for one, known in zip(by.experts, experts, strict=True):
+        expert = one.known(known, jnp.zeros(by.spec.context))
+        sizes = (network(x).last.weight.shape[1] for x in (student, expert))
         maps.append(jax.vmap(functools.partial(orthogonal, *sizes, 1.0))(keys))
     return student.replace(extra=Taught(student.extra, experts, tuple(maps) if by.how.features else ()))
 
@@ -156,15 +120,9 @@ def _act(by: Teaching, k: Knowledge, carry: PyTree, obs: Array, context: Array, 
         return bold(best, by.spec.action.size, explore * by.how.epsilon, k_bold)
 
     if by.how.acts == "student":
-        return by_one(by.student, _alone(k)), carry, {}
-    action = by_one(by.experts[0], k.extra.experts[0])
-    for i in range(1, len(by.experts)):
-        action = jnp.where(by.teaches(i, context), by_one(by.experts[i], k.extra.experts[i]), action)
-    return action, carry, {}
-
-
-def _observe(k: Knowledge, fresh: Transition, key: Key, progress: Array | float) -> tuple[Knowledge, Transition]:
-    return k.replace(features=include(k.features, fresh.obs, fresh.weight)), fresh
+        return by_one(by.student, alone(k)), carry, {}
+    told = [by_one(one.learner, known) for one, known in zip(by.experts, k.extra.experts, strict=True)]
+    return jnp.select([one.teach(context) for one in by.experts], told), carry, {}
 
 
 def _loss(by: Teaching, k: Knowledge, slow: PyTree, batch: Transition, key: Key, progress: Array | float):
@@ -175,7 +133,7 @@ def _loss(by: Teaching, k: Knowledge, slow: PyTree, batch: Transition, key: Key,
         x = see(k, t.obs, t.context)
         said, lost, apart, alike = opinion(k, x), jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
         for i, known in enumerate(experts):
-            expert, counts = by.expert(known, t.context), by.teaches(i, t.context)
+            expert, counts = by.experts[i].known(known, t.context), by.experts[i].teach(t.context)
             x_expert = see(expert, t.obs, t.context[:0])
             wanted = opinion(expert, x_expert, temperature)
             lost += counts * differ(how.loss, wanted, said)

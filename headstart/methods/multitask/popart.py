@@ -19,9 +19,9 @@ from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, Transition
+from headstart.learners.groups import which
 from headstart.learners.ppo import PPO, Critic
 from headstart.losses.average import standardise
-from headstart.methods.multitask import which
 from headstart.nets.mlp import MLP, mlp
 from headstart.nets.values import Choices
 

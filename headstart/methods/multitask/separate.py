@@ -14,12 +14,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition
+from headstart.learners.groups import of, which
 from headstart.learners.ppo import PPO
-from headstart.methods.multitask import which
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +45,6 @@ class Separate(Method):
                 jax.vmap(optimizer.init), functools.partial(_update, optimizer)
             ),
         )
-
-
-def of(k: PyTree, task: Int[Array, "*task"]) -> PyTree:
-    """-> what is known of that task, or of those."""
-    return jax.tree.map(lambda x: x[task], k)
 
 
 def _init(inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:

@@ -17,24 +17,13 @@ import optax
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import (
-    Discrete,
-    Key,
-    Knowledge,
-    Learner,
-    Method,
-    Metrics,
-    Record,
-    Replay,
-    Spec,
-    Transition,
-    no_loss,
-)
+from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metrics, Replay, Spec, Transition, no_loss
+from headstart.learners.groups import which
 from headstart.losses.average import average
 from headstart.losses.successor import general_policy, least_squares, successor_target
-from headstart.methods.multitask import which
 from headstart.nets.encoders import encoder, see, width
-from headstart.nets.mlp import MLP, check_network, mlp
+from headstart.nets.mlp import check_network, mlp
+from headstart.nets.successors import Successors
 from headstart.nets.values import bold
 
 
@@ -74,7 +63,7 @@ class DeepSuccessorFeatures(Method):
             raise InputError("Successor features are of choices, and this task takes real numbers; use SAC or PPO.")
         common = Learner(
             init=functools.partial(_init, self, spec),
-            act=functools.partial(_act, self, spec, target),
+            act=functools.partial(_act, self, target),
             observe=functools.partial(_observe, target),
             loss=no_loss,
             optimizer=optax.identity(),
@@ -93,24 +82,12 @@ class DeepSuccessorFeatures(Method):
         )
 
 
-class Features(Record):
-    """What each source's policy will come by, and what was seen of each task's rewards; the target's are the last."""
-
-    net: MLP  # successor features [policy · choice · cumulant]
-    gram: Float[Array, "*seed task cumulant cumulant"]  # Σ φ φᵀ
-    paid: Float[Array, "*seed task cumulant"]  # Σ r φ
-
-    def psi(self, x: Float[Array, " features"]) -> Float[Array, "policy choice cumulant"]:
-        """-> of every policy and every choice."""
-        tasks, d = self.paid.shape
-        return self.net(x).reshape(tasks - 1, -1, d)
-
-    def weights(self, ridge: float) -> Float[Array, "task cumulant"]:
-        """-> what φ is worth in each task. No gradient reaches it."""
-        fit = functools.partial(least_squares, ridge=ridge)
-        sources = jax.vmap(fit, in_axes=(0, 0, None))(self.gram[:-1], self.paid[:-1], jnp.zeros(self.paid.shape[1]))
-        target = fit(self.gram[-1], self.paid[-1], sources.mean(0))
-        return jax.lax.stop_gradient(jnp.concatenate([sources, target[None]]))
+def weights(known: Successors, ridge: float) -> Float[Array, "task cumulant"]:
+    """-> what φ is worth in each task. No gradient reaches it."""
+    fit = functools.partial(least_squares, ridge=ridge)
+    sources = jax.vmap(fit, in_axes=(0, 0, None))(known.gram[:-1], known.paid[:-1], jnp.zeros(known.paid.shape[1]))
+    target = fit(known.gram[-1], known.paid[-1], sources.mean(0))
+    return jax.lax.stop_gradient(jnp.concatenate([sources, target[None]]))
 
 
 def _slot(context: Float[Array, "*n context"], target: bool, tasks: int) -> Array:
@@ -121,55 +98,34 @@ def _slot(context: Float[Array, "*n context"], target: bool, tasks: int) -> Arra
 
 def _init(deep: DeepSuccessorFeatures, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None:
-        known: Features = prior.value
-        anew = known.replace(gram=known.gram.at[-1].set(0.0), paid=known.paid.at[-1].set(0.0))
-        return prior.replace(value=anew)
+        return prior.replace(value=prior.value.forget_target())
     sources, d = max(spec.context, 1), spec.cumulants
     features = encoder(spec.observation, key, normalise=False)
     sizes = (width(features, spec.observation), *deep.hidden, sources * spec.action.size * d)
     net = mlp(sizes, 1.0, deep.activation, key)
-    return Knowledge(features, value=Features(net, jnp.zeros((sources + 1, d, d)), jnp.zeros((sources + 1, d))))
+    return Knowledge(features, value=Successors(net, jnp.zeros((sources + 1, d, d)), jnp.zeros((sources + 1, d))))
 
 
-def _act(
-    deep: DeepSuccessorFeatures,
-    spec: Spec,
-    target: bool,
-    k: Knowledge,
-    carry,
-    obs: Array,
-    context: Array,
-    key: Key,
-    explore: Array | float,
-):
-    weights = k.value.weights(deep.ridge)
+def _act(deep: DeepSuccessorFeatures, target: bool, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore):
+    worth = weights(k.value, deep.ridge)
     psi = k.value.psi(see(k, obs, context[:0]))
-    best, _ = general_policy(psi, weights[_slot(context, target, len(weights))], len(psi))
-    return bold(best, spec.action.size, explore * deep.epsilon, key), carry, {}
+    best, _ = general_policy(psi, worth[_slot(context, target, len(worth))], len(psi))
+    return bold(best, psi.shape[1], explore * deep.epsilon, key), carry, {}
 
 
-def _observe(
-    target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
-) -> tuple[Knowledge, Transition]:
-    known: Features = k.value
-    tasks, d = known.paid.shape
+def _observe(target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float):
+    tasks, d = k.value.paid.shape
     whose = jax.nn.one_hot(_slot(fresh.context, target, tasks), tasks) * fresh.weight[..., None]
-    whose, phi = whose.reshape(-1, tasks), jnp.where(fresh.weight[..., None] > 0, fresh.cumulants, 0.0).reshape(-1, d)
-    paid = jnp.where(fresh.weight > 0, fresh.reward, 0.0).reshape(-1)
-    gram = known.gram + jnp.einsum("nt,ni,nj->tij", whose, phi, phi)
-    return k.replace(value=known.replace(gram=gram, paid=known.paid + (whose * paid[:, None]).T @ phi)), fresh
+    played = lambda x: jnp.where(fresh.weight.reshape(-1, *(1,) * (x.ndim - 1)) > 0, x, 0.0)
+    phi, reward = played(fresh.cumulants.reshape(-1, d)), played(fresh.reward.reshape(-1))
+    return k.replace(value=k.value.include(phi, reward, whose.reshape(-1, tasks))), fresh
 
 
 def _loss(
-    deep: DeepSuccessorFeatures,
-    k: Knowledge,
-    slow: Knowledge,
-    batch: Transition,
-    key: Key,
-    progress: Array | float,
-) -> tuple[Array, Metrics]:
+    deep: DeepSuccessorFeatures, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float
+):
     """Each policy learns, from the experience of all, what it would come by if it went on by its own best choice."""
-    weights = k.value.weights(deep.ridge)[:-1]
+    worth = weights(k.value, deep.ridge)[:-1]
 
     def one(t: Transition) -> Metrics:
         none = t.context[:0]
@@ -181,7 +137,7 @@ def _loss(
             wanted = successor_target(t.cumulants, deep.discount * t.discount, goes_on)
             return jnp.square(psi[t.action] - jax.lax.stop_gradient(wanted)).sum()
 
-        return {"value_loss": jax.vmap(of_policy)(psi, ahead, lagged, weights).mean()}
+        return {"value_loss": jax.vmap(of_policy)(psi, ahead, lagged, worth).mean()}
 
     mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
     return mean["value_loss"], mean
