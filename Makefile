@@ -29,7 +29,7 @@ demo: .venv/.installed  ## a whole study, small: Hopper to a heavier Hopper, fiv
 test: lint types tests  ## lint, types and tests
 
 tests: .venv/.installed | lint types
-	$(BIN)/pytest -n auto --durations 10 --ignore tests/test_benchmarks.py
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 10 --ignore tests/test_benchmarks.py
 
 smoke: .venv/.installed  ## does every benchmark still run, in small?
 	$(BIN)/pytest -n auto tests/test_benchmarks.py

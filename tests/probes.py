@@ -6,10 +6,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array
 
-from headstart.core.train import Point, train
+from headstart.core.train import Point, begin, enter, iterate, train
 from headstart.core.types import (
     Box,
     Discrete,
@@ -22,6 +23,7 @@ from headstart.core.types import (
     Replay,
     Space,
     Task,
+    TrainState,
     Transition,
     spec,
     stack,
@@ -271,6 +273,11 @@ def task(env: Env, target: bool = False, **params: Any) -> Task:
     return stack([one(env, target, **params)])
 
 
+def known(learner: Learner, prior: Knowledge | None = None) -> Knowledge:
+    """-> what is known at first, as one small program."""
+    return jax.jit(learner.init)(jax.random.key(0), prior)
+
+
 def keys(seeds: int, of: int = 0) -> Array:
     """-> keys with a leading seed axis."""
     return jax.random.split(jax.random.key(of), seeds)
@@ -287,6 +294,19 @@ def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Lea
     """-> the method's learner, and where so many turns of the loop lead it."""
     learner = method.learner(spec(tasks))
     return learner, trained(learner, tasks, turns, seeds)
+
+
+def check_fits(method: Method, source: Task, target: Task) -> None:
+    """Traces a turn in the source and one in the target, from what was learned, and runs neither: that all fits."""
+    prior: TrainState | None = None
+    for tasks, where in ((source, False), (target, True)):
+        learner = method.learner(spec(tasks), where)
+
+        def turn(prior: TrainState | None, learner: Learner = learner, tasks: Task = tasks) -> TrainState:
+            run = enter(learner, tasks, begin(learner, keys(2), prior))
+            return jax.vmap(lambda run: iterate(learner, tasks, run, jnp.float32(1.0)))(run)[0].state
+
+        prior = jax.eval_shape(turn, prior)
 
 
 def player(act: Callable[[Array], Array], replay: Replay = Replay(length=4, copies=2, batch=4)) -> Learner:
@@ -315,24 +335,24 @@ def counter(replay: Replay = Replay(length=4, copies=1, batch=1), **fields: Any)
 
 def experience(reward: Any, weight: Any = None, **fields: Any) -> Transition:
     """-> transitions that can be told apart by their reward, of those weights or 1; other fields may be given too."""
-    r = jnp.asarray(reward, jnp.float32)
-    w = jnp.ones_like(r) if weight is None else jnp.asarray(weight, jnp.float32)
-    none, seen = jnp.zeros(r.shape, jnp.int32), r[..., None]
-    like = Transition(
-        obs=seen,
-        action=none,
-        reward=r,
-        discount=jnp.ones_like(r),
-        last=none > 0,
-        next_obs=seen,
-        cumulants=seen,
-        context=jnp.zeros((*r.shape, 0)),
-        domain=none,
-        weight=w,
-        score=r,
-        extras={},
-    )
-    return like.replace(**fields)
+    r = np.asarray(reward, np.float32)
+    w = np.ones_like(r) if weight is None else np.asarray(weight, np.float32)
+    none, seen = np.zeros(r.shape, np.int32), r[..., None]
+    like = {
+        "obs": seen,
+        "action": none,
+        "reward": r,
+        "discount": np.ones_like(r),
+        "last": none > 0,
+        "next_obs": seen,
+        "cumulants": seen,
+        "context": np.zeros((*r.shape, 0), np.float32),
+        "domain": none,
+        "weight": w,
+        "score": r,
+        "extras": {},
+    }
+    return Transition(**jax.tree.map(jnp.asarray, {**like, **fields}))  # from NumPy: nothing has to be compiled
 
 
 def left(obs: Array) -> Array:
@@ -345,4 +365,4 @@ def right(obs: Array) -> Array:
 
 def different(a: Any, b: Any) -> bool:
     """-> whether any leaf of the two trees differs."""
-    return any(bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return any(np.any(np.asarray(x) != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))

@@ -1,5 +1,7 @@
 """What is kept, and how gradient steps draw from it. Rows are told apart by their reward."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,11 +9,12 @@ from jaxtyping import Array
 from probes import experience
 
 from headstart.core import memory
-from headstart.core.memory import Memory, empty, take
+from headstart.core.memory import Memory, take
 from headstart.core.types import Replay, Transition
 
 KEY = jax.random.key(0)
 add = jax.jit(memory.add, static_argnames="segment")
+empty = jax.jit(memory.empty, static_argnums=1)
 
 
 def holding(rows: list[int], capacity: int) -> Memory:
@@ -25,8 +28,18 @@ def holding(rows: list[int], capacity: int) -> Memory:
 
 def batches(ring: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -> np.ndarray:
     """-> the rewards that each gradient step sees [step, task, batch]."""
-    steps, rows = memory.schedule(ring, replay, jnp.float32(gathered), key)
-    return np.array(jax.vmap(lambda i: take(ring, rows(i)).reward)(jnp.arange(int(steps))))
+    return np.array(_drawn(ring, replay, int(_steps(ring, replay, gathered, key)), gathered, key))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _steps(ring: Memory, replay: Replay, gathered: Array | int, key: Array) -> Array:
+    return memory.schedule(ring, replay, jnp.float32(gathered), key)[0]
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _drawn(ring: Memory, replay: Replay, steps: int, gathered: Array | int, key: Array) -> Array:
+    rows = memory.schedule(ring, replay, jnp.float32(gathered), key)[1]
+    return jax.vmap(lambda i: take(ring, rows(i)).reward)(jnp.arange(steps))
 
 
 def test_rows_without_weight_are_not_kept():

@@ -23,7 +23,7 @@ SPEC = Spec(Box((-1.0,), (1.0,)), Discrete(2))
 
 def certain(learner: Learner, value: float, probabilities: tuple[float, float] = (0.5, 0.5)) -> Knowledge:
     """-> knowledge by which every state has that value (in units of the returns' scale) and those probabilities."""
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
 
     def says(net: Any, bias: Array) -> Any:
         weight = jnp.zeros_like(net.last.weight)
@@ -90,7 +90,7 @@ def test_what_was_done_and_what_follows_is_remembered(understood: tuple[Knowledg
 
 def test_log_probabilities_are_taken_under_the_statistics_that_updates_will_use():
     learner = PPO(hidden=(4,)).learner(SPEC)
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     k, batch = jax.jit(learner.observe)(k, experience(np.arange(6.0).reshape(1, 3, 2)), KEY, 0.0)
     flat = jax.tree.map(lambda x: x.reshape(1, 6, *x.shape[3:]), batch)
     _, metrics = jax.jit(learner.loss)(k, None, flat, KEY, 0.0)
@@ -125,7 +125,7 @@ def test_the_loss_of_one_transition_by_hand():
 
 def test_statistics_get_no_gradient_and_the_rest_does():
     learner = PPO(entropy=0.1, clip=0.9, hidden=(4,)).learner(SPEC)
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     gradient = jax.jit(jax.grad(lambda k: learner.loss(k, None, one_transition(), KEY, 0.0)[0]))(k)
     still = (gradient.features, gradient.value.scale)
     assert not any(x.any() for x in jax.tree.leaves(still))
@@ -142,7 +142,7 @@ def test_updates_stop_at_one_and_a_half_times_the_target_kl():
 
 def test_a_context_is_seen_beside_the_observation():
     learner = PPO(hidden=(4,)).learner(SPEC._replace(context=2))
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     assert see(k, jnp.array([0.5]), jnp.array([1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
     action, _, _ = learner.act(k, (), jnp.array([0.5]), jnp.array([1.0, 2.0]), KEY, 1.0)
     assert action.shape == ()

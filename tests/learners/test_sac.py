@@ -30,7 +30,7 @@ def says(net: Any, bias: Array) -> Any:
 
 def certain(sac: SAC, critics: tuple[float, float], mean: float = 0.0, log_std: float = -20.0) -> Knowledge:
     """-> knowledge by which every action is worth as much, and the policy is a spike (unless told otherwise)."""
-    k = sac.learner(SPEC).init(KEY, None)
+    k = probes.known(sac.learner(SPEC))
     nets = tuple(says(net, jnp.array([value])) for net, value in zip(k.value.nets, critics, strict=True))
     return k.replace(
         value=k.value.replace(nets=nets),
@@ -69,7 +69,7 @@ def test_an_end_has_no_next_value():
 
 def test_each_part_is_moved_by_its_own_loss():
     learner = SAC(hidden=(8,)).learner(SPEC)
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     batch = experience([[1.0, 2.0]], action=jnp.full((1, 2, 1), 0.3))
     gradient = jax.jit(jax.grad(lambda k: learner.loss(k, k, batch, KEY, 0.0)[0]))(k)
     only_values = jax.jit(jax.grad(lambda k: learner.loss(k, k, batch, KEY, 0.0)[1]["value_loss"]))(k)
@@ -79,7 +79,7 @@ def test_each_part_is_moved_by_its_own_loss():
     assert float(gradient.extra.seen) == 0.0
     assert float(gradient.extra.log_alpha) != 0.0
     held = SAC(hidden=(8,), temperature=0.2).learner(SPEC)
-    assert float(jax.grad(lambda k: held.loss(k, k, batch, KEY, 0.0)[0])(k).extra.log_alpha) == 0.0
+    assert float(jax.jit(jax.grad(lambda k: held.loss(k, k, batch, KEY, 0.0)[0]))(k).extra.log_alpha) == 0.0
 
 
 def test_it_acts_at_random_at_first_and_surely_when_judged():

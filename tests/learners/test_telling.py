@@ -41,8 +41,9 @@ def listener() -> Learner:
 
 def played(teller: Teller, length: int = 7) -> tuple[Learner, Knowledge, Transition]:
     learner = tell(listener(), teller)
-    k = learner.init(KEY, None)
-    return learner, k, rollout(learner, k, TASKS, start(learner, TASKS, 1, KEY), KEY, 1.0, length)[1]
+    k = probes.known(learner)
+    go = lambda k: rollout(learner, k, TASKS, start(learner, TASKS, 1, KEY), KEY, 1.0, length)[1]
+    return learner, k, jax.jit(go)(k)
 
 
 def test_what_is_told_grows_out_of_the_episode_and_begins_anew_with_it():
@@ -73,7 +74,7 @@ def slope(segment: int, burn_in: int = 0) -> float:
     learner, k, fresh = played(adder(segment, burn_in), length=3)
     rows = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), fresh)  # [task, copy, time]: one segment of three
     rows = rows if segment > 1 else jax.tree.map(lambda x: x[:, 0], rows)
-    return float(jax.grad(lambda k: learner.loss(k, None, rows, KEY, 0.0)[0])(k).model)
+    return float(jax.jit(jax.grad(lambda k: learner.loss(k, None, rows, KEY, 0.0)[0]))(k).model)
 
 
 def test_gradients_go_back_through_the_segment():

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from headstart.losses.surgery import cagrad, diagnose, mean, mgda, pcgrad
+from headstart.losses import surgery
 
+cagrad = jax.jit(surgery.cagrad, static_argnums=2)
+mean, mgda, pcgrad, diagnose = map(jax.jit, (surgery.mean, surgery.mgda, surgery.pcgrad, surgery.diagnose))
 KEY = jax.random.key(0)
 
 

@@ -49,7 +49,7 @@ def payers(*levels: float) -> Task:
 def test_those_not_drawn_wait():
     tasks = payers(1.0, 2.0, 3.0)
     learner = ActiveSampling(SMALL, floor=1e-6).learner(spec(tasks))
-    k = learner.init(KEY, None).replace(model=Standing(jnp.array([1.0, 1.0, 0.0])))
+    k = probes.known(learner).replace(model=Standing(jnp.array([1.0, 1.0, 0.0])))
     playing = players(learner, k, tasks, KEY)
     assert playing is not None
     assert playing[:, 0].sum(1).sum() == SMALL.copies
@@ -72,7 +72,7 @@ def test_returns_follow_what_was_played_and_sources_count_by_it():
         obs=jnp.zeros((2, 1, 2, 1)),
         next_obs=jnp.zeros((2, 1, 2, 1)),
     )
-    k, batch = jax.jit(learner.observe)(learner.init(KEY, None), fresh, KEY, 0.0)
+    k, batch = jax.jit(learner.observe)(probes.known(learner), fresh, KEY, 0.0)
     assert k.model.returns.tolist() == [1.0, 1.0]  # half of the way from 0 to 2, and to 2: what has no weight is not
     np.testing.assert_allclose(batch.weight[:, 0], np.array([[2, 2], [1, 0]]) / 1.5, rtol=1e-6)
 
@@ -95,7 +95,7 @@ def test_of_one_source_there_is_nothing_to_draw():
 
 def test_a_base_with_a_model_is_refused():
     with pytest.raises(InputError, match="has a model"):
-        ActiveSampling(UniversalPolicy(SMALL)).learner(spec(payers(1.0, 2.0))).init(KEY, None)
+        probes.known(ActiveSampling(UniversalPolicy(SMALL)).learner(spec(payers(1.0, 2.0))))
 
 
 def test_what_is_never_solved_is_said():

@@ -35,15 +35,19 @@ def over(method: Method) -> tuple[Any, Any, Transition]:
     """-> the method's learner over both domains, what it knows at first, and fresh experience."""
     learner = method.learner(spec(TASKS), target=True)
     state = jax.tree.map(lambda x: x[0], begin(learner, probes.keys(1)).state)
-    worlds = start(learner, TASKS, 2, KEY)
-    return learner, state, rollout(learner, state.knowledge, TASKS, worlds, KEY, 1.0, 4)[1]
+    played = lambda k: rollout(learner, k, TASKS, start(learner, TASKS, 2, KEY), KEY, 1.0, 4)[1]
+    return learner, state, jax.jit(played)(state.knowledge)
 
 
 def taken(learner: Any, state: Any, fresh: Transition, progress: float = 0.5) -> tuple[Knowledge, Metrics]:
     """-> what is known after all of it was seen and one gradient step, and the step's metrics."""
-    k, batch = learner.observe(state.knowledge, fresh, KEY, progress)
-    after, metrics = update(learner, state.replace(knowledge=k), rows_of(batch), KEY, progress)
-    return after.knowledge, metrics
+
+    def step(state: Any, fresh: Transition) -> tuple[Knowledge, Metrics]:
+        k, batch = learner.observe(state.knowledge, fresh, KEY, progress)
+        after, metrics = update(learner, state.replace(knowledge=k), rows_of(batch), KEY, progress)
+        return after.knowledge, metrics
+
+    return jax.jit(step)(state, fresh)
 
 
 def rows_of(fresh: Transition) -> Transition:
@@ -90,8 +94,9 @@ def test_the_gradient_reaches_the_features_reversed_and_the_discriminator_as_it_
     slopes = {}
     for weight in (0.0, 1.0, 2.0):
         learner, state, _ = over(DANN(PLAIN, weight=weight, pace=1e3))
-        slopes[weight] = jax.grad(lambda k, learner=learner: learner.loss(k, None, batch, KEY, 1.0)[0])(state.knowledge)
-    straight = jax.grad(lambda k: _domain_loss(k, batch))(state.knowledge)
+        lost = lambda k, learner=learner: learner.loss(k, None, batch, KEY, 1.0)[0]
+        slopes[weight] = jax.jit(jax.grad(lost))(state.knowledge)
+    straight = jax.jit(jax.grad(lambda k: _domain_loss(k, batch)))(state.knowledge)
     by = lambda weight: slopes[weight].features.dense.weight - slopes[0.0].features.dense.weight
     np.testing.assert_allclose(by(1.0), -straight.features.dense.weight, atol=1e-6)
     np.testing.assert_allclose(by(2.0), -2.0 * straight.features.dense.weight, atol=1e-6)
@@ -112,9 +117,9 @@ def test_each_domain_is_half_of_what_the_discriminator_is_asked():
     learner, state, fresh = over(DANN(PLAIN))
     last = jax.tree.map(jnp.zeros_like, state.knowledge.model.last)
     k = state.knowledge.replace(model=state.knowledge.model.replace(last=last))
-    batch = learner.observe(k, fresh, KEY, 0.0)[1]
+    batch = jax.jit(learner.observe)(k, fresh, KEY, 0.0)[1]
     few = batch.replace(weight=batch.weight.at[1, 1:].set(0.0))
-    told = learner.loss(k, None, rows_of(few), KEY, 0.5)[1]
+    told = jax.jit(learner.loss)(k, None, rows_of(few), KEY, 0.5)[1]
     assert float(told["domain_accuracy"]) == 0.5
     assert float(told["domain_loss"]) == pytest.approx(np.log(2))
 

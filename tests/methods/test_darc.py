@@ -71,7 +71,7 @@ def test_the_source_is_paid_what_the_classifiers_say_and_target_rewards_are_not_
         action=jnp.full((2, 2, 1), 0.5),
         domain=jnp.array([[0, 0], [1, 1]]),
     )
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     whole = [jax.jit(learner.loss)(k, k, batch, KEY, progress) for progress in (0.4, 0.6)]  # pyright: ignore[reportArgumentType, reportCallIssue]
     k_inner, _ = jax.random.split(KEY)
     each = jax.vmap(jax.vmap(lambda t: reward_gap(*say(k.model, t, spec(tasks)))))(batch)
@@ -92,7 +92,7 @@ def test_the_noise_says_how_different_is_different():
     domain = jnp.zeros(action.shape, jnp.int32).at[1].set(1)
     moved = jnp.where(domain == 0, action, 0.0)
     rows = probes.experience(moved, obs=0 * moved[..., None], next_obs=moved[..., None], action=action[..., None])
-    rows, k = rows.replace(domain=domain), learner.init(KEY, None)
+    rows, k = rows.replace(domain=domain), probes.known(learner)
     k, _ = learner.observe(k, jax.tree.map(lambda x: x[:, :, None], rows), KEY, 0.0)
     assert float(k.model.change.variance[0]) == pytest.approx(0.25)
     k = learn_classifiers(learner, k, rows, 800)

@@ -35,12 +35,12 @@ def told(rewards: list[float]) -> Knowledge:
     learner = SMALL.learner(spec(sources()), target=True)
     phi = jnp.ones((1, len(rewards), 1, 2))
     fresh = probes.experience(jnp.array(rewards)[None, :, None], cumulants=phi, context=jnp.zeros((*phi.shape[:3], 2)))
-    return learner.observe(learner.init(KEY, None), fresh, KEY, 0.0)[0]
+    return learner.observe(probes.known(learner), fresh, KEY, 0.0)[0]
 
 
 def test_weights_of_a_target_begin_at_the_mean_of_the_sources():
     learner = SMALL.learner(spec(sources()))
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     phi = jnp.tile(jnp.eye(2)[None, :, None], (2, 1, 1, 1))
     context = jnp.broadcast_to(jnp.eye(2)[:, None, None], (2, 2, 1, 2))
     reward = jnp.array([[[4.0], [0.0]], [[0.0], [2.0]]])  # each pays for one feature
@@ -53,7 +53,7 @@ def test_what_the_target_pays_is_the_targets_alone():
     worth = np.asarray(weights(k.value, 1e-6))
     np.testing.assert_allclose(worth[:2], 0.0, atol=1e-6)
     np.testing.assert_allclose(worth[2], [3.0, 3.0], atol=1e-3)  # the least of all that explain it
-    again = SMALL.learner(spec(sources()), target=True).init(KEY, k)
+    again = probes.known(SMALL.learner(spec(sources()), target=True), k)
     np.testing.assert_allclose(weights(again.value, 1e-6), 0.0, atol=1e-6)
 
 

@@ -39,7 +39,7 @@ def test_path_returns_by_hand():
 def test_an_episode_is_one_path_however_many_rollouts_it_takes():
     tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=3), level=2.0)
     learner = EPOpt(SMALL, paths=1, length=2, discount=0.5).learner(spec(tasks))
-    k, worlds = learner.init(KEY, None), start(learner, tasks, 1, KEY)
+    k, worlds = probes.known(learner), start(learner, tasks, 1, KEY)
     seen = []
     for _ in range(2):
         worlds, fresh = rollout(learner, k, tasks, worlds, KEY, 1.0, 2)
@@ -95,7 +95,7 @@ def test_it_keeps_the_baseline_of_all_paths_and_the_advantages_of_the_worst():
         last=jnp.array([[[False] * 4, [True] * 4]]),
         discount=jnp.array([[[1.0] * 4, [0.0] * 4]]),
     )
-    k = learners[0].init(KEY, None)
+    k = probes.known(learners[0])
     (_, all_paths), (_, early), (_, late) = (
         jax.jit(learner.observe)(k, fresh, KEY, progress)
         for learner, progress in zip([learners[0], *[learners[1]] * 2], (0.5, 0.2, 0.5), strict=True)

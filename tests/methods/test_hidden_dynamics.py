@@ -88,7 +88,7 @@ def test_a_universal_policy_is_told_in_deviations_of_what_it_has_seen():
 def test_identification_begins_by_the_truth_and_goes_on_by_its_own():
     method = UPOSI(FAST, truth=0.5, hidden=(4,))
     learner = method.learner(spec(sides()))
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     fresh = probes.experience(jnp.zeros((1, 1, 1)))
     assert [float(learner.observe(k, fresh, KEY, at)[0].model.truth) for at in (0.0, 0.49, 0.5, 1.0)] == [1, 1, 0, 0]
 
@@ -97,8 +97,8 @@ def test_the_target_is_not_told():
     """In the target, what parameters there are changes nothing in what is done."""
     for method in (UPOSI(FAST, hidden=(4,)), Recurrent(FAST, units=4)):
         source, target = (method.learner(spec(sides(hidden=True)), where) for where in (False, True))
-        k = source.init(KEY, None)
-        known = target.init(KEY, k)
+        k = probes.known(source)
+        known = probes.known(target, k)
         returns = [
             evaluate(target, jax.tree.map(lambda x: x[None], known), tasks, 20, keys([0]).judge)
             for tasks in (probes.task(probes.Hint(hidden=True), side=side) for side in (0.3, 0.9))
@@ -108,23 +108,15 @@ def test_the_target_is_not_told():
 
 def test_critics_know_what_the_policy_does_not():
     method = Recurrent(FAST, units=4)
-    k = method.learner(spec(sides())).init(KEY, None)
+    k = probes.known(method.learner(spec(sides())))
     x = jnp.arange(2 + 4 + 2, dtype=jnp.float32)
     other = x.at[-1].set(-9.0)
     np.testing.assert_array_equal(k.policy(x).logits, k.policy(other).logits)
     assert float(k.value(x)) != float(k.value(other))
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        Recurrent(SAC(**OFF_POLICY), units=4, segment=4, burn_in=2),
-        Recurrent(SAC(**OFF_POLICY), memory="history"),
-        UniversalPolicy(SAC(**OFF_POLICY)),
-    ],
-    ids=["gru", "history", "universal"],
-)
-def test_sac_learns_so_too_and_goes_on_in_the_target(method: Method):
+def test_sac_learns_so_too_and_goes_on_in_the_target():
+    method = Recurrent(SAC(**OFF_POLICY), units=4, segment=4, burn_in=2)
     law = dist.Uniform(jnp.float32(0.5), jnp.float32(1.5))
     source = probes.task(probes.Corridor(length=3, discrete=False), push=law)
     target = probes.task(probes.Corridor(length=3, discrete=False), target=True, push=0.4)
@@ -144,11 +136,11 @@ def test_what_cannot_be_is_said():
             method.learner(spec(images))
     few = spec(sides())
     with pytest.raises(InputError, match="acts by its critic; use PPO or SAC, or informed=false"):
-        Recurrent(DQN()).learner(few).init(KEY, None)
-    assert Recurrent(DQN(hidden=(4,)), informed=False, units=3).learner(few).init(KEY, None).policy is None
+        probes.known(Recurrent(DQN()).learner(few))
+    assert probes.known(Recurrent(DQN(hidden=(4,)), informed=False, units=3).learner(few)).policy is None
     with pytest.raises(InputError, match="none that are listed"):
         UniversalPolicy().learner(few._replace(parameters=0))
-    known = UniversalPolicy(FAST).learner(few).init(KEY, None)
+    known = probes.known(UniversalPolicy(FAST).learner(few))
     with pytest.raises(InputError, match="knows 2 parameters, and the target has 3"):
         UniversalPolicy(FAST).learner(few._replace(parameters=3), True).init(KEY, known)
     with pytest.raises(InputError, match="burn_in"):

@@ -29,6 +29,7 @@ from headstart.methods.multitask.distil import Distil
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
 from headstart.methods.randomization.recurrent import Recurrent
+from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.methods.randomization.uposi import UPOSI
 from headstart.methods.strings import find, find_any, find_learner
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
@@ -78,19 +79,20 @@ def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
     return probes.task(env, push=law(0.5, 1.5)), probes.task(env, target=True, push=law(0.3, 0.3001))
 
 
-TOLD_ACTIONS = (PPO, UPOSI, Recurrent, Distil)  # differ by the kind of action; what is over them does not ask
-
-LEARNT = [
-    pytest.param(small(kind), discrete, id=f"{name}-{'discrete' if discrete else 'continuous'}")
-    for name, kind in CLASSES.items()
-    for discrete in (True, False)
-    if fits(kind, discrete) and (discrete or kind in TOLD_ACTIONS or not fits(kind, True))
-] + [
+LEARNT = [pytest.param(small(kind), fits(kind, True), id=name) for name, kind in CLASSES.items()] + [
     pytest.param(Finetune(BASES[SAC], layers="last"), False, id="Finetune-SAC"),
     pytest.param(Finetune(BASES[DQN], reset_head=True), True, id="Finetune-DQN"),
-    pytest.param(Randomize(BASES[SAC]), False, id="Randomize-SAC"),
-    pytest.param(Randomize(BASES[DQN]), True, id="Randomize-DQN"),
 ]
+OTHERWISE: dict[str, tuple[Method, bool]] = {  # by the other kind of action, or over another learner
+    "PPO": (SMALL, False),
+    "UPOSI": (small(UPOSI), False),
+    "Recurrent": (small(Recurrent), False),
+    "Recurrent-history-SAC": (Recurrent(BASES[SAC], memory="history"), False),
+    "UniversalPolicy-SAC": (UniversalPolicy(BASES[SAC]), False),
+    "Distil": (small(Distil), False),
+    "Randomize-SAC": (Randomize(BASES[SAC]), False),
+    "Randomize-DQN": (Randomize(BASES[DQN]), True),
+}
 
 
 # ------------------------------------------------------------------------------------------------ every method
@@ -112,6 +114,11 @@ def test_every_method_learns_in_the_source_and_adapts_one_shot(method: Method, d
     assert np.isfinite(after.returns).all()
     moved = probes.different(before.state.knowledge, after.state.knowledge)
     assert moved == (method != Uniform())
+
+
+@pytest.mark.parametrize(("method", "discrete"), OTHERWISE.values(), ids=OTHERWISE)
+def test_it_fits_the_other_kind_of_action_and_other_learners(method: Method, discrete: bool):
+    probes.check_fits(method, *tasks_for(method, discrete))
 
 
 def test_the_map_holds_every_method_there_is():

@@ -34,31 +34,36 @@ def several(n: int, discrete: bool = True) -> Task:
 
 def before(learner: Learner) -> TrainState:
     """-> the state before the first gradient step."""
-    knowledge = learner.init(KEY, None)
+    knowledge = probes.known(learner)
     slow = None if learner.tau is None else knowledge
     return TrainState(knowledge, slow, learner.optimizer.init(knowledge), jnp.int32(0))  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize(
-    ("method", "discrete"),
-    [
-        (Joint(SAC(**OFF_POLICY), combine="cagrad"), False),
-        (PopArt(Joint(SMALL, combine="pcgrad")), False),
-        (Separate(DQN(updates=1.0, **OFF_POLICY)), True),
-    ],
-    ids=lambda x: f"{type(x).__name__}-{type(x.base).__name__}" if isinstance(x, Method) else "",  # pyright: ignore[reportAttributeAccessIssue]
-)
-def test_it_learns_several_sources_and_adapts_to_one_that_is_none_of_them(method: Method, discrete: bool):
-    tasks, seeds = several(3, discrete), keys([0, 1])
+def whole(n: int, discrete: bool) -> tuple[Task, Task]:
+    """-> n corridors, and one that is none of them."""
+    new = probes.one(probes.Corridor(length=3, discrete=discrete), target=True, push=0.7)
+    return several(n, discrete), stack([new.replace(context=jnp.zeros(n))])
+
+
+def test_it_learns_several_sources_and_adapts_to_one_that_is_none_of_them():
+    method, seeds = Joint(SAC(**OFF_POLICY), combine="cagrad"), keys([0, 1])
+    tasks, target = whole(3, discrete=False)
     learner = method.learner(spec(tasks))
     *_, learned = train(learner, tasks, 2 * per_turn(learner, tasks), seeds.source, points=2)
     assert (learned.gradient_steps >= 2).all()
-    new = probes.one(probes.Corridor(length=3, discrete=discrete), target=True, push=0.7)
-    target = stack([new.replace(context=jnp.zeros(3))])
     first, after = adapt(method, learned.state, target, 1, [1], seeds, judged=2)
     assert after.episodes.tolist() == [1.0, 1.0]
     assert np.isfinite(after.returns).all()
     assert probes.different(first.state.knowledge, after.state.knowledge)
+
+
+@pytest.mark.parametrize(
+    ("method", "discrete"),
+    [(PopArt(Joint(SMALL, combine="pcgrad")), False), (Separate(DQN(updates=1.0, **OFF_POLICY)), True)],
+    ids=["PopArt-Joint", "Separate-DQN"],
+)
+def test_they_fit_one_another_and_other_learners(method: Method, discrete: bool):
+    probes.check_fits(method, *whole(3, discrete))
 
 
 # ------------------------------------------------------------------------------------------------ joint
@@ -129,7 +134,7 @@ def test_separate_learners_share_nothing():
 
 def test_what_a_lesson_changes_in_the_lagged_copy_is_each_learners_own():
     learner = Separate(PopArt(DQN(**OFF_POLICY))).learner(spec(several(2)))
-    slow = learner.init(KEY, None)
+    slow = probes.known(learner)
     units = slow.value.replace(mean=jnp.array([[3.0], [-70.0]]), square=jnp.array([[25.0], [10_000.0]]))
     moved = learner.follow(slow, slow.replace(value=units))
     assert moved is not None
@@ -141,7 +146,7 @@ def test_what_a_lesson_changes_in_the_lagged_copy_is_each_learners_own():
 
 def test_each_acts_by_its_own_knowledge():
     learner = Separate(SMALL).learner(spec(several(2)))
-    nothing = jax.tree.map(jnp.zeros_like, learner.init(KEY, None))
+    nothing = jax.tree.map(jnp.zeros_like, probes.known(learner))
     k = eqx.tree_at(lambda k: k.policy.net.last.bias, nothing, jnp.array([[5.0, 0.0], [0.0, 5.0]]))
     act = lambda context: int(learner.act(k, (), jnp.zeros(1), jnp.array(context), KEY, 0.0)[0])
     assert (act([1.0, 0.0]), act([0.0, 1.0]), act([0.0, 0.0])) == (0, 1, 0)

@@ -98,19 +98,19 @@ def test_each_tasks_advantages_have_mean_0_and_spread_1_by_themselves():
         obs=jnp.zeros((2, 1, 4, 1)),
         next_obs=jnp.zeros((2, 1, 4, 1)),
     )
-    _, batch = jax.jit(learner.observe)(learner.init(KEY, None), fresh, KEY, 0.0)
+    _, batch = jax.jit(learner.observe)(probes.known(learner), fresh, KEY, 0.0)
     np.testing.assert_allclose(batch.extras["advantage"][0, 0], [1, -1, 1, -1], rtol=1e-4)
     np.testing.assert_allclose(batch.extras["advantage"][1, 0], np.array([3, -1, -1, -1]) / 3**0.5, rtol=1e-4)
 
 
 def test_with_one_source_there_is_one_head():
-    k = PopArt(SMALL).learner(spec(probes.task(probes.Corridor()))).init(KEY, None)
+    k = probes.known(PopArt(SMALL).learner(spec(probes.task(probes.Corridor()))))
     assert k.value.mean.shape == (1,)
 
 
 def test_a_base_without_ppos_critic_is_refused_in_a_sentence():
     with pytest.raises(InputError, match=r"PopArt needs a learner with PPO's critic or DQN's values"):
-        PopArt(Uniform()).learner(spec(probes.task(probes.Corridor()))).init(KEY, None)
+        probes.known(PopArt(Uniform()).learner(spec(probes.task(probes.Corridor()))))
 
 
 def of_choices() -> Heads:
@@ -162,7 +162,7 @@ def test_over_dqn_a_choice_is_learned_in_the_units_of_its_task():
 
 def test_dueling_values_are_refused():
     with pytest.raises(InputError, match="not dueling"):
-        PopArt(DQN(dueling=True)).learner(spec(probes.task(probes.Corridor()))).init(KEY, None)
+        probes.known(PopArt(DQN(dueling=True)).learner(spec(probes.task(probes.Corridor()))))
 
 
 def test_what_is_out_of_range_is_said():

@@ -93,7 +93,7 @@ def test_vectors_are_normalised_or_left_alone():
 def gradient(method: Method, action: Space, parts: tuple[str, ...], **extras: Array) -> dict[str, Any]:
     """-> by name, the gradient of what is learned in one batch of images, of the losses of those names."""
     learner = method.learner(Spec(SMALL, action))
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     slow = None if learner.tau is None else k
     images = jax.random.randint(KEY, (1, 3, 4, 4, 1), 0, 256).astype(jnp.uint8)
     chosen = jnp.zeros((1, 3, 1)) if isinstance(action, Box) else jnp.zeros((1, 3), jnp.int32)
@@ -117,7 +117,7 @@ def test_dqns_loss_teaches_its_encoder_and_has_a_lagged_one():
     moved = gradient(DQN(hidden=()), Discrete(2), ("value_loss",), discount=jnp.ones((1, 3)))
     assert np.any(moved["features.filters.0.weight"])
     learner = DQN(hidden=(), discount=0.5).learner(Spec(SMALL, Discrete(2)))
-    k = learner.init(KEY, None)
+    k = probes.known(learner)
     blind = k.replace(features=jax.tree.map(jnp.zeros_like, k.features))
     image = jnp.full((1, 1, 4, 4, 1), 255, jnp.uint8)
     fields = {"obs": image, "next_obs": image, "action": jnp.zeros((1, 1), jnp.int32)}

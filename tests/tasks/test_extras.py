@@ -51,7 +51,6 @@ def pulled(
         ("LunarLander-v3@horizon=8,gravity=-3", 8, 4),
         ("MiniGrid-Empty-5x5-v0@horizon=8", 4 + 7 * 7 * 3, 7),
         ("FetchReach-v4@horizon=8,gravity=5", 16, 4),
-        ("Meta-World/reach-v3@horizon=8", 39, 4),
     ],
 )
 def test_each_trains_a_little(text: str, seen: int, done: int):

@@ -191,7 +191,7 @@ def test_coming_up_makes_it_harder_and_every_second_time_faster():
 
 
 def test_enemies_and_divers_come_in_at_the_edges():
-    many = jax.vmap(WORLD.play, in_axes=(None, None, None, 0))
+    many = jax.jit(jax.vmap(WORLD.play, in_axes=(None, None, None, 0)))
     keys = jax.random.split(KEY, 3000)
     then = many(params(), game(enemy_in=0, diver_in=0), jnp.int32(STAY), keys).game
     one, rows = then.enemies, np.asarray(then.enemies.row)[:, 0]

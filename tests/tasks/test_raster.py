@@ -39,7 +39,7 @@ def test_shapes_are_where_they_belong_and_later_ones_cover_earlier():
 def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
     env = WORLDS[name]()
     params = {k: jnp.float32(v) for k, v in env.defaults.items()}
-    state = env.initial(params, jax.random.key(0))
+    state = jax.jit(env.initial)(params, jax.random.key(0))
     action = jnp.array(env.action.high) if isinstance(env.action, Box) else jnp.asarray(env.action.size - 1)
     first, transition = env.draw(params, state), jax.jit(env.transition)
     for i in range(9):  # a chicken has to wait before it may cross
@@ -58,7 +58,7 @@ def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
 def test_every_robot_has_a_drawing_that_moves(name: str):
     env = make(name, "c")
     assert isinstance(env, MujocoEnv)
-    state = env.initial({}, jax.random.key(0))
+    state = jax.jit(env.initial)({}, jax.random.key(0))
     first, (rest, _) = env.draw({}, state), physics_state(env, state)
     assert {shape.role for shape in first.shapes} >= {"body", "limb"}
     image = raster(first, 100)

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probes
 import pytest
 
 import headstart as hs
@@ -75,7 +76,7 @@ def test_a_style_changes_nothing_but_what_is_seen():
     for style in (0.0, 1.0):
         tasks = stack([hs.task(ENV, style=style)])
         learner = Uniform().learner(spec(tasks))
-        played.append(rollout(learner, learner.init(KEY, None), tasks, start(learner, tasks, 8, KEY), KEY, 1.0, 40)[1])
+        played.append(rollout(learner, probes.known(learner), tasks, start(learner, tasks, 8, KEY), KEY, 1.0, 40)[1])
     flat, real = played
     for name in ("action", "reward", "discount", "last", "score"):
         np.testing.assert_array_equal(getattr(flat, name), getattr(real, name))
