@@ -28,6 +28,7 @@ demo: .venv/.installed  ## a whole study, small: Hopper to a heavier Hopper, fiv
 
 test: lint types tests  ## lint, types and tests
 
+# The tests of a file share what they compile, so one worker takes all of them.
 tests: .venv/.installed | lint types
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 10 --ignore tests/test_benchmarks.py
 
