@@ -55,7 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end, all but one of the workers would wait for them."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-    # Tracing makes millions of small objects that soon go by themselves: looking for cycles among them takes long.
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tracing makes millions of small objects that soon go by themselves: looking for cycles among them takes long."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
 

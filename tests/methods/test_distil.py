@@ -42,10 +42,11 @@ def student(method: Method, steps: int) -> tuple[Knowledge, np.ndarray]:
 @pytest.mark.parametrize(
     "method",
     [
+        Distil(FAST, **TEACH),
         Distil(QUICK, temperature=0.1, features=0.01, **TEACH),
         Distil(FAST, (QUICK, FAST), loss="nll", acts="experts", features=0.1, **TEACH),
     ],
-    ids=["actor-mimic", "unlike-experts"],
+    ids=["ppo", "actor-mimic", "unlike-experts"],
 )
 def test_one_student_does_as_all_experts_do(method: Distil):
     known, returns = student(method, 4_000)

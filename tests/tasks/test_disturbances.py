@@ -85,8 +85,10 @@ def test_observation_noise_has_the_right_deviation_and_leaves_the_world_alone():
     actions, keys = some_actions(env), jax.random.split(jax.random.key(3), 4000)
     many = jax.vmap(lambda key: play(env, values(env, observation_noise=0.3), actions, key))(keys)
     clean = jax.vmap(lambda key: play(bare, values(bare), actions, key))(keys)
-    for ours, theirs in zip(many[2:], clean[2:], strict=True):  # programs that round in an order of their own
-        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+    with jax.disable_jit():  # compiled as a whole, each program rounds its sums in an order of its own
+        for key in keys[:2]:
+            noisy = play(env, values(env, observation_noise=0.3), actions[:8], key)
+            same(noisy[2:], play(bare, values(bare), actions[:8], key)[2:])
     for noisy, true in zip(many[:2], clean[:2], strict=True):
         noise = np.asarray(noisy - true).reshape(-1, 3)
         np.testing.assert_allclose(noise.std(0), 0.3, rtol=0.04)

@@ -116,8 +116,8 @@ def _act(deep: DeepSuccessorFeatures, target: bool, k: Knowledge, carry, obs: Ar
 def _observe(target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float):
     tasks, d = k.value.paid.shape
     whose = jax.nn.one_hot(_slot(fresh.context, target, tasks), tasks) * fresh.weight[..., None]
-    played = lambda x: jnp.where(fresh.weight.reshape(-1, *(1,) * (x.ndim - 1)) > 0, x, 0.0)
-    phi, reward = played(fresh.cumulants.reshape(-1, d)), played(fresh.reward.reshape(-1))
+    phi = jnp.where(fresh.weight[..., None] > 0, fresh.cumulants, 0.0).reshape(-1, d)
+    reward = jnp.where(fresh.weight > 0, fresh.reward, 0.0).reshape(-1)
     return k.replace(value=k.value.include(phi, reward, whose.reshape(-1, tasks))), fresh
 
 
