@@ -1,5 +1,6 @@
 """Small worlds whose right answer is known, and ways to play and learn them in a line."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from headstart.core.learn import update
+from headstart.core.memory import holding
 from headstart.core.train import Point, begin, enter, iterate, train
 from headstart.core.types import (
     Box,
@@ -294,6 +297,14 @@ def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Lea
     """-> the method's learner, and where so many turns of the loop lead it."""
     learner = method.learner(spec(tasks))
     return learner, trained(learner, tasks, turns, seeds)
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def lesson(learner: Learner, state: TrainState, fresh: Transition, progress: float = 0.0) -> TrainState:
+    """-> the state after all of a rollout was seen, and one gradient step was taken on all of it."""
+    key = jax.random.key(0)
+    knowledge, batch = learner.observe(state.knowledge, fresh, key, progress)
+    return update(learner, state.replace(knowledge=knowledge), holding(batch).rows, key, progress)[0]
 
 
 def check_fits(method: Method, source: Task, target: Task) -> None:

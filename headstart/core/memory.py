@@ -1,8 +1,8 @@
 """What experience is kept, and how gradient steps draw from it.
 
-Rows whose weight is 0 are never kept, so a rollout of which only one episode counts is as good as that episode. Where
-segments are drawn, all are kept, so that a step's next one is always as many rows later as there are copies; segments
-without any weight are not drawn.
+Rows whose weight is 0 are never drawn, so a rollout of which only one episode counts is as good as that episode, and
+in a ring they take no room. Where segments are drawn, all are kept, so that a step's next one is always as many rows
+later as there are copies; segments without any weight are not drawn.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,23 @@ def empty(like: Transition, capacity: int) -> Memory:
     return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.zeros(tasks, jnp.int32))
 
 
+def holding(fresh: Transition) -> Memory:
+    """-> a memory of this experience [task, time, copy] alone, as it is."""
+    rows = jax.tree.map(_in_a_row, fresh)
+    tasks, capacity = rows.weight.shape
+    return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.full(tasks, capacity))
+
+
+def _in_a_row(x: Array) -> Array:
+    """-> [task, time · copy, …] of [task, time, copy, …]."""
+    return x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:])
+
+
 def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
     """-> the memory with the rows of `fresh` [task, time, copy] that are kept; the oldest give way."""
     capacity = memory.rows.weight.shape[1]
 
     def one(rows: Transition, at: Array, filled: Array, new: Transition) -> tuple[Transition, Array, Array]:
-        new = jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), new)
         kept = ((new.weight > 0) | (segment > 1)).astype(jnp.int32)
         order = jnp.cumsum(kept)
         fits = (kept > 0) & (kept.sum() - order < capacity)  # no two rows in one place: which one stayed would be luck
@@ -45,7 +56,7 @@ def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
         rows = jax.tree.map(lambda old, x: old.at[place].set(x, mode="drop"), rows, new)
         return rows, (at + kept.sum()) % capacity, jnp.minimum(filled + kept.sum(), capacity)
 
-    return Memory(*jax.vmap(one)(memory.rows, memory.at, memory.filled, fresh))
+    return Memory(*jax.vmap(one)(memory.rows, memory.at, memory.filled, jax.tree.map(_in_a_row, fresh)))
 
 
 def break_off(memory: Memory, copies: int) -> Memory:
@@ -90,8 +101,7 @@ def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], D
     """
     capacity = memory.rows.weight.shape[1]
     if replay.segment == 1:
-        starts = jnp.arange(capacity)
-        counts = starts[None] < memory.filled[:, None]  # rows are kept from the first place on
+        starts, counts = jnp.arange(capacity), memory.rows.weight > 0
     else:
         length = capacity // replay.copies
         first = jnp.minimum(jnp.arange(-(-length // replay.segment)) * replay.segment, length - replay.segment)

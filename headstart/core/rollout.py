@@ -68,17 +68,16 @@ def rollout(
         carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), anew, carry)
         return World(episode, carry), seen
 
-    def play(task: Task, worlds: World, key: Key, plays: Array | None) -> tuple[World, Transition]:
-        copies = worlds.episode.time.shape[0]
+    def tick(worlds: World, now: tuple[Key, Array | None]) -> tuple[World, Transition]:
+        keys, playing = now
+        after, seen = jax.vmap(jax.vmap(one, in_axes=(None, 0, 0)))(tasks, worlds, keys)
+        return (after, seen) if playing is None else jax.vmap(jax.vmap(_or_wait))(playing, worlds, after, seen)
 
-        def tick(worlds: World, now: tuple[Key, Array | None]) -> tuple[World, Transition]:
-            keys, playing = now
-            after, seen = jax.vmap(one, in_axes=(None, 0, 0))(task, worlds, keys)
-            return (after, seen) if playing is None else jax.vmap(_or_wait)(playing, worlds, after, seen)
-
-        return jax.lax.scan(tick, worlds, (jax.random.split(key, (length, copies, 3)), plays))
-
-    return jax.vmap(play)(tasks, worlds, jax.random.split(key, count(tasks)), plays)
+    each = (length, worlds.episode.time.shape[1], 3)  # keys of a task: of each step, of each copy
+    keys = jax.vmap(lambda key: jax.random.split(key, each))(jax.random.split(key, count(tasks)))
+    first = lambda tree: jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)  # time, which stands after the task
+    worlds, fresh = jax.lax.scan(tick, worlds, first((keys, plays)))
+    return worlds, first(fresh)
 
 
 def _or_wait(plays: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
@@ -116,27 +115,25 @@ def evaluate(learner: Learner, knowledge: Knowledge, tasks: Task, episodes: int,
     `knowledge` and `keys` have a leading seed axis; equal keys judge two policies in the same episodes.
     """
 
-    def judge(knowledge: Knowledge, key: Key) -> Float[Array, "task episode"]:
-        def more(carry):
-            _, _, alive, _, time = carry
-            return (alive.max() > 0) & (time < tasks.env.horizon)
+    def play(knowledge: Knowledge, worlds: World, returns: Array, alive: Array, key: Key):
+        key, k_play = jax.random.split(key)
+        worlds, fresh = rollout(learner, knowledge, tasks, worlds, k_play, 0.0, JUDGED_AT_ONCE)
+        counted = first_episodes(fresh) * alive[:, None]
+        # `where`, not a product: what a copy does after its end may be anything, even NaN
+        returns = returns + jnp.where(counted > 0, fresh.reward, 0.0).sum(1)
+        return worlds, returns, alive * (1.0 - fresh.last.any(1)), key
 
-        def play(carry):
-            worlds, returns, alive, key, time = carry
-            key, k_play = jax.random.split(key)
-            worlds, fresh = rollout(learner, knowledge, tasks, worlds, k_play, 0.0, JUDGED_AT_ONCE)
-            counted = first_episodes(fresh) * alive[:, None]
-            # `where`, not a product: what a copy does after its end may be anything, even NaN
-            returns = returns + jnp.where(counted > 0, fresh.reward, 0.0).sum(1)
-            alive = alive * (1.0 - fresh.last.any(1))
-            return worlds, returns, alive, key, time + JUDGED_AT_ONCE
+    def more(carry):
+        (_, _, alive, _), time = carry
+        return (alive.max() > 0) & (time < tasks.env.horizon)
 
-        k_start, k_play = jax.random.split(key)
-        worlds = start(learner, tasks, episodes, k_start)
-        none = jnp.zeros((count(tasks), episodes))
-        begun = (worlds, none, none + 1.0, k_play, jnp.zeros((), jnp.int32))
-        worlds, returns, *_ = jax.lax.while_loop(more, play, begun)
-        leave(tasks, worlds)
-        return returns
+    def on(carry):
+        judged, time = carry
+        return jax.vmap(play)(knowledge, *judged), time + JUDGED_AT_ONCE
 
-    return jax.vmap(judge)(knowledge, keys)
+    k_start, k_play = jax.vmap(jax.random.split, out_axes=1)(keys)
+    worlds = jax.vmap(lambda key: start(learner, tasks, episodes, key))(k_start)
+    none = jnp.zeros((len(keys), count(tasks), episodes))
+    (worlds, returns, *_), _ = jax.lax.while_loop(more, on, ((worlds, none, none + 1.0, k_play), jnp.int32(0)))
+    jax.vmap(lambda worlds: leave(tasks, worlds))(worlds)
+    return returns

@@ -48,9 +48,7 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
     state = state.replace(knowledge=knowledge, slow=learner.follow(state.slow, knowledge))
     memory, metrics = run.memory, {}
     if learner.loss is not no_loss:
-        if memory is None:
-            memory = memories.empty(batch, batch.weight.shape[1] * batch.weight.shape[2])  # relabelling may add rows
-        memory = memories.add(memory, batch, replay.segment)
+        memory = memories.holding(batch) if memory is None else memories.add(memory, batch, replay.segment)
         gathered = counted.sum((1, 2)).max()  # by the busiest task
         state, metrics = learn(learner, state, memory, gathered, k_learn, progress, going)
     run = Run(
@@ -119,8 +117,9 @@ def experience(learner: Learner, tasks: Task, knowledge: Knowledge, worlds: Worl
 
 def nothing(learner: Learner, tasks: Task, run: Run, budget: Array) -> Tally:
     """-> the tally of no turns [seed]."""
-    shapes = jax.eval_shape(jax.vmap(lambda run: iterate(learner, tasks, run, budget)[1]), run)
-    return {name: (jnp.zeros(like.shape), jnp.zeros(like.shape)) for name, like in shapes.items()}
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), run)
+    shapes = jax.eval_shape(lambda run: iterate(learner, tasks, run, budget)[1], one)
+    return {name: (jnp.zeros((*run.steps.shape, *like.shape)),) * 2 for name, like in shapes.items()}
 
 
 @functools.partial(jax.jit, static_argnames="learner", donate_argnames="run", compiler_options=EVERY_CORE)
@@ -129,20 +128,17 @@ def advance(
 ) -> tuple[Run, Tally]:
     """`turns` turns of the loop for all seeds -> runs, and what they add to the tally. One compile for any number."""
 
-    def one(run: Run, tally: Tally) -> tuple[Run, Tally]:
-        def turn(_, carry):
-            run, tally = carry
-            run, metrics = iterate(learner, tasks, run, budget)
-            there = {name: ~jnp.isnan(x) if name == "return" else True for name, x in metrics.items()}
-            tally = {
-                name: (tally[name][0] + jnp.where(there[name], x, 0.0), tally[name][1] + there[name])
-                for name, x in metrics.items()
-            }
-            return run, tally
+    def turn(_, carry: tuple[Run, Tally]) -> tuple[Run, Tally]:
+        run, tally = carry
+        run, metrics = jax.vmap(lambda run: iterate(learner, tasks, run, budget))(run)
+        there = {name: ~jnp.isnan(x) if name == "return" else True for name, x in metrics.items()}
+        tally = {
+            name: (tally[name][0] + jnp.where(there[name], x, 0.0), tally[name][1] + there[name])
+            for name, x in metrics.items()
+        }
+        return run, tally
 
-        return jax.lax.fori_loop(0, turns, turn, (run, tally))
-
-    return jax.vmap(one)(run, nothing(learner, tasks, run, budget) if tally is None else tally)
+    return jax.lax.fori_loop(0, turns, turn, (run, nothing(learner, tasks, run, budget) if tally is None else tally))
 
 
 @functools.partial(jax.jit, static_argnames="learner", compiler_options=EVERY_CORE)

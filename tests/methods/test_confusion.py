@@ -10,12 +10,12 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.learn import update
+from headstart.core.memory import holding
 from headstart.core.names import named
 from headstart.core.rollout import rollout, start
 from headstart.core.spaces import Discrete, Image
 from headstart.core.train import begin
-from headstart.core.types import Knowledge, Method, Metrics, Transition, spec, stack
+from headstart.core.types import Knowledge, Method, Transition, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.methods.adaptation.dann import DANN
@@ -39,20 +39,9 @@ def over(method: Method) -> tuple[Any, Any, Transition]:
     return learner, state, jax.jit(played)(state.knowledge)
 
 
-def taken(learner: Any, state: Any, fresh: Transition, progress: float = 0.5) -> tuple[Knowledge, Metrics]:
-    """-> what is known after all of it was seen and one gradient step, and the step's metrics."""
-
-    def step(state: Any, fresh: Transition) -> tuple[Knowledge, Metrics]:
-        k, batch = learner.observe(state.knowledge, fresh, KEY, progress)
-        after, metrics = update(learner, state.replace(knowledge=k), rows_of(batch), KEY, progress)
-        return after.knowledge, metrics
-
-    return jax.jit(step)(state, fresh)
-
-
-def rows_of(fresh: Transition) -> Transition:
-    """-> [task, batch] of [task, time, copy]."""
-    return jax.tree.map(lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]), fresh)
+def taken(learner: Any, state: Any, fresh: Transition) -> Knowledge:
+    """-> what is known after all of it was seen and one gradient step."""
+    return probes.lesson(learner, state, fresh, 0.5).knowledge
 
 
 def learned(k: Knowledge) -> dict[str, Any]:
@@ -67,7 +56,7 @@ def test_without_weight_it_learns_what_the_source_alone_teaches(kind: Any, base:
     k = state.knowledge.replace(model=None)
     begun = state.replace(knowledge=k, slow=None if state.slow is None else k, optimizer=alone.optimizer.init(k))
     source = jax.tree.map(lambda x: x[:1], fresh)
-    theirs, ours = taken(alone, begun, source)[0], taken(learner, state, fresh)[0]
+    theirs, ours = taken(alone, begun, source), taken(learner, state, fresh)
     for name, x in learned(theirs).items():
         np.testing.assert_array_equal(learned(ours)[name], x, err_msg=name)
     assert probes.different(learned(ours), learned(state.knowledge))
@@ -77,11 +66,11 @@ def test_without_weight_it_learns_what_the_source_alone_teaches(kind: Any, base:
 def test_of_the_target_only_images_are_used(kind: Any, base: Method):
     learner, state, fresh = over(kind(base))
     in_target = jnp.arange(2)[:, None, None] == 1
-    ours = taken(learner, state, fresh)[0]
+    ours = taken(learner, state, fresh)
     paid = fresh.replace(reward=jnp.where(in_target, 1e3, fresh.reward), action=jnp.where(in_target, 1, fresh.action))
-    assert not probes.different(ours, taken(learner, state, paid)[0])
+    assert not probes.different(ours, taken(learner, state, paid))
     blind = fresh.replace(obs=jnp.where(in_target[..., None, None, None], 0, fresh.obs).astype(jnp.uint8))
-    assert probes.different(learned(ours), learned(taken(learner, state, blind)[0]))
+    assert probes.different(learned(ours), learned(taken(learner, state, blind)))
 
 
 def test_the_gradient_reaches_the_features_reversed_and_the_discriminator_as_it_is():
@@ -119,7 +108,7 @@ def test_each_domain_is_half_of_what_the_discriminator_is_asked():
     k = state.knowledge.replace(model=state.knowledge.model.replace(last=last))
     batch = jax.jit(learner.observe)(k, fresh, KEY, 0.0)[1]
     few = batch.replace(weight=batch.weight.at[1, 1:].set(0.0))
-    told = jax.jit(learner.loss)(k, None, rows_of(few), KEY, 0.5)[1]
+    told = jax.jit(learner.loss)(k, None, holding(few).rows, KEY, 0.5)[1]
     assert float(told["domain_accuracy"]) == 0.5
     assert float(told["domain_loss"]) == pytest.approx(np.log(2))
 

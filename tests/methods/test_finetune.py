@@ -12,8 +12,9 @@ import pytest
 
 from headstart.core.errors import InputError
 from headstart.core.names import named, within
+from headstart.core.rollout import rollout, start
 from headstart.core.train import begin
-from headstart.core.types import TrainState, spec
+from headstart.core.types import TrainState, Transition, spec
 from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune
 from headstart.nets.encoders import see
@@ -47,13 +48,19 @@ def source() -> TrainState:
 
 
 @functools.cache
+def played() -> Transition:
+    """-> a rollout in the target, by what the source left."""
+    learner, known = BASE.learner(spec(TARGET)), jax.tree.map(lambda x: x[0], source().knowledge)
+    play = lambda k, key: rollout(learner, k, TARGET, start(learner, TARGET, 2, key), key, 1.0, 8)[1]
+    return jax.jit(play)(known, jax.random.key(0))
+
+
+@functools.cache
 def story(finetune: Finetune) -> Story:
     learner = finetune.learner(spec(TARGET), target=True)
-    states = (
-        source(),
-        begin(learner, probes.keys(1), source()).state,
-        probes.trained(learner, TARGET, 1, prior=source()).state,
-    )
+    began = begin(learner, probes.keys(1), source()).state
+    after = jax.vmap(lambda state: probes.lesson(learner, state, played()))(began)
+    states = (source(), began, after)
     prior, began, after = (named(state.knowledge) for state in states)
     return Story(prior, began, after, (states[0].optimizer, states[1].optimizer, states[2].optimizer))
 
