@@ -2,9 +2,11 @@
 
 import gc
 import os
+from typing import Any
 
 import jax
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # Tests compile for long and run for a moment, so XLA takes no pains here: that is a fifth of the time. For the programs
 # that users run: XLA_FLAGS="--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true" make tests
@@ -17,16 +19,24 @@ QUICK = (
 # Whole programs, each in a process of its own, and what compiles most.
 LONG = (
     "tests/methods/test_methods.py",
-    "tests/lab/test_cli.py",  # shares with the next what it compiles
+    "tests/lab/test_cli.py",
     "tests/lab/test_study.py",
     "tests/tasks/test_mujoco_mjx.py",
     "tests/test_benchmarks.py",
     "tests/test_readme.py",
 )
+# By file, another one that compiles the same: one worker takes both.
+LIKE = {
+    "tests/lab/test_study.py": "tests/lab/test_cli.py",
+    "tests/lab/test_checkpoint.py": "tests/lab/test_cli.py",
+    "tests/lab/test_checkpoint_fuzz.py": "tests/lab/test_cli.py",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Strict where silence hides bugs, and compiled programs kept from one run of the tests to the next."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # this process only hands tests to its workers
     os.environ["XLA_FLAGS"] = f"{QUICK} {os.environ.get('XLA_FLAGS', '')}"  # the last word is the user's
     # A [3] against a [5, 3] is a forgotten `[None]` more often than a wish.
     jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -50,6 +60,20 @@ def pytest_configure(config: pytest.Config) -> None:
         for name, value in kept.items():
             jax.config.update(name, value)
             os.environ[name.upper()] = str(value)  # for the programs that tests start
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Where files are handed out whole, those that are LIKE one another go together."""
+    return ByFile(config, log) if config.option.dist == "loadfile" else None
+
+
+class ByFile(LoadFileScheduling):
+    """Hands out whole files, and those that are LIKE one another as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return LIKE.get(file, file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

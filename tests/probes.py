@@ -120,13 +120,12 @@ class Bandit(Env):
     """Shows a number for a whole episode and pays `pays(number, action)` at each step; actions change nothing.
 
     The number is `level`, plus or minus `spread`. An episode has `steps` steps; the last is a truncation, unless
-    `ends`, which ends it at the first. `touched` is called whenever a step is traced (never when it runs).
+    it `ends`, which it does at the first. `touched` is called whenever a step is traced (never when it runs).
     """
 
     pays: Callable[[Array, Array], Any] = eqx.field(static=True)
     choices: Space = eqx.field(static=True, default=Discrete(2))
     steps: int = eqx.field(static=True, default=1)
-    ends: bool = eqx.field(static=True, default=False)
     touched: Callable[[], object] = eqx.field(static=True, default=lambda: None)
 
     @property
@@ -150,6 +149,7 @@ class Bandit(Env):
         return (
             Parameter("level", 0.0, -10.0, 10.0, "", "the middle of what is shown"),
             Parameter("spread", 0.0, 0.0, 10.0, "", "how far from it, up or down as a coin falls"),
+            Parameter("ends", 0.0, 0.0, 1.0, "", "whether an episode ends at its first step, if > 0.5"),
         )
 
     def initial(self, params, key):
@@ -166,7 +166,7 @@ class Bandit(Env):
         return jnp.asarray(self.pays(state, action), jnp.float32)[None]
 
     def terminal(self, params, state):
-        return jnp.array(self.ends)
+        return params["ends"] > 0.5
 
 
 class Hint(Env):
@@ -363,7 +363,7 @@ def experience(reward: Any, weight: Any = None, **fields: Any) -> Transition:
         "score": r,
         "extras": {},
     }
-    return Transition(**jax.tree.map(jnp.asarray, {**like, **fields}))  # from NumPy: nothing has to be compiled
+    return Transition(**jax.device_put({**like, **fields}))  # nothing has to be compiled
 
 
 def left(obs: Array) -> Array:

@@ -119,7 +119,8 @@ def nothing(learner: Learner, tasks: Task, run: Run, budget: Array) -> Tally:
     """-> the tally of no turns [seed]."""
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), run)
     shapes = jax.eval_shape(lambda run: iterate(learner, tasks, run, budget)[1], one)
-    return {name: (jnp.zeros((*run.steps.shape, *like.shape)),) * 2 for name, like in shapes.items()}
+    none = {name: jnp.zeros((*run.steps.shape, *like.shape)) for name, like in shapes.items()}
+    return {name: (x, x) for name, x in none.items()}
 
 
 @functools.partial(jax.jit, static_argnames="learner", donate_argnames="run", compiler_options=EVERY_CORE)

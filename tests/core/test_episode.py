@@ -18,7 +18,7 @@ def left_pays_1(shown, action):
 
 def test_what_a_task_fixes_is_as_it_is_and_the_rest_nominal():
     params = draw(probes.one(probes.Bandit(left_pays_1), level=3.5), KEY)
-    assert {name: float(x) for name, x in params.items()} == {"level": 3.5, "spread": 0.0}
+    assert {name: float(x) for name, x in params.items()} == {"level": 3.5, "spread": 0.0, "ends": 0.0}
 
 
 def test_what_a_task_leaves_open_is_drawn():

@@ -17,13 +17,21 @@ add = jax.jit(memory.add, static_argnames="segment")
 empty = jax.jit(memory.empty, static_argnums=1)
 
 
-def holding(rows: list[int], capacity: int) -> Memory:
-    """-> a memory in which task i has rows 1, 2, …, rows[i]."""
-    most = max(rows)
-    numbers = jnp.broadcast_to(jnp.arange(1, most + 1)[None, :, None], (len(rows), most, 1))
-    weight = numbers <= jnp.array(rows)[:, None, None]
-    fresh = experience(numbers, weight)
+def numbered(rows: list[int], steps: int) -> Transition:
+    """-> a rollout of so many steps, of which task i's rows 1, 2, …, rows[i] count."""
+    numbers = np.broadcast_to(np.arange(1, steps + 1)[None, :, None], (len(rows), steps, 1))
+    return experience(numbers, numbers <= np.array(rows)[:, None, None])
+
+
+def ring_of(rows: list[int], capacity: int) -> Memory:
+    """-> a memory of the past in which task i has rows 1, 2, …, rows[i]."""
+    fresh = numbered(rows, max(rows))
     return add(empty(fresh, capacity), fresh)
+
+
+def rollout_of(rows: list[int], steps: int) -> Memory:
+    """-> a memory of a rollout, of which task i's rows 1, 2, …, rows[i] count."""
+    return memory.holding(numbered(rows, steps))
 
 
 def batches(ring: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -> np.ndarray:
@@ -44,7 +52,7 @@ def _drawn(ring: Memory, replay: Replay, steps: int, gathered: Array | int, key:
 
 def test_rows_without_weight_are_not_kept():
     rewards, weights = [[[1, 2], [3, 4], [5, 6]]], [[[1, 0], [0, 0.5], [1, 0]]]
-    fresh = experience(rewards, weights, extras={"twice": 2 * jnp.array(rewards)})
+    fresh = experience(rewards, weights, extras={"twice": 2 * np.array(rewards)})
     ring = add(empty(fresh, 6), fresh)
     assert (ring.filled.tolist(), ring.at.tolist()) == ([3], [3])
     assert ring.rows.reward[0, :3].tolist() == [1, 4, 5]
@@ -69,13 +77,13 @@ def test_of_more_rows_than_there_is_room_for_the_newest_stay():
 
 
 def test_each_task_has_a_ring_of_its_own():
-    ring = holding([1, 3], capacity=4)
+    ring = ring_of([1, 3], capacity=4)
     assert (ring.filled.tolist(), ring.at.tolist()) == ([1, 3], [1, 3])
     assert ring.rows.reward.tolist() == [[1, 0, 0, 0], [1, 2, 3, 0]]
 
 
 def test_on_policy_each_pass_sees_each_row_once():
-    seen = batches(holding([12, 12], 12), Replay(length=12, copies=1, batch=4, epochs=5))
+    seen = batches(rollout_of([12, 12], 12), Replay(length=12, copies=1, batch=4, epochs=5))
     assert seen.shape == (15, 2, 4)
     for task in range(2):
         passes = seen[:, task].reshape(5, 12)
@@ -84,14 +92,14 @@ def test_on_policy_each_pass_sees_each_row_once():
 
 
 def test_on_policy_the_last_batch_of_a_pass_wraps_around():
-    seen = batches(holding([6], 6), Replay(length=6, copies=1, batch=4))
+    seen = batches(rollout_of([6], 6), Replay(length=6, copies=1, batch=4))
     assert seen.shape == (2, 1, 4)
     assert sorted(seen.reshape(-1)[:6]) == [1, 2, 3, 4, 5, 6]
     assert seen.reshape(-1)[6:].tolist() == seen.reshape(-1)[:2].tolist()
 
 
 def test_on_policy_few_rows_take_few_steps():
-    seen = batches(holding([5], 12), Replay(length=12, copies=1, batch=4, epochs=2))
+    seen = batches(rollout_of([5], 12), Replay(length=12, copies=1, batch=4, epochs=2))
     assert seen.shape == (4, 1, 4)
     for one_pass in seen.reshape(2, 8):
         assert sorted(one_pass[:5]) == [1, 2, 3, 4, 5]
@@ -99,14 +107,14 @@ def test_on_policy_few_rows_take_few_steps():
 
 
 def test_on_policy_a_task_with_fewer_rows_goes_round_again():
-    seen = batches(holding([2, 8], 8), Replay(length=8, copies=1, batch=4))
+    seen = batches(rollout_of([2, 8], 8), Replay(length=8, copies=1, batch=4))
     assert seen.shape == (2, 2, 4)
     assert sorted(seen[:, 0].reshape(-1)) == [1] * 4 + [2] * 4
     assert sorted(seen[:, 1].reshape(-1)) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_off_policy_draws_are_uniform_over_the_filled_rows():
-    seen = batches(holding([3, 10], 16), Replay(length=1, copies=1, batch=64, capacity=16, updates=20))
+    seen = batches(ring_of([3, 10], 16), Replay(length=1, copies=1, batch=64, capacity=16, updates=20))
     assert seen.shape == (20, 2, 64)
     for task, rows in enumerate((3, 10)):
         count = np.bincount(seen[:, task].reshape(-1).astype(int), minlength=17)
@@ -115,7 +123,7 @@ def test_off_policy_draws_are_uniform_over_the_filled_rows():
 
 
 def test_off_policy_steps_are_as_many_as_what_was_gathered_asks_for():
-    ring = holding([9], 16)
+    ring = ring_of([9], 16)
     for updates, gathered, steps in ((1, 1, 1), (1, 50, 50), (0.25, 4, 1), (0.25, 7, 1), (0.1, 30, 3), (2, 3, 6)):
         replay = Replay(length=1, copies=1, batch=2, capacity=16, updates=updates)
         assert len(batches(ring, replay, gathered)) == steps
@@ -125,10 +133,10 @@ def test_off_policy_steps_are_as_many_as_what_was_gathered_asks_for():
 
 
 def test_from_nothing_nothing_is_learned():
-    none = empty(experience([[[0]]]), 4)
-    for replay in (Replay(length=4, copies=1, batch=2), Replay(length=1, copies=1, batch=2, capacity=4, updates=3)):
-        steps, _ = memory.schedule(none, replay, jnp.float32(1), KEY)
-        assert int(steps) == 0
+    past = Replay(length=1, copies=1, batch=2, capacity=4, updates=3)
+    for none, replay in ((rollout_of([0], 4), Replay(length=4, copies=1, batch=2)), (ring_of([0, 1], 4), past)):
+        one = jax.tree.map(lambda x: x[:1], none)
+        assert int(_steps(one, replay, 1, KEY)) == 0
 
 
 # ------------------------------------------------------------------------------------------------ segments
@@ -136,29 +144,26 @@ def test_from_nothing_nothing_is_learned():
 
 def steps_of(time: int, copies: int, weight: object = None, first: int = 1) -> Transition:
     """-> a rollout of one task whose rewards say when and whose: 10 · copy + time."""
-    numbers = jnp.arange(first, first + time)[:, None] + 10 * jnp.arange(copies)[None, :]
+    numbers = np.arange(first, first + time)[:, None] + 10 * np.arange(copies)[None, :]
     return experience(numbers[None], weight)
 
 
 def test_a_rollout_falls_into_segments_that_lie_side_by_side():
     fresh, replay = steps_of(6, 2), Replay(length=6, copies=2, batch=3, segment=3)
-    ring = add(empty(fresh, 12), fresh, segment=3)
-    seen = batches(ring, replay)
+    seen = batches(memory.holding(fresh), replay)
     assert seen.shape == (4, 1, 1, 3)  # one segment of three a step: four steps
     assert sorted(seen[:, 0, 0].tolist()) == [[1, 2, 3], [4, 5, 6], [11, 12, 13], [14, 15, 16]]
 
 
 def test_the_last_segment_overlaps_where_the_rollout_is_no_multiple():
     fresh, replay = steps_of(5, 1), Replay(length=5, copies=1, batch=3, segment=3)
-    assert sorted(batches(add(empty(fresh, 5), fresh, segment=3), replay)[:, 0, 0].tolist()) == [[1, 2, 3], [3, 4, 5]]
+    assert sorted(batches(memory.holding(fresh), replay)[:, 0, 0].tolist()) == [[1, 2, 3], [3, 4, 5]]
 
 
 def test_segments_without_weight_are_not_drawn_and_those_with_some_are_whole():
-    weight = jnp.array([[[1, 0], [0, 0], [0, 0], [0, 0]]])
+    weight = np.array([[[1, 0], [0, 0], [0, 0], [0, 0]]])
     fresh, replay = steps_of(4, 2, weight), Replay(length=4, copies=2, batch=2, epochs=2, segment=2)
-    ring = add(empty(fresh, 8), fresh, segment=2)
-    assert ring.filled.tolist() == [8]
-    assert batches(ring, replay)[:, 0, 0].tolist() == [[1, 2], [1, 2]]  # one step an epoch
+    assert batches(memory.holding(fresh), replay)[:, 0, 0].tolist() == [[1, 2], [1, 2]]  # one step an epoch
 
 
 def test_segments_of_the_past_never_reach_over_the_newest_step():
@@ -171,10 +176,10 @@ def test_segments_of_the_past_never_reach_over_the_newest_step():
 
 
 def test_broken_off_each_copys_newest_row_is_an_episodes_last():
-    fresh = experience(jnp.arange(1.0, 11.0).reshape(1, 5, 2))  # two copies, of which the last four steps fit
+    fresh = experience(np.arange(1.0, 11.0).reshape(1, 5, 2))  # two copies, of which the last four steps fit
     ring = add(empty(fresh, 8), fresh, segment=2)
     broken = jax.jit(lambda ring: memory.break_off(ring, 2))(ring)
     assert sorted(broken.rows.reward[broken.rows.last].tolist()) == [9.0, 10.0]
     assert jax.tree.leaves(broken.rows.replace(last=ring.rows.last))[0].tolist() == ring.rows.obs.tolist()
     nothing = empty(fresh, 8)
-    assert not memory.break_off(nothing, 2).rows.last.any()
+    assert not jax.jit(lambda ring: memory.break_off(ring, 2))(nothing).rows.last.any()

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import probes
 import pytest
+from jaxtyping import Array
 from probes import experience
 
 from headstart.core.errors import InputError
@@ -111,14 +112,18 @@ def q(k: Knowledge, shown: float) -> np.ndarray:
     return np.asarray(jax.vmap(lambda k: k.value(see(k, jnp.array([shown]), jnp.zeros(0))))(k))
 
 
+def its_sign(shown: Array, action: Array) -> Array:
+    """-> what is paid: 1 for the choice that is the sign of what is shown."""
+    return jnp.where((action == 1) == (shown > 0), 1.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "ends"),
     [({}, False), ({}, True), ({"n": 3}, False), ({"n": 3}, True), ({"dueling": True, "tau": 0.05, "every": 1}, False)],
     ids=str,
 )
 def test_a_reward_that_depends_on_the_action_and_on_what_is_shown(changes: dict[str, Any], ends: bool):
-    world = probes.Bandit(lambda shown, action: jnp.where((action == 1) == (shown > 0), 1.0, 0.0), steps=1, ends=ends)
-    tasks = probes.task(world, spread=1.0)
+    tasks = probes.task(probes.Bandit(its_sign), spread=1.0, ends=float(ends))
     _, last = probes.taught(dataclasses.replace(SMALL, **changes), tasks, 150, seeds=2)
     follows = 0.0 if ends else 0.5 * 1 / (1 - 0.5)  # a truncation goes on: γ times the best for ever
     np.testing.assert_allclose(q(last.knowledge, 1.0), [[follows, 1 + follows]] * 2, atol=0.2)

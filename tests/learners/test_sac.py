@@ -20,7 +20,7 @@ from headstart.nets.encoders import see
 KEY = jax.random.key(0)
 BOX = Box((-1.0,), (1.0,))
 SPEC = Spec(BOX, BOX)
-SMALL = SAC(hidden=(32,), batch=64, capacity=2_000, start=50, learning_rate=3e-3, copies=4, length=4, discount=0.5)
+SMALL = SAC(hidden=(16,), batch=32, capacity=2_000, start=50, learning_rate=3e-3, copies=4, length=4, discount=0.5)
 
 
 def says(net: Any, bias: Array) -> Any:
@@ -107,10 +107,14 @@ def q(k: Knowledge, shown: float, action: float) -> np.ndarray:
     return np.asarray(jax.vmap(of)(k))
 
 
+def half(shown: Array, action: Array) -> Array:
+    """-> what is paid: most for half of what is shown."""
+    return 1 - jnp.square(action[0] - 0.5 * shown)
+
+
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_reward_that_depends_on_the_action_and_on_what_is_shown(ends: bool):
-    world = probes.Bandit(lambda shown, action: 1 - jnp.square(action[0] - 0.5 * shown), BOX, steps=1, ends=ends)
-    tasks = probes.task(world, spread=1.0)
+    tasks = probes.task(probes.Bandit(half, BOX), spread=1.0, ends=float(ends))
     learner, last = probes.taught(dataclasses.replace(SMALL, temperature=0.01), tasks, 150, seeds=2)
     returns = evaluate(learner, last.knowledge, tasks, 20, probes.keys(2))
     assert (returns.mean((1, 2)) > 0.97).all()
@@ -126,7 +130,7 @@ def test_the_way_out_of_a_corridor_is_found():
 
 
 def test_the_temperature_keeps_the_entropy_that_is_wanted():
-    tasks = probes.task(probes.Bandit(lambda shown, action: -jnp.square(action[0]), BOX, steps=1, ends=True))
+    tasks = probes.task(probes.Bandit(lambda shown, action: -jnp.square(action[0]), BOX), ends=1.0)
     learner = dataclasses.replace(SMALL, target_entropy=-0.5).learner(spec(tasks))
     last = probes.trained(learner, tasks, 300, seeds=2, points=6)  # the metrics are the last sixth's
     assert np.asarray(last.metrics["entropy"]) == pytest.approx(-0.5, abs=0.2)

@@ -46,7 +46,8 @@ def test_the_target_plays_every_so_many_steps_and_waits_in_between():
 
 def test_what_each_domain_was_played_is_counted():
     tasks, method = both(), DARC(SMALL, spare=5)
-    *_, last = train(method.learner(spec(tasks)), tasks, 60, keys([0, 1]).source, points=1)
+    plays = probes.player(lambda obs: jnp.ones(1), method.learner(spec(tasks)).replay._replace(capacity=0))
+    *_, last = train(plays, tasks, 60, keys([0, 1]).source, points=1)
     assert last.steps.tolist() == [60.0, 60.0]  # ten turns of five and one
     target = jax.tree.map(lambda x: x[1:], tasks)
     before, *_, after = adapt(method, None, target, 10, [1], keys([0]), 2, 2, source(tasks))

@@ -148,8 +148,7 @@ def test_dqns_values_and_their_lagged_copy_stay_where_they_are_while_units_move(
 
 def test_over_dqn_a_choice_is_learned_in_the_units_of_its_task():
     """Of two bandits one pays a thousand times as much; both are learned by the same steps."""
-    bandit = probes.Bandit(lambda shown, action: shown * action, ends=True)
-    one = probes.one(bandit, level=1.0)
+    one = probes.one(probes.Bandit(lambda shown, action: shown * action), level=1.0, ends=1.0)
     tasks = stack([one.replace(w=x[None], context=name) for x, name in zip(payers(), TOLD, strict=True)])
     base = DQN(hidden=(16,), length=4, copies=4, batch=32, capacity=512, start=32, updates=0.5, exploration=0.5)
     learner = PopArt(base).learner(spec(tasks))

@@ -56,8 +56,9 @@ def test_a_delay_of_k_is_the_same_actions_k_steps_later(env, late):
 def test_a_drawn_delay_is_rounded_to_a_whole_step():
     env = disturb(Pendulum(), ["action_delay"])
     actions = some_actions(env)
-    same(play(env, values(env, action_delay=2.4), actions), play(env, values(env, action_delay=2), actions))
-    same(play(env, values(env, action_delay=1.6), actions), play(env, values(env, action_delay=2), actions))
+    late = jax.jit(lambda late: play(env, values(env, action_delay=late), actions))
+    same(late(2.4), late(2.0))
+    same(late(1.6), late(2.0))
 
 
 def test_what_waits_in_one_episode_does_not_act_in_the_next():
@@ -83,8 +84,8 @@ def test_zero_of_each_is_the_bare_env_exactly(env):
 def test_observation_noise_has_the_right_deviation_and_leaves_the_world_alone():
     env, bare = disturb(Pendulum(), ["observation_noise"]), Pendulum()
     actions, keys = some_actions(env), jax.random.split(jax.random.key(3), 4000)
-    many = jax.vmap(lambda key: play(env, values(env, observation_noise=0.3), actions, key))(keys)
-    clean = jax.vmap(lambda key: play(bare, values(bare), actions, key))(keys)
+    many = jax.jit(jax.vmap(lambda key: play(env, values(env, observation_noise=0.3), actions, key)))(keys)
+    clean = jax.jit(jax.vmap(lambda key: play(bare, values(bare), actions, key)))(keys)
     with jax.disable_jit():  # compiled as a whole, each program rounds its sums in an order of its own
         for key in keys[:2]:
             noisy = play(env, values(env, observation_noise=0.3), actions[:8], key)
@@ -100,8 +101,8 @@ def test_observation_noise_has_the_right_deviation_and_leaves_the_world_alone():
 def test_action_noise_is_in_half_ranges_within_bounds_and_what_the_reward_is_of():
     env, world = disturb(Pendulum(), ["action_noise"]), Pendulum()
     params = values(env, action_noise=0.1)
-    states = jax.vmap(lambda key: env.initial(params, key))(jax.random.split(jax.random.key(0), 4000))
-    move = jax.vmap(lambda state, action, key: env.transition(params, state, action, key), (0, None, 0))
+    states = jax.jit(jax.vmap(lambda key: env.initial(params, key)))(jax.random.split(jax.random.key(0), 4000))
+    move = jax.jit(jax.vmap(lambda state, action, key: env.transition(params, state, action, key), (0, None, 0)))
     keys = jax.random.split(jax.random.key(1), 4000)
     after = move(states, jnp.array([0.5]), keys)
     np.testing.assert_allclose(after.acted.mean(), 0.5, atol=0.015)

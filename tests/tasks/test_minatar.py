@@ -23,7 +23,7 @@ def params(world: MinAtar, **changed: float) -> Params:
 
 def begun(world: MinAtar, said: dict[str, float] | None = None, **changed: Any) -> Any:
     """-> the game as it begins, with some of it changed."""
-    game = world.start(params(world, **(said or {})), KEY)
+    game = jax.jit(world.start)(params(world, **(said or {})), KEY)
     like = lambda x, old: jnp.broadcast_to(jnp.asarray(x, old.dtype), old.shape)
     return game.replace(**{name: like(x, getattr(game, name)) for name, x in changed.items()})
 
@@ -43,8 +43,8 @@ def cells(board: Any) -> list[list[int]]:
 
 @pytest.mark.parametrize("world", GAMES, ids=lambda world: world.name)
 def test_a_game_shows_a_bit_for_each_channel_and_as_many_actions_as_moves(world: MinAtar):
-    state = world.initial(params(world), KEY)
-    seen = world.observe(params(world), state)
+    state = jax.jit(world.initial)(params(world), KEY)
+    seen = jax.jit(world.observe)(params(world), state)
     assert (seen.shape, seen.dtype) == (world.observation.shape, jnp.dtype("bool"))
     assert seen.shape == (10, 10, len(world.channels))
     assert world.action.n == len(set(world.moves))
@@ -54,10 +54,9 @@ def test_a_game_shows_a_bit_for_each_channel_and_as_many_actions_as_moves(world:
 
 def test_the_last_action_acts_again_as_often_as_is_said():
     world = SpaceInvaders()
-    state = world.initial(params(world), KEY).replace(pressed=jnp.int32(1))
-    then = jax.vmap(world.transition, in_axes=(None, None, None, 0))(
-        params(world, sticky=0.1), state, jnp.int32(2), jax.random.split(KEY, 2000)
-    )
+    state = jax.jit(world.initial)(params(world), KEY).replace(pressed=jnp.int32(1))
+    many = jax.jit(jax.vmap(world.transition, in_axes=(None, None, None, 0)))
+    then = many(params(world, sticky=0.1), state, jnp.int32(2), jax.random.split(KEY, 2000))
     assert float((then.game.cannon == 4).mean()) == pytest.approx(0.1, abs=0.02)
     np.testing.assert_array_equal(then.pressed == 1, then.game.cannon == 4)
 
@@ -113,7 +112,7 @@ def test_asterix_things_move_now_and_then_and_leave_at_the_edge():
 
 def test_asterix_things_come_in_at_the_edges_of_free_lanes():
     world = Asterix()
-    many = jax.vmap(world.play, in_axes=(None, None, None, 0))
+    many = jax.jit(jax.vmap(world.play, in_axes=(None, None, None, 0)))
     taken = np.arange(8) < 6
     game = begun(world, there=taken, column=5, spawns_in=0, moves_in=3)
     then = many(params(world), game, jnp.int32(STAY), jax.random.split(KEY, 3000)).game
@@ -127,7 +126,7 @@ def test_asterix_things_come_in_at_the_edges_of_free_lanes():
     assert int(then.spawns_in[0]) == 9
     full, *_ = after(world, begun(world, there=True, column=5, player=[8, 0], spawns_in=0))
     assert full.column.tolist() == [5] * 8
-    none = many(params(world, gold_chance=0), game, jnp.int32(STAY), jax.random.split(KEY, 100)).game
+    none = many(params(world, gold_chance=0), game, jnp.int32(STAY), jax.random.split(KEY, 3000)).game
     assert not (np.asarray(none.gold) & ~taken).any()
 
 

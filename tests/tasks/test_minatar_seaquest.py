@@ -16,7 +16,8 @@ KEY = jax.random.key(0)
 WORLD = Seaquest()
 STAY, LEFT, UP, RIGHT, DOWN, SHOOT = range(6)
 FRONT, BACK, SHOT, TRAIL, TORPEDO, FISH, ENEMY_SUB, OXYGEN, ABOARD, DIVER = range(10)
-play, show = jax.jit(WORLD.play), jax.jit(WORLD.show)
+play, show, begin = jax.jit(WORLD.play), jax.jit(WORLD.show), jax.jit(WORLD.start)
+joined = jax.jit(lambda things, one: things.joined(jnp.array(True), **one))
 
 
 def params(**changed: float) -> Params:
@@ -27,14 +28,14 @@ def swarm(*things: dict[str, Any], n: int = 4) -> Swarm:
     """-> those: each a row, a column and what else is not 0 (way: 1)."""
     filled = Swarm.empty(n)
     for thing in things:
-        filled = filled.joined(jnp.array(True), **{"way": 1, "rests": 9, **thing})
+        filled = joined(filled, {"way": 1, "rests": 9, **thing})
     return filled
 
 
 def enemies(*things: dict[str, Any]) -> Enemies:
     filled = Enemies.empty(MOST_ENEMIES, armed=jnp.zeros(MOST_ENEMIES, bool), loads=jnp.zeros(MOST_ENEMIES, jnp.int32))
     for thing in things:
-        filled = filled.joined(jnp.array(True), **{"way": 1, "rests": 9, "armed": False, "loads": 9, **thing})
+        filled = joined(filled, {"way": 1, "rests": 9, "armed": False, "loads": 9, **thing})
     return filled
 
 
@@ -44,7 +45,7 @@ def at(row: int, column: int, **more: Any) -> dict[str, Any]:
 
 def game(**changed: Any) -> Game:
     """-> a submarine under water in row 4, column 5, that looks to the right; nothing else, unless told."""
-    start = WORLD.start(params(), KEY)
+    start = begin(params(), KEY)
     told = {"sub": [4, 5], "way": 1, "surfaced": False, **changed}
     as_it_was = lambda name, x: jnp.asarray(x, getattr(start, name).dtype)
     whole = {name: x if isinstance(x, Swarm) else as_it_was(name, x) for name, x in told.items()}
@@ -62,7 +63,7 @@ def seen(state: Game, channel: int) -> list[list[int]]:
 
 
 def test_it_begins_at_the_surface_with_full_air_and_may_stay_there():
-    start = WORLD.start(params(), KEY)
+    start = begin(params(), KEY)
     assert (seen(start, FRONT), seen(start, BACK)) == ([[0, 5]], [[0, 6]])
     assert seen(start, OXYGEN) == [[9, column] for column in range(10)]
     then, scored, over = after(start)
