@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
         kept = {
             "jax_compilation_cache_dir": str(config.cache.mkdir(f"compiled-{processor()}")),
             "jax_compilation_cache_max_size": MOST,  # and with it, no two processes write one file
-            "jax_persistent_cache_min_compile_time_secs": 0.2,
+            "jax_persistent_cache_min_compile_time_secs": 0.5,  # less is not worth the time to write it
         }
         for name, value in kept.items():
             jax.config.update(name, value)

@@ -39,7 +39,7 @@ def test_the_loss_of_one_transition_by_hand():
     learner = dqn.learner(SPEC)
     k, slow = certain(dqn, 1.0, 3.0, 2.0), certain(dqn, 10.0, 0.5, 30.0)
     fresh = experience([[[2.0], [99.0]]], [[[1.0], [0.0]]], action=jnp.array([[[2], [0]]]))
-    _, batch = learner.observe(k, fresh, KEY, 0.0)
+    _, batch = jax.jit(learner.observe)(k, fresh, KEY, 0.0)
     flat = jax.tree.map(lambda x: x.reshape(1, 2, *x.shape[3:]), batch)
     loss, metrics = jax.jit(learner.loss)(k, slow, flat, KEY, 0.0)
     # the network would choose 1, of which the lagged one thinks ½: 2 + ½ · ½ = 2.25, where 2 is believed
@@ -53,7 +53,7 @@ def test_no_gradient_goes_through_the_target():
     dqn = DQN(hidden=(4,))
     learner = dqn.learner(SPEC)
     k = certain(dqn, 0.0, 0.0, 0.0)
-    _, batch = learner.observe(k, experience([[[1.0]]], action=jnp.array([[[1]]])), KEY, 0.0)
+    _, batch = jax.jit(learner.observe)(k, experience([[[1.0]]], action=jnp.array([[[1]]])), KEY, 0.0)
     flat = jax.tree.map(lambda x: x.reshape(1, 1, *x.shape[3:]), batch)
     gradient = jax.jit(jax.grad(lambda k: learner.loss(k, k, flat, KEY, 0.0)[0]))(k)
     assert gradient.value.net.last.bias.tolist() == [0.0, -1.0, 0.0]
@@ -62,7 +62,7 @@ def test_no_gradient_goes_through_the_target():
 
 def test_rewards_of_the_next_steps_are_summed():
     dqn = DQN(n=2, discount=0.5, hidden=(4,))
-    _, batch = dqn.learner(SPEC).observe(certain(dqn, 0, 0, 0), experience([[[1.0], [2.0], [4.0]]]), KEY, 0.0)
+    _, batch = jax.jit(dqn.learner(SPEC).observe)(certain(dqn, 0, 0, 0), experience([[[1.0], [2.0], [4.0]]]), KEY, 0.0)
     assert batch.reward[0, :, 0].tolist() == [2.0, 4.0, 4.0]
     assert batch.extras["discount"][0, :, 0].tolist() == [0.25, 0.25, 0.5]
 
@@ -82,13 +82,13 @@ def test_it_acts_at_random_less_and_less_and_never_when_judged():
 
     def best(k: Knowledge, explore: float) -> float:
         act = lambda key: learner.act(k, (), jnp.zeros(1), jnp.zeros(0), key, explore)[0]
-        return float((jax.vmap(act)(jax.random.split(KEY, 2000)) == 1).mean())
+        return float((jax.jit(jax.vmap(act))(jax.random.split(KEY, 2000)) == 1).mean())
 
     assert best(k, 0.0) == 1.0
     assert best(k, 1.0) == pytest.approx(1 / 3, abs=0.04)
     epsilons = []
     for progress in (0.0, 0.25, 0.5, 1.0):
-        k, _ = learner.observe(k, experience([[[0.0]]]), KEY, progress)
+        k, _ = jax.jit(learner.observe)(k, experience([[[0.0]]]), KEY, progress)
         epsilons.append(float(k.extra.epsilon))
     assert epsilons == pytest.approx([1.0, 0.55, 0.1, 0.1])
     assert best(k, 1.0) == pytest.approx(0.9 + 0.1 / 3, abs=0.03)
@@ -100,7 +100,7 @@ def test_what_was_taught_does_not_act_at_random_once_more():
     taught = taught.replace(extra=taught.extra.replace(epsilon=jnp.float32(0.05)))
     k = probes.known(learner, taught)
     for progress in (0.0, 0.5):
-        k, _ = learner.observe(k, experience([[[0.0]]]), KEY, progress)
+        k, _ = jax.jit(learner.observe)(k, experience([[[0.0]]]), KEY, progress)
         assert float(k.extra.epsilon) == pytest.approx(0.05)
 
 

@@ -88,11 +88,11 @@ def test_it_acts_at_random_at_first_and_surely_when_judged():
 
     def actions(k: Knowledge, explore: float) -> np.ndarray:
         act = lambda key: learner.act(k, (), jnp.zeros(1), jnp.zeros(0), key, explore)[0]
-        return np.asarray(jax.vmap(act)(jax.random.split(KEY, 500))[:, 0])
+        return np.asarray(jax.jit(jax.vmap(act))(jax.random.split(KEY, 500))[:, 0])
 
     np.testing.assert_allclose(actions(k, 0.0), np.tanh(0.5), rtol=1e-5)
     assert actions(k, 1.0).std() == pytest.approx(3**-0.5, abs=0.05)  # uniform in [-1, 1]
-    seen, _ = learner.observe(k, experience([[[1.0], [2.0]]] * 1), KEY, 0.0)
+    seen, _ = jax.jit(learner.observe)(k, experience([[[1.0], [2.0]]] * 1), KEY, 0.0)
     assert float(seen.extra.seen) == 2.0
     later = k.replace(extra=k.extra.replace(seen=jnp.float32(10)))
     np.testing.assert_allclose(actions(later, 1.0), np.tanh(0.5), rtol=1e-4)  # a spike

@@ -64,7 +64,7 @@ def test_in_a_segment_it_is_told_the_same_again_and_what_comes_next(segment: int
 
 def test_what_is_observed_is_told_and_what_is_kept_is_not():
     learner, k, fresh = played(adder(2))
-    _, batch = learner.observe(k, fresh, KEY, 0.0)
+    _, batch = jax.jit(learner.observe)(k, fresh, KEY, 0.0)
     assert batch.context.shape[-1] == 0
     assert set(batch.extras) == {"heard", "memory"}
 

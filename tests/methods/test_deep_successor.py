@@ -35,7 +35,7 @@ def told(rewards: list[float]) -> Knowledge:
     learner = SMALL.learner(spec(sources()), target=True)
     phi = jnp.ones((1, len(rewards), 1, 2))
     fresh = probes.experience(jnp.array(rewards)[None, :, None], cumulants=phi, context=jnp.zeros((*phi.shape[:3], 2)))
-    return learner.observe(probes.known(learner), fresh, KEY, 0.0)[0]
+    return jax.jit(learner.observe)(probes.known(learner), fresh, KEY, 0.0)[0]
 
 
 def test_weights_of_a_target_begin_at_the_mean_of_the_sources():
@@ -44,7 +44,7 @@ def test_weights_of_a_target_begin_at_the_mean_of_the_sources():
     phi = jnp.tile(jnp.eye(2)[None, :, None], (2, 1, 1, 1))
     context = jnp.broadcast_to(jnp.eye(2)[:, None, None], (2, 2, 1, 2))
     reward = jnp.array([[[4.0], [0.0]], [[0.0], [2.0]]])  # each pays for one feature
-    k, _ = learner.observe(k, probes.experience(reward, cumulants=phi, context=context), KEY, 0.0)
+    k, _ = jax.jit(learner.observe)(k, probes.experience(reward, cumulants=phi, context=context), KEY, 0.0)
     np.testing.assert_allclose(weights(k.value, 1e-6), [[4, 0], [0, 2], [2, 1]], atol=1e-4)
 
 
