@@ -25,8 +25,9 @@ from headstart.protocol import transfer
 
 SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")
 # The study of test_study.py: in one session they share what is compiled.
-SMALL = ("--source-steps", "2e3", "--target-steps", "4e3", "--shots", "0,1,3", "--seeds", "2", "--points", "2")
-COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, "--judged", "3", "--out")
+SMALL = ("--source-steps", "250", "--target-steps", "500", "--shots", "0,1,3", "--seeds", "2", "--points", "2")
+LEARNER = ("--learner", "ppo:hidden=8:copies=4:length=64:epochs=2")
+COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, *LEARNER, "--judged", "3", "--out")
 
 
 def run(*words: Any) -> int:
@@ -268,7 +269,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
     ([*COMPARE, OUT, "--shots", "0,-1"], "--shots has -1"),
     ([*COMPARE, OUT, "--threshold", "nan"], "'nan' is no finite number"),
     ([*COMPARE, OUT, "--points", "0"], "--points is 0"),
-    ([*COMPARE, "study", "--target-steps", "5e3"], "holds another study (its target_steps differ)"),
+    ([*COMPARE, "study", "--target-steps", "6e2"], "holds another study (its target_steps differ)"),
     ([*COMPARE, "trained"], "is not empty and holds no study"),
     (["doctor", *SHIFTED[:2], "--target", "Pendulum-v1"], SPACES),
     (["doctor", *SHIFTED, "--steps", "-1"], "--steps is -1"),

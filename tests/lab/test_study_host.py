@@ -21,13 +21,14 @@ def test_a_study_of_somebodys_function_goes_on_where_it_was(tmp_path: pathlib.Pa
         source=hs.task(env),
         target=hs.task(env, power=3),
         out=tmp_path,
-        source_steps=2_000,
-        target_steps=2_000,
+        source_steps=32,
+        target_steps=32,
         shots=[0, 1],
         seeds=[0],
         points=1,
         judged=2,
         oracle=False,
+        learner="ppo:hidden=4:length=8:copies=2:batch=8:epochs=1",
     )
     data = ask()
     assert data["status"] == "done"
