@@ -114,10 +114,14 @@ def test_each_domain_is_half_of_what_the_discriminator_is_asked():
 
 
 @pytest.mark.parametrize("kind", [DANN, MMD])
-def test_alone_it_is_the_base_learner_and_beside_a_source_the_target_waits(kind: Any):
+def test_alone_it_is_the_base_learner(kind: Any):
     alone, base = kind(PLAIN).learner(spec(TARGET), target=True), PLAIN.learner(spec(TARGET), target=True)
     assert (alone.observe, alone.loss, alone.replay) == (base.observe, base.loss, base.replay)
-    *_, last = adapt(kind(PLAIN, spare=2), None, TARGET, 8, [], keys([0, 1]), 1, 2, SOURCE)
+    assert kind(PLAIN, spare=2).learner(spec(TASKS), target=True).replay == base.replay._replace(spare=2)
+
+
+def test_beside_a_source_the_target_waits():
+    *_, last = adapt(MMD(PLAIN, spare=2), None, TARGET, 8, [], keys([0, 1]), 1, 2, SOURCE)
     assert (last.steps.tolist(), last.source_steps.tolist()) == ([8.0] * 2, [16.0] * 2)
     assert np.isfinite(last.returns).all()
 

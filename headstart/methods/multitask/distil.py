@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Part, PyTree, Replay, Spec, Transition
-from headstart.learners.groups import Experts, Taught, alone, of, which
+from headstart.learners.groups import Experts, Taught, alone, which
 from headstart.learners.opinions import network, opinion
 from headstart.learners.ppo import PPO
 from headstart.losses.average import average
@@ -139,8 +139,8 @@ def _loss(by: Teaching, k: Knowledge, slow: PyTree, batch: Transition, key: Key,
             lost += counts * differ(how.loss, wanted, said)
             alike += counts * agree(wanted, said)
             if how.features:
-                told = apply(of(k.extra.maps[i], which(t.context)), network(k).hidden(x))
-                apart += counts * squared_error(network(expert).hidden(x_expert), told)
+                told = jax.vmap(apply, in_axes=(0, None))(k.extra.maps[i], network(k).hidden(x))  # by each source's map
+                apart += counts * squared_error(network(expert).hidden(x_expert), told[which(t.context)])
         return {"distillation_loss": lost, "features_loss": apart, "agreement": alike}
 
     mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
