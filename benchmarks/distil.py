@@ -6,7 +6,7 @@ are: what a student minimises (KL, NLL, MSE), who gathers its experience, a stud
 constants, experts who have all of the steps, and DQN on all four carts at once, in as many. Then a fifth cart, which
 none has seen: learned from the student, from a new head on its features, and from nothing.
 
-    python benchmarks/distil.py            # 5 seeds: half an hour on 2 cores
+    python benchmarks/distil.py            # 5 seeds: an hour on 2 cores
     python benchmarks/distil.py --tiny     # does it still run?
 """
 
@@ -141,15 +141,19 @@ def main() -> None:
         "found": found,
         "teachers": taught,
     }
-    area = {name: bootstrap(np.array(one["returns"]).mean(1))._asdict() for name, one in further.items()}
+    mean = {name: np.array(one["returns"]).mean(1) for name, one in further.items()}
+    area = {
+        name: {"mean": bootstrap(x)._asdict(), "above nothing": paired_difference(x, mean["nothing"])._asdict()}
+        for name, x in mean.items()
+    }
     data |= {"left out": LEFT_OUT, "onwards": further, "area": area}
     write_json(asked.out / "distil.json", plain({**data, "provenance": provenance(shlex.join(words))}))
     table = Table("", "share of the teachers' returns", "of the worst cart", "return", "numbers")
     for name, one in plain(record).items():
         table.add_row(name, *(interval(one[what]) for what in ("mean", "worst", "return")), str(one["numbers"]))
-    after = Table("a fifth cart, from", "mean return on the way")
+    after = Table("a fifth cart, from", "mean return on the way", "above nothing")
     for name, one in plain(area).items():
-        after.add_row(name, interval(one))
+        after.add_row(name, interval(one["mean"]), interval(one["above nothing"]))
     show(table, *[after] * bool(area))
 
 
