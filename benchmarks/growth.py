@@ -177,7 +177,7 @@ def draw(found: dict[str, dict[str, dict]], out: pathlib.Path) -> None:
         each = [np.array(point["turn"]) / np.median(next(iter(points.values()))["turn"]) for point in points.values()]
         middle, low, high = (np.array([f(x) for x in each]) for f in (np.median, np.min, np.max))
         lines.append(Series(name, at / at[0], middle, low, high))
-    title = "What a turn costs as things grow: median, least and most, in multiples of one"
+    title = "What a turn costs as things grow, in multiples of one"
     figure_curves(lines, out, title, "times as many", "times as long")
 
 
