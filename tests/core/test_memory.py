@@ -163,6 +163,7 @@ def test_the_last_segment_overlaps_where_the_rollout_is_no_multiple():
 def test_segments_without_weight_are_not_drawn_and_those_with_some_are_whole():
     weight = np.array([[[1, 0], [0, 0], [0, 0], [0, 0]]])
     fresh, replay = steps_of(4, 2, weight), Replay(length=4, copies=2, batch=2, epochs=2, segment=2)
+    assert add(empty(fresh, 8), fresh, segment=2).filled.tolist() == [8]
     assert batches(memory.holding(fresh), replay)[:, 0, 0].tolist() == [[1, 2], [1, 2]]  # one step an epoch
 
 

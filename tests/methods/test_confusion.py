@@ -120,8 +120,9 @@ def test_alone_it_is_the_base_learner(kind: Any):
     assert kind(PLAIN, spare=2).learner(spec(TASKS), target=True).replay == base.replay._replace(spare=2)
 
 
-def test_beside_a_source_the_target_waits():
-    *_, last = adapt(MMD(PLAIN, spare=2), None, TARGET, 8, [], keys([0, 1]), 1, 2, SOURCE)
+@pytest.mark.parametrize("kind", [DANN, MMD])
+def test_beside_a_source_the_target_waits(kind: Any):
+    *_, last = adapt(kind(PLAIN, spare=2), None, TARGET, 8, [], keys([0, 1]), 1, 2, SOURCE)
     assert (last.steps.tolist(), last.source_steps.tolist()) == ([8.0] * 2, [16.0] * 2)
     assert np.isfinite(last.returns).all()
 

@@ -133,8 +133,8 @@ def epopt(epsilon: float) -> Learner:
 
 
 def risky(learner: Learner) -> Array:
-    """-> for three seeds, the probability of the risky arm after 300 turns."""
-    last = probes.trained(learner, BANDIT, 300, seeds=3)
+    """-> for five seeds, the probability of the risky arm after 300 turns."""
+    last = probes.trained(learner, BANDIT, 300, seeds=5)
 
     def of(k: Knowledge) -> Array:
         return jnp.exp(k.policy(see(k, jnp.zeros(1), jnp.zeros(0))).log_prob(jnp.int32(1)))

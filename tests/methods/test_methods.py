@@ -79,11 +79,12 @@ def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
     return probes.task(env, push=law(0.5, 1.5)), probes.task(env, target=True, push=law(0.3, 0.3001))
 
 
-LEARNT = [pytest.param(small(kind), fits(kind, True), id=name) for name, kind in CLASSES.items()]
+LEARNT = [pytest.param(small(kind), fits(kind, True), id=name) for name, kind in CLASSES.items()] + [
+    pytest.param(Finetune(BASES[SAC], layers="last"), False, id="Finetune-SAC"),
+    pytest.param(Finetune(BASES[DQN], reset_head=True), True, id="Finetune-DQN"),
+]
 OTHERWISE: dict[str, tuple[Method, bool]] = {  # by the other kind of action, or over another learner
     "PPO": (SMALL, False),
-    "Finetune-SAC": (Finetune(BASES[SAC], layers="last"), False),
-    "Finetune-DQN": (Finetune(BASES[DQN], reset_head=True), True),
     "UPOSI": (small(UPOSI), False),
     "Recurrent": (small(Recurrent), False),
     "Recurrent-history-SAC": (Recurrent(BASES[SAC], memory="history"), False),

@@ -68,7 +68,10 @@ def test_each_is_played_in_the_loop(text: str, seen: int, done: int):
 
 
 def test_one_of_them_transfers_in_one_shot():
-    trained = hs.train(TINY, "Meta-World/reach-v3@horizon=8", steps=16)
+    text = "Meta-World/reach-v3@horizon=8"
+    trained = hs.train(TINY, text, steps=16)
+    assert (trained.gradient_steps, trained.trained_on) == (2, text)
+    assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(trained.state.knowledge))
     moved = hs.transfer(trained, "Meta-World/push-v3@horizon=8", steps=8, shots=[0, 1], points=1, judged=1)
     assert np.isfinite([*moved.shots.values(), *moved.returns]).all()
     assert moved.trained.gradient_steps > 2
