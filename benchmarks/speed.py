@@ -11,22 +11,32 @@ program by program: the same command goes on where it was stopped. Run it on a m
 
     python benchmarks/speed.py                              # 5 repetitions: about two hours on 2 cores
     python benchmarks/speed.py --only "SAC on Hopper-v5"    # one row
+    python benchmarks/speed.py --gpu                        # what a GPU is for: thousands of worlds, dozens of seeds
     python benchmarks/speed.py --tiny                       # does it still run? (without the peers)
 """
 
 import argparse
+import os
 
 from flags import RESULTS, flags, read
 from rates.bars import figure_bars
-from rates.rows import OURS, PEER, Row, rows
+from rates.rows import OURS, PEER, Row, gpu_rows, rows
 from rates.running import figure, run, settle, slug
-from rates.settings import CARTPOLE_PPO, HOPPER_PPO, HOPPER_SAC
+from rates.settings import CARTPOLE_PPO, HOPPER_PPO, HOPPER_SAC, MANY_CARTPOLES, MANY_HOPPERS
 from rates.table import machine, show_rows, summarise
 
 from headstart.core.errors import InputError
 from headstart.lab.files import write_json
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import show
+
+EQUAL = {
+    "PPO on Hopper-v5": HOPPER_PPO,
+    "SAC on Hopper-v5": HOPPER_SAC,
+    "PPO on CartPole-v1": CARTPOLE_PPO,
+    "many CartPoles": MANY_CARTPOLES,
+    "many Hoppers": MANY_HOPPERS,
+}
 
 
 def measure(name: str, row: Row, asked: argparse.Namespace) -> tuple[dict[str, list[dict]], list[dict], dict]:
@@ -53,12 +63,16 @@ def arguments() -> argparse.Namespace:
     """-> what was asked for. Raises InputError where the peers are wanted and not there."""
     parser = flags(__doc__, RESULTS / "speed")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions, each with a seed of its own")
-    parser.add_argument("--only", nargs="+", choices=list(rows(False)), help="just these rows")
+    parser.add_argument("--gpu", action="store_true", help="the rows for a GPU; without it, JAX is kept to the CPU")
+    parser.add_argument("--only", nargs="+", help="just these rows")
     parser.add_argument("--alone", action="store_true", help="leave the peers out")
     parser.add_argument("--peers", action="store_true", help="with --tiny: the peers too")
     asked = read(parser)
     if asked.tiny:
         asked.seeds, asked.alone = 1, not asked.peers
+    asked.rows = (gpu_rows if asked.gpu else rows)(asked.tiny)
+    if unknown := set(asked.only or ()) - set(asked.rows):
+        raise InputError(f"There is no row {unknown.pop()!r}; there are {', '.join(asked.rows)}.")
     if not (asked.alone or PEER.exists()):
         raise InputError(
             f"The peers are not installed: there is no {PEER}; `make bench` installs them, or use --alone."
@@ -69,22 +83,23 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measures what is not there yet; writes the record and the figure, and prints the table."""
     asked = arguments()
-    every, records = rows(asked.tiny), {}
-    for name in asked.only or every:
-        found, limits, tried = measure(name, every[name], asked)
-        records[name] = {**summarise(every[name], found, limits), "choices": tried}
-    words = [f"--{flag}" for flag in ("tiny", "alone", "peers") if getattr(asked, flag)]
+    os.environ.setdefault("JAX_PLATFORMS", "cuda,cpu" if asked.gpu and not asked.tiny else "cpu")  # of the programs
+    records = {}
+    for name in asked.only or asked.rows:
+        found, limits, tried = measure(name, asked.rows[name], asked)
+        records[name] = {**summarise(asked.rows[name], found, limits), "choices": tried}
+    words = [f"--{flag}" for flag in ("tiny", "alone", "peers", "gpu") if getattr(asked, flag)]
     words += ["--only", *(f'"{name}"' for name in asked.only)] if asked.only else []
-    equal = {"PPO on Hopper-v5": HOPPER_PPO, "SAC on Hopper-v5": HOPPER_SAC, "PPO on CartPole-v1": CARTPOLE_PPO}
     record = {
         "seeds": asked.seeds,
         "rows": records,
-        "equal_settings": {name: settings._asdict() for name, settings in equal.items()},
+        "equal_settings": {name: settings._asdict() for name, settings in EQUAL.items()},
         "machine": machine(),
         "provenance": provenance(" ".join(["python benchmarks/speed.py", *words])),
     }
-    write_json(asked.out / "speed.json", record)
-    figure_bars(records, asked.out / "speed.svg", f"How many times as fast headstart is: median of {asked.seeds}")
+    file = asked.out / ("speed-gpu" if asked.gpu else "speed")
+    write_json(file.with_suffix(".json"), record)
+    figure_bars(records, file.with_suffix(".svg"), f"How many times as fast headstart is: median of {asked.seeds}")
     show(show_rows(records, asked.tiny))
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 import pytest
+from beartype.claw import beartype_package
+from typecheck import TYPES
 from xdist.scheduler import LoadFileScheduling
 
 # Tests compile for long and run for a moment, so XLA takes no pains here: that is a fifth of the time. For the programs
@@ -15,6 +17,10 @@ QUICK = (
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 
+
+# jaxtyping compares the shapes of a call's arrays with one another, which makes every call slow (pyproject.toml says
+# where). In the lab there are next to no arrays, and a report is a hundred thousand calls.
+beartype_package("headstart.lab", conf=TYPES)
 
 # Whole programs, each in a process of its own, and what compiles most.
 LONG = (
@@ -92,4 +98,4 @@ def room():
     """No file's tests are aborted for what those before it compiled."""
     from headstart.lab.compiled import make_room  # not before jaxtyping is there to check it
 
-    make_room()
+    make_room(full=0.8)  # no file compiles more than a tenth, and to let all go takes ten seconds

@@ -6,7 +6,8 @@ from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep673Exception
 
 # An int will do where a float is asked for, as in PEP 484 and as pyright has it: `PPO(learning_rate=1)`.
-_beartype = beartype(conf=BeartypeConf(is_pep484_tower=True))
+TYPES = BeartypeConf(is_pep484_tower=True, claw_is_pep526=False)
+_beartype = beartype(conf=TYPES)
 
 
 def checked(function: Callable) -> Callable:

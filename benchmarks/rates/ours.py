@@ -30,16 +30,23 @@ MASSES = (3.0, 9.0)  # kg, of a robot's torso, from the first row on
 
 
 def learn(asked: argparse.Namespace) -> dict:
-    """-> how many steps of learning, after the warm-up, took how many seconds."""
-    tasks = stack([hs.task(asked.env)])
+    """-> how many steps of learning (of all seeds and masses), after the warm-up, took how many seconds."""
+    tasks = _heavier(asked.env, asked.masses, asked.physics) if asked.masses else stack([hs.task(asked.env, asked.physics)])
     learner = find_learner(asked.learner).learner(spec(tasks))
-    turn, budget = per_turn(learner, tasks), jnp.float32(asked.warmup + asked.steps)
+    turn, budget = per_turn(learner, tasks) * asked.seeds, jnp.float32((asked.warmup + asked.steps) / asked.seeds)
     warmup, measured = (-(-steps // turn) for steps in (asked.warmup, asked.steps))
-    run = enter(learner, tasks, begin(learner, keys([asked.seed]).source))
+    seeds = range(asked.seed * asked.seeds, (asked.seed + 1) * asked.seeds)
+    run = enter(learner, tasks, begin(learner, keys(seeds).source))
     run, _ = jax.block_until_ready(advance(learner, tasks, run, jnp.int32(warmup), budget))
     began = time.perf_counter()
     jax.block_until_ready(advance(learner, tasks, run, jnp.int32(measured), budget))
-    return {"warmup": warmup * turn, "steps": measured * turn, "seconds": time.perf_counter() - began}
+    told = {"warmup": warmup * turn, "steps": measured * turn, "seconds": time.perf_counter() - began}
+    return {**told, "device": jax.devices()[0].device_kind}
+
+
+def _heavier(env: str, rows: int, physics: str = "auto") -> Task:
+    """-> the robot with another torso mass in each of so many rows, stacked."""
+    return stack([hs.task(env, physics, torso_mass=float(mass)) for mass in np.linspace(*MASSES, rows)])
 
 
 @jax.jit
@@ -59,7 +66,7 @@ def stepping(env: str, rows: int, steps: int, seed: int) -> dict:
     """-> how many steps by random actions took how many seconds; robots have another torso mass in each row."""
     one = hs.task(env)
     heavy = "torso_mass" in {parameter.name for parameter in one.env.parameters}
-    tasks = stack([hs.task(env, torso_mass=float(mass)) if heavy else one for mass in np.linspace(*MASSES, rows)])
+    tasks = _heavier(env, rows) if heavy else stack([one] * rows)
     key, shape, space = jax.random.key(seed), (ACTIONS, rows), tasks.env.action
     if isinstance(space, Box):
         actions = jax.random.uniform(key, (*shape, space.size), minval=-1.0, maxval=1.0)
@@ -110,6 +117,9 @@ def arguments() -> argparse.Namespace:
         kind.add_argument("--steps", type=int, default=1_000_000, help="environment steps to measure, or at most")
         kind.add_argument("--warmup", type=int, default=0, help="environment steps before the clock starts")
         kind.add_argument("--rows", type=int, default=64, help="parallel environments")
+        kind.add_argument("--seeds", type=int, default=1, help="that learn side by side")
+        kind.add_argument("--physics", default="auto", help="what steps a robot: c, mjx, or mjx on a GPU alone (auto)")
+        kind.add_argument("--masses", type=int, default=0, help="tasks of a robot whose torso's mass differs")
         kind.add_argument("--level", type=float, default=2000.0, help="the return to reach")
         kind.add_argument("--every", type=int, default=20_480, help="environment steps between two judgements")
         kind.add_argument("--episodes", type=int, default=10, help="in one judgement")

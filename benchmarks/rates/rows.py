@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rates.settings import CARTPOLE_PPO, HOPPER_PPO, HOPPER_SAC
+from rates.settings import CARTPOLE_PPO, HOPPER_PPO, HOPPER_SAC, MANY_CARTPOLES, MANY_HOPPERS
 
 BENCHMARKS = pathlib.Path(__file__).parents[1]
 PEER = BENCHMARKS.parent / ".venv-peers" / "bin" / "python"
@@ -29,6 +29,7 @@ class Row(NamedTuple):
     what: str = "rate"  # steps a second; `seconds`, by the program's own clock; or `wall`, of the whole program
     limit: Program | None = None  # what tells its bound
     share: float | None = None  # of the bound that it should reach
+    least: float | None = None  # steps a second that it should reach
 
 
 def rows(tiny: bool) -> dict[str, Row]:
@@ -88,6 +89,31 @@ def rows(tiny: bool) -> dict[str, Row]:
             what="seconds",
         ),
         "study": Row({OURS: study(size), "SB3": their_study(size)}, {"SB3": 8.0}, what="wall"),
+    }
+
+
+def gpu_rows(tiny: bool) -> dict[str, Row]:
+    """-> the rows for a GPU, where robots are stepped by MJX; `tiny` ones also run without."""
+    carts, hoppers, few = MANY_CARTPOLES, MANY_HOPPERS, HOPPER_PPO
+    if tiny:
+        carts = hoppers = few = MANY_HOPPERS._replace(copies=16, batch=160, epochs=1)
+    turns = lambda rollout: ("--warmup", str(rollout), "--steps", str(rollout if tiny else 20 * rollout))
+    seeds, masses = (2, 2) if tiny else (64, 9)
+    mjx = ("Hopper-v5", "--physics", "mjx")
+    nine = lambda seeds: ("--seeds", str(seeds), "--masses", str(masses), *turns(few.rollout * masses * seeds))
+    return {
+        f"PPO on {carts.copies:,} CartPoles": Row(
+            {OURS: ours("learn", carts.ours(), "CartPole-v1", *turns(carts.rollout))}, {}, least=30e6
+        ),
+        f"PPO on {hoppers.copies:,} Hoppers in MJX": Row(
+            {
+                OURS: ours("learn", hoppers.ours(), *mjx, *turns(hoppers.rollout)),
+                "Brax": peer("brax_ppo", *turns(hoppers.rollout), *hoppers.brax()),
+            },
+            {"Brax": 1.0},
+        ),
+        f"1 seed of PPO, {masses} masses": Row({OURS: ours("learn", few.ours(), *mjx, *nine(1))}, {}),
+        f"{seeds} seeds of PPO, {masses} masses": Row({OURS: ours("learn", few.ours(), *mjx, *nine(seeds))}, {}),
     }
 
 

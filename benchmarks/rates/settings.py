@@ -68,6 +68,24 @@ class PPO(NamedTuple):
         }
         return _words(names)
 
+    def brax(self) -> tuple[str, ...]:
+        """-> words for Brax's command line. Its minibatches are of whole rollouts of a copy."""
+        names = {
+            "num_envs": self.copies,
+            "unroll_length": self.length,
+            "num_updates_per_batch": self.epochs,
+            "batch_size": self.batch // self.length,
+            "num_minibatches": self.rollout // self.batch,
+            "learning_rate": self.learning_rate,
+            "discounting": self.discount,
+            "gae_lambda": self.lam,
+            "clipping_epsilon": self.clip,
+            "entropy_cost": self.entropy,
+            "vf_loss_coefficient": self.value,
+            "max_grad_norm": self.max_grad_norm,
+        }
+        return "--hidden", *map(str, self.hidden), *_words(names)
+
 
 class SAC(NamedTuple):
     """Soft actor-critic with a learned temperature; ReLU between the layers. The names are headstart's."""
@@ -104,6 +122,8 @@ class SAC(NamedTuple):
 
 HOPPER_PPO, HOPPER_SAC = PPO(), SAC()
 CARTPOLE_PPO = PPO(copies=4, epochs=4, batch=128, learning_rate=2.5e-4, entropy=0.01)  # PureJaxRL's recipe for CartPole
+MANY_CARTPOLES = CARTPOLE_PPO._replace(copies=65_536, length=32, batch=262_144)
+MANY_HOPPERS = PPO(copies=4_096, length=20, epochs=4, batch=10_240, hidden=(128, 128))
 
 
 def _fields(settings: PPO | SAC) -> str:

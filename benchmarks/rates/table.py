@@ -37,6 +37,8 @@ def summarise(row: Row, found: Mapping[str, list[dict]], limits: list[dict]) -> 
                 "goal": goal,
                 "met": met,
             }
+    if row.least is not None:
+        record["least"] = {"goal": row.least, "met": programs[OURS]["median"] >= row.least}
     if limits:
         shares = np.array(programs[OURS]["figures"]) / [one["bound"] for one in limits]
         share = float(np.median(shares))
@@ -56,7 +58,7 @@ def _program(row: Row, each: list[dict]) -> dict:
         record["seconds_to_start"] = float(np.median(starts))
     if row.what == "seconds":
         record["never"] = sum(not _reached(one) for one in each)
-    for name in ("settings", "versions", "words"):
+    for name in ("settings", "versions", "device", "words"):
         if each[-1].get(name):
             record[name] = each[-1][name]
     return record
@@ -87,10 +89,15 @@ def show_rows(records: Mapping[str, dict], tiny: bool) -> Table:
             never = f" (never in {told['never']})" if told.get("never") else ""
             with_words = " ".join([program, *told.get("words", ())])
             cells = [name if i == 0 else "", with_words, f"{thin(told['median'])} {unit}{never}", spread]
-            cells += [f"{ratio['median']:.2f} x as fast", goal(ratio, "x")] if ratio else ["", ""]
+            cells += [f"{ratio['median']:.2f} x as fast", goal(ratio, "x")] if ratio else ["", least(record, program)]
             cells += [f"{100 * share['share']:.0f} %", goal(share)] if share and program == OURS else ["", ""]
             table.add_row(*cells, end_section=program == list(record["programs"])[-1])
     return table
+
+
+def least(record: Mapping[str, Any], program: str) -> str:
+    """-> the steps a second that headstart should reach, and whether it does; nothing where there is no such goal."""
+    return goal(record["least"], "steps/s") if program == OURS and "least" in record else ""
 
 
 def goal(told: Mapping[str, Any], unit: str = "") -> str:

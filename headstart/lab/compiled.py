@@ -42,7 +42,7 @@ def processor() -> str:
     return hashlib.sha256("\n".join([platform.machine(), *same]).encode()).hexdigest()[:12]
 
 
-def make_room() -> None:
+def make_room(full: float = FULL) -> None:
     """Lets compiled programs go once they fill half of what this process may hold; those needed again are read back.
 
     JAX keeps every program, each takes hundreds of memory maps, and Linux gives a process 65 530 of them by default
@@ -51,5 +51,5 @@ def make_room() -> None:
     limit, maps = pathlib.Path("/proc/sys/vm/max_map_count"), pathlib.Path("/proc/self/maps")
     if limit.exists() and maps.exists():
         with maps.open("rb") as held:
-            if sum(1 for _ in held) > FULL * int(limit.read_text(encoding="utf-8")):
+            if sum(1 for _ in held) > full * int(limit.read_text(encoding="utf-8")):
                 jax.clear_caches()

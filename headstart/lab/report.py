@@ -14,7 +14,7 @@ from headstart.lab.markup import Markup, element
 from headstart.lab.plots import figure_study
 from headstart.lab.report_charts import forest, learning_curves
 from headstart.lab.report_clips import before_and_after
-from headstart.lab.report_data import Points, Study, read, table
+from headstart.lab.report_data import Study, read, table
 from headstart.lab.report_matrix import heat_map, matrix, matrix_table, remarks
 from headstart.lab.report_words import answer, difference, sentence
 
@@ -155,8 +155,7 @@ def _behind(study: Study, looks: dict[str, Style]) -> Markup | None:
     """-> the figures' numbers as a table, for those who cannot see them."""
     rows = []
     for row in study.contenders:
-        points = row.curve or Points(*[[]] * 5)  # pyright: ignore[reportArgumentType]
-        for steps, episodes, *value in zip(*points, strict=True):
+        for steps, episodes, *value in zip(*row.curve or (), strict=True):
             cells = [numbers.count(steps), numbers.number(episodes), tables.told(tables.interval(_named(value)))]
             rows.append([tables.named(row.name, looks), *cells])
     if not rows:

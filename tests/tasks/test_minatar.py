@@ -1,5 +1,7 @@
 """What MinAtar's games share, and the rules of Asterix, Freeway and SpaceInvaders by hand."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,20 +19,26 @@ GAMES = [Asterix(), Breakout(), Freeway(), Seaquest(), SpaceInvaders()]
 STAY, LEFT, UP, RIGHT, DOWN = range(5)  # Asterix' actions
 
 
+@functools.cache
+def compiled(world: MinAtar, method: str) -> Callable:
+    """-> one of its functions, compiled once."""
+    return jax.jit(getattr(world, method))
+
+
 def params(world: MinAtar, **changed: float) -> Params:
     return {name: jnp.float32(x) for name, x in {**world.defaults, "sticky": 0.0, **changed}.items()}
 
 
 def begun(world: MinAtar, said: dict[str, float] | None = None, **changed: Any) -> Any:
     """-> the game as it begins, with some of it changed."""
-    game = jax.jit(world.start)(params(world, **(said or {})), KEY)
+    game = compiled(world, "start")(params(world, **(said or {})), KEY)
     like = lambda x, old: jnp.broadcast_to(jnp.asarray(x, old.dtype), old.shape)
     return game.replace(**{name: like(x, getattr(game, name)) for name, x in changed.items()})
 
 
 def after(world: MinAtar, game: Any, action: int = 0, key: Any = KEY, **said: float) -> tuple[Any, float, bool]:
     """-> the game a step later, what that scored, and whether it is over."""
-    then, scored, over = jax.jit(world.play)(params(world, **said), game, jnp.int32(action), key)
+    then, scored, over = compiled(world, "play")(params(world, **said), game, jnp.int32(action), key)
     return then, float(scored), bool(over)
 
 
@@ -43,8 +51,8 @@ def cells(board: Any) -> list[list[int]]:
 
 @pytest.mark.parametrize("world", GAMES, ids=lambda world: world.name)
 def test_a_game_shows_a_bit_for_each_channel_and_as_many_actions_as_moves(world: MinAtar):
-    state = jax.jit(world.initial)(params(world), KEY)
-    seen = jax.jit(world.observe)(params(world), state)
+    state = compiled(world, "initial")(params(world), KEY)
+    seen = compiled(world, "observe")(params(world), state)
     assert (seen.shape, seen.dtype) == (world.observation.shape, jnp.dtype("bool"))
     assert seen.shape == (10, 10, len(world.channels))
     assert world.action.n == len(set(world.moves))
@@ -54,7 +62,7 @@ def test_a_game_shows_a_bit_for_each_channel_and_as_many_actions_as_moves(world:
 
 def test_the_last_action_acts_again_as_often_as_is_said():
     world = SpaceInvaders()
-    state = jax.jit(world.initial)(params(world), KEY).replace(pressed=jnp.int32(1))
+    state = compiled(world, "initial")(params(world), KEY).replace(pressed=jnp.int32(1))
     many = jax.jit(jax.vmap(world.transition, in_axes=(None, None, None, 0)))
     then = many(params(world, sticky=0.1), state, jnp.int32(2), jax.random.split(KEY, 2000))
     assert float((then.game.cannon == 4).mean()) == pytest.approx(0.1, abs=0.02)
