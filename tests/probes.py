@@ -376,4 +376,5 @@ def right(obs: Array) -> Array:
 
 def different(a: Any, b: Any) -> bool:
     """-> whether any leaf of the two trees differs."""
-    return any(np.any(np.asarray(x) != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return any(np.any(np.asarray(x) != np.asarray(y)) for x, y in pairs)

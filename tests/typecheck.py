@@ -6,7 +6,8 @@ from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep673Exception
 
 # An int will do where a float is asked for, as in PEP 484 and as pyright has it: `PPO(learning_rate=1)`.
-TYPES = BeartypeConf(is_pep484_tower=True, claw_is_pep526=False)
+# Who asks for what a damaged file holds expects a TypeError, as Python raises it too.
+TYPES = BeartypeConf(is_pep484_tower=True, claw_is_pep526=False, violation_type=TypeError)
 _beartype = beartype(conf=TYPES)
 
 

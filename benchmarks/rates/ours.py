@@ -31,7 +31,9 @@ MASSES = (3.0, 9.0)  # kg, of a robot's torso, from the first row on
 
 def learn(asked: argparse.Namespace) -> dict:
     """-> how many steps of learning (of all seeds and masses), after the warm-up, took how many seconds."""
-    tasks = _heavier(asked.env, asked.masses, asked.physics) if asked.masses else stack([hs.task(asked.env, asked.physics)])
+    tasks = (
+        _heavier(asked.env, asked.masses, asked.physics) if asked.masses else stack([hs.task(asked.env, asked.physics)])
+    )
     learner = find_learner(asked.learner).learner(spec(tasks))
     turn, budget = per_turn(learner, tasks) * asked.seeds, jnp.float32((asked.warmup + asked.steps) / asked.seeds)
     warmup, measured = (-(-steps // turn) for steps in (asked.warmup, asked.steps))

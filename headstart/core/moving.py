@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
@@ -207,7 +206,7 @@ def move(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
         x, seeds = np.array(x), np.arange(len(x))
         before, after = (np.ix_(seeds, *(pair[side] for pair in pairs)) for side in range(2))
         x[after] = np.asarray(numbers[name])[before]
-        return jnp.asarray(x)
+        return jax.device_put(x)
 
     return map_named(at, fresh)
 
@@ -224,7 +223,7 @@ def account(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, Came]:
     """
     left, begun, came = named(old), named(start), {}
     for name in [*left, *(name for name in begun if name not in left)]:
-        was, now = (np.asarray(x[name][0]) if name in x else np.zeros(0) for x in (left, begun))
+        was, now = (np.asarray(x[name])[0] if name in x else np.zeros(0) for x in (left, begun))
         pairs = plan.arrays.get(name)
         copied = 0
         if pairs is not None and name in begun:

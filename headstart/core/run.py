@@ -49,12 +49,13 @@ class Point(NamedTuple):
 
 def point(run: Run, metrics: Metrics) -> Point:
     """-> what a caller sees of the runs. Copied: the next turn takes the runs' own memory over."""
-    state, steps, episodes = _copied((run.state, run.steps, run.episodes))
+    state, steps, episodes = copied((run.state, run.steps, run.episodes))
     return Point(state, steps, episodes, metrics)
 
 
 @jax.jit
-def _copied(tree: Any) -> Any:
+def copied(tree: Any) -> Any:
+    """-> the same, in memory of its own."""
     return jax.tree.map(jnp.copy, tree)
 
 

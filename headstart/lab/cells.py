@@ -86,7 +86,7 @@ def reason(error: Exception) -> str:
 
 def of_seed(state: TrainState, i: int) -> TrainState:
     """-> what one seed of many knows; its arrays keep a leading seed axis, of length 1."""
-    return jax.tree.map(lambda x: x[i : i + 1], state)
+    return jax.tree.map(lambda x: jax.device_put(np.asarray(x)[i : i + 1]), state)  # compiles nothing
 
 
 def size(state: TrainState) -> int:

@@ -24,7 +24,7 @@ from headstart.lab.recipe import FORMAT, Trained, read_recipe, write_recipe
 def save(trained: Trained, path: str | pathlib.Path) -> pathlib.Path:
     """Writes a checkpoint folder -> its path."""
     folder = pathlib.Path(path)
-    arrays = {name: np.array(x[0]) for name, x in named(trained.state).items()}
+    arrays = {name: np.array(np.asarray(x)[0]) for name, x in named(trained.state).items()}
     data = safetensors.numpy.save(arrays)
     write(folder / "knowledge.safetensors", data)
     write_json(folder / "recipe.json", write_recipe(trained, arrays, hashlib.sha256(data).hexdigest()))
@@ -72,7 +72,7 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str) -
     _check_arrays(file, arrays, named(like))
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{file} holds other numbers than its recipe.json was written for; copy both from one place.")
-    return map_named(lambda name, _: jnp.asarray(arrays[name])[None], like)
+    return map_named(lambda name, _: jax.device_put(arrays[name][None]), like)
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from headstart.core.errors import InputError
 from headstart.core.types import Task
-from headstart.lab import api, checkpoint, matrix, resume, study
+from headstart.lab import api, checkpoint, cli, matrix, resume, study
 from headstart.lab.files import plain, write_json
 from headstart.lab.news import News, both
 from headstart.lab.progress import Board, console, thin
@@ -28,11 +28,8 @@ from headstart.tasks.sampling import nominal
 from headstart.tasks.several import SEVERAL
 from headstart.tasks.strings import parse
 
-if TYPE_CHECKING:
-    from headstart.lab import cli
 
-
-def compare(asked: "cli.Compare", words: str) -> None:
+def compare(asked: cli.Compare, words: str) -> None:
     """Runs a study under live progress, and shows its tables."""
     fields = {field.name for field in dataclasses.fields(Question)}
     said = {**vars(asked), "source": SEVERAL.join(asked.source)}
@@ -55,7 +52,7 @@ def plan(question: Question) -> dict[tuple[str, str], float]:
     return plan
 
 
-def report(asked: "cli.Report", words: str) -> None:
+def report(asked: cli.Report, words: str) -> None:
     """Writes a study's report again from its study.json, and shows its tables."""
     data = study.show(asked.study)
     _show_study(data, asked.study, asked.json)
@@ -69,7 +66,7 @@ def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:
     print(f"report: {out / 'report.html'}")
 
 
-def doctor(asked: "cli.Doctor", words: str) -> None:
+def doctor(asked: cli.Doctor, words: str) -> None:
     """Shows how far two tasks are apart, by parameter, and what there is to gain."""
     source, target = parse(asked.source, asked.physics), parse(asked.target, asked.physics, target=True)
     a, b = source.env, target.env
@@ -98,7 +95,7 @@ def doctor(asked: "cli.Doctor", words: str) -> None:
         show(table)
 
 
-def _headroom(asked: "cli.Doctor", source: Task, target: Task) -> dict[str, Any]:
+def _headroom(asked: cli.Doctor, source: Task, target: Task) -> dict[str, Any]:
     """-> returns on the target: acting at random, the source's policy, one that learned there as long."""
     from headstart.protocol.claims import summary
     from headstart.protocol.shift import random_returns
@@ -115,7 +112,7 @@ def _headroom(asked: "cli.Doctor", source: Task, target: Task) -> dict[str, Any]
     return {name: summary(np.array(values)) for name, values in found.items()}
 
 
-def train(asked: "cli.Train", words: str) -> None:
+def train(asked: cli.Train, words: str) -> None:
     """Trains in the source domain and writes a checkpoint; goes on where the same command was stopped."""
     method = find_any(asked.method)
     tasks = [parse(source, asked.physics) for source in asked.source]
@@ -144,7 +141,7 @@ def train(asked: "cli.Train", words: str) -> None:
     print(f"checkpoint: {asked.out}")
 
 
-def transfer(asked: "cli.Transfer", words: str) -> None:
+def transfer(asked: cli.Transfer, words: str) -> None:
     """Goes on from a checkpoint in the target; writes the curve and the adapted checkpoint."""
     trained = checkpoint.load(asked.checkpoint)
     method = None if asked.method is None else find_any(asked.method)
@@ -180,7 +177,7 @@ def transfer(asked: "cli.Transfer", words: str) -> None:
     print(f"checkpoint: {asked.out}")
 
 
-def play(asked: "cli.Play", words: str) -> None:
+def play(asked: cli.Play, words: str) -> None:
     """Writes a clip of a checkpoint's policy, and prints its returns."""
     trained = checkpoint.load(asked.checkpoint)
     text = asked.target or trained.trained_on.split(", then ")[-1].split(SEVERAL)[-1]
@@ -201,7 +198,7 @@ def _check_free(out: pathlib.Path, but: str | None = None) -> None:
         raise InputError(f"{out} is not empty; choose another --out, or delete it.")
 
 
-def methods(asked: "cli.Methods", words: str) -> None:
+def methods(asked: cli.Methods, words: str) -> None:
     """Lists the methods."""
     rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in METHODS.values()]
     for name, kind in LEARNERS.items():
@@ -210,7 +207,7 @@ def methods(asked: "cli.Methods", words: str) -> None:
     _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", asked.json)
 
 
-def tasks(asked: "cli.Tasks", words: str) -> None:
+def tasks(asked: cli.Tasks, words: str) -> None:
     """Lists the environments."""
     rows = [tuple(map(str, row)) for row in registry.tasks()]
     head = ("environment", "kind", "observation", "action", "horizon", "what it is")
@@ -219,7 +216,7 @@ def tasks(asked: "cli.Tasks", words: str) -> None:
         print("Any id of Gymnasium works too, such as FrozenLake-v1 or module:Env-v0.")
 
 
-def parameters(asked: "cli.Parameters", words: str) -> None:
+def parameters(asked: cli.Parameters, words: str) -> None:
     """Lists an environment's parameters."""
     rows = [
         (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}", p.about)

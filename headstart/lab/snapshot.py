@@ -12,7 +12,6 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
@@ -93,7 +92,7 @@ def read(file: pathlib.Path, sha256: str, like: PyTree) -> Any:
     if odd := [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]:
         raise InputError(f"{file} does not fit what is to be learned (such as its {odd[0]!r}); {mend}.")
     # copied: the loop takes a run's memory over, and numpy's is not its to take
-    return map_named(lambda name, x: _as(x, jnp.array(arrays[name])), like)
+    return map_named(lambda name, x: _as(x, jax.device_put(arrays[name], may_alias=False)), like)
 
 
 def _is_key(x: Any) -> bool:

@@ -96,6 +96,7 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
         history.append((np.asarray(point.steps), returns))
         watch(News(row, "source", np.asarray(point.steps), steps, returns, point.metrics))
     assert point is not None
+    taken, updates = np.asarray(point.steps), np.asarray(point.gradient_steps)
     fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(folders)
     failed = failures(tasks.env)
     fine[list(failed)] = False
@@ -103,15 +104,14 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
         curve = {
             "steps": [float(steps[i]) for steps, _ in history],
             "returns": [float(returns[i]) for _, returns in history],
-            "gradient_steps": float(point.gradient_steps[i]),
+            "gradient_steps": float(updates[i]),
             "seconds": seconds,
             "finite": bool(fine[i]),
             "failed": failed.get(i),
         }
         if fine[i]:
-            taken, updates = int(point.steps[i]), int(point.gradient_steps[i])
             state = of_seed(point.state, i)
             budget = {"task": of.text, "steps": steps}
-            who = (of.text, taken, seed, updates, of.names, interval(tasks), (budget,))
+            who = (of.text, int(taken[i]), seed, int(updates[i]), of.names, interval(tasks), (budget,))
             save(Trained(method, spec(tasks), state, *who), folder)
         write_json(folder / "curve.json", curve)

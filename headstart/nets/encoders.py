@@ -6,17 +6,14 @@ large ones DQN's (Mnih et al. 2015), and those between them two layers of our ow
 with their area. Each layer is rectified.
 """
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from equinox.nn import Linear
 from jaxtyping import Array, Bool, Float, UInt8
 
 from headstart.core.errors import InputError
 from headstart.core.types import Image, Key, Knowledge, Record, Sight
-from headstart.nets.mlp import apply, orthogonal
+from headstart.nets.mlp import Linear, orthogonal
 from headstart.nets.moments import Moments, moments
 
 Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
@@ -45,9 +42,9 @@ class Convolutions(Record):
     def __call__(self, picture: Picture) -> Float[Array, " features"]:
         x = picture.astype(jnp.float32) / self.brightest
         for layer, (side, step, _) in zip(self.filters, self.patches, strict=True):
-            each = jax.vmap(jax.vmap(functools.partial(apply, layer)))
+            each = jax.vmap(jax.vmap(layer))
             x = jax.nn.relu(each(patches(x, side, step)))
-        return jax.nn.relu(apply(self.dense, x.reshape(-1)))
+        return jax.nn.relu(self.dense(x.reshape(-1)))
 
 
 def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:

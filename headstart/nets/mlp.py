@@ -1,9 +1,10 @@
 """Fully connected networks."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from equinox.nn import Linear
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError
@@ -12,6 +13,17 @@ from headstart.core.types import Key, Record
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish, "elu": jax.nn.elu}
 
 
+class Linear(Record):
+    """W x + b, written x Wᵀ + b: of many such XLA makes a product that needs no transposing before or after it."""
+
+    weight: Float[Array, "*seed output input"]
+    bias: Float[Array, "*seed output"]
+
+    def __call__(self, x: Float[Array, " input"]) -> Float[Array, " output"]:
+        return x @ self.weight.T + self.bias
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)  # traced once for each shape
 def orthogonal(inputs: int, outputs: int, gain: float, key: Key) -> Linear:
     """-> a layer with orthogonal weights of that gain, and zero biases (arXiv:1312.6120).
 
@@ -28,15 +40,7 @@ def orthogonal(inputs: int, outputs: int, gain: float, key: Key) -> Linear:
         return q.at[i].set(row / jnp.linalg.norm(row))
 
     q = jax.lax.fori_loop(0, rows.shape[0], straighten, jnp.zeros_like(rows))
-    layer = Linear(inputs, outputs, key=key)
-    weight = gain * (q if outputs < inputs else q.T)
-    return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, (weight, jnp.zeros(outputs)))
-
-
-def apply(layer: Linear, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
-    """-> W x + b, written x Wᵀ + b: of many such XLA makes a product that needs no transposing before or after it."""
-    out = x @ layer.weight.T
-    return out if layer.bias is None else out + layer.bias
+    return Linear(gain * (q if outputs < inputs else q.T), jnp.zeros(outputs))
 
 
 class MLP(Record):
@@ -47,12 +51,12 @@ class MLP(Record):
     activation: str = eqx.field(static=True, default="tanh")
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
-        return apply(self.last, self.hidden(x))
+        return self.last(self.hidden(x))
 
     def hidden(self, x: Float[Array, " inputs"]) -> Float[Array, " hidden"]:
         """-> what the last layer is told."""
         for layer in self.layers:
-            x = ACTIVATIONS[self.activation](apply(layer, x))
+            x = ACTIVATIONS[self.activation](layer(x))
         return x
 
 

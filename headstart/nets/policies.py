@@ -60,7 +60,7 @@ class Squashed(Record):
 
     def cool(self, factor: float) -> "Squashed":
         """-> the same policy with its standard deviation times `factor`."""
-        both = jnp.asarray(self.net.last.bias)
+        both = self.net.last.bias
         bias = both.at[..., both.shape[-1] // 2 :].add(jnp.log(factor))
         return self.replace(net=eqx.tree_at(lambda net: net.last.bias, self.net, bias))
 

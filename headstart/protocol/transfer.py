@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 from headstart.core import moving
 from headstart.core.errors import InputError
 from headstart.core.rollout import count, evaluate
-from headstart.core.run import Run
+from headstart.core.run import Run, copied
 from headstart.core.train import begin, enter, go_on, per_turn, shoot
 from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Spec, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
@@ -106,12 +106,11 @@ def adapt(
     budget = jnp.float32(max(steps, 1))
 
     def judgement(run: Run, shots: int | None, metrics: Metrics) -> Judgement:
-        state = jax.tree.map(jnp.copy, run.state)  # the next turn takes the run's own memory over
+        state = copied(run.state)  # the next turn takes the run's own memory over
         returns = judge(learner, state, target, judged, key.judge)
         spent = (run.steps, run.episodes) if beside is None else (run.target_steps, run.target_episodes)
-        each = (*spent, run.steps - spent[0], run.state.taken)
-        steps, episodes, source_steps, updates = (np.array(x, np.float32) for x in each)
-        return Judgement(steps, episodes, source_steps, updates, returns, shots, state, metrics)
+        steps, episodes, all_steps, updates = (np.array(x, np.float32) for x in (*spent, run.steps, run.state.taken))
+        return Judgement(steps, episodes, all_steps - steps, updates, returns, shots, state, metrics)
 
     run = begin(learner, key.target, prior)
     yield judgement(run, 0, {})
@@ -139,7 +138,7 @@ def _spend_steps(
     learner: Learner, target: Task, run: Run, steps: int, points: int, budget: Array
 ) -> Iterator[tuple[Run, Metrics]]:
     """Yields the runs, and their metrics, at about `points` points on the way to `steps`; none where they are spent."""
-    left = steps - float(np.min(run.steps))
+    left = steps - float(np.asarray(run.steps).min())
     turns = max(int(-(-left // per_turn(learner, target))), 0)
     if turns:
         entered = enter(learner, target, run)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.core.types import Task, stack
@@ -25,7 +26,7 @@ def together(tasks: Sequence[Task]) -> Task:
             f"The tasks of {tasks[0].env.name} cannot be learned together, since one draws what another fixes, or "
             "draws it otherwise; give each of them a number, or a law of the same kind, for the same parameters."
         )
-    names = jnp.eye(len(tasks)) if len(tasks) > 1 else jnp.zeros((1, 0))
+    names = jax.device_put(np.eye(len(tasks), len(tasks) if len(tasks) > 1 else 0, dtype=np.float32))
     return stack([task.replace(context=name) for task, name in zip(tasks, names, strict=True)])
 
 

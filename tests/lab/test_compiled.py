@@ -48,13 +48,12 @@ def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path, monkeypatch):
         jax.config.update("jax_compilation_cache_dir", before)
 
 
-def test_programs_are_let_go_when_there_is_no_room_for_more(monkeypatch):
+def test_programs_are_let_go_when_there_is_no_room_for_more():
     traced: list[int] = []
     twice = jax.jit(lambda x: (traced.append(1), 2 * x)[1])
     for full, times in ((compiled.FULL, 1), (0.0, 2 if pathlib.Path("/proc/self/maps").exists() else 1)):
-        monkeypatch.setattr(compiled, "FULL", full)
         twice(1.0)
-        compiled.make_room()
+        compiled.make_room(full)
         twice(1.0)
         assert len(traced) == times
 

@@ -26,7 +26,7 @@ from headstart.losses.average import average
 from headstart.losses.distillation import agree, differ, squared_error
 from headstart.methods.multitask.separate import Separate
 from headstart.nets.encoders import include, see
-from headstart.nets.mlp import apply, orthogonal
+from headstart.nets.mlp import orthogonal
 from headstart.nets.values import bold
 
 
@@ -132,6 +132,7 @@ def _loss(by: Teaching, k: Knowledge, slow: PyTree, batch: Transition, key: Key,
     def one(t: Transition) -> Metrics:
         x = see(k, t.obs, t.context)
         said, lost, apart, alike = opinion(k, x), jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
+        hidden = network(k).hidden(x)
         for i, known in enumerate(experts):
             expert, counts = by.experts[i].known(known, t.context), by.experts[i].teach(t.context)
             x_expert = see(expert, t.obs, t.context[:0])
@@ -139,7 +140,7 @@ def _loss(by: Teaching, k: Knowledge, slow: PyTree, batch: Transition, key: Key,
             lost += counts * differ(how.loss, wanted, said)
             alike += counts * agree(wanted, said)
             if how.features:
-                told = jax.vmap(apply, in_axes=(0, None))(k.extra.maps[i], network(k).hidden(x))  # by each source's map
+                told = jax.vmap(lambda source: source(hidden))(k.extra.maps[i])
                 apart += counts * squared_error(network(expert).hidden(x_expert), told[which(t.context)])
         return {"distillation_loss": lost, "features_loss": apart, "agreement": alike}
 

@@ -96,7 +96,7 @@ class Heads(Record):
         """-> the same values, told in the units of others (eqs. 8 and 9)."""
         each = lambda of_task: jnp.repeat(of_task, math.prod(self.shape))
         scale, shift = each(self.spread / units.spread), each((self.mean - units.mean) / units.spread)
-        weight, bias = self.net.last.weight, jnp.asarray(self.net.last.bias)
+        weight, bias = self.net.last.weight, self.net.last.bias
         at = lambda net: (net.last.weight, net.last.bias)
         net = eqx.tree_at(at, self.net, (weight * scale[:, None], bias * scale + shift))
         return units.replace(net=net)

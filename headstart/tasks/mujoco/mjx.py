@@ -155,7 +155,7 @@ def why_not(name: str, fluid: bool = False) -> str | None:
         model = mjx_simulator(name).model
         if fluid:
             model = model.replace(opt=model.opt.replace(has_fluid_params=True))
-        jax.eval_shape(mjx.step, model, mjx.make_data(model))
+        jax.eval_shape(lambda: mjx.step(model, mjx.make_data(model)))
     except (NotImplementedError, TypeError) as reason:
         versions = " and ".join(f"{p} {importlib.metadata.version(p)}" for p in ("mujoco-mjx", "jax"))
         return f"{versions} say: {reason}"
