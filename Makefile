@@ -68,5 +68,5 @@ clean:  ## remove what was built here (not runs/)
 .venv-peers/.installed: constraints.txt
 	$(call make-venv,.venv-peers)
 	@.venv-peers/bin/pip install -q --disable-pip-version-check -c constraints.txt \
-		torch==2.13.0 stable-baselines3 sbx-rl rejax envpool 'gymnasium[mujoco]'
+		torch==2.13.0 stable-baselines3 sbx-rl rejax brax envpool 'gymnasium[mujoco]'
 	@touch $@

@@ -32,7 +32,7 @@ SMALL = {"hidden": (4,), "length": 2, "copies": 2}
 def moved(method: Method, known: Spec, wanted: Spec, **renamed: str) -> tuple[moving.Plan, Knowledge, Knowledge]:
     """-> the plan, what was known (every statistic and bias of its own value), and what it becomes."""
     plan = moving.plan(method, known, wanted, renamed)
-    numbered = lambda x: np.asarray(x) + np.arange(x.size, dtype=x.dtype).reshape(x.shape)
+    numbered = lambda x: jax.device_put(np.asarray(x) + np.arange(x.size, dtype=x.dtype).reshape(x.shape))
     old = jax.tree.map(numbered, moving.begin(method, known, KEYS))
     return plan, old, moving.move(plan, old, moving.begin(method, moving.moved(known, wanted), KEYS))
 
