@@ -22,14 +22,26 @@ QUICK = (
 # where). In the lab there are next to no arrays, and a report is a hundred thousand calls.
 beartype_package("headstart.lab", conf=TYPES)
 
-# Whole programs, each in a process of its own, and what compiles most.
+# What takes longest, the longest first: at the end, all but one of the workers would wait for it.
 LONG = (
     "tests/methods/test_methods.py",
     "tests/lab/test_cli.py",
     "tests/lab/test_study.py",
+    "tests/methods/test_hidden_dynamics.py",
+    "tests/lab/test_several.py",
+    "tests/tasks/test_extras.py",
+    "tests/methods/test_distil.py",
+    "tests/methods/test_confusion.py",
+    "tests/tasks/test_mujoco.py",
+    "tests/learners",
+    "tests/lab/test_resume.py",
+    "tests/core/test_train.py",
+    "tests/methods",
     "tests/tasks/test_mujoco_mjx.py",
     "tests/test_benchmarks.py",
+    "tests/core",
     "tests/test_readme.py",
+    "tests/lab",
 )
 # By file, another one that compiles the same: one worker takes both.
 LIKE = {
@@ -83,8 +95,9 @@ class ByFile(LoadFileScheduling):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: at the end, all but one of the workers would wait for them."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    """The longest first, and each file's in its order."""
+    place = lambda nodeid: next((i for i, start in enumerate(LONG) if nodeid.startswith(start)), len(LONG))
+    items.sort(key=lambda item: place(item.nodeid))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
