@@ -30,13 +30,8 @@ from headstart.lab.files import write_json
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import show
 
-EQUAL = {
-    "PPO on Hopper-v5": HOPPER_PPO,
-    "SAC on Hopper-v5": HOPPER_SAC,
-    "PPO on CartPole-v1": CARTPOLE_PPO,
-    "many CartPoles": MANY_CARTPOLES,
-    "many Hoppers": MANY_HOPPERS,
-}
+EQUAL = {"PPO on Hopper-v5": HOPPER_PPO, "SAC on Hopper-v5": HOPPER_SAC, "PPO on CartPole-v1": CARTPOLE_PPO}
+EQUAL_ON_GPU = {"CartPoles": MANY_CARTPOLES, "Hoppers in MJX": MANY_HOPPERS, "seeds and masses": HOPPER_PPO}
 
 
 def measure(name: str, row: Row, asked: argparse.Namespace) -> tuple[dict[str, list[dict]], list[dict], dict]:
@@ -90,10 +85,11 @@ def main() -> None:
         records[name] = {**summarise(asked.rows[name], found, limits), "choices": tried}
     words = [f"--{flag}" for flag in ("tiny", "alone", "peers", "gpu") if getattr(asked, flag)]
     words += ["--only", *(f'"{name}"' for name in asked.only)] if asked.only else []
+    equal = EQUAL_ON_GPU if asked.gpu else EQUAL
     record = {
         "seeds": asked.seeds,
         "rows": records,
-        "equal_settings": {name: settings._asdict() for name, settings in EQUAL.items()},
+        "equal_settings": {name: settings._asdict() for name, settings in equal.items()},
         "machine": machine(),
         "provenance": provenance(" ".join(["python benchmarks/speed.py", *words])),
     }
