@@ -30,8 +30,13 @@ from headstart.lab.files import write_json
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import show
 
-EQUAL = {"PPO on Hopper-v5": HOPPER_PPO, "SAC on Hopper-v5": HOPPER_SAC, "PPO on CartPole-v1": CARTPOLE_PPO}
-EQUAL_ON_GPU = {"CartPoles": MANY_CARTPOLES, "Hoppers in MJX": MANY_HOPPERS, "seeds and masses": HOPPER_PPO}
+EQUAL = {
+    "PPO on Hopper-v5": HOPPER_PPO,
+    "SAC on Hopper-v5": HOPPER_SAC,
+    "PPO on CartPole-v1": CARTPOLE_PPO,
+    "PPO on many CartPoles": MANY_CARTPOLES,
+    "PPO on many Hoppers": MANY_HOPPERS,
+}
 
 
 def measure(name: str, row: Row, asked: argparse.Namespace) -> tuple[dict[str, list[dict]], list[dict], dict]:
@@ -67,7 +72,7 @@ def arguments() -> argparse.Namespace:
         asked.seeds, asked.alone = 1, not asked.peers
     asked.rows = (gpu_rows if asked.gpu else rows)(asked.tiny)
     if unknown := set(asked.only or ()) - set(asked.rows):
-        raise InputError(f"There is no row {unknown.pop()!r}; there are {', '.join(asked.rows)}.")
+        parser.error(f"there is no row {unknown.pop()!r}; there are {'; '.join(asked.rows)}")
     if not (asked.alone or PEER.exists()):
         raise InputError(
             f"The peers are not installed: there is no {PEER}; `make bench` installs them, or use --alone."
@@ -85,11 +90,10 @@ def main() -> None:
         records[name] = {**summarise(asked.rows[name], found, limits), "choices": tried}
     words = [f"--{flag}" for flag in ("tiny", "alone", "peers", "gpu") if getattr(asked, flag)]
     words += ["--only", *(f'"{name}"' for name in asked.only)] if asked.only else []
-    equal = EQUAL_ON_GPU if asked.gpu else EQUAL
     record = {
         "seeds": asked.seeds,
         "rows": records,
-        "equal_settings": {name: settings._asdict() for name, settings in equal.items()},
+        "equal_settings": {name: settings._asdict() for name, settings in EQUAL.items() if name in asked.rows},
         "machine": machine(),
         "provenance": provenance(" ".join(["python benchmarks/speed.py", *words])),
     }

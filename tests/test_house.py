@@ -5,6 +5,7 @@ import pathlib
 import runpy
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 
 import pytest
@@ -156,3 +157,17 @@ def test_importing_headstart_is_cheap():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=600
     )
     assert done.stdout.split() == []
+
+
+def test_types_are_checked_in_every_package():
+    """By jaxtyping wherever arrays are spoken of; elsewhere in the lab by beartype alone (conftest.py)."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    [named] = [word.partition("=")[2] for word in options.split() if word.startswith("--jaxtyping-packages")]
+    packages = {path.parent.name for path in (ROOT / "headstart").glob("*/__init__.py")} - {"lab"}
+    speak = {path.stem for path in (ROOT / "headstart" / "lab").glob("*.py") if "from jaxtyping" in path.read_text()}
+    wanted = {*(f"headstart.{name}" for name in packages), *(f"headstart.lab.{name}" for name in speak)}
+    assert wanted <= set(named.split(","))
+    from headstart.lab.markup import element
+
+    with pytest.raises(TypeError, match="parameter"):
+        element(3)  # pyright: ignore[reportArgumentType]

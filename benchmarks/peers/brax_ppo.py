@@ -2,7 +2,7 @@
 
 Stands alone: it imports nothing of headstart and runs in an environment of its own (`make bench` builds it):
 
-    .venv-peers/bin/python benchmarks/peers/brax_ppo.py --warmup 100000 --steps 2000000 --out brax.json
+    .venv-peers/bin/python benchmarks/peers/brax_ppo.py --steps 2000000 --out brax.json
 
 Brax's own Hopper is another robot; the one here has Gymnasium's file, frame skip, observation, rewards and falls. Its
 wrapper puts a copy that fell back to where it stood first. It judges nothing on the way, and clips no value loss.
@@ -85,7 +85,6 @@ class Hopper(Env):
 def arguments() -> argparse.Namespace:
     """-> what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--warmup", type=int, default=0, help="for nothing: twice as many steps come before")
     parser.add_argument("--steps", type=int, required=True, help="environment steps to measure")
     parser.add_argument("--hidden", type=int, nargs="+", default=(64, 64), help="of the policy, and of the critic")
     parser.add_argument("--seed", type=int, default=0)

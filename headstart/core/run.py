@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from headstart.core.memory import Memory
@@ -57,6 +58,11 @@ def point(run: Run, metrics: Metrics) -> Point:
 def copied(tree: Any) -> Any:
     """-> the same, in memory of its own."""
     return jax.tree.map(jnp.copy, tree)
+
+
+def chosen(tree: Any, which: slice | list[int]) -> Any:
+    """-> these of each array's first axis. By numpy, which compiles nothing."""
+    return jax.tree.map(lambda x: jax.device_put(np.asarray(x)[which]), tree)
 
 
 @jax.jit

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from headstart.core.run import Journal
+from headstart.core.run import Journal, chosen
 from headstart.core.train import Point, train
 from headstart.core.types import Key, Knowledge, Method, Part, Spec, Task, TrainState, spec
 
@@ -40,7 +39,7 @@ def learn_source(
     method = at_heart(method, spec(tasks))
     known, left, spent = [], 1.0, None
     for i, part in enumerate(method.before(spec(tasks))):
-        some = tasks if part.tasks is None else _some(tasks, list(part.tasks))
+        some = tasks if part.tasks is None else chosen(tasks, list(part.tasks))
         own = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i + 1))(keys)
         name, begun, few = (i, part, round(part.share * steps)), spent, max(round(part.share * points), 1)
         point, had = None, learned.get(name)
@@ -54,11 +53,6 @@ def learn_source(
     learner = method.learner(spec(tasks))
     for point in train(learner, tasks, round(left * steps), keys, prior, max(round(left * points), 1), journal):
         yield _since(spent, point)
-
-
-def _some(tasks: Task, which: list[int]) -> Task:
-    """-> some of the stacked tasks, without compiling anything."""
-    return jax.tree.map(lambda x: jax.device_put(np.asarray(x)[which]), tasks)
 
 
 def _since(begun: Point | None, point: Point) -> Point:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from headstart.core.errors import InputError
+from headstart.core.run import chosen
 from headstart.core.types import TrainState
 from headstart.lab.checkpoint import save
 from headstart.lab.files import plain, read_json, write_json
@@ -86,7 +87,7 @@ def reason(error: Exception) -> str:
 
 def of_seed(state: TrainState, i: int) -> TrainState:
     """-> what one seed of many knows; its arrays keep a leading seed axis, of length 1."""
-    return jax.tree.map(lambda x: jax.device_put(np.asarray(x)[i : i + 1]), state)  # compiles nothing
+    return chosen(state, slice(i, i + 1))
 
 
 def size(state: TrainState) -> int:

@@ -43,7 +43,7 @@ def processor() -> str:
 
 
 def make_room(full: float = FULL) -> None:
-    """Lets compiled programs go once they fill half of what this process may hold; those needed again are read back.
+    """Lets compiled programs go once they fill that share of what a process may hold; those needed again are read back.
 
     JAX keeps every program, each takes hundreds of memory maps, and Linux gives a process 65 530 of them by default
     (vm.max_map_count): whoever asks for more is aborted without a word that says so.
