@@ -1,5 +1,6 @@
 """How JAX is set for every test."""
 
+import functools
 import gc
 import os
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import jax
 import pytest
 from beartype.claw import beartype_package
+from generator import GENERATOR
 from typecheck import TYPES
 from xdist.scheduler import LoadFileScheduling
 
@@ -60,10 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_numpy_rank_promotion", "raise")
     # Users run in float32, and so do the tests.
     jax.config.update("jax_enable_x64", False)
-    # Users' generator is fast to run; unoptimised, it takes half of the time that a small program takes to compile.
+    # Users' generators are fast to run; unoptimised, they take half of the time that a small program takes to compile.
     from headstart.protocol import transfer  # not before jaxtyping is there to check it
 
-    transfer.GENERATOR = "threefry2x32"
+    patch = pytest.MonkeyPatch()
+    patch.setattr(transfer, "GENERATOR", GENERATOR)
+    patch.setattr(jax.random, "key", functools.partial(jax.random.key, impl=GENERATOR))
     # NaN is data here: the return of a rollout in which no episode ended, a seed whose training went wrong.
     jax.config.update("jax_debug_nans", False)
     # Most of the tests' time is compilation. Programs with callbacks (Gymnasium's envs) are never kept.

@@ -29,7 +29,7 @@ def learned(name: str, seeds: tuple[int, ...]) -> PyTree:
     """-> what those seeds come to in a few turns."""
     method, discrete = LEARNERS[name]
     tasks = probes.task(probes.Corridor(discrete=discrete))
-    keys = jax.numpy.stack([jax.random.key(seed) for seed in seeds])
+    keys = jax.numpy.stack([jax.random.key(seed, impl="threefry2x32") for seed in seeds])
     *_, last = train(method.learner(spec(tasks)), tasks, 96, keys, points=2)
     return jax.tree.map(np.asarray, (last.state, last.metrics))
 

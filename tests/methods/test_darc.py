@@ -102,8 +102,8 @@ def test_the_noise_says_how_different_is_different():
 
 
 def learn_classifiers(learner: Learner, k: Knowledge, rows: Transition, steps: int) -> Knowledge:
-    """-> what is known after so many steps of Adam on all of the rows."""
-    optimizer = optax.adam(1e-2)
+    """-> what is known after so many steps of Adam on all of the rows, by a rate that falls to 0."""
+    optimizer = optax.adam(optax.linear_schedule(1e-2, 0.0, steps))
 
     def one(carry, key):
         k, state = carry

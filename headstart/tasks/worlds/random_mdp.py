@@ -113,7 +113,8 @@ class RandomMDP(Env):
         return Drawing((-1.15, -1.15), (1.15, 1.15), (*lines, *discs))
 
     def _ways(self, params: Params, state: State, action: Int[Array, ""]) -> Ways:
-        seed = jax.random.key(jnp.round(params["seed"]).astype(jnp.int32))
+        # A seed is the same world whichever generator JAX is set to.
+        seed = jax.random.key(jnp.round(params["seed"]).astype(jnp.int32), impl="threefry2x32")
         k_to, k_chances, k_features = jax.random.split(jax.random.fold_in(seed, state * self.actions + action), 3)
         # The largest of random numbers: a draw without replacement. Exponential numbers over their sum are as long as
         # the pieces into which uniform points cut [0, 1].
