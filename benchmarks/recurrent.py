@@ -5,8 +5,9 @@ Policies learn in equal steps: on the nominal puck alone (`no randomization`), o
 ensemble without its delays, and by critics that are not told the parameters). Each is then judged where actions are
 later than any that the ensemble draws, by how often the puck lies in the goal at an episode's end.
 
-    python benchmarks/recurrent.py            # 5 seeds: an hour on 2 cores
-    python benchmarks/recurrent.py --tiny     # does it still run?
+    python benchmarks/recurrent.py                         # 5 seeds: an hour on 2 cores
+    python benchmarks/recurrent.py --critics --seeds 15    # are critics better told? an hour
+    python benchmarks/recurrent.py --tiny                  # does it still run?
 """
 
 import functools
@@ -52,10 +53,10 @@ def deployed() -> Task:
     return stack([hs.task("PlanarPusher", **LAWS, action_delay=LATER).replace(domain=jnp.int32(1))])
 
 
-def rows(tiny: bool) -> dict[str, Row]:
-    """-> what is compared; `tiny`: two of them."""
+def rows() -> dict[str, Row]:
+    """-> what is compared."""
     nominal = stack([hs.task("PlanarPusher", action_delay=0.0)])
-    every = {
+    return {
         "no randomization": Row(BASE, nominal),
         "feed-forward": Row(hs.Randomize(BASE), ensemble()),
         "history of 8": Row(hs.Recurrent(BASE, memory="history"), ensemble()),
@@ -63,7 +64,6 @@ def rows(tiny: bool) -> dict[str, Row]:
         "recurrent, no delays": Row(hs.Recurrent(BASE), ensemble(delays=False)),
         "recurrent, critics not told": Row(hs.Recurrent(BASE, informed=False), ensemble()),
     }
-    return {name: every[name] for name in (("feed-forward", "recurrent") if tiny else every)}
 
 
 @functools.partial(jax.jit, static_argnames="learner")
@@ -88,14 +88,15 @@ def successes(learner: Learner, known: Knowledge, keys: Key) -> dict[str, Any]:
     }
 
 
-def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row: successes held out and in range, and how far above feed-forward they are."""
-    control = np.array(found["feed-forward"]["held out"])
+def summarise(found: dict[str, dict], control: str) -> dict[str, dict]:
+    """-> of each row: successes held out and in range, and how far above the control's they are."""
+    above = lambda one, where: paired_difference(np.array(one[where]), np.array(found[control][where]))._asdict()
     return {
         name: {
             "held out": bootstrap(np.array(one["held out"]))._asdict(),
             "in range": bootstrap(np.array(one["in range"]))._asdict(),
-            "above feed-forward": paired_difference(np.array(one["held out"]), control)._asdict(),
+            f"held out, above {control}": above(one, "held out"),
+            f"in range, above {control}": above(one, "in range"),
             "numbers": one["numbers"],
             "seconds": one["seconds"],
             "method": one["method"],
@@ -106,23 +107,32 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "recurrent"), 3_000_000))
+    parser = sized(flags(__doc__, RUNS / "recurrent"), 3_000_000)
+    parser.add_argument("--critics", action="store_true", help="only: are the recurrent policy's critics better told?")
+    asked = read(parser)
+    compared, control, name = rows(), "feed-forward", "recurrent"
+    if asked.critics:
+        control, name = "recurrent, critics not told", "recurrent_critics"
     if asked.tiny:
         asked.steps, asked.seeds = 8_192, 2
-    found = measure(rows(asked.tiny), deployed(), asked, EPISODES, successes)
-    record, lines = summarise(found), []
-    for name, one in found.items():
+    if asked.critics or asked.tiny:
+        compared = {row: compared[row] for row in (control, "recurrent")}
+
+    found = measure(compared, deployed(), asked, EPISODES, successes)
+    record, lines = summarise(found, control), []
+    for row, one in found.items():
         at = np.array([steps for steps, _ in one["history"]])
-        lines.append(line(name, at, np.array([returns for _, returns in one["history"]], float).T))
+        lines.append(line(row, at, np.array([returns for _, returns in one["history"]], float).T))
     title = f"A puck that nobody describes: while learning ({asked.seeds} seeds)"
-    figure_curves(lines, asked.out / "recurrent.svg", title, "source steps", "return, exploring")
+    figure_curves(lines, asked.out / f"{name}.svg", title, "source steps", "return, exploring")
     words = ["python benchmarks/recurrent.py", *["--tiny"] * asked.tiny]
+    words += [f"--critics --seeds {asked.seeds}"] * asked.critics
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "found": found}
-    write_json(asked.out / "recurrent.json", plain({**data, "provenance": provenance(" ".join(words))}))
-    names = ("held out", "in range", "above feed-forward")
-    table = Table("", "in the goal, held out", "in range", "held out, above feed-forward")
-    for name, one in plain(record).items():
-        table.add_row(name, *(interval(one[key]) for key in names))
+    write_json(asked.out / f"{name}.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    told = ("held out", "in range", f"held out, above {control}", f"in range, above {control}")
+    table = Table("in the goal", *told)
+    for row, one in plain(record).items():
+        table.add_row(row, *(interval(one[key]) for key in told))
     show(table)
 
 
