@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from headstart.core import rollout as gathering
 from headstart.core.learn import update
 from headstart.core.memory import holding
 from headstart.core.train import Point, begin, enter, iterate, train
@@ -31,6 +32,10 @@ from headstart.core.types import (
     spec,
     stack,
 )
+
+# Each as one program: without it, every operation of theirs is one.
+start = jax.jit(gathering.start, static_argnames=("learner", "copies"))
+rollout = jax.jit(gathering.rollout, static_argnames=("learner", "length"))
 
 
 class Risk(Env):
@@ -279,6 +284,11 @@ def task(env: Env, target: bool = False, **params: Any) -> Task:
 def known(learner: Learner, prior: Knowledge | None = None) -> Knowledge:
     """-> what is known at first, as one small program."""
     return jax.jit(learner.init)(jax.random.key(0), prior)
+
+
+def floats(numbers: Any) -> np.ndarray:
+    """-> numbers as JAX has them, for what nothing has to be compiled."""
+    return np.asarray(numbers, np.float32)
 
 
 def keys(seeds: int, of: int = 0) -> Array:

@@ -92,7 +92,7 @@ def test_a_recipe_of_no_image_is_damaged(tmp_path):
 )
 def test_normalisers_and_heads_that_start_anew_leave_the_encoder_alone(how, still: str):
     prior = known(BRISK)
-    prior = prior.replace(knowledge=jax.tree.map(lambda x: x + 1.0, prior.knowledge))
+    prior = prior.replace(knowledge=jax.tree.map(lambda x: jax.device_put(np.asarray(x) + 1), prior.knowledge))
     learner = Finetune(BRISK, **how).learner(spec(probes.task(probes.Pixel(BYTES))), target=True)
     began = named(begin(learner, probes.keys(1), prior).state.knowledge)
     np.testing.assert_array_equal(began[still], named(prior.knowledge)[still])
@@ -102,10 +102,9 @@ def test_normalisers_and_heads_that_start_anew_leave_the_encoder_alone(how, stil
 def test_a_frozen_encoder_stays(how):
     learner = Finetune(BRISK, **how).learner(spec(probes.task(probes.Pixel(BYTES))), target=True)
     k = jax.tree.map(lambda x: x[0], known(BRISK).knowledge)
-    steep = jax.tree.map(jnp.ones_like, k)
     optimizer = optax.with_extra_args_support(learner.optimizer)
-    changes, _ = optimizer.update(steep, optimizer.init(k), k, progress=0.0)
-    moved = {name: bool(x.any()) for name, x in named(changes).items()}
+    steep = lambda k: optimizer.update(jax.tree.map(jnp.ones_like, k), optimizer.init(k), k, progress=0.0)[0]
+    moved = {name: bool(np.any(x)) for name, x in named(jax.jit(steep)(k)).items()}
     assert not any(moves for name, moves in moved.items() if name.startswith("features"))
     assert moved["policy.net.last.weight"]
 

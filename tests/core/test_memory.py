@@ -15,6 +15,7 @@ from headstart.core.types import Replay, Transition
 KEY = jax.random.key(0)
 add = jax.jit(memory.add, static_argnames="segment")
 empty = jax.jit(memory.empty, static_argnums=1)
+holding = jax.jit(memory.holding)
 
 
 def numbered(rows: list[int], steps: int) -> Transition:
@@ -31,7 +32,7 @@ def ring_of(rows: list[int], capacity: int) -> Memory:
 
 def rollout_of(rows: list[int], steps: int) -> Memory:
     """-> a memory of a rollout, of which task i's rows 1, 2, …, rows[i] count."""
-    return memory.holding(numbered(rows, steps))
+    return holding(numbered(rows, steps))
 
 
 def batches(ring: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import probes
 from numpyro import distributions as dist
 
-from headstart.core.rollout import JUDGED_AT_ONCE, evaluate, first_episodes, rollout, start
+from headstart.core.rollout import JUDGED_AT_ONCE, evaluate, first_episodes
 from headstart.core.types import Knowledge, stack
 
 KEY = jax.random.key(0)
@@ -20,12 +20,12 @@ def shown(number, action):
 def test_experience_has_the_axes_task_time_copy():
     tasks = stack([probes.one(probes.Corridor(), push=push) for push in (1.0, 2.5)])
     learner = probes.player(probes.right)
-    worlds = start(learner, tasks, 3, KEY)
-    worlds, fresh = rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 4)
+    worlds = probes.start(learner, tasks, 3, KEY)
+    worlds, fresh = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 4)
     assert fresh.obs.shape == (2, 4, 3, 1)
     np.testing.assert_allclose(fresh.next_obs[0, :, 0, 0], [0.2, 0.4, 0.6, 0.8], rtol=1e-6)
     assert fresh.last[1].tolist() == [[False] * 3, [True] * 3] * 2  # 2.5 cells a step: there in two
-    _, further = rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 1)
+    _, further = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 1)
     np.testing.assert_allclose(further.obs[:, 0, 0, 0], [0.8, 0.0], rtol=1e-6)  # it goes on where it stood
 
 
@@ -33,7 +33,7 @@ def test_parameters_are_drawn_for_each_copy_and_each_episode():
     law = dist.Uniform(jnp.float32(0.0), jnp.float32(1.0))
     tasks = stack([probes.one(probes.Bandit(shown, steps=2), level=law)] * 2)
     learner = probes.player(probes.left)
-    _, fresh = rollout(learner, NOTHING, tasks, start(learner, tasks, 5, KEY), KEY, 1.0, 8)
+    _, fresh = probes.rollout(learner, NOTHING, tasks, probes.start(learner, tasks, 5, KEY), KEY, 1.0, 8)
     levels = fresh.obs.reshape(2, 4, 2, 5)  # task, episode, step, copy
     np.testing.assert_array_equal(levels[:, :, 0], levels[:, :, 1])
     assert len(set(levels[:, :, 0].reshape(-1).tolist())) == 2 * 4 * 5
@@ -45,14 +45,14 @@ def test_what_a_policy_remembers_begins_anew_with_each_episode():
         act=lambda k, carry, obs, context, key, explore: (jnp.int32(0), carry + 1.0, {"age": carry}),
     )
     tasks = probes.task(probes.Bandit(shown, steps=3))
-    _, fresh = rollout(counting, NOTHING, tasks, start(counting, tasks, 1, KEY), KEY, 1.0, 7)
+    _, fresh = probes.rollout(counting, NOTHING, tasks, probes.start(counting, tasks, 1, KEY), KEY, 1.0, 7)
     assert fresh.extras["age"][0, :, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 
 def test_first_episodes_are_counted_up_to_their_end():
     tasks = stack([probes.one(probes.Corridor(), push=push) for push in (1.0, 2.5)])
     learner = probes.player(probes.right)
-    _, fresh = rollout(learner, NOTHING, tasks, start(learner, tasks, 1, KEY), KEY, 1.0, 7)
+    _, fresh = probes.rollout(learner, NOTHING, tasks, probes.start(learner, tasks, 1, KEY), KEY, 1.0, 7)
     assert first_episodes(fresh)[:, :, 0].tolist() == [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
     assert first_episodes(fresh, 0).sum() == 0
 

@@ -109,7 +109,7 @@ def test_what_was_taught_does_not_act_at_random_once_more():
 
 def q(k: Knowledge, shown: float) -> np.ndarray:
     """-> for each seed, the values of the choices."""
-    return np.asarray(jax.vmap(lambda k: k.value(see(k, jnp.array([shown]), jnp.zeros(0))))(k))
+    return np.asarray(jax.jit(jax.vmap(lambda k: k.value(see(k, jnp.array([shown]), jnp.zeros(0)))))(k))
 
 
 def its_sign(shown: Array, action: Array) -> Array:

@@ -153,6 +153,7 @@ def test_a_context_is_seen_beside_the_observation():
 QUICK = PPO(hidden=(16,), copies=32, length=16, batch=128, epochs=4, learning_rate=1e-2, discount=0.9)
 
 
+@jax.jit
 def chosen(k: Knowledge, shown: float, seed: int) -> Array:
     """-> the probability of action 1 where that number is shown."""
     alone = jax.tree.map(lambda x: x[seed], k)

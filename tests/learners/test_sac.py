@@ -53,7 +53,7 @@ def test_the_losses_of_one_transition_by_hand():
     loss, metrics = losses(sac, k, slow)
     # the two critics believe the lesser lagged one, and pay for the next action's certainty
     k_next = jax.random.split(jax.random.split(KEY, (1, 2))[0, 0])[1]
-    _, log_prob_next = k.policy.sample(jnp.zeros(1), k_next)
+    _, log_prob_next = jax.jit(lambda k, key: k.policy.sample(jnp.zeros(1), key))(k, k_next)
     target = 2 + 0.5 * (6 - 0.1 * float(log_prob_next))
     assert metrics["value_loss"] == pytest.approx(0.5 * ((1 - target) ** 2 + (3 - target) ** 2), rel=1e-5)
     assert metrics["policy_loss"] == pytest.approx(-0.1 * metrics["entropy"] - 1, rel=1e-5)
@@ -104,7 +104,7 @@ def test_it_acts_at_random_at_first_and_surely_when_judged():
 def q(k: Knowledge, shown: float, action: float) -> np.ndarray:
     """-> for each seed, what the critics make of an action."""
     of = lambda k: k.value(see(k, jnp.array([shown]), jnp.zeros(0)), jnp.array([action])).mean()
-    return np.asarray(jax.vmap(of)(k))
+    return np.asarray(jax.jit(jax.vmap(of))(k))
 
 
 def half(shown: Array, action: Array) -> Array:

@@ -9,13 +9,14 @@ from headstart.losses.q_learning import double_q_target, huber, n_step
 
 R = jnp.array([1.0, 2.0, 4.0, 8.0, 16.0])
 NEXT = jnp.arange(1.0, 6.0)[:, None]
+along = jax.jit(n_step, static_argnames="n")
 
 
 def stream(n: int, ends: int | None = None, terminated: bool = True) -> list[list[float]]:
     """-> sums, discounts and what follows, of five steps with γ = ½, whose episode ends at step `ends`."""
     last = jnp.arange(5) == (-1 if ends is None else ends)
     discount = jnp.where(last & terminated, 0.0, 0.5)
-    total, follows, then = jax.jit(n_step, static_argnames="n")(R, discount, last, NEXT, n=n)
+    total, follows, then = along(R, discount, last, NEXT, n=n)
     return [total.tolist(), follows.tolist(), then[:, 0].tolist()]
 
 
@@ -45,9 +46,9 @@ def test_a_truncation_is_bootstrapped_at_its_own_next_observation():
 
 
 def test_observations_of_any_shape_follow():
-    images = jnp.arange(5.0 * 2 * 3).reshape(5, 2, 3)
-    then = n_step(R, jnp.full(5, 0.5), jnp.zeros(5, bool), images, 2)[2]
-    np.testing.assert_array_equal(then, images[jnp.array([1, 2, 3, 4, 4])])
+    images = np.arange(5 * 2 * 3, dtype=np.float32).reshape(5, 2, 3)
+    then = along(R, np.full(5, 0.5, np.float32), np.zeros(5, bool), images, n=2)[2]
+    np.testing.assert_array_equal(then, images[[1, 2, 3, 4, 4]])
 
 
 def test_the_choice_is_the_networks_and_its_value_the_lagged_networks():

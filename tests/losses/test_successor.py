@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from probes import floats
 
 from headstart.core.types import Params
 from headstart.losses.successor import general_policy, least_squares, reward_step, successor_target
 from headstart.tasks.worlds import RandomMDP
+
+fitted = jax.jit(least_squares, static_argnames="ridge")
 
 GAMMA = 0.95
 ENV = RandomMDP(states=20, actions=4, branching=3, features=4)
@@ -100,15 +103,15 @@ def test_a_step_of_regression_by_hand():
 
 
 def test_least_squares_finds_what_rewards_are_made_of():
-    phi = jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0], [3.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
-    w = jnp.array([2.0, -1.0, 0.5])
-    found = least_squares(phi.T @ phi, phi.T @ (phi @ w), jnp.zeros(3), 1e-6)
+    phi = floats([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0], [3.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    w = floats([2.0, -1.0, 0.5])
+    found = fitted(phi.T @ phi, phi.T @ (phi @ w), np.zeros(3, np.float32), ridge=1e-6)
     np.testing.assert_allclose(found, w, atol=1e-4)
 
 
 def test_what_was_never_seen_stays_as_it_was_thought_to_be():
-    nothing = least_squares(jnp.zeros((2, 2)), jnp.zeros(2), jnp.array([3.0, -4.0]), 0.1)
+    nothing = fitted(np.zeros((2, 2), np.float32), np.zeros(2, np.float32), floats([3.0, -4.0]), ridge=0.1)
     np.testing.assert_allclose(nothing, [3.0, -4.0])
     # one step of φ = (1, 0) that paid 5, and a doubt worth one step: half of the way from 3 to 5
-    once = least_squares(jnp.diag(jnp.array([1.0, 0.0])), jnp.array([5.0, 0.0]), jnp.array([3.0, -4.0]), 1.0)
+    once = fitted(np.diag(floats([1.0, 0.0])), floats([5.0, 0.0]), floats([3.0, -4.0]), ridge=1.0)
     np.testing.assert_allclose(once, [4.0, -4.0])

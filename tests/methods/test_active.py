@@ -7,7 +7,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.rollout import players, rollout, start
+from headstart.core.rollout import players
 from headstart.core.train import train
 from headstart.core.types import Task, spec
 from headstart.learners.ppo import PPO
@@ -37,7 +37,7 @@ def test_a_source_is_drawn_by_how_far_it_is_from_solved():
     ],
 )
 def test_copies_are_shared_out_to_the_last(each, luck, counts):
-    assert allotted(jnp.array(each), 4, jnp.float32(luck)).tolist() == counts
+    assert jax.jit(allotted, static_argnums=1)(np.float32(each), 4, np.float32(luck)).tolist() == counts
 
 
 def payers(*levels: float) -> Task:
@@ -50,12 +50,12 @@ def test_those_not_drawn_wait():
     tasks = payers(1.0, 2.0, 3.0)
     learner = ActiveSampling(SMALL, floor=1e-6).learner(spec(tasks))
     k = probes.known(learner).replace(model=Standing(jnp.array([1.0, 1.0, 0.0])))
-    playing = players(learner, k, tasks, KEY)
+    playing = jax.jit(players, static_argnums=0)(learner, k, tasks, KEY)
     assert playing is not None
     assert playing[:, 0].sum(1).sum() == SMALL.copies
     assert playing[2].all()
-    worlds = start(learner, tasks, SMALL.copies, KEY)
-    after, fresh = rollout(learner, k, tasks, worlds, KEY, 1.0, 3, playing[:, :3])
+    worlds = probes.start(learner, tasks, SMALL.copies, KEY)
+    after, fresh = probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 3, playing[:, :3])
     np.testing.assert_array_equal(fresh.weight, playing[:, :3])
     assert after.episode.time.tolist() == [[0] * 6, [0] * 6, [1] * 6]
 

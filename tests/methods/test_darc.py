@@ -10,7 +10,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.rollout import players, rollout, start
+from headstart.core.rollout import players
 from headstart.core.train import train
 from headstart.core.types import Knowledge, Learner, Task, Transition, spec, stack
 from headstart.learners.dqn import DQN
@@ -24,19 +24,19 @@ KEY = jax.random.key(0)
 SMALL = SAC(hidden=(4,), batch=4, capacity=64, start=4)
 
 
-def both(**target: float) -> Task:
+def both(discrete: bool = False, **target: float) -> Task:
     """-> a corridor, and the same as a target."""
-    one = lambda is_target, **params: probes.one(probes.Corridor(length=3, discrete=False), is_target, **params)
+    one = lambda is_target, **params: probes.one(probes.Corridor(length=3, discrete=discrete), is_target, **params)
     return stack([one(False, push=1.0), one(True, **{"push": 1.0, **target})])
 
 
 def test_the_target_plays_every_so_many_steps_and_waits_in_between():
     tasks = both()
     learner = probes.player(lambda obs: jnp.ones(1))
-    worlds = start(learner, tasks, 1, KEY)
+    worlds = probes.start(learner, tasks, 1, KEY)
     learner = learner._replace(replay=learner.replay._replace(length=6, copies=1, spare=3))
-    playing = players(learner, Knowledge(), tasks, KEY)
-    after, fresh = rollout(learner, Knowledge(), tasks, worlds, KEY, 1.0, 6, playing)
+    playing = jax.jit(players, static_argnums=0)(learner, Knowledge(), tasks, KEY)
+    after, fresh = probes.rollout(learner, Knowledge(), tasks, worlds, KEY, 1.0, 6, playing)
     assert fresh.weight[..., 0].astype(int).tolist() == [[1] * 6, [1, 0, 0, 1, 0, 0]]
     assert after.episode.time[:, 0].tolist() == [0, 2]  # the source has been through two episodes
     assert fresh.last[..., 0].astype(int).tolist() == [[0, 0, 1, 0, 0, 1], [0] * 6]
@@ -44,15 +44,19 @@ def test_the_target_plays_every_so_many_steps_and_waits_in_between():
     np.testing.assert_allclose(target, [0, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3], rtol=1e-6)
 
 
-def test_what_each_domain_was_played_is_counted():
-    tasks, method = both(), DARC(SMALL, spare=5)
-    plays = probes.player(lambda obs: jnp.ones(1), method.learner(spec(tasks)).replay._replace(capacity=0))
+def test_what_each_domain_was_played_is_counted_over_dqn_too():
+    dqn = DQN(hidden=(4,), batch=4, capacity=64, start=4, updates=1.0)
+    tasks, method = both(discrete=True), DARC(dqn, spare=5)
+    plays = probes.player(probes.right, method.learner(spec(tasks)).replay._replace(capacity=0))
     *_, last = train(plays, tasks, 60, keys([0, 1]).source, points=1)
     assert last.steps.tolist() == [60.0, 60.0]  # ten turns of five and one
     target = jax.tree.map(lambda x: x[1:], tasks)
-    before, *_, after = adapt(method, None, target, 10, [1], keys([0]), 2, 2, source(tasks))
-    assert (before.steps.tolist(), after.steps.tolist(), after.source_steps.tolist()) == ([0.0], [10.0], [50.0])
+    before, *_, after = adapt(method, None, target, 10, [1], keys([0, 1]), 2, 2, source(tasks))
+    assert before.steps.tolist() == [0.0] * 2
+    assert (after.steps.tolist(), after.source_steps.tolist()) == ([10.0] * 2, [50.0] * 2)
     assert after.shots is None
+    assert (after.gradient_steps > 0).all()
+    assert np.isfinite(after.returns).all()
 
 
 def source(tasks: Task) -> Task:
@@ -75,7 +79,7 @@ def test_the_source_is_paid_what_the_classifiers_say_and_target_rewards_are_not_
     k = probes.known(learner)
     whole = [jax.jit(learner.loss)(k, k, batch, KEY, progress) for progress in (0.4, 0.6)]  # pyright: ignore[reportArgumentType, reportCallIssue]
     k_inner, _ = jax.random.split(KEY)
-    each = jax.vmap(jax.vmap(lambda t: reward_gap(*say(k.model, t, spec(tasks)))))(batch)
+    each = jax.jit(jax.vmap(jax.vmap(lambda t: reward_gap(*say(k.model, t, spec(tasks))))))(batch)
     for (loss, told), paid in zip(whole, (0.0, 0.5), strict=True):
         corrected = batch.replace(reward=batch.reward + paid * each, weight=jnp.array([[1.0, 1.0], [0.0, 0.0]]))
         alone, _ = jax.jit(base.loss)(k, k, corrected, k_inner, 0.0)  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -94,10 +98,11 @@ def test_the_noise_says_how_different_is_different():
     moved = jnp.where(domain == 0, action, 0.0)
     rows = probes.experience(moved, obs=0 * moved[..., None], next_obs=moved[..., None], action=action[..., None])
     rows, k = rows.replace(domain=domain), probes.known(learner)
-    k, _ = learner.observe(k, jax.tree.map(lambda x: x[:, :, None], rows), KEY, 0.0)
+    k, _ = jax.jit(learner.observe)(k, jax.tree.map(lambda x: np.asarray(x)[:, :, None], rows), KEY, 0.0)
     assert float(k.model.change.variance[0]) == pytest.approx(0.25)
     k = learn_classifiers(learner, k, rows, 800)
-    told = jax.vmap(lambda t: reward_gap(*say(k.model, t, spec(tasks))))(jax.tree.map(lambda x: x[0, :5], rows))
+    gap = lambda k, row: reward_gap(*say(k.model, row, spec(tasks)))
+    told = jax.jit(jax.vmap(gap, (None, 0)))(k, jax.tree.map(lambda x: np.asarray(x)[0, :5], rows))
     np.testing.assert_allclose(told, [-2.0, -0.5, 0.0, -0.5, -2.0], atol=0.3)
 
 
@@ -117,14 +122,6 @@ def learn_classifiers(learner: Learner, k: Knowledge, rows: Transition, steps: i
 
 
 # ------------------------------------------------------------------------------------------------ what it is over
-
-
-def test_it_is_over_dqn_too():
-    one = lambda target: probes.one(probes.Corridor(length=3), target, push=1.0)
-    method = DARC(DQN(hidden=(4,), batch=4, capacity=64, start=4, updates=1.0), spare=2)
-    *_, last = adapt(method, None, stack([one(True)]), 20, [], keys([0, 1]), 1, 2, stack([one(False)]))
-    assert (last.gradient_steps > 0).all()
-    assert np.isfinite(last.returns).all()
 
 
 def test_what_keeps_no_experience_is_refused():

@@ -15,6 +15,7 @@ from headstart.protocol.transfer import adapt, keys
 from headstart.tasks.worlds import FourRooms, RandomMDP
 
 KEY = jax.random.key(0)
+weighed = jax.jit(lambda known: weights(known, 1e-6))
 MDP = RandomMDP(states=4, actions=3, branching=1, features=2)
 SMALL = DeepSuccessorFeatures(hidden=(32,), length=4, copies=4, batch=32, capacity=4_000, start=64, updates=0.5)
 WORTH = ((1.0, 0.0), (0.0, 1.0))
@@ -45,16 +46,16 @@ def test_weights_of_a_target_begin_at_the_mean_of_the_sources():
     context = jnp.broadcast_to(jnp.eye(2)[:, None, None], (2, 2, 1, 2))
     reward = jnp.array([[[4.0], [0.0]], [[0.0], [2.0]]])  # each pays for one feature
     k, _ = jax.jit(learner.observe)(k, probes.experience(reward, cumulants=phi, context=context), KEY, 0.0)
-    np.testing.assert_allclose(weights(k.value, 1e-6), [[4, 0], [0, 2], [2, 1]], atol=1e-4)
+    np.testing.assert_allclose(weighed(k.value), [[4, 0], [0, 2], [2, 1]], atol=1e-4)
 
 
 def test_what_the_target_pays_is_the_targets_alone():
     k = told([6.0, 6.0])
-    worth = np.asarray(weights(k.value, 1e-6))
+    worth = np.asarray(weighed(k.value))
     np.testing.assert_allclose(worth[:2], 0.0, atol=1e-6)
     np.testing.assert_allclose(worth[2], [3.0, 3.0], atol=1e-3)  # the least of all that explain it
     again = probes.known(SMALL.learner(spec(sources()), target=True), k)
-    np.testing.assert_allclose(weights(again.value, 1e-6), 0.0, atol=1e-6)
+    np.testing.assert_allclose(weighed(again.value), 0.0, atol=1e-6)
 
 
 def test_two_policies_serve_a_third_task_after_one_episode():

@@ -10,7 +10,6 @@ from numpyro import distributions as dist
 from probes import experience
 
 from headstart.core.errors import InputError
-from headstart.core.rollout import rollout, start
 from headstart.core.types import Knowledge, Learner, spec
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
@@ -39,10 +38,10 @@ def test_path_returns_by_hand():
 def test_an_episode_is_one_path_however_many_rollouts_it_takes():
     tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=3), level=2.0)
     learner = EPOpt(SMALL, paths=1, length=2, discount=0.5).learner(spec(tasks))
-    k, worlds = probes.known(learner), start(learner, tasks, 1, KEY)
+    k, worlds = probes.known(learner), probes.start(learner, tasks, 1, KEY)
     seen = []
     for _ in range(2):
-        worlds, fresh = rollout(learner, k, tasks, worlds, KEY, 1.0, 2)
+        worlds, fresh = probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 2)
         seen += list(zip(*(fresh.extras[name].reshape(-1).tolist() for name in ("so_far", "factor")), strict=True))
     assert seen == [(0.0, 1.0), (2.0, 0.5), (3.0, 0.25), (0.0, 1.0)]  # the fourth step is another episode's
 

@@ -104,7 +104,7 @@ def test_each_place_is_operated_on_by_itself():
     )
     combine = Joint(SMALL, combine="mgda").learner(spec(several(2))).combine
     assert combine is not None
-    found, told = combine(gradients, jnp.array([5.0, 7.0]), KEY)
+    found, told = jax.jit(combine)(gradients, jnp.array([5.0, 7.0]), KEY)
     np.testing.assert_allclose(found.policy, [0.0], atol=1e-6)
     np.testing.assert_allclose(found.value, [2.0], rtol=1e-6)
     assert float(found.extra) == 2.0  # a helper's follows the mean

@@ -6,6 +6,7 @@ import numpy as np
 import probes
 import pytest
 from jaxtyping import Array
+from probes import floats
 
 from headstart.core.errors import InputError
 from headstart.core.run import copied
@@ -19,7 +20,10 @@ from headstart.nets.mlp import mlp
 
 KEY = jax.random.key(0)
 SMALL = PPO(hidden=(8,), length=4, copies=2, batch=4, epochs=1)
-TOLD = jnp.eye(2)
+TOLD = np.eye(2, dtype=np.float32)
+
+include, measure = jax.jit(Heads.include), jax.jit(Heads.measure)
+worth, in_units = jax.jit(Heads.worth), jax.jit(Heads.__call__)
 
 
 def heads(rate: float = 0.5) -> Heads:
@@ -30,8 +34,8 @@ def heads(rate: float = 0.5) -> Heads:
 
 def seen(heads: Heads, first: list[float], second: list[float]) -> Heads:
     """-> the heads after those returns of each task [copy]."""
-    returns = jnp.array([first, second])
-    return heads.include(returns, jnp.repeat(TOLD[:, None], returns.shape[1], axis=1), jnp.ones_like(returns))
+    returns = floats([first, second])
+    return include(heads, returns, np.repeat(TOLD[:, None], returns.shape[1], axis=1), np.ones_like(returns))
 
 
 def units(heads: Heads) -> list[tuple[float, float]]:
@@ -49,8 +53,8 @@ def test_the_first_returns_are_the_units_and_later_ones_move_them():
 
 def test_what_has_no_weight_moves_nothing():
     once = seen(heads(), [1.0, 3.0], [100.0, 500.0])
-    returns, context = jnp.array([[7.0, jnp.nan], [jnp.nan, jnp.nan]]), jnp.repeat(TOLD[:, None], 2, axis=1)
-    after = once.include(returns, context, jnp.array([[1.0, 0.0], [0.0, 0.0]]))
+    returns, context = floats([[7.0, np.nan], [np.nan, np.nan]]), np.repeat(TOLD[:, None], 2, axis=1)
+    after = include(once, returns, context, floats([[1.0, 0.0], [0.0, 0.0]]))
     assert units(after)[0] == pytest.approx((4.5, (0.5 * (5 + 49) - 4.5**2) ** 0.5))
     assert units(after)[1] == (300.0, 200.0)
     assert after.seen.tolist() == [2.0, 1.0]
@@ -60,25 +64,25 @@ def test_what_has_no_weight_moves_nothing():
 def test_values_stay_where_they_are_while_their_units_move(far: float):
     before = seen(heads(), [1.0, 3.0], [far, 5 * far])
     after = seen(before, [50.0, 90.0], [-7 * far, far])
-    for x in jax.random.normal(KEY, (20, 1)):
+    for x in np.asarray(jax.random.normal(KEY, (20, 1))):
         for name in TOLD:
-            told = jnp.concatenate([x, name])
-            was, now = float(before.worth(told)), float(after.worth(told))
+            told = np.concatenate([x, name])
+            was, now = float(worth(before, told)), float(worth(after, told))
             assert now == pytest.approx(was, rel=1e-5, abs=1e-5 * far)
-            assert float(after(told)) != pytest.approx(float(before(told)), rel=1e-2)  # in other units
+            assert float(in_units(after, told)) != pytest.approx(float(in_units(before, told)), rel=1e-2)
 
 
 def test_values_and_returns_are_in_the_units_of_the_task_that_is_named():
     told = seen(heads(), [1.0, 3.0], [100.0, 500.0])
-    assert told.measure(jnp.array([4.0, 400.0]), TOLD).tolist() == [2.0, 0.5]
+    assert measure(told, floats([4.0, 400.0]), TOLD).tolist() == [2.0, 0.5]
     for task, (mean, spread) in enumerate(units(told)):
-        x = jnp.concatenate([jnp.ones(1), TOLD[task]])
-        assert float(told.worth(x)) == pytest.approx(mean + spread * float(told(x)), rel=1e-6, abs=1e-4)
+        x = floats([1.0, *TOLD[task]])
+        assert float(worth(told, x)) == pytest.approx(mean + spread * float(in_units(told, x)), rel=1e-6, abs=1e-4)
 
 
 def test_a_spread_of_nothing_divides_by_no_zero():
     told = seen(heads(), [5.0, 5.0], [0.0, 0.0])
-    assert np.isfinite(told.measure(jnp.array([5.0, 0.0]), TOLD)).all()
+    assert np.isfinite(measure(told, floats([5.0, 0.0]), TOLD)).all()
     assert (told.spread > 0).all()
 
 
@@ -88,11 +92,13 @@ def payers() -> Array:
 
 def test_each_tasks_advantages_have_mean_0_and_spread_1_by_themselves():
     bandit = probes.Bandit(lambda shown, action: shown * action)
-    tasks = stack([probes.one(bandit, level=x).replace(context=name) for x, name in zip(payers(), TOLD, strict=True)])
+    tasks = stack(
+        [probes.one(bandit, level=x).replace(context=jnp.asarray(name)) for x, name in zip(payers(), TOLD, strict=True)]
+    )
     learner = PopArt(SMALL).learner(spec(tasks))
     fresh = probes.experience(
         [[[1.0, 0.0, 1.0, 0.0]], [[1000.0, 0.0, 0.0, 0.0]]],
-        context=jnp.broadcast_to(TOLD[:, None, None], (2, 1, 4, 2)),
+        context=jnp.broadcast_to(jnp.asarray(TOLD)[:, None, None], (2, 1, 4, 2)),
         action=jnp.array([[[1, 0, 1, 0]], [[1, 0, 0, 0]]]),
         last=jnp.ones((2, 1, 4), bool),
         discount=jnp.zeros((2, 1, 4)),
@@ -150,12 +156,12 @@ def test_dqns_values_and_their_lagged_copy_stay_where_they_are_while_units_move(
 def test_over_dqn_a_choice_is_learned_in_the_units_of_its_task():
     """Of two bandits one pays a thousand times as much; both are learned by the same steps."""
     one = probes.one(probes.Bandit(lambda shown, action: shown * action), level=1.0, ends=1.0)
-    tasks = stack([one.replace(w=x[None], context=name) for x, name in zip(payers(), TOLD, strict=True)])
+    tasks = stack([one.replace(w=x[None], context=jnp.asarray(name)) for x, name in zip(payers(), TOLD, strict=True)])
     base = DQN(hidden=(16,), length=4, copies=4, batch=32, capacity=512, start=32, updates=0.5, exploration=0.5)
     learner = PopArt(base).learner(spec(tasks))
     *_, last = train(learner, tasks, 2_000, jax.random.split(KEY, 1), points=1)
     value = jax.tree.map(lambda x: x[0], last.knowledge).value
-    for name, paid in zip(TOLD, payers(), strict=True):
+    for name, paid in zip(jnp.asarray(TOLD), payers(), strict=True):
         worth = value.worth(jnp.concatenate([jnp.ones(1), name]))
         np.testing.assert_allclose(worth, [0.0, float(paid)], atol=0.1 * float(paid))
 

@@ -122,8 +122,9 @@ def test_dqns_loss_teaches_its_encoder_and_has_a_lagged_one():
     image = jnp.full((1, 1, 4, 4, 1), 255, jnp.uint8)
     fields = {"obs": image, "next_obs": image, "action": jnp.zeros((1, 1), jnp.int32)}
     batch = probes.experience([[0.0]], extras={"discount": jnp.full((1, 1), 0.5)}, **fields)
-    lost = [float(learner.loss(k, slow, batch, KEY, 0.0)[0]) for slow in (k, blind)]
-    q = k.value(see(k, image[0, 0], NONE))
+    loss = jax.jit(learner.loss)
+    lost = [float(loss(k, slow, batch, KEY, 0.0)[0]) for slow in (k, blind)]
+    q = np.asarray(jax.jit(lambda k, image: k.value(see(k, image, NONE)))(k, image[0, 0]))
     assert lost[1] == pytest.approx(0.5 * float(q[0]) ** 2, rel=1e-4)  # to a blind lagged network all is worth 0
     assert lost[0] == pytest.approx(0.5 * float(q[0] - 0.5 * q.max()) ** 2, rel=1e-4)
 

@@ -1,5 +1,6 @@
 """Policies: from features to a distribution over actions."""
 
+import functools
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from headstart.nets.policies import Categorical, Gaussian, mode, policy
 X = jnp.array([0.3, -1.0])
 
 
+@functools.partial(jax.jit, static_argnames="n")
 def shares(pi: dist.Distribution, n: int) -> Array:
     """-> the probability of each of `n` choices."""
     return jnp.exp(jnp.stack([jnp.asarray(pi.log_prob(jnp.int32(a))) for a in range(n)]))
@@ -58,7 +60,8 @@ def test_a_softmax_gives_the_probability_of_the_choice():
 def test_a_fresh_policy_is_almost_the_same_everywhere():
     choices = policy(2, (64, 64), Discrete(4), "tanh", jax.random.key(3))
     moves = policy(2, (64, 64), Box((-1.0,), (1.0,)), "tanh", jax.random.key(3))
-    for x in jax.random.normal(jax.random.key(1), (5, 2)):
+    choices, moves = jax.jit(choices.__call__), jax.jit(moves.__call__)
+    for x in np.asarray(jax.random.normal(jax.random.key(1), (5, 2))):
         np.testing.assert_allclose(shares(choices(x), 4), 0.25, atol=0.01)
         assert abs(float(mode(moves(x))[0])) < 0.03
 

@@ -46,9 +46,9 @@ def same(a, b):
 @pytest.mark.parametrize("env", [CartPole(), Pendulum()], ids=lambda env: env.name)
 @pytest.mark.parametrize("late", [0, 1, 3, LONGEST])
 def test_a_delay_of_k_is_the_same_actions_k_steps_later(env, late):
-    actions = some_actions(env)
+    actions = np.asarray(some_actions(env))
     disturbed = disturb(env, ["action_delay"])
-    shifted = jnp.concatenate([jnp.zeros_like(actions[:late]), actions])[:LENGTH]
+    shifted = np.concatenate([np.zeros_like(actions[:late]), actions])[:LENGTH]
     ours = jax.jit(play, static_argnums=0)(disturbed, values(disturbed, action_delay=late), actions)
     same(ours, jax.jit(play, static_argnums=0)(env, values(env), shifted))
 
@@ -108,8 +108,8 @@ def test_action_noise_is_in_half_ranges_within_bounds_and_what_the_reward_is_of(
     np.testing.assert_allclose(after.acted.mean(), 0.5, atol=0.015)
     np.testing.assert_allclose(after.acted.std(), 0.1 * 2.0, rtol=0.04)
     assert float(jnp.abs(move(states, jnp.array([2.0]), keys).acted).max()) == 2.0
-    paid = jax.vmap(lambda s, s2: env.cumulants(params, s, jnp.array([0.5]), s2))(states, after)
-    due = jax.vmap(lambda s, s2: world.cumulants(values(world), s.inner, s2.acted, s2.inner))(states, after)
+    paid = jax.jit(jax.vmap(lambda s, s2: env.cumulants(params, s, jnp.array([0.5]), s2)))(states, after)
+    due = jax.jit(jax.vmap(lambda s, s2: world.cumulants(values(world), s.inner, s2.acted, s2.inner)))(states, after)
     same(paid, due)
 
 

@@ -170,7 +170,7 @@ def test_freeway_the_chicken_moves_every_third_step_and_scores_at_the_top():
 
 def test_freeway_all_cars_change_at_the_top():
     world = Freeway()
-    many = jax.vmap(world.play, in_axes=(None, None, None, 0))
+    many = jax.jit(jax.vmap(world.play, in_axes=(None, None, None, 0)))
     then = many(params(world), road(row=1, column=7), jnp.int32(1), jax.random.split(KEY, 500)).game
     shares = [(np.asarray(then.rest) == rest).mean() for rest in range(1, 6)]
     assert shares == pytest.approx([0.2] * 5, abs=0.03)

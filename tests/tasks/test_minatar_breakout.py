@@ -16,7 +16,8 @@ KEY = jax.random.key(0)
 WORLD = Breakout()
 STAY, LEFT, RIGHT = range(3)
 PADDLE, BALL, TRAIL, BRICK = range(4)
-play, observe = jax.jit(WORLD.play), jax.jit(WORLD.observe)
+play, observe, show = jax.jit(WORLD.play), jax.jit(WORLD.observe), jax.jit(WORLD.show)
+begin, initial = jax.jit(WORLD.start), jax.jit(WORLD.initial)
 
 
 def params(**changed: float) -> Params:
@@ -28,7 +29,7 @@ def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: A
     wall = np.zeros((10, 10), bool)
     for cell in bricks:
         wall[cell] = True
-    start = WORLD.start(params(), KEY)
+    start = begin(params(), KEY)
     fields = {"ball": jnp.array(ball), "way": jnp.array(way), "paddle": jnp.int32(paddle), "bricks": jnp.array(wall)}
     return start.replace(**fields, **{name: jnp.asarray(x) for name, x in changed.items()})
 
@@ -45,18 +46,18 @@ def told(state: Game) -> tuple[list[int], list[int]]:
 
 
 def seen(state: Game) -> Any:
-    return np.stack(WORLD.show(params(), state), -1)
+    return np.stack(show(params(), state), -1)
 
 
 def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
-    starts = [WORLD.initial(params(), jax.random.key(i)) for i in range(20)]
+    starts = [initial(params(), jax.random.key(i)) for i in range(20)]
     assert {str(told(s.game)) for s in starts} == {"([3, 0], [1, 1])", "([3, 9], [1, -1])"}
     image = observe(params(), starts[0])
     assert (image.shape, image.dtype) == (WORLD.observation.shape, jnp.dtype(WORLD.observation.dtype))
     assert image.sum((0, 1)).tolist() == [1, 1, 1, 30]
     assert bool(image[9, 4, PADDLE])
     assert image[1:4, :, BRICK].all()
-    assert observe(params(brick_rows=5), WORLD.initial(params(brick_rows=5), KEY))[..., BRICK].sum() == 50
+    assert observe(params(brick_rows=5), initial(params(brick_rows=5), KEY))[..., BRICK].sum() == 50
 
 
 @pytest.mark.parametrize(
@@ -117,12 +118,12 @@ def test_a_wide_paddle_catches_beside_its_middle():
     assert told(after(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1])
     assert told(after(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1])
     assert play(params(paddle_reach=2), game((8, 7), (1, 1)), jnp.int32(STAY), KEY).over
-    paddle = WORLD.show(params(paddle_reach=2), game((5, 5), (1, 1), 0))[PADDLE]
+    paddle = show(params(paddle_reach=2), game((5, 5), (1, 1), 0))[PADDLE]
     assert paddle[9].tolist() == [True] * 3 + [False] * 7
 
 
 def test_balls_rest_as_often_as_is_said():
-    many = jax.vmap(WORLD.play, in_axes=(None, None, None, 0))
+    many = jax.jit(jax.vmap(WORLD.play, in_axes=(None, None, None, 0)))
     slow = many(params(rest=0.3), game((5, 5), (-1, 1)), jnp.int32(RIGHT), jax.random.split(KEY, 2000)).game
     rested = (slow.ball == jnp.array([[5, 5]])).all(1)
     assert float(rested.mean()) == pytest.approx(0.3, abs=0.03)

@@ -1,6 +1,6 @@
 """The same robots in MJX: near C MuJoCo, in single precision, with the same parameters."""
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -8,32 +8,33 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import InputError
+from headstart.core.types import Params
 from headstart.tasks.mujoco import env, make, physics, physics_state
+from headstart.tasks.mujoco.env import State
 
 pytest.importorskip("mujoco.mjx")
 
 
-def rolled(robot, params, key):
-    k_start, k_play = jax.random.split(key)
-
-    def step(state, key):
-        action = jax.random.uniform(key, (1,), minval=-0.3, maxval=0.3)
-        state = robot.transition(params, state, action, key)
-        return state, (state.observation, state.cumulants, state.terminal)
-
-    start = robot.initial(params, k_start)
-    return start, jax.lax.scan(step, start, jax.random.split(k_play, 20))[1]
+def played(simulator: Literal["c", "mjx"], params: Params) -> tuple[State, list[State]]:
+    """-> where each row's episode begins, and the 20 states that follow. A loop in Python: to trace a scan is slow."""
+    robot, keys = make("InvertedPendulum-v5", simulator), jax.random.split(jax.random.key(0), 2)
+    start = jax.jit(jax.vmap(robot.initial, (0, None)))(params, keys[0])
+    step = jax.jit(jax.vmap(robot.transition, (0, 0, None, None)))
+    states = [start]
+    for action in np.asarray(jax.random.uniform(keys[1], (20, 1), minval=-0.3, maxval=0.3)):
+        states.append(step(params, states[-1], action, keys[1]))
+    return start, states[1:]
 
 
 def test_a_pendulum_in_mjx_is_near_c():
     params = {"pole_mass": jnp.array([5.0, 9.0]), "power": jnp.array([1.0, 0.5])}
-    played = {}
+    told = []
     for simulator in ("c", "mjx"):
-        robot = make("InvertedPendulum-v5", simulator)
-        played[simulator] = jax.jit(jax.vmap(lambda p, robot=robot: rolled(robot, p, jax.random.key(0))))(params)
-        first = jax.tree.map(lambda x: x[0], played[simulator][0])
-        played[simulator] = *physics_state(robot, first), played[simulator][1]
-    for ours, theirs in zip(jax.tree.leaves(played["c"]), jax.tree.leaves(played["mjx"]), strict=True):
+        start, states = played(simulator, params)
+        first = jax.tree.map(lambda x: np.asarray(x)[0], start)
+        seen = [(state.observation, state.cumulants, state.terminal) for state in states]
+        told.append((physics_state(make("InvertedPendulum-v5", simulator), first), seen))
+    for ours, theirs in zip(*map(jax.tree.leaves, told), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 

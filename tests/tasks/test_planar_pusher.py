@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpyro import distributions as dist
+from probes import floats
 
 import headstart as hs
 from headstart.core.errors import InputError
@@ -27,7 +28,8 @@ def params(**given: float) -> Params:
 
 
 def table(hand=(0.0, 0.0), hand_velocity=(0.0, 0.0), puck=FAR, puck_velocity=(0.0, 0.0), goal=(0.0, 0.0)) -> Table:
-    return Table(*(jnp.array(pair, jnp.float32) for pair in (hand, hand_velocity, puck, puck_velocity, goal)))
+    pairs = (hand, hand_velocity, puck, puck_velocity, goal)
+    return Table(*jax.device_put([np.float32(pair) for pair in pairs]))  # nothing has to be compiled
 
 
 @jax.jit
@@ -46,14 +48,18 @@ def follow(given: Params, state: Table, actions: jax.Array) -> Table:
 one, many = jax.jit(follow), jax.jit(jax.vmap(follow))
 
 
-def roll(given: Params, state: Table, actions: jax.Array) -> Table:
+def roll(given: Params, state: Table, actions: np.ndarray) -> Table:
     """-> all tables that follow. Every episode is of 100 steps, so that one program plays them all."""
-    whole = jnp.concatenate([actions, rest(100 - len(actions))])
-    return jax.tree.map(lambda x: x[: len(actions)], one(given, state, whole))
+    whole = np.concatenate([actions, rest(100 - len(actions))])
+    return jax.tree.map(lambda x: np.asarray(x)[: len(actions)], one(given, state, whole))
 
 
-def rest(steps: int) -> jax.Array:
-    return jnp.zeros((steps, 2))
+def rest(steps: int) -> np.ndarray:
+    return push((0.0, 0.0), steps)
+
+
+def push(force: tuple[float, float], steps: int) -> np.ndarray:
+    return np.tile(floats(force), (steps, 1))
 
 
 def energy(given: Params, state: Table) -> jax.Array:
@@ -103,12 +109,12 @@ def test_drag_and_friction_together_are_exact():
 
 def test_a_force_on_the_hand_by_hand():
     given = params(**FREE, hand_force=2.0, hand_mass=0.5)
-    seen = roll(given, table(), jnp.full((6, 2), jnp.array([1.0, -0.5])))
+    seen = roll(given, table(), push((1.0, -0.5), 6))
     times = 0.05 * np.arange(1, 7)
     np.testing.assert_allclose(seen.hand_velocity, times[:, None] * [4.0, -2.0], rtol=1e-5)
     np.testing.assert_allclose(seen.hand, times[:, None] ** 2 * [2.0, -1.0], rtol=1e-4)
     slow = params(hand_force=2.0, hand_damping=10.0)  # soon as fast as it gets
-    np.testing.assert_allclose(roll(slow, table(), jnp.full((20, 2), 1.0)).hand_velocity[-1], 0.2, rtol=1e-4)
+    np.testing.assert_allclose(roll(slow, table(), push((1.0, 1.0), 20)).hand_velocity[-1], 0.2, rtol=1e-4)
     np.testing.assert_array_equal(
         step(params(hand_force=-2.0), table(), jnp.array([-1.0, 0.5])).hand,
         step(params(hand_force=2.0), table(), jnp.array([1.0, -0.5])).hand,
@@ -165,7 +171,7 @@ def test_an_impact_without_friction_by_hand():
 def test_a_push_without_friction_keeps_momentum_and_gives_that_of_the_force():
     given = params(**FREE, hand_force=1.5, reach=2.0)
     start = table(hand_velocity=(0.2, 0.0), puck=(0.15, 0.0), puck_velocity=(-0.1, 0.0))
-    seen = roll(given, start, jnp.full((20, 2), jnp.array([1.0, 0.0])))
+    seen = roll(given, start, push((1.0, 0.0), 20))
     expected = 0.5 * 0.2 - 0.2 * 0.1 + 1.5 * 0.05 * np.arange(1, 21)
     np.testing.assert_allclose(momentum(given, seen)[:, 0], expected, rtol=1e-4)
     np.testing.assert_allclose(momentum(given, seen)[:, 1], 0.0, atol=1e-6)
@@ -177,13 +183,13 @@ def test_friction_holds_a_puck_that_is_pushed_too_softly_and_gives_way_to_more(m
     """Together they speed up by (F - μ m g) / (M + m)."""
     hold = 0.5 * mass * GRAVITY
     given = params(puck_mass=mass, puck_friction=0.5, puck_damping=0.0, hand_damping=0.0, hand_force=hold, reach=2.0)
-    start, push = table(puck=(TOUCHING, 0.0)), lambda share: jnp.full((20, 2), jnp.array([share, 0.0]))
-    held = roll(given, start, push(0.98))
+    start = table(puck=(TOUCHING, 0.0))
+    held = roll(given, start, push((0.98, 0.0), 20))
     np.testing.assert_allclose(held.puck[:, 0], TOUCHING, atol=1e-6)
     np.testing.assert_allclose(held.puck_velocity, 0.0)
     np.testing.assert_allclose(held.hand_velocity, 0.0, atol=1e-6)
     given["hand_force"] = jnp.float32(2 * hold)
-    seen = roll(given, start, push(1.0))
+    seen = roll(given, start, push((1.0, 0.0), 20))
     np.testing.assert_allclose(seen.puck_velocity[-1, 0], hold / (0.5 + mass), rtol=0.01)
     np.testing.assert_allclose(seen.puck[-1, 0], TOUCHING + hold / (0.5 + mass) / 2, rtol=0.03)
     np.testing.assert_allclose(seen.puck[:, 0] - seen.hand[:, 0], TOUCHING, atol=1e-5)
@@ -215,7 +221,7 @@ def test_an_impact_leaves_the_discs_together_whatever_friction_does():
 
 
 def test_a_light_puck_is_pushed_faster_than_a_heavy_one_and_slides_on_where_it_is_slippery():
-    actions = jnp.concatenate([jnp.full((8, 2), jnp.array([1.0, 0.0])), jnp.full((30, 2), jnp.array([-1.0, 0.0]))])
+    actions = np.concatenate([push((1.0, 0.0), 8), push((-1.0, 0.0), 30)])
     end = lambda **given: float(roll(params(**given), table(hand=(-0.3, 0.0), puck=(-0.2, 0.0)), actions).puck[-1, 0])
     assert end(puck_mass=0.1) > end(puck_mass=0.4) + 0.05
     assert end(puck_friction=0.05) > end(puck_friction=0.2) + 0.2 > end(puck_friction=1.0) + 0.3

@@ -81,7 +81,7 @@ def test_steps_are_those_of_mujocos_finer_ones(n: int):
     chain = random_chain(n, rng)
     params, model = as_params(env, chain), as_mujoco(chain, timestep=0.0005)
     data = mj.MjData(model)
-    state = env.initial(params, jax.random.key(n))
+    state = jax.jit(env.initial)(params, jax.random.key(n))
     data.qpos[:] = state.angles
     for _ in range(20):
         action = rng.uniform(-1, 1, n)
@@ -90,16 +90,16 @@ def test_steps_are_those_of_mujocos_finer_ones(n: int):
         mj.mj_step(model, data, nstep=100)
         np.testing.assert_allclose(state.angles, data.qpos, atol=0.02)
     tip = data.xpos[n] + data.xmat[n].reshape(3, 3)[:, 0] * float(chain.lengths[-1])
-    np.testing.assert_allclose(ends(chain.lengths, state.angles)[-1], tip[:2], atol=0.01)
+    np.testing.assert_allclose(np.asarray(jax.jit(ends)(chain.lengths, state.angles))[-1], tip[:2], atol=0.01)
 
 
 def test_one_rod_by_hand():
     chain = Chain(jnp.array([0.6]), jnp.array([1.5]), *map(jnp.float32, (0.5, 0.05, 0.4)))
     inertia = 1.5 * 0.36 / 3 + 0.5 * 0.36 + 0.05
-    np.testing.assert_allclose(mass_matrix(chain, jnp.array([0.7])), [[inertia]], rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(mass_matrix)(chain, jnp.array([0.7])), [[inertia]], rtol=1e-6)
     found = jax.jit(accelerations)(chain, jnp.array([0.7]), jnp.array([3.0]), jnp.array([2.0]))
     np.testing.assert_allclose(found, [(2.0 - 0.4 * 3.0) / inertia], rtol=1e-6)
-    np.testing.assert_allclose(energy(chain, jnp.array([0.7]), jnp.array([3.0])), inertia * 9 / 2, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(energy)(chain, jnp.array([0.7]), jnp.array([3.0])), inertia * 9 / 2, rtol=1e-6)
 
 
 def test_solves_what_need_not_be_symmetric():

@@ -1,5 +1,6 @@
 """The point in its box: how it moves, where walls stop it, and that nothing lets it through."""
 
+import functools
 import math
 
 import jax
@@ -23,7 +24,12 @@ def params(env: PointMass, walls: tuple[tuple[float, ...], ...] = (), **given: f
 
 
 def step(env: PointMass, given: dict, state, action) -> np.ndarray:
-    return np.asarray(env.transition(given, jnp.array(state, float), jnp.array(action, float), jax.random.key(0)))
+    return np.asarray(_step(env, given, np.array(state, np.float32), np.array(action, np.float32)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _step(env: PointMass, given: dict, state: jax.Array, action: jax.Array) -> jax.Array:
+    return env.transition(given, state, action, jax.random.key(0))
 
 
 def play(env: PointMass, given: dict, state: jax.Array, actions: jax.Array) -> jax.Array:

@@ -9,7 +9,6 @@ import probes
 import pytest
 
 import headstart as hs
-from headstart.core.rollout import rollout, start
 from headstart.core.types import Params, spec, stack
 from headstart.learners.uniform import Uniform
 from headstart.tasks.worlds import RenderedReach
@@ -76,7 +75,8 @@ def test_a_style_changes_nothing_but_what_is_seen():
     for style in (0.0, 1.0):
         tasks = stack([hs.task(ENV, style=style)])
         learner = Uniform().learner(spec(tasks))
-        played.append(rollout(learner, probes.known(learner), tasks, start(learner, tasks, 8, KEY), KEY, 1.0, 40)[1])
+        k, worlds = probes.known(learner), probes.start(learner, tasks, 8, KEY)
+        played.append(probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 40)[1])
     flat, real = played
     for name in ("action", "reward", "discount", "last", "score"):
         np.testing.assert_array_equal(getattr(flat, name), getattr(real, name))

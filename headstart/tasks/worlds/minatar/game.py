@@ -1,6 +1,7 @@
 """What MinAtar's games share: a board of bits, actions that stick, a score, and how they are drawn."""
 
 import abc
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -112,7 +113,7 @@ class MinAtar(Env):
         return state.over
 
     def draw(self, params: Params, state: Round) -> Drawing:
-        boards = [np.argwhere(np.asarray(board)) for board in self.show(params, state.game)]
+        boards = [np.argwhere(np.asarray(board)) for board in _shown(self, params, state.game)]
         shapes = [
             channel.look(column + 0.5, LAST - row + 0.5)
             for channel, cells in zip(self.channels, boards, strict=True)
@@ -121,6 +122,12 @@ class MinAtar(Env):
         ]
         corners = ((0.0, 0.0), (0.0, 10.0), (10.0, 10.0), (10.0, 0.0), (0.0, 0.0))
         return Drawing((-0.1, -0.1), (10.1, 10.1), (*shapes, Line(corners, 0.12, "wall")))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _shown(env: MinAtar, params: Params, game: PyTree) -> tuple[Board, ...]:
+    """-> its boards, by one program: outside of any, each operation is compiled by itself."""
+    return env.show(params, game)
 
 
 def whole(number: Float[Array, ""]) -> Int[Array, ""]:
