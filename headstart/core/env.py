@@ -32,7 +32,7 @@ class Parameter:
 class Env(eqx.Module):
     """An MDP with its parameters left open: five pure functions of `params`, each of one state (no batch axis).
 
-    What cannot be one, an env that only goes on, says so by `live`, and has the four hooks at the end.
+    What cannot be one, an env that only goes on, says so by `live`, and has the three hooks at the end.
 
     Every field of an env is static: an env is code, shared by its tasks and compared by value.
     """

@@ -5,12 +5,14 @@ in a ring they take no room. Where segments are drawn, all are kept, so that a s
 later as there are copies; segments without any weight are not drawn.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from headstart.core.errors import InputError
 from headstart.core.types import Key, Record, Replay, Transition
 
 
@@ -33,7 +35,7 @@ def empty(like: Transition, capacity: int) -> Memory:
 
 
 def holding(fresh: Transition) -> Memory:
-    """-> a memory of this experience [task, time, copy] alone, as it is."""
+    """-> a memory of this experience [task, time, copy] alone, as it is, rows without weight and all."""
     rows = jax.tree.map(_in_a_row, fresh)
     tasks, capacity = rows.weight.shape
     return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.full(tasks, capacity))
@@ -77,21 +79,38 @@ def schedule(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple
 
 
 def _draws(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple[Int[Array, ""], Draw]:
-    """Off-policy: `updates` uniform draws for each of the transitions that each task `gathered`, once it holds `least`.
+    """Off-policy: `updates` uniform draws for each transition that each task `gathered`, once it holds `least`."""
+    tasks, capacity = memory.rows.weight.shape
+    oldest = (memory.at - memory.filled)[:, None]
+    held, there, age = _segments(memory, replay, oldest) if replay.segment > 1 else (*[memory.filled] * 2, _itself)
+    steps = jnp.floor(replay.updates * gathered + 1e-4)  # 0.1 · 30 is 3
+    enough = (held.max() >= replay.least) & (there.max() > 0)
+
+    def draw(i: Array) -> Int[Array, "task batch *time"]:
+        shape, key_i = (tasks, at_once(replay)), jax.random.fold_in(key, i)
+        luck = jax.random.randint(key_i, shape, 0, jnp.maximum(there, 1)[:, None])
+        return _onwards((oldest + age(luck)) % capacity, replay, capacity)
+
+    return jnp.where(enough, steps, 0.0).astype(jnp.int32), draw
+
+
+def _itself(nth: Int[Array, "task batch"]) -> Int[Array, "task batch"]:
+    return nth
+
+
+def _segments(memory: Memory, replay: Replay, oldest: Int[Array, "task 1"]) -> tuple[Array, Array, Callable]:
+    """-> rows that have weight, segments that have some [task], and how many rows after the oldest the n-th begins.
 
     A segment begins anywhere from the oldest row on to where so many steps follow.
     """
-    tasks, capacity = memory.rows.weight.shape
-    span = (replay.segment - 1) * replay.copies
-    enough = memory.filled.max() >= max(replay.least, span + 1)
-    steps = jnp.floor(replay.updates * gathered + 1e-4)  # 0.1 · 30 is 3
-    oldest, there = (memory.at - memory.filled)[:, None], jnp.maximum(memory.filled - span, 1)[:, None]
-
-    def draw(i: Array) -> Int[Array, "task batch *time"]:
-        luck = jax.random.randint(jax.random.fold_in(key, i), (tasks, at_once(replay)), 0, there)
-        return _onwards((oldest + luck) % capacity, replay, capacity)
-
-    return jnp.where(enough, steps, 0.0).astype(jnp.int32), draw
+    capacity = memory.rows.weight.shape[1]
+    ages = jnp.arange(capacity)[None]
+    weight = jnp.take_along_axis(memory.rows.weight, (oldest + ages) % capacity, axis=1) > 0
+    some = jnp.stack([jnp.roll(weight, -step * replay.copies, axis=1) for step in range(replay.segment)]).any(0)
+    follow = ages < (memory.filled - (replay.segment - 1) * replay.copies)[:, None]
+    order = jnp.cumsum(some & follow, axis=1)
+    nth = jax.vmap(functools.partial(jnp.searchsorted, side="right"))
+    return weight.sum(1), order[:, -1], functools.partial(nth, order)
 
 
 def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], Draw]:
@@ -100,6 +119,11 @@ def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], D
     Segments lie side by side; where the rollout is no multiple of them, the last overlaps the one before it.
     """
     capacity = memory.rows.weight.shape[1]
+    if replay.segment * replay.copies > capacity:
+        raise InputError(
+            f"A segment of {replay.segment} steps does not fit into a rollout of {capacity // replay.copies}; "
+            "make the learner's length larger, or segment smaller."
+        )
     if replay.segment == 1:
         starts, counts = jnp.arange(capacity), memory.rows.weight > 0
     else:

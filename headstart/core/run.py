@@ -1,5 +1,6 @@
 """Where a training stands, what is told of it, and who keeps it so that it can go on from there."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -7,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from headstart.core.memory import Memory
-from headstart.core.rollout import World
-from headstart.core.types import Key, Knowledge, Metrics, Record, TrainState
+from headstart.core.memory import Memory, empty
+from headstart.core.rollout import World, rollout, start
+from headstart.core.types import Key, Knowledge, Learner, Metrics, Record, Task, TrainState, Transition
 
 Tally = dict[str, tuple[Array, Array]]  # of each metric: its sum over turns, and the turns that told it
 
@@ -19,7 +20,7 @@ class Run(Record):
 
     state: TrainState
     worlds: World | None
-    memory: Memory | None  # None: on-policy, nothing is kept
+    memory: Memory | None  # None: nothing is kept, as on-policy, or nothing yet
     key: Key
     steps: Float[Array, "*seed"]  # environment steps that counted, of all tasks together
     episodes: Float[Array, "*seed"]  # episodes that ended
@@ -29,6 +30,25 @@ class Run(Record):
     def done(self) -> "Run":
         """-> what is left of it when there is nothing more to learn: it acts no more, and needs no memory."""
         return self.replace(worlds=None, memory=None)
+
+
+def remembering(learner: Learner, tasks: Task, run: Run) -> Run:
+    """-> the runs [seed] with a memory, where the learner keeps one. `observe` says what is kept: it may relabel."""
+    return run if run.memory is not None or not learner.replay.capacity else _remembering(learner, tasks, run)
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def _remembering(learner: Learner, tasks: Task, run: Run) -> Run:
+    def gather(knowledge: Knowledge, key: Key) -> Transition:
+        worlds = start(learner, tasks, learner.replay.copies, key)
+        fresh = rollout(learner, knowledge, tasks, worlds, key, 1.0, learner.replay.length)[1]
+        return learner.observe(knowledge, fresh, key, 0.0)[1]
+
+    def one(run: Run) -> Run:
+        like = jax.eval_shape(gather, run.state.knowledge, run.key)
+        return run.replace(memory=empty(like, learner.replay.capacity))
+
+    return jax.vmap(one)(run)
 
 
 class Point(NamedTuple):

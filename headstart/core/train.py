@@ -15,8 +15,8 @@ from headstart.core import memory as memories
 from headstart.core.errors import InputError
 from headstart.core.learn import learn
 from headstart.core.rollout import World, count, first_episodes, leave, players, rollout, start
-from headstart.core.run import Journal, Left, Point, Run, Tally, means, point
-from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Task, TrainState, Transition, no_loss
+from headstart.core.run import Journal, Left, Point, Run, Tally, means, point, remembering
+from headstart.core.types import Key, Learner, Metrics, PyTree, Task, TrainState, no_loss
 
 # On a CPU, XLA hands products to YNNPACK, which gives each of them one core. Told not to, it spreads them over all.
 # The option is experimental: only for the versions that it was tried with.
@@ -97,22 +97,9 @@ def enter(learner: Learner, tasks: Task, run: Run) -> Run:
 
     def one(run: Run) -> Run:
         key, k_start = jax.random.split(run.key)
-        worlds, memory = start(learner, tasks, learner.replay.copies, k_start), run.memory
-        if memory is None and learner.replay.capacity:
-            memory = memories.empty(experience(learner, tasks, run.state.knowledge, worlds), learner.replay.capacity)
-        return run.replace(worlds=worlds, memory=memory, key=key)
+        return run.replace(worlds=start(learner, tasks, learner.replay.copies, k_start), key=key)
 
-    return jax.vmap(one)(run)
-
-
-def experience(learner: Learner, tasks: Task, knowledge: Knowledge, worlds: World) -> Transition:
-    """-> the shapes of what `observe` hands to the memory (relabelling may change them)."""
-
-    def gather(key: Key) -> Transition:
-        fresh = rollout(learner, knowledge, tasks, worlds, key, 1.0, learner.replay.length)[1]
-        return learner.observe(knowledge, fresh, key, 0.0)[1]
-
-    return jax.eval_shape(gather, jax.random.key(0))
+    return jax.vmap(one)(remembering(learner, tasks, run))
 
 
 def nothing(learner: Learner, tasks: Task, run: Run, budget: Array) -> Tally:
@@ -142,12 +129,18 @@ def advance(
     return jax.lax.fori_loop(0, turns, turn, (run, nothing(learner, tasks, run, budget) if tally is None else tally))
 
 
-@functools.partial(jax.jit, static_argnames="learner", compiler_options=EVERY_CORE)
 def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Array) -> tuple[Run, Metrics]:
     """Spend just so many whole episodes in each task, and learn from them -> runs, metrics [seed].
 
-    `learner.replay.length` must be the horizon and `episodes` at most `learner.replay.copies`.
+    `learner.replay.length` must be the horizon and `episodes` at most `learner.replay.copies`. Off-policy learners
+    remember them, unless they draw segments: these lie by copies, of which there are others afterwards.
     """
+    run = remembering(learner, tasks, run) if learner.replay.segment == 1 else run
+    return _shoot(learner, tasks, run, episodes, budget)
+
+
+@functools.partial(jax.jit, static_argnames="learner", compiler_options=EVERY_CORE)
+def _shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Array) -> tuple[Run, Metrics]:
     return jax.vmap(lambda run: iterate(learner, tasks, run, budget, episodes))(run)
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Transition
+from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Transition, no_loss
 
 Memory = Float[Array, "*memory"]
 Said = Float[Array, " said"]
@@ -50,7 +50,7 @@ def tell(inner: Learner, teller: Teller) -> Learner:
         act=functools.partial(_act, inner, teller),
         remember=functools.partial(_remember, inner, teller),
         observe=functools.partial(_observe, inner, teller),
-        loss=functools.partial(_loss, inner, teller),
+        loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner, teller),
     )
 
 

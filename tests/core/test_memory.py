@@ -5,10 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jaxtyping import Array
 from probes import experience
 
 from headstart.core import memory
+from headstart.core.errors import InputError
 from headstart.core.memory import Memory, take
 from headstart.core.types import Replay, Transition
 
@@ -166,6 +168,22 @@ def test_segments_without_weight_are_not_drawn_and_those_with_some_are_whole():
     fresh, replay = steps_of(4, 2, weight), Replay(length=4, copies=2, batch=2, epochs=2, segment=2)
     assert add(empty(fresh, 8), fresh, segment=2).filled.tolist() == [8]
     assert batches(memory.holding(fresh), replay)[:, 0, 0].tolist() == [[1, 2], [1, 2]]  # one step an epoch
+
+
+def test_a_segment_that_is_longer_than_the_rollout_is_refused():
+    with pytest.raises(InputError, match="A segment of 6 steps does not fit into a rollout of 5"):
+        batches(holding(steps_of(5, 2)), Replay(length=5, copies=2, batch=6, segment=6))
+
+
+def test_off_policy_segments_without_weight_are_not_drawn_either():
+    weight = np.array([[[1, 0], [0, 0], [0, 0], [0, 1]]])
+    past = Replay(length=4, copies=2, batch=60, capacity=8, updates=1.0, segment=2)
+    for held in (holding(steps_of(4, 2, weight)), add(empty(steps_of(4, 2), 8), steps_of(4, 2, weight), segment=2)):
+        drawn = {tuple(row) for row in batches(held, past)[0, 0].tolist()}
+        assert drawn == {(1, 2), (13, 14)}
+        assert int(_steps(held, past._replace(least=3), 1, KEY)) == 0  # of two that count
+    nothing = holding(steps_of(4, 2, np.zeros((1, 4, 2))))
+    assert int(_steps(nothing, past, 1, KEY)) == 0
 
 
 def test_segments_of_the_past_never_reach_over_the_newest_step():

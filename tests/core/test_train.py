@@ -242,6 +242,28 @@ def test_just_so_many_episodes_are_spent_and_their_steps_counted(episodes: int):
     assert run.worlds is None
 
 
+@pytest.mark.parametrize("segment", [1, 2])
+def test_off_policy_all_that_is_drawn_of_a_shot_has_weight_and_it_is_remembered(segment: int):
+    """An episode of 3 steps in a grid of 9 x 3. Segments of two begin where either has weight: in 3 steps of 8."""
+    corridor = probes.Corridor(length=3)
+    tasks, told = probes.task(corridor), lambda k, slow, batch, key, progress: (-k.policy, {"w": batch.weight.mean()})
+    replay = Replay(length=corridor.horizon, copies=3, batch=64, capacity=50, updates=1.0, least=2, segment=segment)
+    learner, budget = counter(replay, loss=told), jnp.float32(100.0)
+    run = begin(learner, probes.keys(2))
+    for episodes in (1, 2):
+        run, metrics = shoot(learner, tasks, run, jnp.int32(episodes), budget)
+        np.testing.assert_allclose(metrics["w"], 1.0 if segment == 1 else 5 / 6, atol=1e-6 if segment == 1 else 0.05)
+    assert run.state.taken.tolist() == [3.0 + 6.0] * 2
+    if segment == 1:
+        assert run.memory is not None
+        assert run.memory.filled.tolist() == [[9], [9]]
+        entered = enter(learner, tasks, run).memory  # and goes on being so
+        assert entered is not None
+        assert entered.filled.tolist() == [[9], [9]]
+    else:  # the next rollout's copies are others, and segments lie by copies
+        assert run.memory is None
+
+
 def test_what_was_not_asked_for_has_no_weight():
     def keep_weights(k, fresh, key, progress):
         return k.replace(policy=fresh.weight), fresh

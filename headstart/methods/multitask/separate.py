@@ -17,7 +17,7 @@ import optax
 from jaxtyping import Array
 
 from headstart.core.errors import InputError
-from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition
+from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition, no_loss
 from headstart.learners.groups import of, which
 from headstart.learners.ppo import PPO
 
@@ -39,7 +39,7 @@ class Separate(Method):
             init=functools.partial(_init, inner, spec.context),
             act=functools.partial(_act, inner),
             observe=functools.partial(_observe, inner),
-            loss=functools.partial(_loss, inner),
+            loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner),
             follow=jax.vmap(inner.follow),
             optimizer=optax.GradientTransformationExtraArgs(
                 jax.vmap(optimizer.init), functools.partial(_update, optimizer)
