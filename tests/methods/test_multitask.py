@@ -12,14 +12,17 @@ from probes import experience
 from headstart.core.errors import InputError
 from headstart.core.learn import update
 from headstart.core.train import per_turn, train
-from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, spec, stack
+from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, no_loss, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
+from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
 from headstart.methods.multitask.separate import Separate
 from headstart.protocol.transfer import adapt, keys
+from headstart.tasks.several import together
+from headstart.tasks.worlds import RandomMDP
 
 KEY = jax.random.key(0)
 SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
@@ -114,6 +117,18 @@ def test_each_place_is_operated_on_by_itself():
 
 
 # ------------------------------------------------------------------------------------------------ separate
+
+
+def test_separate_tables_learn_without_a_gradient():
+    few = RandomMDP(states=3, actions=2, branching=1, features=1)
+    tasks = together([probes.one(few, seed=seed) for seed in (1, 2)])
+    learner, last = probes.taught(Separate(QLearning()), tasks, 20)
+    assert learner.loss is no_loss
+    assert last.gradient_steps.tolist() == [0.0]
+    first, second = np.asarray(last.knowledge.value[0])
+    assert probes.different(first, second)
+    assert np.any(first)
+    assert np.any(second)
 
 
 def test_separate_learners_share_nothing():

@@ -29,7 +29,7 @@ def params(**given: float) -> Params:
 
 def table(hand=(0.0, 0.0), hand_velocity=(0.0, 0.0), puck=FAR, puck_velocity=(0.0, 0.0), goal=(0.0, 0.0)) -> Table:
     pairs = (hand, hand_velocity, puck, puck_velocity, goal)
-    return Table(*jax.device_put([np.float32(pair) for pair in pairs]))  # nothing has to be compiled
+    return Table(*jax.device_put([floats(pair) for pair in pairs]))  # nothing has to be compiled
 
 
 @jax.jit

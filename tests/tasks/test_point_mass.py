@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from probes import floats
 
 import headstart as hs
 from headstart.core.errors import InputError
@@ -24,7 +25,7 @@ def params(env: PointMass, walls: tuple[tuple[float, ...], ...] = (), **given: f
 
 
 def step(env: PointMass, given: dict, state, action) -> np.ndarray:
-    return np.asarray(_step(env, given, np.array(state, np.float32), np.array(action, np.float32)))
+    return np.asarray(_step(env, given, floats(state), floats(action)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
