@@ -29,8 +29,9 @@ from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import commit, provenance
 from headstart.lab.tables import interval, show
 from headstart.protocol.metrics import total
+from headstart.protocol.prior import moved
 from headstart.protocol.statistics import bootstrap, paired_difference
-from headstart.protocol.transfer import adapt, curve, keys, moved
+from headstart.protocol.transfer import adapt, curve, keys
 
 SHOTS, POINTS, JUDGED = (0, 1, 10), 12, 10
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import Parameter as Parameter
 from headstart.core.env import Params as Params
+from headstart.core.errors import InputError
 from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
 from headstart.core.spaces import Image as Image
@@ -101,6 +102,15 @@ class Knowledge(Record):
     model: PyTree = None
     extra: PyTree = None
 
+    def with_model(self, owner: str, model: PyTree) -> Self:
+        """A copy with a method's model. Raises InputError where another method keeps one in that place."""
+        if self.model is not None:
+            raise InputError(
+                f"{owner} keeps a model, and what it builds on keeps another in its place "
+                f"({type(self.model).__name__}); give {owner} a base that has none, such as PPO, SAC or DQN."
+            )
+        return self.replace(model=model)
+
 
 class Replay(NamedTuple):
     """How experience is gathered and used again. On-policy is a replay that holds just the newest rollout."""
@@ -114,6 +124,10 @@ class Replay(NamedTuple):
     least: int = 1  # off-policy: transitions before the first gradient step
     segment: int = 1  # steps in a row that are seen together; above 1, what a loss sees is [task, batch, time]
     spare: int = 1  # where a target is learned beside sources: it plays just every so many-th step
+
+    def sparing(self, spare: int) -> Self:
+        """The same, where the target waits so; it plays in every rollout at least once."""
+        return self._replace(length=max(self.length, spare), spare=spare)
 
 
 def no_loss(*_: Any) -> tuple[Array, Metrics]:

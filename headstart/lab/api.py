@@ -25,6 +25,7 @@ from headstart.lab.resume import Keeper
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import check_budget, check_shots, check_spaces
+from headstart.protocol.prior import moved
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
@@ -136,8 +137,8 @@ def transfer(
 
     `method` says how; None is the method it was trained with. Where the target shows or takes other things, what has
     the same name in both comes along; `renamed` gives components of the source their names in the target. Raises
-    InputError for spaces that have nothing to do with one another, for budgets that are none, and where learning went
-    wrong (its numbers are no longer finite) or the env did.
+    InputError for spaces that have nothing to do with one another, for a method that cannot begin from what was
+    learned, for budgets that are none, and where learning went wrong (its numbers are no longer finite) or the env did.
     """
     for name, value in (("steps", steps), ("points", points), ("judged", judged)):
         check_budget(name, value)
@@ -147,7 +148,7 @@ def transfer(
     _check_context(trained, tasks)
     how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
     plan = moving.plan(trained.method, trained.spec, spec(tasks), renamed)
-    prior = protocol.moved(trained.method, trained.state, plan, how, trained.spec, spec(tasks), keys.target)
+    prior = moved(trained.method, trained.state, plan, how, trained.spec, spec(tasks), keys.target)
     failures(task.env)
     for judgement in protocol.adapt(how, prior, tasks, int(steps), shots, keys, points, judged):
         judgements.append(judgement)

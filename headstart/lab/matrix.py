@@ -22,6 +22,7 @@ from headstart.methods import Entry
 from headstart.methods.multitask.separate import Separate
 from headstart.protocol import matrix as claims
 from headstart.protocol import transfer
+from headstart.protocol.prior import rehearse
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
 from headstart.tasks.sampling import nominal
@@ -64,9 +65,9 @@ def run(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, wat
     alone = {method: names for method, names in learned.items() if isinstance(method, Separate)}
     alone = alone or {Separate(scratch): [ALONE]}
     try:
-        transfer.rehearse(scratch, of, None)
+        rehearse(scratch, of, None)
         for method in alone:
-            transfer.rehearse(method, of, before)
+            rehearse(method, of, before)
     except InputError as error:
         write_json(place, {"left_out": str(error)})
         return

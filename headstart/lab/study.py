@@ -24,6 +24,7 @@ from headstart.lab.report import show
 from headstart.lab.sources import Source
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
+from headstart.protocol.prior import rehearse
 from headstart.protocol.shift import Shift
 from headstart.protocol.study import Question, row_name
 from headstart.tasks.host import failures
@@ -81,7 +82,7 @@ class Study:
         for entry, method in question.rows():
             before = self.before(entry)
             try:
-                transfer.rehearse(method, self.of, None if before is None else spec(before.tasks))
+                rehearse(method, self.of, None if before is None else spec(before.tasks))
                 self.rows.append((entry, method))
             except InputError as error:
                 self.left_out[entry.name] = str(error)

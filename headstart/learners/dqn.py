@@ -9,24 +9,17 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metrics, Replay, Spec, Transition
 from headstart.losses.average import average
 from headstart.losses.q_learning import double_q_target, huber, n_step
 from headstart.nets.encoders import encoder, see, width
+from headstart.nets.exploration import bold, exploration
 from headstart.nets.mlp import check_network
-from headstart.nets.optimizers import anneal
-from headstart.nets.values import bold, choices
-
-
-class Exploration(Record):
-    """How often it acts at random."""
-
-    epsilon: Float[Array, "*seed"]  # now
-    first: Float[Array, "*seed"]  # at the beginning of the training: 1, or the last of what it was taught before
+from headstart.nets.optimizers import clipped_adam
+from headstart.nets.values import choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +68,7 @@ class DQN(Method):
             act=functools.partial(_act, spec.action),
             observe=functools.partial(_observe, self),
             loss=functools.partial(_loss, self),
-            optimizer=optax.chain(
-                optax.clip_by_global_norm(self.max_grad_norm),
-                optax.adam(self.learning_rate),
-                anneal() if self.anneal else optax.identity(),
-            ),
+            optimizer=clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal),
             replay=Replay(
                 self.length, self.copies, self.batch, capacity=self.capacity, updates=self.updates, least=least
             ),
@@ -89,12 +78,12 @@ class DQN(Method):
 
 
 def _init(dqn: DQN, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
-    if prior is not None:  # it need not act at random once more
-        return prior.replace(extra=Exploration(prior.extra.epsilon, prior.extra.epsilon))
+    if prior is not None:
+        return prior.replace(extra=prior.extra.go_on())
     features = encoder(spec.observation, key, normalise=False)
     inputs = width(features, spec.observation) + spec.context
     net = choices(inputs, dqn.hidden, spec.action.size, dqn.activation, dqn.dueling, key)
-    return Knowledge(features, value=net, extra=Exploration(jnp.ones(()), jnp.ones(())))
+    return Knowledge(features, value=net, extra=exploration())
 
 
 def _act(space: Discrete, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
@@ -109,12 +98,11 @@ def _observe(
     ahead = functools.partial(n_step, n=dqn.n)
     streams = jax.vmap(jax.vmap(ahead, in_axes=1, out_axes=1))
     reward, follows, then = streams(fresh.reward, dqn.discount * fresh.discount, fresh.last, fresh.next_obs)
-    fallen = jnp.minimum(progress / dqn.exploration, 1.0)
-    epsilon = k.extra.first + fallen * (dqn.epsilon - k.extra.first)
+    less = k.extra.fall(dqn.epsilon, dqn.exploration, progress)
     batch = fresh.replace(reward=reward, next_obs=then, extras={**fresh.extras, "discount": follows})
     returns = jax.vmap(jax.vmap(jax.vmap(functools.partial(_target, k, k))))(batch)
     value = k.value.include(returns, batch.context, batch.weight)
-    return k.replace(value=value, extra=k.extra.replace(epsilon=epsilon)), batch
+    return k.replace(value=value, extra=less), batch
 
 
 def _target(k: Knowledge, slow: Knowledge, t: Transition) -> Float[Array, ""]:

@@ -20,7 +20,7 @@ from headstart.losses.policy_gradient import approximate_kl, clipped_surrogate, 
 from headstart.nets.encoders import encoder, include, see, width
 from headstart.nets.mlp import MLP, check_network, mlp
 from headstart.nets.moments import Scale, scale
-from headstart.nets.optimizers import anneal
+from headstart.nets.optimizers import clipped_adam
 from headstart.nets.policies import mode, policy
 
 
@@ -86,11 +86,7 @@ class PPO(Method):
             observe=functools.partial(_observe, self),
             loss=functools.partial(_loss, self),
             optimizer=optax.flatten(  # networks so small that it takes longer to go through them one by one
-                optax.chain(
-                    optax.clip_by_global_norm(self.max_grad_norm),
-                    optax.adam(self.learning_rate, eps=1e-5),
-                    anneal() if self.anneal else optax.identity(),
-                )
+                clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal, eps=1e-5)
             ),
             replay=Replay(self.length, self.copies, self.batch, epochs=self.epochs),
             stop=None if self.target_kl is None else functools.partial(_moved, 1.5 * self.target_kl),

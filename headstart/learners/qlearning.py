@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import Box, Discrete, Key, Knowledge, Learner, Method, Replay, Spec, Transition, no_loss
-from headstart.nets.values import bold
+from headstart.nets.exploration import bold
 
 SMALL = 0.01  # how far from 0 values begin, so that no choice is always the first
 MOST = 2**24  # states that a table may have

@@ -19,6 +19,19 @@ def anneal() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
+def clipped_adam(
+    learning_rate: float, max_grad_norm: float, anneals: bool, eps: float = 1e-8
+) -> optax.GradientTransformationExtraArgs:
+    """Adam on gradients whose global norm is cut; where it anneals, its step size falls to 0 over the training."""
+    return optax.with_extra_args_support(
+        optax.chain(
+            optax.clip_by_global_norm(max_grad_norm),
+            optax.adam(learning_rate, eps=eps),
+            anneal() if anneals else optax.identity(),
+        )
+    )
+
+
 def pace(
     optimizer: optax.GradientTransformation, rate: Callable[[str], float]
 ) -> optax.GradientTransformationExtraArgs:

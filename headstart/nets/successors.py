@@ -2,24 +2,25 @@
 
 from typing import Self
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from headstart.core.types import Record
-from headstart.nets.mlp import MLP
+from headstart.core.types import Key, Record
+from headstart.nets.mlp import MLP, mlp
 
 
 class Successors(Record):
     """What each source's policy will come by, and what was seen of each task's rewards; the target's are the last."""
 
-    net: MLP  # successor features [policy · choice · cumulant]
+    nets: MLP  # of each policy: successor features [cumulant · choice]
     gram: Float[Array, "*seed task cumulant cumulant"]  # Σ φ φᵀ
     paid: Float[Array, "*seed task cumulant"]  # Σ r φ
 
     def psi(self, x: Float[Array, " features"]) -> Float[Array, "policy choice cumulant"]:
         """-> of every policy and every choice."""
-        tasks, d = self.paid.shape
-        return self.net(x).reshape(tasks - 1, -1, d)
+        of_each = jax.vmap(lambda net: net(x))(self.nets)
+        return of_each.reshape(len(of_each), self.paid.shape[1], -1).swapaxes(1, 2)
 
     def include(
         self, phi: Float[Array, "n cumulant"], reward: Float[Array, " n"], whose: Float[Array, "n task"]
@@ -31,3 +32,13 @@ class Successors(Record):
     def forget_target(self) -> Self:
         """-> the same, as if nothing had been seen of the target's rewards."""
         return self.replace(gram=self.gram.at[-1].set(0.0), paid=self.paid.at[-1].set(0.0))
+
+
+def successors(
+    layers: tuple[int, ...], policies: int, choices: int, cumulants: int, activation: str, key: Key
+) -> Successors:
+    """-> of so many policies, each by layers of its own (all widths but the last); of rewards nothing was seen."""
+    sizes = (*layers, cumulants * choices)
+    nets = jax.vmap(lambda key: mlp(sizes, 1.0, activation, key))(jax.random.split(key, policies))
+    d, tasks = cumulants, policies + 1
+    return Successors(nets, jnp.zeros((tasks, d, d)), jnp.zeros((tasks, d)))

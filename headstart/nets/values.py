@@ -3,9 +3,7 @@
 import abc
 from typing import Self
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from headstart.core.types import Key, Record
 from headstart.nets.mlp import MLP, mlp
@@ -59,10 +57,3 @@ def choices(
     if dueling:
         return Dueling(mlp((inputs, *hidden, n + 1), 1.0, activation, key))
     return Choices(mlp((inputs, *hidden, n), 1.0, activation, key))
-
-
-def bold(best: Int[Array, ""], n: int, epsilon: Array | float, key: Key) -> Int[Array, ""]:
-    """-> the best choice, or with the chance ε any of the `n`."""
-    k_whether, k_which = jax.random.split(key)
-    anything = jax.random.randint(k_which, (), 0, n, best.dtype)
-    return jnp.where(jax.random.uniform(k_whether) < epsilon, anything, best)

@@ -4,7 +4,6 @@ A *shot* is one episode spent in the target domain. A curve is the return of the
 target, judged before the first shot, exactly at each number of shots asked for, and then along the steps.
 """
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,12 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from headstart.core import moving
-from headstart.core.errors import InputError
 from headstart.core.rollout import count, evaluate
 from headstart.core.run import Run, copied
 from headstart.core.train import begin, enter, go_on, per_turn, shoot
-from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Spec, Task, TrainState, spec
+from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
 
 SHOT_COPIES = 10  # the most episodes that are collected under one and the same policy
@@ -143,34 +140,6 @@ def _spend_steps(
     if turns:
         entered = enter(learner, target, run)
         yield from go_on(learner, target, entered, turns, budget, points)
-
-
-def rehearse(method: Method, of: Spec, source: Spec | None) -> None:
-    """Begins without computing anything. Raises InputError where a method is asked for what its knowledge lacks.
-
-    `of` is the target; `source` where it learned before, if it starts in the target from that.
-    """
-    key, prior = jax.random.key(0)[None], None
-    if source is not None:
-        for part in method.before(source):
-            part.method.learner(source)
-        prior = jax.eval_shape(functools.partial(begin, method.learner(source)), key).state
-    jax.eval_shape(functools.partial(begin, method.learner(of, target=True)), key, prior)
-
-
-def moved(
-    method: Method, prior: TrainState, plan: moving.Plan, how: Method, known: Spec, wanted: Spec, key: Key
-) -> TrainState:
-    """-> what `method` left in the spaces `known` [seed], as `how` may begin from in those `wanted`.
-
-    Raises InputError where `how` wants the optimizer's moments too, and the spaces are not the same.
-    """
-    if plan.same:
-        return prior
-    if how.learner(wanted, target=True).keep_optimizer:
-        raise InputError("The optimizer's moments cannot come into other spaces; use optimizer=fresh.")
-    fresh = moving.begin(method, moving.moved(known, wanted), jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key))
-    return TrainState(moving.move(plan, prior.knowledge, fresh), None, None, prior.taken)
 
 
 class Curve(NamedTuple):

@@ -94,7 +94,7 @@ def test_of_one_source_there_is_nothing_to_draw():
 
 
 def test_a_base_with_a_model_is_refused():
-    with pytest.raises(InputError, match="has a model"):
+    with pytest.raises(InputError, match="ActiveSampling keeps a model"):
         probes.known(ActiveSampling(UniversalPolicy(SMALL)).learner(spec(payers(1.0, 2.0))))
 
 

@@ -79,4 +79,4 @@ def test_real_numbers_are_refused():
 def test_it_takes_a_larger_world():
     tasks = stack([probes.one(FourRooms())])
     *_, point = learn_source(SMALL, tasks, 128, keys([0]).source, points=1)
-    assert np.isfinite(np.asarray(point.knowledge.value.net.last.weight)).all()
+    assert np.isfinite(np.asarray(point.knowledge.value.nets.last.weight)).all()

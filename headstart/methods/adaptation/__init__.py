@@ -35,9 +35,10 @@ def sighted(method: Any, spec: Spec, target: bool, lesson: Lesson) -> Learner:
         )
     if spec.tasks == 1:
         return inner
-    replay = inner.replay._replace(length=max(inner.replay.length, method.spare), spare=method.spare)
     return inner._replace(
-        observe=functools.partial(_observe, inner), loss=functools.partial(_loss, inner, lesson), replay=replay
+        observe=functools.partial(_observe, inner),
+        loss=functools.partial(_loss, inner, lesson),
+        replay=inner.replay.sparing(method.spare),
     )
 
 

@@ -24,7 +24,7 @@ from headstart.losses.confusion import reversal, reverse
 from headstart.losses.domain_gap import domain_loss
 from headstart.methods.adaptation import Domains, Shares, sighted
 from headstart.nets.encoders import width
-from headstart.nets.mlp import check_network, mlp
+from headstart.nets.mlp import MLP, check_network, mlp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +58,10 @@ class DANN(Method):
 
 def _init(dann: DANN, inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     k = inner.init(key, prior)
-    if prior is not None and prior.model is not None:
+    if prior is not None and isinstance(prior.model, MLP):
         return k
     inputs = width(k.features, spec.observation)
-    return k.replace(model=mlp((inputs, *dann.hidden, 1), 0.1, "relu", jax.random.fold_in(key, ord("d"))))
+    return k.with_model("DANN", mlp((inputs, *dann.hidden, 1), 0.1, "relu", jax.random.fold_in(key, ord("d"))))
 
 
 def _confuse(

@@ -54,7 +54,7 @@ class DARC(Method):
             init=functools.partial(_init, self, inner, spec),
             observe=functools.partial(_observe, self, inner, spec),
             loss=functools.partial(_loss, self, inner, spec),
-            replay=inner.replay._replace(length=max(inner.replay.length, spare), spare=spare),
+            replay=inner.replay.sparing(spare),
         )
 
 
@@ -69,13 +69,14 @@ class Classifiers(Record):
 
 def _init(darc: DARC, inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     k = inner.init(key, prior)
-    if prior is not None and prior.model is not None:
+    if isinstance(k.model, Classifiers):
         return k
     k_choice, k_added = jax.random.split(jax.random.fold_in(key, ord("d")))
     size = spec.observation.size
     pair = size + spec.action.size
     net = lambda inputs, key: mlp((inputs, *darc.hidden, 1), 0.1, "relu", key)
-    return k.replace(model=Classifiers(net(pair, k_choice), net(pair + size, k_added), moments(size), moments(size)))
+    known = Classifiers(net(pair, k_choice), net(pair + size, k_added), moments(size), moments(size))
+    return k.with_model("DARC", known)
 
 
 def _observe(

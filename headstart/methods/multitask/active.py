@@ -71,9 +71,8 @@ def allotted(chances: Float[Array, " task"], copies: int, luck: Float[Array, ""]
 
 def _init(active: ActiveSampling, inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:
     k = inner.init(key, prior)
-    if k.model is not None and not isinstance(k.model, Standing):
-        raise InputError(f"ActiveSampling keeps its count where {active.base!r} has a model; use PPO, SAC or DQN.")
-    return k.replace(model=Standing(jnp.full(tasks, active.worst)))
+    begun = Standing(jnp.full(tasks, active.worst))
+    return k.replace(model=begun) if isinstance(k.model, Standing) else k.with_model("ActiveSampling", begun)
 
 
 def _allot(active: ActiveSampling, copies: int, k: Knowledge, key: Key) -> Int[Array, " task"]:

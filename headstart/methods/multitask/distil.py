@@ -20,14 +20,14 @@ from jaxtyping import Array
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Part, PyTree, Replay, Spec, Transition
 from headstart.learners.groups import Experts, Taught, alone, which
-from headstart.learners.opinions import network, opinion
+from headstart.learners.opinions import network, opinion, speaker
 from headstart.learners.ppo import PPO
 from headstart.losses.average import average
 from headstart.losses.distillation import agree, differ, squared_error
 from headstart.methods.multitask.separate import Separate
 from headstart.nets.encoders import include, see
+from headstart.nets.exploration import bold
 from headstart.nets.mlp import orthogonal
-from headstart.nets.values import bold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Teaching(NamedTuple):
 def _init(by: Teaching, key: Key, prior: Knowledge | None) -> Knowledge:
     k_student, k_experts, k_maps = jax.random.split(key, 3)
     student = by.student.init(k_student, by.student.init(k_student, None))  # one that need not begin at random
-    if network(student) is not None and student.policy is None:
+    if speaker(student) is student.value:  # it acts by Q-values
         student = student.replace(extra=student.extra.replace(epsilon=jnp.float32(by.how.epsilon)))
     experts = tuple(one.learner.init(k_experts, None) for one in by.experts) if prior is None else prior.extra
     maps, keys = [], jax.random.split(k_maps, max(by.spec.context, 1))

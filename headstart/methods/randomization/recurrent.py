@@ -88,7 +88,7 @@ def _init(
     if recurrent.memory == "gru":
         seen = see(k, jnp.zeros(spec.observation.shape), jnp.zeros(0)).size
         cell = eqx.nn.GRUCell(seen + spec.action.size, recurrent.units, key=jax.random.fold_in(key, ord("r")))
-    return k.replace(model=Recollection(cell, moments(secret)))
+    return k.with_model("Recurrent", Recollection(cell, moments(secret)))
 
 
 def _secret(k: Knowledge, parameters: Array, target: bool) -> Array:

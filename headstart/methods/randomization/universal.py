@@ -49,7 +49,7 @@ def _init(inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Know
     if prior is not None:
         check_parameters("UniversalPolicy", spec, prior.model)
         return inner.init(key, prior)
-    return inner.init(key, None).replace(model=moments(spec.parameters))
+    return inner.init(key, None).with_model("UniversalPolicy", moments(spec.parameters))
 
 
 def _include(k: Knowledge, fresh: Transition) -> Knowledge:

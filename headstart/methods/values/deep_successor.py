@@ -5,7 +5,8 @@ Assumes: sources and target differ in the rewards' weights alone, and rewards ar
 Fails when: dynamics differ, φ does not hold what a task pays for, or no source's policy is of use in the target.
 Source: arXiv:1606.05312, sections 4.2 and 5.2 (SFDQN), with generalized policy improvement over all sources' policies.
 Departs from it in: sources are learned side by side, each policy from the experience of all; weights are solutions of
-least squares, not of gradient steps; before the target has paid anything, they are the sources' mean.
+least squares, not of gradient steps; before the target has paid anything, they are the sources' mean; exploration and
+the step size fall in the course of the training.
 """
 
 import dataclasses
@@ -22,18 +23,21 @@ from headstart.learners.groups import which
 from headstart.losses.average import average
 from headstart.losses.successor import general_policy, least_squares, successor_target
 from headstart.nets.encoders import encoder, see, width
-from headstart.nets.mlp import check_network, mlp
-from headstart.nets.successors import Successors
-from headstart.nets.values import bold
+from headstart.nets.exploration import bold, exploration
+from headstart.nets.mlp import check_network
+from headstart.nets.optimizers import clipped_adam
+from headstart.nets.successors import Successors, successors
 
 
 @dataclasses.dataclass(frozen=True)
 class DeepSuccessorFeatures(Method):
-    """Q-learning of vectors: what each source's policy will come by, by a head of one network."""
+    """Q-learning of vectors: what each source's policy will come by, by a network of its own."""
 
     learning_rate: float = 1e-3  # Adam's step size, > 0
+    anneal: bool = True  # learning rate falls linearly to 0 over the training
     discount: float = 0.95  # γ, in [0, 1]
-    epsilon: float = 0.1  # share of random actions, in [0, 1]
+    epsilon: float = 0.1  # share of random actions at last, in [0, 1]; 1 at first
+    exploration: float = 0.2  # share of the training in which that share falls, in (0, 1]
     ridge: float = 1e-2  # steps' worth of doubt that keeps the target's weights at the sources' mean, > 0
     tau: float = 1.0  # share of the new in the lagged network when it moves, in (0, 1]
     every: int = 100  # gradient steps between two moves of the lagged network, >= 1
@@ -44,13 +48,14 @@ class DeepSuccessorFeatures(Method):
     start: int = 1_000  # steps in the sources before the first gradient step
     length: int = 4  # steps per copy between gradient steps
     copies: int = 4  # parallel worlds
-    hidden: tuple[int, ...] = (128, 128)  # widths of the hidden layers
+    hidden: tuple[int, ...] = (128, 128)  # widths of the hidden layers of each policy's network
     activation: str = "relu"  # tanh, relu, swish or elu
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "updates", "max_grad_norm", "ridge"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
-        check_range(self, "tau", 0.0, 1.0, open_low=True)
+        for name in ("tau", "exploration"):
+            check_range(self, name, 0.0, 1.0, open_low=True)
         for name in ("discount", "epsilon"):
             check_range(self, name, 0.0, 1.0)
         check_range(self, "start", 0, float("inf"))
@@ -64,7 +69,7 @@ class DeepSuccessorFeatures(Method):
         common = Learner(
             init=functools.partial(_init, self, spec),
             act=functools.partial(_act, self, target),
-            observe=functools.partial(_observe, target),
+            observe=functools.partial(_observe, self, target),
             loss=no_loss,
             optimizer=optax.identity(),
             replay=Replay(length=1, copies=1, batch=1),
@@ -74,7 +79,7 @@ class DeepSuccessorFeatures(Method):
             if target
             else common._replace(
                 loss=functools.partial(_loss, self),
-                optimizer=optax.chain(optax.clip_by_global_norm(self.max_grad_norm), optax.adam(self.learning_rate)),
+                optimizer=clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal),
                 replay=Replay(self.length, self.copies, self.batch, 1, self.capacity, self.updates, self.start),
                 tau=self.tau,
                 every=self.every,
@@ -98,27 +103,29 @@ def _slot(context: Float[Array, "*n context"], target: bool, tasks: int) -> Arra
 
 def _init(deep: DeepSuccessorFeatures, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None:
-        return prior.replace(value=prior.value.forget_target())
-    sources, d = max(spec.context, 1), spec.cumulants
+        return prior.replace(value=prior.value.forget_target(), extra=prior.extra.go_on())
     features = encoder(spec.observation, key, normalise=False)
-    sizes = (width(features, spec.observation), *deep.hidden, sources * spec.action.size * d)
-    net = mlp(sizes, 1.0, deep.activation, key)
-    return Knowledge(features, value=Successors(net, jnp.zeros((sources + 1, d, d)), jnp.zeros((sources + 1, d))))
+    layers, sizes = (width(features, spec.observation), *deep.hidden), (max(spec.context, 1), spec.action.size)
+    known = successors(layers, *sizes, spec.cumulants, deep.activation, key)
+    return Knowledge(features, value=known, extra=exploration())
 
 
 def _act(deep: DeepSuccessorFeatures, target: bool, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore):
     worth = weights(k.value, deep.ridge)
     psi = k.value.psi(see(k, obs, context[:0]))
     best, _ = general_policy(psi, worth[_slot(context, target, len(worth))], len(psi))
-    return bold(best, psi.shape[1], explore * deep.epsilon, key), carry, {}
+    return bold(best, psi.shape[1], explore * k.extra.epsilon, key), carry, {}
 
 
-def _observe(target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float):
+def _observe(
+    deep: DeepSuccessorFeatures, target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+):
     tasks, d = k.value.paid.shape
     whose = jax.nn.one_hot(_slot(fresh.context, target, tasks), tasks) * fresh.weight[..., None]
     phi = jnp.where(fresh.weight[..., None] > 0, fresh.cumulants, 0.0).reshape(-1, d)
     reward = jnp.where(fresh.weight > 0, fresh.reward, 0.0).reshape(-1)
-    return k.replace(value=k.value.include(phi, reward, whose.reshape(-1, tasks))), fresh
+    value = k.value.include(phi, reward, whose.reshape(-1, tasks))
+    return k.replace(value=value, extra=k.extra.fall(deep.epsilon, deep.exploration, progress)), fresh
 
 
 def _loss(
@@ -140,4 +147,4 @@ def _loss(
         return {"value_loss": jax.vmap(of_policy)(psi, ahead, lagged, worth).mean()}
 
     mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
-    return mean["value_loss"], mean
+    return mean["value_loss"], {**mean, "epsilon": k.extra.epsilon}

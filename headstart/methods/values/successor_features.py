@@ -20,7 +20,7 @@ from headstart.core.errors import check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Record, Replay, Spec, Transition, no_loss
 from headstart.learners.qlearning import SMALL, in_order, named_states, row
 from headstart.losses.successor import general_policy, reward_step, successor_target
-from headstart.nets.values import bold
+from headstart.nets.exploration import bold
 
 
 @dataclasses.dataclass(frozen=True)

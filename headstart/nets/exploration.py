@@ -1,0 +1,37 @@
+"""Choices that are made at random now and then."""
+
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from headstart.core.types import Key, Record
+
+
+class Exploration(Record):
+    """How often that is: ever less in the course of a training."""
+
+    epsilon: Float[Array, "*seed"]  # now
+    first: Float[Array, "*seed"]  # at the beginning of the training: 1, or the last of what it was taught before
+
+    def fall(self, last: float, share: float, progress: Array | float) -> Self:
+        """-> after `progress` of the training; it falls to `last` in a `share` of it."""
+        fallen = jnp.minimum(progress / share, 1.0)
+        return self.replace(epsilon=self.first + fallen * (last - self.first))
+
+    def go_on(self) -> Self:
+        """-> for a training after this one: it need not act at random once more."""
+        return self.replace(first=self.epsilon)
+
+
+def exploration() -> Exploration:
+    """-> at first: always."""
+    return Exploration(jnp.ones(()), jnp.ones(()))
+
+
+def bold(best: Int[Array, ""], n: int, epsilon: Array | float, key: Key) -> Int[Array, ""]:
+    """-> the best choice, or with the chance ε any of the `n`."""
+    k_whether, k_which = jax.random.split(key)
+    anything = jax.random.randint(k_which, (), 0, n, best.dtype)
+    return jnp.where(jax.random.uniform(k_whether) < epsilon, anything, best)

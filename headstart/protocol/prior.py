@@ -1,0 +1,74 @@
+"""What is begun with in the target: a source's knowledge, in the target's spaces and in the form of who goes on."""
+
+import functools
+
+import jax
+
+from headstart.core import moving
+from headstart.core.errors import InputError
+from headstart.core.names import named
+from headstart.core.train import begin
+from headstart.core.types import Key, Method, PyTree, Spec, TrainState
+
+
+def rehearse(method: Method, of: Spec, source: Spec | None) -> None:
+    """Begins without computing anything. Raises InputError where a method is asked for what its knowledge lacks.
+
+    `of` is the target; `source` where it learned before, if it starts in the target from that.
+    """
+    key, prior = jax.random.key(0)[None], None
+    if source is not None:
+        for part in method.before(source):
+            part.method.learner(source)
+        prior = jax.eval_shape(functools.partial(begin, method.learner(source)), key).state
+    jax.eval_shape(functools.partial(begin, method.learner(of, target=True)), key, prior)
+
+
+def moved(
+    method: Method, prior: TrainState, plan: moving.Plan, how: Method, known: Spec, wanted: Spec, key: Key
+) -> TrainState:
+    """-> what `method` left in the spaces `known` [seed], as `how` may begin from in those `wanted`.
+
+    Raises InputError where it may not: what it wants is missing or has another form, or the optimizer's moments are to
+    come into other spaces.
+    """
+    if not plan.same:
+        if how.learner(wanted, target=True).keep_optimizer:
+            raise InputError("The optimizer's moments cannot come into other spaces; use optimizer=fresh.")
+        keys = jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key)
+        fresh = moving.begin(method, moving.moved(known, wanted), keys)
+        prior = TrainState(moving.move(plan, prior.knowledge, fresh), None, None, prior.taken)
+    same = how.learner(known) is method.learner(known)  # it would have learned the very same
+    return prior if same else _fitted(method, prior, how, wanted)
+
+
+def _fitted(method: Method, prior: TrainState, how: Method, of: Spec) -> TrainState:
+    """-> what `method` left [seed], less what `how` has no use for. Raises InputError where it cannot begin so."""
+    learner = how.learner(of, target=True)
+    fresh = jax.eval_shape(functools.partial(begin, learner), jax.random.key(0)[None]).state
+    left, wanted = ({**vars(state.knowledge), "optimizer": state.optimizer} for state in (prior, fresh))
+    made = {"optimizer": not learner.keep_optimizer, "model": left["model"] is None}  # these it can make itself
+    for place, mine in wanted.items():
+        if mine is not None and not made.get(place) and _form(left[place]) != _form(mine):
+            raise InputError(
+                f"{type(how).__name__} cannot begin from what {type(method).__name__} learned: "
+                f"{_difference(place, left[place], mine)}. Go on by the method that learned it, or by one "
+                "over the same base and of the same sizes."
+            )
+    useless = {place: None for place, x in vars(fresh.knowledge).items() if x is None}
+    return prior.replace(knowledge=prior.knowledge.replace(**useless))
+
+
+def _form(tree: PyTree) -> PyTree:
+    """-> what a tree [seed] is made of, and the shapes of its arrays."""
+    return jax.tree.structure(tree), [x.shape[1:] for x in jax.tree.leaves(tree)]
+
+
+def _difference(place: str, left: PyTree, mine: PyTree) -> str:
+    """-> where two trees [seed] differ first, in words."""
+    old, new = ({name: x.shape[1:] for name, x in named({place: tree}).items()} for tree in (left, mine))
+    for name in [*new, *old]:
+        if old.get(name) != new.get(name):
+            there, here = (f"of shape {x[name]}" if name in x else "missing" for x in (old, new))
+            return f"{name} is {there} there, and {here} here"
+    return f"the arrays of its {place} are of the same shapes, but used otherwise (such as with another activation)"
