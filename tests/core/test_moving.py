@@ -15,6 +15,7 @@ from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
 from headstart.methods.randomization.recurrent import Recurrent
+from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 
 KEYS = jax.random.split(jax.random.key(0), 2)
 
@@ -57,6 +58,14 @@ def test_in_another_order_a_policy_and_its_critic_say_the_same():
     x_old, x_new = (np.concatenate(x) for x in ((seen, context), (turned, context)))
     worth = jax.jit(lambda k, *of: k.value(*of))
     np.testing.assert_allclose(worth(one(new), x_new, done[::-1]), worth(one(old), x_old, done), rtol=1e-5)
+
+
+def test_in_another_order_successor_features_are_those_of_the_same_choices():
+    known = Spec(box("x m", "y m"), Discrete(3, components("left", "stay", "right")), context=2, cumulants=2)
+    turned = known._replace(observation=box("y m", "x m"), action=Discrete(3, components("right", "left", "stay")))
+    _, old, new = moved(DeepSuccessorFeatures(**SMALL), known, turned)
+    psi, seen = jax.jit(lambda k, x: k.value.psi(x)), floats([0.3, -0.5])
+    np.testing.assert_allclose(psi(one(new), seen[::-1]), psi(one(old), seen)[:, [2, 0, 1]], rtol=1e-5)
 
 
 def test_what_has_no_namesake_begins_anew():
