@@ -10,9 +10,9 @@ from headstart.core.types import Key, Params, PyTree, Record, Task, Transition
 
 
 class Episode(Record):
-    """Where one copy of a task stands."""
+    """Where one copy of a task stands. What the task fixes is the task's, and is not carried along."""
 
-    params: Params
+    drawn: Params  # what the task leaves open
     state: PyTree
     time: Int[Array, ""]
     score: Float[Array, ""]  # undiscounted return so far
@@ -20,40 +20,54 @@ class Episode(Record):
 
 def draw(task: Task, key: Key) -> Params:
     """-> the parameters of one episode: what the task fixes as it is, what it leaves open drawn anew."""
-    params = {name: jnp.asarray(value, jnp.float32) for name, value in task.env.defaults.items()}
-    for i, (name, law) in enumerate(sorted(task.params.items())):
-        drawn = law.sample(jax.random.fold_in(key, i)) if isinstance(law, Distribution) else law
-        params[name] = jnp.asarray(drawn)
-    return params
+    return _complete(task, _drawn(task, key))
+
+
+def _drawn(task: Task, key: Key) -> Params:
+    """-> what the task leaves open; each by a key of its own."""
+    laws = [(i, *law) for i, law in enumerate(sorted(task.params.items())) if isinstance(law[1], Distribution)]
+    return {name: jnp.asarray(law.sample(jax.random.fold_in(key, i))) for i, name, law in laws}
+
+
+def _complete(task: Task, drawn: Params) -> Params:
+    nominal = {name: jnp.asarray(value, jnp.float32) for name, value in task.env.defaults.items()}
+    fixed = {name: jnp.asarray(value) for name, value in task.params.items() if name not in drawn}
+    return {**nominal, **fixed, **drawn}
+
+
+def params_of(task: Task, episode: Episode) -> Params:
+    """-> the parameters of this episode."""
+    return _complete(task, episode.drawn)
 
 
 def reset(task: Task, key: Key) -> Episode:
     """-> a new episode."""
     k_params, k_state = jax.random.split(key)
-    params = draw(task, k_params)
-    return _first(params, task.env.initial(params, k_state))
+    drawn = _drawn(task, k_params)
+    return _first(drawn, task.env.initial(_complete(task, drawn), k_state))
 
 
 def again(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> Episode:
     """-> the episode after the one that came to `state`; of no meaning unless that one `ended`."""
     k_params, k_state = jax.random.split(key)
-    params = draw(task, k_params)
-    return _first(params, task.env.again(params, state, ended, k_state))
+    drawn = _drawn(task, k_params)
+    return _first(drawn, task.env.again(_complete(task, drawn), state, ended, k_state))
 
 
-def _first(params: Params, state: PyTree) -> Episode:
-    return Episode(params, state, jnp.zeros((), jnp.int32), jnp.zeros(()))
+def _first(drawn: Params, state: PyTree) -> Episode:
+    return Episode(drawn, state, jnp.zeros((), jnp.int32), jnp.zeros(()))
 
 
 def parameters(task: Task, episode: Episode) -> Float[Array, " parameter"]:
     """-> the numbers of this episode's parameters, in the env's order; nominal where nothing else is said."""
-    numbers = [episode.params.get(p.name, p.nominal) for p in task.env.parameters]
+    params = params_of(task, episode)
+    numbers = [params.get(p.name, p.nominal) for p in task.env.parameters]
     return jnp.array(numbers, jnp.float32) if numbers else jnp.zeros(0)
 
 
 def observe(task: Task, episode: Episode) -> Seen:
     """-> what the agent sees now."""
-    return task.env.observe(episode.params, episode.state)
+    return task.env.observe(params_of(task, episode), episode.state)
 
 
 def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode, Transition]:
@@ -69,7 +83,7 @@ def onward(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episo
 
     This is the one place where an env's functions become a step.
     """
-    env, params, state = task.env, episode.params, episode.state
+    env, params, state = task.env, params_of(task, episode), episode.state
     done = env.action.rescale(action)
     next_state = env.transition(params, state, done, key)
     cumulants = env.cumulants(params, state, done, next_state)
@@ -91,4 +105,4 @@ def onward(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episo
         score=score,
         extras={},
     )
-    return Episode(params, next_state, episode.time + 1, score), seen
+    return Episode(episode.drawn, next_state, episode.time + 1, score), seen

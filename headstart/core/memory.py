@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Record, Replay, Transition
@@ -134,11 +134,7 @@ def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], D
         counts = weight.any(-1)
     there, batch = jnp.maximum(counts.sum(1), 1)[:, None], at_once(replay)
 
-    def one_pass(key: Key) -> Int[Array, "task row"]:
-        luck = jax.random.uniform(key, counts.shape)
-        return jnp.argsort(jnp.where(counts, luck, 2.0), axis=1)
-
-    passes = jax.vmap(one_pass)(jax.random.split(key, replay.epochs))
+    passes = jax.vmap(functools.partial(_shuffled, counts))(jax.random.split(key, replay.epochs))
     batches = -(-counts.sum(1).max() // batch)
 
     def walk(i: Array) -> Int[Array, "task batch *time"]:
@@ -148,6 +144,18 @@ def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], D
         return rows if replay.segment == 1 else _onwards(starts[rows], replay, capacity)
 
     return replay.epochs * batches, walk
+
+
+def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row"]:
+    """-> the rows that count, in an order by chance, and then the others.
+
+    Each row is one number: whether it counts, luck, and the row itself, from the highest bits down to the lowest. XLA
+    for CPUs sorts these several times as fast as luck and rows side by side.
+    """
+    row = jax.lax.broadcasted_iota(jnp.uint32, counts.shape, 1)
+    first, those = jnp.uint32(1 << 31), jnp.uint32((1 << counts.shape[1].bit_length()) - 1)
+    luck = jax.random.bits(key, counts.shape) & (first - 1) & ~those
+    return (jnp.sort(jnp.where(counts, 0, first) | luck | row, axis=1) & those).astype(jnp.int32)
 
 
 def at_once(replay: Replay) -> int:

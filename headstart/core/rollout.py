@@ -77,13 +77,20 @@ def rollout(
     keys = jax.vmap(lambda key: jax.random.split(key, each))(jax.random.split(key, count(tasks)))
     first = lambda tree: jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)  # time, which stands after the task
     worlds, fresh = jax.lax.scan(tick, worlds, first((keys, plays)))
-    return worlds, first(fresh)
+    return worlds, _labelled(first(fresh), tasks, plays)
 
 
 def _or_wait(plays: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
-    """-> what came of a step; where it was not this world's, the world as it was, and nothing that counts."""
+    """-> what came of a step; where it was not this world's, the world as it was."""
     world = jax.tree.map(lambda new, old: jnp.where(plays, new, old), after, before)
-    return world, seen.replace(weight=seen.weight * plays, last=seen.last & plays)
+    return world, seen.replace(last=seen.last & plays)
+
+
+def _labelled(fresh: Transition, tasks: Task, plays: Array | None) -> Transition:
+    """-> the same [task, time, copy], and what of it the loop need not write down: it is the same at every step."""
+    at_each = lambda x: jnp.broadcast_to(x[:, None, None], (*fresh.reward.shape, *x.shape[1:]))
+    weight = jnp.ones(fresh.reward.shape) if plays is None else plays.astype(jnp.float32)
+    return fresh.replace(context=at_each(tasks.context), domain=at_each(tasks.domain), weight=weight)
 
 
 def players(learner: Learner, knowledge: Knowledge, tasks: Task, key: Key) -> Bool[Array, "task time copy"] | None:

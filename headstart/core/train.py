@@ -12,15 +12,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from headstart.core import memory as memories
+from headstart.core.compiling import compiled
 from headstart.core.errors import InputError
 from headstart.core.learn import learn
 from headstart.core.rollout import World, count, first_episodes, leave, players, rollout, start
 from headstart.core.run import Journal, Left, Point, Run, Tally, means, point, remembering
 from headstart.core.types import Key, Learner, Metrics, PyTree, Task, TrainState, no_loss
-
-# On a CPU, XLA hands products to YNNPACK, which gives each of them one core. Told not to, it spreads them over all.
-# The option is experimental: only for the versions that it was tried with.
-EVERY_CORE = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.__version_info__[:2] == (0, 10) else {}
 
 
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
@@ -110,7 +107,7 @@ def nothing(learner: Learner, tasks: Task, run: Run, budget: Array) -> Tally:
     return {name: (x, x) for name, x in none.items()}
 
 
-@functools.partial(jax.jit, static_argnames="learner", donate_argnames="run", compiler_options=EVERY_CORE)
+@functools.partial(compiled, donate_argnames="run")
 def advance(
     learner: Learner, tasks: Task, run: Run, turns: Array, budget: Array, tally: Tally | None = None
 ) -> tuple[Run, Tally]:
@@ -139,7 +136,7 @@ def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Arra
     return _shoot(learner, tasks, run, episodes, budget)
 
 
-@functools.partial(jax.jit, static_argnames="learner", compiler_options=EVERY_CORE)
+@compiled
 def _shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Array) -> tuple[Run, Metrics]:
     return jax.vmap(lambda run: iterate(learner, tasks, run, budget, episodes))(run)
 

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from headstart.core import spaces
-from headstart.core.episode import observe, onward, parameters, reset
+from headstart.core.episode import observe, onward, parameters, params_of, reset
 from headstart.core.errors import InputError
 from headstart.core.rollout import World
 from headstart.core.types import Key, Knowledge, Learner, Task, Transition
@@ -54,7 +54,7 @@ def film(learner: Learner, knowledge: Knowledge, task: Task, key: Key, size: int
     every = min(math.ceil(env.horizon / most), coarsest)
     key, k_reset, k_begin = jax.random.split(key, 3)
     world = _start(learner, task, k_reset, k_begin)
-    look = lambda: picture(env, world.episode.params, world.episode.state, size)
+    look = lambda: picture(env, params_of(task, world.episode), world.episode.state, size)
     frames, score, steps, filmed, ended = [], 0.0, 0, 0, False
     try:
         frames.append(look())

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
-from headstart.core.episode import Episode, observe, reset
+from headstart.core.episode import Episode, observe, params_of, reset
 from headstart.core.errors import InputError
 from headstart.core.spaces import Seen
 from headstart.core.types import Discrete, Env, Image, Key, Record, Task
@@ -92,7 +92,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
             return None
         if self._episode is None:
             raise InputError(f"{self.task.env.name} has no episode yet; call reset() before render().")
-        drawing = self.task.env.draw(self._episode.params, self._episode.state)
+        drawing = self.task.env.draw(params_of(self.task, self._episode), self._episode.state)
         assert drawing is not None
         return raster(drawing)
 
@@ -123,7 +123,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     def _info(self, cumulants: np.ndarray) -> dict[str, Any]:
         assert self._episode is not None
         return {
-            "params": {name: float(value) for name, value in self._episode.params.items()},
+            "params": {name: float(value) for name, value in params_of(self.task, self._episode).items()},
             "rewards": {name: float(c) for name, c in zip(self.task.env.rewards, cumulants, strict=True)},
         }
 
@@ -164,11 +164,11 @@ def _start(task: Task, key: Key) -> tuple[Key, Episode, Array]:
 @jax.jit
 def _step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Key, Episode, Step]:
     key, k_step = jax.random.split(key)
-    env, params, state = task.env, episode.params, episode.state
+    env, params, state = task.env, params_of(task, episode), episode.state
     after = env.transition(params, state, action, k_step)
     cumulants = env.cumulants(params, state, action, after)
     reward = cumulants @ task.w
-    on = Episode(params, after, episode.time + 1, episode.score + reward)
+    on = Episode(episode.drawn, after, episode.time + 1, episode.score + reward)
     ended, broken_off = env.terminal(params, after), env.truncated(params, after)
     return key, on, Step(env.observe(params, after), cumulants, reward, ended, broken_off)
 

@@ -6,7 +6,7 @@ import numpy as np
 import probes
 from numpyro import distributions as dist
 
-from headstart.core.episode import draw, observe, reset, step
+from headstart.core.episode import draw, observe, params_of, reset, step
 
 KEY = jax.random.key(0)
 UNIFORM = dist.Uniform(jnp.float32(-2.0), jnp.float32(2.0))
@@ -28,6 +28,15 @@ def test_what_a_task_leaves_open_is_drawn():
     assert -2.0 <= float(drawn["level"].min()) < -1.9
     assert 1.9 < float(drawn["level"].max()) <= 2.0
     assert abs(np.corrcoef(drawn["level"], drawn["spread"])[0, 1]) < 0.15  # each from a key of its own
+
+
+def test_an_episode_carries_what_it_drew_alone():
+    task = probes.one(probes.Bandit(left_pays_1), level=UNIFORM, spread=2.5)
+    episode = reset(task, KEY)
+    assert list(episode.drawn) == ["level"]
+    assert params_of(task, episode) == {"level": episode.drawn["level"], "spread": 2.5, "ends": 0.0}
+    after, _ = step(task, episode, jnp.int32(1), KEY)
+    assert after.drawn["level"] != episode.drawn["level"]  # each of its episodes is one step long
 
 
 def test_a_step_by_hand_up_to_a_termination():

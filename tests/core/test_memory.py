@@ -94,6 +94,13 @@ def test_on_policy_each_pass_sees_each_row_once():
         assert len({tuple(row) for row in passes}) == 5  # and each in an order of its own
 
 
+def test_on_policy_no_row_comes_first_more_often_and_no_two_side_by_side():
+    seen = batches(rollout_of([5], 8), Replay(length=8, copies=1, batch=5, epochs=1_000))[:, 0].astype(int)
+    for place in (0, 4):
+        np.testing.assert_allclose(np.bincount(seen[:, place], minlength=6)[1:] / 1_000, 0.2, atol=0.05)
+    np.testing.assert_allclose((seen[:, 1:] == seen[:, :-1] + 1).mean(), 0.2, atol=0.03)  # 4 of 20 ordered pairs
+
+
 def test_on_policy_the_last_batch_of_a_pass_wraps_around():
     seen = batches(rollout_of([6], 6), Replay(length=6, copies=1, batch=4))
     assert seen.shape == (2, 1, 4)

@@ -13,9 +13,10 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 from probes import counter, experience
 
+from headstart.core.compiling import EVERY_CORE, ONE_CORE, is_large
 from headstart.core.learn import update
 from headstart.core.run import Run, means
-from headstart.core.train import EVERY_CORE, advance, begin, enter, shoot, train
+from headstart.core.train import advance, begin, enter, shoot, train
 from headstart.core.types import Knowledge, Learner, Replay, Task, TrainState, spec, stack
 from headstart.learners.ppo import PPO
 
@@ -294,9 +295,15 @@ def test_shots_add_up_and_training_goes_on_from_there():
     assert (k_of(run), run.steps.tolist()) == ([2.0] * 2, [12.0] * 2)
 
 
-def test_a_product_takes_every_core():
-    """With another version of JAX, look whether its option is still there, and still needed."""
+def test_products_are_told_how_many_cores_they_are_worth():
+    """With another version of JAX, look whether its options are still there, and still needed."""
     x = jnp.ones((256, 256))
-    told, untold = (jax.jit(lambda x: x @ x, compiler_options=options) for options in (EVERY_CORE, None))
+    untold, *told = (jax.jit(lambda x: x @ x, compiler_options=options) for options in (None, ONE_CORE, EVERY_CORE))
     assert "ynn" in str(untold.lower(x).compile().as_text())
-    assert "ynn" not in str(told.lower(x).compile().as_text())
+    for options in told:
+        assert "ynn" not in str(options.lower(x).compile().as_text())
+    tasks = probes.task(probes.Corridor())
+    for width, large in ((64, False), (1024, True)):
+        learner = PPO(hidden=(width, width), batch=128).learner(spec(tasks))
+        run = jax.eval_shape(functools.partial(begin, learner), probes.keys(2))
+        assert is_large(learner, tasks, run) == large
