@@ -141,7 +141,7 @@ class Transfer(Asked):
     shots: Numbers = (0, 1, 10)
     """Numbers of target episodes after which is judged."""
     method: str | None = None
-    """How to go on, such as finetune:layers=last; by default with the method of the checkpoint."""
+    """How to go on, such as finetune:layers=last, over the checkpoint's learner; by default by its method."""
     tensorboard: pathlib.Path | None = None
     """Folder for live scalars (needs the extra `tensorboard`)."""
     rename: Names = ()

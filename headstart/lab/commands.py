@@ -144,7 +144,7 @@ def train(asked: cli.Train, words: str) -> None:
 def transfer(asked: cli.Transfer, words: str) -> None:
     """Goes on from a checkpoint in the target; writes the curve and the adapted checkpoint."""
     trained = checkpoint.load(asked.checkpoint)
-    method = None if asked.method is None else find_any(asked.method)
+    method = None if asked.method is None else find_any(asked.method, after=trained.method)
     task = parse(asked.target, asked.physics, target=True)
     check_budget("--steps", asked.steps)
     check_shots("--shots", asked.shots)

@@ -36,10 +36,22 @@ def find_learner(text: str) -> Method:
     return _settle(LEARNERS[_known(name, LEARNERS, "learner")](), name, settings)
 
 
-def find_any(text: str) -> Method:
-    """-> the method or the base learner that a user means."""
+def find_any(text: str, after: Method | None = None) -> Method:
+    """-> the method or the base learner that a user means.
+
+    It is to go on with what the method `after` learned, if there is one: over the same base learner, if it takes one.
+    """
     name = _known(text.partition(":")[0], {**METHODS, **LEARNERS}, "method")
-    return find_learner(text) if name in LEARNERS else find(text)[1]
+    if name in LEARNERS:
+        return find_learner(text)
+    return find(text, _base(after) if hasattr(METHODS[name].make(), "base") else None)[1]
+
+
+def _base(method: Method | None) -> Method | None:
+    """-> the learner that a method learns by, if it is one that has a name."""
+    while method is not None and not isinstance(method, tuple(LEARNERS.values())):
+        method = getattr(method, "base", None)
+    return method
 
 
 def _known(name: str, names: Iterable[str], kind: str) -> str:

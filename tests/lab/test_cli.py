@@ -284,6 +284,10 @@ MISTAKES: list[tuple[list[Any], str]] = [
         ["transfer", "trained", "--target", "CartPole-v1", "--method", "finetune:freeze=x", "--out", OUT],
         "cannot freeze",
     ),
+    (
+        ["transfer", "trained", "--target", "CartPole-v1", "--method", "dqn", "--out", OUT],
+        "DQN cannot begin from what PPO learned",
+    ),
     (["report", "nowhere"], "There is no"),
     (["report", "foreign"], "is not the record of a study; name a folder that `headstart compare` wrote"),
     (["parameters", "Hopper"], "the nearest is Hopper-v5"),

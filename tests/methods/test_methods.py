@@ -216,6 +216,13 @@ def test_a_method_without_a_base_takes_no_other_learner():
 def test_a_learner_is_named_as_a_method_is():
     assert find_any("sac:updates=0.5") == SAC(updates=0.5)
     assert find_any("epopt:epsilon=0.5") == EPOpt(epsilon=0.5)
+    small = PPO(hidden=(8,))
+    for before in (small, EPOpt(small)):  # what goes on is of the sizes that were learned
+        assert find_any("finetune:layers=last", after=before) == Finetune(small, layers="last")
+    assert find_any("finetune:base=sac", after=small) == Finetune(SAC())
+    assert find_any("dqn", after=small) == DQN()
+    assert find_any("deep_sf", after=small) == DeepSuccessorFeatures()
+    assert find_any("finetune", after=DeepSuccessorFeatures()) == Finetune()
     with pytest.raises(InputError, match=r"^There is no learner 'scratch'; did you mean sac"):
         find_learner("scratch")
     with pytest.raises(InputError, match=r"^There is no method 'dqm'; did you mean dqn\?$"):
