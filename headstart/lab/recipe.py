@@ -13,7 +13,7 @@ from headstart.core.types import Box, Discrete, Image, Method, Space, Spec, Trai
 from headstart.methods import describe, rebuild
 from headstart.nets.moments import Moments
 
-FORMAT = "headstart checkpoint 2"
+FORMAT = "headstart checkpoint 3"
 LIBRARIES = ("headstart", "jax", "equinox", "optax", "numpyro", "gymnasium", "mujoco", "numpy")
 CLIPPED = "clipped to [-1, 1], then scaled to [low, high]; where these are infinite, taken as it is"
 NORMALISED = "(x - mean) / sqrt(variance + 1e-8), clipped to [-10, 10]"

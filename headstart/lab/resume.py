@@ -22,7 +22,7 @@ from headstart.lab.recipe import versions
 from headstart.lab.snapshot import Part, raw, read, strange, sweep, write
 from headstart.protocol.transfer import finite
 
-FORMAT = "headstart run 1"
+FORMAT = "headstart run 2"
 STRETCH = 1.0  # s: how often is looked at what was asked for in between
 ENDS = ("SIGINT", "SIGTERM")  # signals that ask for an end, and SAVES for no more than a save
 SAVES = ("SIGUSR1",)

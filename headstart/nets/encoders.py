@@ -86,7 +86,7 @@ def encoder(sight: Sight, key: Key, normalise: bool) -> Encoder:
 
 def width(features: Encoder, sight: Sight) -> int:
     """-> how many numbers an encoder makes of what is seen."""
-    return features.dense.weight.shape[-2] if isinstance(features, Convolutions) else sight.size
+    return features.dense.weight.shape[-1] if isinstance(features, Convolutions) else sight.size
 
 
 def see(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:

@@ -14,13 +14,13 @@ ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish, "el
 
 
 class Linear(Record):
-    """W x + b, written x Wᵀ + b: of many such XLA makes a product that needs no transposing before or after it."""
+    """x W + b: with a row for each input, XLA transposes nothing but for gradients."""
 
-    weight: Float[Array, "*seed output input"]
+    weight: Float[Array, "*seed input output"]
     bias: Float[Array, "*seed output"]
 
     def __call__(self, x: Float[Array, " input"]) -> Float[Array, " output"]:
-        return x @ self.weight.T + self.bias
+        return x @ self.weight + self.bias
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)  # traced once for each shape
@@ -40,7 +40,7 @@ def orthogonal(inputs: int, outputs: int, gain: float, key: Key) -> Linear:
         return q.at[i].set(row / jnp.linalg.norm(row))
 
     q = jax.lax.fori_loop(0, rows.shape[0], straighten, jnp.zeros_like(rows))
-    return Linear(gain * (q if outputs < inputs else q.T), jnp.zeros(outputs))
+    return Linear(gain * (q.T if outputs < inputs else q), jnp.zeros(outputs))
 
 
 class MLP(Record):

@@ -76,9 +76,9 @@ def test_what_has_no_namesake_begins_anew():
         ("speed",),
     )
     weight = new.policy.net.layers[0].weight
-    np.testing.assert_array_equal(weight[..., [2, 0, 3, 4]], old.policy.net.layers[0].weight[..., [0, 1, 3, 4]])
+    np.testing.assert_array_equal(weight[:, [2, 0, 3, 4]], old.policy.net.layers[0].weight[:, [0, 1, 3, 4]])
     fresh = moving.begin(PPO(**SMALL), OTHER, KEYS)
-    np.testing.assert_array_equal(weight[..., 1], fresh.policy.net.layers[0].weight[..., 1])
+    np.testing.assert_array_equal(weight[:, 1], fresh.policy.net.layers[0].weight[:, 1])
     np.testing.assert_array_equal(new.policy.log_std[:, [2, 0]], old.policy.log_std)
     np.testing.assert_array_equal(new.policy.log_std[:, 1], 0.0)
     came = moving.account(plan, old, new)

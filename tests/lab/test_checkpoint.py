@@ -121,8 +121,8 @@ assert recipe["normaliser"]["mean"] == "knowledge.features.mean"
 x = np.array(observation, np.float32)
 x = np.clip((x - array("features.mean")) / np.sqrt(array("features.variance") + 1e-8), -10, 10)
 for i in range(len(recipe["method"]["hidden"])):
-    x = np.tanh(array(f"policy.net.layers.{i}.weight") @ x + array(f"policy.net.layers.{i}.bias"))
-print(json.dumps((array("policy.net.last.weight") @ x + array("policy.net.last.bias")).tolist()))
+    x = np.tanh(x @ array(f"policy.net.layers.{i}.weight") + array(f"policy.net.layers.{i}.bias"))
+print(json.dumps((x @ array("policy.net.last.weight") + array("policy.net.last.bias")).tolist()))
 assert not {"jax", "headstart", "safetensors"} & set(sys.modules)
 """
 

@@ -35,13 +35,13 @@ def test_patches_are_every_square_by_rows_columns_and_channels():
 @pytest.mark.parametrize(
     ("image", "filters", "dense"),
     [
-        (Image((10, 10, 4)), [(16, 36)], (128, 8 * 8 * 16)),
-        (Image((84, 84, 4), "uint8"), [(32, 256), (64, 512), (64, 576)], (512, 7 * 7 * 64)),
-        (Image((32, 32, 3), "uint8"), [(16, 108), (32, 144)], (128, 3 * 3 * 32)),
-        (Image((16, 35, 1)), [(16, 36), (32, 144)], (128, 1 * 3 * 32)),
-        (Image((15, 40, 1)), [(16, 9)], (128, 13 * 38 * 16)),
-        (Image((36, 48, 3), "uint8"), [(32, 192), (64, 512), (64, 576)], (512, 2 * 64)),
-        (Image((3, 9, 1)), [(16, 9)], (128, 7 * 16)),
+        (Image((10, 10, 4)), [(36, 16)], (8 * 8 * 16, 128)),
+        (Image((84, 84, 4), "uint8"), [(256, 32), (512, 64), (576, 64)], (7 * 7 * 64, 512)),
+        (Image((32, 32, 3), "uint8"), [(108, 16), (144, 32)], (3 * 3 * 32, 128)),
+        (Image((16, 35, 1)), [(36, 16), (144, 32)], (1 * 3 * 32, 128)),
+        (Image((15, 40, 1)), [(9, 16)], (13 * 38 * 16, 128)),
+        (Image((36, 48, 3), "uint8"), [(192, 32), (512, 64), (576, 64)], (2 * 64, 512)),
+        (Image((3, 9, 1)), [(9, 16)], (7 * 16, 128)),
     ],
     ids=str,
 )
@@ -49,14 +49,14 @@ def test_layers_have_the_sizes_that_are_said(image: Image, filters: list[tuple[i
     made = jax.eval_shape(lambda key: convolutions(image, key), KEY)
     assert [layer.weight.shape for layer in made.filters] == filters
     assert made.dense.weight.shape == dense
-    assert width(made, image) == dense[0]
+    assert width(made, image) == dense[1]
 
 
 def test_what_comes_out_by_hand():
     """A filter that adds a square up, one that is blind; bytes become 0..1, and what is below 0 is cut."""
     k = convolutions(SMALL, KEY)
-    weight = jnp.zeros((16, 9)).at[0].set(1.0)
-    dense = jnp.zeros((128, 64)).at[0, 0].set(2.0).at[1, 0].set(-2.0).at[2, 3 * 16].set(1.0)
+    weight = jnp.zeros((9, 16)).at[:, 0].set(1.0)
+    dense = jnp.zeros((64, 128)).at[0, 0].set(2.0).at[0, 1].set(-2.0).at[3 * 16, 2].set(1.0)
     biases = {"filters.0.bias": jnp.zeros(16), "dense.bias": jnp.zeros(128).at[3].set(0.5)}
     leaves = {"filters.0.weight": weight, "dense.weight": dense, **biases}
     k = map_named(lambda name, _: leaves[name], k)
@@ -67,7 +67,7 @@ def test_what_comes_out_by_hand():
 
 def test_it_is_the_convolution_that_jax_knows():
     layer, x = orthogonal(3 * 3 * 2, 5, 1.0, KEY), jax.random.normal(KEY, (8, 9, 2))
-    kernel, kinds = layer.weight.reshape(5, 3, 3, 2).transpose(1, 2, 3, 0), ("NHWC", "HWIO", "NHWC")
+    kernel, kinds = layer.weight.reshape(3, 3, 2, 5), ("NHWC", "HWIO", "NHWC")
     theirs = jax.lax.conv_general_dilated(x[None], kernel, (2, 2), "VALID", dimension_numbers=kinds)[0]
     np.testing.assert_allclose(jax.vmap(jax.vmap(layer))(patches(x, 3, 2)), theirs, atol=1e-5)
 
@@ -75,7 +75,7 @@ def test_it_is_the_convolution_that_jax_knows():
 def test_it_starts_orthogonal_by_no_lapack():
     k = convolutions(Image((10, 10, 4)), KEY)
     for layer in (*k.filters, k.dense):
-        np.testing.assert_allclose(layer.weight @ layer.weight.T, 2 * np.eye(layer.weight.shape[0]), atol=1e-5)
+        np.testing.assert_allclose(layer.weight.T @ layer.weight, 2 * np.eye(layer.weight.shape[1]), atol=1e-5)
     program = jax.jit(jax.vmap(lambda key: convolutions(SMALL, key))).lower(jax.random.split(KEY, 2))
     assert "lapack" not in program.as_text()
 

@@ -104,7 +104,7 @@ def _init(by: Teaching, key: Key, prior: Knowledge | None) -> Knowledge:
     maps, keys = [], jax.random.split(k_maps, max(by.spec.context, 1))
     for one, known in zip(by.experts, experts, strict=True):
         expert = one.known(known, jnp.zeros(by.spec.context))
-        sizes = (network(x).last.weight.shape[1] for x in (student, expert))
+        sizes = (network(x).last.weight.shape[0] for x in (student, expert))
         maps.append(jax.vmap(functools.partial(orthogonal, *sizes, 1.0))(keys))
     return student.replace(extra=Taught(student.extra, experts, tuple(maps) if by.how.features else ()))
 

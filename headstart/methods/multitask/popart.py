@@ -98,7 +98,7 @@ class Heads(Record):
         scale, shift = each(self.spread / units.spread), each((self.mean - units.mean) / units.spread)
         weight, bias = self.net.last.weight, self.net.last.bias
         at = lambda net: (net.last.weight, net.last.bias)
-        net = eqx.tree_at(at, self.net, (weight * scale[:, None], bias * scale + shift))
+        net = eqx.tree_at(at, self.net, (weight * scale[None], bias * scale + shift))
         return units.replace(net=net)
 
     def measure(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
@@ -117,7 +117,7 @@ def _init(popart: PopArt, inner: Learner, spec: Spec, key: Key, prior: Knowledge
             "use PPO or DQN."
         )
     tasks, shape = max(spec.context, 1), (spec.action.size,) if isinstance(k.value, Choices) else ()
-    sizes = (*(layer.weight.shape[1] for layer in (*k.value.net.layers, k.value.net.last)), tasks * math.prod(shape))
+    sizes = (*(layer.weight.shape[0] for layer in (*k.value.net.layers, k.value.net.last)), tasks * math.prod(shape))
     net = mlp(sizes, 1.0, k.value.net.activation, jax.random.fold_in(key, ord("v")))
     none, usual = jnp.zeros(tasks), 1e-3 if inner.replay.capacity else 0.1
     return k.replace(value=Heads(net, none, none + 1.0, none, popart.rate or usual, shape))
