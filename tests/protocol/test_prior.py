@@ -53,13 +53,13 @@ def test_what_is_of_the_same_form_is_begun_with_as_it_is(how: Method):
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        (DQN(), r"DQN cannot begin from what PPO learned: value.* is of shape \(4, 1\) there, and of shape \(128, 1\)"),
+        (DQN(), r"DQN cannot begin from what PPO learned: value.* is of shape \(1, 4\) there, and of shape \(1, 128\)"),
         (
             dataclasses.replace(TINY, hidden=(5,)),
-            r"policy\.net.* is of shape \(4, 1\) there, and of shape \(5, 1\) here",
+            r"policy\.net.* is of shape \(1, 4\) there, and of shape \(1, 5\) here",
         ),
         (dataclasses.replace(TINY, activation="relu"), r"policy are of the same shapes, but used otherwise"),
-        (UniversalPolicy(TINY), r"\(4, 1\) there, and of shape \(4, 2\) here\. Go on by the method that learned it"),
+        (UniversalPolicy(TINY), r"\(1, 4\) there, and of shape \(2, 4\) here\. Go on by the method that learned it"),
         (UPOSI(TINY), r"UPOSI cannot begin"),
         (Recurrent(TINY), r"policy\.inner\.net.* is missing there"),
     ],
