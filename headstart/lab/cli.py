@@ -213,8 +213,16 @@ class Parameters(Asked):
     """Print JSON instead of a table."""
 
 
-Command = Compare | Doctor | Train | Transfer | Play | Report | Methods | Tasks | Parameters
+# Not written with bars: for unions of that kind tyro needs typeguard, whose import takes as long as all of its own.
+Command = typing.Union[Compare, Doctor, Train, Transfer, Play, Report, Methods, Tasks, Parameters]  # noqa: UP007
 COMMANDS = typing.get_args(Command)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What tyro reads: given the union alone, it would look for words about it in the source of Python's `typing`."""
+
+    command: Command
 
 
 def main(words: list[str] | None = None) -> None:
@@ -241,9 +249,11 @@ def main(words: list[str] | None = None) -> None:
 
 def read(words: list[str]) -> Command:
     """-> the command that the words make. Exits with 2 where they make none, and with 0 after showing --help."""
-    return tyro.extras.subcommand_cli_from_dict(
-        {kind.__name__.lower(): kind for kind in COMMANDS},
+    program = tyro.cli(
+        Program,
         prog="headstart",
         args=words or ["--help"],
         description=f"Transfer reinforcement learning. --version tells the version.\n\n{EXAMPLES}",
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
+    return program.command
