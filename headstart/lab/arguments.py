@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from tyro.conf import arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 MOST_SEEDS = 10_000  # more than that was meant to be something else
@@ -81,3 +82,5 @@ Number = Annotated[float, _kind("X", real, str, float)]
 Numbers = Annotated[tuple[int, ...], _kind("N,N,...", wholes, _commas, tuple)]
 Seeds = Annotated[tuple[int, ...], _kind("N | S,S,...", seeds, _commas, tuple)]
 Names = Annotated[tuple[str, ...], _kind("NAME,NAME,...", names, _commas, tuple)]
+Physics = Annotated[str, arg(help="MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU).")]
+Json = Annotated[bool, arg(help="Print JSON instead of the table.")]

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 import headstart
 from headstart.core.errors import InputError
-from headstart.lab.arguments import Count, Names, Number, Numbers, Seeds, Steps, UnreadableError
+from headstart.lab.arguments import Count, Json, Names, Number, Numbers, Physics, Seeds, Steps, UnreadableError
 from headstart.lab.examples import EXAMPLES
 
 
@@ -67,8 +67,7 @@ class Compare(Asked):
     """Folder for live scalars: one run for each method and seed (needs the extra `tensorboard`)."""
     allow_no_shift: bool = False
     """Go on even where source and target are the same task."""
-    physics: str = "auto"
-    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
+    physics: Physics = "auto"
     json: bool = False
     """Print study.json instead of the table."""
 
@@ -90,8 +89,7 @@ class Doctor(Asked):
     """How many seeds, or which."""
     learner: str = "ppo"
     """What the short trainings learn by: ppo, sac or dqn."""
-    physics: str = "auto"
-    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
+    physics: Physics = "auto"
     json: bool = False
     """Print JSON instead of tables."""
 
@@ -117,8 +115,7 @@ class Train(Asked):
     """Minutes between two saves of all that it takes to go on; 0: only when it is stopped, or asked to by SIGUSR1."""
     tensorboard: pathlib.Path | None = None
     """Folder for live scalars (needs the extra `tensorboard`)."""
-    physics: str = "auto"
-    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
+    physics: Physics = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,10 +143,8 @@ class Transfer(Asked):
     """Folder for live scalars (needs the extra `tensorboard`)."""
     rename: Names = ()
     """Components of the source by their names in the target, such as thigh_joint_angle=hip_angle,..."""
-    physics: str = "auto"
-    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
-    json: bool = False
-    """Print JSON instead of the table."""
+    physics: Physics = "auto"
+    json: Json = False
 
     def renames(self) -> dict[str, str]:
         """-> new names by the old ones. Raises InputError where what was written is none."""
@@ -173,8 +168,7 @@ class Play(Asked):
     """Seed of the episodes."""
     out: pathlib.Path | None = None
     """File of the clip: .webp, .gif, or .png for a strip of stills; by default clip.webp in the checkpoint's folder."""
-    physics: str = "auto"
-    """MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU)."""
+    physics: Physics = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,16 +185,14 @@ class Report(Asked):
 class Methods(Asked):
     """List the methods, in the lecture's order. Example: headstart methods"""
 
-    json: bool = False
-    """Print JSON instead of a table."""
+    json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Tasks(Asked):
     """List the environments that tasks are made of. Example: headstart tasks --json"""
 
-    json: bool = False
-    """Print JSON instead of a table."""
+    json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,8 +201,7 @@ class Parameters(Asked):
 
     env: Positional[str]
     """An environment, such as Hopper-v5."""
-    json: bool = False
-    """Print JSON instead of a table."""
+    json: Json = False
 
 
 # Not written with bars: for unions of that kind tyro needs typeguard, whose import takes as long as all of its own.

@@ -358,7 +358,8 @@ main(["--version"])
 try:
     main(["--help"])
 except SystemExit as end:
-    print("status", end.code, *sorted({"jax", "numpy", "mujoco", "gymnasium", "plotly", "typeguard"} & set(sys.modules)))
+    heavy = {"jax", "numpy", "mujoco", "gymnasium", "plotly", "typeguard"}
+    print("status", end.code, *sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert done.stderr == ""
