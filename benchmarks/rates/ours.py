@@ -19,7 +19,7 @@ import numpy as np
 import headstart as hs
 from headstart.core.episode import Episode, reset, step
 from headstart.core.rollout import count, evaluate
-from headstart.core.train import advance, begin, enter, per_turn, train
+from headstart.core.train import advance, begin, enter, go_on, per_turn, train
 from headstart.core.types import Array, Box, Key, Task, spec, stack
 from headstart.lab.files import write_json
 from headstart.methods.strings import find_learner
@@ -94,7 +94,7 @@ def until(asked: argparse.Namespace) -> dict:
     tasks, key = stack([hs.task(asked.env)]), keys([asked.seed])
     learner = find_learner(asked.learner).learner(spec(tasks))
     run = enter(learner, tasks, begin(learner, key.source, None))  # as `train` calls them: it compiles nothing then
-    jax.block_until_ready(advance(learner, tasks, run, jnp.int32(0), jnp.float32(asked.steps)))
+    jax.block_until_ready(next(go_on(learner, tasks, run, 1, jnp.float32(asked.steps), 1)))
     spent, steps, returns = 0.0, [], []
     points = train(learner, tasks, asked.steps, key.source, points=asked.steps // asked.every)
     while not returns or (returns[-1] < asked.level and steps[-1] < asked.steps):
