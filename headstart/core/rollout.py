@@ -7,9 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.episode import Episode, observe, parameters, reset, step
-from headstart.core.types import Key, Knowledge, Learner, PyTree, Record, Task, Transition
-
-JUDGED_AT_ONCE = 50  # steps between two looks at whether every judged episode has ended
+from headstart.core.types import Box, Key, Knowledge, Learner, PyTree, Record, Task, Transition
 
 
 class World(Record):
@@ -54,24 +52,25 @@ def rollout(
     """-> the worlds `length` steps on, and fresh experience [task, time, copy].
 
     `plays` says who takes part in which step (None: all in all). Other worlds stay as they are in it, and what is
-    handed over of them has no weight.
+    handed over of them has no weight: what they show, and zeros.
     """
 
-    def one(task: Task, world: World, keys: Key) -> tuple[World, Transition]:
+    def one(task: Task, world: World, keys: Key, playing: Array | None) -> tuple[World, Transition]:
         k_act, k_step, k_begin = keys
         obs = observe(task, world.episode)
         action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, explore)
+        if playing is not None and isinstance(task.env.action, Box):
+            action = jnp.where(playing, action, jnp.nan)  # what is no number, MuJoCo does not step
         episode, seen = step(task, world.episode, action, k_step)
         seen = seen.replace(extras=extras)
         carry = learner.remember(carry, seen)
         anew = learner.begin(k_begin, parameters(task, episode))
         carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), anew, carry)
-        return World(episode, carry), seen
+        after = World(episode, carry)
+        return (after, seen) if playing is None else _or_wait(playing, world, after, seen)
 
     def tick(worlds: World, now: tuple[Key, Array | None]) -> tuple[World, Transition]:
-        keys, playing = now
-        after, seen = jax.vmap(jax.vmap(one, in_axes=(None, 0, 0)))(tasks, worlds, keys)
-        return (after, seen) if playing is None else jax.vmap(jax.vmap(_or_wait))(playing, worlds, after, seen)
+        return jax.vmap(jax.vmap(one, in_axes=(None, 0, 0, 0)))(tasks, worlds, *now)
 
     each = (length, worlds.episode.time.shape[1], 3)  # keys of a task: of each step, of each copy
     keys = jax.vmap(lambda key: jax.random.split(key, each))(jax.random.split(key, count(tasks)))
@@ -81,9 +80,9 @@ def rollout(
 
 
 def _or_wait(plays: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
-    """-> what came of a step; where it was not this world's, the world as it was."""
-    world = jax.tree.map(lambda new, old: jnp.where(plays, new, old), after, before)
-    return world, seen.replace(last=seen.last & plays)
+    """-> what came of a step; where it was not this world's, the world as it was and what it shows."""
+    either = functools.partial(jax.tree.map, functools.partial(jnp.where, plays))
+    return either(after, before), either(seen, jax.tree.map(jnp.zeros_like, seen).replace(obs=seen.obs))
 
 
 def _labelled(fresh: Transition, tasks: Task, plays: Array | None) -> Transition:
@@ -121,26 +120,23 @@ def evaluate(learner: Learner, knowledge: Knowledge, tasks: Task, episodes: int,
 
     `knowledge` and `keys` have a leading seed axis; equal keys judge two policies in the same episodes.
     """
+    waits = not tasks.env.live  # a copy whose episode has ended; what cannot wait plays on, for nothing
 
     def play(knowledge: Knowledge, worlds: World, returns: Array, alive: Array, key: Key):
         key, k_play = jax.random.split(key)
-        worlds, fresh = rollout(learner, knowledge, tasks, worlds, k_play, 0.0, JUDGED_AT_ONCE)
-        counted = first_episodes(fresh) * alive[:, None]
+        plays = alive[:, None] if waits else None
+        worlds, fresh = rollout(learner, knowledge, tasks, worlds, k_play, 0.0, 1, plays)
         # `where`, not a product: what a copy does after its end may be anything, even NaN
-        returns = returns + jnp.where(counted > 0, fresh.reward, 0.0).sum(1)
-        return worlds, returns, alive * (1.0 - fresh.last.any(1)), key
+        returns = returns + jnp.where(alive, fresh.reward[:, 0], 0.0)
+        return worlds, returns, alive & ~fresh.last[:, 0], key
 
-    def more(carry):
-        (_, _, alive, _), time = carry
-        return (alive.max() > 0) & (time < tasks.env.horizon)
-
-    def on(carry):
-        judged, time = carry
-        return jax.vmap(play)(knowledge, *judged), time + JUDGED_AT_ONCE
+    def more(judged: tuple[World, Array, Array, Key]) -> Array:
+        return judged[2].any()  # at the horizon at last, every episode ends
 
     k_start, k_play = jax.vmap(jax.random.split, out_axes=1)(keys)
     worlds = jax.vmap(lambda key: start(learner, tasks, episodes, key))(k_start)
     none = jnp.zeros((len(keys), count(tasks), episodes))
-    (worlds, returns, *_), _ = jax.lax.while_loop(more, on, ((worlds, none, none + 1.0, k_play), jnp.int32(0)))
+    on = lambda judged: jax.vmap(play)(knowledge, *judged)
+    worlds, returns, *_ = jax.lax.while_loop(more, on, (worlds, none, none == 0.0, k_play))
     jax.vmap(lambda worlds: leave(tasks, worlds))(worlds)
     return returns

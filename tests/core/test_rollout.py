@@ -6,7 +6,7 @@ import numpy as np
 import probes
 from numpyro import distributions as dist
 
-from headstart.core.rollout import JUDGED_AT_ONCE, evaluate, first_episodes
+from headstart.core.rollout import evaluate, first_episodes
 from headstart.core.types import Knowledge, stack
 
 KEY = jax.random.key(0)
@@ -65,7 +65,7 @@ def test_judged_returns_are_exact():
 
 
 def test_only_the_first_episode_of_a_copy_is_judged():
-    for steps in (7, JUDGED_AT_ONCE + 20):
+    for steps in (7, 70):
         tasks = probes.task(probes.Bandit(shown, steps=steps), level=1.0)
         assert evaluate(probes.player(probes.left), NOTHING, tasks, 2, probes.keys(1)).tolist() == [[[steps] * 2]]
 

@@ -42,6 +42,7 @@ def test_the_target_plays_every_so_many_steps_and_waits_in_between():
     assert fresh.last[..., 0].astype(int).tolist() == [[0, 0, 1, 0, 0, 1], [0] * 6]
     target = fresh.obs[1, :, 0, 0]
     np.testing.assert_allclose(target, [0, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3], rtol=1e-6)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((after, fresh)))  # though it acted by no number
 
 
 def test_what_each_domain_was_played_is_counted_over_dqn_too():

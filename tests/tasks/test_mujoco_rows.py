@@ -6,10 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probes
 import pytest
 from probes import floats
 
 from headstart.core.errors import InputError
+from headstart.core.rollout import evaluate
+from headstart.core.types import Knowledge, stack
 from headstart.tasks.mujoco import NAMES, make, physics, physics_state
 from headstart.tasks.mujoco.bindings import mujoco
 from headstart.tasks.mujoco.bits import as_typed, widen
@@ -156,6 +159,24 @@ def test_more_rows_than_models_are_stepped_block_by_block(monkeypatch):
     want = play()
     monkeypatch.setattr(physics, "BLOCK", 3)
     np.testing.assert_array_equal(play(), want)
+
+
+def test_a_judged_episode_is_stepped_to_its_end_and_no_further(monkeypatch):
+    simulator, stepped = physics.physics("Hopper-v5"), []
+    step = simulator.step
+
+    def counted(*args):
+        step(*args)
+        stepped.append(int((~args[5]).sum()))
+
+    monkeypatch.setattr(simulator, "step", counted)
+    pushes = probes.player(lambda obs: jnp.array([1.0, -1.0, 0.5]))
+    tasks = stack([probes.one(HOPPER, torso_mass=mass) for mass in (1.0, 3.0, 9.0)])
+    evaluate(pushes, Knowledge(), tasks, 2, probes.keys(2)).block_until_ready()
+    assert stepped == sorted(stepped, reverse=True)
+    assert stepped[0] == 12
+    assert stepped[-1] > 0
+    assert len(set(stepped)) > 2  # they do not fall all at once
 
 
 def test_any_number_of_threads_gives_the_same():
