@@ -1,9 +1,10 @@
 """Dynamics randomization (arXiv:1710.06537): push a puck whose mass, friction and drag nobody tells, with late actions.
 
 Policies learn in equal steps: on the nominal puck alone (`no randomization`), on an ensemble without a memory
-(`feed-forward`), with the last eight steps (`history of 8`), and with a recurrent unit (`recurrent`; also on the
-ensemble without its delays, and by critics that are not told the parameters). Each is then judged where actions are
-later than any that the ensemble draws, by how often the puck lies in the goal at an episode's end.
+(`feed-forward`), with the last eight steps (`history of 8`), told what a memory would have to find out (`told the
+parameters`), and with a recurrent unit (`recurrent`; also on the ensemble without its delays, and by critics that are
+not told the parameters). Each is then judged where actions are later than any that the ensemble draws, by how often the
+puck lies in the goal at an episode's end.
 
     python benchmarks/recurrent.py                         # 5 seeds: an hour on 2 cores
     python benchmarks/recurrent.py --critics --seeds 15    # are critics better told? an hour
@@ -60,6 +61,7 @@ def rows() -> dict[str, Row]:
         "no randomization": Row(BASE, nominal),
         "feed-forward": Row(hs.Randomize(BASE), ensemble()),
         "history of 8": Row(hs.Recurrent(BASE, memory="history"), ensemble()),
+        "told the parameters": Row(hs.UniversalPolicy(BASE), ensemble()),
         "recurrent": Row(hs.Recurrent(BASE), ensemble()),
         "recurrent, no delays": Row(hs.Recurrent(BASE), ensemble(delays=False)),
         "recurrent, critics not told": Row(hs.Recurrent(BASE, informed=False), ensemble()),
