@@ -113,8 +113,9 @@ def summarise(found: dict[str, dict], control: str) -> dict[str, dict]:
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
     parser = sized(flags(__doc__, RUNS / "recurrent"), STEPS)
-    parser.add_argument("--sooner", action="store_true", help="only: does a memory pay with fewer steps?")
-    parser.add_argument("--critics", action="store_true", help="only: are the recurrent policy's critics better told?")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--sooner", action="store_true", help="only: does a memory pay with fewer steps?")
+    instead.add_argument("--critics", action="store_true", help="only: are the recurrent policy's critics better told?")
     asked = read(parser)
     compared, control, name = rows(), "feed-forward", "recurrent"
     if asked.critics:
