@@ -34,7 +34,6 @@ from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
 from headstart.protocol.statistics import bootstrap, paired_difference
 
-STEPS = 3_000_000
 SOONER = ("feed-forward", "history of 8", "told the parameters", "recurrent")
 EPISODES = 128  # each of which draws the puck anew
 BASE = hs.PPO(copies=64, length=100, batch=640, discount=0.97)
@@ -112,19 +111,16 @@ def summarise(found: dict[str, dict], control: str) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    parser = sized(flags(__doc__, RUNS / "recurrent"), STEPS)
+    parser = sized(flags(__doc__, RUNS / "recurrent"), 3_000_000)
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("--sooner", action="store_true", help="only: does a memory pay with fewer steps?")
+    instead.add_argument("--sooner", action="store_true", help="only: does a memory pay with a third of the steps?")
     instead.add_argument("--critics", action="store_true", help="only: are the recurrent policy's critics better told?")
     asked = read(parser)
     compared, control, name = rows(), "feed-forward", "recurrent"
     if asked.critics:
         control, name = "recurrent, critics not told", "recurrent_critics"
-    words = ["python benchmarks/recurrent.py", *["--tiny"] * asked.tiny]
-    words += [f"--critics --seeds {asked.seeds}"] * asked.critics
     if asked.sooner:
-        name, asked.steps, words = "recurrent_sooner", STEPS // 3, [*words, "--sooner"]
-        compared = {row: compared[row] for row in SOONER}
+        asked.steps, name, compared = asked.steps // 3, "recurrent_sooner", {row: compared[row] for row in SOONER}
     if asked.tiny:
         asked.steps, asked.seeds = 8_192, 2
     if asked.critics or asked.tiny:
@@ -137,6 +133,8 @@ def main() -> None:
         lines.append(line(row, at, np.array([returns for _, returns in one["history"]], float).T))
     title = f"A puck that nobody describes: while learning ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / f"{name}.svg", title, "source steps", "return, exploring")
+    words = ["python benchmarks/recurrent.py", *["--tiny"] * asked.tiny, *["--sooner"] * asked.sooner]
+    words += [f"--critics --seeds {asked.seeds}"] * asked.critics
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "found": found}
     write_json(asked.out / f"{name}.json", plain({**data, "provenance": provenance(" ".join(words))}))
     told = ("held out", "in range", f"held out, above {control}", f"in range, above {control}")

@@ -107,10 +107,10 @@ def players(learner: Learner, knowledge: Knowledge, tasks: Task, key: Key) -> Bo
     return jnp.broadcast_to(turn[:, :, None] & chosen[:, None], shape)
 
 
-def first_episodes(fresh: Transition, copies: Array | int | None = None) -> Float[Array, "task time copy"]:
-    """-> 1 for each step of a copy's first episode, 0 for what came after its end. Of so many copies; None: of all."""
+def first_episodes(fresh: Transition, copies: Array | int) -> Float[Array, "task time copy"]:
+    """-> 1 for each step of the first episode of each of so many copies; 0 for others, and after its end."""
     ended = jnp.cumsum(fresh.last.astype(jnp.float32), 1) - fresh.last
-    among = jnp.arange(ended.shape[2]) < (ended.shape[2] if copies is None else copies)
+    among = jnp.arange(ended.shape[2]) < copies
     return ((ended < 0.5) & among[None, None]).astype(jnp.float32)
 
 

@@ -53,7 +53,7 @@ def test_first_episodes_are_counted_up_to_their_end():
     tasks = stack([probes.one(probes.Corridor(), push=push) for push in (1.0, 2.5)])
     learner = probes.player(probes.right)
     _, fresh = probes.rollout(learner, NOTHING, tasks, probes.start(learner, tasks, 1, KEY), KEY, 1.0, 7)
-    assert first_episodes(fresh)[:, :, 0].tolist() == [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
+    assert first_episodes(fresh, 1)[:, :, 0].tolist() == [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
     assert first_episodes(fresh, 0).sum() == 0
 
 
