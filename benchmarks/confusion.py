@@ -57,7 +57,7 @@ METRICS = ("domain_accuracy", "mmd")
 
 def rows() -> dict[str, Method]:
     """-> the method of each row."""
-    return dict(zip(ROWS, (Uniform(), BASE, BASE, hs.DANN(BASE, weight=0.3), hs.MMD(BASE)), strict=True))
+    return dict(zip(ROWS, (Uniform(), BASE, BASE, hs.DANN(BASE), hs.MMD(BASE)), strict=True))
 
 
 def tasks_of(name: str, case: str) -> tuple[Task, Task]:

@@ -6,7 +6,8 @@ Assumes: what is best in the target can happen in the source, and is nearly best
 Fails when: the source can do less than the target (a broken source and a whole target).
 Source: arXiv:2006.13916, algorithm 1 and equation 4; constants of github.com/google-research/google-research, darc.
 Departs from it in: classifiers see normalised inputs, and s' - s for s'; their noise is in those units, and on s' - s
-alone, where theirs is on s and a too; target steps are taken from the beginning.
+alone, where theirs is on s and a too; target steps are taken from the beginning; `weight` scales Δr alone, and is 0.1,
+where the authors scale the sum r + Δr by 0.1.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ class DARC(Method):
 
     base: Method = dataclasses.field(default_factory=SAC)  # learns; SAC or DQN
     spare: int = 10  # steps in the source for each in the target, >= 1
-    weight: float = 1.0  # of the correction, beside the reward, >= 0
+    weight: float = 0.1  # scales the correction Δr that is added to the reward, >= 0
     warmup: float = 0.1  # share of the training before the correction counts, in [0, 1]
     noise: float = 1.0  # on the s' - s that classifiers see while they learn, in standard deviations, >= 0
     hidden: tuple[int, ...] = (32,)  # widths of the classifiers' hidden layers
