@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import threading
 from collections.abc import Iterator
 
@@ -14,7 +15,13 @@ from headstart.tasks.mujoco.parameters import Table, apply
 Names = tuple[str, ...]
 Floats = np.ndarray
 
-one_at_a_time = threading.Lock()  # who steps, or changes models: MuJoCo's handler of warnings is the process's
+one_at_a_time = threading.RLock()  # who steps, or changes models: MuJoCo's handler of warnings is the process's
+if hasattr(os, "register_at_fork"):  # else a forked process could inherit the lock from a thread that it does not have
+    os.register_at_fork(
+        before=one_at_a_time.acquire,
+        after_in_parent=one_at_a_time.release,
+        after_in_child=one_at_a_time.release,
+    )
 
 
 def unpainted(path: str) -> Model:

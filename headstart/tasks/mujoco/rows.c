@@ -48,10 +48,13 @@ typedef struct {
   int64_t threads;
 } Batch;
 
+/* One call's work. A thread that the call does not need may read its copy when the caller has long gone, so what tells
+   it so is a number here. Behind the pointers only the threads that the caller waits for may look. */
 typedef struct {
   const Robot *robot;
   const Batch *batch;
   Workspace *const *space; /* [thread] */
+  int64_t threads;
 } Job;
 
 static _Thread_local jmp_buf thrown;
@@ -150,7 +153,7 @@ static void *work(void *number) {
     done = atomic_load(&pool.turn);
     const Job job = pool.job;
     pthread_mutex_unlock(&pool.lock);
-    if (worker + 1 >= job.batch->threads) continue;
+    if (worker + 1 >= job.threads) continue;
     step_some(&job, worker + 1);
     if (atomic_fetch_sub(&pool.left, 1) == 1) {
       pthread_mutex_lock(&pool.lock);
@@ -162,7 +165,7 @@ static void *work(void *number) {
 }
 
 static int hand_out(const Job *job) {
-  const int64_t others = job->batch->threads - 1;
+  const int64_t others = job->threads - 1;
   int failed = others >= MOST;
   pthread_mutex_lock(&pool.lock);
   while (!failed && pool.workers < others) {
@@ -188,19 +191,45 @@ static void gather(void) {
   pthread_mutex_unlock(&pool.lock);
 }
 
+/* A forked process has none of the threads, and must not wait for them: it starts its own. A fork waits until no row
+   is under way, so that MuJoCo's handlers are its own again. */
+
+static void before_fork(void) {
+  pthread_mutex_lock(&pool.one_at_a_time);
+  pthread_mutex_lock(&pool.lock);
+}
+
+static void after_fork_in_parent(void) {
+  pthread_mutex_unlock(&pool.lock);
+  pthread_mutex_unlock(&pool.one_at_a_time);
+}
+
+static void after_fork_in_child(void) {
+  pool.workers = 0;
+  pthread_mutex_init(&pool.lock, NULL);
+  pthread_mutex_init(&pool.one_at_a_time, NULL);
+  pthread_cond_init(&pool.more, NULL);
+  pthread_cond_init(&pool.over, NULL);
+}
+
+static pthread_once_t fork_handlers = PTHREAD_ONCE_INIT;
+
+static void add_fork_handlers(void) { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
+
 /* Steps the rows from `next` on, in this thread and others; then `next` is the first that is still to be stepped. -> 0,
    or 1 where so many threads cannot be had. */
 int headstart_step_rows(const Robot *robot, Batch *batch, Workspace *const *space) {
-  const Job job = {robot, batch, space};
+  const Job job = {robot, batch, space, batch->threads};
+  pthread_once(&fork_handlers, add_fork_handlers);
   pthread_mutex_lock(&pool.one_at_a_time);
   void (*error_before)(const char *) = *robot->on_error, (*warning_before)(const char *) = *robot->on_warning;
   *robot->on_error = on_error;
   *robot->on_warning = on_warning;
   atomic_store(&next, batch->next);
-  const int failed = batch->threads > 1 ? hand_out(&job) : 0;
+  const int failed = job.threads > 1 ? hand_out(&job) : 0;
   if (!failed) {
     step_some(&job, 0);
-    if (batch->threads > 1) gather();
+    if (job.threads > 1) gather();
     batch->next = atomic_load(&next) < batch->rows ? atomic_load(&next) : batch->rows;
   }
   *robot->on_error = error_before;
