@@ -1,6 +1,10 @@
 """Knowledge on disk: `knowledge.safetensors` beside a `recipe.json` that says what it is and how it came about.
 
 No pickle anywhere: the arrays can be read without headstart and without JAX.
+
+The two change at once. The arrays are written under a name of their own, which has their checksum in it; then the
+recipe, which has it too, takes the place of the former one; then the arrays get their usual name. Whoever reads in
+between, or after a kill, finds the arrays of the recipe that is there under one name or the other.
 """
 
 import functools
@@ -17,49 +21,72 @@ from safetensors import SafetensorError
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
 from headstart.core.types import Method, PyTree, Spec, TrainState
-from headstart.lab.files import read_json, write, write_json
+from headstart.lab.files import read, sweep, write
 from headstart.lab.recipe import FORMAT, Trained, read_recipe, write_recipe
+from headstart.lab.records import CHECKSUM, read_record, write_record
+
+RECIPE, ARRAYS, AGAIN = "recipe.json", "knowledge.safetensors", "take another copy of it, or train anew"
 
 
 def save(trained: Trained, path: str | pathlib.Path) -> pathlib.Path:
-    """Writes a checkpoint folder -> its path."""
+    """Writes a checkpoint folder; returns its path. A kill at any moment leaves the former checkpoint or this one."""
     folder = pathlib.Path(path)
     arrays = {name: np.array(np.asarray(x)[0]) for name, x in named(trained.state).items()}
     data = safetensors.numpy.save(arrays)
-    write(folder / "knowledge.safetensors", data)
-    write_json(folder / "recipe.json", write_recipe(trained, arrays, hashlib.sha256(data).hexdigest()))
+    sha256 = hashlib.sha256(data).hexdigest()
+    put(folder, data, sha256, {**write_recipe(trained, arrays, sha256), "bytes": len(data)})
     return folder
+
+
+def put(folder: pathlib.Path, data: bytes, sha256: str, recipe: dict[str, Any]) -> None:
+    """Writes the two files of a checkpoint."""
+    sweep(folder)
+    own = folder / _own(sha256)
+    write(own, data)
+    write_record(folder / RECIPE, FORMAT, recipe)
+    own.replace(folder / ARRAYS)
+    for left in folder.glob(_own("*")):  # by a save that was killed
+        left.unlink(missing_ok=True)
+
+
+def _own(sha256: str) -> str:
+    """Returns the name under which arrays lie until their recipe is written."""
+    return f"knowledge-{sha256[:16]}.safetensors"
+
+
+def identity(folder: pathlib.Path) -> str:
+    """Returns what tells a checkpoint from every other one: its recipe's checksum, which covers its arrays."""
+    return read_record(folder / RECIPE, FORMAT, AGAIN)[CHECKSUM]
 
 
 def load(path: str | pathlib.Path) -> Trained:
     """Reads a checkpoint folder. Raises InputError, with the defect, where it is missing, damaged or another's."""
     folder = pathlib.Path(path)
-    recipe = read_json(folder / "recipe.json")
-    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
-        raise InputError(
-            f"{folder / 'recipe.json'} is no recipe of this version of headstart (format {FORMAT!r}); "
-            "take a checkpoint that it wrote, or train anew."
-        )
+    recipe = read_record(folder / RECIPE, FORMAT, AGAIN)
     try:
-        fields, sha256 = read_recipe(recipe), str(recipe["sha256"])
+        fields, sha256, most = read_recipe(recipe), str(recipe["sha256"]), int(recipe["bytes"])
     except InputError as error:  # of the method's own: it knows best
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{folder / 'recipe.json'} is damaged ({type(error).__name__}: {error}); take another copy of it."
         ) from None
-    return Trained(**fields, state=_read_state(folder, fields["method"], fields["spec"], sha256))
+    return Trained(**fields, state=_read_state(folder, fields["method"], fields["spec"], sha256, most))
 
 
-def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str) -> TrainState:
-    file = folder / "knowledge.safetensors"
+def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str, most: int) -> TrainState:
+    file = folder / (_own(sha256) if (folder / _own(sha256)).exists() else ARRAYS)
+    if not file.exists():
+        raise InputError(f"There is no {file}; copy the whole checkpoint folder.")
+    data = read(file, most)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise InputError(
+            f"{file} is damaged, or not what its recipe.json was written for (its checksum is another); {AGAIN}."
+        )
     try:
-        data = file.read_bytes()
         arrays = safetensors.numpy.load(data)
-    except FileNotFoundError:
-        raise InputError(f"There is no {file}; copy the whole checkpoint folder.") from None
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{file} is damaged ({error}); take another copy of it.") from None
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{file} is damaged ({error}); {AGAIN}.") from None
     try:
         like = _shapes(method, spec)
     except InputError as error:
@@ -70,8 +97,6 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str) -
             f"{folder / 'recipe.json'} describes what cannot be made ({why}); it is damaged: take another copy of it."
         ) from None
     _check_arrays(file, arrays, named(like))
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise InputError(f"{file} holds other numbers than its recipe.json was written for; copy both from one place.")
     return map_named(lambda name, _: jax.device_put(arrays[name][None]), like)
 
 

@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from headstart.core.errors import InputError
 from headstart.core.run import Journal, Left, Point, Run
 from headstart.lab.compiled import processor
-from headstart.lab.files import plain, read_json
+from headstart.lab.files import plain
 from headstart.lab.recipe import versions
+from headstart.lab.records import read_record
 from headstart.lab.snapshot import Part, raw, read, strange, sweep, write
 from headstart.protocol.transfer import finite
 
@@ -93,7 +94,7 @@ class Keeper(Journal):
         if part.of != of or part.turns > of:
             raise InputError(f"{self.folder} holds {part.of} turns where there are {of}; delete it to begin anew.")
         shapes = jax.eval_shape(Run.done, like.run) if done else like.run
-        run, tally = read(self.folder / part.file, part.sha256, (shapes, like.tally))
+        run, tally = read(self.folder / part.file, part, (shapes, like.tally))
         self._at += done
         if not done:
             anew = "; its worlds live outside of the program, and begin anew at an episode's start"
@@ -157,12 +158,11 @@ class Keeper(Journal):
         file = self.folder / "run.json"
         if not file.exists():
             return
-        data = read_json(file)
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise InputError(f"{file} is no record of this version of headstart ({FORMAT!r}); delete {self.folder}.")
+        data = read_record(file, FORMAT, f"delete {self.folder} to begin anew")
         try:
             held = dict(data["question"])
-            self._parts = [Part(str(p["file"]), str(p["sha256"]), int(p["turns"]), int(p["of"])) for p in data["parts"]]
+            kinds = Part.__annotations__.items()
+            self._parts = [Part(**{name: kind(part[name]) for name, kind in kinds}) for part in data["parts"]]
             self.history = [{name: _number(x) for name, x in row.items()} for row in data["history"]]
             then = dict(data["machine"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:

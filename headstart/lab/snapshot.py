@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
 from headstart.core.types import PyTree
-from headstart.lab.files import write_json
+from headstart.lab.files import check
+from headstart.lab.records import write_record
 
 OURS = re.compile(r"\.lock|run\.json|\.run\.json\..*|\d+-\d+\.safetensors")
 
@@ -31,6 +32,7 @@ class Part(NamedTuple):
     sha256: str
     turns: int  # taken
     of: int
+    bytes: int
 
 
 def write(
@@ -50,15 +52,16 @@ def write(
     os.chmod(folder / file, 0o644)  # as every other file of headstart's
     with (folder / file).open("rb") as written:
         os.fsync(written.fileno())
-        parts = [*before, Part(file, hashlib.file_digest(written, "sha256").hexdigest(), *turns)]
-    write_json(folder / "run.json", {**record, "parts": [part._asdict() for part in parts]})
+        length = os.fstat(written.fileno()).st_size
+        parts = [*before, Part(file, hashlib.file_digest(written, "sha256").hexdigest(), *turns, length)]
+    write_record(folder / "run.json", record["format"], {**record, "parts": [part._asdict() for part in parts]})
     sweep(folder, {".lock", "run.json", *(part.file for part in parts)})
     return parts
 
 
 def sweep(folder: pathlib.Path, but: Collection[str] = ()) -> None:
     """Deletes what was written there; what is somebody else's stays."""
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir(), key=lambda path: path.name != "run.json"):  # first the record: it names files
         if OURS.fullmatch(path.name) and path.name not in but:
             path.unlink(missing_ok=True)
 
@@ -73,12 +76,13 @@ def raw(tree: PyTree) -> dict[str, np.ndarray]:
     return {name: np.asarray(jax.random.key_data(x) if _is_key(x) else x) for name, x in named(tree).items()}
 
 
-def read(file: pathlib.Path, sha256: str, like: PyTree) -> Any:
-    """-> the tree of these shapes that the file holds. Raises InputError where it does not."""
+def read(file: pathlib.Path, part: Part, like: PyTree) -> Any:
+    """Returns the tree of these shapes that the part's file holds. Raises InputError where it does not."""
     mend = f"delete {file.parent} to begin anew"
     try:
+        check(file, file.stat(), part.bytes)
         with file.open("rb") as there:
-            same = hashlib.file_digest(there, "sha256").hexdigest() == sha256
+            same = hashlib.file_digest(there, "sha256").hexdigest() == part.sha256
         arrays = safetensors.numpy.load_file(file) if same else {}
     except FileNotFoundError:
         raise InputError(f"There is no {file}, which run.json names; {mend}.") from None

@@ -1,5 +1,7 @@
 """Observations that are images: seen, kept as they are, learned from, saved, and handed to others."""
 
+import json
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,8 @@ from headstart.core.spaces import Box, Image
 from headstart.core.train import begin, enter
 from headstart.core.types import Method, TrainState, spec
 from headstart.lab.checkpoint import load, save
-from headstart.lab.recipe import Trained
+from headstart.lab.recipe import FORMAT, Trained
+from headstart.lab.records import write_record
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune
@@ -75,9 +78,10 @@ def test_a_checkpoint_of_images_is_read_as_it_was_written(method: Method, tmp_pa
 
 def test_a_recipe_of_no_image_is_damaged(tmp_path):
     folder = save(Trained(QUICK, spec(probes.task(probes.Pixel(BYTES))), known(QUICK), "Pixel", 0, 0), tmp_path)
-    written = (folder / "recipe.json").read_text()
+    written = json.loads((folder / "recipe.json").read_text())
     for old, new, why in (("uint8", "float64", "is unknown: it is one of bool, uint8"), ("image", "sound", "damaged")):
-        (folder / "recipe.json").write_text(written.replace(f'"{old}"', f'"{new}"'))
+        edited = json.loads(json.dumps(written).replace(f'"{old}"', f'"{new}"'))
+        write_record(folder / "recipe.json", FORMAT, edited)
         with pytest.raises(InputError, match=why):
             load(folder)
 

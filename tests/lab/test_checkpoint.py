@@ -1,7 +1,9 @@
 """Checkpoints: what is read is what was written, to the bit; and whatever is wrong with one gets its sentence."""
 
 import dataclasses
+import hashlib
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -20,7 +22,8 @@ from headstart.core.errors import InputError
 from headstart.core.names import named
 from headstart.core.types import Box, Discrete, TrainState, components, spec
 from headstart.lab.checkpoint import load, save
-from headstart.lab.recipe import Trained
+from headstart.lab.recipe import FORMAT, Trained
+from headstart.lab.records import write_record
 from headstart.learners.uniform import Uniform
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.randomization.epopt import EPOpt
@@ -45,15 +48,20 @@ def copy(saved: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def edit_recipe(folder: pathlib.Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Writes another recipe, whose checksum is right."""
     recipe = json.loads((folder / "recipe.json").read_text())
     change(recipe)
-    (folder / "recipe.json").write_text(json.dumps(recipe))
+    write_record(folder / "recipe.json", recipe.get("format", FORMAT), recipe)
 
 
 def edit_arrays(folder: pathlib.Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
+    """Writes other arrays, and their checksum into the recipe."""
     arrays = {name: x.copy() for name, x in safetensors.numpy.load_file(folder / "knowledge.safetensors").items()}
     change(arrays)
-    safetensors.numpy.save_file(arrays, folder / "knowledge.safetensors")
+    data = safetensors.numpy.save(arrays)
+    (folder / "knowledge.safetensors").write_bytes(data)
+    told = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    edit_recipe(folder, lambda recipe: recipe.update(told))
 
 
 def same(a: TrainState, b: TrainState) -> None:
@@ -71,6 +79,52 @@ def test_what_is_read_is_what_was_written(trained, saved):
     assert any(name.startswith("optimizer") for name in moved)
     assert "knowledge.features.count" in moved
     assert "knowledge.value.scale.count" in moved
+
+
+KILLS = """
+import hashlib, json, os, pathlib, shutil, signal, sys
+from headstart.lab import checkpoint, files, records
+
+former, newer, out = map(pathlib.Path, sys.argv[1:])
+data, recipe = (newer / "knowledge.safetensors").read_bytes(), json.loads((newer / "recipe.json").read_text())
+
+def die_at(count):
+    seen = set()
+    def trace(frame, event, arg):
+        if frame.f_code.co_filename not in (files.__file__, checkpoint.__file__, records.__file__):
+            return None
+        seen.add((frame.f_code, frame.f_lineno))
+        if len(seen) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+    sys.settrace(trace)
+
+for count in range(1, 1000):
+    shutil.copytree(former, out / str(count))
+    child = os.fork()
+    if child == 0:
+        die_at(count)
+        checkpoint.put(out / str(count), data, recipe["sha256"], recipe)
+        os._exit(0)
+    if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        break
+"""
+
+
+def test_a_kill_at_any_line_of_a_save_leaves_the_former_or_the_new(trained, saved, tmp_path):
+    moved = jax.tree.map(lambda x: x + 1, trained.state)
+    newer = save(dataclasses.replace(trained, state=moved, seed=trained.seed + 1), tmp_path / "newer")
+    subprocess.run([sys.executable, "-c", KILLS, saved, newer, tmp_path / "out"], check=True, timeout=600)
+    killed = sorted((tmp_path / "out").iterdir(), key=lambda folder: int(folder.name))
+    left = []
+    for folder in killed:
+        found = load(folder)
+        left.append(found.seed)
+        same(found.state, moved if found.seed == trained.seed + 1 else trained.state)
+        save(found, folder)
+        assert {path.name for path in folder.iterdir()} == {"knowledge.safetensors", "recipe.json"}
+    assert left == sorted(left)  # the former, and from some moment on the newer
+    assert 10 < left.index(trained.seed + 1) < len(left) - 3
 
 
 @pytest.mark.parametrize("method", [Finetune(tiny.METHOD, freeze=("value",)), EPOpt(tiny.METHOD, epsilon=0.2)])
@@ -152,8 +206,13 @@ def test_a_recipe_is_a_contract(trained, tmp_path):
     assert (again.spec, again.interval, again.budgets) == (told.spec, told.interval, told.budgets)
 
 
-def flip(folder: pathlib.Path) -> None:
-    edit_arrays(folder, lambda arrays: arrays["knowledge.features.mean"].fill(0.125))
+def flip(file: str, at: int) -> Callable[[pathlib.Path], None]:
+    def damage(folder: pathlib.Path) -> None:
+        data = bytearray((folder / file).read_bytes())
+        data[at] ^= 1
+        (folder / file).write_bytes(data)
+
+    return damage
 
 
 def test_a_recipe_says_how_a_policy_s_actions_become_the_world_s(trained, tmp_path):
@@ -172,6 +231,22 @@ def test_bounds_without_end_survive(trained, tmp_path):
 def truncate(folder: pathlib.Path) -> None:
     file = folder / "knowledge.safetensors"
     file.write_bytes(file.read_bytes()[:-40])
+
+
+def lengthen(file: str) -> Callable[[pathlib.Path], Any]:
+    return lambda folder: (folder / file).write_bytes((folder / file).read_bytes() + b" ")
+
+
+def pipe(file: str) -> Callable[[pathlib.Path], None]:
+    return lambda folder: ((folder / file).unlink(), os.mkfifo(folder / file))[1]
+
+
+def directory(file: str) -> Callable[[pathlib.Path], None]:
+    return lambda folder: ((folder / file).unlink(), (folder / file).mkdir())[1]
+
+
+def hole(folder: pathlib.Path) -> None:
+    os.truncate(folder / "recipe.json", 10**12)
 
 
 def swap_shape(folder: pathlib.Path) -> None:
@@ -207,14 +282,28 @@ DEFECTS = {
     "no recipe": (lambda folder: (folder / "recipe.json").unlink(), r"There is no .*recipe\.json"),
     "no arrays": (lambda folder: (folder / "knowledge.safetensors").unlink(), "copy the whole checkpoint folder"),
     "a text": (lambda folder: (folder / "recipe.json").write_text("hello"), "cannot be read as JSON"),
-    "a list": (lambda folder: (folder / "recipe.json").write_text("[]"), "no recipe of this version"),
-    "another's": (set_to("format", "stable-baselines3"), "no recipe of this version.*train anew"),
-    "cut off": (truncate, r"knowledge\.safetensors is damaged .*take another copy"),
+    "a list": (lambda folder: (folder / "recipe.json").write_text("[]"), "no record of this version"),
+    "another's": (set_to("format", "stable-baselines3"), "no record of this version.*train anew"),
+    "cut off": (truncate, r"knowledge\.safetensors is damaged.*take another copy"),
+    "too long": (
+        lengthen("knowledge.safetensors"),
+        r"knowledge\.safetensors is \d+ bytes long, where at most \d+ are expected",
+    ),
+    "a pipe": (pipe("recipe.json"), r"recipe\.json is no regular file"),
+    "a pipe of arrays": (pipe("knowledge.safetensors"), r"knowledge\.safetensors is no regular file"),
+    "a folder": (directory("recipe.json"), r"recipe\.json is no regular file"),
+    "a hole": (hole, r"recipe\.json is 1000000000000 bytes long, where at most"),
     "no safetensors": (lambda folder: (folder / "knowledge.safetensors").write_text("hello"), "is damaged"),
     "another shape": (swap_shape, r"'knowledge\.features\.mean' as float32\[2\].* makes it float32\[1\]"),
     "another type": (swap_type, r"as float64\[1\].* makes it float32\[1\]"),
     "NaN": (spoil, r"not finite, in 'knowledge\.features\.mean'.*train anew"),
-    "another number": (flip, r"holds other numbers than its recipe\.json was written for; copy both from one place"),
+    "a bit of an array": (flip("knowledge.safetensors", -1), r"knowledge\.safetensors is damaged, or not what its"),
+    "a bit of the recipe": (flip("recipe.json", 40), r"recipe\.json"),
+    "a bit of its checksum": (
+        flip("recipe.json", -9),
+        r"recipe\.json is damaged: its content is not what its checksum",
+    ),
+    "a space after it": (lengthen("recipe.json"), r"recipe\.json is damaged: its"),
     "too little": (drop, r"lacks 'knowledge\.features\.mean'"),
     "too much": (add, r"holds, unasked, 'knowledge\.stowaway'.*copy both from one place"),
     "an unknown method": (set_to("method", {"class": "Rainbow"}), "knows no method like .*Rainbow"),

@@ -275,7 +275,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
     (["doctor", *SHIFTED, "--steps", "-1"], "--steps is -1"),
     (["transfer", "nowhere", "--target", "CartPole-v1", "--out", OUT], "a folder that headstart wrote?"),
     (["transfer", "damaged", "--target", "CartPole-v1", "--out", OUT], "take another copy of it"),
-    (["transfer", "foreign", "--target", "CartPole-v1", "--out", OUT], "no recipe of this version of headstart"),
+    (["transfer", "foreign", "--target", "CartPole-v1", "--out", OUT], "no record of this version of headstart"),
     (["transfer", "corridor", "--target", "CartPole-v1", "--out", OUT], "(1 and 4 components)"),
     (["transfer", "trained", "--target", "CartPole-v1", "--steps", "0", "--out", OUT], "--steps is 0"),
     (["transfer", "trained", "--target", "CartPole-v1", "--shots", "-5", "--out", OUT], "--shots has -5"),

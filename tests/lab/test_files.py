@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.lab.files import plain, read_json, write, write_json
+from headstart.lab.files import plain, read_json, sweep, write, write_json
+from headstart.lab.records import read_record, write_record
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
@@ -51,3 +52,36 @@ def test_a_file_that_cannot_be_read_gets_its_sentence(tmp_path, content, sentenc
         (tmp_path / "data.json").write_bytes(content)
     with pytest.raises(InputError, match=re.escape(sentence)):
         read_json(tmp_path / "data.json")
+
+
+def test_what_killed_writers_left_is_swept_and_what_living_ones_write_stays(tmp_path, monkeypatch):
+    (tmp_path / ".study.json.abcdefgh.part").write_text("{")
+    (tmp_path / ".mine").touch()
+
+    def look(*args: object) -> None:
+        sweep(tmp_path)
+        assert {path.name[:6] for path in tmp_path.iterdir()} == {".mine", ".file."}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", look)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "file", b"")
+    assert [path.name for path in tmp_path.iterdir()] == [".mine"]
+
+
+def test_any_changed_byte_of_a_record_is_noticed(tmp_path):
+    file = tmp_path / "it.json"
+    checksum = write_record(file, "a format", {"b": [1, None], "a": float("nan")})
+    assert read_record(file, "a format", "mend it") == {"b": [1, None], "a": None, "checksum": checksum}
+    assert json.loads(file.read_text()) == {"format": "a format", "b": [1, None], "a": None, "checksum": checksum}
+    data = file.read_bytes()
+    for changed in [
+        *(data[:i] + bytes([data[i] ^ bit]) + data[i + 1 :] for i in range(len(data)) for bit in (1, 32)),
+        *(data[:i] for i in range(len(data))),
+        *(data[:i] + data[i + 1 :] for i in range(len(data))),
+        data + b"\n",
+        b" " + data,
+    ]:
+        file.write_bytes(changed)
+        with pytest.raises(InputError, match=re.escape(str(file))):
+            read_record(file, "a format", "mend it")

@@ -26,6 +26,7 @@ from headstart.core.types import Method, Part, Spec, Task
 from headstart.lab import resume, snapshot
 from headstart.lab.cli import main
 from headstart.lab.progress import Board
+from headstart.lab.records import write_record
 from headstart.lab.resume import Keeper
 
 SMALL = {"hidden": (4,), "length": 2, "copies": 2, "batch": 8, "capacity": 64, "start": 8}
@@ -145,7 +146,7 @@ def test_worlds_that_live_elsewhere_begin_anew_and_it_says_so(tmp_path, capsys):
 KILLS = """
 import json, os, pathlib, shutil, signal, sys
 import safetensors.numpy
-from headstart.lab import files, snapshot
+from headstart.lab import files, records, snapshot
 
 former, newer, out = map(pathlib.Path, sys.argv[1:])
 record = json.loads((newer / "run.json").read_text())
@@ -155,7 +156,7 @@ arrays = safetensors.numpy.load_file(newer / part["file"])
 def die_at(count):
     seen = set()
     def trace(frame, event, arg):
-        if frame.f_code.co_filename not in (files.__file__, snapshot.__file__):
+        if frame.f_code.co_filename not in (files.__file__, records.__file__, snapshot.__file__):
             return None
         seen.add((frame.f_code, frame.f_lineno))
         if len(seen) == count:
@@ -279,7 +280,7 @@ def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[pathlib.Path], No
     def damage(folder: pathlib.Path) -> None:
         record = json.loads((folder / "run.json").read_text())
         change(record)
-        (folder / "run.json").write_text(json.dumps(record))
+        write_record(folder / "run.json", record["format"], record)
 
     return damage
 
@@ -303,6 +304,15 @@ DEFECTS: dict[str, tuple[Callable[[pathlib.Path], Any], str]] = {
     "a bit": (flip, r"0-\d+\.safetensors is not what was written .*delete .* to begin anew"),
     "no arrays": (lambda folder: arrays_of(folder).unlink(), r"There is no .*\.safetensors, which run\.json names"),
     "other arrays": (rewrite, r"does not fit what is to be learned \(such as its '0\.key'\)"),
+    "a bit of the record": (
+        lambda folder: (folder / "run.json").write_text((folder / "run.json").read_text().replace("4", "5", 1)),
+        r"run\.json is damaged: its content is not what its checksum says; delete",
+    ),
+    "a pipe": (
+        lambda folder: (arrays_of(folder).unlink(), os.mkfifo(folder / "0-5.safetensors")),
+        r"0-5\.safetensors is no regular file",
+    ),
+    "a hole": (lambda folder: os.truncate(arrays_of(folder), 10**12), r"is 1000000000000 bytes long"),
     "a text": (lambda folder: (folder / "run.json").write_text("hello"), "cannot be read as JSON"),
     "another's": (edit(lambda record: record.update(format="x")), "is no record of this version of headstart"),
     "no parts": (edit(lambda record: record.pop("parts")), r"run\.json is damaged \(KeyError: 'parts'\)"),
