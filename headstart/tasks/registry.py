@@ -224,12 +224,10 @@ def _group(env: Env, name: str) -> str | None:
     """-> the parameter that multiplies this one's nominal value, if there is any."""
     if env.name not in _robots():
         return None
-    from headstart.tasks.mujoco.parameters import GROUPS
     from headstart.tasks.mujoco.physics import physics
 
     named = physics(env.name).table.named
-    fields = {field: group for group, field in GROUPS.items()}
-    return fields[named[name].field] if name in named else None
+    return named[name].group if name in named else None
 
 
 def _known(env: Env) -> dict[str, Parameter]:

@@ -25,12 +25,9 @@ class Fields:
     """One model's numbers by name. Groups and names are as for our own robots; a field comes after them."""
 
     def __init__(self, model: Model):
-        try:
-            self.table: Table | None = table(model)
-        except AssertionError:  # two elements of one name: their fields are still there by number
-            self.table = None
+        self.table: Table = table(model)
         self.model = model
-        self.listed = () if self.table is None else self.table.listed
+        self.listed = self.table.listed
         self._raw: dict[str, tuple[Any, ...]] = {}
 
     def find(self, name: str) -> Parameter | None:
@@ -52,11 +49,10 @@ class Fields:
 
     def put(self, model: Model, values: dict[str, float]) -> None:
         """Make a model nominal again but for these values, and derive what follows from them."""
-        if self.table is not None:
-            known = {p.name for p in self.listed}
-            apply(model, self.table.fields(np, {name: x for name, x in values.items() if name in known}))
+        known = {p.name for p in self.listed}
+        apply(model, self.table.fields(np, {name: x for name, x in values.items() if name in known}))
         for name, (field, where, nominal) in self._raw.items():
-            if name in values or self.table is None or field not in self.table.nominal:
+            if name in values or field not in self.table.nominal:
                 getattr(model, field)[where] = values.get(name, nominal)
         mujoco.mj_setConst(model, mujoco.MjData(model))
 

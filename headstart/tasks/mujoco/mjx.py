@@ -104,7 +104,7 @@ class MjxSimulator:
             geom_friction=self.model.geom_friction.at[:, 0].set(single["geom_friction"]),
             dof_damping=single["dof_damping"],
             dof_armature=single["dof_armature"],
-            actuator_gear=self.model.actuator_gear.at[:, 0].set(single["actuator_gear"]),
+            actuator_gear=single["actuator_gear"],
         )
         return self._derived(model) if any(name.split("_")[-1] in HEAVY for name in params) else model
 

@@ -1,4 +1,4 @@
-"""What can be changed about a robot: every mass, friction, damping, armature and gear, by name, and all of a kind.
+"""What can be changed about a robot: each mass, friction, damping, armature and strength by name, and all of a kind.
 
 Groups come first and are multipliers of the nominal values (`mass=1.2`: every body 20 % heavier); a number given by
 name comes after and is absolute (`torso_mass=9`). Every change starts from the nominal model, so that it does not
@@ -7,6 +7,7 @@ matter what a model was before, nor how often a change is applied.
 
 import dataclasses
 import difflib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,34 +15,43 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.core.types import Parameter
+from headstart.tasks.mujoco.actuators import actuators, can_be_scaled, scaled, strengths
 from headstart.tasks.mujoco.bindings import Model, mujoco
 
 Fields = dict[str, Any]
 Numbers = dict[str, np.ndarray]
 
-GROUPS = {  # name -> the field of MjModel that it multiplies
+GROUPS = {  # name -> the field of MjModel that it multiplies; `strength` is that of `actuators.py`
     "mass": "body_mass",
     "friction": "geom_friction",
     "damping": "dof_damping",
     "armature": "dof_armature",
-    "power": "actuator_gear",
+    "power": "strength",
 }
+OPTIONS = ("gravity", "wind", "density")
+SLIDING = np.array([True, True, False, False, False])  # of the five numbers of a contact pair's friction
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Named:
     """One element's number: which entries of which field it is."""
 
     parameter: Parameter
     field: str
-    where: tuple[bool, ...]
+    where: np.ndarray
+
+    @property
+    def group(self) -> str:
+        """The group that multiplies it too."""
+        return next((group for group, field in GROUPS.items() if field == self.field), "power")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """The parameters of one robot, and what they make of its nominal model."""
 
-    nominal: Numbers  # the model's own arrays; of friction and gear, only the entries that parameters change
+    nominal: Numbers  # the model's own arrays (of friction, sliding friction alone) and the actuators' strength, all 1
+    scaled: Numbers  # which entries of the actuators' fields their strength multiplies
     named: Mapping[str, Named]
     listed: tuple[Parameter, ...]
 
@@ -62,14 +72,15 @@ class Table:
         for group, field in GROUPS.items():
             if group in values:
                 made[field] = made[field] * values[group]
-        # Not the quotient of masses: a group's factor has to reach the inertia to the last bit, as contacts amplify it.
-        scale = np.ones_like(self.nominal["body_mass"]) * values.get("mass", 1.0)
-        for name, named in self.named.items():
-            if name in values:
-                made[named.field] = xp.where(np.array(named.where), values[name], made[named.field])
-                if named.field == "body_mass":
-                    scale = xp.where(np.array(named.where), values[name] / named.parameter.nominal, scale)
-        made["body_inertia"] = self.nominal["body_inertia"] * scale[:, None]
+        if "friction" in values and "pair_friction" in made:
+            made["pair_friction"] = made["pair_friction"] * xp.where(SLIDING, values["friction"], 1.0)
+        named = [(named, values[name]) for name, named in self.named.items() if name in values]
+        self._set(xp, made, [one for one in named if one[0].field != "actuator_gear"])
+        strength = made.pop("strength")[:, None]
+        for field, where in self.scaled.items():
+            made[field] = xp.where(where, made[field] * strength, made[field])
+        self._set(xp, made, [one for one in named if one[0].field == "actuator_gear"])
+        made["body_inertia"] = self.nominal["body_inertia"] * self._inertia(xp, values)[:, None]
         if "gravity" in values:
             made["gravity"] = xp.where(np.array([False, False, True]), -values["gravity"], made["gravity"])
         if "wind" in values:
@@ -78,18 +89,30 @@ class Table:
             made["density"] = values["density"]
         return made
 
+    @staticmethod
+    def _set(xp: Any, made: Fields, named: list[tuple[Named, Any]]) -> None:
+        for one, value in named:
+            made[one.field] = xp.where(one.where, value, made[one.field])
+
+    def _inertia(self, xp: Any, values: Mapping[str, Any]) -> Any:
+        """-> by what each body's inertia is multiplied.
+
+        Not the quotient of masses: a group's factor has to reach the inertia to the last bit, as contacts amplify it.
+        """
+        scale = np.ones_like(self.nominal["body_mass"]) * values.get("mass", 1.0)
+        for name, one in self.named.items():
+            if name in values and one.field == "body_mass":
+                scale = xp.where(one.where, values[name] / one.parameter.nominal, scale)
+        return scale
+
 
 def apply(model: Model, made: Fields) -> None:
     """Write `Table.fields` into a model. What MuJoCo derives from them is then still to be computed (`mj_setConst`)."""
-    model.body_mass[:] = made["body_mass"]
-    model.body_inertia[:] = made["body_inertia"]
-    model.geom_friction[:, 0] = made["geom_friction"]
-    model.dof_damping[:] = made["dof_damping"]
-    model.dof_armature[:] = made["dof_armature"]
-    model.actuator_gear[:, 0] = made["actuator_gear"]
-    model.opt.gravity[:] = made["gravity"]
-    model.opt.wind[:] = made["wind"]
-    model.opt.density = made["density"]
+    for name, value in made.items():
+        if name == "geom_friction":
+            model.geom_friction[:, 0] = value
+        else:
+            setattr(model.opt if name in OPTIONS else model, name, value)
 
 
 def table(model: Model) -> Table:
@@ -100,15 +123,20 @@ def table(model: Model) -> Table:
         "geom_friction": model.geom_friction[:, 0].copy(),
         "dof_damping": model.dof_damping.copy(),
         "dof_armature": model.dof_armature.copy(),
-        "actuator_gear": model.actuator_gear[:, 0].copy(),
+        "strength": np.ones(model.nu),
+        **strengths(model),
         "gravity": model.opt.gravity.copy(),
         "wind": model.opt.wind.copy(),
         "density": np.array(model.opt.density),
     }
-    named = _bodies(model) + _geoms(model) + _joints(model) + _actuators(model)
-    listed = tuple(n.parameter for n in named) + _groups(nominal)
-    assert len({p.name for p in listed}) == len(listed), "two parameters share a name"
-    return Table(nominal, {n.parameter.name: n for n in named}, listed)
+    if model.npair:
+        nominal["pair_friction"] = model.pair_friction.copy()
+    power = can_be_scaled(model)
+    named = _bodies(model) + _geoms(model) + _joints(model) + (_actuators(model) if power else [])
+    often = Counter(n.parameter.name for n in named)  # two elements of one name have no parameter of that name
+    found = {n.parameter.name: n for n in named if often[n.parameter.name] == 1}
+    groups = tuple(p for p in _groups(nominal) if power or p.name != "power")
+    return Table(nominal, scaled(model), found, (*(n.parameter for n in found.values()), *groups))
 
 
 def _bodies(model: Model) -> list[Named]:
@@ -125,6 +153,8 @@ def _bodies(model: Model) -> list[Named]:
 def _geoms(model: Model) -> list[Named]:
     found = []
     for i in range(model.ngeom):
+        if i in model.pair_geom1 or i in model.pair_geom2:
+            continue  # their contact has a friction of its own
         geom = model.geom(i).name or f"geom{i}"
         about = f"sliding friction of the geom {geom}; a contact has the larger of its two geoms'"
         if not (model.geom_contype[i] or model.geom_conaffinity[i]):
@@ -149,34 +179,36 @@ def _joints(model: Model) -> list[Named]:
 
 def _actuators(model: Model) -> list[Named]:
     found = []
-    for i in range(model.nu):
-        joint = model.actuator_trnid[i, 0]
-        name = model.actuator(i).name or model.joint(joint).name or f"actuator{i}"
-        turns = model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE
-        about = f"strength of the motor {name}: its force at action 1"
-        unit = "N·m" if turns else "N"
-        found.append(_named(f"{name}_gear", model.actuator_gear[:, 0], [i], (-1e4, 1e4), unit, about))
-    return _in_field("actuator_gear", found)
+    for i, (name, motor, geared, unit) in enumerate(actuators(model)):
+        only = np.arange(model.nu) == i
+        if geared:
+            about = f"strength of the motor {name}: its force at action 1"
+            told = Parameter(f"{name}_gear", float(model.actuator_gear[i, 0]), -1e4, 1e4, unit, about)
+            found.append(Named(told, "actuator_gear", only[:, None] & (np.arange(6) == 0)))
+        else:
+            about = f"multiplies the force of {name}" if motor else f"multiplies the force of {name}, gain and bias"
+            found.append(Named(Parameter(f"{name}_power", 1.0, 0.0, 1e3, "×", about), "strength", only))
+    return found
 
 
 def _named(
     name: str, numbers: np.ndarray, entries: list[int], bounds: tuple[float, float], unit: str, about: str
-) -> tuple[Parameter, tuple[bool, ...]]:
-    where = tuple(i in entries for i in range(len(numbers)))
+) -> tuple[Parameter, np.ndarray]:
+    where = np.isin(np.arange(len(numbers)), entries)
     return Parameter(name, float(numbers[entries[0]]), *bounds, unit, about), where
 
 
-def _in_field(field: str, found: list[tuple[Parameter, tuple[bool, ...]]]) -> list[Named]:
+def _in_field(field: str, found: list[tuple[Parameter, np.ndarray]]) -> list[Named]:
     return [Named(parameter, field, where) for parameter, where in found]
 
 
 def _groups(nominal: Numbers) -> tuple[Parameter, ...]:
     what = {
         "mass": "every body's mass and inertia",
-        "friction": "every geom's sliding friction",
+        "friction": "the sliding friction of every geom and contact pair",
         "damping": "every joint's damping",
         "armature": "every joint's armature",
-        "power": "every motor's gear",
+        "power": "the force of every actuator: a motor's gear, a servo's gain, bias and limits",
     }
     lows = {"mass": 1e-3}
     scales = [Parameter(g, 1.0, lows.get(g, 0.0), 1e3, "×", f"multiplies {what[g]}") for g in GROUPS]

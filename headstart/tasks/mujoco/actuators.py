@@ -1,0 +1,113 @@
+"""How strong a MuJoCo actuator is: which numbers of the model multiply its force, and what the actuator is called.
+
+A motor's force is gain · control, and gear carries it to the joint: its strength is its gear. A servo's force depends
+on where the joint is and how fast it moves (`bias`), and gear also scales those: a servo of twice the gear holds half
+the angle. Its strength is therefore the whole force curve: gain, bias and the range that limits the force.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from headstart.tasks.mujoco.bindings import Model, mujoco
+
+Numbers = dict[str, np.ndarray]
+Fields = dict[str, Any]
+
+SCALAR = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT, mujoco.mjtTrn.mjTRN_TENDON)
+MOVES = {  # transmission -> what it acts on
+    mujoco.mjtTrn.mjTRN_JOINT: "joint",
+    mujoco.mjtTrn.mjTRN_JOINTINPARENT: "joint",
+    mujoco.mjtTrn.mjTRN_TENDON: "tendon",
+    mujoco.mjtTrn.mjTRN_SITE: "site",
+    mujoco.mjtTrn.mjTRN_SLIDERCRANK: "site",
+    mujoco.mjtTrn.mjTRN_BODY: "body",
+}
+ONE_AXIS = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+PEAK, SCALE = 2, 3  # of a muscle's parameters: its peak force, and what makes one of it where that is negative
+
+
+class Actuator(NamedTuple):
+    """One actuator, by what parameters need to know of it."""
+
+    name: str
+    motor: bool  # its gear is its strength
+    geared: bool  # its gear is one number, and that is its force at control 1
+    unit: str  # of that force
+
+
+def actuators(model: Model) -> list[Actuator]:
+    """Returns the model's actuators in their order; an unnamed one is called by what it moves, or by its number."""
+    own = [model.actuator(i).name or _moved(model, i) for i in range(model.nu)]
+    return [
+        Actuator(
+            name if name and own.count(name) == 1 else model.actuator(i).name or f"actuator{i}",
+            _is_motor(model, i),
+            _is_geared(model, i),
+            "N·m" if _turns(model, i) else "N",
+        )
+        for i, name in enumerate(own)
+    ]
+
+
+def strengths(model: Model) -> Numbers:
+    """Returns the fields that carry strength, [actuator n] each; those of servos only where the model has one."""
+    fields = {"actuator_gear": model.actuator_gear.copy()}
+    if not all(_is_motor(model, i) for i in range(model.nu)):
+        for name in ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"):
+            fields[name] = getattr(model, name).copy()
+    return fields
+
+
+def scaled(model: Model) -> Numbers:
+    """Returns which entries of `strengths` are multiplied by an actuator's strength, as booleans."""
+    which = {name: np.zeros(array.shape, bool) for name, array in strengths(model).items()}
+    for i in range(model.nu):
+        if _is_motor(model, i):
+            which["actuator_gear"][i] = True
+        else:
+            which["actuator_gainprm"][i] = _force_entries(int(model.actuator_gaintype[i]), model.actuator_gainprm[i])
+            which["actuator_biasprm"][i] = _force_entries(int(model.actuator_biastype[i]), model.actuator_biasprm[i])
+            which["actuator_forcerange"][i] = True
+    return which
+
+
+def can_be_scaled(model: Model) -> bool:
+    """Returns whether the model says itself what every actuator's force is: no plugin and no function of the user."""
+    told = (model.actuator_gaintype != mujoco.mjtGain.mjGAIN_USER) & (
+        model.actuator_biastype != mujoco.mjtBias.mjBIAS_USER
+    )
+    return bool(told.all() and (model.actuator_plugin < 0).all())
+
+
+def _force_entries(kind: int, numbers: np.ndarray) -> np.ndarray:
+    """Returns which parameters of a gain, or of a bias, the force is proportional to. (Both number their kinds alike
+    from `affine` on; a fixed gain is its first number, and no bias is none, which is 0.)"""
+    entries = np.zeros(len(numbers), bool)
+    if kind == mujoco.mjtGain.mjGAIN_MUSCLE:
+        entries[PEAK if numbers[PEAK] >= 0 else SCALE] = True
+    else:
+        entries[:3] = True
+    return entries
+
+
+def _is_motor(model: Model, i: int) -> bool:
+    plain = model.actuator_gaintype[i] == mujoco.mjtGain.mjGAIN_FIXED
+    unbiased = model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_NONE
+    return bool(plain and unbiased and model.actuator_trntype[i] != mujoco.mjtTrn.mjTRN_BODY)
+
+
+def _is_geared(model: Model, i: int) -> bool:
+    kind, moved = model.actuator_trntype[i], model.actuator_trnid[i, 0]
+    one_number = kind in SCALAR and (MOVES[kind] != "joint" or model.jnt_type[moved] in ONE_AXIS)
+    return bool(_is_motor(model, i) and one_number and model.actuator_gainprm[i, 0] == 1.0)
+
+
+def _turns(model: Model, i: int) -> bool:
+    of_joint = MOVES.get(model.actuator_trntype[i]) == "joint"
+    return bool(of_joint and model.jnt_type[model.actuator_trnid[i, 0]] == mujoco.mjtJoint.mjJNT_HINGE)
+
+
+def _moved(model: Model, i: int) -> str:
+    kind = MOVES.get(model.actuator_trntype[i])
+    return getattr(model, kind)(model.actuator_trnid[i, 0]).name if kind else ""
