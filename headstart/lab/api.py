@@ -24,7 +24,7 @@ from headstart.lab.recipe import Trained
 from headstart.lab.resume import Keeper
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
-from headstart.protocol.checks import check_budget, check_shots, check_spaces
+from headstart.protocol.checks import check_budget, check_env, check_shots, check_spaces
 from headstart.protocol.prior import moved
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
@@ -96,7 +96,7 @@ def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int =
     """
     check_budget("episodes", episodes)
     tasks = stack([told(as_task(task), trained.sources)])
-    _check_fit(trained, tasks)
+    check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
     failures(tasks.env)
     returns = np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).judge))[0, 0]
@@ -113,7 +113,7 @@ def play(trained: Trained, task: Task | str, path: str | pathlib.Path, episodes:
     check_budget("episodes", episodes)
     clips.check_kind(pathlib.Path(path))
     one = told(as_task(task), trained.sources)
-    _check_fit(trained, stack([one]))
+    check_fit(trained, stack([one]))
     learner = trained.method.learner(spec(stack([one])), target=True)
     knowledge = jax.tree.map(lambda x: x[0], trained.state.knowledge)
     each = jax.random.split(protocol.keys([seed]).judge[0], episodes)
@@ -213,7 +213,7 @@ def compare(
     return study.compare(question, out, allow_no_shift, command, watch, video)
 
 
-def _check_fit(trained: Trained, tasks: Task) -> None:
+def check_fit(trained: Trained, tasks: Task) -> None:
     """Raises InputError where knowledge cannot be used in these tasks."""
     known, wanted = trained.spec, spec(tasks)
     mine, theirs = (known.observation, known.action), (wanted.observation, wanted.action)
@@ -229,12 +229,6 @@ def _check_context(trained: Trained, tasks: Task) -> None:
             f"What was learned on {trained.trained_on} is told {known.context} numbers of context, but "
             f"{tasks.env.name} gives {wanted.context}; choose tasks that give the same."
         )
-
-
-def check_env(env: Env) -> None:
-    """Raises InputError with an env's own message, where one of somebody else's broke since `failures` was asked."""
-    for message in failures(env).values():
-        raise InputError(f"{message}.")
 
 
 def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: Keeper | None = None) -> None:

@@ -89,6 +89,8 @@ class Doctor(Asked):
     """How many seeds, or which."""
     learner: str = "ppo"
     """What the short trainings learn by: ppo, sac or dqn."""
+    checkpoint: pathlib.Path | None = None
+    """A policy of the source: used instead of the source's short training."""
     physics: Physics = "auto"
     json: bool = False
     """Print JSON instead of tables."""
@@ -145,13 +147,6 @@ class Transfer(Asked):
     """Components of the source by their names in the target, such as thigh_joint_angle=hip_angle,..."""
     physics: Physics = "auto"
     json: Json = False
-
-    def renames(self) -> dict[str, str]:
-        """-> new names by the old ones. Raises InputError where what was written is none."""
-        pairs = [text.partition("=") for text in self.rename]
-        if bad := [old for old, _, new in pairs if not (old and new)]:
-            raise InputError(f"--rename {bad[0]!r} gives no new name; write OLD=NEW, several with commas between them.")
-        return {old: new for old, _, new in pairs}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,25 +6,22 @@ import json
 import pathlib
 from typing import Any
 
-import jax
 import numpy as np
 from rich.table import Table
 
 from headstart.core.errors import InputError
-from headstart.core.types import Task
 from headstart.lab import api, checkpoint, cli, matrix, resume, study
+from headstart.lab.doctor import doctor as doctor
 from headstart.lab.files import plain, write_json
 from headstart.lab.news import News, both
 from headstart.lab.progress import Board, console, thin
 from headstart.lab.scalars import scalars
-from headstart.lab.tables import interval, show, study_tables
+from headstart.lab.tables import show, study_tables
 from headstart.methods import LEARNERS, METHODS
-from headstart.methods.strings import find_any, find_learner
-from headstart.protocol.checks import check_budget, check_seeds, check_shots, check_spaces
-from headstart.protocol.shift import Effect, shift
+from headstart.methods.strings import find_any
+from headstart.protocol.checks import check_budget, check_seeds, check_shots
 from headstart.protocol.study import Question
 from headstart.tasks import registry
-from headstart.tasks.sampling import nominal
 from headstart.tasks.several import SEVERAL
 from headstart.tasks.strings import parse
 
@@ -64,52 +61,6 @@ def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:
         return
     show(*study_tables(data))
     print(f"report: {out / 'report.html'}")
-
-
-def doctor(asked: cli.Doctor, words: str) -> None:
-    """Shows how far two tasks are apart, by parameter, and what there is to gain."""
-    source, target = parse(asked.source, asked.physics), parse(asked.target, asked.physics, target=True)
-    a, b = source.env, target.env
-    check_spaces(a.name, (a.observation, a.action), f"--target {b.name}", (b.observation, b.action))
-    check_budget("--steps", asked.steps, least=0)
-    check_seeds("--seeds", asked.seeds)
-    found = shift(source, target, jax.random.key(0))
-    api.check_env(source.env)
-    headroom = _headroom(asked, source, nominal(target)) if asked.steps and found.differs else None
-    rows = {"all together": found.whole, **found.parameters}
-    if asked.json:
-        effects = {name: effect._asdict() for name, effect in rows.items()}
-        print(json.dumps(plain({"differs": found.differs, "effects": effects, "headroom": headroom}), indent=1))
-        return
-    title = f"{asked.source} → {asked.target}: " + ("another task" if found.differs else "the same task")
-    table = Table("what changes", "source", "target", *Effect._fields, title=title)
-    for name, effect in rows.items():
-        table.add_row(name, *found.values.get(name, ("", "")), *(f"{x:.2f}" for x in effect))
-    table.caption = "effects in standard deviations; 0 is none"
-    show(table)
-    if headroom is not None:
-        title = f"head-room after {thin(asked.steps)} steps each ({len(asked.seeds)} seeds)"
-        table = Table("", "return on the target", title=title)
-        for name in ("random", "source policy", "learned on the target"):
-            table.add_row(name, interval(headroom[name]))
-        show(table)
-
-
-def _headroom(asked: cli.Doctor, source: Task, target: Task) -> dict[str, Any]:
-    """-> returns on the target: acting at random, the source's policy, one that learned there as long."""
-    from headstart.protocol.claims import summary
-    from headstart.protocol.shift import random_returns
-
-    found: dict[str, list[float]] = {"random": [], "source policy": [], "learned on the target": []}
-    learner = find_learner(asked.learner)
-    with console().status("two short trainings for the head-room") as status:
-        for seed in asked.seeds:
-            status.update(f"two short trainings for the head-room: seed {seed}")
-            found["random"].append(float(random_returns(target, jax.random.key(seed)).mean()))
-            for name, where in (("source policy", source), ("learned on the target", target)):
-                trained = api.train(learner, where, asked.steps, seed)
-                found[name].append(float(api.evaluate(trained, target, seed=seed).mean()))
-    return {name: summary(np.array(values)) for name, values in found.items()}
 
 
 def train(asked: cli.Train, words: str) -> None:
@@ -157,7 +108,9 @@ def transfer(asked: cli.Transfer, words: str) -> None:
         def watch(j: Any) -> None:
             tell(News(name, "target", j.steps, asked.steps, j.returns.mean(1), j.metrics))
 
-        done = api.transfer(trained, task, asked.steps, asked.shots, method, renamed=asked.renames(), watch=watch)
+        done = api.transfer(
+            trained, task, asked.steps, asked.shots, method, renamed=_renames(asked.rename), watch=watch
+        )
     checkpoint.save(done.trained, asked.out)
     curve = {"steps": done.steps, "episodes": done.episodes, "returns": done.returns, "shots": done.shots}
     curve = plain({**curve, "moved": done.moved.data})
@@ -175,6 +128,14 @@ def transfer(asked: cli.Transfer, words: str) -> None:
     table.add_row(f"{thin(done.steps[-1])} steps", thin(done.returns[-1]))
     show(table)
     print(f"checkpoint: {asked.out}")
+
+
+def _renames(rename: tuple[str, ...]) -> dict[str, str]:
+    """-> new names by the old ones. Raises InputError where what was written is none."""
+    pairs = [text.partition("=") for text in rename]
+    if bad := [old for old, _, new in pairs if not (old and new)]:
+        raise InputError(f"--rename {bad[0]!r} gives no new name; write OLD=NEW, several with commas between them.")
+    return {old: new for old, _, new in pairs}
 
 
 def play(asked: cli.Play, words: str) -> None:

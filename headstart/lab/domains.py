@@ -8,7 +8,7 @@ import jax
 from headstart.core.errors import InputError
 from headstart.core.types import Env, Task, stack
 from headstart.protocol.checks import check_spaces
-from headstart.protocol.shift import Shift, shift
+from headstart.protocol.shift import Policy, Shift, shift
 from headstart.protocol.study import Question
 from headstart.tasks.registry import aligned
 from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal
@@ -29,10 +29,14 @@ class Domains(NamedTuple):
     target_tasks: Task  # at its nominal values
     ranges: dict[str, Task]  # fixed tasks of the ensemble, stacked: nominal, of its range, and beyond it
 
-    def shift(self) -> Shift:
-        """-> what lies between the target and the source that is nearest to it."""
-        each = [shift(source, self.target, jax.random.key(0)) for source in self.sources]
-        return min(each, key=lambda found: max(found.whole))
+    def shift(self, policy: Policy | None = None) -> Shift:
+        """Returns what lies between the target and the source that is nearest to it.
+
+        `policy`, which knows the sources, is looked along too.
+        """
+        key = jax.random.key(0)
+        each = [shift(told(source, self.names), self.target, key, policy) for source in self.sources]
+        return min(each, key=lambda found: (not found.same, found.whole.size))
 
 
 def domains(question: Question) -> Domains:

@@ -88,3 +88,13 @@ def duration(seconds: float | None) -> str:
 def _plain(x: float) -> str:
     shown = f"{abs(x):,.10g}".replace(",", THIN)
     return (MINUS if x < 0 else "") + shown
+
+
+def plain(value: object) -> str:
+    """Returns what a file holds as people read it: a number rounded, text as it is, a dash for nothing."""
+    if value is None:
+        return UNKNOWN
+    try:
+        return number(float(str(value)), 4)
+    except ValueError:
+        return str(value)

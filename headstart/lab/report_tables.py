@@ -13,7 +13,13 @@ from headstart.lab.report_words import LABELS, effect, label
 from headstart.protocol.statistics import Interval
 
 RANGES = {"nominal": "nominal", "in_range": "in the ensemble's range", "held_out": "beyond its range"}
-EFFECTS = {"initial": "first state", "next_state": "next state", "reward": "reward", "return": "random policy's return"}
+EFFECTS = {
+    "initial": "first state",
+    "next_state": "next state",
+    "reward": "reward",
+    "termination": "ends apart",
+    "return": "random policy's return",
+}
 SPENT = ("source_steps", "target_steps", "gradient_steps", "parameters")
 
 
@@ -81,10 +87,13 @@ def shift(study: Study) -> Markup | None:
     body = []
     for name, told_of in parameters.items():
         values = table(told_of)
-        change = f"{_plain(values.get('source'))} → {_plain(values.get('target'))}"
+        change = f"{numbers.plain(values.get('source'))} → {numbers.plain(values.get('target'))}"
         body.append([name, change, *(_effect(values.get(key)) for key in keys)])
     body.append(["everything", "", *(_effect(study.shift.get(key)) for key in keys)])
-    caption = "Effect of each changed parameter alone, in standard deviations, for equal actions from equal states."
+    caption = (
+        "Effect of each changed parameter alone, in standard deviations, for equal actions from equal states. "
+        "Ends apart: the share of steps that end the episode in one of the two only."
+    )
     return grid(caption, ["source → target", *(EFFECTS[key] for key in keys)], body, "parameter")
 
 
@@ -119,7 +128,8 @@ def equal_total(study: Study, looks: dict[str, Style]) -> Markup | None:
         extra = list(dict.fromkeys([*extra, *rest]))
         rows.append((name, result, rest))
     body = [
-        [named(name, looks), told(result), *(_plain(rest.get(key)) for key in extra)] for name, result, rest in rows
+        [named(name, looks), told(result), *(numbers.plain(rest.get(key)) for key in extra)]
+        for name, result, rest in rows
     ]
     steps = interval_of(table(study.raw, "equal_total").get("steps"))
     of = f"{numbers.count(steps)} steps" if steps else "steps"
@@ -197,12 +207,3 @@ def _effect(size: Any) -> Markup:
     bar = element("i", style=f"width:{100 * strength:.0f}%") if x is not None else None
     number = element("span", numbers.number(x, 2), element("small", effect(x)), class_="told")
     return element("span", number, element("span", bar, class_="bar", aria_hidden="true"), class_="effect")
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return numbers.UNKNOWN
-    try:
-        return numbers.number(float(value), 4)
-    except (TypeError, ValueError):
-        return str(value)

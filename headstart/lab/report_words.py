@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from headstart.lab import numbers
+from headstart.lab import advice, numbers
 from headstart.lab.report_data import Row, Study, interval, table
 from headstart.protocol.statistics import Interval
 
@@ -14,7 +14,6 @@ DOING = {  # methods by the name of their entry; any other speaks for itself
     "epopt": "Training on the worst draws of {ensemble} (EPOpt)",
 }
 LABELS = {"positive": "helped", "negative": "hurt", "none": "no clear difference"}
-ENOUGH = 0.9  # of what can be had: more than this leaves little to adapt
 
 
 def answer(study: Study) -> list[str]:
@@ -55,12 +54,23 @@ def label(row: Row) -> str:
 
 def difference(study: Study) -> str | None:
     """-> whether the target is another task at all, and in what."""
+    changes = {name: table(told) for name, told in table(study.shift, "parameters").items()}
     if study.shift.get("differs") is False:
-        return "No difference was found: source and target look like the same task, and nothing here is about transfer."
-    what = {"initial": "where episodes begin", "next_state": "what an action leads to", "reward": "what it is paid"}
+        if study.shift.get("same", not changes):
+            return "Source and target are the same task, and nothing here is about transfer."
+        values = {name: (str(told.get("source")), str(told.get("target"))) for name, told in changes.items()}
+        return advice.unseen(values, bool(study.shift.get("along_policy")))
+    what = {
+        "initial": "where episodes begin",
+        "next_state": "what an action leads to",
+        "reward": "what it is paid",
+        "termination": "when episodes end",
+    }
     sizes = {key: abs(x.iqm) for key in what if (x := interval(study.shift.get(key))) is not None}
     changed = [f"{what[key]} ({effect(size)})" for key, size in sizes.items() if effect(size) != "none"]
-    return f"Source and target differ in {_list(changed)}." if changed else None
+    parts = [f"Source and target differ in {advice.and_list(changed)}." if changed else None]
+    parts.append(advice.constant(list(study.shift.get("constant") or ())))
+    return " ".join(part for part in parts if part) or None
 
 
 def effect(size: float | None) -> str:
@@ -119,7 +129,7 @@ def _rivals(study: Study) -> str | None:
         return "All of this is of one seed: another may tell it otherwise."
     times = {row.name: told for row in study.contenders if (told := row.metrics.get("time_to_threshold")) is not None}
     near = [name for name in others if first in times and name in times and times[name].low <= times[first].high]
-    return f"{_list(near)} may be as fast: the intervals of their times overlap." if near else None
+    return f"{advice.and_list(near)} may be as fast: the intervals of their times overlap." if near else None
 
 
 def _furthest(study: Study) -> str | None:
@@ -137,9 +147,9 @@ def _overall(study: Study) -> str | None:
     rows = [row for row in study.challengers if row.name != "naive"]
     said = {kind: [row.name for row in rows if row.verdict == kind] for kind in LABELS}
     parts = [
-        f"{_list(said['positive'])} helped" if said["positive"] else "",
-        f"{_list(said['negative'])} hurt" if said["negative"] else "",
-        f"{_list(said['none'])} made no clear difference" if said["none"] else "",
+        f"{advice.and_list(said['positive'])} helped" if said["positive"] else "",
+        f"{advice.and_list(said['negative'])} hurt" if said["negative"] else "",
+        f"{advice.and_list(said['none'])} made no clear difference" if said["none"] else "",
     ]
     told = [part for part in parts if part]
     return f"Over the whole budget, {'; '.join(told)}." if told else None
@@ -150,14 +160,8 @@ def _headroom(study: Study) -> str | None:
     ours, best, name = told.get("source_policy"), told.get("best"), str(told.get("best_name") or "best")
     if ours is None or best is None:
         return None
-    floor = told.get("random") or 0.0
     rival = "the oracle reaches" if name == "oracle" else f"{name} reaches"
-    shown = (
-        f"the source's policy, run as it is, scores {numbers.number(ours)} of the {numbers.number(best)} that {rival}"
-    )
-    if ours - floor >= ENOUGH * (best - floor):
-        return f"There is little to adapt: {shown}."
-    return f"There is something to adapt: {shown}."
+    return advice.gain(ours, best, told.get("random") or 0.0, told.get("learned", True), rival)
 
 
 def _as_it_is(ours: Interval, base: Interval, row: Row, study: Study) -> str:
@@ -240,7 +244,3 @@ def _value(interval: Interval) -> str:
 
 def _bound(interval: Interval, end: int) -> str:
     return numbers.rounded(interval[end], numbers.grain(interval))
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -12,7 +12,7 @@ import numpy as np
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Spec, TrainState, spec
-from headstart.lab import cells, filming, matrix, sources
+from headstart.lab import cells, filming, looking, matrix, sources
 from headstart.lab.cells import Ledger
 from headstart.lab.compiled import make_room
 from headstart.lab.domains import Domains, domains
@@ -49,19 +49,14 @@ def compare(
     """
     study = Study(question, pathlib.Path(out), watch)
     cells.check_folder(study.out, question)
-    found = study.domains.shift()
-    if not found.differs and not allow_no_shift:
-        raise InputError(
-            f"{question.source} and {question.target} are the same task: no state, reward or start differs. "
-            "Change the target, or say --allow-no-shift."
-        )
-
+    found = looking.first(study.domains, question, allow_no_shift)
     write = functools.partial(study.write, found, command)
     write("running")
     for entry, method in study.rows:
         make_room()
         study.run_row(entry, method)
         write("running")
+    write = functools.partial(study.write, looking.again(found, study.domains, question, study.out), command)
     matrix.run(study.out, question, study.domains, study.rows, study.watch)
     data = write("done")
     if video:

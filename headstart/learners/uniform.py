@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
@@ -29,3 +30,28 @@ def _act(spec: Spec, k: Knowledge, carry, obs: Array, context: Array, key: Key, 
     if isinstance(spec.action, Box):
         return jax.random.uniform(key, (spec.action.size,), minval=-1.0, maxval=1.0), carry, {}
     return jax.random.randint(key, (), 0, spec.action.n), carry, {}
+
+
+KEPT = 0.95  # the chance that a wanderer who keeps an action keeps it at the next step
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanderer(Method):
+    """Acts at random, and in half of its episodes keeps each action for some 20 steps: so it comes farther."""
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        random = Uniform().learner(spec)
+
+        def fresh(key: Key) -> Array:
+            return _act(spec, Knowledge(), (), jnp.zeros(0), jnp.zeros(0), key, 1.0)[0]
+
+        def begin(key: Key, parameters: Array):
+            k_action, k_keeps = jax.random.split(key)
+            return fresh(k_action), jax.random.bernoulli(k_keeps)
+
+        def act(k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
+            (before, keeps), (k_action, k_keep) = carry, jax.random.split(key)
+            action = jnp.where(keeps & jax.random.bernoulli(k_keep, KEPT), before, fresh(k_action))
+            return action, (action, keeps), {}
+
+        return random._replace(begin=begin, act=act)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 
 from headstart.core.errors import InputError
 from headstart.core.spaces import Image, Sight, Space, alike, kind
+from headstart.core.types import Env
+from headstart.tasks.host import failures
 
 MOST = 10**12  # steps, points or episodes: what lies above is a slip, and more than turns of a loop can be counted
 LAST_SEED = 2**32 - 1  # seeds are uint32
@@ -34,6 +36,12 @@ def check_seeds(name: str, seeds: Iterable[float]) -> None:
     for seed in seeds:
         if not 0 <= seed <= LAST_SEED or seed != int(seed):
             raise InputError(f"{name} has {seed}, but a seed is a whole number from 0 to {LAST_SEED}; write another.")
+
+
+def check_env(env: Env) -> None:
+    """Raises InputError with an env's own message, where one of somebody else's broke since `failures` was asked."""
+    for message in failures(env).values():
+        raise InputError(f"{message}.")
 
 
 def check_spaces(whose: str, known: tuple[Sight, Space], other: str, wanted: tuple[Sight, Space]) -> None:

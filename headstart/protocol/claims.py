@@ -145,6 +145,7 @@ def _shift(shift: Shift) -> dict[str, Any]:
             "initial": effect.initial,
             "next_state": effect.next_state,
             "reward": effect.reward,
+            "termination": effect.termination,
             "return": effect.returns,
         }
 
@@ -152,7 +153,8 @@ def _shift(shift: Shift) -> dict[str, Any]:
         name: {"source": shift.values[name][0], "target": shift.values[name][1], **plain(effect)}
         for name, effect in shift.parameters.items()
     }
-    return {"differs": shift.differs, **plain(shift.whole), "parameters": alone}
+    said = {"differs": shift.differs, "same": shift.same, "along_policy": shift.along_policy}
+    return {**said, **plain(shift.whole), "parameters": alone, "constant": shift.constant}
 
 
 def _headroom(curves: Mapping[str, Any], floor: float, ceiling: float, best_name: str) -> dict[str, Any] | None:

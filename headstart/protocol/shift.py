@@ -1,20 +1,22 @@
-"""The shift doctor: is the target another task than the source at all, and which parameter makes it so?
+"""The shift doctor: does the target differ from the source at all, and which parameter makes the difference?
 
-The same actions are played from the same states in both, so that an effect of exactly 0 means: the same task. Envs of
-others, which cannot be put back into a state, play the same actions from the same starts.
+The same actions are played from the same states in both tasks, so that an effect of exactly 0 means that nothing
+differed on the way. Live envs cannot be put back into a state; they play the same actions from equal starts.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
-from headstart.core.episode import draw
+from headstart.core.episode import Episode, again, observe, onward, parameters, reset
 from headstart.core.rollout import evaluate
-from headstart.core.types import Env, Key, Knowledge, Params, PyTree, Record, Task, spec, stack
-from headstart.learners.uniform import Uniform
+from headstart.core.types import Box, Key, Knowledge, Learner, PyTree, Record, Task, spec, stack
+from headstart.learners.uniform import Uniform, Wanderer
+from headstart.protocol.checks import check_env
+from headstart.tasks.host import failures
 from headstart.tasks.registry import aligned, value_of
 
 COPIES, STEPS, EPISODES = 32, 50, 16
@@ -22,53 +24,78 @@ NOTHING = 1e-6  # effects below this are rounding
 
 
 class Effect(NamedTuple):
-    """How far two tasks are apart, each in standard deviations (0: not at all)."""
+    """How far two tasks are apart (0: not at all). All but `termination` are in standard deviations."""
 
     initial: float  # first observations of equal draws, in standard deviations of the source's first observations
     next_state: float  # next observations, in standard deviations of the source's one-step changes
     reward: float  # rewards, in standard deviations of the source's rewards
+    termination: float  # share of the steps that end the episode in one of the two tasks only
     returns: float  # the random policy's mean return (Cohen's d; the sign says where it is higher: + the target)
 
     @property
+    def size(self) -> float:
+        """The largest of the effects, whatever its sign; infinite where one is not a number."""
+        return float(np.nan_to_num(np.abs(np.array(self)), nan=np.inf).max())
+
+    @property
     def differs(self) -> bool:
-        # what is no number (an env that broke) cannot be told to be nothing
-        return not max(self.initial, self.next_state, self.reward) <= NOTHING
+        return self.size > NOTHING
 
 
 class Shift(NamedTuple):
-    """The whole shift, and that of each changed parameter on its own."""
+    """The whole shift, and that of each changed parameter alone."""
 
     whole: Effect
     parameters: dict[str, Effect]
     values: dict[str, tuple[str, str]]  # each changed parameter's value in source and target
+    same: bool = False  # source and target are one task: nothing that can be set differs
+    constant: tuple[str, ...] = ()  # components of the observation that never vary in the source, but do in the target
+    along_policy: bool = False  # whether a policy was looked along too
 
     @property
     def differs(self) -> bool:
+        """Whether a difference was seen. Where none was, the tasks may still differ where nobody came to."""
         return self.whole.differs
 
 
-def shift(source: Task, target: Task, key: Key) -> Shift:
-    """-> the effect of all that differs between two tasks of one env, and of each parameter alone."""
+class Policy(NamedTuple):
+    """A policy to look along, besides acting at random."""
+
+    learner: Learner  # built for the source's observations, actions and context
+    knowledge: Knowledge  # of one seed
+
+
+def shift(source: Task, target: Task, key: Key, policy: Policy | None = None) -> Shift:
+    """Returns the effect of all that differs between two tasks of one env, and of each changed parameter alone.
+
+    Half of the episodes act at random anew at each step, half keep a random action for a while; `policy`, where there
+    is one, plays as many more. Raises InputError where the tasks are of different envs, and, with the env's own
+    message, where one breaks.
+    """
     source, target = aligned([source, target])
+    target = target.replace(context=source.context)  # nobody acts by the target's; so all variants are one program
     values = {name: (value_of(source, name), value_of(target, name)) for name in target.params}
     changed = [name for name, (a, b) in values.items() if a != b]
     variants = [target]
     for name in changed:
         variants.append(source.replace(params={**source.params, name: target.params[name]}))
-    each = [_effect(source, variant, key) for variant in variants]
-    alone = dict(zip(changed, each[1:], strict=True))
-    return Shift(each[0], alone, {name: values[name] for name in changed})
+    failures(source.env)  # what broke before is not of these tasks
+    played = [_played(source, variant, key, policy) for variant in variants]
+    before, *after = [random_returns(task, key) for task in (source, *variants)]
+    each = [_effect(seen, before, returns) for seen, returns in zip(played, after, strict=True)]
+    check_env(source.env)
+    same = not changed and np.array_equal(source.w, target.w)
+    alone, values = dict(zip(changed, each[1:], strict=True)), {name: values[name] for name in changed}
+    return Shift(each[0], alone, values, same, _constant(source, played[0]), policy is not None)
 
 
-def _effect(source: Task, target: Task, key: Key) -> Effect:
-    seen = jax.tree.map(np.asarray, _side_by_side(source, target, key))
-    before = random_returns(source, key)
-    after = random_returns(target, key)
+def _effect(seen: "Pairs", before: np.ndarray, after: np.ndarray) -> Effect:
     spread = np.sqrt(0.5 * (before.var(ddof=1) + after.var(ddof=1)))
     return Effect(
         initial=_apart(seen.first, seen.first_target, _spread(seen.first)),
         next_state=_apart(seen.next_obs, seen.next_obs_target, _spread(seen.next_obs - seen.obs)),
         reward=_apart(seen.reward, seen.reward_target, _spread(seen.reward)),
+        termination=float(np.abs(seen.end - seen.end_target).mean()),
         returns=float((after.mean() - before.mean()) / max(spread, 1e-8)),
     )
 
@@ -76,76 +103,103 @@ def _effect(source: Task, target: Task, key: Key) -> Effect:
 class Pairs(Record):
     """The same steps in both tasks."""
 
-    first: Array  # [copy, observation]
+    first: Array  # [episode, observation]
     first_target: Array
     obs: Array  # [row, observation]
     next_obs: Array
     next_obs_target: Array
     reward: Array  # [row, 1]
     reward_target: Array
+    end: Array  # [row, 1], 1 where the episode ended
+    end_target: Array
 
 
-@jax.jit
-def _side_by_side(source: Task, target: Task, key: Key) -> Pairs:
-    env, agent = source.env, Uniform().learner(spec(stack([source])))
+def _played(source: Task, target: Task, key: Key, policy: Policy | None) -> Pairs:
+    """Returns the steps of the random policies, and then those of `policy`."""
+    players = [Policy(Wanderer().learner(spec(stack([source]))), Knowledge()), *([] if policy is None else [policy])]
+    each = [_side_by_side(one.learner, one.knowledge, source, target, key) for one in players]
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *each)
 
-    def one(key: Key) -> Pairs:
-        k_draw, k_start, k_play = jax.random.split(key, 3)
-        here, there = draw(source, k_draw), draw(target, k_draw)
-        starts = [env.initial(params, k_start) for params in (here, there)]
-        first, first_target = env.observe(here, starts[0]), env.observe(there, starts[1])
 
-        def tick(states, key):
-            k_act, k_step, k_again = jax.random.split(key, 3)
-            obs = env.observe(here, states[0])
-            action = env.action.rescale(agent.act(Knowledge(), (), obs, source.context, k_act, 1.0)[0])
-            nexts = [env.transition(p, s, action, k_step) for p, s in zip((here, there), states, strict=True)]
-            seen = [env.observe(params, s) for params, s in zip((here, there), nexts, strict=True)]
-            rewards = [
-                (env.cumulants(params, before, action, s) @ task.w)[None]
-                for task, params, before, s in zip((source, target), (here, there), states, nexts, strict=True)
-            ]
-            return _go_on(env, (here, there), nexts, k_again), (obs, *seen, *rewards)
+@jax.jit(static_argnames="learner")
+def _side_by_side(learner: Learner, knowledge: Knowledge, source: Task, target: Task, key: Key) -> Pairs:
+    env = source.env
 
-        starts = starts if env.live else starts[:1] * 2
-        ends, (obs, *rest) = jax.lax.scan(tick, starts, jax.random.split(k_play, STEPS))
-        for state in ends:
-            env.leave(state)
-        return Pairs(first, first_target, obs, *rest)
+    def one(key: Key, explore: Array) -> Pairs:
+        k_start, k_begin, k_play = jax.random.split(key, 3)
+        starts = [reset(task, k_start) for task in (source, target)]
+        first, first_target = (observe(task, start) for task, start in zip((source, target), starts, strict=True))
+        carry = learner.begin(k_begin, parameters(source, starts[0]))
 
-    pairs = jax.vmap(one)(jax.random.split(key, COPIES))
+        def tick(now: tuple[list[Episode], PyTree], key: Key):
+            (here, there), carry = now
+            k_act, k_step, k_again, k_begin = jax.random.split(key, 4)
+            obs = observe(source, here)
+            action, carry, extras = learner.act(knowledge, carry, obs, source.context, k_act, explore)
+            (here, a), (there, b) = onward(source, here, action, k_step), onward(target, there, action, k_step)
+            carry = learner.remember(carry, a.replace(extras=extras))
+            nexts, over = _go_on((source, target), (here, there), a.last, b.last, k_again)
+            anew = learner.begin(k_begin, parameters(source, nexts[0]))
+            carry = jax.tree.map(lambda new, old: jnp.where(over, new, old), anew, carry)
+            return (nexts, carry), (
+                obs,
+                a.next_obs,
+                b.next_obs,
+                *(x[None] for x in (a.reward, b.reward, a.last, b.last)),
+            )
+
+        starts = starts if env.live else [starts[0], starts[1].replace(state=starts[0].state)]
+        (ends, _), seen = jax.lax.scan(tick, (starts, carry), jax.random.split(k_play, STEPS))
+        for episode in ends:
+            env.leave(episode.state)
+        return Pairs(first, first_target, *seen)
+
+    pairs = jax.vmap(one)(jax.random.split(key, COPIES), jnp.arange(COPIES) % 2.0)
     rows = {name: COPIES if name.startswith("first") else COPIES * STEPS for name in vars(pairs)}
     return Pairs(**{name: getattr(pairs, name).reshape(n, -1).astype(jnp.float32) for name, n in rows.items()})
 
 
-def _go_on(env: Env, params: tuple[Params, Params], nexts: list[PyTree], key: Key) -> list[PyTree]:
-    """-> the states that source and target step from next: both from the source's, where that can be done.
+def _go_on(
+    tasks: tuple[Task, Task], episodes: tuple[Episode, Episode], ended: Array, ended_target: Array, key: Key
+) -> tuple[list[Episode], Array]:
+    """Returns the episodes that source and target step next, and whether they are new ones.
 
-    A live env steps once from each state, so that each task goes on from its own, and what differs adds up.
+    Both go on from the source's state, where that is possible. A live env steps once from each state, so that each
+    task goes on from its own, and differences add up; both begin anew where either episode ended.
     """
-    if env.live:
-        ends = [end(p, s) for p, s in zip(params, nexts, strict=True) for end in (env.terminal, env.truncated)]
-        over = jnp.stack(ends).any()
-    else:
-        params, nexts = (params[0], params[0]), nexts[:1] * 2
-        over = env.terminal(params[0], nexts[0])
-    again = [env.again(p, s, over, key) for p, s in zip(params, nexts, strict=True)]
-    return [jax.tree.map(lambda new, old: jnp.where(over, new, old), a, s) for a, s in zip(again, nexts, strict=True)]
+    here, there = episodes
+    live = tasks[0].env.live
+    over = ended | ended_target if live else ended
+    there = there if live else there.replace(state=here.state)
+    news = [again(task, episode.state, over, key) for task, episode in zip(tasks, (here, there), strict=True)]
+    news = news if live else [news[0], news[1].replace(state=news[0].state)]
+    either = lambda new, old: jax.tree.map(lambda x, y: jnp.where(over, x, y), new, old)
+    return [either(new, old) for new, old in zip(news, (here, there), strict=True)], over
 
 
-def random_returns(task: Task, key: Key) -> np.ndarray:
-    """-> undiscounted returns of the random policy [episode]."""
+def random_returns(task: Task, key: Key) -> Float[np.ndarray, " episode"]:
+    """Returns undiscounted returns of the random policy."""
     tasks = stack([task])
     agent = Uniform().learner(spec(tasks))
     return np.asarray(evaluate(agent, agent.init(key, None), tasks, EPISODES, key[None]))[0, 0]
 
 
-def _spread(x: np.ndarray) -> np.ndarray:
+def _constant(source: Task, seen: Pairs) -> tuple[str, ...]:
+    """Returns the components of a vector observation that never vary in the source, and are different in the target."""
+    if not isinstance(source.env.observation, Box):
+        return ()
+    here, there = np.concatenate([seen.first, seen.next_obs]), np.concatenate([seen.first_target, seen.next_obs_target])
+    still = np.ptp(here, 0) <= NOTHING * np.maximum(1.0, np.abs(here[0]))
+    other = np.abs(there - here).max(0) > NOTHING * np.maximum(1.0, np.abs(here[0]))
+    return tuple(name for name, odd in zip(source.env.observation.names, still & other, strict=True) if odd)
+
+
+def _spread(x: Any) -> np.ndarray:
     return np.sqrt(np.mean(np.square(x - x.mean(0)), 0))
 
 
-def _apart(a: np.ndarray, b: np.ndarray, spread: np.ndarray) -> float:
-    """-> the mean distance of paired rows, in root mean square standard deviations over components.
+def _apart(a: Any, b: Any, spread: np.ndarray) -> float:
+    """Returns the mean distance of paired rows, in root mean square standard deviations over components.
 
     A component that never varies in the source counts in its own units.
     """

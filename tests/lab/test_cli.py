@@ -165,24 +165,36 @@ def test_what_cannot_be_played_is_told_in_a_sentence(folder, tmp_path, capsys, m
 
 def test_the_doctor_tells_a_shift_by_its_parameters(capsys):
     assert run("doctor", *SHIFTED, "--steps", "0") == 0
-    assert "another task" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "another task" in out
+    assert out.endswith("Whether it leaves anything to gain, two short trainings tell: --steps 100000.\n")
     assert run("doctor", *SHIFTED, "--steps", "0", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["differs"]
+    assert (found["differs"], found["same"], found["along_policy"]) == (True, False, False)
     assert found["effects"].keys() == {"all together", "force"}
     assert found["headroom"] is None
+    assert run("doctor", *SHIFTED[:3], "CartPole-v1@force=10", "--json") == 0  # there is nothing to train for
+    found = json.loads(capsys.readouterr().out)
+    assert (found["differs"], found["same"]) == (False, True)
+    assert found["advice"].startswith("Source and target are the same task")
 
 
-def test_the_doctor_tells_the_headroom(folder, capsys, monkeypatch):
+def test_the_doctor_tells_the_headroom_by_policies(folder, capsys, monkeypatch):
+    """A checkpoint stands for the source's training, and is looked along; the target is learned for each seed."""
     trained = []
-    monkeypatch.setattr(api, "train", lambda method, task, steps, seed: trained.append((str(task)[:11], steps, seed)))
-    monkeypatch.setattr(api, "evaluate", lambda trained, task, seed: np.full(3, 100.0 + seed))
-    assert run("doctor", *SHIFTED, "--steps", "500", "--seeds", "0,2,2") == 0
-    out, _ = capsys.readouterr()
-    assert "head-room after 500 steps each (2 seeds)" in " ".join(out.split())
-    assert "source policy" in out
+    monkeypatch.setattr(api, "train", lambda method, task, steps, seed: trained.append((steps, seed)))
+    returns = lambda trained, task, seed: np.full(3, 500.0 if trained is None else 100.0 + seed)
+    monkeypatch.setattr(api, "evaluate", returns)
+    checkpoint = folder / "study" / "cells" / "naive" / "seed-0"
+    assert run("doctor", *SHIFTED, "--steps", "500", "--seeds", "0,2,2", "--checkpoint", checkpoint) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "head-room after 500 steps each (2 seeds)" in out
     assert "101 [100, 102]" in out
-    assert [(steps, seed) for _, steps, seed in trained] == [(500, 0), (500, 0), (500, 2), (500, 2)]
+    assert out.endswith(
+        "There is something to adapt: the source's policy, run as it is, scores 101 of the 500 that as much training "
+        "on the target reaches."
+    )
+    assert trained == [(500, 0), (500, 2)]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,28 @@ def test_a_study_without_room_says_so(whole):
     data["shift"]["headroom"]["source_policy"] = 2800.0
     assert any(line.startswith("There is little to adapt") for line in answer(read(data)))
     data["shift"] = {"differs": False}
-    assert "source and target look like the same task" in checked(data).text
+    assert "Source and target are the same task" in checked(data).text
+
+
+def test_no_difference_found_is_not_called_the_same_task(whole):
+    data = copy.deepcopy(whole)
+    none = dict.fromkeys(("initial", "next_state", "reward", "termination", "return"), 0.0)
+    changed = {"parameters": {"wind": {"source": "0", "target": "5", **none}}, "constant": ["goal_x", "goal_y"]}
+    data["shift"] = {"differs": False, "same": False, "along_policy": True, **none, **changed}
+    said = checked(data).text
+    assert "No difference was found, though wind (0 → 5) differs: random actions and the source's policy do not" in said
+    data["shift"] |= {"differs": True, "termination": 0.3}
+    said = checked(data).text
+    assert "Source and target differ in when episodes end (small). goal_x and goal_y never vary in the source" in said
+
+
+def test_what_nobody_learned_leaves_nothing_to_say_of_adapting(whole):
+    data = copy.deepcopy(whole)
+    data["shift"]["headroom"] = {"source_policy": -25.0, "best": -25.0, "best_name": "oracle", "random": -25.0}
+    data["shift"]["headroom"] |= {"learned": False, "share": None}
+    said = " ".join(answer(read(data)))
+    assert "Nothing was learned on the target" in said
+    assert "to adapt:" not in said
 
 
 def test_the_best_of_a_column_is_bold_only_where_it_is_clear(whole):

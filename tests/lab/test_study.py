@@ -17,11 +17,13 @@ from headstart.core.stages import learn_source as real_learn
 from headstart.core.train import Point
 from headstart.lab import clips, matrix, sources, study
 from headstart.lab.checkpoint import load
+from headstart.lab.domains import domains
 from headstart.lab.files import write_json
 from headstart.lab.news import News, WatcherError, silent
 from headstart.lab.study import compare
 from headstart.methods import Entry
 from headstart.protocol import transfer
+from headstart.protocol.shift import Effect, Shift
 from headstart.protocol.study import Question
 
 # One turn of PPO in the source, two in the target; two seeds, so that all studies here share their compiled programs.
@@ -254,6 +256,34 @@ def test_a_row_that_cannot_run_is_left_out_with_its_reason(tmp_path):
     assert asked.left_out == {
         "darc": "SAC acts by real numbers, and this task takes one of some choices; use DQN or PPO."
     }
+
+
+def found(size: float, same: bool = False) -> Shift:
+    """-> a shift of that effect on returns."""
+    return Shift(Effect(0.0, 0.0, 0.0, 0.0, size), {}, {"force": ("10", "9")}, same)
+
+
+def test_the_nearest_source_has_the_smallest_effect_of_either_sign(monkeypatch):
+    question = dataclasses.replace(QUESTION, source="CartPole-v1@force=9 + CartPole-v1@force=8")
+    sizes = iter([-3.0, 0.5])
+    monkeypatch.setattr("headstart.lab.domains.shift", lambda *_: found(next(sizes)))
+    assert domains(question).shift().whole.returns == 0.5
+
+
+def test_where_no_difference_is_found_a_study_says_so_and_looks_along_the_sources_policy(out, monkeypatch, capsys):
+    looks = []
+
+    def look(source: Any, target: Any, key: Any, policy: Any) -> Shift:
+        looks.append(policy)
+        return found(0.0 if policy is None else 0.3)
+
+    monkeypatch.setattr("headstart.lab.domains.shift", look)
+    data = compare(QUESTION, out)
+    assert "No difference was found, though force (10 → 9) differs: random actions do" in capsys.readouterr().err
+    assert [policy is None for policy in looks] == [True, False]
+    known = load(out / "cells" / "naive" / "seed-0").state.knowledge
+    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y[0]).all(), looks[1].knowledge, known)))
+    assert data["shift"]["return"] == 0.3
 
 
 class Stop:

@@ -11,7 +11,7 @@ from headstart.protocol.claims import assemble
 from headstart.protocol.shift import Effect, Shift
 from headstart.protocol.study import Question
 
-EFFECT = Effect(initial=0.0, next_state=0.6, reward=0.1, returns=-0.2)
+EFFECT = Effect(initial=0.0, next_state=0.6, reward=0.1, termination=0.05, returns=-0.2)
 SHIFT = Shift(EFFECT, {"force": EFFECT}, {"force": ("10", "-10")})
 INTERVAL = {"iqm", "low", "high"}
 LEDGER = {"source_steps": 500.0, "target_steps": 100.0, "gradient_steps": 8.0, "parameters": 12, "seconds": 2.0}
@@ -84,7 +84,8 @@ def test_it_is_plain_data(data):
     assert again["methods"]["finetune"]["shots"]["1"]["iqm"] == 50.0
     assert again["question"]["methods"] == ["finetune"]
     assert again["shift"]["parameters"]["force"] == {
-        "source": "10", "target": "-10", "initial": 0.0, "next_state": 0.6, "reward": 0.1, "return": -0.2,
+        "source": "10", "target": "-10", "initial": 0.0, "next_state": 0.6, "reward": 0.1,
+        "termination": 0.05, "return": -0.2,
     }  # fmt: skip
 
 

@@ -1,0 +1,47 @@
+"""What the shift doctor says to a study: before anything is trained, and again once the source was learned."""
+
+import pathlib
+
+import jax
+
+from headstart.core.errors import InputError
+from headstart.core.types import spec
+from headstart.lab import advice, sources
+from headstart.lab.domains import Domains
+from headstart.lab.progress import console
+from headstart.protocol.shift import Policy, Shift
+from headstart.protocol.study import Question
+
+
+def first(domains: Domains, question: Question, allow_no_shift: bool) -> Shift:
+    """Returns the shift along random actions, and warns where they show no difference.
+
+    Raises InputError where source and target are the same task, unless that is allowed, and where an env breaks.
+    """
+    found = domains.shift()
+    if found.same and not allow_no_shift:
+        raise InputError(
+            f"{question.source} and {question.target} are the same task: the same environment, with the same "
+            "parameters. Change the target, or say --allow-no-shift."
+        )
+    if not found.differs and not found.same:
+        console().print(advice.unseen(found.values, found.along_policy), highlight=False, markup=False)
+    return found
+
+
+def again(found: Shift, domains: Domains, question: Question, out: pathlib.Path) -> Shift:
+    """Returns the shift along the source's policy too, where random actions showed no difference."""
+    if found.differs or found.same or (policy := _source_policy(domains, question, out)) is None:
+        return found
+    return domains.shift(policy)
+
+
+def _source_policy(domains: Domains, question: Question, out: pathlib.Path) -> Policy | None:
+    """Returns what the source taught to the first seed of `naive`; None where that failed."""
+    naive = next(method for entry, method in question.rows() if entry.name == "naive")
+    domain = sources.Domain(domains.source_tasks, question.source, domains.names)
+    source = sources.learned(out, naive, domain, question.seeds)
+    if source is None or source.state is None:
+        return None
+    learner = naive.learner(spec(domains.target_tasks), target=True)
+    return Policy(learner, jax.tree.map(lambda x: x[0], source.state.knowledge))
