@@ -69,6 +69,11 @@ class Env(eqx.Module):
         return next((p.nominal for p in self.parameters if p.name == "dt"), None)
 
     @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was assumed of spaces that somebody else wrote down, a sentence each."""
+        return ()
+
+    @property
     def rewards(self) -> tuple[str, ...]:
         """The names of the cumulants; `reward = cumulants · w`."""
         return ("reward",)

@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from headstart.core.errors import InputError
+
+BOUNDLESS = 1e9  # bounds from here on (1e30, the largest float32, the largest int32) say that there is none
 
 
 class Component(NamedTuple):
@@ -81,13 +84,28 @@ class Box:
     def shape(self) -> tuple[int, ...]:
         return (self.size,)
 
+    @property
+    def unbounded(self) -> tuple[str, ...]:
+        """Returns the names of the components that have no bound on one side, or on either."""
+        ends = zip(self.names, self.low, self.high, strict=True)
+        return tuple(name for name, low, high in ends if not (abs(low) < BOUNDLESS and abs(high) < BOUNDLESS))
+
     def rescale(self, action: Float[Array, " n"]) -> Float[Array, " n"]:
-        """Policies act in [-1, 1]; the world wants its own units. Clipped. Unbounded components pass as they are."""
-        low, high = jnp.array(self.low), jnp.array(self.high)
-        bounded = jnp.isfinite(low) & jnp.isfinite(high)
-        low, high = jnp.where(bounded, low, -1.0), jnp.where(bounded, high, 1.0)
-        inside = low + (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5 * (high - low)
-        return jnp.where(bounded, inside, action)
+        """Converts a policy's action to the world's own units.
+
+        Where a component has both bounds, -1 is `low` and 1 is `high`, and the action is clipped to them. Where it has
+        one, the action is moved so that -1 is `low` (or 1 is `high`), and clipped there; a unit remains a unit. Where
+        it has none, the action passes as it is.
+        """
+        ends = np.array(self.low, np.float32), np.array(self.high, np.float32)
+        above, below = (np.abs(end) < BOUNDLESS for end in ends)  # which bounds there are
+        low = jnp.array(np.where(above, ends[0], np.float32(-1.0)))
+        high = jnp.array(np.where(below, ends[1], np.float32(1.0)))
+        between = low + (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5 * (high - low)
+        if (above & below).all():
+            return between
+        one_sided = jnp.where(above, low + jnp.maximum(action + 1.0, 0.0), high - jnp.maximum(1.0 - action, 0.0))
+        return jnp.where(above & below, between, jnp.where(above | below, one_sided, action))
 
     def numbers(self, action: Float[Array, "*n size"]) -> Float[Array, "*n size"]:
         """-> what a network is told of an action."""

@@ -10,8 +10,8 @@ import tyro
 from tyro.conf import Positional
 
 import headstart
-from headstart.core.errors import InputError
-from headstart.lab.arguments import Count, Json, Names, Number, Numbers, Physics, Seeds, Steps, UnreadableError
+from headstart.lab.arguments import Count, Json, Names, Number, Numbers, Physics, Seeds, Steps
+from headstart.lab.ending import ending
 from headstart.lab.examples import EXAMPLES
 
 
@@ -185,8 +185,10 @@ class Methods(Asked):
 
 @dataclasses.dataclass(frozen=True)
 class Tasks(Asked):
-    """List the environments that tasks are made of. Example: headstart tasks --json"""
+    """List the environments that tasks are made of, or say what one shows and takes. Example: headstart tasks Ant-v5"""
 
+    env: Positional[str | None] = None
+    """A task; what was assumed of the spaces of an environment that is not headstart's is said too."""
     json: Json = False
 
 
@@ -212,25 +214,13 @@ class Program:
 
 
 def main(words: list[str] | None = None) -> None:
-    """The program `headstart`. Exits with 2 and one sentence where the input cannot be used, 130 on Ctrl-C."""
+    """The program `headstart`. `headstart.lab.ending` says how it ends where it cannot do what it is asked."""
     words = sys.argv[1:] if words is None else words
-    if words == ["--version"]:
-        print(f"headstart {headstart.__version__}")
-        return
-    try:
+    with ending(words):
+        if words == ["--version"]:
+            print(f"headstart {headstart.__version__}")
+            return
         read(words).run(shlex.join(["headstart", *words]))
-    except (InputError, UnreadableError) as error:
-        print(f"headstart: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt as end:
-        study = "What was finished is kept; the same command goes on from there." if words[:1] == ["compare"] else ""
-        print(f"headstart: stopped. {str(end) or study}".rstrip(), file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
-    except OSError as error:  # no right to write there, no room on the disk
-        print(f"headstart: {error.filename or 'a file'}: {error.strerror}; choose another place.", file=sys.stderr)
-        sys.exit(2)
 
 
 def read(words: list[str]) -> Command:

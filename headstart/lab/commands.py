@@ -1,7 +1,6 @@
 """What each command of the command line does: run it, keep it, show it."""
 
 import dataclasses
-import inspect
 import json
 import pathlib
 from typing import Any
@@ -13,15 +12,16 @@ from headstart.core.errors import InputError
 from headstart.lab import api, checkpoint, cli, matrix, resume, study
 from headstart.lab.doctor import doctor as doctor
 from headstart.lab.files import plain, write_json
+from headstart.lab.listing import methods as methods
+from headstart.lab.listing import parameters as parameters
+from headstart.lab.listing import tasks as tasks
 from headstart.lab.news import News, both
 from headstart.lab.progress import Board, console, thin
 from headstart.lab.scalars import scalars
 from headstart.lab.tables import show, study_tables
-from headstart.methods import LEARNERS, METHODS
 from headstart.methods.strings import find_any
 from headstart.protocol.checks import check_budget, check_seeds, check_shots
 from headstart.protocol.study import Question
-from headstart.tasks import registry
 from headstart.tasks.several import SEVERAL
 from headstart.tasks.strings import parse
 
@@ -157,40 +157,3 @@ def play(asked: cli.Play, words: str) -> None:
 def _check_free(out: pathlib.Path, but: str | None = None) -> None:
     if out.exists() and (not out.is_dir() or any(path.name != but for path in out.iterdir())):
         raise InputError(f"{out} is not empty; choose another --out, or delete it.")
-
-
-def methods(asked: cli.Methods, words: str) -> None:
-    """Lists the methods."""
-    rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in METHODS.values()]
-    for name, kind in LEARNERS.items():
-        about = (inspect.getdoc(kind) or "").partition("\n")[0].rstrip(".")
-        rows.append((name, "base learner", "–", about[0].lower() + about[1:]))
-    _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", asked.json)
-
-
-def tasks(asked: cli.Tasks, words: str) -> None:
-    """Lists the environments."""
-    rows = [tuple(map(str, row)) for row in registry.tasks()]
-    head = ("environment", "kind", "observation", "action", "horizon", "what it is")
-    _list(rows, head, "environments; a task is one with @name=value,…", asked.json)
-    if not asked.json:
-        print("Any id of Gymnasium works too, such as FrozenLake-v1 or module:Env-v0.")
-
-
-def parameters(asked: cli.Parameters, words: str) -> None:
-    """Lists an environment's parameters."""
-    rows = [
-        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}", p.about)
-        for p in registry.parameters(parse(asked.env, "c").env)
-    ]
-    _list(rows, ("parameter", "nominal", "unit", "bounds", "what it is"), f"parameters of {asked.env}", asked.json)
-
-
-def _list(rows: list[tuple[str, ...]], head: tuple[str, ...], title: str, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1))
-        return
-    table = Table(*head, title=title)
-    for row in rows:
-        table.add_row(*row)
-    show(table)

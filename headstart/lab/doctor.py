@@ -32,6 +32,7 @@ class Found(NamedTuple):
     shift: Shift
     returns: dict[str, np.ndarray] | None  # on the target [seed], of RANDOM, OURS and BEST; None: nothing was trained
     advice: str
+    assumed: tuple[str, ...]  # of the spaces of an environment that is not headstart's
 
 
 def doctor(asked: cli.Doctor, words: str) -> None:
@@ -41,6 +42,8 @@ def doctor(asked: cli.Doctor, words: str) -> None:
         print(json.dumps(plain(as_data(found)), indent=1))
         return
     show(*tables(asked, found))
+    for sentence in found.assumed:
+        print(f"assumed: {sentence}")
     print(found.advice)
 
 
@@ -54,11 +57,11 @@ def examine(asked: cli.Doctor) -> Found:
     key, given = jax.random.key(0), None if asked.checkpoint is None else checkpoint.load(asked.checkpoint)
     found = shift(source, target, key, None if given is None else policy(given, source))
     if found.same or not asked.steps:
-        return Found(found, None, advice.doctor_advice(found, None))
+        return Found(found, None, advice.doctor_advice(found, None), a.assumed)
     trained, returns = _returns(asked, source, nominal(target), given)
     if given is None:
         found = shift(source, target, key, policy(trained, source))
-    return Found(found, returns, advice.doctor_advice(found, _gain(returns)))
+    return Found(found, returns, advice.doctor_advice(found, _gain(returns)), a.assumed)
 
 
 def policy(trained: Trained, source: Task) -> Policy:
@@ -107,7 +110,7 @@ def as_data(found: Found) -> dict[str, Any]:
     effects = {name: effect._asdict() for name, effect in _rows(found.shift).items()}
     headroom = None if found.returns is None else {name: summary(x) for name, x in found.returns.items()}
     told = {name: getattr(found.shift, name) for name in ("differs", "same", "along_policy", "constant")}
-    return {**told, "effects": effects, "headroom": headroom, "advice": found.advice}
+    return {**told, "effects": effects, "headroom": headroom, "assumed": found.assumed, "advice": found.advice}
 
 
 def tables(asked: cli.Doctor, found: Found) -> Iterator[Table]:

@@ -15,7 +15,10 @@ from headstart.nets.moments import Moments
 
 FORMAT = "headstart checkpoint 3"
 LIBRARIES = ("headstart", "jax", "equinox", "optax", "numpyro", "gymnasium", "mujoco", "numpy")
-CLIPPED = "clipped to [-1, 1], then scaled to [low, high]; where these are infinite, taken as it is"
+CLIPPED = (
+    "clipped to [-1, 1], then scaled to [low, high]; low + max(action + 1, 0) where only low is finite, "
+    "high - max(1 - action, 0) where only high is; where neither is, taken as it is"
+)
 NORMALISED = "(x - mean) / sqrt(variance + 1e-8), clipped to [-10, 10]"
 
 

@@ -60,6 +60,11 @@ class SAC(Method):
     def build(self, spec: Spec, target: bool) -> Learner:
         if not isinstance(spec.action, Box):
             raise InputError("SAC acts by real numbers, and this task takes one of some choices; use DQN or PPO.")
+        if spec.action.unbounded:
+            raise InputError(
+                f"SAC acts within bounds, and this task's actions have none for {', '.join(spec.action.unbounded)}; "
+                "wrap the env by gymnasium.wrappers.TransformAction, with a Box that has finite bounds, or use PPO."
+            )
         least = 1 if target else self.start  # in the target, one episode is to be learned from
         replay = Replay(self.length, self.copies, self.batch, capacity=self.capacity, updates=self.updates, least=least)
         return Learner(

@@ -75,6 +75,10 @@ class Disturbed(Env):
         return self.env.interval
 
     @property
+    def assumed(self) -> tuple[str, ...]:
+        return self.env.assumed
+
+    @property
     def rewards(self) -> tuple[str, ...]:
         return self.env.rewards
 

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,9 +18,16 @@ def test_a_box_rescales_and_clips():
     np.testing.assert_allclose(box.rescale(jnp.array([-9.0, 9.0, 1.0])), [-1.0, 10.0, 6.0])
 
 
-def test_a_component_without_both_bounds_passes_as_it_is():
-    box = Box((-math.inf, 0.0), (math.inf, math.inf))
-    np.testing.assert_allclose(box.rescale(jnp.array([5.0, -7.0])), [5.0, -7.0])
+def test_a_bound_on_one_side_is_kept_and_the_other_side_is_open():
+    box = Box((-math.inf, 5.0, -math.inf, -1.0, -1e30), (math.inf, math.inf, -2.0, 1.0, 3.4e38))
+    assert box.unbounded == ("0", "1", "2", "4")
+    rescale = jax.jit(box.rescale)
+    np.testing.assert_allclose(rescale(jnp.array([7.0, 2.0, -4.0, 9.0, 7.0])), [7.0, 8.0, -7.0, 1.0, 7.0])
+    np.testing.assert_allclose(rescale(jnp.array([-7.0, -1.0, 1.0, -9.0, -7.0])), [-7.0, 5.0, -2.0, -1.0, -7.0])
+    np.testing.assert_allclose(rescale(jnp.full(5, -50.0))[1], 5.0)
+    np.testing.assert_allclose(rescale(jnp.full(5, 50.0))[2], -2.0)
+    assert np.isnan(rescale(jnp.full(5, jnp.nan))).all()  # of an environment that waits
+    np.testing.assert_allclose(Box((2.0,), (2.0,)).rescale(jnp.array([0.3])), [2.0])
 
 
 def test_a_vector_that_names_a_state_has_an_index():

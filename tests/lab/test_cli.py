@@ -218,6 +218,14 @@ def test_tables_are_tables_and_json(words, capsys):
     assert all(row.keys() == rows[0].keys() for row in rows)
 
 
+def test_what_was_assumed_of_an_environment_is_told(capsys):
+    assert run("tasks", "FrozenLake-v1@horizon=20", "--json") == 0
+    rows = {row["of it"]: row["what it is"] for row in json.loads(capsys.readouterr().out)}
+    assert (rows["observation"], rows["action"]) == ("16 numbers within [0, 1]", "one of 4 choices")
+    assert run("tasks", "Blackjack-v1@horizon=20") == 0
+    assert "The parts of its observation are seen in a row: 0, 1, 2." in capsys.readouterr().out
+
+
 def test_version(capsys):
     assert run("--version") == 0
     assert capsys.readouterr().out == f"headstart {__version__}\n"

@@ -180,6 +180,14 @@ def test_it_does_what_pays_whatever_the_units(scale: float):
         assert taken > 0.95 if scale > 0 else taken < 0.05
 
 
+def test_it_finds_an_action_beyond_what_is_bounded():
+    sides = Box((-np.inf, 5.0, -np.inf), (np.inf, np.inf, -2.0))
+    wanted = jnp.array([3.0, 8.0, -5.0])
+    tasks = probes.task(probes.Bandit(lambda shown, action: -jnp.square(action - wanted).sum(), sides))
+    learner, last = probes.taught(QUICK, tasks, 40, seeds=3)
+    assert (np.asarray(evaluate(learner, last.knowledge, tasks, 1, probes.keys(3))) > -0.5).all()
+
+
 def test_it_looks_before_it_chooses():
     tasks = probes.task(probes.Bandit(lambda shown, action: (action == 1) == (shown > 0)), spread=3.0)
     _, last = probes.taught(QUICK, tasks, 20, seeds=3)

@@ -150,6 +150,12 @@ def test_what_is_out_of_range_is_said_in_one_sentence(field: dict[str, float]):
         SAC(**field)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (5.0, np.inf), (-np.inf, 5.0), (-1e30, 1.0)])
+def test_actions_without_bounds_are_not_for_it(low: float, high: float):
+    with pytest.raises(InputError, match=r"have none for 1; wrap the env by .*TransformAction.* or use PPO"):
+        SAC().learner(Spec(BOX, Box((-1.0, low), (1.0, high))))
+
+
 def test_choices_are_not_for_it():
     with pytest.raises(InputError, match="takes one of some choices; use DQN or PPO"):
         SAC().learner(Spec(BOX, Discrete(2)))

@@ -12,7 +12,9 @@ from gymnasium import spaces
 from headstart.core.errors import InputError
 from headstart.core.spaces import Box, Discrete, Image
 from headstart.tasks.host import host
-from headstart.tasks.host.spaces import Seen, action
+from headstart.tasks.host.actions import actions
+from headstart.tasks.host.images import channel_axis
+from headstart.tasks.host.spaces import Seen
 
 INF = float("inf")
 
@@ -26,7 +28,7 @@ def test_numbers_of_any_shape_become_a_row():
     assert Seen(spaces.Box(0.0, 1.0, ())).row(0.5).tolist() == [0.5]
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [((5, 4, 3), (5, 4, 3)), ((3, 5, 4), (5, 4, 3)), ((5, 4), (5, 4, 1))])
+@pytest.mark.parametrize(("theirs", "ours"), [((5, 4, 3), (5, 4, 3)), ((3, 5, 6), (5, 6, 3)), ((5, 4), (5, 4, 1))])
 def test_an_image_of_bytes_stays_one_with_its_channels_last(theirs: tuple[int, ...], ours: tuple[int, int, int]):
     seen = Seen(spaces.Box(0, 255, theirs, np.uint8))
     assert seen.sight == Image(ours, "uint8")
@@ -36,6 +38,46 @@ def test_an_image_of_bytes_stays_one_with_its_channels_last(theirs: tuple[int, .
     expected = np.moveaxis(given, 0, -1) if theirs[0] == 3 else given.reshape(ours)
     np.testing.assert_array_equal(shown, expected)
     assert isinstance(Seen(spaces.Dict({"eye": spaces.Box(0, 255, theirs, np.uint8)})).sight, Box)
+
+
+def test_frames_of_colour_become_channels_frame_by_frame():
+    seen = Seen(spaces.Box(0, 255, (2, 5, 6, 3), np.uint8))
+    assert seen.sight == Image((5, 6, 6), "uint8")
+    given = np.random.default_rng(0).integers(0, 256, (2, 5, 6, 3), np.uint8)
+    np.testing.assert_array_equal(seen.show(jnp.asarray(seen.row(given))), np.concatenate([given[0], given[1]], -1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        *[((84, 84, 4), 2), ((4, 84, 84), 0), ((210, 160, 3), 2), ((3, 210, 160), 0)],
+        *[((5, 5, 11), 2), ((11, 5, 5), 0), ((3, 3, 3), 2), ((7, 7, 20), 2), ((8, 9, 17), 2), ((12, 84, 96), 0)],
+        *[((1, 64, 96), 0), ((64, 96, 1), 2), ((3, 5, 4), 2)],
+    ],
+)
+def test_channels_are_last_unless_the_sizes_say_that_they_are_first(shape: tuple[int, ...], axis: int):
+    assert channel_axis(shape) == axis
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(0, 1, (5, 5), np.uint8),  # a board
+        spaces.Box(0, np.full((5, 5, 3), [10, 5, 2], np.uint8), (5, 5, 3), np.uint8),  # codes
+        spaces.Box(0, 1, (5, 5, 7), np.bool_),  # pyright: ignore[reportArgumentType, reportCallIssue]
+        spaces.Box(0, 255, (128,), np.uint8),  # a memory
+        spaces.Box(0, 255, (2, 9), np.uint8),  # too narrow for a convolution
+        spaces.Box(0.0, 1.0, (9, 9, 3), np.float32),
+    ],
+    ids=str,
+)
+def test_an_array_that_is_no_image_of_bytes_is_a_row_of_its_own_numbers(space: spaces.Box):
+    seen = Seen(space)
+    assert isinstance(seen.sight, Box)
+    given = space.sample()
+    assert seen.row(given).tolist() == given.astype(np.float32).reshape(-1).tolist()
+    assert seen.show(jnp.asarray(seen.row(given))).dtype == jnp.float32
+    assert len(seen.assumed) == (len(space.shape) > 1)
 
 
 def test_choices_are_seen_as_a_one_among_zeros():
@@ -80,23 +122,55 @@ def test_an_observation_that_is_not_of_its_space_is_told(shown: Any, sentence: s
 
 
 def test_actions_go_back_as_the_env_wants_them():
-    ours, give = action(spaces.Discrete(3, start=-1))
+    ours, give, _ = actions(spaces.Discrete(3, start=-1))
     assert (ours, give(np.array([0, 2]))) == (Discrete(3), [-1, 1])
-    ours, give = action(spaces.MultiDiscrete([2, 3]))
+    ours, give, _ = actions(spaces.MultiDiscrete([2, 3]))
     assert ours == Discrete(6)
     assert give(np.arange(6)).tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
-    ours, give = action(spaces.MultiBinary(2))
+    ours, give, _ = actions(spaces.MultiBinary(2))
     assert (ours, give(np.array([2]))[0].tolist()) == (Discrete(4), [1, 0])
-    ours, give = action(spaces.Box(np.array([[-1.0], [0.0]]), np.array([[1.0], [INF]]), dtype=np.float64))
+    ours, give, _ = actions(spaces.Box(np.array([[-1.0], [0.0]]), np.array([[1.0], [INF]]), dtype=np.float64))
     assert ours == Box((-1.0, 0.0), (1.0, INF))
     (back,) = give(np.array([[0.5, -3.0]], np.float32))
     assert (back.tolist(), back.dtype) == ([[0.5], [0.0]], np.float64)
-    back = action(spaces.Box(0, 9, (1,), np.int64))[1](np.array([[2.7]], np.float32))
+    back = actions(spaces.Box(0, 9, (1,), np.int64)).give(np.array([[2.7]], np.float32))
     assert (back.tolist(), back.dtype) == ([[3]], np.int64)
-    ours, give = action(spaces.Dict({"arm": spaces.Box(-1, 1, (2,)), "base": spaces.Box(-2, 2, (1,))}))
+    ours, give, _ = actions(spaces.Dict({"arm": spaces.Box(-1, 1, (2,)), "base": spaces.Box(-2, 2, (1,))}))
     assert ours == Box((-1.0, -1.0, -2.0), (1.0, 1.0, 2.0))
     (back,) = give(np.array([[0.1, 0.2, 1.5]], np.float32))
     assert {name: x.tolist() for name, x in back.items()} == {"arm": pytest.approx([0.1, 0.2]), "base": [1.5]}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "low", "high"),
+    [
+        (spaces.Box(-1e30, 1e30, (1,), np.float64), -INF, INF),
+        (spaces.Box(np.finfo(np.float32).min, np.finfo(np.float32).max, (1,)), -INF, INF),
+        (spaces.Box(np.finfo(np.float16).min, 2.0, (1,), np.float16), -INF, 2.0),
+        (spaces.Box(-(2**31), 2**31 - 1, (1,), np.int32), -INF, INF),
+        (spaces.Box(0, 2**63 - 1, (1,), np.int64), 0.0, INF),
+        (spaces.Box(0, 255, (1,), np.uint8), 0.0, 255.0),
+        (spaces.Box(3.0, 3.0, (1,)), 3.0, 3.0),
+        (spaces.Box(-1e6, 1e6, (1,)), -1e6, 1e6),
+    ],
+    ids=str,
+)
+def test_bounds_so_large_that_they_mean_none_are_none(theirs: spaces.Box, low: float, high: float):
+    ours, give, said = actions(theirs)
+    assert ours == Box((low,), (high,))
+    assert any("bound" in line for line in said) == (INF in (-low, high))
+    for wanted in (-7.4, 0.0, 7.4, 1e6):
+        assert theirs.contains(give(np.array([[wanted]], np.float32))[0])
+
+
+def test_an_action_stays_within_bounds_that_float32_cannot_hold():
+    theirs = spaces.Box(-0.1, 0.1, (1,), np.float64)  # float32's 0.1 lies above
+    ours, give, _ = actions(theirs)
+    (back,) = give(np.asarray(ours.rescale(jnp.ones(1)))[None])
+    assert back[0] == 0.1
+    parts = spaces.Dict({"count": spaces.Box(0, 9, (1,), np.int64), "push": theirs})
+    (back,) = actions(parts).give(np.array([[2.7, 5.0]], np.float32))
+    assert (back["count"].tolist(), back["push"].tolist()) == ([3], [0.1])
 
 
 @pytest.mark.parametrize(
@@ -107,6 +181,7 @@ def test_actions_go_back_as_the_env_wants_them():
         (spaces.Discrete(20_000), spaces.Discrete(2), "shows one of 20000 choices; 10000 is the most"),
         (spaces.Dict({}), spaces.Discrete(2), "shows nothing at all"),
         (strangers.SEEN, spaces.MultiDiscrete([9] * 9), "has 387420489 combinations of choices .*; 1024 is the most"),
+        (strangers.SEEN, spaces.Box(-1.0, 1.0, (0,)), "has actions of no numbers at all"),
         (strangers.SEEN, spaces.Text(3), "has actions of a kind that nothing here can choose"),
         (strangers.SEEN, spaces.Tuple([spaces.Discrete(2)]), "has actions of a kind that nothing here can choose"),
     ],

@@ -59,6 +59,10 @@ class HostEnv(Env):
         return self.pool.action
 
     @property
+    def assumed(self) -> tuple[str, ...]:
+        return self.pool.assumed
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """The components of the observation by name, such as a goal env's `desired_goal`."""
         return self.pool.seen.parts

@@ -17,9 +17,10 @@ import gymnasium
 import numpy as np
 
 from headstart.core.errors import InputError
+from headstart.tasks.host.actions import actions
 from headstart.tasks.host.maker import Maker, told
 from headstart.tasks.host.parameters import Catalogue
-from headstart.tasks.host.spaces import Seen, SpaceError, action
+from headstart.tasks.host.spaces import Seen, SpaceError
 
 Names = tuple[str, ...]
 
@@ -56,9 +57,10 @@ class Pool:
         self.spaces = probe.observation_space, probe.action_space
         try:
             self.seen = Seen(self.spaces[0])
-            self.action, self._give = action(self.spaces[1])
+            self.action, self._give, assumed = actions(self.spaces[1])
         except SpaceError as error:
             raise InputError(f"{maker.name} {error}.") from None
+        self.assumed = (*self.seen.assumed, *assumed)
         self.horizon = maker.horizon(probe)
         self.catalogue = Catalogue(probe, maker.options())
         _close(probe)

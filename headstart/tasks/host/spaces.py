@@ -1,24 +1,23 @@
-"""Gymnasium's spaces as ours, and what passes between the two: observations as one row of float32, actions back.
+"""Gymnasium's observation spaces as ours: one row of float32, whatever they are made of.
 
-A single image of bytes travels as a row too, and is an image again where a policy sees it.
+A single image of bytes travels as a row too, and is an image again where a policy sees it (`images` says what is one).
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from gymnasium import Space as Theirs
 from gymnasium import spaces
 from jaxtyping import Array, Float
 
-from headstart.core.spaces import Box, Discrete, Image, Sight, Space
+from headstart.core.spaces import Box, Sight
+from headstart.tasks.host.images import Picture, is_bytes, picture
 
-MOST_CHOICES = 1024  # that several choices at once may come to
 MOST_SEEN = 10_000  # choices that are seen as so many zeros and a one
+MEND = "wrap it by gymnasium.wrappers.TransformObservation, with a Box for what is seen"
 
 Read = Callable[[Any], np.ndarray]  # from a value of a space to a row; ValueError where it is none
-Give = Callable[[np.ndarray], Any]  # from our actions [row ...] to one of theirs for each row
 
 
 class SpaceError(ValueError):
@@ -39,27 +38,27 @@ class Seen:
     def __init__(self, space: Theirs):
         self._reads: list[tuple[str, tuple[Any, ...], Read]] = []
         lows, highs, parts, at = [], [], [], 0
-        leaves = list(_leaves(space))
-        for name, path, leaf in [x for x in leaves if not _is_text(x[-1])] or leaves:
+        every = list(leaves(space))
+        read_as_numbers = [x for x in every if not _is_text(x[-1])] or every
+        for name, path, leaf in read_as_numbers:
             low, high, read = _component(leaf, name)
             self._reads.append((name, path, read))
             parts.append(Part(name, at, at + low.size))
             lows, highs, at = [*lows, low], [*highs, high], at + low.size
         if not at:
-            raise SpaceError("shows nothing at all")
+            raise SpaceError(f"shows nothing at all; {MEND}")
         low, high = (np.concatenate(x).astype(np.float32) for x in (lows, highs))
         self.parts = tuple(parts)
-        self._shape = _image(space)
-        if self._shape is None:
+        self._picture: Picture | None = picture(space)
+        if self._picture is None:
             self.sight: Sight = Box(tuple(low.tolist()), tuple(high.tolist()))
+            self.assumed = tuple(_assumed(every))
         else:
-            self.sight = Image(tuple(np.moveaxis(np.empty(self._shape), _channel(self._shape), -1).shape), "uint8")
+            self.sight, self.assumed = self._picture.image, (self._picture.assumed,)
 
     def show(self, row: Float[Array, " n"]) -> Array:
         """-> what a policy sees: the row, or the image that it was made of, channels last."""
-        if self._shape is None:
-            return row
-        return jnp.moveaxis(row.reshape(self._shape).astype(jnp.uint8), _channel(self._shape), -1)
+        return row if self._picture is None else self._picture.show(row)
 
     def row(self, observation: Any) -> np.ndarray:
         """-> the observation as float32. Raises ValueError, naming the component, where it is not of its space."""
@@ -82,45 +81,12 @@ class Seen:
                 raise ValueError(f"its observation{' ' + name if name else ''} is not finite")
 
 
-def action(space: Theirs) -> tuple[Space, Give]:
-    """-> our space for their actions, and the way back. Raises SpaceError where there is none."""
-    if isinstance(space, spaces.Discrete):
-        start = int(space.start)
-        return Discrete(int(space.n)), lambda rows: (rows + start).tolist()
-    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        sizes = np.asarray(space.nvec if isinstance(space, spaces.MultiDiscrete) else np.full(space.shape, 2))
-        n = int(np.prod(sizes.astype(np.float64)))
-        if n > MOST_CHOICES:
-            raise SpaceError(f"has {n} combinations of choices as actions; {MOST_CHOICES} is the most")
-        start = np.asarray(getattr(space, "start", 0)).reshape(-1)
-
-        def combined(rows: np.ndarray) -> np.ndarray:
-            picked = np.stack(np.unravel_index(rows, sizes.reshape(-1)), -1) + start
-            return picked.reshape(-1, *sizes.shape).astype(space.dtype or np.int64)
-
-        return Discrete(n), combined
-    boxes = [leaf for _, _, leaf in _leaves(space)]
-    if not boxes or not all(isinstance(leaf, spaces.Box) for leaf in boxes):
-        raise SpaceError(f"has actions of a kind that nothing here can choose: {space}")
-    low, high = (_flat([getattr(box, end) for box in boxes]) for end in ("low", "high"))
-    whole, shape = not isinstance(space, spaces.Box), boxes[0].shape or ()
-
-    def numbers(rows: np.ndarray) -> Any:
-        inside = np.minimum(np.maximum(rows, low), high)  # bounds on one side only are not kept by `Box.rescale`
-        if whole:
-            return [spaces.unflatten(space, row) for row in inside]
-        inside = inside.reshape(-1, *shape)
-        return (np.rint(inside) if np.issubdtype(space.dtype, np.integer) else inside).astype(space.dtype)
-
-    return Box(tuple(low.tolist()), tuple(high.tolist())), numbers
-
-
-def _leaves(space: Theirs, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tuple[Any, ...], Theirs]]:
+def leaves(space: Theirs, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tuple[Any, ...], Theirs]]:
     """-> (name, where it is, space) of all that is not made of others."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         for key, part in inner:
-            yield from _leaves(part, (*path, key))
+            yield from leaves(part, (*path, key))
     else:
         yield ".".join(map(str, path)), path, space
 
@@ -138,7 +104,7 @@ def _component(space: Theirs, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
         return _numbers(spaces.Box(0, 1, space.shape, np.int8))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return _choices(space, name)
-    raise SpaceError(f"shows {name or 'something'} of a kind that is no row of numbers: {space}")
+    raise SpaceError(f"shows {name or 'something'} of a kind that is no row of numbers: {space}; {MEND}")
 
 
 def _numbers(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, Read]:
@@ -153,16 +119,18 @@ def _numbers(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, Read]:
     return _flat([space.low]), _flat([space.high]), read
 
 
-def _image(space: Theirs) -> tuple[int, ...] | None:
-    """-> the shape of an image, with an axis for its channels; None where the space is no single image of bytes."""
-    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3):
-        return None
-    return space.shape if len(space.shape) == 3 else (*space.shape, 1)
-
-
-def _channel(shape: tuple[int, ...]) -> int:
-    """-> the axis of the channels: the last, unless the first is shorter, as in stacks of frames."""
-    return 0 if shape[0] < shape[-1] else -1
+def _assumed(every: list[tuple[str, tuple[Any, ...], Theirs]]) -> Iterator[str]:
+    """Yields what is assumed of an observation that is read as numbers."""
+    if text := [name or "it" for name, _, leaf in every if _is_text(leaf)]:
+        yield f"What is text in its observation is not seen: {', '.join(text)}."
+    for name, _, leaf in every:
+        if isinstance(leaf, spaces.Box) and len(leaf.shape) > 1:
+            what = f"Its observation {name}".rstrip()
+            size, shape = int(np.prod(leaf.shape)), " x ".join(map(str, leaf.shape))
+            why = "an image among other parts" if is_bytes(leaf) and name else "no image, which is uint8 from 0 to 255"
+            yield f"{what}, an array of {shape} ({leaf.dtype}), is seen as a row of {size} numbers: it is {why}."
+    if len(every) > 1:
+        yield f"The parts of its observation are seen in a row: {', '.join(n for n, _, x in every if not _is_text(x))}."
 
 
 def _choices(space: spaces.Discrete | spaces.MultiDiscrete, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
@@ -171,7 +139,7 @@ def _choices(space: spaces.Discrete | spaces.MultiDiscrete, name: str) -> tuple[
     sizes = np.asarray(space.n if isinstance(space, spaces.Discrete) else space.nvec).reshape(-1)
     starts, total = np.asarray(space.start).reshape(-1), int(sizes.sum())
     if total > MOST_SEEN:
-        raise SpaceError(f"shows {name or 'one'} of {total} choices; {MOST_SEEN} is the most")
+        raise SpaceError(f"shows {name or 'one'} of {total} choices; {MOST_SEEN} is the most; {MEND}")
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
 
     def read(value: Any) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""Gymnasium's action spaces as ours, and our actions as theirs."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import Space as Theirs
+from gymnasium import spaces
+
+from headstart.core.spaces import BOUNDLESS, Box, Discrete, Space
+from headstart.tasks.host.spaces import SpaceError, leaves
+
+MOST_CHOICES = 1024  # that several choices at once may come to
+MEND = "wrap it by gymnasium.wrappers.TransformAction, with one Box or Discrete for its actions"
+
+Give = Callable[[np.ndarray], Any]  # from our actions [row ...] to one of theirs for each row
+
+
+class Actions(NamedTuple):
+    """An action space: ours, the way to theirs, and what was assumed on the way, a sentence each."""
+
+    space: Space
+    give: Give
+    assumed: tuple[str, ...]
+
+
+def actions(space: Theirs) -> Actions:
+    """Returns our space for their actions, and the way back. Raises SpaceError where there is none."""
+    if isinstance(space, spaces.Discrete):
+        start = int(space.start)
+        said = (f"Its choices are counted from {start}; action 0 is choice {start}.",) if start else ()
+        return Actions(Discrete(int(space.n)), lambda rows: (rows + start).tolist(), said)
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        return _combinations(space)
+    boxes = [(name, leaf) for name, _, leaf in leaves(space) if isinstance(leaf, spaces.Box)]
+    if not boxes or len(boxes) < sum(1 for _ in leaves(space)):
+        raise SpaceError(f"has actions of a kind that nothing here can choose: {space}; {MEND}")
+    return _numbers(space, [leaf for _, leaf in boxes])
+
+
+def _combinations(space: spaces.MultiDiscrete | spaces.MultiBinary) -> Actions:
+    """Several choices at once are one choice of all their combinations, the last of them changing fastest."""
+    sizes = np.asarray(space.nvec if isinstance(space, spaces.MultiDiscrete) else np.full(space.shape, 2))
+    n = int(np.prod(sizes.astype(np.float64)))
+    if n > MOST_CHOICES:
+        raise SpaceError(f"has {n} combinations of choices as actions; {MOST_CHOICES} is the most; {MEND}")
+    start = np.asarray(getattr(space, "start", 0)).reshape(-1)
+
+    def combined(rows: np.ndarray) -> np.ndarray:
+        picked = np.stack(np.unravel_index(rows, sizes.reshape(-1)), -1) + start
+        return picked.reshape(-1, *sizes.shape).astype(space.dtype or np.int64)
+
+    each = " x ".join(map(str, sizes.reshape(-1).tolist()))
+    return Actions(Discrete(n), combined, (f"Its {each} choices at once are one of {n} actions.",))
+
+
+def _numbers(space: Theirs, boxes: list[spaces.Box]) -> Actions:
+    """Real numbers, of one box or of several in a dict or tuple."""
+    ends = [np.concatenate([getattr(box, end).reshape(-1) for box in boxes]) for end in ("low", "high")]
+    low, high = (end.astype(np.float64) for end in ends)
+    whole = np.concatenate([np.full(int(np.prod(box.shape)), np.issubdtype(box.dtype, np.integer)) for box in boxes])
+    if not low.size:
+        raise SpaceError(f"has actions of no numbers at all: {space}; {MEND}")
+    if not (low <= high).all():
+        raise SpaceError(f"has actions whose low is not below their high: {space}; {MEND}")
+    shape = boxes[0].shape or ()
+
+    def give(rows: np.ndarray) -> Any:
+        inside = np.clip(np.where(whole, np.rint(rows), rows), low, high)  # float32 may lie outside of their bounds
+        if not isinstance(space, spaces.Box):
+            return [spaces.unflatten(space, row) for row in inside]
+        return inside.reshape(-1, *shape).astype(space.dtype)
+
+    box = Box(_without_limits(low, boxes), _without_limits(high, boxes))
+    return Actions(box, give, tuple(_said(box, whole)))
+
+
+def _without_limits(end: np.ndarray, boxes: list[spaces.Box]) -> tuple[float, ...]:
+    """Returns bounds, infinite where they are so large, or all that their dtype can say, that they mean none."""
+    limits = [np.finfo(str(box.dtype)).max if np.issubdtype(box.dtype, np.floating) else np.inf for box in boxes]
+    most = np.concatenate([np.full(int(np.prod(b.shape)), float(x)) for b, x in zip(boxes, limits, strict=True)])
+    none = np.abs(end) >= np.minimum(most, BOUNDLESS)
+    return tuple(np.where(none, np.copysign(np.inf, end), end).astype(np.float32).tolist())
+
+
+def _said(box: Box, whole: np.ndarray) -> list[str]:
+    """Returns what is assumed of such actions."""
+    ends = list(zip(box.names, box.low, box.high, strict=True))
+    sides = {
+        "no bounds": ([n for n, low, high in ends if np.isinf(low) and np.isinf(high)], "are taken as they are"),
+        "no upper bound": ([n for n, low, high in ends if np.isfinite(low) and np.isinf(high)], "begin there at -1"),
+        "no lower bound": ([n for n, low, high in ends if np.isinf(low) and np.isfinite(high)], "end there at 1"),
+    }
+    said = [f"Actions {', '.join(n)} have {side}: a policy's {how}." for side, (n, how) in sides.items() if n]
+    if box.unbounded:
+        said.append("PPO learns actions without bounds, beginning with a standard deviation of 1; SAC refuses them.")
+    if whole.any():
+        names = [name for name, is_whole in zip(box.names, whole, strict=True) if is_whole]
+        said.append(f"Actions {', '.join(names)} are whole numbers: a policy's are rounded.")
+    return said
