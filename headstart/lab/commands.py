@@ -5,22 +5,20 @@ import json
 import pathlib
 from typing import Any
 
-import numpy as np
-from rich.table import Table
-
 from headstart.core.errors import InputError
-from headstart.lab import api, checkpoint, cli, matrix, resume, study
+from headstart.lab import api, checkpoint, cli, matrix, study
 from headstart.lab.doctor import doctor as doctor
-from headstart.lab.files import plain, write_json
+from headstart.lab.files import plain
+from headstart.lab.learning import train as train
+from headstart.lab.learning import transfer as transfer
 from headstart.lab.listing import methods as methods
 from headstart.lab.listing import parameters as parameters
 from headstart.lab.listing import tasks as tasks
-from headstart.lab.news import News, both
+from headstart.lab.news import both
 from headstart.lab.progress import Board, console, thin
 from headstart.lab.scalars import scalars
 from headstart.lab.tables import show, study_tables
-from headstart.methods.strings import find_any
-from headstart.protocol.checks import check_budget, check_seeds, check_shots
+from headstart.protocol.checks import check_budget, check_seeds
 from headstart.protocol.study import Question
 from headstart.tasks.several import SEVERAL
 from headstart.tasks.strings import parse
@@ -63,81 +61,6 @@ def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:
     print(f"report: {out / 'report.html'}")
 
 
-def train(asked: cli.Train, words: str) -> None:
-    """Trains in the source domain and writes a checkpoint; goes on where the same command was stopped."""
-    method = find_any(asked.method)
-    tasks = [parse(source, asked.physics) for source in asked.source]
-    check_budget("--steps", asked.steps)
-    check_seeds("--seed", [asked.seed])
-    keeper = resume.Keeper(asked.out / "run", asked.save_every)
-    if not (keeper.folder / "run.json").exists():
-        _check_free(asked.out, keeper.folder.name)
-    board = Board({(asked.method, "source"): asked.steps}, console())
-    with scalars(asked.tensorboard, (asked.seed,)) as told, board:
-        tell = both(board, told)
-
-        def watch(point: Any) -> None:
-            if not board.seen and len(keeper.history) > 1:
-                board.before = keeper.history[-2]["steps"]
-            returns = np.asarray(point.metrics["return"])
-            tell(News(asked.method, "source", np.asarray(point.steps), asked.steps, returns, point.metrics))
-
-        trained = api.train(method, tasks, asked.steps, asked.seed, watch, keeper)
-    checkpoint.save(trained, asked.out)
-    write_json(asked.out / "curve.json", {"source": keeper.history})
-    keeper.clear()
-    for source, task in zip(asked.source, tasks, strict=True):
-        returns = api.evaluate(trained, task)
-        print(f"{asked.method} on {source}: return {thin(float(returns.mean()))} over {returns.size} episodes")
-    print(f"checkpoint: {asked.out}")
-
-
-def transfer(asked: cli.Transfer, words: str) -> None:
-    """Goes on from a checkpoint in the target; writes the curve and the adapted checkpoint."""
-    trained = checkpoint.load(asked.checkpoint)
-    method = None if asked.method is None else find_any(asked.method, after=trained.method)
-    task = parse(asked.target, asked.physics, target=True)
-    check_budget("--steps", asked.steps)
-    check_shots("--shots", asked.shots)
-    _check_free(asked.out)
-    name = asked.method or type(trained.method).__name__.lower()
-    board = Board({(name, "target"): asked.steps}, console())
-    with scalars(asked.tensorboard, (trained.seed,)) as told, board:
-        tell = both(board, told)
-
-        def watch(j: Any) -> None:
-            tell(News(name, "target", j.steps, asked.steps, j.returns.mean(1), j.metrics))
-
-        done = api.transfer(
-            trained, task, asked.steps, asked.shots, method, renamed=_renames(asked.rename), watch=watch
-        )
-    checkpoint.save(done.trained, asked.out)
-    curve = {"steps": done.steps, "episodes": done.episodes, "returns": done.returns, "shots": done.shots}
-    curve = plain({**curve, "moved": done.moved.data})
-    write_json(asked.out / "curve.json", curve)
-    if asked.json:
-        print(json.dumps(curve, indent=1))
-        return
-    for line in done.moved.lines():
-        print(line)
-    if (what := done.moved.table()).row_count:
-        show(what)
-    table = Table("shots", "return", title=f"{name} from {asked.checkpoint} on {asked.target}")
-    for shots, value in done.shots.items():
-        table.add_row(str(shots), thin(value))
-    table.add_row(f"{thin(done.steps[-1])} steps", thin(done.returns[-1]))
-    show(table)
-    print(f"checkpoint: {asked.out}")
-
-
-def _renames(rename: tuple[str, ...]) -> dict[str, str]:
-    """-> new names by the old ones. Raises InputError where what was written is none."""
-    pairs = [text.partition("=") for text in rename]
-    if bad := [old for old, _, new in pairs if not (old and new)]:
-        raise InputError(f"--rename {bad[0]!r} gives no new name; write OLD=NEW, several with commas between them.")
-    return {old: new for old, _, new in pairs}
-
-
 def play(asked: cli.Play, words: str) -> None:
     """Writes a clip of a checkpoint's policy, and prints its returns."""
     trained = checkpoint.load(asked.checkpoint)
@@ -152,8 +75,3 @@ def play(asked: cli.Play, words: str) -> None:
         part = f", of which the clip shows {take.filmed}" if take.filmed < take.steps else ""
         print(f"{text}: return {thin(take.score)} in {thin(take.steps)} steps{part}")
     print(f"clip: {out}")
-
-
-def _check_free(out: pathlib.Path, but: str | None = None) -> None:
-    if out.exists() and (not out.is_dir() or any(path.name != but for path in out.iterdir())):
-        raise InputError(f"{out} is not empty; choose another --out, or delete it.")
