@@ -20,6 +20,8 @@ from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.recipe import Trained
 from headstart.protocol.study import Question
 
+NO_CELL_DEPENDS_ON = ("reference",)  # parts of a question that change what is said of the cells, and no cell
+
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
@@ -40,7 +42,8 @@ def check_folder(out: pathlib.Path, question: Question) -> None:
         data, asked = read_json(out / "study.json"), plain(dataclasses.asdict(question))
         held = data.get("question") if isinstance(data, dict) else None
         held = held if isinstance(held, dict) else {}
-        other = [name for name, value in json.loads(json.dumps(asked)).items() if held.get(name) != value]
+        asked = {name: value for name, value in json.loads(json.dumps(asked)).items() if name not in NO_CELL_DEPENDS_ON}
+        other = [name for name, value in asked.items() if held.get(name) != value]
         if other:
             raise InputError(
                 f"{out} holds another study (its {', '.join(other)} differ); choose another --out, or delete it."

@@ -45,6 +45,8 @@ class Compare(Asked):
     """Rows of the study (`headstart methods`); settings follow a name, such as epopt:epsilon=0.2:paths=64."""
     learner: str | None = None
     """What every row learns by, with settings such as sac:updates=2; by default each method's own."""
+    reference: str = "scratch"
+    """The row that verdicts are against, such as finetune; another one only judges the same runs anew."""
     source_steps: Steps = 1_000_000
     """Environment steps before the target is seen."""
     target_steps: Steps = 200_000
@@ -68,8 +70,7 @@ class Compare(Asked):
     allow_no_shift: bool = False
     """Go on even where source and target are the same task."""
     physics: Physics = "auto"
-    json: bool = False
-    """Print study.json instead of the table."""
+    json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +93,7 @@ class Doctor(Asked):
     checkpoint: pathlib.Path | None = None
     """A policy of the source: used instead of the source's short training."""
     physics: Physics = "auto"
-    json: bool = False
-    """Print JSON instead of tables."""
+    json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,8 +172,7 @@ class Report(Asked):
 
     study: Positional[pathlib.Path]
     """The folder of a study."""
-    json: bool = False
-    """Print study.json instead of the table."""
+    json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,6 +85,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours}{THIN}h {minutes}{THIN}min" if hours else f"{minutes}{THIN}min {left}{THIN}s"
 
 
+def p_value(p: float | None) -> str:
+    """Returns a p value as people read it."""
+    if p is None:
+        return UNKNOWN
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
 def _plain(x: float) -> str:
     shown = f"{abs(x):,.10g}".replace(",", THIN)
     return (MINUS if x < 0 else "") + shown

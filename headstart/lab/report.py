@@ -6,17 +6,18 @@ from importlib import resources
 from typing import Any
 
 from headstart.core.errors import InputError
-from headstart.lab import numbers
+from headstart.lab import advice, numbers
 from headstart.lab import report_tables as tables
 from headstart.lab.figure_look import PAGE, Style, styles
 from headstart.lab.files import read_json, write
 from headstart.lab.markup import Markup, element
 from headstart.lab.plots import figure_study
+from headstart.lab.report_answer import answer
 from headstart.lab.report_charts import forest, learning_curves
 from headstart.lab.report_clips import before_and_after
 from headstart.lab.report_data import Study, read, table
 from headstart.lab.report_matrix import heat_map, matrix, matrix_table, remarks
-from headstart.lab.report_words import answer, difference, sentence
+from headstart.lab.report_words import difference, sentence
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -123,17 +124,17 @@ def _methods(study: Study, looks: dict[str, Style]) -> Markup | None:
         )
         for row in study.challengers
     ]
-    few = ""
-    if 1 < len(study.seeds) < 5:
-        few = " With fewer than 5 seeds these intervals are too narrow: take a close call as open."
+    few = " With fewer than 5 seeds there is no verdict." if 1 < len(study.seeds) < 5 else ""
     if len(study.seeds) == 1:
         few = " One seed gives no interval, and so no verdict."
-    lead = "Each against learning the target from scratch with equal steps of it; a verdict needs a 95 % interval that"
-    return (
-        _section("What transfer did", f"{lead} excludes zero.{few}", element("div", cards, class_="cards"))
-        if cards
-        else None
+    reference = advice.and_list(
+        list(dict.fromkeys(row.against or "scratch" for row in study.challengers)) or ["scratch"]
     )
+    lead = (
+        f"Each row against {reference}, with equal steps of the target. A verdict comes from a paired t test, and is "
+        f"corrected for how many there are.{few}"
+    )
+    return _section("What transfer did", lead, element("div", cards, class_="cards")) if cards else None
 
 
 def _curves(study: Study, looks: dict[str, Style]) -> Markup | None:
@@ -193,8 +194,9 @@ def _metrics(study: Study, looks: dict[str, Style]) -> Markup | None:
 
 def _verdicts(study: Study, looks: dict[str, Style]) -> Markup | None:
     lead = (
-        "The difference is of the area under the learning curves, seed by seed. The probability of improvement is how "
-        "often a run of the method beats a run from scratch, both drawn by chance; 0.5 is a toss-up."
+        "The difference is that of the averaged returns, as a mean over pairs of equal seeds. Its interval is at the "
+        "level at which Holm's method compares the row, so it excludes 0 exactly where p is at most 0.05. The "
+        "probability of improvement is how often a run of the row beats a run of its control, both drawn by chance."
     )
     return _section("Verdicts", lead, tables.verdicts(study, looks))
 

@@ -16,7 +16,7 @@ METRICS = {
     "asymptote": ("Final return", "at the end of the target budget"),
     "transfer_ratio": ("Transfer ratio", "gain over random, in multiples of scratch's"),
     "time_to_threshold": ("Time to threshold", "target steps until the threshold; fewer is better"),
-    "difference": ("Difference from scratch", "averaged return, paired by seed; gives the verdict"),
+    "difference": ("Difference from the control", "mean of averaged return, paired by seed; gives the verdict"),
 }
 SIZES = {"wide": (540.0, 380.0), "narrow": (342.0, 310.0)}
 FOREST, ROW = 352.0, 30.0  # pixels: a panel's width, and what each of its rows takes

@@ -36,7 +36,10 @@ class Row(NamedTuple):
     notes: dict[str, str]  # metric -> why it cannot be told, or how many seeds never arrived
     difference: Interval | None
     improvement: Interval | None
+    p: float | None  # of the difference, adjusted for the family
     verdict: str | None
+    no_verdict: str | None  # why there is none
+    against: str | None  # the row that it is compared with
     failed: dict[str, str]
     ledger: Table
 
@@ -69,8 +72,9 @@ class Study(NamedTuple):
 
     @property
     def challengers(self) -> list[Row]:
-        """-> the rows that are compared with scratch."""
-        return [row for row in self.contenders if row.name != "scratch"]
+        """Returns the rows that are compared with a control, which is scratch unless the study says otherwise."""
+        controls = {row.against for row in self.contenders if row.against} or {"scratch"}
+        return [row for row in self.contenders if row.against or row.name not in controls]
 
 
 def read(study: Table) -> Study:
@@ -105,11 +109,11 @@ def table(parent: Any, *path: str) -> Table:
 
 
 def interval(value: Any) -> Interval | None:
-    """-> a table with `iqm`, or a bare number (which has no width), as an Interval; None of anything else."""
+    """Returns a table with `mean` or `iqm`, or a bare number (of no width), as an Interval; None of anything else."""
     if not isinstance(value, Mapping):
         x = _number(value)
         return None if x is None else Interval(x, x, x)
-    x = _number(value.get("iqm"))
+    x = _number(value.get("mean", value.get("iqm")))  # a tested difference is one of means
     if x is None:
         return None
     low, high = _number(value.get("low")), _number(value.get("high"))
@@ -129,7 +133,10 @@ def _row(name: str, method: Table) -> Row:
         notes={key: note for key, value in metrics.items() if (note := _note(value))},
         difference=interval(method.get("difference")),
         improvement=interval(method.get("improvement")),
+        p=_number(table(method, "difference").get("p_holm")),
         verdict=method.get("verdict"),
+        no_verdict=method.get("no_verdict"),
+        against=str(method["against"]) if method.get("against") else None,
         failed={str(seed): str(reason) for seed, reason in table(method, "failed").items()},
         ledger=table(method, "ledger"),
     )

@@ -17,8 +17,8 @@ FULL = 0.5  # the most of a colour that a cell takes, so that its number can be 
 ABOUT = (
     "The return of what the row learned, on the task of the column. Blue: above an untrained policy; orange: below it; "
     "stronger: farther from it, in each column by itself. In a frame: a task that the row learned. "
-    f"{WORSE}: negative transfer. The 95 % interval of the difference from an untrained policy, of the same seeds and "
-    "in the same episodes, lies below 0."
+    f"{WORSE}: negative transfer, clearly below an untrained policy of the same seeds and in the same episodes, by a "
+    "paired t test with Holm's correction over all cells."
 )
 
 

@@ -61,21 +61,23 @@ def generalisation(study: Study, looks: dict[str, Style]) -> Markup | None:
 
 
 def verdicts(study: Study, looks: dict[str, Style]) -> Markup | None:
-    """-> each method against scratch: what the verdict rests on."""
+    """Returns each row against its control: what the verdict rests on."""
     rows = [row for row in study.challengers if row.difference is not None]
     if not rows:
         return None
     body = [
         [
             named(row.name, looks),
-            badge(row) if row.verdict else numbers.UNKNOWN,
+            badge(row),
+            row.against or "scratch",
             signed(row.difference),
+            numbers.p_value(row.p),
             told(row.improvement, to=0.01),
         ]
         for row in rows
     ]
-    heads = ["verdict", "difference in averaged return", "probability of improvement"]
-    return grid("Against scratch, with 95 % intervals over the same seeds.", heads, body)
+    heads = ["verdict", "against", "difference in averaged return", "p, adjusted", "probability of improvement"]
+    return grid("Each row against its control, over the same seeds.", heads, body)
 
 
 def shift(study: Study) -> Markup | None:
@@ -140,9 +142,8 @@ def equal_total(study: Study, looks: dict[str, Style]) -> Markup | None:
 def failures(study: Study, looks: dict[str, Style]) -> Markup | None:
     """-> the cells that failed, each with its reason."""
     body = [[named(row.name, looks), seed, reason] for row in study.rows for seed, reason in row.failed.items()]
-    return (
-        grid("Cells that failed. They are left out of every number above.", ["seed", "reason"], body) if body else None
-    )
+    caption = "Cells that failed. No number above counts them, and no verdict is in favour of a row that has one."
+    return grid(caption, ["seed", "reason"], body) if body else None
 
 
 def named(name: str, looks: dict[str, Style]) -> Markup:

@@ -8,7 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from headstart.lab import numbers
 from headstart.lab.progress import thin
+from headstart.lab.report_answer import best
 
 PIPED = 160  # columns where nobody's terminal says how many there are
 
@@ -22,10 +24,12 @@ def show(*tables: Table) -> None:
 
 
 def interval(value: Mapping[str, Any] | None) -> str:
-    """-> an IQM with its interval."""
-    if value is None or value["iqm"] is None:
+    """Returns a statistic with its interval: a mean where there is one (of a tested difference), else an IQM."""
+    middle = None if value is None else value.get("mean", value["iqm"])
+    if value is None or middle is None:
         return "–"
-    return f"{thin(value['iqm'])} [{thin(value['low'])}, {thin(value['high'])}]"
+    ends = [value["low"], value["high"]]
+    return thin(middle) + ("" if None in ends else f" [{thin(ends[0])}, {thin(ends[1])}]")
 
 
 def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
@@ -41,28 +45,62 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
         table.add_row(name, *[""] * len(shots), interval(value), style="dim")
     table.caption = f"IQM over {len(data['seeds'])} seeds [95 % bootstrap interval]"
     yield table
-    table = Table("method", "verdict", "area above scratch", "P(better)", "steps to threshold", "failed seeds")
-    table.title = f"against learning from scratch, over {thin(data['target_steps'])} steps of the target"
-    for name, row in methods.items():
-        if name == "scratch":
-            continue
-        time = row.get("metrics", {}).get("time_to_threshold")
-        better = row.get("improvement")
-        table.add_row(
-            name,
-            row.get("verdict") or "–",
-            interval(row.get("difference")),
-            f"{better['iqm']:.2f}" if better else "–",
-            interval(time),
-            ", ".join(row.get("failed", {})) or "none",
-        )
-    left_out, matrix = dict(data.get("left_out") or {}), data.get("matrix") or {}
-    if "left_out" in matrix:
-        left_out["the matrix of sources"] = matrix["left_out"]
-    table.caption = "\n".join(f"{name} is left out. {why}" for name, why in left_out.items()) or None
-    yield table
+    yield _verdicts(data)
+    pairs, matrix = data.get("pairs") or {}, data.get("matrix") or {}
+    if len(pairs.get("rows", ())) > 2:  # of two, the verdict says all
+        yield _pairs(pairs)
     if "rows" in matrix:
         yield _matrix(matrix)
+
+
+def _verdicts(data: Mapping[str, Any]) -> Table:
+    """Returns each row's verdict against the study's reference, and what it rests on."""
+    rows = {name: row for name, row in data["methods"].items() if row.get("against") or name != "scratch"}
+    controls = list(dict.fromkeys(row.get("against") or "scratch" for row in rows.values()))
+    heads = ["verdict", "difference", "p", "P(better)", "to threshold"]
+    if failed := any(row.get("failed") for row in rows.values()):
+        heads.append("failed")
+    table = Table(
+        Column("method", overflow="fold"), *(Column(head, no_wrap=head in ("p", "P(better)")) for head in heads)
+    )
+    whom = ", ".join("learning from scratch" if name == "scratch" else name for name in controls)
+    table.title = f"against {whom}: averaged return over {thin(data['target_steps'])} steps of the target"
+    for name, row in rows.items():
+        better, tested = row.get("improvement"), row.get("difference") or {}
+        cells = [
+            name,
+            row.get("verdict") or "no verdict",
+            interval(tested or None),
+            numbers.p_value(tested.get("p_holm")),
+            f"{better['iqm']:.2f}" if better else "–",
+            interval(row.get("metrics", {}).get("time_to_threshold")),
+        ]
+        table.add_row(*cells, *[", ".join(row.get("failed", {})) or "none"] * failed)
+    missing: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        if row.get("no_verdict"):
+            missing.setdefault(row["no_verdict"], []).append(name)
+    said = ["p: adjusted by Holm's method for all verdicts of this table. To threshold: steps of the target."]
+    said += [f"No verdict for {', '.join(names)}. {why}" for why, names in missing.items()]
+    left_out = dict(data.get("left_out") or {})
+    if "left_out" in (matrix := data.get("matrix") or {}):
+        left_out["the matrix of sources"] = matrix["left_out"]
+    said += [f"{name} is left out. {why}" for name, why in left_out.items()]
+    table.caption = "\n".join(said)
+    return table
+
+
+def _pairs(data: Mapping[str, Any]) -> Table:
+    """Returns the differences of all rows from each other."""
+    numbered = [f"{i} {name}" for i, name in enumerate(data["rows"], 1)]
+    table = Table("row less column", *(str(i) for i in range(1, len(numbered) + 1)))
+    table.title = "averaged return, each row less each other row"
+    signs = {"positive": " ▲", "negative": " ▼"}
+    for name, differences, verdicts in zip(numbered, data["difference"], data["verdict"], strict=True):
+        told = zip(differences, verdicts, strict=True)
+        table.add_row(name, *("" if x is None else thin(x["mean"] or 0.0) + signs.get(sign, "") for x, sign in told))
+    table.caption = f"▲ ▼: clearly above, clearly below (Holm's correction over all pairs). {best(data) or ''}"
+    return table
 
 
 def _matrix(data: Mapping[str, Any]) -> Table:
@@ -74,5 +112,5 @@ def _matrix(data: Mapping[str, Any]) -> Table:
         told = zip(map(interval, values), marks, strict=True)
         table.add_row(name, *(f"{shown} ▼" if mark == "negative" else shown for shown, mark in told))
     table.add_row("untrained", *map(interval, data["untrained"]["value"]), style="dim")
-    table.caption = "▼: negative transfer (the 95 % interval of the difference from an untrained policy is below 0)"
+    table.caption = "▼: negative transfer (clearly below an untrained policy, by Holm's correction over all cells)"
     return table

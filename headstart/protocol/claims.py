@@ -1,23 +1,17 @@
 """What may be claimed of a study: from its cells (row × seed) to curves, metrics with intervals, and verdicts."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from headstart.protocol.comparisons import JUDGED_BY, against, pairwise
 from headstart.protocol.metrics import summarise, totals
 from headstart.protocol.shift import Effect, Shift
-from headstart.protocol.statistics import (
-    Interval,
-    bootstrap,
-    iqm,
-    paired_difference,
-    probability_of_improvement,
-    verdict,
-)
-from headstart.protocol.study import Question
+from headstart.protocol.statistics import Interval, bootstrap, iqm
+from headstart.protocol.study import Question, row_name
 
 SHARE = 0.8  # a threshold that was not given lies this far from the random policy's return to the best reference's
 Cell = Mapping[str, Any]  # steps, episodes, returns [point]; shots {n: return}; generalisation; ledger; failed
@@ -34,10 +28,12 @@ def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
         ceiling, best_name = _middle(curves["scratch"][1][:, -1]), "scratch"
     threshold = question.threshold if question.threshold is not None else floor + SHARE * (ceiling - floor)
     metrics = summarise(curves, floor, threshold, question.target_steps)
-    methods = {}
-    for name, row in rows.items():
-        against = _against(curves[name], curves.get("scratch"), question.target_steps)
-        methods[name] = {**_row(question, row, curves[name]), "metrics": metrics[name], **against}
+    areas = {name: totals(curve, question.target_steps) for name, curve in curves.items()}
+    compared = against(areas, controls(question, list(curves)))
+    methods = {
+        name: {**_row(question, row, curves[name]), "metrics": metrics[name], **compared[name]}
+        for name, row in rows.items()
+    }
     for entry, method in question.rows():
         if entry.name in methods:
             methods[entry.name] |= {"about": entry.about, "settings": repr(method)}
@@ -50,7 +46,15 @@ def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
         "shift": {**_shift(shift), "headroom": _headroom(curves, floor, ceiling, best_name)},
         "methods": methods,
         "equal_total": _equal_total(question, curves, oracle),
+        "judged_by": JUDGED_BY,
+        "pairs": pairwise(areas),
     }
+
+
+def controls(question: Question, rows: Sequence[str]) -> dict[str, str]:
+    """Returns the row that each row's verdict is against: the question's reference, which itself gets none."""
+    reference = row_name(question.reference)
+    return {name: reference for name in rows if name != reference}
 
 
 def summary(values: Float[np.ndarray, " seed"]) -> dict[str, float] | None:
@@ -119,24 +123,6 @@ def _row(question: Question, row: Mapping[int, Cell], curve: tuple[np.ndarray, n
 def _column(cells: list[Cell], part: str, name: Any) -> Float[np.ndarray, " seed"]:
     """-> one number of each cell; what a file holds as null is NaN."""
     return np.array([cell[part][name] for cell in cells], float)
-
-
-def _against(
-    curve: tuple[np.ndarray, np.ndarray], scratch: tuple[np.ndarray, np.ndarray] | None, budget: float
-) -> dict[str, Any]:
-    """-> the row against scratch, seed by seed, by the area under the curve."""
-    if scratch is None or curve is scratch:
-        return {"difference": None, "improvement": None, "verdict": None}
-    ours, base = totals(curve, budget), totals(scratch, budget)
-    difference = paired_difference(ours, base)
-    if not difference.seeds:
-        return {"difference": None, "improvement": None, "verdict": "none"}
-    improvement = probability_of_improvement(ours, base)
-    return {
-        "difference": numbers(difference),
-        "improvement": numbers(improvement),
-        "verdict": verdict(difference),
-    }
 
 
 def _shift(shift: Shift) -> dict[str, Any]:

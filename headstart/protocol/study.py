@@ -33,6 +33,7 @@ class Question:
     oracle: bool = True  # whether to learn the target with the full budget, as a ceiling
     physics: str = "auto"
     learner: str | None = None  # what every row learns by, such as sac; None: each method's own, which is PPO
+    reference: str = "scratch"  # the row that the verdicts are against
 
     def __post_init__(self) -> None:
         for name, least in (("source_steps", 1), ("target_steps", 1), ("points", 1), ("judged", 1)):
@@ -60,6 +61,9 @@ class Question:
         for text in dict.fromkeys(("naive", "scratch", *self.methods)):
             entry, method = find(text, learner)
             rows.append((dataclasses.replace(entry, name=row_name(text)), method))
+        names = [entry.name for entry, _ in rows]
+        if row_name(self.reference) not in names:
+            raise InputError(f"--reference {self.reference} is no row of this study; choose one of {', '.join(names)}.")
         for entry, _ in rows:
             if entry.learns_on == "ensemble" and self.ensemble is None:
                 raise InputError(

@@ -1,4 +1,4 @@
-"""From cells to claims, with cells made by hand: 100 target steps, two seeds or three."""
+"""From cells to claims, with cells made by hand: 100 target steps, three seeds; verdicts of five."""
 
 import json
 from typing import Any
@@ -99,11 +99,73 @@ def test_the_numbers_are_those_one_works_out_by_hand(data):
     assert metrics["total"]["iqm"] == pytest.approx((45.0 * 10 + 55.5 * 90) / 100)
     assert metrics["time_to_threshold"]["iqm"] is None
     assert metrics["time_to_threshold"]["censored"] == 3
-    assert finetune["verdict"] == "positive"
     assert finetune["improvement"]["iqm"] == 1.0
     assert data["methods"]["scratch"]["verdict"] is None
     assert data["reference"]["oracle"]["iqm"] == 110.0
     assert data["reference"]["random"]["iqm"] == 10.0
+
+
+def five() -> dict[str, dict[int, Any]]:
+    """Returns the same rows with five seeds each, the totals of which differ from seed to seed."""
+    return {
+        "random": {seed: cell(10.0, 10.0) for seed in range(5)},
+        "naive": {seed: cell(20.0 + seed % 2, 20.0 + seed % 2) for seed in range(5)},
+        "scratch": {seed: cell(10.0, 10.0, 30.0 + seed) for seed in range(5)},
+        "finetune": {seed: cell(40.0, 50.0, 60.0 + 2 * seed) for seed in range(5)},
+        "oracle": {seed: cell(10.0, 50.0, 110.0) for seed in range(5)},
+    }
+
+
+SEEDS = tuple(range(5))
+
+
+def test_verdicts_of_a_study_are_one_family():
+    """Totals of finetune: 4.5 + 0.9 (55 + seed); of scratch: 1 + 0.9 (20 + seed / 2): they differ by 35 + 0.45 seed."""
+    data = assemble(asked(seeds=SEEDS), five(), SHIFT)
+    rows = data["methods"]
+    found = rows["finetune"]["difference"]
+    assert (found["mean"], found["pairs"], found["family"]) == (pytest.approx(35.9), 5, 2)
+    assert (rows["finetune"]["verdict"], rows["finetune"]["against"]) == ("positive", "scratch")
+    assert (rows["naive"]["verdict"], rows["naive"]["no_verdict"]) == ("none", None)
+    assert rows["scratch"]["verdict"] is rows["scratch"]["against"] is None
+    assert data["judged_by"]["correction"] == "Holm"
+
+
+def test_three_seeds_give_no_verdict(data):
+    row = data["methods"]["finetune"]
+    assert row["verdict"] is None
+    assert row["no_verdict"] == "A verdict takes at least 5 seeds that both rows finished; here are 3."
+
+
+def test_two_of_five_seeds_never_help():
+    some = five()
+    some["finetune"] |= {seed: lost() for seed in (0, 1, 4)}
+    assert assemble(asked(seeds=SEEDS), some, SHIFT)["methods"]["finetune"]["verdict"] is None
+
+
+def test_another_reference_judges_the_same_runs_anew():
+    question = asked(seeds=SEEDS, methods=("finetune", "finetune:layers=last"), reference="finetune:layers=last")
+    some = five()
+    some["finetune layers-last"] = {seed: cell(40.0, 50.0, 70.0 + 2 * seed + seed % 2) for seed in SEEDS}
+    rows = assemble(question, some, SHIFT)["methods"]
+    assert {name: row["against"] for name, row in rows.items()} == {
+        "naive": "finetune layers-last", "scratch": "finetune layers-last", "finetune": "finetune layers-last",
+        "finetune layers-last": None,
+    }  # fmt: skip
+    assert rows["finetune"]["difference"]["mean"] == pytest.approx(-0.45 * 10.4)
+    assert rows["finetune"]["verdict"] == rows["scratch"]["verdict"] == "negative"
+
+
+def test_every_row_is_compared_with_every_other():
+    pairs = assemble(asked(seeds=SEEDS), five(), SHIFT)["pairs"]
+    assert pairs["rows"] == ["naive", "scratch", "finetune"]
+    assert [pairs["verdict"][i][i] for i in range(3)] == [None] * 3
+    assert pairs["difference"][2][1]["mean"] == pytest.approx(35.9)
+    assert pairs["difference"][1][2]["mean"] == pytest.approx(-35.9)
+    assert pairs["difference"][1][2]["low"] == -pairs["difference"][2][1]["high"]
+    assert pairs["difference"][1][2]["family"] == 3
+    assert (pairs["verdict"][2][1], pairs["verdict"][1][2]) == ("positive", "negative")
+    assert (pairs["leader"], pairs["beaten"], pairs["open"]) == ("finetune", ["naive", "scratch"], [])
 
 
 def test_headroom_is_what_the_source_policy_leaves(data):
@@ -145,7 +207,8 @@ def test_a_row_of_failures_claims_nothing():
     row = data["methods"]["finetune"]
     assert row["failed"] == dict.fromkeys("012", "it broke")
     assert row["curve"] == row["shots"] == row["ledger"] == {}
-    assert row["verdict"] == "none"
+    assert row["verdict"] is None
+    assert row["no_verdict"].endswith("here are 0 (3 of its seeds failed, 0 of its control's).")
     assert all(metric["iqm"] is None for metric in row["metrics"].values())
 
 

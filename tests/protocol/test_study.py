@@ -34,6 +34,12 @@ def test_settings_make_another_row_of_the_same_method():
     assert method == Finetune(PPO(learning_rate=1e-3), layers="last")
 
 
+def test_the_reference_is_one_of_the_rows():
+    assert rows(reference="finetune") == rows()
+    with pytest.raises(InputError, match="--reference epopt is no row of this study; choose one of naive, scratch, f"):
+        rows(reference="epopt")
+
+
 def test_a_row_s_name_is_a_folder_s_name():
     assert row_name("epopt:epsilon=0.2") == "epopt epsilon-0.2"
 

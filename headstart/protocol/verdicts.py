@@ -1,0 +1,137 @@
+"""Decides which differences between rows hold: paired t tests, corrected by Holm's method for how many are made.
+
+A *family* is all verdicts that one table prints. Holm's correction bounds the chance that at least one of them is
+wrong where no difference exists at all: 5 % of families, whatever their size (Holm 1979, Scandinavian Journal of
+Statistics 6). The t interval is exact for normal differences of pairs and conservative for symmetric ones with heavy
+tails; `benchmarks/error_rates.py` measures it, and shows where it is neither.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+from headstart.protocol.statistics import iqm
+
+Verdict = Literal["positive", "negative", "none"]
+Name = TypeVar("Name")
+Scores = Float[np.ndarray, " seed"]
+
+ALPHA = 0.05  # the chance of at least one wrong verdict in a family of rows that do not differ
+FEWEST = 5  # pairs of seeds below which no verdict is given
+
+
+class Tests(NamedTuple):
+    """The tests of a family of differences; every array is [*batch, row]."""
+
+    mean: np.ndarray
+    low: np.ndarray  # of the t interval at confidence 1 - level: it lies off 0 exactly where p_holm <= alpha
+    high: np.ndarray
+    pairs: np.ndarray  # seeds that are finite
+    p: np.ndarray  # of one test by itself, two-sided; NaN below FEWEST pairs
+    p_holm: np.ndarray  # adjusted by Holm's method for the family
+    level: np.ndarray  # the significance level at which Holm's method compares the row
+
+
+class Difference(NamedTuple):
+    """The difference of one row from another, over the same seeds, as one member of a family."""
+
+    mean: float
+    low: float
+    high: float
+    iqm: float  # a description beside it; the test is of the mean
+    p: float
+    p_holm: float
+    confidence: float  # of the interval: 1 - the level at which Holm's method compares this row
+    pairs: int  # seeds that both rows finished
+    family: int  # tests in the family, this one among them
+    verdict: Verdict | None  # None: no verdict can be given
+    no_verdict: str | None  # why not, in one sentence
+
+
+def decide(differences: Float[np.ndarray, "*batch row seed"], alpha: float = ALPHA) -> Tests:
+    """Returns the paired t tests of each row's differences from its control, corrected over the axis `row`.
+
+    A NaN is a pair of which one run failed. Rows with fewer than 5 pairs are not tested and not in the family; their
+    interval is at 1 - alpha.
+    """
+    from scipy import stats
+
+    known = np.isfinite(differences)
+    pairs = known.sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, differences, 0.0).sum(-1) / pairs
+        squares = np.where(known, differences - mean[..., None], 0.0) ** 2
+        error = np.sqrt(squares.sum(-1) / (pairs - 1) / pairs)
+        t = np.where(mean == 0.0, 0.0, mean / error)  # equal scores throughout differ by 0 for certain: p is 1
+    p = np.where(pairs >= FEWEST, 2.0 * stats.t.sf(np.abs(t), np.maximum(pairs - 1, 1)), np.nan)
+    p_holm, level = holm(p, alpha)
+    half = stats.t.isf(level / 2.0, np.maximum(pairs - 1, 1)) * np.where(pairs > 1, error, np.nan)
+    return Tests(mean, mean - half, mean + half, pairs, p, p_holm, level)
+
+
+def holm(
+    p: Float[np.ndarray, "*batch row"], alpha: float = ALPHA
+) -> tuple[Float[np.ndarray, "*batch row"], Float[np.ndarray, "*batch row"]]:
+    """Returns p values adjusted by Holm's step-down method, and the level at which the method compares each row.
+
+    The smallest of m p values is compared with alpha / m, the next with alpha / (m - 1), and so on up to the first
+    that is not below its level. All rows from there on are compared with that last level. NaN is not in the family.
+    """
+    family = np.isfinite(p).sum(-1, keepdims=True)
+    order = np.argsort(p, axis=-1)  # NaN comes last
+    left = np.maximum(family - np.arange(p.shape[-1]), 1)  # rows that are not decided yet
+    stepped = np.maximum.accumulate(np.take_along_axis(p, order, -1) * left, axis=-1)
+    refused = family - (stepped <= alpha).sum(-1, keepdims=True)
+    levels = alpha / np.where(stepped <= alpha, left, np.maximum(refused, 1))
+    levels = np.where(np.isnan(stepped), alpha, levels)
+    back = np.argsort(order, axis=-1)
+    return np.take_along_axis(np.minimum(stepped, 1.0), back, -1), np.take_along_axis(levels, back, -1)
+
+
+def compare(pairs: Mapping[Name, tuple[Scores, Scores]], alpha: float = ALPHA) -> dict[Name, Difference]:
+    """Returns the difference of each row from its control, all of them one family.
+
+    Entry i of a row's scores and of its control's is the same seed; a score that is not finite is a seed that failed.
+    A failed seed counts as the worst return there is: no verdict is given in favour of a row that has one. Pairs in
+    which a run failed are left out of the test.
+    """
+    if not pairs:
+        return {}
+    rows = [(np.where(np.isfinite(a), a, np.nan), np.where(np.isfinite(b), b, np.nan)) for a, b in pairs.values()]
+    tests = decide(np.array([a - b for a, b in rows]), alpha)
+    family = int(np.isfinite(tests.p).sum())
+    found = {}
+    for i, (name, (ours, control)) in enumerate(zip(pairs, rows, strict=True)):
+        told = {key: value[i].item() for key, value in tests._asdict().items()}
+        known = (ours - control)[np.isfinite(ours - control)]
+        failed = int(np.isnan(ours).sum()), int(np.isnan(control).sum())
+        decided, why = _verdict(told, failed, alpha)
+        told |= {"iqm": float(iqm(known)) if known.size else np.nan, "confidence": 1.0 - told.pop("level")}
+        found[name] = Difference(**told, family=family, verdict=decided, no_verdict=why)
+    return found
+
+
+def plain(difference: Difference) -> dict[str, Any]:
+    """Returns the difference without its verdict, as JSON can hold it: None for NaN."""
+    told = difference._asdict()
+    return {
+        key: None if isinstance(value, float) and np.isnan(value) else value
+        for key, value in told.items()
+        if key not in ("verdict", "no_verdict")
+    }
+
+
+def _verdict(told: Mapping[str, Any], failed: tuple[int, int], alpha: float) -> tuple[Verdict | None, str | None]:
+    if told["pairs"] < FEWEST:
+        lost = f" ({failed[0]} of its seeds failed, {failed[1]} of its control's)" if any(failed) else ""
+        return None, f"A verdict takes at least {FEWEST} seeds that both rows finished; here are {told['pairs']}{lost}."
+    if told["p_holm"] > alpha:
+        return "none", None
+    above = told["mean"] > 0.0
+    if failed[0 if above else 1]:
+        whose = "its" if above else "its control's"
+        rest = f"the other {told['pairs']} pairs are {'above' if above else 'below'}"
+        return None, f"{failed[0 if above else 1]} of {whose} seeds failed, which counts against it, though {rest}."
+    return ("positive" if above else "negative"), None
