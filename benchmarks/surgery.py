@@ -29,7 +29,7 @@ from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import commit, provenance
 from headstart.lab.tables import interval, show
 from headstart.protocol.metrics import total
-from headstart.protocol.prior import moved
+from headstart.protocol.prior import Stage, moved
 from headstart.protocol.statistics import bootstrap, paired_difference
 from headstart.protocol.transfer import adapt, curve, keys
 
@@ -72,7 +72,7 @@ def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> di
         if row != "scratch":
             known = spec(source) if row == "finetune" else shuffled(spec(source))
             plan = moving.plan(pair.base, known, spec(target))
-            prior = moved(pair.base, learned.state, plan, how, known, spec(target), key.target)
+            prior = moved(Stage(pair.base, known, False), learned.state, plan, how, spec(target), key.target)
         judged = list(adapt(how, prior, target, steps[1], SHOTS, key, POINTS, JUDGED))
         if prior is not None:
             came = moving.account(plan, learned.knowledge, judged[0].state.knowledge)

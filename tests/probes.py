@@ -388,3 +388,11 @@ def different(a: Any, b: Any) -> bool:
     """-> whether any leaf of the two trees differs."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return any(np.any(np.asarray(x) != np.asarray(y)) for x, y in pairs)
+
+
+def check_same(a: Any, b: Any) -> None:
+    """Fails where two trees differ in anything: what they are made of, and their numbers' types and values."""
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(x, y)

@@ -70,6 +70,13 @@ def test_what_cannot_be_used_gets_its_sentence(trained, asked, sentence):
         asked(trained)
 
 
+def test_a_name_that_is_not_there_is_found_before_the_first_step(tmp_path):
+    method = hs.Finetune(tiny.METHOD, freeze=("value.nett",))
+    with pytest.raises(hs.InputError, match=r"cannot freeze 'value\.nett'.*its parts are .*value\.net\.last\.bias"):
+        hs.train(method, CORRIDOR, steps=16, keep=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
     broken = jax.tree.map(lambda x: x * jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else x, trained.state)
     none, zero = jnp.zeros(1), np.zeros(1, np.float32)

@@ -201,7 +201,7 @@ def move(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
 
     def at(name: str, x: PyTree) -> PyTree:
         pairs = plan.arrays.get(name)
-        if pairs is None:
+        if pairs is None or name not in numbers:  # what was adapted may have left some of it behind
             return x
         x, seeds = np.array(x), np.arange(len(x))
         before, after = (np.ix_(seeds, *(pair[side] for pair in pairs)) for side in range(2))
@@ -226,7 +226,7 @@ def account(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, Came]:
         was, now = (np.asarray(x[name])[0] if name in x else np.zeros(0) for x in (left, begun))
         pairs = plan.arrays.get(name)
         copied = 0
-        if pairs is not None and name in begun:
+        if pairs is not None and name in left and name in begun:
             before, after = (np.ix_(*(pair[side] for pair in pairs)) if pairs else () for side in range(2))
             copied = int((was[before] == now[after]).sum())
         came[name] = Came(copied, now.size - copied, was.size - copied)

@@ -25,7 +25,8 @@ from headstart.lab.resume import Keeper
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import check_budget, check_env, check_shots, check_spaces
-from headstart.protocol.prior import moved
+from headstart.protocol.history import rehearse
+from headstart.protocol.prior import entered, moved
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
@@ -64,8 +65,9 @@ def train(
     Of several, each says by its context which one it is. `watch` is called with about twenty Points on the way. `keep`
     is a folder to keep it in `every` so many minutes while it is under way: the same call goes on from there, and
     returns at once what was finished. Raises InputError where `steps` is no budget or `seed` none that there is, where
-    tasks cannot be learned together, where the folder holds something else, and where learning went wrong (its numbers
-    are no longer finite) or the env did.
+    tasks cannot be learned together, where the method could not go on in a target (such as for a name that there is
+    not), where the folder holds something else, and where learning went wrong (its numbers are no longer finite) or the
+    env did.
     """
     check_budget("steps", steps)
     each = [as_task(one) for one in ([task] if isinstance(task, Task | str) else task)]
@@ -73,6 +75,7 @@ def train(
     if not each or len(set(names)) < len(each):
         raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
     tasks, point, key = together(each), None, protocol.keys([seed]).source
+    rehearse(method, spec(tasks)._replace(tasks=1), spec(tasks))  # what cannot be transferred is said before it learns
     failures(tasks.env)
     keeper = Keeper(pathlib.Path(keep), every) if isinstance(keep, str | pathlib.Path) else keep
     question = {"method": describe_method(method), "tasks": names, "steps": int(steps), "seed": seed}
@@ -148,7 +151,7 @@ def transfer(
     _check_context(trained, tasks)
     how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
     plan = moving.plan(trained.method, trained.spec, spec(tasks), renamed)
-    prior = moved(trained.method, trained.state, plan, how, trained.spec, spec(tasks), keys.target)
+    prior = moved(trained.stages[-1], trained.state, plan, how, spec(tasks), keys.target)
     failures(task.env)
     for judgement in protocol.adapt(how, prior, tasks, int(steps), shots, keys, points, judged):
         judgements.append(judgement)
@@ -179,6 +182,8 @@ def _transferred(
         gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
         interval=interval(task),
         budgets=(*trained.budgets, {"task": text, **allowed}),
+        before=entered(trained.stages, plan, spec(tasks)),
+        adapted=True,
     )
     came = moving.account(plan, trained.state.knowledge, judgements[0].state.knowledge)
     moved = Moved(plan, came, how.learner(spec(tasks), target=True).keep_optimizer)

@@ -7,23 +7,23 @@ recipe, which has it too, takes the place of the former one; then the arrays get
 between, or after a kill, finds the arrays of the recipe that is there under one name or the other.
 """
 
-import functools
 import hashlib
 import pathlib
-from typing import Any, cast
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
-from headstart.core.types import Method, PyTree, Spec, TrainState
+from headstart.core.types import TrainState
 from headstart.lab.files import read, sweep, write
 from headstart.lab.recipe import FORMAT, Trained, read_recipe, write_recipe
 from headstart.lab.records import CHECKSUM, read_record, write_record
+from headstart.protocol.history import left
+from headstart.protocol.prior import Stage
 
 RECIPE, ARRAYS, AGAIN = "recipe.json", "knowledge.safetensors", "take another copy of it, or train anew"
 
@@ -45,8 +45,8 @@ def put(folder: pathlib.Path, data: bytes, sha256: str, recipe: dict[str, Any]) 
     write(own, data)
     write_record(folder / RECIPE, FORMAT, recipe)
     own.replace(folder / ARRAYS)
-    for left in folder.glob(_own("*")):  # by a save that was killed
-        left.unlink(missing_ok=True)
+    for other in folder.glob(_own("*")):  # by a save that was killed
+        other.unlink(missing_ok=True)
 
 
 def _own(sha256: str) -> str:
@@ -71,10 +71,11 @@ def load(path: str | pathlib.Path) -> Trained:
         raise InputError(
             f"{folder / 'recipe.json'} is damaged ({type(error).__name__}: {error}); take another copy of it."
         ) from None
-    return Trained(**fields, state=_read_state(folder, fields["method"], fields["spec"], sha256, most))
+    stages = (*fields["before"], Stage(fields["method"], fields["spec"], fields["adapted"]))
+    return Trained(**fields, state=_read_state(folder, stages, sha256, most))
 
 
-def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str, most: int) -> TrainState:
+def _read_state(folder: pathlib.Path, stages: tuple[Stage, ...], sha256: str, most: int) -> TrainState:
     file = folder / (_own(sha256) if (folder / _own(sha256)).exists() else ARRAYS)
     if not file.exists():
         raise InputError(f"There is no {file}; copy the whole checkpoint folder.")
@@ -88,7 +89,7 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str, m
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{file} is damaged ({error}); {AGAIN}.") from None
     try:
-        like = _shapes(method, spec)
+        like = _shapes(stages)
     except InputError as error:
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
     except Exception as error:  # a damaged recipe may ask for anything
@@ -100,17 +101,9 @@ def _read_state(folder: pathlib.Path, method: Method, spec: Spec, sha256: str, m
     return map_named(lambda name, _: jax.device_put(arrays[name][None]), like)
 
 
-@functools.cache
-def _shapes(method: Method, spec: Spec) -> TrainState:
-    """-> the shapes of what the method's learner knows, and keeps beside it."""
-    learner = method.learner(spec, target=False)
-
-    def fresh(key: Any) -> TrainState:
-        knowledge = learner.init(key, None)
-        slow = None if learner.tau is None else knowledge
-        return TrainState(knowledge, slow, learner.optimizer.init(cast(PyTree, knowledge)), jnp.int32(0))
-
-    return jax.eval_shape(fresh, jax.random.key(0))
+def _shapes(stages: tuple[Stage, ...]) -> TrainState:
+    """Returns the shapes of what these trainings leave, of one seed and without a seed axis."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), left(stages))
 
 
 def _check_arrays(file: pathlib.Path, arrays: dict[str, np.ndarray], expected: dict[str, jax.ShapeDtypeStruct]) -> None:

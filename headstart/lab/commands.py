@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from headstart.core.errors import InputError
+from headstart.core.types import Task
 from headstart.lab import api, checkpoint, cli, matrix, study
 from headstart.lab.doctor import doctor as doctor
 from headstart.lab.files import plain
@@ -21,7 +22,7 @@ from headstart.lab.tables import show, study_tables
 from headstart.protocol.checks import check_budget, check_seeds
 from headstart.protocol.study import Question
 from headstart.tasks.several import SEVERAL
-from headstart.tasks.strings import parse
+from headstart.tasks.strings import parse, parse_untrusted
 
 
 def compare(asked: cli.Compare, words: str) -> None:
@@ -67,11 +68,20 @@ def play(asked: cli.Play, words: str) -> None:
     text = asked.target or trained.trained_on.split(", then ")[-1].split(SEVERAL)[-1]
     if text == "nothing":
         raise InputError(f"{asked.checkpoint} was trained on nothing; say by --target what it is to play.")
+    task = parse(text, asked.physics, target=True) if asked.target else _from_file(text, asked)
     out = asked.out or asked.checkpoint / "clip.webp"
     check_budget("--episodes", asked.episodes)
     check_seeds("--seed", [asked.seed])
-    takes = api.play(trained, parse(text, asked.physics, target=True), out, asked.episodes, asked.seed)
+    takes = api.play(trained, task, out, asked.episodes, asked.seed)
     for take in takes:
         part = f", of which the clip shows {take.filmed}" if take.filmed < take.steps else ""
         print(f"{text}: return {thin(take.score)} in {thin(take.steps)} steps{part}")
     print(f"clip: {out}")
+
+
+def _from_file(text: str, asked: cli.Play) -> Task:
+    """Returns the task that a checkpoint names. Raises InputError where making it could run code."""
+    try:
+        return parse_untrusted(text, asked.physics, target=True)
+    except InputError as error:
+        raise InputError(f"{asked.checkpoint / 'recipe.json'}: {error}") from None

@@ -62,8 +62,8 @@ def _done(place: pathlib.Path) -> bool:
 def _film(study: "Study", entry: Entry, method: Method, stage: str, file: pathlib.Path) -> dict[str, Any]:
     """Writes a clip -> what it shows."""
     keys = transfer.keys(study.question.seeds)
-    beside = len(study.domains.sources) if entry.learns_on == "both" else 0
-    learner = method.learner(study.of._replace(tasks=1 + beside), target=True)
+    *_, (_, of, in_target) = study.stages(entry, method)
+    learner = method.learner(of, in_target)
     known = _before(study, entry, method, learner, keys) if stage == "before" else _after(study, entry)
     target = jax.tree.map(lambda x: x[0], study.domains.target_tasks)
     take = clips.film(learner, known, target, keys.judge[0])

@@ -22,7 +22,7 @@ from headstart.methods import Entry
 from headstart.methods.multitask.separate import Separate
 from headstart.protocol import matrix as claims
 from headstart.protocol import transfer
-from headstart.protocol.prior import rehearse
+from headstart.protocol.history import rehearse
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures
 from headstart.tasks.sampling import nominal

@@ -12,9 +12,12 @@ from headstart.core.spaces import Component, Sight
 from headstart.core.types import Box, Discrete, Image, Method, Space, Spec, TrainState
 from headstart.methods import describe, rebuild
 from headstart.nets.moments import Moments
+from headstart.protocol.prior import Stage
 
-FORMAT = "headstart checkpoint 3"
+FORMAT = "headstart checkpoint 5"
 LIBRARIES = ("headstart", "jax", "equinox", "optax", "numpyro", "gymnasium", "mujoco", "numpy")
+COUNTS = ("context", "cumulants", "tasks", "parameters")  # of a spec
+DOMAINS = ("source", "target")
 CLIPPED = (
     "clipped to [-1, 1], then scaled to [low, high]; low + max(action + 1, 0) where only low is finite, "
     "high - max(1 - action, 0) where only high is; where neither is, taken as it is"
@@ -36,6 +39,13 @@ class Trained:
     sources: tuple[str, ...] = ()  # the tasks that were learned together: what the context names, in its order
     interval: float | None = None  # seconds between two steps; None where nobody knows
     budgets: tuple[dict[str, Any], ...] = ()  # what each training was allowed, in their order
+    before: tuple[Stage, ...] = ()  # the trainings that led to the last one, which is by `method`
+    adapted: bool = False  # whether the last one was in the target
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All trainings that led to this, in their order: the shapes of what is known follow from them."""
+        return (*self.before, Stage(self.method, self.spec, self.adapted))
 
 
 def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -> dict[str, Any]:
@@ -43,22 +53,17 @@ def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -
     spec = trained.spec
     return {
         "format": FORMAT,
-        "method": describe(trained.method),
+        **write_stage(trained.stages[-1]),
+        "before": [write_stage(stage) for stage in trained.before],
         "trained_on": trained.trained_on,
         "sources": trained.sources,
         "budgets": trained.budgets,
         "steps": trained.steps,
         "gradient_steps": trained.gradient_steps,
         "seed": trained.seed,
-        "observation": write_space(spec.observation),
         "normaliser": _normaliser(trained.state),
-        "action": write_space(spec.action),
         "action_processing": CLIPPED if isinstance(spec.action, Box) else "an index",
         "time_step": trained.interval,
-        "context": spec.context,
-        "cumulants": spec.cumulants,
-        "tasks": spec.tasks,
-        "parameters": spec.parameters,
         "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
         "sha256": sha256,
         "versions": versions(),
@@ -70,25 +75,39 @@ def read_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
 
     Raises InputError where the method says what is wrong, and else KeyError, TypeError, AttributeError or ValueError.
     """
-    if not isinstance(recipe["method"], dict):
-        raise TypeError("a method is a table")
-    method = rebuild(recipe["method"])
-    observation, action = read_space(recipe["observation"]), read_space(recipe["action"])
-    if not isinstance(observation, Sight):
-        raise TypeError("an observation is a box or an image")
-    if not isinstance(action, Space):
-        raise TypeError("an action is a box or discrete")
-    counts = {name: int(recipe[name]) for name in ("context", "cumulants", "tasks", "parameters")}
+    method, spec, adapted = read_stage(recipe)
     interval = recipe["time_step"]
     return {
         "method": method,
-        "spec": Spec(observation, action, **counts),
+        "spec": spec,
+        "adapted": adapted,
+        "before": tuple(map(read_stage, recipe["before"])),
         **{name: int(recipe[name]) for name in ("steps", "seed", "gradient_steps")},
         "trained_on": str(recipe["trained_on"]),
         "sources": tuple(map(str, recipe["sources"])),
         "interval": None if interval is None else float(interval),
         "budgets": tuple(map(dict, recipe["budgets"])),
     }
+
+
+def write_stage(stage: Stage) -> dict[str, Any]:
+    """Returns a training as plain data: by what, in which spaces, and in which domain."""
+    spaces = {name: write_space(getattr(stage.spec, name)) for name in ("observation", "action")}
+    counts = {name: getattr(stage.spec, name) for name in COUNTS}
+    return {"method": describe(stage.method), "domain": DOMAINS[stage.target], **spaces, **counts}
+
+
+def read_stage(data: dict[str, Any]) -> Stage:
+    """Returns the training that was written so. Raises as `read_recipe` does."""
+    if not isinstance(data["method"], dict):
+        raise TypeError("a method is a table")
+    observation, action = read_space(data["observation"]), read_space(data["action"])
+    if not isinstance(observation, Sight):
+        raise TypeError("an observation is a box or an image")
+    if not isinstance(action, Space):
+        raise TypeError("an action is a box or discrete")
+    spec = Spec(observation, action, **{name: int(data[name]) for name in COUNTS})
+    return Stage(rebuild(data["method"]), spec, bool(DOMAINS.index(data["domain"])))
 
 
 def versions() -> dict[str, str]:

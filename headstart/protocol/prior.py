@@ -1,6 +1,7 @@
 """What is begun with in the target: a source's knowledge, in the target's spaces and in the form of who goes on."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 
@@ -11,39 +12,47 @@ from headstart.core.train import begin
 from headstart.core.types import Key, Method, PyTree, Spec, TrainState
 
 
-def rehearse(method: Method, of: Spec, source: Spec | None) -> None:
-    """Begins without computing anything. Raises InputError where a method is asked for what its knowledge lacks.
+class Stage(NamedTuple):
+    """One training: by which method, in tasks of which spec, and whether they were the target."""
 
-    `of` is the target; `source` where it learned before, if it starts in the target from that.
+    method: Method
+    spec: Spec
+    target: bool
+
+
+def entered(stages: tuple[Stage, ...], plan: moving.Plan, wanted: Spec) -> tuple[Stage, ...]:
+    """Returns the trainings that lead to what comes into the spaces `wanted`.
+
+    What moves into other spaces takes the form of what its method begins with there.
     """
-    key, prior = jax.random.key(0)[None], None
-    if source is not None:
-        for part in method.before(source):
-            part.method.learner(source)
-        prior = jax.eval_shape(functools.partial(begin, method.learner(source)), key).state
-    jax.eval_shape(functools.partial(begin, method.learner(of, target=True)), key, prior)
+    method, known, _ = stages[-1]
+    return stages if plan.same else (Stage(method, moving.moved(known, wanted), False),)
 
 
-def moved(
-    method: Method, prior: TrainState, plan: moving.Plan, how: Method, known: Spec, wanted: Spec, key: Key
-) -> TrainState:
-    """-> what `method` left in the spaces `known` [seed], as `how` may begin from in those `wanted`.
+def moved(before: Stage, prior: TrainState, plan: moving.Plan, how: Method, wanted: Spec, key: Key) -> TrainState:
+    """Returns what the training `before` left [seed], as `how` may begin from it in the spaces `wanted`.
 
     Raises InputError where it may not: what it wants is missing or has another form, or the optimizer's moments are to
     come into other spaces.
     """
+    (now,) = entered((before,), plan, wanted)
     if not plan.same:
         if how.learner(wanted, target=True).keep_optimizer:
             raise InputError("The optimizer's moments cannot come into other spaces; use optimizer=fresh.")
         keys = jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key)
-        fresh = moving.begin(method, moving.moved(known, wanted), keys)
+        fresh = moving.begin(now.method, now.spec, keys)
         prior = TrainState(moving.move(plan, prior.knowledge, fresh), None, None, prior.taken)
-    same = how.learner(known) is method.learner(known)  # it would have learned the very same
-    return prior if same else _fitted(method, prior, how, wanted)
+    return fitted(now, prior, how, wanted)
 
 
-def _fitted(method: Method, prior: TrainState, how: Method, of: Spec) -> TrainState:
-    """-> what `method` left [seed], less what `how` has no use for. Raises InputError where it cannot begin so."""
+def fitted(before: Stage, prior: TrainState, how: Method, of: Spec) -> TrainState:
+    """Returns what the training `before` left [seed], less what `how` has no use for; of shapes, the shapes.
+
+    Raises InputError where `how` cannot begin so.
+    """
+    method, known, target = before
+    if how.learner(known, target) is method.learner(known, target):  # it would have learned the very same
+        return prior
     learner = how.learner(of, target=True)
     fresh = jax.eval_shape(functools.partial(begin, learner), jax.random.key(0)[None]).state
     left, wanted = ({**vars(state.knowledge), "optimizer": state.optimizer} for state in (prior, fresh))

@@ -24,6 +24,7 @@ from headstart.tasks import laws, registry
 from headstart.tasks.disturbances import Disturbed
 
 SHAPE = "ENV@name=value,name=value"
+YOURSELF = "if you trust it, name the task yourself, by --target"
 
 
 def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
@@ -49,6 +50,24 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
         else:
             params[name] = _value(value, registry.parameter(env, name), where)
     return registry.task(env, target=target, w=w, **params)
+
+
+def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> Task:
+    """Returns the task that text out of a file describes, which somebody else may have written.
+
+    Raises InputError as `parse` does, and before anything is imported where making the env could run code of the
+    author's choice: a module to import, or a keyword for the env's constructor.
+    """
+    env_id, _, rest = (part.strip() for part in text.partition("@"))
+    module, _, _ = env_id.rpartition(":")
+    if module not in ("", "gymnasium"):
+        raise InputError(f"The task {text!r} imports the module {module!r}, which a file may not ask for; {YOURSELF}.")
+    said = {} if registry.is_ours(env_id) or not rest else _said(env_id, _items(text, rest))
+    if words := [name for name in said if name != "horizon"]:
+        raise InputError(
+            f"The task {text!r} gives the env's constructor a {words[0]}, which a file may not ask for; {YOURSELF}."
+        )
+    return parse(text, physics, target)
 
 
 def describe(task: Task) -> str:

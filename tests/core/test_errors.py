@@ -1,10 +1,12 @@
 """What is wrong is said in one sentence."""
 
+import dataclasses
 import types
+from typing import Any, Literal
 
 import pytest
 
-from headstart.core.errors import InputError, check_range
+from headstart.core.errors import InputError, check_choices, check_names, check_range
 
 
 def owner(x: object) -> types.SimpleNamespace:
@@ -25,3 +27,24 @@ def test_outside_of_the_range_the_sentence_names_field_value_and_range(x: float)
 def test_an_open_end_does_not_belong():
     with pytest.raises(InputError, match=r"within \(0, 1\]"):
         check_range(owner(0.0), "share", 0.0, 1.0, open_low=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """Has a word to choose, and names."""
+
+    kind: Literal["one", "other"] = "one"
+    names: tuple[str, ...] = ()
+
+
+def test_a_word_that_is_none_of_its_list_is_told_with_the_list():
+    check_choices(Owner("other"), "kind")
+    with pytest.raises(InputError, match=r"^Owner\(kind='on'\) is unknown: kind is one of one, other\.$"):
+        check_choices(Owner("on"), "kind")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("names", ["value", ["value"], (1,)])
+def test_names_that_are_no_tuple_of_them_are_told_as_they_should_be(names: Any):
+    check_names(Owner(names=("a", "b")), "names")
+    with pytest.raises(InputError, match=r"^Owner\(names=.*\) is no tuple of names; write names=\(.*,\)\.$"):
+        check_names(Owner(names=names), "names")

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probes
 import pytest
 import safetensors.numpy
 import tiny
@@ -64,17 +65,10 @@ def edit_arrays(folder: pathlib.Path, change: Callable[[dict[str, np.ndarray]], 
     edit_recipe(folder, lambda recipe: recipe.update(told))
 
 
-def same(a: TrainState, b: TrainState) -> None:
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    for ours, theirs in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        assert ours.dtype == theirs.dtype
-        np.testing.assert_array_equal(ours, theirs)
-
-
 def test_what_is_read_is_what_was_written(trained, saved):
     again = load(saved)
     assert dataclasses.replace(again, state=trained.state) == trained
-    same(again.state, trained.state)
+    probes.check_same(again.state, trained.state)
     moved = [name for name, x in named(again.state).items() if np.any(np.asarray(x))]
     assert any(name.startswith("optimizer") for name in moved)
     assert "knowledge.features.count" in moved
@@ -120,7 +114,7 @@ def test_a_kill_at_any_line_of_a_save_leaves_the_former_or_the_new(trained, save
     for folder in killed:
         found = load(folder)
         left.append(found.seed)
-        same(found.state, moved if found.seed == trained.seed + 1 else trained.state)
+        probes.check_same(found.state, moved if found.seed == trained.seed + 1 else trained.state)
         save(found, folder)
         assert {path.name for path in folder.iterdir()} == {"knowledge.safetensors", "recipe.json"}
     assert left == sorted(left)  # the former, and from some moment on the newer
@@ -131,7 +125,7 @@ def test_a_kill_at_any_line_of_a_save_leaves_the_former_or_the_new(trained, save
 def test_methods_in_methods_are_written_whole(trained, tmp_path, method):
     again = load(save(dataclasses.replace(trained, method=method), tmp_path))
     assert again.method == method
-    same(again.state, trained.state)
+    probes.check_same(again.state, trained.state)
 
 
 def test_what_knows_nothing_is_a_checkpoint_too(trained, tmp_path):
@@ -316,6 +310,8 @@ DEFECTS = {
     "a space that is none": (set_to("action", {"kind": "box", "low": ["a"], "high": [1]}), r"recipe\.json is damaged"),
     "choices seen": (set_to("observation", {"kind": "discrete", "n": 3}), "an observation is a box"),
     "a count that is none": (set_to("tasks", "many"), r"recipe\.json is damaged"),
+    "a history that is none": (set_to("before", [{"method": {"class": "PPO"}}]), r"recipe\.json is damaged"),
+    "a domain that is none": (set_to("domain", "elsewhere"), r"recipe\.json is damaged"),
     "no seed": (without("seed"), r"recipe\.json is damaged .*seed"),
     "another width": (set_to("method", {"class": "PPO", "hidden": [8]}), r"its recipe\.json makes it"),
 }

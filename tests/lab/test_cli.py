@@ -20,7 +20,8 @@ from headstart.core.types import spec
 from headstart.lab import api, commands, sources
 from headstart.lab.checkpoint import load, save
 from headstart.lab.cli import COMMANDS, main
-from headstart.lab.recipe import Trained
+from headstart.lab.recipe import FORMAT, Trained
+from headstart.lab.records import write_record
 from headstart.protocol import transfer
 
 SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")
@@ -161,6 +162,19 @@ def test_what_cannot_be_played_is_told_in_a_sentence(folder, tmp_path, capsys, m
     assert re.search(said, err)
     assert (out, err.count("\n")) == ("", 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_somebody_else_s_runs_no_code(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "intruder.py").write_text("raise SystemExit('it was let in')")
+    monkeypatch.syspath_prepend(tmp_path)
+    theirs = pathlib.Path(shutil.copytree(folder / "trained", tmp_path / "theirs"))
+    recipe = json.loads((theirs / "recipe.json").read_text())
+    recipe["trained_on"] = "CartPole-v1, then intruder:CartPole-v1"
+    write_record(theirs / "recipe.json", FORMAT, recipe)
+    assert run("play", theirs) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"theirs/recipe\.json: The task 'intruder:CartPole-v1' imports .*by --target\.$", said.strip())
+    assert run("play", theirs, "--target", "CartPole-v1", "--out", tmp_path / "clip.gif") == 0
 
 
 def test_the_doctor_tells_a_shift_by_its_parameters(capsys):

@@ -241,6 +241,7 @@ def test_a_folder_that_is_something_else_is_left_as_it_is(tmp_path, make, senten
         ({"methods": ("finetune:freeze=policy.nothing",)}, "cannot freeze 'policy.nothing'"),
         ({"methods": ("epopt",)}, "name one, such as --ensemble"),
         ({"physics": "unreal"}, "choose one of auto, c, mjx"),
+        ({"methods": ("scratch", "finetune:freeze=polcy")}, r"cannot freeze 'polcy'.*its parts are features\.mean,"),
     ],
 )
 def test_a_question_without_an_answer_writes_nothing(tmp_path, fields, sentence):

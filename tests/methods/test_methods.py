@@ -3,8 +3,11 @@
 import dataclasses
 import inspect
 import json
+import pathlib
+import typing
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import probes
@@ -13,8 +16,11 @@ from numpyro import distributions as dist
 
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source
-from headstart.core.train import per_turn
-from headstart.core.types import Method, Task, no_loss, spec
+from headstart.core.train import begin, per_turn
+from headstart.core.types import Method, Task, TrainState, no_loss, spec
+from headstart.lab import cells
+from headstart.lab.checkpoint import load, save
+from headstart.lab.recipe import Trained
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.qlearning import QLearning
@@ -25,7 +31,11 @@ from headstart.methods.adaptation.dann import DANN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.multitask.active import ActiveSampling
 from headstart.methods.multitask.distil import Distil
+from headstart.methods.multitask.joint import Joint
+from headstart.methods.multitask.popart import PopArt
+from headstart.methods.multitask.separate import Separate
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
 from headstart.methods.randomization.recurrent import Recurrent
@@ -34,7 +44,8 @@ from headstart.methods.randomization.uposi import UPOSI
 from headstart.methods.strings import find, find_any, find_learner
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 from headstart.methods.values.successor_features import SuccessorFeatures
-from headstart.protocol.transfer import adapt, keys
+from headstart.protocol.prior import Stage
+from headstart.protocol.transfer import adapt, judge, keys
 from headstart.tasks.worlds import RandomMDP
 
 SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
@@ -98,22 +109,79 @@ OTHERWISE: dict[str, tuple[Method, bool]] = {  # by the other kind of action, or
 # ------------------------------------------------------------------------------------------------ every method
 
 
+def reloaded(stages: tuple[Stage, ...], state: TrainState, folder: pathlib.Path) -> TrainState:
+    """Returns what all seeds know, of checkpoints of each of them."""
+    *before, (method, of, target) = stages
+    each = []
+    for seed in range(len(state.taken)):
+        known = cells.of_seed(state, seed)
+        trained = Trained(method, of, known, "Corridor", 1, seed, before=tuple(before), adapted=target)
+        each.append(load(save(trained, folder / f"{len(stages)}-{seed}")))
+        assert each[-1].stages == stages
+    return jax.tree.map(lambda *x: np.concatenate(x), *(one.state for one in each))
+
+
 @pytest.mark.parametrize(("method", "discrete"), LEARNT)
-def test_every_method_learns_in_the_source_and_adapts_one_shot(method: Method, discrete: bool):
+def test_every_method_learns_in_the_source_adapts_one_shot_and_is_kept(method: Method, discrete: bool, tmp_path):
     source, target = tasks_for(method, discrete)
-    learner = method.learner(spec(source))
-    seeds = keys([0, 1])
+    learner, adapted = method.learner(spec(source)), method.learner(spec(target), target=True)
+    seeds, stage = keys([0, 1]), Stage(method, spec(source), False)
     *_, learned = learn_source(method, source, 8 * per_turn(learner, source), seeds.source, points=2)
     assert (learned.gradient_steps >= 2).all() or learner.loss is no_loss
+    state = reloaded((stage,), learned.state, tmp_path)
+    probes.check_same(state, learned.state)
 
-    before, after = adapt(method, learned.state, target, 1, [1], seeds, judged=2)
+    before, after = adapt(method, state, target, 1, [1], seeds, judged=2)
     assert (before.shots, after.shots) == (0, 1)
     assert (before.steps.tolist(), after.episodes.tolist()) == ([0.0, 0.0], [1.0, 1.0])
     assert ((after.steps >= min(3, target.env.horizon)) & (after.steps <= target.env.horizon)).all()
     assert np.isfinite(before.returns).all()
     assert np.isfinite(after.returns).all()
-    moved = probes.different(before.state.knowledge, after.state.knowledge)
-    assert moved == (method != Uniform())
+    assert probes.different(before.state.knowledge, after.state.knowledge) == (method != Uniform())
+    kept = reloaded((stage, Stage(method, spec(target), True)), after.state, tmp_path)
+    probes.check_same(kept, after.state)
+    np.testing.assert_array_equal(judge(adapted, kept, target, 2, seeds.judge), after.returns)
+
+
+KNOBS = {
+    "layers": Finetune(SMALL, layers="last"),
+    "reset_head": Finetune(SMALL, reset_head=True),
+    "reset": Finetune(SMALL, reset=("value",)),
+    "freeze": Finetune(SMALL, freeze=("policy.net.layers.0",)),
+    "rates": Finetune(SMALL, rates=("policy=0.1",)),
+    "l2_sp": Finetune(SMALL, l2_sp=0.01),
+    "optimizer": Finetune(SMALL, optimizer="kept"),
+    "fresh normaliser": Finetune(SMALL, normaliser="fresh"),
+    "frozen normaliser": Finetune(SMALL, normaliser="frozen"),
+    "cool": Finetune(SMALL, cool=2.0),
+    "l2_sp of SAC": Finetune(BASES[SAC], l2_sp=0.01, layers="last"),
+    "l2_sp of DQN": Finetune(BASES[DQN], l2_sp=0.01, reset_head=True),
+    "l2_sp of UPOSI": Finetune(small(UPOSI), l2_sp=0.01),
+}
+OF_SEVERAL = {kind.__name__: small(kind) for kind in (ActiveSampling, Distil, Joint, PopArt, Separate)}
+
+
+@pytest.mark.parametrize(
+    ("method", "several"),
+    [*((method, 1) for method in KNOBS.values()), *((method, 3) for method in OF_SEVERAL.values())],
+    ids=[*KNOBS, *OF_SEVERAL],
+)
+def test_every_knob_of_finetune_and_what_several_sources_left_is_kept(method: Method, several: int, tmp_path):
+    """After a transfer, as a study's cell is, and after a transfer of that.
+
+    No step is taken: a loop leaves the arrays that it begins with, in their shapes.
+    """
+    source, target = map(spec, tasks_for(method, not isinstance(getattr(method, "base", None), SAC)))
+    told = several if several > 1 else 0
+    here = Stage(method, source._replace(tasks=several, context=told), False)
+    there = Stage(method, target._replace(context=told), True)
+    for stages in ((there,), (here, there), (here, there, there)):  # from nothing; as a cell is; once more
+        state = None
+        for stage in stages:
+            state = begin(method.learner(stage.spec, stage.target), keys([0, 1]).target, state).state
+        assert state is not None
+        state = jax.tree.map(lambda x: x + jnp.arange(x.size, dtype=x.dtype).reshape(x.shape), state)
+        probes.check_same(reloaded(stages, state, tmp_path), state)
 
 
 @pytest.mark.parametrize(("method", "discrete"), OTHERWISE.values(), ids=OTHERWISE)
@@ -139,6 +207,17 @@ def test_a_method_says_what_each_of_its_fields_is(kind: Any):
     for field in dataclasses.fields(kind):
         (line,) = [x for x in lines if x.startswith(f"    {field.name}: ")]
         assert "  # " in line, f"{kind.__name__}.{field.name} is not explained"
+
+
+@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES)
+def test_a_word_that_is_none_of_those_that_a_field_takes_is_refused(kind: Any):
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if typing.get_origin(hints[field.name]) is typing.Literal:
+            method = kind()
+            object.__setattr__(method, field.name, "nothing")  # as where types are not checked
+            with pytest.raises(InputError, match=rf"{field.name}='nothing'\) is unknown: {field.name} is one of"):
+                method.__post_init__()
 
 
 def test_randomize_changes_the_task_and_nothing_else():

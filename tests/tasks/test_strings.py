@@ -12,7 +12,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Parameter, stack
 from headstart.tasks import laws
 from headstart.tasks.disturbances import Disturbed
-from headstart.tasks.strings import _value, describe, parse
+from headstart.tasks.strings import _value, describe, parse, parse_untrusted
 from headstart.tasks.worlds import CartPole
 
 HOPPER_TORSO = 3.6651914  # kg
@@ -216,3 +216,30 @@ def test_what_cannot_be_read_gets_one_sentence_with_the_mend(text: str, sentence
 
 def test_hoppers_nominal_mass_is_mujocos():
     assert float(parse("Hopper-v5@torso_mass=x1").params["torso_mass"]) == pytest.approx(HOPPER_TORSO, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("intruder:CartPole-v1", "imports the module 'intruder', which a file may not ask for"),
+        (" intruder:Anything-v0@horizon=5", "imports the module 'intruder'"),
+        ("gymnasium:intruder:CartPole-v1", "imports the module 'gymnasium:intruder'"),
+        ("FrozenLake-v1@map_name=8x8", "gives the env's constructor a map_name"),
+        ("FrozenLake-v1@is_slippery=false", "gives the env's constructor a is_slippery"),
+        ("gymnasium:CartPole-v1@sutton_barto_reward=true", "gives the env's constructor a sutton_barto_reward"),
+    ],
+)
+def test_a_task_that_could_run_code_is_refused_before_anything_is_imported(text, sentence, tmp_path, monkeypatch):
+    (tmp_path / "intruder.py").write_text("raise SystemExit('it was let in')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError) as error:
+        parse_untrusted(text)
+    assert sentence in str(error.value)
+    assert str(error.value).endswith("if you trust it, name the task yourself, by --target.")
+
+
+@pytest.mark.parametrize(
+    "text", ["CartPole-v1@length=x2", "Hopper-v5", "FrozenLake-v1@horizon=7", "gymnasium:CartPole-v1"]
+)
+def test_a_task_that_is_known_here_may_be_named_by_a_file(text: str):
+    assert describe(parse_untrusted(text, target=True)) == describe(parse(text))

@@ -16,7 +16,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from headstart.core.errors import check_range
+from headstart.core.errors import check_choices, check_range
 from headstart.core.types import Knowledge, Learner, Method, Metrics, Spec
 from headstart.learners.ppo import PPO
 from headstart.losses.confusion import discrepancy
@@ -33,6 +33,7 @@ class MMD(Method):
     kernel: Literal["linear", "gaussian"] = "gaussian"  # linear: the clouds' means; gaussian: their shapes too
 
     def __post_init__(self) -> None:
+        check_choices(self, "kernel")
         check_range(self, "spare", 1, float("inf"))
         check_range(self, "weight", 0.0, float("inf"))
 

@@ -16,7 +16,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from headstart.core.errors import InputError, check_range
+from headstart.core.errors import InputError, NameInputError, check_choices, check_names, check_range
 from headstart.core.names import map_named, named, within
 from headstart.core.types import Key, Knowledge, Learner, Method, Spec, no_loss
 from headstart.learners.ppo import PPO
@@ -42,6 +42,8 @@ class Finetune(Method):
     cool: float = 1.0  # factor on the policy's standard deviation (or temperature) at the start, > 0
 
     def __post_init__(self) -> None:
+        check_choices(self, "layers", "optimizer", "normaliser")
+        check_names(self, "reset", "freeze", "rates")
         check_range(self, "cool", 0.0, float("inf"), open_low=True)
         check_range(self, "l2_sp", 0.0, float("inf"))
         for text in self.rates:
@@ -129,7 +131,7 @@ def _check_parts(asked: Sequence[tuple[str, Sequence[str]]], knowledge: Knowledg
     for what, parts in asked:
         for part in parts:
             if not any(within(name, [part]) for name in names):
-                raise InputError(
+                raise NameInputError(
                     f"Finetune cannot {what} {part!r}: this knowledge has no part of that name; "
                     f"its parts are {', '.join(names)}."
                 )

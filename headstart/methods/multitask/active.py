@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from headstart.core.errors import InputError, check_range
+from headstart.core.errors import InputError, check_choices, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Spec, Transition
 from headstart.learners.ppo import PPO
 
@@ -33,6 +33,7 @@ class ActiveSampling(Method):
     rate: float = 0.1  # how far each rollout moves the mean return of a source, in (0, 1]
 
     def __post_init__(self) -> None:
+        check_choices(self, "by")
         for name in ("floor", "rate"):
             check_range(self, name, 0.0, 1.0, open_low=True)
         if self.wanted <= self.worst:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from headstart.core.errors import InputError, check_range
+from headstart.core.errors import InputError, check_choices, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Part, PyTree, Replay, Spec, Transition
 from headstart.learners.groups import Experts, Taught, alone, which
 from headstart.learners.opinions import network, opinion, speaker
@@ -48,6 +48,7 @@ class Distil(Method):
     capacity: int = 50_000  # transitions kept of each source, >= 1
 
     def __post_init__(self) -> None:
+        check_choices(self, "loss", "acts")
         for name in ("temperature", "learning_rate", "updates"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
         check_range(self, "share", 0.0, 1.0, open_low=True, open_high=True)

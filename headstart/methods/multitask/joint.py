@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from headstart.core.errors import check_range
+from headstart.core.errors import check_choices, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec
 from headstart.learners.ppo import PPO
 from headstart.losses.surgery import SURGERIES, Gram, Weights, diagnose
@@ -38,6 +38,7 @@ class Joint(Method):
     c: float = 0.5  # CAGrad's: how far from the mean gradient it may go, in multiples of its length, in [0, 1]
 
     def __post_init__(self) -> None:
+        check_choices(self, "combine")
         check_range(self, "c", 0.0, 1.0)
 
     def build(self, spec: Spec, target: bool) -> Learner:

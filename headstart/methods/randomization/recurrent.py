@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from headstart.core.errors import InputError, check_range
+from headstart.core.errors import InputError, check_choices, check_range
 from headstart.core.types import Box, Key, Knowledge, Learner, Method, Record, Spec, Transition
 from headstart.learners.ppo import PPO
 from headstart.learners.telling import Teller, tell
@@ -41,6 +41,7 @@ class Recurrent(Method):
     informed: bool = True  # whether critics are told the source's parameters
 
     def __post_init__(self) -> None:
+        check_choices(self, "memory")
         for name in ("units", "history", "segment"):
             check_range(self, name, 1, float("inf"))
         check_range(self, "burn_in", 0, self.segment - 1)

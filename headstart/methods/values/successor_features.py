@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from headstart.core.errors import check_range
+from headstart.core.errors import check_choices, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Record, Replay, Spec, Transition, no_loss
 from headstart.learners.qlearning import SMALL, in_order, named_states, row
 from headstart.losses.successor import general_policy, reward_step, successor_target
@@ -35,6 +35,7 @@ class SuccessorFeatures(Method):
     epsilon: float = 0.15  # share of random actions, in [0, 1]
 
     def __post_init__(self) -> None:
+        check_choices(self, "use")
         check_range(self, "policies", 1, float("inf"))
         for name in ("learning_rate", "reward_rate"):
             check_range(self, name, 0.0, 1.0, open_low=True)
