@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,6 +17,9 @@ Key = Array
 Params = dict[str, Array]
 
 
+Whole = Literal["never", "from whole ends", "always"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameter:
     """A number in which tasks of one env may differ."""
@@ -27,6 +30,7 @@ class Parameter:
     high: float
     unit: str
     about: str
+    whole: Whole = "never"  # whether a range of it draws whole numbers: never, where its ends are whole, or always
 
 
 class Env(eqx.Module):

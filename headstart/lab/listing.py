@@ -13,6 +13,8 @@ from headstart.methods import LEARNERS, METHODS
 from headstart.tasks import registry
 from headstart.tasks.strings import parse
 
+WHOLE = {"never": "", "from whole ends": ", whole from whole ends", "always": ", whole"}
+
 
 def methods(asked: cli.Methods, words: str) -> None:
     """Lists the methods."""
@@ -56,7 +58,7 @@ def _space(space: Sight | Space) -> str:
 def parameters(asked: cli.Parameters, words: str) -> None:
     """Lists an environment's parameters."""
     rows = [
-        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}", p.about)
+        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}{WHOLE[p.whole]}", p.about)
         for p in registry.parameters(parse(asked.env, "c").env)
     ]
     _list(rows, ("parameter", "nominal", "unit", "bounds", "what it is"), f"parameters of {asked.env}", asked.json)

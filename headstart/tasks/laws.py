@@ -2,8 +2,9 @@
 
 The laws that task strings can write are uniform, log-uniform and normal, the last always truncated: at the ends it
 names or else at the parameter's bounds, so that no draw is a world that cannot be (a torso of negative mass). Other
-continuous `numpyro.distributions` work too, from Python. Everything is float32: tasks that differ only in values are
-then one compiled program.
+scalar `numpyro.distributions` work too, by their names (`named_laws`); what they draw beyond the bounds is set to them.
+A parameter that is counted draws whole numbers. Everything is float32: tasks that differ only in values are then one
+compiled program.
 """
 
 import math
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
+from numpyro.distributions import constraints
 from numpyro.distributions.truncated import (
     LeftTruncatedDistribution,
     RightTruncatedDistribution,
@@ -23,6 +25,8 @@ from numpyro.distributions.truncated import (
 
 from headstart.core.errors import InputError
 from headstart.core.types import Parameter
+from headstart.tasks import named_laws
+from headstart.tasks.kept import Kept
 
 NUMBER = re.compile(r"(x?)([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")  # 3.5, or x2: twice nominal
 TRUNCATED = (LeftTruncatedDistribution, RightTruncatedDistribution, TwoSidedTruncatedDistribution)
@@ -41,14 +45,14 @@ class Plain(NamedTuple):
 def settle(owner: str, parameter: Parameter, value: Any) -> Array | dist.Distribution:
     """-> the value (a number, a `numpyro` distribution or a `Plain` law) as tasks hold it: float32, and checked.
 
-    Raises InputError, with `owner` (the env's name) in it, where the value is no number and no scalar continuous law,
+    Raises InputError, with `owner` (the env's name) in it, where the value is no number and no scalar law,
     where a range is empty or reversed, and where anything lies outside of the parameter's bounds or is not finite.
     """
     where = f"{owner}: {parameter.name}"
     if isinstance(value, dist.Distribution):
         _check_scalar(where, value)
         told = plain(value)
-        return _settle_other(where, parameter, value) if told is None else _settle_plain(where, parameter, told)
+        return _settle_other(where, parameter, _inner(value)) if told is None else _settle_plain(where, parameter, told)
     if isinstance(value, Plain):
         return _settle_plain(where, parameter, value)
     try:
@@ -58,6 +62,7 @@ def settle(owner: str, parameter: Parameter, value: Any) -> Array | dist.Distrib
             f"{where}={value!r} is neither one number nor a numpyro distribution; give it one of them."
         ) from None
     _check_bounds(f"{where}={written(number)}", parameter, number)
+    _check_whole(f"{where}={written(number)}", parameter, number)
     return jnp.asarray(number, jnp.float32)
 
 
@@ -69,6 +74,15 @@ def _settle_plain(where: str, parameter: Parameter, law: Plain) -> dist.Distribu
             high=parameter.high if math.isinf(law.high) else law.high,
         )
     _check(f"{where}={_text(law, parameter)}", parameter, law)
+    said = [end for end in law[1:3] if math.isfinite(end)]
+    _check_whole(f"{where}={_text(law, parameter)}", parameter, *said)
+    if parameter.whole == "never" or any(end % 1 for end in said):
+        return _made(law)
+    low, high = (jnp.asarray(end, jnp.float32) for end in law[1:3])
+    return Kept(_made(law._replace(low=law.low - 0.5, high=law.high + 0.5)), low, high, whole=True)
+
+
+def _made(law: Plain) -> dist.Distribution:
     low, high, centre, deviation = (jnp.asarray(number, jnp.float32) for number in law[1:])
     if law.kind == "normal":
         return dist.TruncatedNormal(centre, deviation, low=low, high=high)
@@ -76,23 +90,49 @@ def _settle_plain(where: str, parameter: Parameter, law: Plain) -> dist.Distribu
 
 
 def _settle_other(where: str, parameter: Parameter, law: dist.Distribution) -> dist.Distribution:
-    """-> a law for which there are no task strings; its ends are checked where it has two."""
-    ends = [getattr(law.support, end, math.nan) for end in ("lower_bound", "upper_bound")]
-    if np.isfinite(ends).all():
-        _check_bounds(f"{where}={text(law, parameter)}", parameter, *ends)
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), law)
+    """-> a law for which task strings have no short form, its draws kept within the parameter's bounds."""
+    where = f"{where}={text(law, parameter)}"
+    ends = _support(law)
+    if np.isfinite(ends).all():  # which whoever wrote it could have chosen otherwise
+        _check_bounds(where, parameter, *ends)
+    settled = jax.tree.map(lambda x: _array(x, law.is_discrete), law)
+    whole = law.is_discrete or parameter.whole != "never"
+    if not whole and parameter.low <= ends[0] and ends[1] <= parameter.high:
+        return settled
+    low, high = (jnp.asarray(end, jnp.float32) for end in (parameter.low, parameter.high))
+    return Kept(settled, low, high, whole)
+
+
+def _array(number: Any, counts: bool) -> Array:
+    """Returns a number of a law as float32, or as int32 where it `counts` something, such as trials."""
+    whole = counts and jnp.issubdtype(jnp.asarray(number).dtype, jnp.integer)
+    return jnp.asarray(number, jnp.int32 if whole else jnp.float32)
+
+
+def _support(law: dist.Distribution) -> tuple[float, float]:
+    """-> the ends of what a law draws, infinite where it has none or does not say."""
+    if law.support is constraints.boolean:
+        return 0.0, 1.0
+    low, high = (getattr(law.support, end, None) for end in ("lower_bound", "upper_bound"))
+    return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
 
 def _check_scalar(where: str, law: dist.Distribution) -> None:
     name = type(law).__name__
     if law.batch_shape or law.event_shape:
         raise InputError(f"{where} is a {name} of many numbers; give one law for one number, and stack tasks instead.")
-    if law.is_discrete:
-        raise InputError(f"{where} is a {name}, which is discrete; give a continuous law (delays round themselves).")
+
+
+def _check_whole(where: str, parameter: Parameter, *numbers: float) -> None:
+    if parameter.whole == "always" and any(number % 1 for number in numbers):
+        raise InputError(f"{where} is no whole number, and {parameter.name} is always one; write whole numbers.")
 
 
 def plain(law: Any) -> Plain | None:
-    """-> the law in plain numbers; None where task strings have no words for it."""
+    """-> the law in plain numbers; None where task strings have no short form for it."""
+    if isinstance(law, Kept):
+        told = plain(law.base)
+        return None if told is None else told._replace(low=float(law.low), high=float(law.high))
     if isinstance(law, dist.Uniform | dist.LogUniform):
         numbers: Any = law
         kind = "uniform" if isinstance(law, dist.Uniform) else "log"
@@ -140,17 +180,24 @@ def _check_bounds(where: str, parameter: Parameter, *numbers: Any) -> None:
 
 
 def text(value: Any, parameter: Parameter) -> str:
-    """-> the value as a task string has it: `9`, `3..9`, `log:0.1..10`, `6~1.5`, `6~1.5|3..9`.
+    """-> the value as a task string has it: `9`, `3..9`, `log:0.1..10`, `6~1.5`, `6~1.5|3..9`, `Poisson(rate=3)`.
 
-    Laws that task strings have no words for are named as numpyro names them.
+    A law that task strings have no words for is named as numpyro names it.
     """
+    return words(value, parameter) or type(_inner(value)).__name__
+
+
+def words(value: Any, parameter: Parameter) -> str | None:
+    """Returns the value as a task string has it; None where that has no words for it."""
     if not isinstance(value, dist.Distribution):
         return written(value)
     law = plain(value)
-    if law is None:
-        arguments = [f"{name}={written(getattr(value, name))}" for name in value.arg_constraints]
-        return f"{type(value).__name__}({', '.join(arguments)})"
-    return _text(law, parameter)
+    return named_laws.write(_inner(value)) if law is None else _text(law, parameter)
+
+
+def _inner(law: Any) -> Any:
+    """Returns the law whose draws are kept within bounds, or the law itself."""
+    return law.base if isinstance(law, Kept) else law
 
 
 def _text(law: Plain, parameter: Parameter) -> str:

@@ -13,6 +13,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Key, Parameter, Task
 from headstart.tasks import laws, registry
 from headstart.tasks.disturbances import DELAY
+from headstart.tasks.kept import Kept
 
 BEYOND = 0.25  # how far held-out values lie beyond a range, in widths of it
 NEAR, FAR = 2.0, 3.0  # between how many standard deviations they lie, of normal laws
@@ -86,16 +87,19 @@ def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array,
     if law is None:
         raise InputError(f"{where} has no held-out range; use a uniform, log-uniform or normal law.")
     on_scale, off_scale = (np.log, jnp.exp) if law.kind == "log" else (np.asarray, jnp.asarray)
-    below, above = ((float(on_scale(low)), float(on_scale(high))) for low, high in _bands(law, parameter))
+    bands = _bands(law, parameter, parameter == DELAY or isinstance(task.params[parameter.name], Kept))
+    below, above = ((float(on_scale(low)), float(on_scale(high))) for low, high in bands)
     sizes = [max(high - low, 0.0) for low, high in (below, above)]
     if sum(sizes) == 0:
         raise InputError(f"{where} fills all that is possible, so that nothing is held out; narrow it.")
     along = jax.random.uniform(key, (n,)) * sum(sizes)
     drawn = off_scale(jnp.where(along < sizes[0], below[0] + along, above[0] + along - sizes[0]))
+    if isinstance(task.params[parameter.name], Kept):  # whole numbers, away from the law's own
+        drawn = jnp.where(along < sizes[0], jnp.ceil(drawn - 0.5), jnp.floor(drawn + 0.5))
     return jnp.clip(drawn, parameter.low, parameter.high)
 
 
-def _bands(law: laws.Plain, parameter: Parameter) -> tuple[Band, Band]:
+def _bands(law: laws.Plain, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
     """-> what lies beside a law: (low, high) below it and above; empty (low >= high) where its bounds leave nothing."""
     if law.kind == "log":
         ratio = (law.high / law.low) ** BEYOND
@@ -105,7 +109,8 @@ def _bands(law: laws.Plain, parameter: Parameter) -> tuple[Band, Band]:
     else:
         width = BEYOND * (law.high - law.low)
         outer, inner = (law.low - width, law.high + width), (law.low, law.high)
-    if parameter == DELAY:  # it is rounded to whole steps, and so must be one that the law never comes to
+    if whole:  # they are rounded, and so must be ones that the law never comes to
         inner = math.ceil(inner[0] - 0.5) - 0.5, math.floor(inner[1] + 0.5) + 0.5
         outer = min(outer[0], inner[0] - 1.0), max(outer[1], inner[1] + 1.0)
+        outer = (max(outer[0], 0.5), outer[1]) if law.kind == "log" else outer
     return (max(outer[0], parameter.low), inner[0]), (inner[1], min(outer[1], parameter.high))

@@ -5,6 +5,7 @@
     log:0.1..10      uniform in the logarithm
     6~1.5            normal, of mean 6 and standard deviation 1.5, within the parameter's bounds
     6~1.5|3..9       the same, truncated
+    Poisson(rate=3)  any other law of numpyro.distributions, by its name and arguments
 
 Any of these numbers may be a multiple of the nominal value instead: `x2`, `x0.5..x2`, `log:x0.1..x10`, `x1~x0.2`.
 `w.NAME=-1` weighs one of the env's rewards (1 where nothing is said): `HalfCheetah-v5@w.reward_forward=-1` runs
@@ -13,6 +14,7 @@ or `false`) a keyword of its constructor: `LunarLander-v3@continuous=true`.
 """
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -20,11 +22,12 @@ import numpyro.distributions as dist
 
 from headstart.core.errors import InputError
 from headstart.core.types import Parameter, Task
-from headstart.tasks import laws, registry
+from headstart.tasks import laws, named_laws, registry
 from headstart.tasks.disturbances import Disturbed
 
 SHAPE = "ENV@name=value,name=value"
 YOURSELF = "if you trust it, name the task yourself, by --target"
+BETWEEN = re.compile(r",(?![^(]*\))")  # the commas that are not within brackets
 
 
 def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
@@ -78,10 +81,11 @@ def describe(task: Task) -> str:
     if task.domain.ndim:
         raise InputError("These are several tasks, stacked; describe them one by one.")
     for name, value in task.params.items():
-        if isinstance(value, dist.Distribution) and laws.plain(value) is None:
+        parameter = registry.parameter(task.env, name)
+        if laws.words(value, parameter) is None:
             raise InputError(
-                f"{task.env.name}: {name} is a {type(value).__name__}, for which task strings have no words; "
-                "use a uniform, log-uniform or normal law."
+                f"{task.env.name}: {name} is a {laws.text(value, parameter)}, for which task strings have no words; "
+                "use a law whose arguments are numbers, such as a uniform one."
             )
     told = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
     weights = zip(task.env.rewards, np.asarray(task.w), strict=True)
@@ -99,7 +103,7 @@ def _inner_name(task: Task) -> str:
 def _items(text: str, rest: str) -> dict[str, str]:
     """-> the values of a task string by name."""
     given: dict[str, str] = {}
-    for item in rest.split(","):
+    for item in BETWEEN.split(rest):
         name, equals, value = (part.strip() for part in item.partition("="))
         if not name:
             raise InputError(f"The task {text!r} has a value without a name, {item!r}; write {SHAPE}.")
@@ -125,8 +129,10 @@ def _weight(text: str, where: str) -> float:
         raise InputError(f"{where} weighs a reward by what is no number; write one, such as w.reward=2.") from None
 
 
-def _value(text: str, parameter: Parameter, where: str) -> float | laws.Plain:
+def _value(text: str, parameter: Parameter, where: str) -> float | laws.Plain | dist.Distribution:
     """-> a number or a law. What they must satisfy is checked by `laws.settle`, for tasks made in Python too."""
+    if named_laws.is_named(text):
+        return named_laws.read(text, where)
     bell, bar, ends = text.partition("|")
     if "~" in bell:
         centre, deviation = (_number(part, parameter, where) for part in _two(bell, "~", where))

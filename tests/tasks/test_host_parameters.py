@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import jax
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 import strangers
 
@@ -14,6 +15,7 @@ from headstart.core.errors import InputError
 from headstart.tasks import registry
 from headstart.tasks.host import HostEnv, host
 from headstart.tasks.host.parameters import Catalogue
+from headstart.tasks.sampling import held_out
 from headstart.tasks.strings import describe, parse
 
 
@@ -54,6 +56,46 @@ def test_values_reach_the_env_and_leave_no_trace():
     after: Any = pool._lent[int(out.lease[0])].env
     assert (after.breaks, after._gravity, after.level, after._power) == (100, 6.3, 2.0, 1.0)
     pool.leave(1, out.lease)
+
+
+class Counted(strangers.Clock):
+    """Is made of numbers of all kinds."""
+
+    def __init__(self, rooms=3, mass: float = 1, doors: int = 2, lit: bool = True):
+        super().__init__()
+        self.made_of = rooms, mass, doors, lit
+        self.size = 4
+
+
+def test_numbers_that_are_counted_are_drawn_as_such():
+    env = host(Counted, horizon=9)
+    told = {p.name: p.whole for p in env.parameters}
+    assert told == dict(
+        told, rooms="from whole ends", mass="never", doors="always", lit="always", size="from whole ends"
+    )
+    key = jax.random.key(0)
+    task = parse("Counted@rooms=2..4,mass=1..2,doors=log:1..8,lit=0..1,size=1~2")
+    drawn = {name: law.sample(key, (300,)) for name, law in task.params.items()}
+    assert set(drawn["rooms"].tolist()) == {2, 3, 4}
+    assert np.bincount(drawn["rooms"].astype(int))[2:].min() > 70  # each as often
+    assert set(drawn["doors"].tolist()) == set(range(1, 9))
+    assert set(drawn["lit"].tolist()) == {0, 1}
+    assert (drawn["size"] % 1 == 0).all()
+    assert (drawn["mass"] % 1 != 0).all()
+    assert describe(task) == "Counted@doors=log:1..8,lit=0..1,mass=1..2,rooms=2..4,size=1~2"
+    between = hs.task(env, rooms=dist.Uniform(2.5, 4), size=2.5)  # who says so may mean it
+    assert (between.params["rooms"].sample(key, (9,)) % 1 != 0).any()
+    out = held_out(parse("Counted@rooms=2..4,doors=log:2..8"), 50, key).params
+    assert set(out["doors"].tolist()) <= {1.0, 9.0, 10.0, 11.0}
+    assert (out["rooms"] % 1 == 0).all()
+    assert not set(out["rooms"].tolist()) & {2.0, 3.0, 4.0}
+    for wrong in (2.5, dist.Uniform(1, 2.5), dist.LogUniform(0.5, 2)):
+        with pytest.raises(InputError, match="is no whole number, and doors is always one; write whole numbers"):
+            hs.task(env, doors=wrong)
+    live = env.pool.start(("doors", "rooms"), 1, np.zeros(1, np.int32), np.array([[3, 2]], np.float32))
+    made: Any = env.pool._lent[int(live.lease[0])].env
+    assert [type(x) for x in made.made_of] == [int, int, int, bool]
+    env.pool.leave(1, live.lease)
 
 
 def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():

@@ -11,6 +11,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Discrete, Image, Task, stack
 from headstart.tasks import registry
 from headstart.tasks.disturbances import Disturbed
+from headstart.tasks.strings import describe, parse
 from headstart.tasks.worlds import WORLDS, CartPole, Pendulum
 
 
@@ -94,7 +95,7 @@ def test_weights_are_one_for_each_part_of_the_reward():
         (dist.Uniform(1, float("inf")), "not finite"),
         (dist.Beta(2.0, 2.0), "Beta.* is out of bounds"),
         (dist.Uniform(jnp.ones(2), 3 * jnp.ones(2)), "is a Uniform of many numbers"),
-        (dist.Poisson(2.0), "is a Poisson, which is discrete"),
+        (dist.DiscreteUniform(0, 4), r"DiscreteUniform\(low=0,high=4\) is out of bounds"),
     ],
 )
 def test_values_that_are_no_good_are_told(value, sentence: str):
@@ -106,7 +107,31 @@ def test_other_laws_than_task_strings_know_are_welcome():
     task = headstart.task("Pendulum-v1", mass=dist.LogNormal(0.0, 0.2))
     drawn = task.params["mass"].sample(jax.random.key(0), (1000,))
     assert float(jnp.log(drawn).std()) == pytest.approx(0.2, abs=0.02)
-    assert registry.value_of(task, "mass") == "LogNormal(loc=0, scale=0.2)"
+    assert registry.value_of(task, "mass") == "LogNormal(loc=0,scale=0.2)"
+
+
+@pytest.mark.parametrize(
+    ("law", "text", "values"),
+    [
+        (dist.DiscreteUniform(1, 4), "DiscreteUniform(low=1,high=4)", {1, 2, 3, 4}),
+        (dist.Categorical(jnp.array([0.0, 0.5, 0.5])), "CategoricalProbs(probs=[0,0.5,0.5])", {1, 2}),
+        (dist.Bernoulli(0.5), "BernoulliProbs(probs=0.5)", {0, 1}),
+        (dist.Binomial(2, 0.5), "BinomialProbs(probs=0.5,total_count=2)", {0, 1, 2}),
+        (dist.Poisson(60.0), "Poisson(rate=60)", {10}),  # no delay is longer than that
+        (dist.Geometric(0.9), "GeometricProbs(probs=0.9)", {0, 1, 2}),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_discrete_laws_are_drawn_within_bounds_and_have_words(law: dist.Distribution, text: str, values: set[int]):
+    name = "gravity" if 4 in values else "action_delay"
+    task = headstart.task("Pendulum-v1", **{name: law})  # pyright: ignore[reportArgumentType]
+    drawn = jax.jit(lambda law, key: law.sample(key, (200,)))(task.params[name], jax.random.key(0))
+    assert (set(drawn.tolist()), drawn.dtype) == (values, jnp.float32)
+    assert describe(task) == f"Pendulum-v1@{name}={text}"
+    again = parse(describe(task))
+    assert jax.tree.structure(again) == jax.tree.structure(task)
+    for one, other in zip(jax.tree.leaves(again), jax.tree.leaves(task), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_value_of_is_what_a_task_says_or_else_nominal():

@@ -112,8 +112,12 @@ def test_strings_and_python_say_the_same():
         read, made = parse(f"CartPole-v1@length={text}"), headstart.task("CartPole-v1", length=value)
         assert jax.tree.structure(read) == jax.tree.structure(made)
         assert describe(made) == f"CartPole-v1@length={text}"
-    with pytest.raises(InputError, match="length is a Gamma, for which task strings have no words"):
-        describe(headstart.task("CartPole-v1", length=dist.Gamma(2.0, 2.0)))
+    gamma = headstart.task("CartPole-v1", length=dist.Gamma(2.0, 2.0), force=3)
+    assert describe(gamma) == "CartPole-v1@force=3,length=Gamma(concentration=2,rate=2)"
+    assert jax.tree.structure(parse(describe(gamma))) == jax.tree.structure(gamma)
+    either = dist.MixtureGeneral(dist.Categorical(jnp.array([0.5, 0.5])), [dist.Normal(1, 0.1), dist.Normal(2, 0.1)])
+    with pytest.raises(InputError, match="length is a MixtureGeneral, for which task strings have no words"):
+        describe(headstart.task("CartPole-v1", length=either))
     with pytest.raises(InputError, match="several tasks"):
         describe(stack([parse("CartPole-v1"), parse("CartPole-v1")]))
 
@@ -189,6 +193,23 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
         ("CartPole-v1@length=6~1|9..3", "runs backwards"),
         ("CartPole-v1@length=6~1|7..9", "has its centre 6 outside of 7..9; move it inside"),
         ("CartPole-v1@length=3..9|3..9", "truncates what is not a normal law"),
+        (
+            "CartPole-v1@length=Gama(rate=2)",
+            "names no law of numpyro.distributions; write one, such as",
+        ),
+        ("CartPole-v1@length=os(rate=2)", "names no law"),
+        ("CartPole-v1@length=Gamma(rat=2)", "is malformed; Gamma takes concentration, rate, such as NAME=3"),
+        ("CartPole-v1@length=Gamma(2,2)", "is malformed; Gamma takes"),
+        ("CartPole-v1@length=Gamma(rate=2)", "is no law: "),
+        ("CartPole-v1@length=Gamma(rate=x,concentration=1)", "has 'x' for a number, or for a row such as [0.2,0.8]"),
+        (
+            "CartPole-v1@length=Gamma(rate=-2,concentration=1)",
+            "is no law: Gamma distribution got invalid rate",
+        ),
+        (
+            "CartPole-v1@length=CategoricalProbs(probs=[0.5,0.2])",
+            "is no law: CategoricalProbs distribution got invalid",
+        ),
         ("CartPole-v1@length=-3", "length=-3 is out of bounds; length lies within 0.01..100 m"),
         ("CartPole-v1@length=3..900", "length=3..900 is out of bounds"),
         ("CartPole-v1@length=1e99", "length=1e+99 is out of bounds"),

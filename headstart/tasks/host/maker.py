@@ -6,12 +6,13 @@ import inspect
 import numbers
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
+from headstart.core.env import Whole
 from headstart.core.errors import InputError
 from headstart.tasks.host import extras
 from headstart.tasks.laws import NUMBER
@@ -61,6 +62,19 @@ class Maker:
 
     def options(self) -> dict[str, int | float]:
         """-> the keywords of its constructor that are numbers, with what they are where nobody says."""
+        taken, registered = self._constructor()
+        said = {**registered, **dict(self.keywords)}
+        found = {p.name: said.get(p.name, p.default) for p in taken}
+        return {name: x for name, x in found.items() if isinstance(x, numbers.Real) and not name.startswith("_")}  # pyright: ignore[reportReturnType]
+
+    def whole(self) -> dict[str, Whole]:
+        """Returns of which keywords the constructor says whether they are whole numbers, by an annotation."""
+        said = {p.name: getattr(p.annotation, "__name__", str(p.annotation)) for p in self._constructor()[0]}
+        known: dict[str, Whole] = {"int": "always", "bool": "always", "float": "never"}
+        return {name: known[kind] for name, kind in said.items() if kind in known}
+
+    def _constructor(self) -> tuple[Iterable[inspect.Parameter], dict[str, Any]]:
+        """Returns what its constructor takes, and what it is registered with; nothing where neither can be told."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -68,12 +82,9 @@ class Maker:
                 known = gymnasium.spec(self.source.rpartition(":")[2]) if own is None else None  # pyright: ignore[reportAttributeAccessIssue]
                 entry = own if known is None else known.entry_point
                 creator: Any = load_env_creator(entry) if isinstance(entry, str) else entry
-                taken = inspect.signature(creator).parameters.values()
+                return inspect.signature(creator).parameters.values(), {} if known is None else known.kwargs
         except (TypeError, ValueError, ImportError, AttributeError, gymnasium.error.Error):
-            return {}
-        said = {**({} if known is None else known.kwargs), **dict(self.keywords)}
-        found = {p.name: said.get(p.name, p.default) for p in taken}
-        return {name: x for name, x in found.items() if isinstance(x, numbers.Real) and not name.startswith("_")}  # pyright: ignore[reportReturnType]
+            return (), {}
 
     def horizon(self, env: gymnasium.Env) -> int:
         """-> the steps of an episode. Raises InputError where nobody says how many."""

@@ -9,12 +9,14 @@ import contextlib
 import inspect
 import math
 import numbers
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
 
-from headstart.core.types import Parameter
+from headstart.core.env import Parameter, Whole
 from headstart.tasks.mujoco.bits import as_typed
 
 NOT_OF_THE_WORLD = ("render", "screen", "window", "viewport", "metadata", "np_random", "frame_skip")
@@ -34,8 +36,8 @@ class Known(NamedTuple):
 class Catalogue:
     """All that can be changed about one kind of env."""
 
-    def __init__(self, env: gymnasium.Env, options: dict[str, Any]):
-        """`env` is looked at, reset and stepped: it is not to be used again."""
+    def __init__(self, env: gymnasium.Env, options: dict[str, Any], whole: Mapping[str, Whole] = MappingProxyType({})):
+        """`env` is looked at, reset and stepped: it is not to be used again. `whole` says which options are counted."""
         self.known: dict[str, Known] = {}
         self._fields = None
         inner = env.unwrapped
@@ -44,7 +46,7 @@ class Catalogue:
 
             self._fields = Fields(inner.model)  # pyright: ignore[reportAttributeAccessIssue]
         for name, nominal in options.items():
-            self._add("keyword", name, nominal, "a keyword of its constructor")
+            self._add("keyword", name, nominal, "a keyword of its constructor", whole.get(name))
         for p in () if self._fields is None else self._fields.listed:
             self.known.setdefault(p.name, Known(p, "model", p.nominal))
         for name, nominal in _settable(inner).items():
@@ -53,10 +55,12 @@ class Catalogue:
             self._add("attribute", name, nominal, "a number that it holds")
         self.listed = tuple(known.parameter for known in self.known.values())
 
-    def _add(self, way: Way, name: str, nominal: Any, about: str) -> None:
+    def _add(self, way: Way, name: str, nominal: Any, about: str, whole: Whole | None = None) -> None:
         if math.isfinite(nominal):
-            low, high = (0.0, 1.0) if isinstance(nominal, bool | np.bool_) else (-math.inf, math.inf)
-            told = Parameter(name, float(nominal), low, high, OWN, about)
+            flag = isinstance(nominal, bool | np.bool_)
+            low, high = (0.0, 1.0) if flag else (-math.inf, math.inf)
+            likely = "always" if flag else "from whole ends" if isinstance(nominal, numbers.Integral) else "never"
+            told = Parameter(name, float(nominal), low, high, OWN, about, whole or likely)
             self.known.setdefault(name, Known(told, way, nominal))
 
     @property

@@ -62,7 +62,7 @@ class Pool:
             raise InputError(f"{maker.name} {error}.") from None
         self.assumed = (*self.seen.assumed, *assumed)
         self.horizon = maker.horizon(probe)
-        self.catalogue = Catalogue(probe, maker.options())
+        self.catalogue = Catalogue(probe, maker.options(), maker.whole())
         _close(probe)
         self.failures: dict[int, str] = {}  # the first of each seed
         self._lent: dict[int, Live] = {}
