@@ -67,6 +67,17 @@ class Env(eqx.Module):
         """-> a parameter that is there but is not worth a place in the list; None where there is none."""
         return None
 
+    def fitted(self, params: Mapping[str, Any]) -> "Env":
+        """Returns the env that plays these parameters: numbers and distributions, within their bounds.
+
+        Raises InputError where one of them does not arrive in it.
+        """
+        return self
+
+    def joined(self, other: "Env") -> "Env":
+        """Returns the env that plays the tasks of both, where one does; else this one."""
+        return self
+
     @property
     def interval(self) -> float | None:
         """Seconds between two steps, where a task says nothing else; None where the env has no clock."""

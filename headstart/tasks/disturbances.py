@@ -4,7 +4,8 @@ They are parameters like any other (`Hopper-v5@action_delay=2,observation_noise=
 swept and transferred across; only an env some task of which names them pays for them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -119,6 +120,14 @@ class Disturbed(Env):
     def draw(self, params: Params, state: State) -> Drawing | None:
         return self.env.draw(self._own(params), state.inner)
 
+    def fitted(self, params: Mapping[str, Any]) -> "Disturbed":
+        return Disturbed(self.env.fitted(self._own(params)), self.names)
+
+    def joined(self, other: Env) -> Env:
+        if not isinstance(other, Disturbed) or other.names != self.names:
+            return self
+        return Disturbed(self.env.joined(other.env), self.names)
+
     @property
     def live(self) -> bool:
         return self.env.live
@@ -132,7 +141,7 @@ class Disturbed(Env):
         waiting = jnp.stack([still] * LONGEST) if "action_delay" in self.names else jnp.zeros((0, *still.shape))
         return State(inner, waiting, still, self._blur(key))
 
-    def _own(self, params: Params) -> Params:
+    def _own(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """-> the parameters of the env inside."""
         return {name: value for name, value in params.items() if name not in self.names}
 

@@ -56,12 +56,14 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode, its parameters drawn anew -> its first observation [observation], and info.
 
-        `info["params"]` are the episode's parameters, `info["rewards"]` the parts of the reward, all 0 here.
+        `info["params"]` are the episode's parameters, `info["rewards"]` the parts of the reward, all 0 here. Raises
+        InputError, here and in `step`, where somebody else's env breaks.
         """
         super().reset(seed=seed)
         key = jax.random.key(int(self.np_random.integers(2**31)))
         self.close()
         self._key, self._episode, obs = _start(self.task, key)
+        self._check_alive()
         return np.array(obs), self._info(np.zeros(len(self.task.env.rewards)))
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -73,6 +75,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
             raise InputError(f"{self.task.env.name} has no episode yet; call reset() before step().")
         self._key, episode, step = _step(self.task, self._episode, self._checked(action), self._key)
         self._episode = episode
+        self._check_alive()
         truncated = bool(step.truncated) or int(episode.time) >= self.task.env.horizon
         reward, terminated = float(step.reward), bool(step.terminated)
         return np.array(step.obs), reward, terminated, truncated, self._info(np.asarray(step.cumulants))
@@ -111,6 +114,15 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         if not isinstance(env, MujocoEnv):
             raise InputError(f"{env.name} is not stepped by MuJoCo and has no qpos and qvel; use its observations.")
         return physics_state(env, state)
+
+    def _check_alive(self) -> None:
+        """Raises InputError with the message of a live env that broke."""
+        if self.task.env.live:
+            from headstart.tasks.host import failures  # our own envs do not need it
+
+            for message in failures(self.task.env).values():
+                self.close()
+                raise InputError(f"{message}.")
 
     def _checked(self, action: Any) -> Array:
         space = self.action_space

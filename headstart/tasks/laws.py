@@ -145,6 +145,20 @@ def plain(law: Any) -> Plain | None:
     return Plain("normal", low, high, float(bell.loc), float(bell.scale))
 
 
+def ends(value: Any) -> tuple[float, float]:
+    """Returns between what a task's value of a parameter commonly lies: a number twice, or two numbers of a law."""
+    if not isinstance(value, dist.Distribution):
+        return float(value), float(value)
+    law = plain(value)
+    if law is None:
+        drawn = np.asarray(value.sample(jax.random.key(0), (16,)), np.float64)
+        return float(drawn.min()), float(drawn.max())
+    if law.kind != "normal":
+        return law.low, law.high
+    low, high = max(law.low, law.centre - 2 * law.deviation), min(law.high, law.centre + 2 * law.deviation)
+    return (round(low), round(high)) if isinstance(value, Kept) and value.whole else (low, high)
+
+
 def _check(where: str, parameter: Parameter, law: Plain) -> None:
     low, high = written(law.low), written(law.high)
     # a normal law may go on for ever, where its parameter does

@@ -1,6 +1,7 @@
 """Every task by name: what there is, what can be changed about it, and tasks made of it."""
 
 import difflib
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -131,6 +132,7 @@ def task(
     settled = {name: laws.settle(env.name, parameter(env, name), value) for name, value in params.items()}
     weights = jnp.asarray(_weights(env, w))
     env = disturb(env, params)
+    env = env.fitted(settled)
     return Task(env, settled, weights, jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
 
 
@@ -185,15 +187,16 @@ def aligned(tasks: Sequence[Task]) -> list[Task]:
     names = sorted({name for task in tasks for name in task.params})
     drawn = {name for task in tasks if isinstance(task.env, Disturbed) for name in task.env.names}
     envs = [disturb(task.env, {*names, *drawn}) for task in tasks]
+    shared = functools.reduce(lambda one, other: one.joined(other), envs)
     for env in envs:
-        if env != envs[0]:
+        if env.joined(shared) != shared:
             raise InputError(f"{envs[0].name} and {env.name} are different envs (or stepped by different physics).")
     filled = []
-    for task, env in zip(tasks, envs, strict=True):
+    for task in tasks:
         missing = [name for name in names if name not in task.params]
-        unsaid = {name: _unsaid(task, parameter(env, name)) for name in missing}
+        unsaid = {name: _unsaid(task, parameter(shared, name)) for name in missing}
         full = {name: jnp.full(task.domain.shape, value, jnp.float32) for name, value in unsaid.items()}
-        filled.append(task.replace(env=env, params={**task.params, **full}))
+        filled.append(task.replace(env=shared, params={**task.params, **full}))
     return filled
 
 

@@ -181,10 +181,9 @@ def test_a_console_of_any_mode_is_atari_to_a_shade_of_grey(game: str):
     assert np.mean(wrong) < 1e-3
 
 
-def test_a_mode_that_a_game_has_not_is_that_rows_failure():
-    env = host_of("ALE/Pong-v5")
-    assert np.isnan(pulled(env, [3], [], mode=77.0)[0]).all()
-    assert "ALE/Pong-v5 failed in taking its parameters" in failures(env)[0]
+def test_a_mode_that_a_game_has_not_is_refused():
+    with pytest.raises(InputError, match=r"^ALE/Pong-v5 does not take mode=77: "):
+        hs.task("ALE/Pong-v5", mode=77.0)
 
 
 @pytest.mark.parametrize(

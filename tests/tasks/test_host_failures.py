@@ -77,11 +77,14 @@ class Picky(strangers.Clock):
 
 def test_parameters_that_an_env_does_not_take_are_its_failure_too():
     env = host(Picky, horizon=9)
-    task = hs.task(env, gravity=-7.0)
-    state = jax.jit(lambda key: reset(task, key).state)(jax.random.key(0))
-    assert bool(jnp.isnan(state.observation).all())
-    said = "Picky cannot be made: ValueError: gravity is not to point upwards"
+    pool, names = env.pool, ("gravity",)
+    out = pool.start(names, 1, np.arange(2, dtype=np.int32), np.array([[-7.0], [7.0]], np.float32))
+    assert np.isnan(out.obs).all(1).tolist() == [True, False]
+    pool.leave(1, out.lease)
+    said = "Picky cannot be made: gravity is not to point upwards"
     assert failures(env) == {0: f"Picky failed in taking its parameters: {said}"}
+    with pytest.raises(InputError, match=rf"^Picky does not take gravity=-7: {said}\.$"):
+        hs.task(env, gravity=-7.0)
 
 
 def test_an_action_that_is_no_number_is_not_the_envs_fault():

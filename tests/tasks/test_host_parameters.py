@@ -128,11 +128,11 @@ def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():
 def test_tasks_are_made_by_string_and_told_as_such():
     task = parse("MountainCar-v0")
     assert not isinstance(task.env, HostEnv)  # ours come first
-    text = "Hopper-v4@body_mass[torso]=x2,ctrl_cost_weight=0.5,torso_mass=3..9"
+    text = "Hopper-v4@body_mass[foot]=x2,ctrl_cost_weight=0.5,torso_mass=3..9"
     task = parse(text)
     assert isinstance(task.env, HostEnv)
     assert task.env.horizon == 1000
-    assert describe(task).startswith("Hopper-v4@body_mass[torso]=7.33038")
+    assert describe(task).startswith("Hopper-v4@body_mass[foot]=10.63114")
     assert parse(describe(task)).params.keys() == task.params.keys()
     bell = parse("FrozenLake-v1@success_rate=0.5~0.1")
     assert describe(bell) == "FrozenLake-v1@success_rate=0.5~0.1"

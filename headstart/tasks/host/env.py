@@ -2,17 +2,20 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import ShapeDtypeStruct
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.errors import InputError
 from headstart.core.spaces import Seen, Sight, Space
 from headstart.core.types import Env, Key, Parameter, Params, Record
+from headstart.tasks import laws
 from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.host import extras
 from headstart.tasks.host.calls import flat, on_host
@@ -41,6 +44,7 @@ class HostEnv(Env):
     """
 
     maker: Maker = eqx.field(static=True)
+    steps: int | None = eqx.field(static=True, default=None)  # of an episode, where parameters change that
 
     @property
     def name(self) -> str:
@@ -48,7 +52,7 @@ class HostEnv(Env):
 
     @property
     def horizon(self) -> int:
-        return self.pool.horizon
+        return self.pool.horizon if self.steps is None else self.steps
 
     @property
     def observation(self) -> Sight:
@@ -73,6 +77,24 @@ class HostEnv(Env):
 
     def unlisted(self, name: str) -> Parameter | None:
         return self.pool.catalogue.find(name)
+
+    def fitted(self, params: Mapping[str, Any]) -> "HostEnv":
+        """Returns the env with an episode of as many steps as one that was made with these parameters says itself.
+
+        The env is made, given the parameters (both ends of a distribution), and they are read back after its first
+        steps. Raises InputError where one of them is not there.
+        """
+        if not params:
+            return self
+        names = tuple(sorted(params))
+        ends = np.array([laws.ends(params[name]) for name in names], np.float32)
+        steps = max(self.pool.rehearse(names, values) for values in np.unique(ends.T, axis=0))
+        return HostEnv(self.maker, None if steps == self.pool.horizon else steps)
+
+    def joined(self, other: Env) -> Env:
+        """Returns the env with the longer episodes: in the other tasks, the env itself breaks them off."""
+        same = isinstance(other, HostEnv) and other.maker == self.maker
+        return other if same and other.horizon > self.horizon else self
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -167,7 +189,7 @@ def rendering(env: HostEnv) -> HostEnv | None:
         pool(maker)
     except InputError:
         return None
-    return HostEnv(maker)
+    return HostEnv(maker, env.steps)
 
 
 _named: dict[str, HostEnv | None] = {}  # those of functions; None: two functions are called the same

@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
+from gymnasium.wrappers import TimeLimit
 
 from headstart.core.env import Whole
 from headstart.core.errors import InputError
@@ -88,11 +89,7 @@ class Maker:
 
     def horizon(self, env: gymnasium.Env) -> int:
         """-> the steps of an episode. Raises InputError where nobody says how many."""
-        steps = self.steps
-        if steps is None and env.spec is not None:
-            steps = env.spec.max_episode_steps
-        for name in LIMITS if steps is None else ():
-            steps = steps or getattr(env.unwrapped, name, None)
+        steps = _limit(env) if self.steps is None else self.steps
         if steps is None:
             at = "," if "@" in self.name else "@"
             mend = f"{self.name}{at}horizon=1000, or " if isinstance(self.source, str) else ""
@@ -100,9 +97,9 @@ class Maker:
                 f"{self.name} says nowhere how long an episode is; "
                 f"write {mend}headstart.host({self._spelt}, horizon=1000)."
             )
-        if not isinstance(steps, int) or steps < 1:
+        if not isinstance(steps, numbers.Integral) or steps < 1:
             raise InputError(f"{self.name} has horizon={steps!r}; give a whole number of steps, 1 or more.")
-        return steps
+        return int(steps)
 
     @property
     def _own(self) -> Factory | None:
@@ -112,6 +109,17 @@ class Maker:
     @property
     def _spelt(self) -> str:
         return repr(self.source) if isinstance(self.source, str) else self.name
+
+
+def _limit(env: gymnasium.Env) -> Any:
+    """-> after how many steps an env breaks its episodes off, by a wrapper or by itself; None where it says nowhere."""
+    limits, inner, said = [], env, None if env.spec is None else env.spec.max_episode_steps
+    while isinstance(inner, gymnasium.Wrapper):
+        limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
+        inner = inner.env
+    for name in LIMITS if said is None and not limits else ():
+        said = said or getattr(inner, name, None)
+    return min(limits) if limits else said
 
 
 def ids() -> list[str]:
@@ -177,5 +185,7 @@ def _word(value: Any) -> str | None:
 
 def told(error: BaseException) -> str:
     """-> the error in a line, without a full stop."""
+    if type(error) is ValueError or isinstance(error, InputError):  # which is a sentence already
+        return str(error).rstrip(".")
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

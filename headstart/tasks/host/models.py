@@ -1,13 +1,15 @@
 """What can be changed about any env that holds a MuJoCo model: our robots' parameters, and each number of a field."""
 
+import copy
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from headstart.core.types import Parameter
 from headstart.tasks.mujoco.bindings import Model, mujoco
-from headstart.tasks.mujoco.parameters import Table, apply, table
+from headstart.tasks.mujoco.parameters import GROUPS, OPTIONS, table
 
 FIELD = re.compile(r"(\w+)\[([^\[\]]+)\](?:\[(\d+)\])?")  # body_mass[torso], geom_friction[floor][0]
 KINDS = {
@@ -19,16 +21,28 @@ KINDS = {
     "site": mujoco.mjtObj.mjOBJ_SITE,
     "tendon": mujoco.mjtObj.mjOBJ_TENDON,
 }
+Arrays = dict[str, np.ndarray]
+
+
+class Raw(NamedTuple):
+    """One number of a field, or the one number that all degrees of freedom of a joint share."""
+
+    field: str
+    rows: list[int]
+    column: int | None
+    nominal: float
 
 
 class Fields:
     """One model's numbers by name. Groups and names are as for our own robots; a field comes after them."""
 
     def __init__(self, model: Model):
-        self.table: Table = table(model)
-        self.model = model
+        self.model = copy.copy(model)  # as it is where nothing is set
+        self.table = table(model)
         self.listed = self.table.listed
-        self._raw: dict[str, tuple[Any, ...]] = {}
+        self._by_name = {p.name: p for p in self.listed}
+        self._raw: dict[str, Raw] = {}
+        self._entries: dict[str, Arrays] = {}
 
     def find(self, name: str) -> Parameter | None:
         """-> what is known of such a number as body_mass[torso]; None where there is none."""
@@ -36,28 +50,108 @@ class Fields:
         array = None if match is None else getattr(self.model, match[1], None)
         if match is None or not isinstance(array, np.ndarray) or array.dtype != np.float64:
             return None
-        kind = KINDS.get(match[1].partition("_")[0])
-        row = int(match[2]) if match[2].isdigit() else -1
-        if not match[2].isdigit() and kind is not None:
-            row = mujoco.mj_name2id(self.model, kind, match[2])
-            row = int(self.model.jnt_dofadr[row]) if row >= 0 and match[1].startswith("dof_") else row
-        where = (row,) if match[3] is None else (row, int(match[3]))
-        if len(where) != array.ndim or not all(0 <= i < n for i, n in zip(where, array.shape, strict=True)):
+        rows = self._rows(match[1], match[2])
+        column = None if match[3] is None else int(match[3])
+        where = (rows[:1], *([] if column is None else [[column]]))
+        if len(where) != array.ndim or not all(i and 0 <= i[0] < n for i, n in zip(where, array.shape, strict=True)):
             return None
-        self._raw[name] = (match[1], where, float(array[where]))
-        return Parameter(name, float(array[where]), -np.inf, np.inf, "as in MuJoCo", f"{match[1]} of MuJoCo's model")
+        nominal = float(array[rows[0]] if column is None else array[rows[0], column])
+        self._raw[name] = Raw(match[1], rows, column, nominal)
+        return Parameter(name, nominal, -np.inf, np.inf, "as in MuJoCo", f"{match[1]} of MuJoCo's model")
 
-    def put(self, model: Model, values: dict[str, float]) -> None:
-        """Make a model nominal again but for these values, and derive what follows from them."""
-        known = {p.name for p in self.listed}
-        apply(model, self.table.fields(np, {name: x for name, x in values.items() if name in known}))
-        for name, (field, where, nominal) in self._raw.items():
-            if name in values or field not in self.table.nominal:
-                getattr(model, field)[where] = values.get(name, nominal)
+    def put(self, model: Model, values: dict[str, float], before: Iterable[str] = ()) -> None:
+        """Give a model these values and derive what follows from them; `before` are names to be nominal again.
+
+        Nothing else of the model is touched: an env may have changed it itself. Raises ValueError where two names are
+        of one number, and where the model is not one of the same elements.
+        """
+        self._check_apart(values)
+        made = self._made(values, before)
+        for field, entries in self._touched({*values, *before}).items():
+            array = _array(model, field)
+            if array.shape != made[field].shape:
+                raise ValueError("it made another MuJoCo model, of other elements; its parameters have no place there")
+            array[entries] = made[field][entries]
+            setattr(model.opt if field in OPTIONS else model, field, array if array.ndim else float(array))
         mujoco.mj_setConst(model, mujoco.MjData(model))
 
+    def lost(self, model: Model | None, values: dict[str, float]) -> dict[str, float]:
+        """Returns, by name, what the model holds where it does not hold these values."""
+        if model is None:
+            return dict.fromkeys(values, np.nan)
+        made, found = self._made(values), {}
+        for name in values:
+            for field, entries in self._touched([name]).items():
+                array = _array(model, field)
+                same = array.shape == made[field].shape
+                wrong = array[entries] != made[field][entries] if same else np.ones(1, bool)
+                if wrong.any():
+                    found[name] = float(array[entries][wrong][0]) if same else np.nan
+        return found
 
-def model_of(env: Any) -> Model | None:
-    """-> the MuJoCo model of an env, if it has any."""
-    model = getattr(env, "model", None)
-    return model if isinstance(model, mujoco.MjModel) else None
+    def refresh(self, model: Model | None, data: Any) -> None:
+        """Derive anew what MuJoCo knows of a state, but for the solver's warm start."""
+        if model is not None and isinstance(data, mujoco.MjData):
+            warm = data.qacc_warmstart.copy()
+            mujoco.mj_forward(model, data)
+            data.qacc_warmstart[:] = warm
+
+    def _check_apart(self, values: dict[str, float]) -> None:
+        """Groups may be of a number that is named too, which comes after them. Two names of one number may not be."""
+        taken: dict[tuple[str, int], str] = {}
+        for name in values:
+            if name in GROUPS:
+                continue
+            for field, entries in self._touched([name]).items():
+                if field == "body_inertia" and not name.startswith(field):
+                    continue  # follows from the mass, unless it is given
+                for i in np.flatnonzero(entries).tolist():
+                    other = taken.setdefault((field, i), name)
+                    if other != name:
+                        raise ValueError(f"{other} and {name} set the same number; give one of them")
+
+    def _rows(self, field: str, element: str) -> list[int]:
+        """-> the rows of an element, by its number or its name; [] where there is none of this name."""
+        kind = KINDS.get(field.partition("_")[0])
+        if element.isdigit():
+            return [int(element)]
+        i = -1 if kind is None else mujoco.mj_name2id(self.model, kind, element)
+        if field.startswith("dof_") and i >= 0:
+            return np.flatnonzero(self.model.dof_jntid == i).tolist()
+        return [i] if i >= 0 else []
+
+    def _made(self, values: dict[str, float], before: Iterable[str] = ()) -> Arrays:
+        """-> fields as they are to be: those of the table, and whatever else is named."""
+        known = {name: x for name, x in values.items() if name not in self._raw}
+        made = {name: np.array(x, np.float64) for name, x in self.table.fields(np, known).items()}
+        made["geom_friction"] = np.concatenate([made["geom_friction"][:, None], self.model.geom_friction[:, 1:]], 1)
+        raw = [name for name in {*values, *before} if name in self._raw]
+        for name in sorted(raw, key=lambda name: self._raw[name].field != "body_mass"):  # an inertia may be given too
+            field, rows, column, nominal = self._raw[name]
+            if field not in made:
+                made[field] = getattr(self.model, field).copy()
+            if name in values:
+                made[field][rows if column is None else (rows, column)] = values[name]
+                if field == "body_mass" and nominal:
+                    made["body_inertia"][rows] = self.model.body_inertia[rows] * (values[name] / nominal)
+        return made
+
+    def _touched(self, names: Iterable[str]) -> Arrays:
+        """-> which entries of which fields these parameters change."""
+        found: Arrays = {}
+        for name in names:
+            if name not in self._entries:
+                self._entries[name] = self._changed_by(name)
+            for field, entries in self._entries[name].items():
+                found[field] = found[field] | entries if field in found else entries
+        return found
+
+    def _changed_by(self, name: str) -> Arrays:
+        nominal = self._by_name[name].nominal if name in self._by_name else self._raw[name].nominal
+        before, after = self._made({}, [name]), self._made({name: nominal + 1.0})
+        changed = {field: before[field] != array for field, array in after.items()}
+        return {field: entries for field, entries in changed.items() if entries.any()}
+
+
+def _array(model: Model, field: str) -> np.ndarray:
+    return np.array(getattr(model.opt if field in OPTIONS else model, field))

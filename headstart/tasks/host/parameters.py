@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -39,19 +39,18 @@ class Catalogue:
     def __init__(self, env: gymnasium.Env, options: dict[str, Any], whole: Mapping[str, Whole] = MappingProxyType({})):
         """`env` is looked at, reset and stepped: it is not to be used again. `whole` says which options are counted."""
         self.known: dict[str, Known] = {}
-        self._fields = None
         inner = env.unwrapped
-        if type(getattr(inner, "model", None)).__name__ == "MjModel":
-            from headstart.tasks.host.models import Fields  # and with it all of MuJoCo's robots
-
-            self._fields = Fields(inner.model)  # pyright: ignore[reportAttributeAccessIssue]
+        settable, mirrors = _settable(inner), _mirrors(inner, options)
+        steady = _steady(env)
+        self._mirrors = {name: attribute for name, attribute in mirrors.items() if _mirrors(inner, options).get(name)}
+        self._fields = _fields(inner)
         for name, nominal in options.items():
             self._add("keyword", name, nominal, "a keyword of its constructor", whole.get(name))
         for p in () if self._fields is None else self._fields.listed:
             self.known.setdefault(p.name, Known(p, "model", p.nominal))
-        for name, nominal in _settable(inner).items():
+        for name, nominal in settable.items():
             self._add("setter", name, nominal, f"what set_{name} sets")
-        for name, nominal in _steady(env).items():
+        for name, nominal in steady.items():
             self._add("attribute", name, nominal, "a number that it holds")
         self.listed = tuple(known.parameter for known in self.known.values())
 
@@ -81,16 +80,64 @@ class Catalogue:
     def by_way(self, values: dict[str, Any], way: Way) -> dict[str, Any]:
         return {name: value for name, value in values.items() if self.known[name].way == way}
 
-    def put(self, env: gymnasium.Env, values: dict[str, Any], before: dict[str, Any]) -> None:
+    def put(self, env: gymnasium.Env, values: dict[str, Any], before: Iterable[str]) -> None:
         """Give an env these values, no keywords, and back the nominal ones of those that it had `before`."""
-        nominal = {name: self.known[name].nominal for name in before}
-        inner, wanted = env.unwrapped, {**nominal, **values}
-        if self._fields is not None and self.by_way(wanted, "model"):
-            self._fields.put(inner.model, self.by_way(values, "model"))  # pyright: ignore[reportAttributeAccessIssue]
+        wanted = {**{name: self.known[name].nominal for name in before}, **values}
+        inner, model = env.unwrapped, _model(env.unwrapped)
+        if self._fields is not None and model is not None and (given := self.by_way(wanted, "model")):
+            self._fields.put(model, self.by_way(values, "model"), given)
         for name, value in self.by_way(wanted, "setter").items():
             getattr(inner, f"set_{name}")(value)
         for name, value in self.by_way(wanted, "attribute").items():
             setattr(inner, name, value)
+
+    def lost(self, env: gymnasium.Env, values: dict[str, Any]) -> dict[str, float]:
+        """Returns, by name, what an env holds where it does not hold these values.
+
+        A keyword is known to be lost only where the env holds its nominal value under the keyword's name.
+        """
+        inner, found = env.unwrapped, {}
+        if self._fields is not None and (given := self.by_way(values, "model")):
+            found = self._fields.lost(_model(inner), given)
+        for name, value in self.by_way(values, "setter").items() | self.by_way(values, "attribute").items():
+            now = _value(inner, name)
+            if not _same(now, value):
+                found[name] = float(now)
+        for name, value in self.by_way(values, "keyword").items():
+            now, nominal = getattr(inner, self._mirrors.get(name, ""), value), self.known[name].nominal
+            if _same(now, nominal) and not _same(now, value):
+                found[name] = float(now)
+        return found
+
+    def refresh(self, env: gymnasium.Env) -> None:
+        """Let MuJoCo derive anew what it knows of the present state, after its model has changed."""
+        if self._fields is not None:
+            self._fields.refresh(_model(env.unwrapped), getattr(env.unwrapped, "data", None))
+
+
+def _model(inner: Any) -> Any:
+    """-> the MuJoCo model of an env; None where there is none, or none yet."""
+    model = getattr(inner, "model", None)
+    return model if type(model).__name__ == "MjModel" else None
+
+
+def _fields(inner: Any) -> Any:
+    model = _model(inner)
+    if model is None:
+        return None
+    from headstart.tasks.host.models import Fields  # and with it all of MuJoCo's robots
+
+    return Fields(model)
+
+
+def _same(now: Any, value: Any) -> bool:
+    """-> whether these are one number, of single precision at least."""
+    return _is_number(now, True) and math.isclose(now, value, rel_tol=1e-6, abs_tol=1e-12)
+
+
+def _value(inner: Any, name: str) -> Any:
+    """-> a number that a setter or an attribute sets."""
+    return getattr(inner, name) if hasattr(inner, name) else getattr(inner, f"get_{name}")()
 
 
 def _like(nominal: Any, value: np.float32) -> Any:
@@ -107,9 +154,20 @@ def _settable(inner: gymnasium.Env) -> dict[str, Any]:
         name = method.removeprefix("set_")
         with contextlib.suppress(Exception):
             taken = inspect.signature(getattr(inner, method)).parameters.values()
-            value = getattr(inner, name) if hasattr(inner, name) else getattr(inner, f"get_{name}")()
+            value = _value(inner, name)
             if len([p for p in taken if p.default is p.empty]) == 1 and _is_number(value):
                 found[name] = value
+    return found
+
+
+def _mirrors(inner: Any, options: dict[str, Any]) -> dict[str, str]:
+    """-> the attributes that hold keywords of the constructor: by the same name, and of the same value."""
+    found = {}
+    for name, value in options.items():
+        for attribute in (name, f"_{name}"):
+            with contextlib.suppress(Exception):
+                if _same(getattr(inner, attribute), value):
+                    found[name] = attribute
     return found
 
 
@@ -139,5 +197,5 @@ def _held(inner: gymnasium.Env) -> dict[str, Any]:
     return found
 
 
-def _is_number(x: Any) -> bool:
-    return isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)
+def _is_number(x: Any, or_flag: bool = False) -> bool:
+    return isinstance(x, numbers.Real | np.bool_) and (or_flag or not isinstance(x, bool | np.bool_))

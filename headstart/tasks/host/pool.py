@@ -6,8 +6,6 @@ NaN from then on, and the message is kept for whoever asks.
 """
 
 import atexit
-import contextlib
-import dataclasses
 import functools
 import math
 import threading
@@ -18,6 +16,7 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.tasks.host.actions import actions
+from headstart.tasks.host.live import Kind, Live, close
 from headstart.tasks.host.maker import Maker, told
 from headstart.tasks.host.parameters import Catalogue
 from headstart.tasks.host.spaces import Seen, SpaceError
@@ -36,18 +35,6 @@ class Outcome(NamedTuple):
     truncated: np.ndarray
 
 
-@dataclasses.dataclass
-class Live:
-    """One env, while it is lent or waits to be."""
-
-    env: gymnasium.Env | None  # None before the first episode
-    keywords: dict[str, Any]  # that it was made with
-    values: dict[str, Any]  # parameters that it was given otherwise
-    calls: int = 0
-    seed: int = 0  # of the training, counted from 0: whose failure its failure is
-    broken: bool = False
-
-
 class Pool:
     """All envs of one maker. Raises InputError where it cannot make one, or one whose spaces there is no way for."""
 
@@ -63,8 +50,10 @@ class Pool:
         self.assumed = (*self.seen.assumed, *assumed)
         self.horizon = maker.horizon(probe)
         self.catalogue = Catalogue(probe, maker.options(), maker.whole())
-        _close(probe)
+        self.kind = Kind(maker, self.catalogue, self.spaces, self.horizon)
+        close(probe)
         self.failures: dict[int, str] = {}  # the first of each seed
+        self._rehearsed: dict[tuple[Names, bytes], int] = {}
         self._lent: dict[int, Live] = {}
         self._free: list[Live] = []
         self._leases = 0
@@ -83,7 +72,23 @@ class Pool:
     def close(self) -> None:
         """Close all envs; none is to be called any more."""
         for live in [*self._lent.values(), *self._free]:
-            _close(live.env)
+            close(live.env)
+
+    def rehearse(self, names: Names, values: np.ndarray) -> int:
+        """Play the first steps with these parameters ([name], float32) -> how many steps an episode has then.
+
+        Raises InputError where one of them does not arrive.
+        """
+        asked = names, values.tobytes()
+        with self._lock:
+            if asked not in self._rehearsed:
+                live = self._free.pop() if self._free else Live()
+                self._rehearsed[asked] = live.rehearse(self.kind, self.catalogue.meant(names, values))
+                if live.broken:
+                    close(live.env)
+                else:
+                    self._free.append(live)
+            return self._rehearsed[asked]
 
     # ------------------------------------------------------------------------------------ what programs call
 
@@ -94,7 +99,7 @@ class Pool:
             for i, seed in enumerate(seeds.tolist()):
                 self._leases += 1
                 out.lease[i] = self._leases
-                live = self._free.pop() if self._free else Live(None, {}, {})
+                live = self._free.pop() if self._free else Live()
                 live.calls, live.seed, live.broken = 0, i // each, False
                 self._lent[self._leases] = live
                 self._reset(live, names, values[i], seed, out, i)
@@ -184,37 +189,19 @@ class Pool:
         doing = "reset"
         try:
             doing = "taking its parameters"
-            env = self._settled(live, self.catalogue.meant(names, row))
+            live.settle(self.kind, self.catalogue.meant(names, row))
             doing = "reset"
-            seen, _ = env.reset(seed=seed)
-            row = self.seen.row(seen)
+            row = self.seen.row(live.begin(self.kind, seed))
             self.seen.check(row)
             out.obs[i], out.reward[i] = row, 0.0
         except Exception as error:
             self._fail(live, doing, error, out, i)
 
-    def _settled(self, live: Live, values: dict[str, Any]) -> gymnasium.Env:
-        """-> the env with these parameters, made anew where its constructor wants other ones."""
-        keywords = self.catalogue.by_way(values, "keyword")
-        if live.env is None or live.keywords != keywords:
-            _close(live.env)
-            live.env, live.keywords, live.values = self.maker.make(**keywords), keywords, {}
-            made = live.env.observation_space, live.env.action_space
-            for what, now, before in zip(("observation", "action"), made, self.spaces, strict=True):
-                if now.shape != before.shape or type(now) is not type(before):
-                    raise ValueError(f"its {what} space became {now}, and was {before}")
-        rest = {name: value for name, value in values.items() if name not in keywords}
-        if rest or live.values:
-            self.catalogue.put(live.env, rest, live.values)
-            live.values = rest
-        return live.env
-
     def _fail(self, live: Live, doing: str, error: Exception, out: Outcome, i: int) -> None:
-        plain = str(error) if type(error) in (ValueError, InputError) else told(error)
-        self.failures.setdefault(live.seed, f"{self.maker.name} failed in {doing}: {plain.rstrip('.')}")
+        self.failures.setdefault(live.seed, f"{self.maker.name} failed in {doing}: {told(error)}")
         out.obs[i], out.reward[i], out.terminated[i], out.truncated[i] = np.nan, np.nan, False, False
         live.broken = True
-        _close(live.env)
+        close(live.env)
 
 
 def _reward(reward: Any) -> float:
@@ -226,12 +213,6 @@ def _reward(reward: Any) -> float:
     if not np.isfinite(value):
         raise ValueError(f"its reward is {reward}")
     return float(value)
-
-
-def _close(env: gymnasium.Env | None) -> None:
-    with contextlib.suppress(Exception):
-        if env is not None:
-            env.close()
 
 
 @functools.cache

@@ -1,0 +1,209 @@
+"""What is set is there when an episode is played, or it is refused in a sentence before anything is."""
+
+import re
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+import strangers
+from gymnasium.wrappers import TimeLimit
+
+import headstart as hs
+from headstart.core.errors import InputError
+from headstart.core.types import stack
+from headstart.tasks.host import host
+from headstart.tasks.mujoco.bindings import mujoco
+from headstart.tasks.registry import aligned
+
+ONE = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+
+class Falls(gymnasium.Env):
+    """A weight that falls: shows its speed. `reset` sets its constants, or makes its model."""
+
+    observation_space, action_space = ONE, gymnasium.spaces.Discrete(1)
+    gravity, speed, mass = 10.0, 0.0, 1.0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.constants()
+        self.speed = 0.0
+        return np.zeros(1, np.float32), {}
+
+    def constants(self) -> None:
+        self.gravity = 10.0
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.speed -= 0.1 * self.gravity
+        return np.array([self.speed], np.float32), 0.0, False, False, {}
+
+
+class Stubborn(Falls):
+    """One that sets its constants in each step."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.constants()
+        return super().step(action)
+
+
+class Whole(Falls):
+    """One whose gravity is a whole number, whatever is given, and whose weight pulls the gravity along."""
+
+    pull = 10
+
+    @property
+    def gravity(self) -> float:
+        return self.pull
+
+    @gravity.setter
+    def gravity(self, value: float) -> None:
+        self.pull = int(value)
+
+    def constants(self) -> None:
+        pass
+
+
+class Shy(Falls):
+    """One that takes no negative gravity, by a method."""
+
+    _gravity = 10.0
+
+    @property
+    def gravity(self) -> float:
+        return self._gravity
+
+    def set_gravity(self, value: float) -> None:
+        if value < 0:
+            raise ValueError("gravity is not to point upwards.")
+        self._gravity = value
+
+    def constants(self) -> None:
+        self._gravity = 10.0
+
+
+class Deaf(Falls):
+    """One whose constructor's gravity is forgotten by `reset`."""
+
+    def __init__(self, gravity: float = 10.0):
+        self.gravity = gravity
+
+
+class Drops(Falls):
+    """The same in MuJoCo, with a model that each `reset` makes anew."""
+
+    model: Any = None
+
+    def constants(self) -> None:
+        self.model = mujoco.MjModel.from_xml_string(
+            '<mujoco><option timestep=".1"/><worldbody><body name="b"><joint name="j" type="slide" axis="0 0 1"/>'
+            '<geom size=".1" mass="2"/></body></worldbody></mujoco>'
+        )
+        self.data = mujoco.MjData(self.model)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        mujoco.mj_step(self.model, self.data)
+        return self.data.qvel.astype(np.float32), 0.0, False, False, {}
+
+
+def named(name: str, value: Any) -> Any:
+    """-> a keyword, whatever its name."""
+    return {name: value}
+
+
+def speed(task: Any) -> float:
+    env = hs.to_gymnasium(task)
+    env.reset(seed=0)
+    seen = float(env.step(0)[0][0])
+    env.close()
+    return seen
+
+
+@pytest.mark.parametrize("kind", [Falls, Shy, Drops])
+def test_what_reset_overwrites_is_set_again(kind: Any):
+    env = host(kind, horizon=5)
+    assert speed(hs.task(env, gravity=2.0)) == pytest.approx(-0.2)
+    assert speed(hs.task(env)) == pytest.approx(-0.981 if kind is Drops else -1.0)  # and leaves no trace
+
+
+def test_a_law_arrives_at_each_draw():
+    env = hs.to_gymnasium(hs.task(host(Falls, horizon=5), gravity=dist.Uniform(1.0, 3.0)))
+    for seed in range(3):
+        _, info = env.reset(seed=seed)
+        assert env.step(0)[0][0] == pytest.approx(-0.1 * info["params"]["gravity"])
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "sentence"),
+    [
+        (Stubborn, 2.0, "Stubborn: gravity=2 does not stay: it is 10 after a step, so it cannot be set."),
+        (Whole, 2.5, "Whole: gravity=2.5 does not stay: it is 2 after reset, so it cannot be set."),
+        (Shy, -1.0, "Shy does not take gravity=-1: gravity is not to point upwards."),
+        (Shy, dist.Uniform(-1.0, 1.0), "Shy does not take gravity=-1: gravity is not to point upwards."),
+        (Deaf, 2.0, "Deaf: gravity=2 does not stay: it is 10 after reset, so it cannot be set."),
+    ],
+)
+def test_what_does_not_stay_is_refused_before_anything_is_played(kind: Any, value: Any, sentence: str):
+    env = host(kind, horizon=5)
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        hs.task(env, gravity=value)
+    assert env.pool.lent == 0
+
+
+def test_two_that_set_one_number_are_refused():
+    env = host(Whole, horizon=5)
+    with pytest.raises(InputError, match=r"^Whole: (pull=3|gravity=2) does not stay"):
+        hs.task(env, gravity=2.0, pull=3.0)
+    hopper = host("Hopper-v4")
+    with pytest.raises(InputError, match=r"set the same number; give one of them\.$"):
+        hs.task(hopper, torso_mass=5.0, **named("body_mass[torso]", 6.0))
+    hs.task(hopper, mass=2.0, **named("body_mass[torso]", 6.0))  # a number comes after its group
+
+
+def test_an_env_that_breaks_says_so_through_gymnasium_too():
+    env = hs.to_gymnasium(hs.task(host(strangers.broken(1, strangers.raises), horizon=9)))
+    env.reset(seed=0)
+    env.step(0)
+    env.step(0)
+    with pytest.raises(InputError, match="failed in step: RuntimeError: the gripper fell off"):
+        env.step(0)
+
+
+class Limited(strangers.Clock):
+    """One that breaks its episodes off by itself."""
+
+    def __init__(self, max_steps: int = 4):
+        super().__init__()
+        self.max_steps = self.breaks = max_steps
+
+
+def limited(max_steps: int = 4) -> gymnasium.Env:
+    return Limited(max_steps)
+
+
+def wrapped(steps: int = 4) -> gymnasium.Env:
+    return TimeLimit(strangers.Clock(), steps)
+
+
+def length(task: Any) -> int:
+    env = hs.to_gymnasium(task)
+    env.reset(seed=0)
+    steps = next(i for i in range(1, 100) if any(env.step(0)[2:4]))
+    env.close()
+    return steps
+
+
+@pytest.mark.parametrize(("made", "name"), [(limited, "max_steps"), (wrapped, "steps")])
+def test_an_episode_is_as_long_as_the_env_that_was_constructed(made: Any, name: str):
+    assert host(made).horizon == 4
+    assert host(made, **named(name, 7)).horizon == 7
+    for steps in (2, 4, 9):
+        task = hs.task(host(made), **named(name, steps))
+        assert (task.env.horizon, length(task)) == (steps, steps)
+    assert hs.task(host(made), **named(name, dist.Uniform(3.0, 6.0))).env.horizon == 6
+    assert hs.task(host(made, horizon=5), **named(name, 9)).env.horizon == 5  # who says how long is believed
+    short, long = aligned([hs.task(host(made)), hs.task(host(made), **named(name, 9))])
+    assert short.env == long.env
+    assert stack([short, long]).env.horizon == 9
+    assert (length(short), length(long)) == (4, 9)  # the env itself ends the first
