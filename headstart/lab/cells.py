@@ -4,6 +4,7 @@ Beside that lie `knowledge.safetensors` and `recipe.json`, unless the cell faile
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
 from collections.abc import Iterable
@@ -58,8 +59,25 @@ def folder(out: pathlib.Path, row: str, seed: int) -> pathlib.Path:
 
 
 def missing(out: pathlib.Path, row: str, seeds: Iterable[int]) -> list[int]:
-    """-> the seeds of a row that are not done. A cell that failed is done: delete its folder to have it run again."""
+    """-> the seeds of a row that are not done. A cell that failed is done, until `forget_failures`."""
     return [seed for seed in seeds if not (folder(out, row, seed) / "curve.json").exists()]
+
+
+def forget_failures(out: pathlib.Path, rows: Iterable[str], seeds: Iterable[int]) -> None:
+    """Deletes what failed when the study last ran: cells, trainings in the source, and the matrix.
+
+    They are then missing, and so are run again. All seeds of a row run together, so that a cell comes to the numbers
+    that it would have come to without the failure.
+    """
+    records = [folder(out, row, seed) / "curve.json" for row, seed in itertools.product(rows, seeds)]
+    for record in [*records, *out.glob("sources/*/seed-*/curve.json"), out / "matrix.json"]:
+        if record.exists() and _failed(read_json(record)):
+            record.unlink()
+
+
+def _failed(record: dict[str, Any]) -> bool:
+    """Returns whether a cell, a training or a matrix failed, at least in part."""
+    return bool(record.get("failed")) or bool(np.isnan(np.array(record.get("returns") or [], float)).any())
 
 
 def read(out: pathlib.Path, rows: Iterable[str], seeds: Iterable[int]) -> dict[str, dict[int, Any]]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import sys
 from typing import Any
 
 from headstart.core.errors import InputError
@@ -33,6 +34,15 @@ def compare(asked: cli.Compare, words: str) -> None:
     with scalars(asked.tensorboard, question.seeds) as told, Board(plan(question), console()) as board:
         data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, both(board, told), asked.video))
     _show_study(data, asked.out, asked.json)
+    failed = [(name, row["failed"]) for name, row in data["methods"].items() if row["failed"]]
+    if failed and not any(row["curve"] for row in data["methods"].values()):
+        name, reasons = failed[0]
+        print(
+            f"headstart: every cell failed ({name}: {next(iter(reasons.values()))}); mend that, and give the same "
+            "command again.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def plan(question: Question) -> dict[tuple[str, str], float]:

@@ -23,6 +23,8 @@ from headstart.protocol import transfer
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 
+LOST = "learning in the source went wrong: its numbers are no longer finite"
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -87,7 +89,10 @@ def _folders(out: pathlib.Path, heart: Method, of: Domain, seeds: Sequence[int])
 
 
 def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domain, steps: int, watch: Watch) -> None:
-    """Learns, and writes each seed's folder; `curve.json` last, and alone where learning or the env went wrong."""
+    """Learns, and writes the folder of each seed that has none yet.
+
+    `curve.json` is written last, and alone where learning or the env went wrong.
+    """
     tasks = of.tasks
     failures(tasks.env)
     began, history, point = time.monotonic(), [], None
@@ -101,13 +106,15 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
     failed = failures(tasks.env)
     fine[list(failed)] = False
     for i, (seed, folder) in enumerate(folders.items()):
+        if (folder / "curve.json").exists():
+            continue
         curve = {
             "steps": [float(steps[i]) for steps, _ in history],
             "returns": [float(returns[i]) for _, returns in history],
             "gradient_steps": float(updates[i]),
             "seconds": seconds,
             "finite": bool(fine[i]),
-            "failed": failed.get(i),
+            "failed": failed.get(i) or (None if fine[i] else LOST),
         }
         if fine[i]:
             state = of_seed(point.state, i)

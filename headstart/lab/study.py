@@ -32,7 +32,7 @@ from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
-LOST = "learning in the {} went wrong: its numbers are no longer finite"
+LOST = "learning in the target went wrong: its numbers are no longer finite"
 
 
 def compare(
@@ -51,6 +51,7 @@ def compare(
     study = Study(question, pathlib.Path(out), watch)
     cells.check_folder(study.out, question)
     found = looking.first(study.domains, question, allow_no_shift)
+    cells.forget_failures(study.out, [entry.name for entry, _ in study.rows], question.seeds)
     write = functools.partial(study.write, found, command)
     write("running")
     for entry, method in study.rows:
@@ -112,7 +113,7 @@ class Study:
             lost = [] if done.source is None else done.source.lost
             for seed in seeds:
                 if done.source is not None and seed in lost:
-                    why = done.source.curves[seed].get("failed") or LOST.format("source")
+                    why = done.source.curves[seed]["failed"]
                     cells.write_failure(self._folder(entry, seed), why)
                     continue
                 trained = done.trained(seed, entry, self.stages(entry, method), self.question, self.domains)
@@ -201,8 +202,7 @@ class Outcome(NamedTuple):
             "shots": {n: values[i] for n, values in self.curve.shots.items()},
             "generalisation": {name: values[i] for name, values in self.ranges.items()},
             "ledger": dataclasses.asdict(self.ledger(seed, adapts)),
-            "failed": self.failed.get(i)
-            or (None if np.isfinite(self.curve.returns[i]).all() else LOST.format("target")),
+            "failed": self.failed.get(i) or (None if np.isfinite(self.curve.returns[i]).all() else LOST),
         }
 
     def ledger(self, seed: int, adapts: bool) -> Ledger:

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from headstart.protocol.comparisons import JUDGED_BY, against, pairwise
+from headstart.protocol.headroom import headroom, middle
 from headstart.protocol.metrics import summarise, totals
 from headstart.protocol.shift import Effect, Shift
-from headstart.protocol.statistics import Interval, bootstrap, iqm
+from headstart.protocol.statistics import Interval, bootstrap
 from headstart.protocol.study import Question, row_name
 
-SHARE = 0.8  # a threshold that was not given lies this far from the random policy's return to the best reference's
 Cell = Mapping[str, Any]  # steps, episodes, returns [point]; shots {n: return}; generalisation; ledger; failed
 Cells = Mapping[str, Mapping[int, Cell]]  # [row][seed]
 
@@ -23,11 +23,9 @@ def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
     rows = {name: row for name, row in cells.items() if name not in ("random", "oracle") and row}
     curves = {name: _curve(question, row) for name, row in rows.items()}
     random, oracle = _last(question, cells.get("random")), _last(question, cells.get("oracle"))
-    floor, ceiling, best_name = _middle(random), _middle(oracle), "oracle"
-    if np.isnan(ceiling) and "scratch" in curves:
-        ceiling, best_name = _middle(curves["scratch"][1][:, -1]), "scratch"
-    threshold = question.threshold if question.threshold is not None else floor + SHARE * (ceiling - floor)
-    metrics = summarise(curves, floor, threshold, question.target_steps)
+    ends = {"random": random, "oracle": oracle, **{name: returns[:, -1] for name, (_, returns) in curves.items()}}
+    room = headroom(ends, question.threshold)
+    metrics = summarise(curves, room.random, room.threshold, question.target_steps, untold=room.no_threshold)
     areas = {name: totals(curve, question.target_steps) for name, curve in curves.items()}
     compared = against(areas, controls(question, list(curves)))
     methods = {
@@ -41,9 +39,14 @@ def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
         **dataclasses.asdict(question),
         "question": dataclasses.asdict(question),  # whole, beside the rest, where `methods` holds the results
         "budget": question.target_steps,
-        "threshold": None if np.isnan(threshold) else threshold,
+        "threshold": room.threshold,
+        "no_threshold": room.no_threshold,
         "reference": {"random": summary(random), "oracle": summary(oracle)},
-        "shift": {**_shift(shift), "headroom": _headroom(curves, floor, ceiling, best_name)},
+        "reference_failed": {name: why for name in ("random", "oracle") if (why := _failed(cells.get(name, {})))},
+        "shift": {
+            **_shift(shift),
+            "headroom": None if "naive" not in curves else room.data(middle(curves["naive"][1][:, 0])),
+        },
         "methods": methods,
         "equal_total": _equal_total(question, curves, oracle),
         "judged_by": JUDGED_BY,
@@ -90,14 +93,9 @@ def _last(question: Question, row: Mapping[int, Cell] | None) -> np.ndarray:
     return _curve(question, row)[1][:, -1] if row else np.zeros(0)
 
 
-def _middle(values: np.ndarray) -> float:
-    good = values[np.isfinite(values)]
-    return float(iqm(good)) if good.size else float("nan")
-
-
 def _row(question: Question, row: Mapping[int, Cell], curve: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     good = [cell for cell in row.values() if cell["failed"] is None]
-    failed = {seed: cell["failed"] for seed, cell in row.items() if cell["failed"] is not None}
+    failed = _failed(row)
     if not good:
         return {"curve": {}, "shots": {}, "generalisation": {}, "failed": failed, "ledger": {}}
     bands = [bootstrap(at) for at in curve[1].T]
@@ -118,6 +116,11 @@ def _row(question: Question, row: Mapping[int, Cell], curve: tuple[np.ndarray, n
         "failed": failed,
         "ledger": ledger,
     }
+
+
+def _failed(row: Mapping[int, Cell]) -> dict[int, str]:
+    """Returns why cells of a row failed, by seed."""
+    return {seed: cell["failed"] for seed, cell in row.items() if cell["failed"] is not None}
 
 
 def _column(cells: list[Cell], part: str, name: Any) -> Float[np.ndarray, " seed"]:
@@ -141,21 +144,6 @@ def _shift(shift: Shift) -> dict[str, Any]:
     }
     said = {"differs": shift.differs, "same": shift.same, "along_policy": shift.along_policy}
     return {**said, **plain(shift.whole), "parameters": alone, "constant": shift.constant}
-
-
-def _headroom(curves: Mapping[str, Any], floor: float, ceiling: float, best_name: str) -> dict[str, Any] | None:
-    """-> what the source's policy already gets of what can be had: `share` 1 leaves nothing to adapt."""
-    if "naive" not in curves or np.isnan(ceiling):
-        return None
-    source_policy = _middle(curves["naive"][1][:, 0])
-    gap = ceiling - floor
-    return {
-        "source_policy": source_policy,
-        "best": ceiling,
-        "best_name": best_name,
-        "random": floor,
-        "share": (source_policy - floor) / gap if gap > 0 else None,
-    }
 
 
 def _equal_total(question: Question, curves: Mapping[str, Any], oracle: np.ndarray) -> dict[str, Any]:

@@ -82,11 +82,12 @@ def summarise(
     threshold: float | None,
     budget: float | None = None,
     scratch: str = "scratch",
+    untold: str | None = None,
 ) -> dict[str, dict[str, Summary]]:
     """-> for each curve the five metrics over its seeds, each an IQM with its 95 % bootstrap interval.
 
     Row i of every curve is the same seed. `budget` is in target steps; None: the most that all curves cover. Where a
-    metric cannot be told, its numbers are None and `reason` says why.
+    metric cannot be told, its numbers are None and `reason` says why; `untold` is why there is no threshold.
     """
     budget = common_budget(curves) if budget is None else budget
     base = curves.get(scratch)
@@ -96,7 +97,7 @@ def summarise(
             "asymptote": _summary(bootstrap(curve[1][:, -1])),
             "total": _summary(bootstrap(totals(curve, budget))),
             "transfer_ratio": _transfer_ratio(curve, base, random_return, budget),
-            "time_to_threshold": _time_to_threshold(curve, threshold, budget),
+            "time_to_threshold": _time_to_threshold(curve, threshold, budget, untold),
         }
         for name, curve in curves.items()
     }
@@ -139,10 +140,10 @@ def _transfer_ratio(curve: Curve, scratch: Curve | None, random: float | None, b
     return _summary(interval._replace(left_out=int((~both).sum())))
 
 
-def _time_to_threshold(curve: Curve, threshold: float | None, budget: float) -> Summary:
+def _time_to_threshold(curve: Curve, threshold: float | None, budget: float, untold: str | None) -> Summary:
     """Runs that never reach it count as if they had at the very end of the budget: the IQM is then a lower bound."""
     if threshold is None or np.isnan(threshold):
-        return _untold("no threshold was set", censored=0)
+        return _untold(untold or "no threshold was set", censored=0)
     whole = np.isfinite(curve[1]).all(axis=1)
     times = [time_to_threshold(s, r, threshold) for s, r in zip(curve[0][whole], curve[1][whole], strict=True)]
     censored = sum(time is None or time > budget for time in times)

@@ -9,13 +9,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import headstart
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source as real_learn
 from headstart.core.train import Point
-from headstart.lab import clips, matrix, sources, study
+from headstart.lab import cells, clips, matrix, sources, study
 from headstart.lab.checkpoint import load
 from headstart.lab.domains import domains
 from headstart.lab.files import write_json
@@ -321,7 +322,7 @@ def broken_learn(*args: Any) -> Iterator[Point]:
         yield point._replace(state=point.state.replace(knowledge=spoilt))
 
 
-def test_a_seed_that_goes_wrong_in_the_source_fails_alone(whole, tmp_path, monkeypatch):
+def test_a_seed_that_goes_wrong_in_the_source_fails_alone_and_is_run_again(whole, tmp_path, monkeypatch):
     counted = Counted(broken_learn)
     monkeypatch.setattr(sources, "learn_source", counted)
     data = compare(QUESTION, tmp_path)
@@ -335,12 +336,15 @@ def test_a_seed_that_goes_wrong_in_the_source_fails_alone(whole, tmp_path, monke
     assert cell(tmp_path, "naive", 1)["returns"] == cell(whole[0], "naive", 1)["returns"]
     assert data["methods"]["scratch"]["failed"] == {}
     assert "failed" in (tmp_path / "report.html").read_text()
+    monkeypatch.setattr(sources, "learn_source", real_learn)
+    compare(QUESTION, tmp_path)
+    assert told(tmp_path) == told(whole[0])
 
 
-def test_a_seed_that_goes_wrong_in_the_target_fails_alone(out, monkeypatch):
+def test_a_seed_that_goes_wrong_in_the_target_fails_alone_and_is_run_again(whole, out, monkeypatch):
     def spoilt(*args: Any) -> Iterator[transfer.Judgement]:
         for j in real(*args):
-            yield j if j.shots == 0 else j._replace(returns=j.returns * [[jnp.nan], [1.0]])
+            yield j if j.shots == 0 else j._replace(returns=j.returns * np.array([[np.nan], [1.0]], np.float32))
 
     real = transfer.adapt
     monkeypatch.setattr(transfer, "adapt", spoilt)
@@ -350,6 +354,9 @@ def test_a_seed_that_goes_wrong_in_the_target_fails_alone(out, monkeypatch):
     assert data["methods"]["finetune"]["failed"] == {0: reason}
     assert data["methods"]["finetune"]["metrics"]["asymptote"]["left_out"] == 1
     assert cell(out, "finetune", 0)["returns"][1] is None
+    monkeypatch.setattr(transfer, "adapt", real)
+    compare(QUESTION, out)
+    assert told(out) == told(whole[0])
 
 
 def test_a_row_that_breaks_fails_with_its_reason_and_the_others_go_on(out, monkeypatch):
@@ -368,6 +375,12 @@ def test_a_row_that_breaks_fails_with_its_reason_and_the_others_go_on(out, monke
     assert data["methods"]["finetune"]["failed"] == {}
     assert data["reference"]["oracle"] is not None
     assert data["status"] == "done"
+    assert cells.missing(out, "scratch", (0, 1)) == []
+    write_json(out / "matrix.json", {"returns": [[1.0, None]], "failed": {}})
+    cells.forget_failures(out, ROWS, (0, 1))
+    assert cells.missing(out, "scratch", (0, 1)) == [0, 1]
+    assert cells.missing(out, "finetune", (0, 1)) == []
+    assert not (out / "matrix.json").exists()
 
 
 def test_a_watcher_that_breaks_is_no_failure_of_a_row(out):

@@ -170,7 +170,7 @@ def test_every_row_is_compared_with_every_other():
 
 def test_headroom_is_what_the_source_policy_leaves(data):
     assert data["shift"]["headroom"] == pytest.approx(
-        {"source_policy": 21.0, "best": 110.0, "best_name": "oracle", "random": 10.0, "share": 0.11}
+        {"source_policy": 21.0, "best": 110.0, "best_name": "oracle", "random": 10.0, "learned": True, "share": 0.11}
     )
 
 
@@ -210,6 +210,20 @@ def test_a_row_of_failures_claims_nothing():
     assert row["verdict"] is None
     assert row["no_verdict"].endswith("here are 0 (3 of its seeds failed, 0 of its control's).")
     assert all(metric["iqm"] is None for metric in row["metrics"].values())
+
+
+def test_where_nothing_was_learned_nobody_arrives():
+    some = {name: {seed: cell(10.0, 10.0, 10.0) for seed in range(3)} for name in cells()}
+    data = plain(assemble(asked(), some, SHIFT))
+    assert (data["threshold"], data["no_threshold"]) == (None, "nothing was learned")
+    assert data["methods"]["finetune"]["metrics"]["time_to_threshold"]["reason"] == "nothing was learned"
+    assert data["shift"]["headroom"]["learned"] is False
+
+
+def test_references_that_failed_say_why():
+    some = cells() | {"oracle": {seed: lost() for seed in range(3)}}
+    data = assemble(asked(), some, SHIFT)
+    assert data["reference_failed"] == {"oracle": dict.fromkeys(range(3), "it broke")}
 
 
 def test_without_an_oracle_scratch_is_the_best_there_is():

@@ -1,0 +1,62 @@
+"""What there is to gain: the best that is known, the threshold on the way to it, and none where nothing was learned."""
+
+import numpy as np
+import pytest
+
+from headstart.protocol.headroom import headroom, learned
+
+RANDOM = np.array([8.0, 10.0, 12.0])  # the IQM is 10, the standard deviation 2
+
+
+def level(*returns: float) -> np.ndarray:
+    return np.array(returns)
+
+
+@pytest.mark.parametrize(
+    ("returns", "random", "expected"),
+    [
+        (level(13.0, 13.0, 13.0), RANDOM, True),
+        (level(12.0, 12.0, 12.0), RANDOM, False),  # just the spread
+        (level(-25.0, -25.0), level(-25.0, -25.0), False),  # nobody ever left the floor
+        (level(-24.0), level(-25.0), True),  # one seed has no spread
+        (level(13.0, np.nan, 13.0), level(np.nan, 8.0, 12.0), True),
+        (level(np.nan), RANDOM, False),
+        (level(13.0), level(np.nan), False),
+    ],
+)
+def test_learned_is_above_random_by_more_than_its_spread(returns, random, expected):
+    assert learned(returns, random) is expected
+
+
+def test_the_threshold_lies_on_the_way_from_random_to_the_oracle():
+    room = headroom({"random": RANDOM, "scratch": level(20.0), "oracle": level(60.0)})
+    assert (room.best_name, room.best, room.random, room.learned) == ("oracle", 60.0, 10.0, True)
+    assert room.threshold == pytest.approx(50.0)
+    assert room.no_threshold is None
+    assert room.data(35.0) == {
+        "source_policy": 35.0, "best": 60.0, "best_name": "oracle", "random": 10.0, "learned": True, "share": 0.5,
+    }  # fmt: skip
+
+
+def test_where_nothing_was_learned_there_is_no_threshold_and_no_share():
+    ends = {"random": RANDOM, "oracle": level(11.0), "scratch": level(10.0), "naive": level(9.0)}
+    room = headroom(ends)
+    assert (room.learned, room.threshold, room.no_threshold) == (False, None, "nothing was learned")
+    told = room.data(9.0)
+    assert told is not None
+    assert (told["learned"], told["share"]) == (False, None)
+    assert headroom(ends, threshold=30.0).threshold == 30.0  # what the user says holds
+
+
+def test_where_the_oracle_learned_nothing_the_best_row_stands_for_it():
+    ends = {"random": RANDOM, "oracle": level(11.0), "finetune": level(60.0), "naive": level(30.0)}
+    room = headroom(ends)
+    assert (room.best_name, room.learned) == ("finetune", True)
+    assert room.threshold == pytest.approx(50.0)
+
+
+def test_without_a_random_policy_nothing_is_said():
+    room = headroom({"random": level(np.nan), "scratch": level(20.0)})
+    assert room.threshold is None
+    assert room.no_threshold == "there is no reference to set a threshold by"
+    assert room.data(20.0) is None
