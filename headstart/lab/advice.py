@@ -21,6 +21,11 @@ def unseen(values: Mapping[str, tuple[str, str]], along_policy: bool) -> str:
     return f"No difference was found, though {what}: {who} not come to where it matters, or it does not matter."
 
 
+def broken(why: object) -> str:
+    """Returns the sentence for tasks of which an environment broke while they were compared."""
+    return f"Whether source and target differ cannot be told, since the environment broke: {why}"
+
+
 def constant(names: Sequence[str]) -> str | None:
     """Returns the sentence for components that never vary in the source; None where there are none."""
     if not names:

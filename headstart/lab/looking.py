@@ -9,16 +9,21 @@ from headstart.core.types import spec
 from headstart.lab import advice, sources
 from headstart.lab.domains import Domains
 from headstart.lab.progress import console
-from headstart.protocol.shift import Policy, Shift
+from headstart.protocol.checks import BrokenEnvError
+from headstart.protocol.shift import Policy, Shift, untold
 from headstart.protocol.study import Question
 
 
 def first(domains: Domains, question: Question, allow_no_shift: bool) -> Shift:
-    """Returns the shift along random actions, and warns where they show no difference.
+    """Returns the shift along random actions, and warns where they show no difference, and where an env breaks.
 
-    Raises InputError where source and target are the same task, unless that is allowed, and where an env breaks.
+    Raises InputError where source and target are the same task, unless that is allowed.
     """
-    found = domains.shift()
+    try:
+        found = domains.shift()
+    except BrokenEnvError as error:  # whether all of it is broken, or a seed here and there, the rows will show
+        found = untold(str(error))
+        console().print(advice.broken(found.broken), highlight=False, markup=False)
     if found.same and not allow_no_shift:
         raise InputError(
             f"{question.source} and {question.target} are the same task: the same environment, with the same "

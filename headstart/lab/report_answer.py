@@ -6,15 +6,33 @@ from typing import Any
 from headstart.lab import advice, numbers
 from headstart.lab.report_data import Study, table
 from headstart.lab.report_words import LABELS, episodes, reach, value
+from headstart.protocol.headroom import NOTHING_LEARNED
 
 
 def answer(study: Study) -> list[str]:
     """-> what gets the target in the fewest episodes, what transfer did, and whether there was anything to gain."""
+    if failed := all_failed(study.raw):
+        return [failed]
     return [
         said
         for said in (_fastest(study), _rivals(study), _overall(study), best(study.raw.get("pairs")), _headroom(study))
         if said
     ]
+
+
+def nothing_learned(data: Mapping[str, Any]) -> bool:
+    """Returns whether a study has no threshold because no row left the random policy behind."""
+    return data.get("no_threshold") == NOTHING_LEARNED
+
+
+def all_failed(data: Mapping[str, Any]) -> str | None:
+    """Returns the sentence for a study of which nothing is left; None where a row has a result."""
+    methods = {name: table(row) for name, row in table(data, "methods").items()}
+    failed = {name: row["failed"] for name, row in methods.items() if row.get("failed")}
+    if not failed or any(row.get("curve") for row in methods.values()):
+        return None
+    name, reasons = next(iter(failed.items()))
+    return f"Every row failed, such as {name}: {next(iter(reasons.values()))}. The same command runs them again."
 
 
 def best(pairs: Mapping[str, Any] | None) -> str | None:
@@ -75,6 +93,12 @@ def _furthest(study: Study) -> str | None:
     if not ends:
         return None
     best = max(ends, key=lambda name: ends[name].iqm)
+    if nothing_learned(study.raw):
+        floor = study.references.get("random")
+        return (
+            f"Nothing was learned on the target: {best} ends highest, at {value(ends[best])}, and acting at random "
+            f"scores {numbers.middle(floor)}. So there is no threshold to reach, and no head-room; more steps may help."
+        )
     if study.threshold is None:
         return f"{best} ends highest on the target, at {value(ends[best])}."
     goal = f"a return of {numbers.number(study.threshold)}{_of_oracle(study)}"
@@ -98,7 +122,7 @@ def _overall(study: Study) -> str | None:
 def _headroom(study: Study) -> str | None:
     told = table(study.shift, "headroom")
     ours, best, name = told.get("source_policy"), told.get("best"), str(told.get("best_name") or "best")
-    if ours is None or best is None:
+    if ours is None or best is None or nothing_learned(study.raw):
         return None
     rival = "the oracle reaches" if name == "oracle" else f"{name} reaches"
     return advice.gain(ours, best, told.get("random") or 0.0, told.get("learned", True), rival)

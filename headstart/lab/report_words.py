@@ -53,6 +53,8 @@ def label(row: Row) -> str:
 def difference(study: Study) -> str | None:
     """-> whether the target is another task at all, and in what."""
     changes = {name: table(told) for name, told in table(study.shift, "parameters").items()}
+    if study.shift.get("broken"):
+        return advice.broken(study.shift["broken"])
     if study.shift.get("differs") is False:
         if study.shift.get("same", not changes):
             return "Source and target are the same task, and nothing here is about transfer."

@@ -38,10 +38,14 @@ def check_seeds(name: str, seeds: Iterable[float]) -> None:
             raise InputError(f"{name} has {seed}, but a seed is a whole number from 0 to {LAST_SEED}; write another.")
 
 
+class BrokenEnvError(InputError):
+    """An environment of somebody else's broke; the message is its own."""
+
+
 def check_env(env: Env) -> None:
-    """Raises InputError with an env's own message, where one of somebody else's broke since `failures` was asked."""
+    """Raises BrokenEnvError where an env of somebody else's broke since `failures` was asked."""
     for message in failures(env).values():
-        raise InputError(f"{message}.")
+        raise BrokenEnvError(f"{message}.")
 
 
 def check_spaces(whose: str, known: tuple[Sight, Space], other: str, wanted: tuple[Sight, Space]) -> None:

@@ -142,7 +142,8 @@ def _shift(shift: Shift) -> dict[str, Any]:
         name: {"source": shift.values[name][0], "target": shift.values[name][1], **plain(effect)}
         for name, effect in shift.parameters.items()
     }
-    said = {"differs": shift.differs, "same": shift.same, "along_policy": shift.along_policy}
+    said: dict[str, Any] = {"differs": shift.differs, "same": shift.same, "along_policy": shift.along_policy}
+    said["broken"] = shift.broken
     return {**said, **plain(shift.whole), "parameters": alone, "constant": shift.constant}
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from headstart.protocol.statistics import iqm
 
 SHARE = 0.8  # a threshold that was not given lies this far from the random policy's return to the best that is known
+NOTHING_LEARNED = "nothing was learned"
 REFERENCES = ("oracle", "scratch")  # who stands for what can be had, the first that has a result
 
 
@@ -55,7 +56,7 @@ def headroom(ends: Mapping[str, Float[np.ndarray, " seed"]], threshold: float | 
     best = rows.get(name, np.zeros(0))
     found, floor, reason = learned(best, random), middle(random), None
     if threshold is None and not found:
-        reason = "nothing was learned" if np.isfinite(floor) and rows else "there is no reference to set a threshold by"
+        reason = NOTHING_LEARNED if np.isfinite(floor) and rows else "there is no reference to set a threshold by"
     elif threshold is None:
         threshold = floor + SHARE * (middle(best) - floor)
     return Headroom(floor, middle(best), name, found, threshold, reason)

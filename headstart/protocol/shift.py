@@ -51,11 +51,17 @@ class Shift(NamedTuple):
     same: bool = False  # source and target are one task: nothing that can be set differs
     constant: tuple[str, ...] = ()  # components of the observation that never vary in the source, but do in the target
     along_policy: bool = False  # whether a policy was looked along too
+    broken: str | None = None  # why nothing can be told: an env broke
 
     @property
     def differs(self) -> bool:
         """Whether a difference was seen. Where none was, the tasks may still differ where nobody came to."""
         return self.whole.differs
+
+
+def untold(broken: str) -> Shift:
+    """Returns the shift of which nothing can be told, and why."""
+    return Shift(Effect(*[float("nan")] * len(Effect._fields)), {}, {}, broken=broken)
 
 
 class Policy(NamedTuple):
@@ -69,8 +75,8 @@ def shift(source: Task, target: Task, key: Key, policy: Policy | None = None) ->
     """Returns the effect of all that differs between two tasks of one env, and of each changed parameter alone.
 
     Half of the episodes act at random anew at each step, half keep a random action for a while; `policy`, where there
-    is one, plays as many more. Raises InputError where the tasks are of different envs, and, with the env's own
-    message, where one breaks.
+    is one, plays as many more. Raises InputError where the tasks are of different envs, and BrokenEnvError where one
+    breaks.
     """
     source, target = aligned([source, target])
     target = target.replace(context=source.context)  # nobody acts by the target's; so all variants are one program
