@@ -29,6 +29,7 @@ from rates.table import machine
 from rich.table import Table
 
 import headstart as hs
+from headstart.core.counting import count_of
 from headstart.core.run import Run
 from headstart.core.train import advance, begin, enter
 from headstart.core.types import Learner, Task, spec, stack
@@ -91,7 +92,7 @@ def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[
     jax.clear_caches()  # of another number, which may have asked for the same
     began = time.perf_counter()
     learner, run = ready(method, tasks, seeds)
-    go = functools.partial(advance, learner, tasks, turns=jnp.int32(1), budget=jnp.float32(1e6))
+    go = functools.partial(advance, learner, tasks, turns=jnp.int32(1), budget=count_of(10**6))
     run, _ = jax.block_until_ready(go(run))
     found: dict[str, list[float]] = {"first": [time.perf_counter() - began], "turn": []}
     for _ in range(repetitions):

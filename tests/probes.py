@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array
 
 from headstart.core import rollout as gathering
+from headstart.core.counting import count_of
 from headstart.core.learn import update
 from headstart.core.memory import holding
 from headstart.core.train import Point, begin, enter, iterate, train
@@ -325,7 +326,7 @@ def check_fits(method: Method, source: Task, target: Task) -> None:
 
         def turn(prior: TrainState | None, learner: Learner = learner, tasks: Task = tasks) -> TrainState:
             run = enter(learner, tasks, begin(learner, keys(2), prior))
-            return jax.vmap(lambda run: iterate(learner, tasks, run, jnp.float32(1.0)))(run)[0].state
+            return jax.vmap(lambda run: iterate(learner, tasks, run, count_of(1)))(run)[0].state
 
         prior = jax.eval_shape(turn, prior)
 

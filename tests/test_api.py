@@ -79,10 +79,10 @@ def test_a_name_that_is_not_there_is_found_before_the_first_step(tmp_path):
 
 def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
     broken = jax.tree.map(lambda x: x * jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else x, trained.state)
-    none, zero = jnp.zeros(1), np.zeros(1, np.float32)
+    none, zero = np.zeros(1), np.zeros(1, np.float32)
 
     def points(*args: Any, **how: Any) -> Iterator[Point]:
-        yield Point(broken, none, none, {})
+        yield Point(broken, none, none, none, {})
 
     def judgements(*args: Any) -> Iterator[Judgement]:
         yield Judgement(zero, zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken, {})
@@ -96,8 +96,8 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
 
 
 def test_a_watcher_sees_the_way(trained, monkeypatch):
-    none = jnp.zeros(1)
-    made = [Point(trained.state, none + 8.0 * i, none, {}) for i in (1, 2)]
+    none = np.zeros(1)
+    made = [Point(trained.state, none + 8.0 * i, none, none + i, {}) for i in (1, 2)]
     monkeypatch.setattr(api, "learn_source", lambda *args, **how: iter(made))
     seen = []
     after = hs.train(tiny.METHOD, CORRIDOR, steps=16, seed=5, watch=seen.append)

@@ -17,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import headstart as hs
+from headstart.core.counting import count_of
 from headstart.core.episode import Episode, reset, step
 from headstart.core.rollout import count, evaluate
-from headstart.core.train import advance, begin, enter, go_on, per_turn, train
+from headstart.core.train import advance, begin, enter, go_on, train
+from headstart.core.turns import per_turn
 from headstart.core.types import Array, Box, Key, Task, spec, stack
 from headstart.lab.files import write_json
 from headstart.methods.strings import find_learner
@@ -35,7 +37,7 @@ def learn(asked: argparse.Namespace) -> dict:
         _heavier(asked.env, asked.masses, asked.physics) if asked.masses else stack([hs.task(asked.env, asked.physics)])
     )
     learner = find_learner(asked.learner).learner(spec(tasks))
-    turn, budget = per_turn(learner, tasks) * asked.seeds, jnp.float32((asked.warmup + asked.steps) / asked.seeds)
+    turn, budget = per_turn(learner, tasks) * asked.seeds, count_of((asked.warmup + asked.steps) // asked.seeds)
     warmup, measured = (-(-steps // turn) for steps in (asked.warmup, asked.steps))
     seeds = range(asked.seed * asked.seeds, (asked.seed + 1) * asked.seeds)
     run = enter(learner, tasks, begin(learner, keys(seeds).source))
@@ -94,7 +96,7 @@ def until(asked: argparse.Namespace) -> dict:
     tasks, key = stack([hs.task(asked.env)]), keys([asked.seed])
     learner = find_learner(asked.learner).learner(spec(tasks))
     run = enter(learner, tasks, begin(learner, key.source, None))  # as `train` calls them: it compiles nothing then
-    jax.block_until_ready(next(go_on(learner, tasks, run, 1, jnp.float32(asked.steps), 1)))
+    jax.block_until_ready(next(go_on(learner, tasks, run, 1, count_of(asked.steps), 1)))
     spent, steps, returns = 0.0, [], []
     points = train(learner, tasks, asked.steps, key.source, points=asked.steps // asked.every)
     while not returns or (returns[-1] < asked.level and steps[-1] < asked.steps):

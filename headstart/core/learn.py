@@ -45,13 +45,17 @@ def learn(
     state: TrainState,
     memory: memories.Memory,
     gathered: Array,
+    owed: Array,
     key: Key,
     progress: Array,
     going: Array,
-) -> tuple[TrainState, Metrics]:
-    """-> the state after a rollout's gradient steps (none unless `going`), and their mean metrics."""
+) -> tuple[TrainState, Array, Metrics]:
+    """Returns the state after a rollout's gradient steps (none unless `going`), what is owed, and mean metrics.
+
+    Where no gradient step was taken, metrics are NaN.
+    """
     k_rows, k_steps = jax.random.split(key)
-    steps, rows = memories.schedule(memory, learner.replay, gathered, k_rows)
+    steps, owed, rows = memories.schedule(memory, learner.replay, gathered, owed, k_rows)
 
     def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
         batch = memories.take(memory, rows(i))
@@ -74,4 +78,4 @@ def learn(
     shapes = jax.eval_shape(lambda: take(jnp.int32(0), state)[1])
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     after, sums, _ = jax.lax.while_loop(more, one, (state, nothing, going))
-    return after, jax.tree.map(lambda x: x / jnp.maximum(after.taken - before, 1), sums)
+    return after, owed, jax.tree.map(lambda x: x / (after.taken - before), sums)

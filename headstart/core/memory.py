@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from headstart.core.counting import due
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Record, Replay, Transition
 
@@ -73,17 +74,23 @@ def break_off(memory: Memory, copies: int) -> Memory:
     return memory.replace(rows=memory.rows.replace(last=last))
 
 
-def schedule(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple[Int[Array, ""], Draw]:
-    """-> how many gradient steps follow a rollout, and which rows each of them sees."""
-    return _draws(memory, replay, gathered, key) if replay.capacity else _passes(memory, replay, key)
+def schedule(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Key) -> tuple[Array, Array, Draw]:
+    """Returns how many gradient steps follow a rollout, what is owed after them, and which rows each of them sees."""
+    if replay.capacity:
+        return _draws(memory, replay, gathered, owed, key)
+    steps, draw = _passes(memory, replay, key)
+    return steps, owed, draw
 
 
-def _draws(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple[Int[Array, ""], Draw]:
-    """Off-policy: `updates` uniform draws for each transition that each task `gathered`, once it holds `least`."""
+def _draws(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Key) -> tuple[Array, Array, Draw]:
+    """Off-policy: `updates` uniform draws for each transition that each task `gathered`, once it holds `least`.
+
+    A part of a draw stays `owed` to the next rollout. Nothing is owed for what was gathered before there was enough.
+    """
     tasks, capacity = memory.rows.weight.shape
     oldest = (memory.at - memory.filled)[:, None]
     held, there, age = _segments(memory, replay, oldest) if replay.segment > 1 else (*[memory.filled] * 2, _itself)
-    steps = jnp.floor(replay.updates * gathered + 1e-4)  # 0.1 · 30 is 3
+    steps, rest = due(replay.rate, gathered, owed)
     enough = (held.max() >= replay.least) & (there.max() > 0)
 
     def draw(i: Array) -> Int[Array, "task batch *time"]:
@@ -91,7 +98,7 @@ def _draws(memory: Memory, replay: Replay, gathered: Array, key: Key) -> tuple[I
         luck = jax.random.randint(key_i, shape, 0, jnp.maximum(there, 1)[:, None])
         return _onwards((oldest + age(luck)) % capacity, replay, capacity)
 
-    return jnp.where(enough, steps, 0.0).astype(jnp.int32), draw
+    return jnp.where(enough, steps, 0), jnp.where(enough, rest, owed), draw
 
 
 def _itself(nth: Int[Array, "task batch"]) -> Int[Array, "task batch"]:

@@ -92,16 +92,18 @@ def _labelled(fresh: Transition, tasks: Task, plays: Array | None) -> Transition
     return fresh.replace(context=at_each(tasks.context), domain=at_each(tasks.domain), weight=weight)
 
 
-def players(learner: Learner, knowledge: Knowledge, tasks: Task, key: Key) -> Bool[Array, "task time copy"] | None:
+def players(
+    learner: Learner, knowledge: Knowledge, tasks: Task, waited: Array, key: Key
+) -> Bool[Array, "task time copy"] | None:
     """-> who takes part in which step of a rollout: all (None), or as the learner shares turns out among tasks.
 
-    Tasks of the target domain play just every `replay.spare`-th step.
+    Tasks of the target domain play just every `replay.spare`-th step, of which they have `waited` so many.
     """
     length, copies, spare = learner.replay.length, learner.replay.copies, learner.replay.spare
     if learner.allot is None and spare == 1:
         return None
     shape = (count(tasks), length, copies)
-    turn = (tasks.domain[:, None] == 0) | (jnp.arange(length) % spare == 0)[None]
+    turn = (tasks.domain[:, None] == 0) | ((jnp.arange(length) + waited) % spare == 0)[None]
     allotted = jnp.full(count(tasks), copies) if learner.allot is None else learner.allot(knowledge, key)
     chosen = jnp.arange(copies)[None] < allotted[:, None]
     return jnp.broadcast_to(turn[:, :, None] & chosen[:, None], shape)

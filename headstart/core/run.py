@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from headstart.core.counting import Count
 from headstart.core.memory import Memory, empty
 from headstart.core.rollout import World, rollout, start
 from headstart.core.types import Key, Knowledge, Learner, Metrics, Record, Task, TrainState, Transition
@@ -22,10 +23,24 @@ class Run(Record):
     worlds: World | None
     memory: Memory | None  # None: nothing is kept, as on-policy, or nothing yet
     key: Key
-    steps: Float[Array, "*seed"]  # environment steps that counted, of all tasks together
-    episodes: Float[Array, "*seed"]  # episodes that ended
-    target_steps: Float[Array, "*seed"]  # those of them in tasks of the target domain
-    target_episodes: Float[Array, "*seed"]
+    steps: Count  # environment steps that counted, of all tasks together
+    episodes: Count  # episodes that ended
+    target_steps: Count  # those of them in tasks of the target domain
+    target_episodes: Count
+    gradient_steps: Count
+    owed: Int[Array, "*seed"]  # of the next gradient step, in parts of the denominator of `Replay.rate`
+    waited: Int[Array, "*seed"]  # steps since the target last played, below `Replay.spare`
+
+    def counted(self, fresh: Transition, gradient_steps: Array) -> "Run":
+        """Returns the run, having played `fresh` [task, time, copy] and taken so many gradient steps."""
+        ends = fresh.weight * fresh.last
+        return self.replace(
+            steps=self.steps.add(fresh.weight.sum()),
+            episodes=self.episodes.add(ends.sum()),
+            target_steps=self.target_steps.add((fresh.weight * fresh.domain).sum()),
+            target_episodes=self.target_episodes.add((ends * fresh.domain).sum()),
+            gradient_steps=self.gradient_steps.add(gradient_steps),
+        )
 
     def done(self) -> "Run":
         """-> what is left of it when there is nothing more to learn: it acts no more, and needs no memory."""
@@ -55,23 +70,20 @@ class Point(NamedTuple):
     """Where training stands: what a `for` loop over `train` sees. Each array has a leading seed axis."""
 
     state: TrainState
-    steps: Array
-    episodes: Array
-    metrics: Metrics  # means over the steps since the last point; `return` is NaN where no episode ended
+    steps: Float[np.ndarray, " seed"]
+    episodes: Float[np.ndarray, " seed"]
+    gradient_steps: Float[np.ndarray, " seed"]
+    metrics: Metrics  # means since the last point: NaN where no gradient step was taken, or no episode ended (`return`)
 
     @property
     def knowledge(self) -> Knowledge:
         return self.state.knowledge
 
-    @property
-    def gradient_steps(self) -> Array:
-        return self.state.taken
-
 
 def point(run: Run, metrics: Metrics) -> Point:
     """-> what a caller sees of the runs. Copied: the next turn takes the runs' own memory over."""
-    state, steps, episodes = copied((run.state, run.steps, run.episodes))
-    return Point(state, steps, episodes, metrics)
+    steps, episodes, gradient_steps = (x.numbers() for x in (run.steps, run.episodes, run.gradient_steps))
+    return Point(copied(run.state), steps, episodes, gradient_steps, metrics)
 
 
 @jax.jit

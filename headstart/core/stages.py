@@ -59,5 +59,8 @@ def _since(begun: Point | None, point: Point) -> Point:
     """-> the point, with what was spent before it."""
     if begun is None:
         return point
-    state = point.state.replace(taken=begun.state.taken + point.state.taken)
-    return Point(state, begun.steps + point.steps, begun.episodes + point.episodes, point.metrics)
+    return point._replace(
+        steps=begun.steps + point.steps,
+        episodes=begun.episodes + point.episodes,
+        gradient_steps=begun.gradient_steps + point.gradient_steps,
+    )

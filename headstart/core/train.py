@@ -13,29 +13,33 @@ from jaxtyping import Array
 
 from headstart.core import memory as memories
 from headstart.core.compiling import compiled
+from headstart.core.counting import Count, count_of
 from headstart.core.errors import InputError
 from headstart.core.learn import learn
-from headstart.core.rollout import World, count, first_episodes, leave, players, rollout, start
+from headstart.core.rollout import World, first_episodes, leave, players, rollout, start
 from headstart.core.run import Journal, Left, Point, Run, Tally, means, point, remembering
+from headstart.core.turns import turns_for
 from headstart.core.types import Key, Learner, Metrics, PyTree, Task, TrainState, no_loss
+
+STRETCH = 2**30  # turns that one call may take: they are counted in int32
 
 
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
-def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array | None = None) -> tuple[Run, Metrics]:
+def iterate(learner: Learner, tasks: Task, run: Run, budget: Count, whole: Array | None = None) -> tuple[Run, Metrics]:
     """One turn of the loop, for one seed. `whole`: start anew, and count only so many whole episodes a task.
 
     A seed that has spent its budget is left as it is: what it plays has no weight, and it learns nothing more.
     """
     key, k_start, k_play, k_observe, k_learn = jax.random.split(run.key, 5)
-    progress = jnp.minimum(run.steps / budget, 1.0)
+    progress = run.steps.share(budget)
     state, replay = run.state, learner.replay
     worlds = start(learner, tasks, replay.copies, k_start) if whole is not None else run.worlds
     assert worlds is not None
-    playing = players(learner, state.knowledge, tasks, k_start)
+    playing = players(learner, state.knowledge, tasks, run.waited, k_start)
     worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length, playing)
     if whole is not None:
         leave(tasks, worlds)
-    going = jnp.array(True) if whole is not None else run.steps < budget
+    going = jnp.array(True) if whole is not None else run.steps.less(budget)
     counted = fresh.weight * going if whole is None else first_episodes(fresh, whole)
     fresh = fresh.replace(weight=counted)
     ends = fresh.weight * fresh.last
@@ -43,20 +47,18 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Array, whole: Array
 
     knowledge, batch = learner.observe(state.knowledge, fresh, k_observe, progress)
     state = state.replace(knowledge=knowledge, slow=learner.follow(state.slow, knowledge))
-    memory, metrics = run.memory, {}
+    memory, metrics, owed = run.memory, {}, run.owed
     if learner.loss is not no_loss:
         memory = memories.holding(batch) if memory is None else memories.add(memory, batch, replay.segment)
-        gathered = counted.sum((1, 2)).max()  # by the busiest task
-        state, metrics = learn(learner, state, memory, gathered, k_learn, progress, going)
-    run = Run(
+        gathered = counted.sum((1, 2)).max().astype(jnp.int32)  # by the busiest task
+        state, owed, metrics = learn(learner, state, memory, gathered, owed, k_learn, progress, going)
+    run = run.counted(fresh, state.taken - run.state.taken).replace(
         state=state,
         worlds=None if whole is not None else worlds,
         memory=None if run.memory is None else memory,
         key=key,
-        steps=run.steps + fresh.weight.sum(),
-        episodes=run.episodes + ends.sum(),
-        target_steps=run.target_steps + (fresh.weight * fresh.domain).sum(),
-        target_episodes=run.target_episodes + (ends * fresh.domain).sum(),
+        owed=owed,
+        waited=(run.waited + replay.length) % replay.spare,
     )
     return run, {**metrics, "return": scored}
 
@@ -73,9 +75,9 @@ def begin(learner: Learner, keys: Key, prior: TrainState | None = None) -> Run:
         else:
             optimizer = learner.optimizer.init(cast(PyTree, knowledge))
         slow = None if learner.tau is None else knowledge
-        none = jnp.zeros(())
-        state = TrainState(knowledge, slow, optimizer, jnp.int32(0))
-        return Run(state, None, None, key, none, none, none, none)
+        state, none = TrainState(knowledge, slow, optimizer, jnp.int32(0)), jnp.int32(0)
+        zero = count_of(0)
+        return Run(state, None, None, key, zero, zero, zero, zero, zero, none, none)
 
     return jax.vmap(one)(keys, prior)
 
@@ -99,34 +101,35 @@ def enter(learner: Learner, tasks: Task, run: Run) -> Run:
     return jax.vmap(one)(remembering(learner, tasks, run))
 
 
-def nothing(learner: Learner, tasks: Task, run: Run, budget: Array) -> Tally:
+def nothing(learner: Learner, tasks: Task, run: Run, budget: Count) -> Tally:
     """-> the tally of no turns [seed]."""
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), run)
     shapes = jax.eval_shape(lambda run: iterate(learner, tasks, run, budget)[1], one)
-    none = {name: jnp.zeros((*run.steps.shape, *like.shape)) for name, like in shapes.items()}
+    none = {name: jnp.zeros((*run.owed.shape, *like.shape)) for name, like in shapes.items()}
     return {name: (x, x) for name, x in none.items()}
 
 
 @functools.partial(compiled, donate_argnames="run")
 def advance(
-    learner: Learner, tasks: Task, run: Run, turns: Array, budget: Array, tally: Tally | None = None
+    learner: Learner, tasks: Task, run: Run, turns: Array, budget: Count, tally: Tally | None = None
 ) -> tuple[Run, Tally]:
     """`turns` turns of the loop for all seeds -> runs, and what they add to the tally. One compile for any number."""
 
     def turn(_, carry: tuple[Run, Tally]) -> tuple[Run, Tally]:
         run, tally = carry
-        run, metrics = jax.vmap(lambda run: iterate(learner, tasks, run, budget))(run)
-        there = {name: ~jnp.isnan(x) if name == "return" else True for name, x in metrics.items()}
+        after, metrics = jax.vmap(lambda run: iterate(learner, tasks, run, budget))(run)
+        learned = after.state.taken != run.state.taken
+        there = {name: ~jnp.isnan(x) if name == "return" else learned for name, x in metrics.items()}
         tally = {
             name: (tally[name][0] + jnp.where(there[name], x, 0.0), tally[name][1] + there[name])
             for name, x in metrics.items()
         }
-        return run, tally
+        return after, tally
 
     return jax.lax.fori_loop(0, turns, turn, (run, nothing(learner, tasks, run, budget) if tally is None else tally))
 
 
-def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Array) -> tuple[Run, Metrics]:
+def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Count) -> tuple[Run, Metrics]:
     """Spend just so many whole episodes in each task, and learn from them -> runs, metrics [seed].
 
     `learner.replay.length` must be the horizon and `episodes` at most `learner.replay.copies`. Off-policy learners
@@ -137,18 +140,8 @@ def shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Arra
 
 
 @compiled
-def _shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Array) -> tuple[Run, Metrics]:
+def _shoot(learner: Learner, tasks: Task, run: Run, episodes: Array, budget: Count) -> tuple[Run, Metrics]:
     return jax.vmap(lambda run: iterate(learner, tasks, run, budget, episodes))(run)
-
-
-def per_turn(learner: Learner, tasks: Task) -> int:
-    """-> environment steps of one turn of the loop, of all tasks together."""
-    length, copies, spare = learner.replay.length, learner.replay.copies, learner.replay.spare
-    if learner.allot is not None:
-        return length * copies
-    if spare == 1:
-        return length * copies * count(tasks)
-    return copies * sum(-(-length // spare) if domain else length for domain in tasks.domain.tolist())
 
 
 def train(
@@ -166,7 +159,7 @@ def train(
     are taken, rounded up to whole rollouts. What `journal` holds of it is not learned anew: points come from there on,
     the last one in any case.
     """
-    budget, turns = jnp.float32(steps), -(-steps // per_turn(learner, tasks))
+    budget, turns = count_of(steps), turns_for(learner, tasks, steps)
     fresh = lambda: enter(learner, tasks, begin(learner, keys, prior))
     left = None if journal is None else journal.left(_shapes(learner, tasks, fresh, budget), turns)
     if left is not None and left.turns >= turns:
@@ -179,7 +172,7 @@ def train(
         yield point(later, metrics)
 
 
-def _shapes(learner: Learner, tasks: Task, fresh: Callable[[], Run], budget: Array) -> Left:
+def _shapes(learner: Learner, tasks: Task, fresh: Callable[[], Run], budget: Count) -> Left:
     """-> the shapes of what is kept of a training."""
     keeps = lambda run: (_lasting(tasks, run), nothing(learner, tasks, run, budget))
     run, tally = jax.eval_shape(lambda: keeps(fresh()))
@@ -204,7 +197,7 @@ def go_on(
     tasks: Task,
     run: Run,
     turns: int,
-    budget: Array,
+    budget: Count,
     points: int,
     journal: Journal | None = None,
     left: Left | None = None,
@@ -218,7 +211,7 @@ def go_on(
     try:
         for until in sorted({round(turns * i / points) for i in range(1, points + 1)}):
             while done < until:
-                stretch = min(journal.stretch(until - done), until - done)
+                stretch = min(journal.stretch(until - done), until - done, STRETCH)
                 run, tally = advance(learner, tasks, run, jnp.int32(stretch), budget, tally)
                 done += stretch
                 if done == until:

@@ -8,6 +8,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -112,6 +113,10 @@ class Knowledge(Record):
         return self.replace(model=model)
 
 
+FINEST = 10**6  # the largest denominator of a rate of gradient steps
+RATES = (1 / FINEST, 1e4)  # the rates that there can be
+
+
 class Replay(NamedTuple):
     """How experience is gathered and used again. On-policy is a replay that holds just the newest rollout."""
 
@@ -120,10 +125,15 @@ class Replay(NamedTuple):
     batch: int  # transitions per task in one gradient step
     epochs: int = 1  # on-policy: passes over the rollout
     capacity: int = 0  # off-policy: transitions kept per task; 0 is on-policy
-    updates: float = 0.0  # off-policy: gradient steps for each transition that a task gathers
+    updates: float = 0.0  # off-policy: gradient steps for each transition that a task gathers, within RATES
     least: int = 1  # off-policy: transitions before the first gradient step
     segment: int = 1  # steps in a row that are seen together; above 1, what a loss sees is [task, batch, time]
     spare: int = 1  # where a target is learned beside sources: it plays just every so many-th step
+
+    @property
+    def rate(self) -> Fraction:
+        """Returns `updates` as a fraction: exact for up to six decimal places, the nearest one for others."""
+        return Fraction(self.updates).limit_denominator(FINEST)
 
     def sparing(self, spare: int) -> Self:
         """The same, where the target waits so; it plays in every rollout at least once."""

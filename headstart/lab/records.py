@@ -34,7 +34,9 @@ def read_record(path: pathlib.Path, form: str, mend: str) -> dict[str, Any]:
     whole = data[-LENGTH:] == (hashlib.sha256(data[:-LENGTH]).hexdigest() + END).encode()
     found = parse_json(path, data)
     if not isinstance(found, dict) or found.get("format") != form:
-        raise InputError(f"{path} is no record of this version of headstart (format {form!r}); {mend}.")
+        held = str(found.get("format")) if isinstance(found, dict) else "none"
+        told = f", but the file's is {held!r}" if held.startswith("headstart ") else ""
+        raise InputError(f"{path} is no record of this version of headstart (format {form!r}{told}); {mend}.")
     if not whole:
         raise InputError(f"{path} is damaged: its content is not what its checksum says; {mend}.")
     return {name: x for name, x in found.items() if name != "format"}

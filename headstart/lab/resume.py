@@ -23,7 +23,7 @@ from headstart.lab.records import read_record
 from headstart.lab.snapshot import Part, raw, read, strange, sweep, write
 from headstart.protocol.transfer import finite
 
-FORMAT = "headstart run 2"
+FORMAT = "headstart run 4"
 STRETCH = 1.0  # s: how often is looked at what was asked for in between
 ENDS = ("SIGINT", "SIGTERM")  # signals that ask for an end, and SAVES for no more than a save
 SAVES = ("SIGUSR1",)
@@ -110,7 +110,7 @@ class Keeper(Journal):
 
     def look(self, left: Left, of: int) -> None:
         """Keeps it where the time has come, where it is asked for, and at the end of each training."""
-        jax.block_until_ready(left.run.steps)
+        jax.block_until_ready(left.run.key)
         now, done = time.monotonic(), left.turns >= of
         due = 0 < self.every * 60 <= now - self._saved
         if due or done or self._asked or self._ending:
@@ -158,7 +158,8 @@ class Keeper(Journal):
         file = self.folder / "run.json"
         if not file.exists():
             return
-        data = read_record(file, FORMAT, f"delete {self.folder} to begin anew")
+        mend = f"finish it with the version of headstart that began it, or delete {self.folder} to begin anew"
+        data = read_record(file, FORMAT, mend)
         try:
             held = dict(data["question"])
             kinds = Part.__annotations__.items()

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metrics, Replay, Spec, Transition
+from headstart.core.types import RATES, Discrete, Key, Knowledge, Learner, Method, Metrics, Replay, Spec, Transition
 from headstart.losses.average import average
 from headstart.losses.q_learning import double_q_target, huber, n_step
 from headstart.nets.encoders import encoder, see, width
@@ -37,7 +37,7 @@ class DQN(Method):
     huber: float | None = None  # errors beyond this count linearly, not squared, > 0; None: all are squared
     dueling: bool = False  # whether the network tells a state's value and its choices' advantages apart
     max_grad_norm: float = 10.0  # the gradient's global norm is cut to this
-    updates: float = 0.5  # gradient steps for each environment step, > 0
+    updates: float = 0.5  # gradient steps for each environment step, within [1e-6, 1e4]
     batch: int = 128  # transitions per gradient step
     capacity: int = 100_000  # transitions kept
     start: int = 1_000  # steps in the source before the first gradient step
@@ -47,8 +47,9 @@ class DQN(Method):
     activation: str = "relu"  # tanh, relu, swish or elu
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "updates", "max_grad_norm", "huber"):
+        for name in ("learning_rate", "max_grad_norm", "huber"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
+        check_range(self, "updates", *RATES)
         for name in ("exploration", "tau"):
             check_range(self, name, 0.0, 1.0, open_low=True)
         for name in ("discount", "epsilon"):

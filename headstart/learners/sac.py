@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Box, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.core.types import RATES, Box, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
 from headstart.losses.average import average
 from headstart.losses.maximum_entropy import soft_policy_loss, soft_target, temperature_loss
 from headstart.nets.critics import Twin, twin
@@ -38,7 +38,7 @@ class SAC(Method):
     tau: float = 0.005  # share of the new in the lagged critics at each gradient step, in (0, 1]
     temperature: float | None = None  # α, > 0; None: learned
     target_entropy: float | None = None  # nats; None: minus the number of action components
-    updates: float = 1.0  # gradient steps for each environment step, > 0
+    updates: float = 1.0  # gradient steps for each environment step, within [1e-6, 1e4]
     batch: int = 256  # transitions per gradient step
     capacity: int = 1_000_000  # transitions kept
     start: int = 1_000  # steps at random before the policy acts, and before the source's first gradient step
@@ -48,8 +48,9 @@ class SAC(Method):
     activation: str = "relu"  # tanh, relu, swish or elu
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "updates", "temperature"):
+        for name in ("learning_rate", "temperature"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
+        check_range(self, "updates", *RATES)
         check_range(self, "discount", 0.0, 1.0)
         check_range(self, "tau", 0.0, 1.0, open_low=True)
         check_range(self, "start", 0, float("inf"))

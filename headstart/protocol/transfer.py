@@ -10,11 +10,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
+from headstart.core.counting import Count, count_of
 from headstart.core.rollout import count, evaluate
 from headstart.core.run import Run, copied
-from headstart.core.train import begin, enter, go_on, per_turn, shoot
+from headstart.core.train import begin, enter, go_on, shoot
+from headstart.core.turns import turns_for
 from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
 
@@ -100,13 +102,13 @@ def adapt(
     learner = method.learner(spec(tasks), target=True)
     if beside is not None:
         steps, shots = steps + steps * learner.replay.spare * count(beside), ()
-    budget = jnp.float32(max(steps, 1))
+    budget = count_of(max(steps, 1))
 
     def judgement(run: Run, shots: int | None, metrics: Metrics) -> Judgement:
         state = copied(run.state)  # the next turn takes the run's own memory over
         returns = judge(learner, state, target, judged, key.judge)
         spent = (run.steps, run.episodes) if beside is None else (run.target_steps, run.target_episodes)
-        steps, episodes, all_steps, updates = (np.array(x, np.float32) for x in (*spent, run.steps, run.state.taken))
+        steps, episodes, all_steps, updates = (x.numbers() for x in (*spent, run.steps, run.gradient_steps))
         return Judgement(steps, episodes, all_steps - steps, updates, returns, shots, state, metrics)
 
     run = begin(learner, key.target, prior)
@@ -119,7 +121,7 @@ def adapt(
 
 
 def _spend_episodes(
-    learner: Learner, target: Task, run: Run, shots: Sequence[int], budget: Array
+    learner: Learner, target: Task, run: Run, shots: Sequence[int], budget: Count
 ) -> Iterator[tuple[Run, int, Metrics]]:
     """Yields the runs at each number of shots asked for, that number, and the metrics of the last that were spent."""
     asked, at_once = set(shots), min(SHOT_COPIES, max([*shots, 1]))
@@ -132,11 +134,10 @@ def _spend_episodes(
 
 
 def _spend_steps(
-    learner: Learner, target: Task, run: Run, steps: int, points: int, budget: Array
+    learner: Learner, target: Task, run: Run, steps: int, points: int, budget: Count
 ) -> Iterator[tuple[Run, Metrics]]:
     """Yields the runs, and their metrics, at about `points` points on the way to `steps`; none where they are spent."""
-    left = steps - float(np.asarray(run.steps).min())
-    turns = max(int(-(-left // per_turn(learner, target))), 0)
+    turns = turns_for(learner, target, steps - int(run.steps.numbers().min()))
     if turns:
         entered = enter(learner, target, run)
         yield from go_on(learner, target, entered, turns, budget, points)

@@ -11,6 +11,7 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 
 import headstart as hs
+from headstart.core.counting import count_of
 from headstart.core.rollout import evaluate
 from headstart.core.train import Point, advance, begin, enter, train
 from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, spec, stack
@@ -84,7 +85,7 @@ def test_the_second_turn_is_the_same_program_as_the_first(method: Method):
     enters = lambda key: enter(learner, stack([tasks]), begin(learner, key))
     before = jax.eval_shape(enters, probes.keys(1))
     turn = functools.partial(advance.__wrapped__, learner, stack([tasks]))
-    after, _ = jax.eval_shape(turn, before, jnp.int32(1), jnp.float32(1.0))
+    after, _ = jax.eval_shape(turn, before, jnp.int32(1), count_of(1))
     weak = lambda tree: [(jax.tree_util.keystr(path), x.weak_type) for path, x in jax.tree.leaves_with_path(tree)]
     assert weak(before) == weak(after)
 

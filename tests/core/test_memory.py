@@ -44,12 +44,12 @@ def batches(ring: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -
 
 @functools.partial(jax.jit, static_argnums=1)
 def _steps(ring: Memory, replay: Replay, gathered: Array | int, key: Array) -> Array:
-    return memory.schedule(ring, replay, jnp.float32(gathered), key)[0]
+    return memory.schedule(ring, replay, jnp.int32(gathered), jnp.int32(0), key)[0]
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _drawn(ring: Memory, replay: Replay, steps: int, gathered: Array | int, key: Array) -> Array:
-    rows = memory.schedule(ring, replay, jnp.float32(gathered), key)[1]
+    rows = memory.schedule(ring, replay, jnp.int32(gathered), jnp.int32(0), key)[2]
     return jax.vmap(lambda i: take(ring, rows(i)).reward)(jnp.arange(steps))
 
 

@@ -14,6 +14,7 @@ from numpyro import distributions as dist
 from probes import counter, experience
 
 from headstart.core.compiling import EVERY_CORE, ONE_CORE, is_large
+from headstart.core.counting import Count, count_of
 from headstart.core.learn import update
 from headstart.core.run import Run, means
 from headstart.core.train import advance, begin, enter, shoot, train
@@ -38,6 +39,15 @@ def levels(*numbers: Any, **how: Any) -> Task:
 def k_of(trained: Any) -> list[float]:
     """-> k, for each seed."""
     return trained.state.knowledge.policy.tolist()
+
+
+def counts(*numbers: int) -> Count:
+    """Returns those counts [seed]."""
+    return jax.tree.map(lambda *x: jnp.stack(x), *map(count_of, numbers))
+
+
+def numbers(count: Count) -> list[float]:
+    return count.numbers().tolist()
 
 
 def first(gradients: Any, losses: Array, key: Array) -> Any:
@@ -204,13 +214,13 @@ def test_seeds_together_learn_what_each_learns_alone():
 
 def test_a_seed_that_has_spent_its_budget_is_left_as_it_is():
     learner = SMALL.learner(spec(RANDOM))
-    run = enter(learner, RANDOM, begin(learner, probes.keys(2))).replace(steps=jnp.array([0.0, 64.0]))
+    run = enter(learner, RANDOM, begin(learner, probes.keys(2))).replace(steps=counts(0, 64))
     before = jax.tree.map(np.array, run.state)
-    run, tally = advance(learner, RANDOM, run, jnp.int32(2), jnp.float32(64.0))
+    run, tally = advance(learner, RANDOM, run, jnp.int32(2), count_of(64))
     going, spent = (jax.tree.map(lambda x, seed=seed: x[seed], (before, run.state)) for seed in range(2))
     jax.tree.map(np.testing.assert_array_equal, *spent)  # statistics too
     assert probes.different(*going)
-    assert (run.steps.tolist(), run.state.taken.tolist()) == ([64.0, 64.0], [8.0, 0.0])
+    assert (numbers(run.steps), numbers(run.gradient_steps)) == ([64, 64], [8, 0])
     assert np.isnan(means(tally)["return"][1])
 
 
@@ -230,7 +240,7 @@ def test_a_prior_outlives_what_starts_from_it_and_its_optimizer_comes_along_if_a
 
 def shot(episodes: int, learner: Learner, tasks: Task, seeds: int = 1) -> Run:
     """-> a run that has spent just so many episodes."""
-    return shoot(learner, tasks, begin(learner, probes.keys(seeds)), jnp.int32(episodes), jnp.float32(100.0))[0]
+    return shoot(learner, tasks, begin(learner, probes.keys(seeds)), jnp.int32(episodes), count_of(100))[0]
 
 
 @pytest.mark.parametrize("episodes", [1, 2, 3])
@@ -238,7 +248,7 @@ def test_just_so_many_episodes_are_spent_and_their_steps_counted(episodes: int):
     corridor = probes.Corridor(length=3)
     tasks = stack([probes.one(corridor, push=push) for push in (1.0, 0.5)])  # 3 and 6 steps, of at most 9
     run = shot(episodes, counter(Replay(length=corridor.horizon, copies=3, batch=1)), tasks)
-    assert (run.steps.tolist(), run.episodes.tolist()) == ([9.0 * episodes], [2.0 * episodes])
+    assert (numbers(run.steps), numbers(run.episodes)) == ([9 * episodes], [2 * episodes])
     assert run.state.taken.tolist() == [6.0 * episodes]  # one for each row of the task that has most
     assert run.worlds is None
 
@@ -249,7 +259,7 @@ def test_off_policy_all_that_is_drawn_of_a_shot_has_weight_and_it_is_remembered(
     corridor = probes.Corridor(length=3)
     tasks, told = probes.task(corridor), lambda k, slow, batch, key, progress: (-k.policy, {"w": batch.weight.mean()})
     replay = Replay(length=corridor.horizon, copies=3, batch=64, capacity=50, updates=1.0, least=2, segment=segment)
-    learner, budget = counter(replay, loss=told), jnp.float32(100.0)
+    learner, budget = counter(replay, loss=told), count_of(100)
     run = begin(learner, probes.keys(2))
     for episodes in (1, 2):
         run, metrics = shoot(learner, tasks, run, jnp.int32(episodes), budget)
@@ -286,13 +296,13 @@ def test_what_was_not_asked_for_has_no_weight():
 def test_shots_add_up_and_training_goes_on_from_there():
     learner, tasks = counter(Replay(length=4, copies=2, batch=8)), levels(1.0, steps=4)
     run = shot(2, learner, tasks, seeds=2)
-    run, metrics = shoot(learner, tasks, run, jnp.int32(1), jnp.float32(100.0))
-    assert (run.steps.tolist(), run.episodes.tolist()) == ([12.0] * 2, [3.0] * 2)
+    run, metrics = shoot(learner, tasks, run, jnp.int32(1), count_of(100))
+    assert (numbers(run.steps), numbers(run.episodes)) == ([12] * 2, [3] * 2)
     assert metrics["return"].tolist() == [4.0] * 2
     run = enter(learner, tasks, run)
     assert run.worlds is not None
     assert run.worlds.episode.time.tolist() == [[[0, 0]]] * 2  # in worlds of its own
-    assert (k_of(run), run.steps.tolist()) == ([2.0] * 2, [12.0] * 2)
+    assert (k_of(run), numbers(run.steps)) == ([2.0] * 2, [12] * 2)
 
 
 def test_products_are_told_how_many_cores_they_are_worth():
@@ -307,3 +317,40 @@ def test_products_are_told_how_many_cores_they_are_worth():
         learner = PPO(hidden=(width, width), batch=128).learner(spec(tasks))
         run = jax.eval_shape(functools.partial(begin, learner), probes.keys(2))
         assert is_large(learner, tasks, run) == large
+
+
+# ------------------------------------------------------------------------------------------------ exact counts
+
+
+@pytest.mark.parametrize(
+    ("updates", "length", "copies", "steps"), [(0.25, 1, 1, 13), (0.5, 3, 1, 21), (0.02, 1, 3, 300), (1.3, 5, 1, 45)]
+)
+def test_a_part_of_a_gradient_step_is_carried_over_turns_and_points(updates, length, copies, steps):
+    replay = Replay(length, copies, batch=2, capacity=64, updates=updates)
+    for point in train(counter(replay), levels(1.0, steps=7), steps, probes.keys(2), points=5):
+        assert point.gradient_steps.tolist() == [float(int(replay.rate * int(point.steps[0])))] * 2
+    assert point.steps.tolist() == [float(steps)] * 2
+
+
+def test_a_part_of_a_gradient_step_is_carried_over_shots():
+    corridor = probes.Corridor(length=3)  # an episode has 3 steps
+    replay = Replay(length=corridor.horizon, copies=2, batch=2, capacity=64, updates=0.5)
+    learner, tasks, taken = counter(replay), probes.task(corridor), []
+    run = begin(learner, probes.keys(1))
+    for _ in range(4):
+        run, _ = shoot(learner, tasks, run, jnp.int32(1), count_of(100))
+        taken += numbers(run.gradient_steps)
+    assert taken == [1, 3, 4, 6]
+
+
+def test_counting_goes_on_where_float32_stands_still():
+    """At 2^24 a float32 is no longer moved by 1: progress, the step size and what is spent would stand still."""
+    learner, tasks, begun = counter(Replay(length=1, copies=1, batch=1)), levels(1.0, steps=1), 2**24
+    run = enter(learner, tasks, begin(learner, probes.keys(2))).replace(
+        steps=counts(begun, 10**12 - 3), episodes=counts(begun, 5), gradient_steps=counts(2**31, 2**24)
+    )
+    run, tally = advance(learner, tasks, run, jnp.int32(5), count_of(10**12))
+    assert numbers(run.steps) == [begun + 5, 10**12]  # and the second stops at its budget
+    assert numbers(run.episodes) == [begun + 5, 8]
+    assert numbers(run.gradient_steps) == [2**31 + 5, 2**24 + 3]
+    np.testing.assert_allclose(means(tally)["progress"], [begun / 10**12, 1.0], rtol=1e-5)

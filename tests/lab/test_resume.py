@@ -305,8 +305,8 @@ DEFECTS: dict[str, tuple[Callable[[pathlib.Path], Any], str]] = {
     "no arrays": (lambda folder: arrays_of(folder).unlink(), r"There is no .*\.safetensors, which run\.json names"),
     "other arrays": (rewrite, r"does not fit what is to be learned \(such as its '0\.key'\)"),
     "a bit of the record": (
-        lambda folder: (folder / "run.json").write_text((folder / "run.json").read_text().replace("4", "5", 1)),
-        r"run\.json is damaged: its content is not what its checksum says; delete",
+        lambda folder: (folder / "run.json").write_text((folder / "run.json").read_text().replace("turns", "turn5", 1)),
+        r"run\.json is damaged: its content is not what its checksum says; finish it",
     ),
     "a pipe": (
         lambda folder: (arrays_of(folder).unlink(), os.mkfifo(folder / "0-5.safetensors")),
@@ -315,6 +315,10 @@ DEFECTS: dict[str, tuple[Callable[[pathlib.Path], Any], str]] = {
     "a hole": (lambda folder: os.truncate(arrays_of(folder), 10**12), r"is 1000000000000 bytes long"),
     "a text": (lambda folder: (folder / "run.json").write_text("hello"), "cannot be read as JSON"),
     "another's": (edit(lambda record: record.update(format="x")), "is no record of this version of headstart"),
+    "an older one's": (
+        edit(lambda record: record.update(format="headstart run 2")),
+        r"but the file's is 'headstart run 2'\); finish it with the version of headstart that began it",
+    ),
     "no parts": (edit(lambda record: record.pop("parts")), r"run\.json is damaged \(KeyError: 'parts'\)"),
     "another seed": (edit(lambda record: record["question"].update(seed=4)), r"another training \(its seed differ"),
     "more turns": (edit(lambda record: record["parts"][0].update(of=99)), "holds 99 turns where there are 25"),

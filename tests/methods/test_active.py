@@ -50,7 +50,7 @@ def test_those_not_drawn_wait():
     tasks = payers(1.0, 2.0, 3.0)
     learner = ActiveSampling(SMALL, floor=1e-6).learner(spec(tasks))
     k = probes.known(learner).replace(model=Standing(jnp.array([1.0, 1.0, 0.0])))
-    playing = jax.jit(players, static_argnums=0)(learner, k, tasks, KEY)
+    playing = jax.jit(players, static_argnums=0)(learner, k, tasks, jnp.int32(0), KEY)
     assert playing is not None
     assert playing[:, 0].sum(1).sum() == SMALL.copies
     assert playing[2].all()

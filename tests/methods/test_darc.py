@@ -35,7 +35,7 @@ def test_the_target_plays_every_so_many_steps_and_waits_in_between():
     learner = probes.player(lambda obs: jnp.ones(1))
     worlds = probes.start(learner, tasks, 1, KEY)
     learner = learner._replace(replay=learner.replay._replace(length=6, copies=1, spare=3))
-    playing = jax.jit(players, static_argnums=0)(learner, Knowledge(), tasks, KEY)
+    playing = jax.jit(players, static_argnums=0)(learner, Knowledge(), tasks, jnp.int32(0), KEY)
     after, fresh = probes.rollout(learner, Knowledge(), tasks, worlds, KEY, 1.0, 6, playing)
     assert fresh.weight[..., 0].astype(int).tolist() == [[1] * 6, [1, 0, 0, 1, 0, 0]]
     assert after.episode.time[:, 0].tolist() == [0, 2]  # the source has been through two episodes

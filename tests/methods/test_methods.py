@@ -16,7 +16,8 @@ from numpyro import distributions as dist
 
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source
-from headstart.core.train import begin, per_turn
+from headstart.core.train import begin
+from headstart.core.turns import per_turn
 from headstart.core.types import Method, Task, TrainState, no_loss, spec
 from headstart.lab import cells
 from headstart.lab.checkpoint import load, save

@@ -11,7 +11,8 @@ from probes import experience
 
 from headstart.core.errors import InputError
 from headstart.core.learn import update
-from headstart.core.train import per_turn, train
+from headstart.core.train import train
+from headstart.core.turns import per_turn
 from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, no_loss, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO

@@ -8,6 +8,7 @@ import pytest
 from jaxtyping import Array
 from probes import floats
 
+from headstart.core.counting import count_of
 from headstart.core.errors import InputError
 from headstart.core.run import copied
 from headstart.core.train import advance, begin, enter, train
@@ -142,7 +143,7 @@ def test_dqns_values_and_their_lagged_copy_stay_where_they_are_while_units_move(
     learner = PopArt(base).learner(spec(probes.task(probes.Corridor())))
     tasks = stack([probes.one(probes.Corridor())])
     run = enter(learner, tasks, begin(learner, jax.random.split(KEY, 1)))
-    after, _ = advance(learner, tasks, copied(run), jnp.int32(3), jnp.float32(100))
+    after, _ = advance(learner, tasks, copied(run), jnp.int32(3), count_of(100))
     was, now = (jax.tree.map(lambda x: x[0], one.state) for one in (run, after))
     assert (now.taken, was.taken) == (0, 0)
     assert float(now.knowledge.value.seen[0]) == 3.0

@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_choices, check_range
-from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Part, PyTree, Replay, Spec, Transition
+from headstart.core.types import RATES, Key, Knowledge, Learner, Method, Metrics, Part, PyTree, Replay, Spec, Transition
 from headstart.learners.groups import Experts, Taught, alone, which
 from headstart.learners.opinions import network, opinion, speaker
 from headstart.learners.ppo import PPO
@@ -43,14 +43,15 @@ class Distil(Method):
     epsilon: float = 0.05  # share of random actions of who acts by Q-values, in [0, 1]
     share: float = 0.2  # of the source's steps, for distilling, in (0, 1)
     learning_rate: float = 1e-3  # of the student, while it does as experts do: Adam's step size, > 0
-    updates: float = 1.0  # gradient steps for each step that a source gathers, > 0
+    updates: float = 1.0  # gradient steps for each step that a source gathers, within [1e-6, 1e4]
     batch: int = 64  # transitions of each source in one of them, >= 1
     capacity: int = 50_000  # transitions kept of each source, >= 1
 
     def __post_init__(self) -> None:
         check_choices(self, "loss", "acts")
-        for name in ("temperature", "learning_rate", "updates"):
+        for name in ("temperature", "learning_rate"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
+        check_range(self, "updates", *RATES)
         check_range(self, "share", 0.0, 1.0, open_low=True, open_high=True)
         check_range(self, "epsilon", 0.0, 1.0)
         check_range(self, "features", 0.0, float("inf"))

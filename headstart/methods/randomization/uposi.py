@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import (
+    RATES,
     Box,
     Key,
     Knowledge,
@@ -50,7 +51,7 @@ class UPOSI(Method):
     share: float = 0.2  # of the source's steps, for identification, in (0, 1)
     truth: float = 0.2  # share of identification in which the policy is told the true parameters, in [0, 1]
     learning_rate: float = 1e-3  # of the identifier: Adam's step size, > 0
-    updates: float = 0.02  # gradient steps of the identifier for each step that a task gathers, > 0
+    updates: float = 0.02  # gradient steps of the identifier for each step that a task gathers, within [1e-6, 1e4]
     batch: int = 256  # transitions in one of them, >= 1
     capacity: int = 100_000  # transitions kept for it, >= 1
     hidden: tuple[int, ...] = (256, 128, 64)  # widths of its hidden layers
@@ -60,8 +61,8 @@ class UPOSI(Method):
             check_range(self, name, 1, float("inf"))
         check_range(self, "truth", 0.0, 1.0)
         check_range(self, "share", 0.0, 1.0, open_low=True, open_high=True)
-        for name in ("learning_rate", "updates"):
-            check_range(self, name, 0.0, float("inf"), open_low=True)
+        check_range(self, "learning_rate", 0.0, float("inf"), open_low=True)
+        check_range(self, "updates", *RATES)
         check_network("UPOSI", self.hidden, "tanh")
 
     def before(self, spec: Spec) -> tuple[Part, ...]:

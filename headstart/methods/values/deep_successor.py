@@ -18,7 +18,19 @@ import optax
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Discrete, Key, Knowledge, Learner, Method, Metrics, Replay, Spec, Transition, no_loss
+from headstart.core.types import (
+    RATES,
+    Discrete,
+    Key,
+    Knowledge,
+    Learner,
+    Method,
+    Metrics,
+    Replay,
+    Spec,
+    Transition,
+    no_loss,
+)
 from headstart.learners.groups import which
 from headstart.losses.average import average
 from headstart.losses.successor import general_policy, least_squares, successor_target
@@ -42,7 +54,7 @@ class DeepSuccessorFeatures(Method):
     tau: float = 1.0  # share of the new in the lagged network when it moves, in (0, 1]
     every: int = 100  # gradient steps between two moves of the lagged network, >= 1
     max_grad_norm: float = 10.0  # the gradient's global norm is cut to this
-    updates: float = 0.25  # gradient steps for each step that a source gathers, > 0
+    updates: float = 0.25  # gradient steps for each step that a source gathers, within [1e-6, 1e4]
     batch: int = 64  # transitions of each source in one of them
     capacity: int = 50_000  # transitions kept of each source
     start: int = 1_000  # steps in the sources before the first gradient step
@@ -52,8 +64,9 @@ class DeepSuccessorFeatures(Method):
     activation: str = "relu"  # tanh, relu, swish or elu
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "updates", "max_grad_norm", "ridge"):
+        for name in ("learning_rate", "max_grad_norm", "ridge"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
+        check_range(self, "updates", *RATES)
         for name in ("tau", "exploration"):
             check_range(self, name, 0.0, 1.0, open_low=True)
         for name in ("discount", "epsilon"):
