@@ -1,13 +1,11 @@
-"""The cells of a study on disk: one folder for each row and seed, which is whole as soon as it has a `curve.json`.
+"""A study's folder: `study.json`, and the cells, one folder for each row and seed.
 
-Beside that lie `knowledge.safetensors` and `recipe.json`, unless the cell failed before there was any knowledge.
+A cell's folder holds `curve.json` and a checkpoint, unless the cell failed before there was any knowledge.
 """
 
 import dataclasses
-import itertools
-import json
 import pathlib
-from collections.abc import Iterable
+import re
 from typing import Any
 
 import jax
@@ -16,12 +14,15 @@ import numpy as np
 from headstart.core.errors import InputError
 from headstart.core.run import chosen
 from headstart.core.types import TrainState
-from headstart.lab.checkpoint import save
-from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.recipe import Trained
+from headstart.lab import questions
+from headstart.lab.files import TEMPORARY
+from headstart.lab.records import CHECKSUM, read_record, write_record
+from headstart.lab.shelf import RECORD, Shelf, digits, mend, normal, read_any
 from headstart.protocol.study import Question
 
-NO_CELL_DEPENDS_ON = ("reference",)  # parts of a question that change what is said of the cells, and no cell
+FORMAT, STUDY = "headstart study 1", "study.json"
+PARTS = r"\.lock|study\.json|cells|sources|clips|matrix\.json|report\.html|curves\.(svg|pdf)"
+OURS = re.compile(rf"{PARTS}|{TEMPORARY.pattern}")  # what a study's folder may hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,70 +36,51 @@ class Ledger:
     seconds: float = 0.0
 
 
-def check_folder(out: pathlib.Path, question: Question) -> None:
-    """Raises InputError where the folder is none, or holds something else than this study."""
+def check_folder(out: pathlib.Path, question: Question) -> dict[str, Any] | None:
+    """Returns the question that the study in `out` answered, None where there is none yet.
+
+    Raises InputError where the folder is none, or holds something else than this study, smaller or larger.
+    """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; choose another --out.")
-    if (out / "study.json").exists():
-        data, asked = read_json(out / "study.json"), plain(dataclasses.asdict(question))
-        held = data.get("question") if isinstance(data, dict) else None
-        held = held if isinstance(held, dict) else {}
-        asked = {name: value for name, value in json.loads(json.dumps(asked)).items() if name not in NO_CELL_DEPENDS_ON}
-        other = [name for name, value in asked.items() if held.get(name) != value]
-        if other:
-            raise InputError(
-                f"{out} holds another study (its {', '.join(other)} differ); choose another --out, or delete it."
-            )
-    elif out.exists() and any(out.iterdir()):
+    if (out / STUDY).exists():
+        held = read_study(out)["question"]
+        questions.check_same_study(out, question, held)
+        return held
+    if out.exists() and any(not OURS.fullmatch(path.name) for path in out.iterdir()):
         raise InputError(f"{out} is not empty and holds no study; choose another --out.")
+    return None
 
 
-def folder(out: pathlib.Path, row: str, seed: int) -> pathlib.Path:
-    """-> where a cell is, or will be."""
-    return out / "cells" / row / f"seed-{seed}"
+def write_study(out: pathlib.Path, data: dict[str, Any]) -> None:
+    """Writes what is known of a study."""
+    write_record(out / STUDY, FORMAT, data)
 
 
-def missing(out: pathlib.Path, row: str, seeds: Iterable[int]) -> list[int]:
-    """-> the seeds of a row that are not done. A cell that failed is done, until `forget_failures`."""
-    return [seed for seed in seeds if not (folder(out, row, seed) / "curve.json").exists()]
+def read_study(out: pathlib.Path) -> dict[str, Any]:
+    """Returns what is known of a study. Raises InputError where its record is missing or damaged."""
+    mend = f"name a folder that `headstart compare` wrote, or move {STUDY} away: the same command writes it again"
+    return {name: x for name, x in read_record(out / STUDY, FORMAT, mend).items() if name != CHECKSUM}
 
 
-def forget_failures(out: pathlib.Path, rows: Iterable[str], seeds: Iterable[int]) -> None:
-    """Deletes what failed when the study last ran: cells, trainings in the source, and the matrix.
+def shelf(out: pathlib.Path, question: dict[str, Any]) -> Shelf:
+    """Returns where the cells of a row are, or will be: in its folder, unless that holds answers to another question.
 
-    They are then missing, and so are run again. All seeds of a row run together, so that a cell comes to the numbers
-    that it would have come to without the failure.
+    Those stay, and the new ones lie in a folder beside them. Raises InputError where a cell is damaged or misplaced.
     """
-    records = [folder(out, row, seed) / "curve.json" for row, seed in itertools.product(rows, seeds)]
-    for record in [*records, *out.glob("sources/*/seed-*/curve.json"), out / "matrix.json"]:
-        if record.exists() and _failed(read_json(record)):
-            record.unlink()
+    row, asked = out / "cells" / question["row"], normal(question)
+    held = {file: read_any(file)["question"] for file in sorted(row.glob(f"seed-*/{RECORD}"))}
+    for file, other in held.items():
+        if other["row"] != question["row"]:
+            raise InputError(f"{file} is another cell's; {mend(file)}.")
+    mine = not held or any(other == asked for other in held.values())
+    return Shelf(row if mine else row / digits(question), question)
 
 
-def _failed(record: dict[str, Any]) -> bool:
-    """Returns whether a cell, a training or a matrix failed, at least in part."""
-    return bool(record.get("failed")) or bool(np.isnan(np.array(record.get("returns") or [], float)).any())
-
-
-def read(out: pathlib.Path, rows: Iterable[str], seeds: Iterable[int]) -> dict[str, dict[int, Any]]:
-    """-> the cells that are done: [row][seed]."""
-    seeds, done = list(seeds), {}
-    for row in rows:
-        there = [seed for seed in seeds if seed not in missing(out, row, seeds)]
-        done[row] = {seed: read_json(folder(out, row, seed) / "curve.json") for seed in there}
-    return done
-
-
-def write(at: pathlib.Path, cell: dict[str, Any], trained: Trained) -> None:
-    """Writes a cell, and what it knows."""
-    save(trained, at)
-    write_json(at / "curve.json", cell)  # last: a cell that has it is whole
-
-
-def write_failure(at: pathlib.Path, reason: str) -> None:
-    """Writes a cell that came to nothing."""
-    nothing = {"steps": [], "episodes": [], "returns": [], "shots": {}, "generalisation": {}, "ledger": {}}
-    write_json(at / "curve.json", {**nothing, "failed": reason})
+def nothing(reason: str) -> dict[str, Any]:
+    """Returns the cell of what came to nothing."""
+    empty = {"steps": [], "episodes": [], "returns": [], "shots": {}, "generalisation": {}, "ledger": {}}
+    return {**empty, "failed": reason}
 
 
 def reason(error: Exception) -> str:

@@ -38,7 +38,7 @@ class Compare(Asked):
     target: str
     """The task that counts."""
     out: pathlib.Path
-    """Folder of the study; the same command goes on where it was left."""
+    """Folder of the study; the same command goes on where it was left, and a larger question runs what is new."""
     ensemble: str | None = None
     """The source, randomised: for randomize and epopt."""
     methods: Names = ("scratch", "naive", "finetune")

@@ -99,12 +99,13 @@ def read_json(path: pathlib.Path) -> Any:
     return parse_json(path, read(path))
 
 
-def parse_json(path: pathlib.Path, data: bytes) -> Any:
+def parse_json(path: pathlib.Path, data: bytes, mend: str = "take another copy of it") -> Any:
     """Returns the plain data that the file's bytes hold. Raises InputError where they are no JSON."""
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError) as error:  # no text, no JSON, or more than can be taken in
-        raise InputError(f"{path} cannot be read as JSON ({error}); it is damaged, or not headstart's.") from None
+        why = f"cannot be read as JSON ({error}): it is damaged, or not headstart's"
+        raise InputError(f"{path} {why}; {mend}.") from None
 
 
 def plain(data: Any) -> Any:

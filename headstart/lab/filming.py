@@ -4,6 +4,7 @@ Nothing is recorded for them while the study runs. They are made of what it left
 a clip that cannot be made is a sentence, and takes nothing with it.
 """
 
+import hashlib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,15 @@ from headstart.core.errors import InputError
 from headstart.core.train import begin
 from headstart.core.types import Knowledge, Learner, Method, PyTree
 from headstart.lab import cells, clips, sources
-from headstart.lab.checkpoint import load
-from headstart.lab.files import read_json, write_json
+from headstart.lab.files import sweep
+from headstart.lab.records import CHECKSUM, read_record, write_record
 from headstart.methods import Entry
 from headstart.protocol import transfer
 
 if TYPE_CHECKING:
     from headstart.lab.study import Study
 
+FORMAT = "headstart clip 1"
 REFERENCES = ("random", "oracle")  # which are not compared, and so not shown
 STAGES = ("before", "after")
 
@@ -30,33 +32,60 @@ def folder(out: pathlib.Path, row: str) -> pathlib.Path:
     return out / "clips" / row
 
 
-def read(out: pathlib.Path) -> dict[str, Any]:
-    """-> the study's entry `clips`, where there are any: [row][stage], its return and steps, or why there is none."""
-    rows = sorted(path for path in (out / "clips").glob("*") if path.is_dir())
-    told = {row.name: {s: read_json(at) for s in STAGES if (at := row / f"{s}.json").exists()} for row in rows}
+def read(study: "Study") -> dict[str, Any]:
+    """Returns the study's entry `clips`, where it has any: [row][stage], its return and steps, or why it failed."""
+    told: dict[str, dict[str, Any]] = {}
+    for entry, method in sorted(study.rows, key=lambda row: row[0].name):
+        cell = _cell(study, entry, method)
+        for stage in STAGES:
+            held = _held(folder(study.out, entry.name) / stage)
+            if held is not None and cell is not None and held["cell"] == cell[CHECKSUM]:
+                shown = {name: x for name, x in held.items() if name not in ("cell", "sha256", CHECKSUM)}
+                told.setdefault(entry.name, {})[stage] = shown
     return {"clips": told} if told else {}
 
 
 def run(study: "Study") -> None:
     """Makes the clips that are missing, of the first seed of every row."""
-    for entry, method in study.rows:
-        if entry.name in REFERENCES:
-            continue
-        for stage in STAGES if entry.adapts else STAGES[:1]:
-            place = folder(study.out, entry.name) / stage
-            if _done(place):
-                continue
-            try:
-                told = _film(study, entry, method, stage, place.with_suffix(".webp"))
-            except Exception as error:  # whatever a renderer may throw
-                told = {"failed": str(error) if isinstance(error, InputError) else cells.reason(error)}
-            write_json(place.with_suffix(".json"), told)  # last: a clip that has it is whole
+    for entry, method, stage in missing(study):
+        place = folder(study.out, entry.name) / stage
+        cell, file = _cell(study, entry, method), place.with_suffix(".webp")
+        told: dict[str, Any]
+        try:
+            told = _film(study, entry, method, stage, file)
+            told |= {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        except Exception as error:  # whatever a renderer may throw
+            told = {"failed": str(error) if isinstance(error, InputError) else cells.reason(error)}
+        sweep(place.parent)
+        told |= {"cell": None if cell is None else cell[CHECKSUM]}
+        write_record(place.with_suffix(".json"), FORMAT, told)  # last: a clip that has it is whole
 
 
-def _done(place: pathlib.Path) -> bool:
-    """-> whether a clip is there. One that failed is tried again: another machine may be able to draw it."""
-    told = place.with_suffix(".json")
-    return told.exists() and place.with_suffix(".webp").exists() and read_json(told).get("failed") is None
+def missing(study: "Study") -> list[tuple[Entry, Method, str]]:
+    """Returns the clips that are not there yet. One that failed is not: another machine may be able to draw it."""
+    rows = [row for row in study.rows if row[0].name not in REFERENCES]
+    each = [(entry, method, stage) for entry, method in rows for stage in (STAGES if entry.adapts else STAGES[:1])]
+    return [one for one in each if not _is_done(study, *one)]
+
+
+def _is_done(study: "Study", entry: Entry, method: Method, stage: str) -> bool:
+    place = folder(study.out, entry.name) / stage
+    held, cell, file = _held(place), _cell(study, entry, method), place.with_suffix(".webp")
+    if held is None or cell is None or held.get("failed") is not None or held["cell"] != cell[CHECKSUM]:
+        return False
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == held["sha256"]
+
+
+def _held(place: pathlib.Path) -> dict[str, Any] | None:
+    """Returns what a clip shows, None where there is none. Raises InputError where that file is damaged."""
+    file = place.with_suffix(".json")
+    mend = f"move {file.parent} away, and the same command with --video makes its clips again"
+    return read_record(file, FORMAT, mend) if file.exists() else None
+
+
+def _cell(study: "Study", entry: Entry, method: Method) -> dict[str, Any] | None:
+    """Returns the cell that a row's clips are of."""
+    return study.shelf(entry, method).record(study.question.seeds[0])
 
 
 def _film(study: "Study", entry: Entry, method: Method, stage: str, file: pathlib.Path) -> dict[str, Any]:
@@ -64,7 +93,7 @@ def _film(study: "Study", entry: Entry, method: Method, stage: str, file: pathli
     keys = transfer.keys(study.question.seeds)
     *_, (_, of, in_target) = study.stages(entry, method)
     learner = method.learner(of, in_target)
-    known = _before(study, entry, method, learner, keys) if stage == "before" else _after(study, entry)
+    known = _before(study, entry, method, learner, keys) if stage == "before" else _after(study, entry, method)
     target = jax.tree.map(lambda x: x[0], study.domains.target_tasks)
     take = clips.film(learner, known, target, keys.judge[0])
     clips.save([take], file)
@@ -83,12 +112,13 @@ def _before(study: "Study", entry: Entry, method: Method, learner: Learner, keys
     return _first(begin(learner, keys.target, prior).state.knowledge)
 
 
-def _after(study: "Study", entry: Entry) -> Knowledge:
-    """-> what the first seed knows in the end."""
-    place = cells.folder(study.out, entry.name, study.question.seeds[0])
-    if why := read_json(place / "curve.json").get("failed"):
-        raise InputError(f"Its first seed failed: {why}.")
-    return _first(load(place).state.knowledge)
+def _after(study: "Study", entry: Entry, method: Method) -> Knowledge:
+    """Returns what the first seed knows in the end."""
+    shelf, seed = study.shelf(entry, method), study.question.seeds[0]
+    cell = shelf.record(seed)
+    if cell is None or cell["failed"]:
+        raise InputError(f"Its first seed failed: {cell and cell['failed']}.")
+    return _first(shelf.load(seed).state.knowledge)
 
 
 def _first(knowledge: PyTree) -> Any:

@@ -44,8 +44,7 @@ def again(found: Shift, domains: Domains, question: Question, out: pathlib.Path)
 def _source_policy(domains: Domains, question: Question, out: pathlib.Path) -> Policy | None:
     """Returns what the source taught to the first seed of `naive`; None where that failed."""
     naive = next(method for entry, method in question.rows() if entry.name == "naive")
-    domain = sources.Domain(domains.source_tasks, question.source, domains.names)
-    source = sources.learned(out, naive, domain, question.seeds)
+    source = sources.learned(out, naive, sources.domain(domains, question), question.seeds)
     if source is None or source.state is None:
         return None
     learner = naive.learner(spec(domains.target_tasks), target=True)

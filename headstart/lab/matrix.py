@@ -16,9 +16,12 @@ from headstart.core.train import begin
 from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
 from headstart.lab import cells, sources
 from headstart.lab.domains import Domains
-from headstart.lab.files import read_json, write_json
 from headstart.lab.news import Watch, WatcherError
+from headstart.lab.records import read_record, write_record
+from headstart.lab.sharing import HeldError
+from headstart.lab.shelf import normal
 from headstart.methods import Entry
+from headstart.methods import describe as describe_method
 from headstart.methods.multitask.separate import Separate
 from headstart.protocol import matrix as claims
 from headstart.protocol import transfer
@@ -28,21 +31,48 @@ from headstart.tasks.host import failures
 from headstart.tasks.sampling import nominal
 from headstart.tasks.strings import describe
 
+FORMAT, FILE = "headstart matrix 1", "matrix.json"
 ALONE = "each alone"  # as what progress tells the training that the matrix needs and no row of the study has
 Rows = Sequence[tuple[Entry, Method]]
 
 
-def read(out: pathlib.Path) -> dict[str, Any]:
-    """-> the study's entry `matrix`, where it is done: what was found, or why it was left out."""
-    place = out / "matrix.json"
-    if not place.exists():
+def read(out: pathlib.Path, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Returns the study's entry `matrix`, where it is done: what was found, or why it was left out.
+
+    With `asked`, what a matrix depends on, only one that answers it counts. Raises InputError where it is damaged.
+    """
+    held = _held(out)
+    if held is None or (asked is not None and normal(asked) != held["question"]):
         return {}
-    held = read_json(place)
     if "left_out" in held:
-        return {"matrix": held}
+        return {"matrix": {"left_out": held["left_out"]}}
     returns, untrained = (np.array(held[name], float) for name in ("returns", "untrained"))  # null becomes NaN
     found = claims.matrix(held["rows"], held["columns"], held["learned_on"], returns, untrained)
     return {"matrix": {**found, "failed": held["failed"]}}
+
+
+def _held(out: pathlib.Path) -> dict[str, Any] | None:
+    """Returns what is kept, None where there is nothing."""
+    place = out / FILE
+    mend = "move it away, and the same command fills it in again"
+    return read_record(place, FORMAT, mend) if place.exists() else None
+
+
+def question_of(question: Question, domains: Domains, rows: Rows) -> dict[str, Any]:
+    """Returns what the matrix depends on."""
+    learned = trainings(rows, spec(domains.source_tasks)) if domains.names else {}
+    same = ("source", "target", "physics", "source_steps", "judged", "learner", "seeds")
+    told = [[describe_method(method), names] for method, names in learned.items()]
+    return {**{name: getattr(question, name) for name in same}, "learned": told}
+
+
+def is_done(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, since: float = 0.0) -> bool:
+    """Returns whether there is nothing to fill in. What failed, at least in part, before `since` is done again."""
+    held = _held(out) if domains.names else None
+    if held is None or held["question"] != normal(question_of(question, domains, rows)):
+        return not domains.names
+    lost = bool(held.get("failed")) or bool(np.isnan(np.array(held.get("returns", []), float)).any())
+    return not lost or (out / FILE).stat().st_mtime >= since
 
 
 def trains_more(rows: Rows) -> bool:
@@ -50,15 +80,15 @@ def trains_more(rows: Rows) -> bool:
     return not any(isinstance(method, Separate) for _, method in rows)
 
 
-def run(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, watch: Watch) -> None:
+def run(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, watch: Watch, since: float = 0.0) -> None:
     """Fills the matrix in; does nothing where there is one source, and where it is done.
 
     Each source alone is learned by the study's `separate` rows, else by `Separate` over what scratch learns by; where
-    that cannot be, the matrix is left out, and says why.
+    that cannot be, the matrix is left out, and says why. Raises HeldError where another process learns what it needs.
     """
-    place = out / "matrix.json"
-    if not domains.names or place.exists():
+    if is_done(out, question, domains, rows, since):
         return
+    asked = question_of(question, domains, rows)
     of, before = spec(domains.target_tasks), spec(domains.source_tasks)
     scratch = next(method for entry, method in question.rows() if entry.name == "scratch")
     learned = trainings(rows, before)
@@ -69,9 +99,10 @@ def run(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, wat
         for method in alone:
             rehearse(method, of, before)
     except InputError as error:
-        write_json(place, {"left_out": str(error)})
+        write_record(out / FILE, FORMAT, {"question": asked, "left_out": str(error)})
         return
-    write_json(place, _filled(_Judge(out, question, domains, watch), scratch, {**alone, **learned}))
+    filled = _filled(_Judge(out, question, domains, watch, since), scratch, {**alone, **learned})
+    write_record(out / FILE, FORMAT, {"question": asked, **filled})
 
 
 def trainings(rows: Rows, before: Spec) -> dict[Method, list[str]]:
@@ -129,6 +160,7 @@ class _Judge(NamedTuple):
     question: Question
     domains: Domains
     watch: Watch
+    since: float
 
     @property
     def keys(self) -> transfer.Keys:
@@ -136,11 +168,10 @@ class _Judge(NamedTuple):
 
     def learned(self, row: str, method: Method) -> tuple[TrainState | None, list[int], str | None]:
         """-> what all seeds know of the sources, the places of those that were lost, and why it broke, if it did."""
-        domain = sources.Domain(self.domains.source_tasks, self.question.source, self.domains.names)
-        steps, seeds = self.question.source_steps, self.question.seeds
+        domain, seeds = sources.domain(self.domains, self.question), self.question.seeds
         try:
-            source = sources.learn(self.out, row, method, domain, steps, seeds, self.watch)
-        except (InputError, OSError, WatcherError):  # not the method's fault
+            source = sources.learn(self.out, row, method, domain, seeds, self.watch, self.since)
+        except (InputError, OSError, WatcherError, HeldError):  # not the method's fault
             raise
         except Exception as error:  # one that breaks must not take the others with it
             return None, [], cells.reason(error)

@@ -17,6 +17,7 @@ class News:
     of: float  # steps that the stage will take for each seed
     returns: np.ndarray  # the last that is known [seed]; NaN where there is none
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of learning since the last news, each [seed]
+    seeds: tuple[int, ...] | None = None  # None: all that the watcher was told of at first
 
 
 Watch = Callable[[News], None]

@@ -32,7 +32,7 @@ def read_record(path: pathlib.Path, form: str, mend: str) -> dict[str, Any]:
     """
     data = read(path)
     whole = data[-LENGTH:] == (hashlib.sha256(data[:-LENGTH]).hexdigest() + END).encode()
-    found = parse_json(path, data)
+    found = parse_json(path, data, mend)
     if not isinstance(found, dict) or found.get("format") != form:
         held = str(found.get("format")) if isinstance(found, dict) else "none"
         told = f", but the file's is {held!r}" if held.startswith("headstart ") else ""

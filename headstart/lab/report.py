@@ -5,11 +5,11 @@ import pathlib
 from importlib import resources
 from typing import Any
 
-from headstart.core.errors import InputError
 from headstart.lab import advice, numbers
 from headstart.lab import report_tables as tables
+from headstart.lab.cells import read_study
 from headstart.lab.figure_look import PAGE, Style, styles
-from headstart.lab.files import read_json, write
+from headstart.lab.files import write
 from headstart.lab.markup import Markup, element
 from headstart.lab.plots import figure_study
 from headstart.lab.report_answer import answer
@@ -25,14 +25,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 def show(out: pathlib.Path) -> dict[str, Any]:
     """Writes `report.html` and `curves.svg` of the study in `out` -> its study.json as plain data.
 
-    Raises InputError where `out` holds no study.
+    Raises InputError where `out` holds no study, or a damaged one.
     """
-    data = read_json(out / "study.json")
-    needed = {"source", "target", "methods", "shots", "seeds", "target_steps", "reference"}
-    if not isinstance(data, dict) or not needed <= data.keys():
-        raise InputError(
-            f"{out / 'study.json'} is not the record of a study; name a folder that `headstart compare` wrote."
-        )
+    data = read_study(out)
     write_report(data, out / "report.html")
     figure_study(data, out / "curves.svg")
     return data

@@ -48,7 +48,7 @@ class Scalars:
 
     def __call__(self, news: News) -> None:
         told = {name if news.stage == "source" or name != "return" else PLAYED: x for name, x in news.metrics.items()}
-        for i, seed in enumerate(self.seeds):
+        for i, seed in enumerate(news.seeds or self.seeds):
             writer = self._writer(news.row, seed)
             for name, values in {**told, "return": news.returns}.items():
                 value = np.asarray(values)[i]

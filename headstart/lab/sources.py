@@ -1,8 +1,6 @@
 """What the source domain taught: learned once for all rows of a study that learn the same there, and kept on disk."""
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 import time
 from collections.abc import Sequence
@@ -13,13 +11,17 @@ import numpy as np
 
 from headstart.core.stages import at_heart, learn_source
 from headstart.core.types import Method, Task, TrainState, spec
+from headstart.lab import questions
 from headstart.lab.cells import Ledger, of_seed, size
-from headstart.lab.checkpoint import load, save
-from headstart.lab.files import read_json, write_json
+from headstart.lab.domains import Domains
+from headstart.lab.locks import locked
 from headstart.lab.news import News, Watch
 from headstart.lab.recipe import Trained
-from headstart.methods import describe
+from headstart.lab.results import keep
+from headstart.lab.sharing import HeldError
+from headstart.lab.shelf import Shelf, digits
 from headstart.protocol import transfer
+from headstart.protocol.study import Question
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 
@@ -46,68 +48,82 @@ class Source:
 
 
 class Domain(NamedTuple):
-    """Where there is something to learn before the target."""
+    """Where there is something to learn before the target, and in how many steps."""
 
     tasks: Task  # stacked
     text: str
     names: tuple[str, ...]  # the tasks that a context names
+    steps: int
+    physics: str
+
+
+def domain(domains: Domains, question: Question, ensemble: bool = False) -> Domain:
+    """Returns the study's source, or the ensemble of it."""
+    if ensemble and domains.ensemble_tasks is not None and question.ensemble is not None:
+        tasks, text = domains.ensemble_tasks, question.ensemble
+    else:
+        tasks, text = domains.source_tasks, question.source
+    return Domain(tasks, text, domains.names, question.source_steps, question.physics)
 
 
 def learn(
-    out: pathlib.Path, row: str, method: Method, of: Domain, steps: int, seeds: Sequence[int], watch: Watch
+    out: pathlib.Path, row: str, method: Method, of: Domain, seeds: Sequence[int], watch: Watch, since: float
 ) -> Source:
-    """-> what the method learns there in so many steps; taken from `out` where it is there.
+    """Returns what the method learns there; taken from `out` where it is there, and did not fail before `since`.
 
-    All seeds are learned together: each comes to the same numbers, whatever part of them a kill left behind.
+    Raises HeldError where another process is learning it.
     """
-    if (there := learned(out, method, of, seeds)) is not None:
-        return there
-    heart = at_heart(method, spec(of.tasks))
-    _train(_folders(out, heart, of, seeds), row, heart, of, steps, watch)
+    shelf = shelf_of(out, method, of)
+    if shelf.missing(seeds, since):
+        with locked(shelf.folder) as mine:
+            if not mine:
+                raise HeldError(shelf.folder)
+            for group, missing in shelf.groups(seeds, since):
+                _train(shelf, row, at_heart(method, spec(of.tasks)), of, group, missing, watch)
     done = learned(out, method, of, seeds)
     assert done is not None
     return done
 
 
 def learned(out: pathlib.Path, method: Method, of: Domain, seeds: Sequence[int]) -> Source | None:
-    """-> what the method learned there, taken from `out`; None where it is not all there."""
-    folders = _folders(out, at_heart(method, spec(of.tasks)), of, seeds)
-    if not all((folder / "curve.json").exists() for folder in folders.values()):
+    """Returns what the method learned there, taken from `out`; None where it is not all there."""
+    shelf = shelf_of(out, method, of)
+    records = {seed: shelf.record(seed) for seed in seeds}
+    curves = {seed: record for seed, record in records.items() if record is not None}
+    if len(curves) < len(records):
         return None
-    curves = {seed: read_json(folder / "curve.json") for seed, folder in folders.items()}
-    held = {seed: load(folders[seed]).state for seed, curve in curves.items() if curve["finite"]}
+    held = {seed: shelf.load(seed).state for seed, curve in curves.items() if curve["finite"]}
     if not held:
         return Source(of.text, None, curves)
     anyone = next(iter(held.values()))  # so that as many seeds run on, whoever was lost
     return Source(of.text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves)
 
 
-def _folders(out: pathlib.Path, heart: Method, of: Domain, seeds: Sequence[int]) -> dict[int, pathlib.Path]:
-    """-> where each seed's knowledge is, or will be."""
-    slug = hashlib.sha256(json.dumps([describe(heart), of.text]).encode()).hexdigest()[:8]
-    return {seed: out / "sources" / f"{type(heart).__name__.lower()}-{slug}" / f"seed-{seed}" for seed in seeds}
+def shelf_of(out: pathlib.Path, method: Method, of: Domain) -> Shelf:
+    """Returns where each seed's knowledge is, or will be."""
+    heart = at_heart(method, spec(of.tasks))
+    question = questions.of_source(heart, of.text, of.names, of.steps, of.physics)
+    return Shelf(out / "sources" / f"{type(heart).__name__.lower()}-{digits(question)}", question)
 
 
-def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domain, steps: int, watch: Watch) -> None:
-    """Learns, and writes the folder of each seed that has none yet.
-
-    `curve.json` is written last, and alone where learning or the env went wrong.
-    """
-    tasks = of.tasks
+def _train(
+    shelf: Shelf, row: str, method: Method, of: Domain, group: Sequence[int], missing: Sequence[int], watch: Watch
+) -> None:
+    """Learns with the seeds of a group, and writes those that are missing; without knowledge where one went wrong."""
+    tasks, began, history, point = of.tasks, time.monotonic(), [], None
     failures(tasks.env)
-    began, history, point = time.monotonic(), [], None
-    for point in learn_source(method, tasks, steps, transfer.keys(list(folders)).source):
+    for point in learn_source(method, tasks, of.steps, transfer.keys(group).source):
         returns = np.asarray(point.metrics["return"])
         history.append((np.asarray(point.steps), returns))
-        watch(News(row, "source", np.asarray(point.steps), steps, returns, point.metrics))
+        watch(News(row, "source", np.asarray(point.steps), of.steps, returns, point.metrics, tuple(group)))
     assert point is not None
     taken, updates = np.asarray(point.steps), np.asarray(point.gradient_steps)
-    fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(folders)
+    fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(group)
     failed = failures(tasks.env)
     fine[list(failed)] = False
-    for i, (seed, folder) in enumerate(folders.items()):
-        if (folder / "curve.json").exists():
-            continue
+    found = {}
+    for seed in missing:
+        i = group.index(seed)
         curve = {
             "steps": [float(steps[i]) for steps, _ in history],
             "returns": [float(returns[i]) for _, returns in history],
@@ -116,9 +132,11 @@ def _train(folders: dict[int, pathlib.Path], row: str, method: Method, of: Domai
             "finite": bool(fine[i]),
             "failed": failed.get(i) or (None if fine[i] else LOST),
         }
+        trained = None
         if fine[i]:
-            state = of_seed(point.state, i)
-            budget = {"task": of.text, "steps": steps}
+            budget = {"task": of.text, "steps": of.steps}
             who = (of.text, int(taken[i]), seed, int(updates[i]), of.names, interval(tasks), (budget,))
-            save(Trained(method, spec(tasks), state, *who), folder)
-        write_json(folder / "curve.json", curve)
+            trained = Trained(method, spec(tasks), of_seed(point.state, i), *who)
+        found[seed] = curve, trained
+
+    keep(lambda folder: Shelf(folder, shelf.question).write_all(group, found), shelf.folder)

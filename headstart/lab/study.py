@@ -1,10 +1,11 @@
 """Running a study: row by row, all seeds of a row in one program, each cell on disk as soon as it is done."""
 
-import dataclasses
 import functools
 import pathlib
+import sys
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,16 +13,18 @@ import numpy as np
 from headstart.core.errors import InputError, NameInputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, TrainState, spec
-from headstart.lab import cells, filming, looking, matrix, sources
-from headstart.lab.cells import Ledger
+from headstart.lab import cells, filming, growth, looking, matrix, questions, sources
 from headstart.lab.compiled import make_room
-from headstart.lab.domains import Domains, domains
-from headstart.lab.files import write_json
+from headstart.lab.domains import domains
+from headstart.lab.locks import locked, probe
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
+from headstart.lab.outcome import Outcome, target_steps
 from headstart.lab.provenance import provenance
 from headstart.lab.recipe import Trained
 from headstart.lab.report import show
-from headstart.lab.sources import Source
+from headstart.lab.results import keep
+from headstart.lab.sharing import HeldError, Job, share
+from headstart.lab.shelf import Shelf
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
 from headstart.protocol.history import left
@@ -29,10 +32,8 @@ from headstart.protocol.prior import Stage
 from headstart.protocol.shift import Shift
 from headstart.protocol.study import Question, row_name
 from headstart.tasks.host import failures
-from headstart.tasks.registry import interval
 
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
-LOST = "learning in the target went wrong: its numbers are no longer finite"
 
 
 def compare(
@@ -45,33 +46,39 @@ def compare(
 ) -> dict[str, Any]:
     """Answers the question -> the study as plain data; `out` holds it, its cells, its report and, with `video`, clips.
 
-    The same question and folder go on where they were left. Raises InputError, before anything is written, where the
-    question makes no sense, where source and target are the same task, and where `out` holds another study.
+    The same question and folder go on where they were left; a larger question runs what is new. Several processes share
+    the work. Raises InputError, before anything is written, where the question makes no sense, where source and target
+    are the same task, where `out` holds another study, and where it cannot be written to.
     """
     study = Study(question, pathlib.Path(out), watch)
     cells.check_folder(study.out, question)
     found = looking.first(study.domains, question, allow_no_shift)
-    cells.forget_failures(study.out, [entry.name for entry, _ in study.rows], question.seeds)
     write = functools.partial(study.write, found, command)
+    probe(study.out)
+    for line in growth.told(study.grown(), question.seeds):
+        say(line)
     write("running")
-    for entry, method in study.rows:
-        make_room()
-        study.run_row(entry, method)
-        write("running")
+    share([study.job(entry, method, write) for entry, method in study.rows], say)
     write = functools.partial(study.write, looking.again(found, study.domains, question, study.out), command)
-    matrix.run(study.out, question, study.domains, study.rows, study.watch)
+    share([study.matrix()], say)
     data = write("done")
     if video:
-        filming.run(study)
+        work = functools.partial(filming.run, study)
+        share([Job("clips", study.out / "clips", lambda: not filming.missing(study), work)], say)
         data = write("done")
     return data
+
+
+def say(line: str) -> None:
+    """Tells the person at the terminal."""
+    print(line, file=sys.stderr)
 
 
 class Study:
     """A question, its tasks and rows, and the folder its cells are in. Raises InputError where it makes no sense."""
 
     def __init__(self, question: Question, out: pathlib.Path, watch: Watch):
-        self.question, self.out, self.watch = question, out, guarded(watch)
+        self.question, self.out, self.watch, self.began = question, out, guarded(watch), time.time()
         self.domains = domains(question)
         self.of = spec(self.domains.target_tasks)
         self.rows: list[tuple[Entry, Method]] = []
@@ -88,53 +95,96 @@ class Study:
             raise InputError(next(iter(self.left_out.values())))
 
     def cells(self) -> dict[str, dict[int, Any]]:
-        """-> the cells that are done: [row][seed]."""
-        return cells.read(self.out, [entry.name for entry, _ in self.rows], self.question.seeds)
+        """Returns the cells that are done: [row][seed]."""
+        found = {entry.name: self.shelf(entry, method) for entry, method in self.rows}
+        done = {row: {seed: shelf.record(seed) for seed in self.question.seeds} for row, shelf in found.items()}
+        return {row: {seed: cell for seed, cell in of.items() if cell is not None} for row, of in done.items()}
 
     def write(self, found: Shift, command: str, status: str) -> dict[str, Any]:
         """Writes study.json as far as the study is, and its report once it is done -> the study as plain data."""
-        data = claims.assemble(self.question, self.cells(), found) | matrix.read(self.out) | filming.read(self.out)
+        data = claims.assemble(self.question, self.cells(), found) | self._beside()
         data |= {"status": status, "left_out": self.left_out, "provenance": provenance(command)}
-        write_json(self.out / "study.json", data)
-        if status == "done":
-            show(self.out)
+        with locked(self.out, wait=True):
+            cells.write_study(self.out, data)
+            if status == "done":
+                show(self.out)
         return data
 
+    def shelf(self, entry: Entry, method: Method) -> Shelf:
+        """Returns where a row's cells are, or will be."""
+        return cells.shelf(self.out, questions.of_row(entry, method, self.question))
+
+    def missing(self, entry: Entry, method: Method) -> list[int]:
+        """Returns the seeds of a row that are not done."""
+        return self.shelf(entry, method).missing(self.question.seeds, self.began)
+
+    def grown(self) -> list[growth.Row]:
+        """Returns what of each row is there."""
+        found = []
+        for entry, method in self.rows:
+            missing, before = self.missing(entry, method), self.before(entry)
+            learned = before is not None and not sources.shelf_of(self.out, method, before).missing(missing, self.began)
+            folder = self.out / "cells" / entry.name
+            found.append(growth.Row(entry.name, folder, self.shelf(entry, method), missing, bool(missing) and learned))
+        return found
+
+    def job(self, entry: Entry, method: Method, write: Callable[[str], Any]) -> Job:
+        """Returns a row as a job for whichever process takes it."""
+
+        def work() -> None:
+            make_room()
+            self.run_row(entry, method)
+            write("running")
+
+        folder = self.out / "cells" / entry.name
+        return Job(entry.name, folder, lambda: not self.missing(entry, method), work)
+
+    def matrix(self) -> Job:
+        """Returns the matrix as a job."""
+        asked = (self.out, self.question, self.domains, self.rows)
+        done = functools.partial(matrix.is_done, *asked, self.began)
+        return Job("matrix", self.out / "sources", done, lambda: matrix.run(*asked, self.watch, self.began))
+
+    def _beside(self) -> dict[str, Any]:
+        """Returns the entries of study.json that are kept beside the cells."""
+        return matrix.read(self.out, matrix.question_of(self.question, self.domains, self.rows)) | filming.read(self)
+
     def run_row(self, entry: Entry, method: Method) -> None:
-        """Runs a row and writes those of its cells that are not done yet; does nothing where all are.
+        """Runs a row and writes those of its cells that are not done yet; does nothing where all are."""
+        shelf = self.shelf(entry, method)
+        for group, missing in shelf.groups(self.question.seeds, self.began):
+            try:
+                found = self._answers(self._run(entry, method, group), entry, method, missing)
+            except (InputError, OSError, WatcherError, HeldError):  # not the row's fault
+                raise
+            except Exception as error:  # an env or a learner that breaks must not take the other rows with it
+                found = {seed: (cells.nothing(cells.reason(error)), None) for seed in missing}
 
-        Seeds run together, so that a cell comes to the same numbers whichever of them are missing.
-        """
-        seeds = cells.missing(self.out, entry.name, self.question.seeds)
-        if not seeds:
-            return
-        try:
-            done = self._run(entry, method)
-            lost = [] if done.source is None else done.source.lost
-            for seed in seeds:
-                if done.source is not None and seed in lost:
-                    why = done.source.curves[seed]["failed"]
-                    cells.write_failure(self._folder(entry, seed), why)
-                    continue
+            self._keep(shelf, group, found)
+
+    def _keep(self, shelf: Shelf, group: tuple[int, ...], found: dict[int, Any]) -> None:
+        keep(lambda folder: Shelf(folder, shelf.question).write_all(group, found), shelf.folder)
+
+    def _answers(
+        self, done: Outcome, entry: Entry, method: Method, seeds: list[int]
+    ) -> dict[int, tuple[dict[str, Any], Trained | None]]:
+        """Returns what came of some of a group's seeds, and what they know."""
+        found = {}
+        for seed in seeds:
+            if done.source is not None and seed in done.source.lost:
+                found[seed] = cells.nothing(done.source.curves[seed]["failed"]), None
+            else:
                 trained = done.trained(seed, entry, self.stages(entry, method), self.question, self.domains)
-                cells.write(self._folder(entry, seed), done.cell(seed, entry.adapts), trained)
-        except (InputError, OSError, WatcherError):  # not the row's fault
-            raise
-        except Exception as error:  # an env or a learner that breaks must not take the other rows with it
-            for seed in seeds:
-                cells.write_failure(self._folder(entry, seed), cells.reason(error))
+                found[seed] = done.cell(seed, entry.adapts), trained
+        return found
 
-    def _folder(self, entry: Entry, seed: int) -> pathlib.Path:
-        return cells.folder(self.out, entry.name, seed)
-
-    def _run(self, entry: Entry, method: Method) -> "Outcome":
+    def _run(self, entry: Entry, method: Method, seeds: tuple[int, ...]) -> Outcome:
         question, target = self.question, self.domains.target_tasks
-        keys, source, before = transfer.keys(question.seeds), None, self.before(entry)
+        keys, source, before = transfer.keys(seeds), None, self.before(entry)
         if before is not None:
-            steps = question.source_steps
-            source = sources.learn(self.out, entry.name, method, before, steps, question.seeds, self.watch)
+            source = sources.learn(self.out, entry.name, method, before, seeds, self.watch, self.began)
             if source.state is None:
-                return Outcome(question.seeds, source, None, None, {}, {}, 0.0)
+                return Outcome(seeds, source, None, None, {}, {}, 0.0)
         prior, began, judgements = None if source is None else source.state, time.monotonic(), []
         steps = target_steps(entry, question)
         shots = question.shots if entry.adapts and entry.name != "oracle" else ()
@@ -146,21 +196,19 @@ class Study:
         failures(target.env)
         for j in transfer.adapt(method, prior, target, steps, shots, keys, question.points, question.judged, beside):
             judgements.append(j)
-            self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics))
+            self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics, seeds))
         curve = transfer.curve(judgements)
         if not entry.adapts:
             curve = transfer.held(curve, question.shots, question.target_steps)
         ranges = {} if prior is None else self._generalisation(method, prior, keys)
-        seconds = (time.monotonic() - began) / len(question.seeds)
-        return Outcome(question.seeds, source, curve, judgements[-1], ranges, failures(target.env), seconds)
+        seconds = (time.monotonic() - began) / len(seeds)
+        return Outcome(seeds, source, curve, judgements[-1], ranges, failures(target.env), seconds)
 
     def before(self, entry: Entry) -> sources.Domain | None:
         """-> where the row learns before it sees the target."""
-        domains, question = self.domains, self.question
-        if entry.learns_on == "ensemble" and domains.ensemble_tasks is not None and question.ensemble is not None:
-            return sources.Domain(domains.ensemble_tasks, question.ensemble, domains.names)
-        learns = entry.learns_on == "source"
-        return sources.Domain(domains.source_tasks, question.source, domains.names) if learns else None
+        if entry.learns_on not in ("source", "ensemble"):
+            return None
+        return sources.domain(self.domains, self.question, entry.learns_on == "ensemble")
 
     def stages(self, entry: Entry, method: Method) -> tuple[Stage, ...]:
         """Returns the trainings of a row, in their order."""
@@ -178,67 +226,3 @@ class Study:
         ends = np.cumsum([tasks.w.shape[0] for tasks in self.domains.ranges.values()])
         parts = np.split(returns, ends[:-1], axis=1)
         return {name: part.mean(1) for name, part in zip(self.domains.ranges, parts, strict=True)}
-
-
-class Outcome(NamedTuple):
-    """What came of a row, for all its seeds; for those that were lost in the source it means nothing."""
-
-    seeds: tuple[int, ...]
-    source: Source | None
-    curve: transfer.Curve | None  # None where all seeds were lost in the source
-    last: transfer.Judgement | None
-    ranges: dict[str, np.ndarray]  # 0-shot returns [seed] on parts of the ensemble
-    failed: dict[int, str]  # what the env said where it broke, by the seed's place in `seeds`
-    seconds: float  # of each seed, in the target
-
-    def cell(self, seed: int, adapts: bool) -> dict[str, Any]:
-        """-> the cell of one seed as plain data."""
-        assert self.curve is not None
-        i = self.seeds.index(seed)
-        return {
-            "steps": self.curve.steps[i],
-            "episodes": self.curve.episodes[i],
-            "returns": self.curve.returns[i],
-            "shots": {n: values[i] for n, values in self.curve.shots.items()},
-            "generalisation": {name: values[i] for name, values in self.ranges.items()},
-            "ledger": dataclasses.asdict(self.ledger(seed, adapts)),
-            "failed": self.failed.get(i) or (None if np.isfinite(self.curve.returns[i]).all() else LOST),
-        }
-
-    def ledger(self, seed: int, adapts: bool) -> Ledger:
-        """-> what one seed cost, in both domains."""
-        assert self.curve is not None
-        assert self.last is not None
-        i = self.seeds.index(seed)
-        spent = Ledger() if self.source is None else self.source.ledger(seed)
-        return Ledger(
-            spent.source_steps + float(self.last.source_steps[i]),
-            float(self.curve.steps[i, -1]) if adapts else 0.0,
-            spent.gradient_steps + float(self.last.gradient_steps[i]),
-            cells.size(self.last.state),
-            spent.seconds + self.seconds,
-        )
-
-    def trained(
-        self, seed: int, entry: Entry, stages: tuple[Stage, ...], question: Question, domains: Domains
-    ) -> Trained:
-        """-> what one seed knows in the end."""
-        assert self.last is not None
-        budgets = []
-        if self.source is not None:
-            budgets.append({"task": self.source.task, "steps": question.source_steps})
-        if entry.adapts:
-            allowed = {"steps": target_steps(entry, question), "shots": list(question.shots)}
-            budgets.append({"task": question.target, **allowed})
-        told_on = ", then ".join(budget["task"] for budget in budgets) or "nothing"
-        spent = self.ledger(seed, entry.adapts)
-        steps, updates = int(spent.source_steps + spent.target_steps), int(spent.gradient_steps)
-        state = cells.of_seed(self.last.state, self.seeds.index(seed))
-        *before, last = stages
-        told = (told_on, steps, seed, updates, domains.names, interval(domains.target), tuple(budgets))
-        return Trained(last.method, last.spec, state, *told, tuple(before), last.target)
-
-
-def target_steps(entry: Entry, question: Question) -> int:
-    """-> the environment steps that a row may spend in the target."""
-    return (question.target_steps if entry.adapts else 0) + (question.source_steps if entry.name == "oracle" else 0)

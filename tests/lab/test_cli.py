@@ -303,7 +303,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
     ([*COMPARE, OUT, "--shots", "0,-1"], "--shots has -1"),
     ([*COMPARE, OUT, "--threshold", "nan"], "'nan' is no finite number"),
     ([*COMPARE, OUT, "--points", "0"], "--points is 0"),
-    ([*COMPARE, "study", "--target-steps", "6e2"], "holds another study (its target_steps differ)"),
+    ([*COMPARE, "study", "--learner", "ppo"], "holds another study (its learner differ)"),
     ([*COMPARE, "trained"], "is not empty and holds no study"),
     (["doctor", *SHIFTED[:2], "--target", "Pendulum-v1"], SPACES),
     (["doctor", *SHIFTED, "--steps", "-1"], "--steps is -1"),
@@ -323,7 +323,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
         "DQN cannot begin from what PPO learned",
     ),
     (["report", "nowhere"], "There is no"),
-    (["report", "foreign"], "is not the record of a study; name a folder that `headstart compare` wrote"),
+    (["report", "foreign"], "no record of this version of headstart (format 'headstart study 1'); name a folder that"),
     (["parameters", "Hopper"], "the nearest is Hopper-v5"),
     (["parameters", "Blackjack-v1"], "write Blackjack-v1@horizon=1000"),
 ]

@@ -1,8 +1,10 @@
 """A whole study, tiny: what it leaves on disk, that it goes on where it was left, and that one failure stays one."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,11 +18,12 @@ import headstart
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source as real_learn
 from headstart.core.train import Point
-from headstart.lab import cells, clips, matrix, sources, study
+from headstart.lab import cells, checkpoint, clips, matrix, sharing, sources, study
 from headstart.lab.checkpoint import load
 from headstart.lab.domains import domains
-from headstart.lab.files import write_json
+from headstart.lab.locks import locked
 from headstart.lab.news import News, WatcherError, silent
+from headstart.lab.records import write_record
 from headstart.lab.study import compare
 from headstart.methods import Entry
 from headstart.protocol import transfer
@@ -42,7 +45,7 @@ QUESTION = Question(
     learner="ppo:hidden=8:copies=4:length=64:epochs=2",
 )
 ROWS = ("random", "naive", "scratch", "finetune", "oracle")
-PASSING = ("seconds", "provenance", "date")  # what is another each time
+PASSING = ("seconds", "provenance", "date", "checksum", "cell")  # what is another each time
 
 
 def lasting(data: Any) -> Any:
@@ -151,7 +154,12 @@ def test_a_finished_study_trains_nothing_again(out, monkeypatch):
 
 def test_what_is_found_of_each_source_on_each_task_is_part_of_the_study(out, monkeypatch):
     found = {"left_out": "it cannot be had"}
-    monkeypatch.setattr(matrix, "run", lambda out, *rest: write_json(out / "matrix.json", found))
+    done = lambda out, *rest: (out / "matrix.json").exists()
+    monkeypatch.setattr(matrix, "is_done", done)
+    put = lambda out, *rest: write_record(
+        out / "matrix.json", matrix.FORMAT, {**found, "question": matrix.question_of(*rest[:3])}
+    )
+    monkeypatch.setattr(matrix, "run", put)
     assert compare(QUESTION, out)["matrix"] == found
     assert told(out)["matrix"] == found
     assert "It is left out. it cannot be had" in (out / "report.html").read_text()
@@ -205,9 +213,13 @@ def test_a_deleted_cell_is_run_again_and_comes_to_the_same(whole, out, monkeypat
 
 @pytest.mark.parametrize(
     ("fields", "named"),
-    [({"target_steps": 600}, "target_steps"), ({"seeds": (0, 1, 2)}, "seeds"), ({"methods": ("naive",)}, "methods")],
+    [
+        ({"target": "CartPole-v1@force=-9"}, "target"),
+        ({"source": "CartPole-v1@force=9"}, "source"),
+        ({"learner": "ppo"}, "learner"),
+    ],
 )
-def test_another_question_leaves_a_study_as_it_is(out, fields, named):
+def test_another_study_leaves_a_study_as_it_is(out, fields, named):
     before = files(out)
     with pytest.raises(InputError, match=rf"holds another study \(its {named} differ\); choose another --out"):
         compare(dataclasses.replace(QUESTION, **fields), out)
@@ -220,7 +232,7 @@ def test_another_question_leaves_a_study_as_it_is(out, fields, named):
         (lambda out: out.write_text("mine"), "is a file; choose another --out"),
         (lambda out: (out.mkdir(), (out / "mine.txt").write_text("")), "not empty and holds no study"),
         (lambda out: (out.mkdir(), (out / "study.json").write_text("{")), "cannot be read as JSON"),
-        (lambda out: (out.mkdir(), (out / "study.json").write_text("[]")), "holds another study"),
+        (lambda out: (out.mkdir(), (out / "study.json").write_text("[]")), "no record of this version of headstart"),
     ],
 )
 def test_a_folder_that_is_something_else_is_left_as_it_is(tmp_path, make, sentence):
@@ -286,6 +298,197 @@ def test_where_no_difference_is_found_a_study_says_so_and_looks_along_the_source
     known = load(out / "cells" / "naive" / "seed-0").state.knowledge
     assert all(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y[0]).all(), looks[1].knowledge, known)))
     assert data["shift"]["return"] == 0.3
+
+
+# ------------------------------------------------------------------------------------------------ a study that grows
+
+
+def adapted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Returns a list that fills with the methods that are run in the target, and how many seeds of them."""
+    found, real = [], transfer.adapt
+
+    def told(method: Any, prior: Any, target: Any, steps: int, shots: Any, keys: transfer.Keys, *rest: Any) -> Any:
+        found.append((type(method).__name__, len(keys.judge)))
+        return real(method, prior, target, steps, shots, keys, *rest)
+
+    monkeypatch.setattr(transfer, "adapt", told)
+    return found
+
+
+def test_more_seeds_run_the_new_ones_alone(whole, out, monkeypatch, capsys):
+    ran, before = adapted(monkeypatch), files(out / "cells")
+    data = compare(dataclasses.replace(QUESTION, seeds=(0, 1, 2)), out)
+    assert ran == [("Uniform", 1), ("PPO", 1), ("PPO", 1), ("Finetune", 1), ("PPO", 1)]
+    assert files(out / "cells").items() > before.items()
+    assert np.shape(data["methods"]["finetune"]["curve"]["returns"])[0] == 3
+    assert "used again: random (seeds 0, 1), naive (seeds 0, 1)" in capsys.readouterr().err
+    assert cell(out, "naive", 2)["group"] == [2]
+    shutil.rmtree(out / "cells" / "finetune" / "seed-2")
+    ran.clear()
+    compare(dataclasses.replace(QUESTION, seeds=(0, 1, 2)), out)
+    assert ran == [("Finetune", 1)]  # with those that it ran with before
+    ran.clear()
+    compare(QUESTION, out)
+    assert (ran, told(out)) == ([], told(whole[0]))  # a smaller question again
+
+
+def test_a_larger_target_budget_uses_what_was_learned_in_the_source(whole, out, monkeypatch, capsys):
+    monkeypatch.setattr(sources, "learn_source", never)
+    ran, before = adapted(monkeypatch), files(out / "cells")
+    larger = dataclasses.replace(QUESTION, target_steps=700)
+    data = compare(larger, out)
+    assert len(ran) == 5
+    assert data["methods"]["scratch"]["ledger"]["target_steps"] >= 700
+    assert files(out / "cells").items() > before.items()  # the former cells stay
+    err = capsys.readouterr().err
+    assert "run: finetune (seeds 0, 1) again, because its target_steps changed; its former cells stay; what it" in err
+    ran.clear()
+    compare(larger, out)
+    compare(QUESTION, out)
+    assert (ran, told(out)) == ([], told(whole[0]))
+
+
+def test_what_no_cell_depends_on_runs_nothing(out, monkeypatch):
+    ran = adapted(monkeypatch)
+    data = compare(dataclasses.replace(QUESTION, threshold=100.0, methods=("finetune",), oracle=False), out)
+    assert (ran, data["threshold"], list(data["methods"])) == ([], 100.0, ["naive", "scratch", "finetune"])
+
+
+def test_more_shots_run_the_rows_that_take_them(out, monkeypatch):
+    monkeypatch.setattr(sources, "learn_source", never)
+    ran = adapted(monkeypatch)
+    data = compare(dataclasses.replace(QUESTION, shots=(0, 1, 2, 3)), out)
+    assert ("PPO", 2) in ran
+    assert len(ran) == 4  # the oracle takes none
+    assert list(data["methods"]["finetune"]["shots"]) == ["0", "1", "2", "3"]
+
+
+def test_an_ensemble_and_its_method_are_added(out, monkeypatch):
+    asked = dataclasses.replace(QUESTION, ensemble="CartPole-v1@force=5..15", methods=(*QUESTION.methods, "randomize"))
+    grown = study.Study(asked, out, silent)
+    assert {entry.name: grown.missing(entry, method) for entry, method in grown.rows} == {
+        **{row: [] for row in ("random", "scratch", "oracle")},
+        **{row: [0, 1] for row in ("naive", "finetune", "randomize")},  # which are judged on the ensemble too
+    }
+
+
+# ------------------------------------------------------------------------------------------------ several processes
+
+
+def test_a_row_that_another_process_is_at_work_on_is_waited_for(whole, out, monkeypatch, capsys):
+    """The other one is a lock here, which is given back when it is waited for."""
+    for row in ("naive", "finetune"):
+        shutil.rmtree(out / "cells" / row)
+    (source,) = (out / "sources").iterdir()
+    shutil.rmtree(source / "seed-0")
+    with contextlib.ExitStack() as other, contextlib.ExitStack() as source_s:
+        other.enter_context(locked(out / "cells" / "naive"))
+        source_s.enter_context(locked(source))
+        held = [other, source_s]
+        monkeypatch.setattr(sharing.time, "sleep", lambda seconds: held.pop().close())
+        ran = adapted(monkeypatch)
+        compare(QUESTION, out)
+    assert (held, [method for method, _ in ran]) == ([], ["Finetune", "PPO"])
+    assert "waiting for naive, finetune, at which another process is at work" in capsys.readouterr().err
+    assert told(out) == told(whole[0])
+    assert not list(out.rglob(".*"))
+
+
+def test_what_was_learned_is_kept_elsewhere_where_the_disk_is_full(whole, out, tmp_path, monkeypatch):
+    def full(folder: pathlib.Path, *rest: Any) -> None:
+        if out in folder.parents:
+            raise OSError(28, "No space left on device")
+        real(folder, *rest)
+
+    shutil.rmtree(out / "cells" / "finetune")
+    monkeypatch.chdir(tmp_path)
+    real = checkpoint.put
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "put", full)
+        with pytest.raises(
+            InputError, match=r"finetune could not be written \(No space left .* is kept in .*headstart-f"
+        ):
+            compare(QUESTION, out)
+    (elsewhere,) = tmp_path.glob("headstart-finetune-*")
+    shutil.copytree(elsewhere, out / "cells" / "finetune")
+    monkeypatch.setattr(transfer, "adapt", never)
+    compare(QUESTION, out)
+    assert told(out) == told(whole[0])
+
+
+# ------------------------------------------------------------------------------------------------ stops and damage
+
+
+@pytest.mark.parametrize("left", [".study.json.abcdefgh.part", ".lock", "cells", "curves.svg"])
+def test_what_a_kill_left_before_there_was_a_study_is_no_obstacle(tmp_path, left):
+    (tmp_path / left).mkdir() if left == "cells" else (tmp_path / left).touch()
+    cells.check_folder(tmp_path, QUESTION)
+    with locked(tmp_path, wait=True):
+        pass
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def damaged(file: pathlib.Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "study.json",
+        "cells/naive/seed-0/curve.json",
+        "cells/finetune/seed-1/curve.json",
+        "sources/*/seed-0/curve.json",
+        "sources/*/seed-1/recipe.json",
+        "sources/*/seed-1/knowledge.safetensors",
+    ],
+)
+def test_a_damaged_file_is_named(out, file):
+    (place,) = out.glob(file)
+    damaged(place)
+    if file.startswith("sources"):  # which are read where a row needs them
+        shutil.rmtree(out / "cells" / "finetune")
+    with pytest.raises(InputError, match=re.escape(str(place))) as caught:
+        compare(QUESTION, out)
+    assert "move " in str(caught.value) or "another copy" in str(caught.value)
+
+
+def test_a_lost_or_damaged_record_of_the_study_is_written_again(whole, out, monkeypatch):
+    monkeypatch.setattr(transfer, "adapt", never)
+    (out / "study.json").unlink()
+    compare(QUESTION, out)
+    assert told(out) == told(whole[0])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cells/naive/seed-0/curve.json", "cells/naive/seed-1/curve.json"),
+        ("cells/naive/seed-0/curve.json", "cells/finetune/seed-0/curve.json"),
+        ("sources/*/seed-0/curve.json", "sources/*/seed-1/curve.json"),
+        ("sources/*/seed-0", "sources/*/seed-1"),
+    ],
+)
+def test_files_that_changed_places_are_told_of(out, tmp_path, one, other):
+    (one,), (other,) = out.glob(one), out.glob(other)
+    one.rename(tmp_path / "it")
+    other.rename(one)
+    (tmp_path / "it").rename(other)
+    if "sources" in str(one):
+        shutil.rmtree(out / "cells" / "naive")
+    with pytest.raises(InputError, match=r"is another cell's; move .* away, and the same command runs it again"):
+        compare(QUESTION, out)
+
+
+def test_a_checkpoint_that_is_another_cell_s_is_told_of(out):
+    for name in ("recipe.json", "knowledge.safetensors"):
+        one, other = (next(out.glob(f"sources/*/seed-{i}/{name}")) for i in (0, 1))
+        shutil.copy(one, other)
+    shutil.rmtree(out / "cells" / "naive")
+    with pytest.raises(InputError, match=r"seed-1/recipe\.json is another cell's"):
+        compare(QUESTION, out)
 
 
 class Stop:
@@ -375,12 +578,12 @@ def test_a_row_that_breaks_fails_with_its_reason_and_the_others_go_on(out, monke
     assert data["methods"]["finetune"]["failed"] == {}
     assert data["reference"]["oracle"] is not None
     assert data["status"] == "done"
-    assert cells.missing(out, "scratch", (0, 1)) == []
-    write_json(out / "matrix.json", {"returns": [[1.0, None]], "failed": {}})
-    cells.forget_failures(out, ROWS, (0, 1))
-    assert cells.missing(out, "scratch", (0, 1)) == [0, 1]
-    assert cells.missing(out, "finetune", (0, 1)) == []
-    assert not (out / "matrix.json").exists()
+    asked = study.Study(QUESTION, out, silent)
+    missing = lambda: {entry.name: asked.missing(entry, method) for entry, method in asked.rows}
+    done = {row: [] for row in ROWS}
+    assert missing() == {**done, "scratch": [0, 1]}  # which the same command runs again
+    asked.began = 0.0  # as for whoever was at work when it failed
+    assert missing() == done
 
 
 def test_a_watcher_that_breaks_is_no_failure_of_a_row(out):

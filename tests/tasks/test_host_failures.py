@@ -124,8 +124,8 @@ def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
 
 def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path):
     env = host(named(strangers.broken(4, strangers.raises), "breaks"), horizon=6)
-    where = sources.Domain(stack([hs.task(env)]), "breaks", ())
-    source = sources.learn(tmp_path, "row", TINY, where, 32, [3, 8], silent)
+    where = sources.Domain(stack([hs.task(env)]), "breaks", (), 32, "auto")
+    source = sources.learn(tmp_path, "row", TINY, where, [3, 8], silent, 0.0)
     assert source.lost == [8]
     assert source.curves[8]["failed"] == f"breaks {FELL}"
     assert source.curves[3]["failed"] is None
