@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headstart.core.errors import InputError
 from headstart.core.types import Parameter
+from headstart.tasks.mujoco import compiled, settable
 from headstart.tasks.mujoco.bindings import Model, mujoco
 from headstart.tasks.mujoco.parameters import GROUPS, OPTIONS, table
 
@@ -20,6 +22,8 @@ KINDS = {
     "actuator": mujoco.mjtObj.mjOBJ_ACTUATOR,
     "site": mujoco.mjtObj.mjOBJ_SITE,
     "tendon": mujoco.mjtObj.mjOBJ_TENDON,
+    "cam": mujoco.mjtObj.mjOBJ_CAMERA,
+    "eq": mujoco.mjtObj.mjOBJ_EQUALITY,
 }
 Arrays = dict[str, np.ndarray]
 
@@ -43,9 +47,13 @@ class Fields:
         self._by_name = {p.name: p for p in self.listed}
         self._raw: dict[str, Raw] = {}
         self._entries: dict[str, Arrays] = {}
+        self._resolved = compiled.resolved(self.model)
 
     def find(self, name: str) -> Parameter | None:
-        """-> what is known of such a number as body_mass[torso]; None where there is none."""
+        """-> what is known of such a number as body_mass[torso]; None where there is none.
+
+        Raises InputError where there is one that cannot be set.
+        """
         match = FIELD.fullmatch(name)
         array = None if match is None else getattr(self.model, match[1], None)
         if match is None or not isinstance(array, np.ndarray) or array.dtype != np.float64:
@@ -56,8 +64,11 @@ class Fields:
         if len(where) != array.ndim or not all(i and 0 <= i[0] < n for i, n in zip(where, array.shape, strict=True)):
             return None
         nominal = float(array[rows[0]] if column is None else array[rows[0], column])
+        if reason := settable.why_not(self.model, match[1], rows[0], column):
+            raise InputError(f"{name} cannot be set: {reason}.")
         self._raw[name] = Raw(match[1], rows, column, nominal)
-        return Parameter(name, nominal, -np.inf, np.inf, "as in MuJoCo", f"{match[1]} of MuJoCo's model")
+        about = settable.about(self.model, match[1], rows[0])
+        return Parameter(name, nominal, -np.inf, np.inf, "as in MuJoCo", about)
 
     def put(self, model: Model, values: dict[str, float], before: Iterable[str] = ()) -> None:
         """Give a model these values and derive what follows from them; `before` are names to be nominal again.
@@ -67,26 +78,41 @@ class Fields:
         """
         self._check_apart(values)
         made = self._made(values, before)
-        for field, entries in self._touched({*values, *before}).items():
+        touched = {field: entries.copy() for field, entries in self._touched({*values, *before}).items()}
+        fields = self._touched(name for name in {*values, *before} if name in self._raw)
+        changed = {field: np.flatnonzero(x.reshape(len(x), -1).any(-1)) for field, x in fields.items()}
+        for body in compiled.bodies_of(self.model, changed.get("geom_size", ())):
+            for field in ("body_mass", "body_inertia", "body_ipos", "body_iquat"):  # which follow from the size
+                made.setdefault(field, getattr(self.model, field))
+                every = touched.setdefault(field, np.zeros(made[field].shape, bool))
+                every[body] = True
+        for field, entries in touched.items():
             array = _array(model, field)
             if array.shape != made[field].shape:
                 raise ValueError("it made another MuJoCo model, of other elements; its parameters have no place there")
             array[entries] = made[field][entries]
             setattr(model.opt if field in OPTIONS else model, field, array if array.ndim else float(array))
-        mujoco.mj_setConst(model, mujoco.MjData(model))
+        compiled.derive(model, self.model, self._resolved, changed)
 
     def lost(self, model: Model | None, values: dict[str, float]) -> dict[str, float]:
         """Returns, by name, what the model holds where it does not hold these values."""
         if model is None:
             return dict.fromkeys(values, np.nan)
-        made, found = self._made(values), {}
+        made, found, sized = self._made(values), {}, self._sized(values)
         for name in values:
             for field, entries in self._touched([name]).items():
                 array = _array(model, field)
-                same = array.shape == made[field].shape
-                wrong = array[entries] != made[field][entries] if same else np.ones(1, bool)
+                if array.shape != made[field].shape:
+                    found[name] = np.nan
+                    continue
+                near = 2e-3 if field in compiled.UNITS else 0.0  # which are made to have length 1
+                wrong = entries & ~np.isclose(array, made[field], rtol=near, atol=near)
+                if field.startswith("body_"):
+                    wrong[sized] = False
+                elif field == "actuator_biasprm":
+                    wrong[self._resolved.ratios > 0, 2] = False
                 if wrong.any():
-                    found[name] = float(array[entries][wrong][0]) if same else np.nan
+                    found[name] = float(array[wrong][0])
         return found
 
     def refresh(self, model: Model | None, data: Any) -> None:
@@ -96,9 +122,17 @@ class Fields:
             mujoco.mj_forward(model, data)
             data.qacc_warmstart[:] = warm
 
+    def _sized(self, values: dict[str, float]) -> list[int]:
+        """-> the bodies whose geoms have a size of their own in these values."""
+        raw = [self._raw[name] for name in values if name in self._raw]
+        return compiled.bodies_of(self.model, [one.rows[0] for one in raw if one.field == "geom_size"])
+
     def _check_apart(self, values: dict[str, float]) -> None:
         """Groups may be of a number that is named too, which comes after them. Two names of one number may not be."""
         taken: dict[tuple[str, int], str] = {}
+        for body in self._sized(values):
+            if compiled.weighed(self.model, body) is not None:
+                taken["body_mass", body] = f"the size of a geom of {self.model.body(body).name or body}"
         for name in values:
             if name in GROUPS:
                 continue

@@ -1,0 +1,224 @@
+"""What MuJoCo's compiler makes of a model's numbers, made again after some of them have changed.
+
+`mj_setConst` derives most of it: masses of subtrees, inverse inertias, lengths at rest. What it leaves as it was is
+done here, so that a model whose number is set equals one that was compiled with that number.
+"""
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from headstart.tasks.mujoco import shapes
+from headstart.tasks.mujoco.bindings import Model, mujoco
+
+Changed = dict[str, np.ndarray]  # the rows of each field that are not as in the nominal model
+LIMITS = {  # a range -> the flag that it counts
+    "jnt_range": "jnt_limited",
+    "jnt_actfrcrange": "jnt_actfrclimited",
+    "tendon_range": "tendon_limited",
+    "actuator_ctrlrange": "actuator_ctrllimited",
+    "actuator_forcerange": "actuator_forcelimited",
+    "actuator_actrange": "actuator_actlimited",
+}
+UNITS = ("body_quat", "geom_quat", "site_quat", "cam_quat", "jnt_axis")  # of length 1
+STATISTICS = ("meaninertia", "meanmass", "meansize", "extent", "center")
+GEOMETRY = {
+    "body_pos",
+    "body_quat",
+    "jnt_pos",
+    "jnt_axis",
+    "geom_pos",
+    "geom_quat",
+    "geom_size",
+    "site_pos",
+    "qpos_spring",
+}
+INERTIAL, BODY_TURN, INERTIAL_TURN = 2, 3, 4  # mjtSameFrame
+UNKNOWN = -1.0  # as the compiler has what it is to resolve
+
+
+class Resolved(NamedTuple):
+    """Which numbers of a model the compiler found by itself, from others: they are found again."""
+
+    springs: np.ndarray  # [tendon] whose length at rest is that of the model's own pose
+    welds: np.ndarray  # [equality] that hold two bodies as they are in that pose
+    ratios: np.ndarray  # [actuator] damping ratio of a servo; 0 where its damping was given
+    given: tuple[str, ...]  # statistics that were given, and are kept
+
+
+def resolved(model: Model) -> Resolved:
+    """Returns what the compiler found by itself: what it finds again from the rest of the model."""
+    trial = copy.copy(model)
+    mujoco.mj_setConst(trial, mujoco.MjData(trial))
+    given = tuple(n for n in STATISTICS if not np.allclose(getattr(trial.stat, n), getattr(model.stat, n), rtol=1e-9))
+    welds = np.array(model.eq_type == mujoco.mjtEq.mjEQ_WELD)
+    trial.tendon_lengthspring[:] = UNKNOWN
+    trial.eq_data[welds, 3:10] = 0.0
+    servos = _servos(model)
+    trial.actuator_biasprm[servos, 2] = 1.0
+    mujoco.mj_setConst(trial, mujoco.MjData(trial))
+    springs = np.isclose(trial.tendon_lengthspring, model.tendon_lengthspring, rtol=1e-9, atol=1e-12).all(-1)
+    welds &= np.isclose(trial.eq_data, model.eq_data, rtol=1e-9, atol=1e-12).all(-1)
+    ratios = np.zeros(model.nu)
+    for i in np.flatnonzero(servos).tolist():
+        damping, of_one = -model.actuator_biasprm[i, 2], -trial.actuator_biasprm[i, 2]
+        if of_one > 0 and shapes.is_round(damping / of_one) and not shapes.is_round(damping):
+            ratios[i] = damping / of_one
+    return Resolved(springs, welds, ratios, given)
+
+
+def derive(model: Model, nominal: Model, known: Resolved, changed: Changed) -> None:
+    """Make of a model's numbers what the compiler would. Raises ValueError for numbers that it would not take."""
+    _check(model, nominal, changed)
+    for field in LIMITS.keys() & changed.keys():
+        flag, rows = LIMITS[field], changed[field]
+        moved = (getattr(model, field)[rows] != getattr(nominal, field)[rows]).any(-1)
+        getattr(model, flag)[rows] = getattr(nominal, flag)[rows].astype(bool) | moved
+    for body in bodies_of(model, changed.get("geom_size", ())):
+        _resize(model, nominal, body, changed["geom_size"])
+    for body in bodies_of(model, changed.get("geom_margin", ())):
+        model.body_margin[body] = model.geom_margin[model.geom_bodyid == body].max()
+    _frames(model, nominal, changed)
+    if GEOMETRY.intersection(changed):
+        given = np.isin(np.arange(model.ntendon), changed.get("tendon_lengthspring", ()))
+        given &= (model.tendon_lengthspring != nominal.tendon_lengthspring).any(-1)
+        model.tendon_lengthspring[known.springs & ~given] = UNKNOWN
+        model.eq_data[known.welds, 3:10] = 0.0
+    _resolve_damping(model, nominal, known, changed)
+    mujoco.mj_setConst(model, mujoco.MjData(model))
+    for name in known.given:
+        setattr(model.stat, name, getattr(nominal.stat, name))
+
+
+def _check(model: Model, nominal: Model, changed: Changed) -> None:
+    for field in UNITS:
+        for i in changed.get(field, ()):
+            length = np.linalg.norm(getattr(model, field)[i])
+            if abs(length - 1.0) > 1e-3:
+                raise ValueError(f"{field}[{i}] has length {length:g}, and is to have 1; give all of its numbers")
+            getattr(model, field)[i] /= length
+    for field in (*LIMITS, "tendon_lengthspring"):
+        for i in changed.get(field, ()):
+            low, high = getattr(model, field)[i]
+            if (getattr(model, field)[i] == getattr(nominal, field)[i]).all():
+                continue  # which may be no range at all
+            if not (low <= high if field == "tendon_lengthspring" else low < high):
+                raise ValueError(f"{field}[{i}] goes from {low:g} to {high:g}, and is to go upwards")
+    for i in changed.get("body_inertia", ()):
+        small, middle, large = np.sort(model.body_inertia[i])
+        if small <= 0 or small + middle < large * (1 - 1e-9):
+            raise ValueError(f"body_inertia[{i}] is none that a body can have: two of its numbers exceed the third")
+
+
+def bodies_of(model: Model, geoms: Any) -> list[int]:
+    """Returns the bodies that these geoms are of."""
+    return sorted({int(model.geom_bodyid[geom]) for geom in geoms})
+
+
+def _resize(model: Model, nominal: Model, body: int, sized: np.ndarray) -> None:
+    """Give a body, some of whose geoms have another size, its bounds and inertia."""
+    geoms = np.flatnonzero(model.geom_bodyid == body)
+    for geom in geoms[np.isin(geoms, sized)].tolist():
+        if int(model.geom_type[geom]) not in shapes.SIZES:
+            continue  # a plane, which has no end
+        if (model.geom_size[geom, : shapes.SIZES[int(model.geom_type[geom])]] <= 0).any():
+            raise ValueError(f"geom_size[{geom}] is {model.geom_size[geom]}, and is to be above 0")
+        shape = shapes.shape_of(model, geom)
+        model.geom_rbound[geom], model.geom_aabb[geom] = shape.radius, shape.box
+    if (model.geom_size[geoms] == nominal.geom_size[geoms]).all() or (weights := weighed(nominal, body)) is None:
+        return
+    made = shapes.resized(nominal, model, body, weights)
+    turn = shapes.rotation(nominal.body_iquat[body])
+    inertia = turn.T @ made.tensor @ turn
+    moved = not np.allclose(made.centre, nominal.body_ipos[body], rtol=0, atol=1e-9)
+    if not np.allclose(inertia, np.diag(np.diagonal(inertia)), rtol=0, atol=1e-9 * np.abs(inertia).max()):
+        moved, axes = True, np.zeros(4)
+        values = np.zeros(3)
+        mujoco.mju_eig3(values, np.zeros(9), axes, made.tensor.reshape(-1))
+        model.body_iquat[body], inertia = axes, np.diag(values)
+    if moved and nominal.body_simple[body]:
+        raise ValueError("its body's centre of mass or axes would move, which MuJoCo can only compile")
+    heavier = model.body_mass[body] / nominal.body_mass[body]  # by the group `mass`
+    model.body_mass[body], model.body_inertia[body] = made.mass * heavier, np.diagonal(inertia) * heavier
+    model.body_ipos[body] = made.centre
+
+
+def weighed(model: Model, body: int) -> dict[int, float] | None:
+    """Returns what a body's geoms weigh; None where its inertia is its own, or plays no part because it cannot move.
+
+    Raises ValueError where nobody can tell.
+    """
+    return None if model.body_weldid[body] == 0 else shapes.masses(model, body)
+
+
+def _frames(model: Model, nominal: Model, changed: Changed) -> None:
+    """Say anew which frames coincide, and bound the geoms of bodies by boxes in the bodies' inertial frames."""
+    moved = {int(b) for f in ("body_ipos", "body_iquat") for b in changed.get(f, ())}
+    bodies = {b for f in ("geom_pos", "geom_quat", "geom_size") for b in bodies_of(model, changed.get(f, ()))}
+    sites = {int(s) for f in ("site_pos", "site_quat") for s in changed.get(f, ())}
+    bodies |= moved
+    sites |= {s for s in range(model.nsite) if int(model.site_bodyid[s]) in bodies}
+    for body in bodies - {0}:
+        own, said = (model.body_ipos[body], model.body_iquat[body]), nominal.body_sameframe[body]
+        model.body_sameframe[body] = said if _same(said, own, own) else 0
+    for geom in np.flatnonzero(np.isin(model.geom_bodyid, sorted(bodies))).tolist():
+        _place(model, "geom", geom, nominal)
+    for site in sites:
+        _place(model, "site", site, nominal)
+    for body in bodies:
+        _bound(model, body)
+
+
+def _place(model: Model, kind: str, i: int, nominal: Model) -> None:
+    body = getattr(model, f"{kind}_bodyid")[i]
+    own = getattr(model, f"{kind}_pos")[i], getattr(model, f"{kind}_quat")[i]
+    flags, said = getattr(model, f"{kind}_sameframe"), getattr(nominal, f"{kind}_sameframe")[i]
+    flags[i] = said if _same(said, own, (model.body_ipos[body], model.body_iquat[body])) else 0
+
+
+def _same(said: Any, own: tuple[np.ndarray, np.ndarray], inertial: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Returns whether a frame is still what its flag says: that of its body, or of the body's inertia, or turned so."""
+    place, turn = inertial if said in (INERTIAL, INERTIAL_TURN) else (np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
+    at_place = said in (BODY_TURN, INERTIAL_TURN) or np.allclose(own[0], place, rtol=0, atol=1e-12)
+    return bool(at_place and np.allclose(own[1], turn, rtol=0, atol=1e-12))
+
+
+def _bound(model: Model, body: int) -> None:
+    """Bound a body's geoms, and groups of them, by boxes in the body's inertial frame."""
+    first, count = int(model.body_bvhadr[body]), int(model.body_bvhnum[body])
+    back = shapes.rotation(model.body_iquat[body]).T
+    low, high = np.zeros((count, 3)), np.zeros((count, 3))
+    for k in reversed(range(count)):  # children come after their parents
+        geom = int(model.bvh_nodeid[first + k])
+        if geom >= 0:
+            turn = shapes.rotation(model.geom_quat[geom])
+            centre = back @ (model.geom_pos[geom] + turn @ model.geom_aabb[geom, :3] - model.body_ipos[body])
+            half = np.abs(back @ turn) @ model.geom_aabb[geom, 3:]
+            low[k], high[k] = centre - half, centre + half
+        else:
+            children = model.bvh_child[first + k]
+            low[k], high[k] = low[children].min(0), high[children].max(0)
+    model.bvh_aabb[first : first + count] = np.concatenate([(low + high) / 2, (high - low) / 2], 1)
+
+
+def _servos(model: Model) -> np.ndarray:
+    """Returns which actuators are position servos with damping: [actuator] bool."""
+    gain, bias = model.actuator_gainprm, model.actuator_biasprm
+    affine = model.actuator_biastype == mujoco.mjtBias.mjBIAS_AFFINE
+    return np.array(affine & (gain[:, 0] > 0) & (gain[:, 0] == -bias[:, 1]) & (bias[:, 2] < 0))
+
+
+def _resolve_damping(model: Model, nominal: Model, known: Resolved, changed: Changed) -> None:
+    """Damp servos of a given damping ratio as it takes for the present inertia."""
+    given = set(changed.get("actuator_gainprm", ())) | set(changed.get("actuator_biasprm", ()))
+    servos = [i for i in np.flatnonzero(known.ratios).tolist() if i not in given]
+    if not servos:
+        return
+    strength = (model.actuator_biasprm[servos, 1] / nominal.actuator_biasprm[servos, 1])[:, None]
+    model.actuator_gainprm[servos] = nominal.actuator_gainprm[servos]
+    model.actuator_biasprm[servos] = nominal.actuator_biasprm[servos]
+    model.actuator_biasprm[servos, 2] = known.ratios[servos]
+    mujoco.mj_setConst(model, mujoco.MjData(model))
+    model.actuator_gainprm[servos] *= strength
+    model.actuator_biasprm[servos] *= strength

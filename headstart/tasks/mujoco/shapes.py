@@ -1,0 +1,136 @@
+"""What the size of a geom decides beside its shape: its bounds, and the mass and inertia of its body.
+
+MuJoCo's compiler makes a body's inertia of its geoms, each of a density or a mass, unless the body has an inertia of
+its own. The model no longer says which. It is found out here: inertia that can be made of the body's geoms was, and a
+round density or a round mass is the number that somebody wrote. Shapes are measured by the compiler itself.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from headstart.tasks.mujoco.bindings import Model, mujoco
+
+SIZES = {  # how many numbers say how large a geom of this type is
+    int(mujoco.mjtGeom.mjGEOM_SPHERE): 1,
+    int(mujoco.mjtGeom.mjGEOM_CAPSULE): 2,
+    int(mujoco.mjtGeom.mjGEOM_CYLINDER): 2,
+    int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): 3,
+    int(mujoco.mjtGeom.mjGEOM_BOX): 3,
+}
+DEFAULT = 1000.0  # kg/m³, the compiler's
+CLOSE = 1e-9  # relative: two numbers that were computed in different orders are the same
+
+
+class Shape(NamedTuple):
+    """What the compiler makes of one geom."""
+
+    volume: float  # m³
+    inertia: np.ndarray  # [3 3] of 1 kg about its centre, in its own frame
+    radius: float  # of a sphere around its centre
+    box: np.ndarray  # [6] that holds it: centre, half sizes
+
+
+class Inertia(NamedTuple):
+    """The inertia of a body, in the body's frame."""
+
+    mass: float
+    centre: np.ndarray
+    tensor: np.ndarray  # [3 3] about the centre
+
+
+@functools.lru_cache(maxsize=4096)
+def shape(kind: int, size: tuple[float, ...]) -> Shape:
+    """Returns what the compiler makes of a geom of this type and size."""
+    spec = mujoco.MjSpec()
+    spec.worldbody.add_body().add_geom(type=mujoco.mjtGeom(kind), size=size, density=1.0)
+    model = spec.compile()
+    volume = float(model.body_mass[1])
+    turn = rotation(model.body_iquat[1])
+    inertia = turn @ np.diag(model.body_inertia[1]) @ turn.T / volume
+    return Shape(volume, inertia, float(model.geom_rbound[0]), model.geom_aabb[0].copy())
+
+
+def shape_of(model: Model, geom: int) -> Shape:
+    """Returns the shape of a model's geom."""
+    kind = int(model.geom_type[geom])
+    return shape(kind, tuple(model.geom_size[geom, : SIZES[kind]].tolist()) + (0.0,) * (3 - SIZES[kind]))
+
+
+def rotation(quaternion: np.ndarray) -> np.ndarray:
+    """Returns the rotation matrix [3 3] of a quaternion."""
+    flat = np.zeros(9)
+    mujoco.mju_quat2Mat(flat, quaternion)
+    return flat.reshape(3, 3)
+
+
+def masses(model: Model, body: int) -> dict[int, float] | None:
+    """Returns the mass of each geom of a body, as the compiler had it; None where the body has its own inertia.
+
+    Raises ValueError where nobody can tell, because a geom is a mesh.
+    """
+    geoms = np.flatnonzero(model.geom_bodyid == body).tolist()
+    if any(int(model.geom_type[g]) not in SIZES for g in geoms):
+        raise ValueError("a mesh is part of its body, so that the inertia of another size is not known")
+    turn = rotation(model.body_iquat[body])
+    tensor = turn @ np.diag(model.body_inertia[body]) @ turn.T
+    whole = _moments(Inertia(float(model.body_mass[body]), model.body_ipos[body], tensor))
+    each = np.stack([_moments(_of_geom(model, g, 1.0)) for g in geoms], -1)
+    found, *_ = np.linalg.lstsq(each, whole, rcond=None)
+    explained = np.abs(each @ found - whole).max() <= CLOSE * np.abs(whole).max() and (found >= -CLOSE).all()
+    return dict(zip(geoms, found.tolist(), strict=True)) if explained else None
+
+
+def resized(nominal: Model, model: Model, body: int, weights: dict[int, float]) -> Inertia:
+    """Returns a body's inertia with the sizes of `model`, where its geoms weigh `weights` in the nominal one.
+
+    A geom of another size keeps its density, or else its mass. Raises ValueError where it cannot be told which.
+    """
+    parts = []
+    for geom, mass in weights.items():
+        before, after = shape_of(nominal, geom), shape_of(model, geom)
+        if (nominal.geom_size[geom] != model.geom_size[geom]).any() and mass > CLOSE:
+            mass *= 1.0 if density(nominal, geom, weights) is None else after.volume / before.volume
+        parts.append(_of_geom(model, geom, mass))
+    mass = sum(part.mass for part in parts)
+    centre = sum(part.mass * part.centre for part in parts) / mass
+    tensor = sum(part.tensor + part.mass * _far(part.centre - centre) for part in parts)
+    return Inertia(mass, np.asarray(centre), np.asarray(tensor))
+
+
+def density(model: Model, geom: int, weights: dict[int, float]) -> float | None:
+    """Returns the density that a geom was given, kg/m³; None where it was given its mass.
+
+    Where both are round, it is the density that another geom of the body has, or the compiler's default. Raises
+    ValueError where it cannot be told.
+    """
+    dense = {g: mass / shape_of(model, g).volume for g, mass in weights.items() if mass > CLOSE}
+    own, mass = dense[geom], weights[geom]
+    known = [x for g, x in dense.items() if is_round(x) and not is_round(weights[g])]
+    if is_round(own) and (not is_round(mass) or np.isclose(own, [*known, DEFAULT], rtol=CLOSE).any()):
+        return own
+    if is_round(mass) and not is_round(own):
+        return None
+    raise ValueError(f"whether its mass ({mass:g} kg) or its density ({own:g} kg/m³) was given cannot be told")
+
+
+def is_round(number: float) -> bool:
+    """Returns whether somebody may have written this number: it has at most 5 digits."""
+    return bool(abs(number - float(f"{number:.5g}")) <= CLOSE * abs(number))
+
+
+def _of_geom(model: Model, geom: int, mass: float) -> Inertia:
+    turn = rotation(model.geom_quat[geom])
+    return Inertia(mass, model.geom_pos[geom], mass * turn @ shape_of(model, geom).inertia @ turn.T)
+
+
+def _moments(inertia: Inertia) -> np.ndarray:
+    """Returns the ten numbers of an inertia that add up over the parts of a body."""
+    tensor = inertia.tensor + inertia.mass * _far(inertia.centre)
+    return np.concatenate([[inertia.mass], inertia.mass * inertia.centre, tensor[np.triu_indices(3)]])
+
+
+def _far(offset: np.ndarray) -> np.ndarray:
+    """Returns the tensor [3 3] of 1 kg that is so far away."""
+    return offset @ offset * np.eye(3) - np.outer(offset, offset)
