@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared, met, shown
 from rich.table import Table
 from side_by_side import line
 from together import measure
@@ -23,7 +24,7 @@ from headstart.lab.files import plain, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.tasks.several import together
 
 FORCES = (40.0, 25.0, 15.0, 10.0)  # N, of an action of 1
@@ -51,9 +52,8 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
         for name, each in last.items()
     }
     for which, of in (("least", lambda x: x.min(1)), ("mean", lambda x: x.mean(1))):
-        record["gap"][f"{which}, above uniform"] = paired_difference(of(last["gap"]), of(last["uniform"]))._asdict()
-    above = record["gap"]["least, above uniform"]["iqm"]
-    record["gap"] |= {"bar": BAR, "met": bool(above >= BAR)}
+        record["gap"] |= compared({f"{which}, above uniform": (of(last["gap"]), of(last["uniform"]))})
+    record["gap"] |= {"bar": BAR, "met": met(record["gap"]["least, above uniform"], BAR)}
     return record
 
 
@@ -70,12 +70,11 @@ def main() -> None:
     title = f"The motor that is learned least ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "active.svg", title, "environment steps, of all tasks", "share of solved")
     words = ["python benchmarks/active.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "found": found}
+    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
     write_json(asked.out / "active.json", plain({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "least solved", "mean", "least solved, above uniform", title="share of what counts as solved")
     for name, one in plain(record).items():
-        above = interval(one["least, above uniform"]) if "bar" in one else ""
-        table.add_row(name, interval(one["least"]), interval(one["mean"]), above)
+        table.add_row(name, interval(one["least"]), interval(one["mean"]), shown(one.get("least, above uniform")))
     show(table)
 
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared, met, shown
 from rich.table import Table
 from side_by_side import line
 
@@ -27,7 +28,7 @@ from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
 from headstart.learners.uniform import Uniform
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import judge, keys
 from headstart.tasks.registry import aligned
 from headstart.tasks.strings import parse
@@ -109,15 +110,16 @@ def normalise(each: dict[str, dict]) -> dict[str, np.ndarray]:
 def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
     """-> in each case, how far each row came in the end, and how far above `source` that is."""
     record: dict[str, dict[str, dict]] = {}
+    ends = {case: {name: came[:, -1] for name, came in normalise(each).items()} for case, each in found.items()}
+    judged = [(case, name) for case, finals in ends.items() for name in finals if name in BARS]
+    above = compared({(case, name): (ends[case][name], ends[case]["source"]) for case, name in judged})
     for case, each in found.items():
-        finals = {name: came[:, -1] for name, came in normalise(each).items()}
         record[case] = {}
-        for name, final in finals.items():
+        for name, final in ends[case].items():
             told = {"came": bootstrap(final)._asdict(), "metrics": each[name]["metrics"]}
             if name in BARS:
-                above = paired_difference(final, finals["source"])
-                told["above source"] = above._asdict()
-                told |= {"bar": BARS[name], "met": bool(above.iqm >= BARS[name])} if case == STYLE else {}
+                told["above source"] = one = above[case, name]
+                told |= {"bar": BARS[name], "met": met(one, BARS[name])} if case == STYLE else {}
             record[case][name] = {**told, "seconds": each[name]["seconds"]}
     return record
 
@@ -133,14 +135,20 @@ def main() -> None:
     title = f"Another style: how far it came in the target ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "confusion.svg", title, "steps in the source", "share of learning there")
     words = ["python benchmarks/confusion.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "cases": CASES, "rows": record, "curves": found}
+    data = {
+        "seeds": asked.seeds,
+        "steps": asked.steps,
+        "cases": CASES,
+        "rows": record,
+        "judged_by": HOW,
+        "curves": found,
+    }
     write_json(asked.out / "confusion.json", plain({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "", "how far it came", "above source", "bar", title="0: at random, 1: learned in the target")
     for case, each in plain(record).items():
         for name, one in each.items():
-            above = interval(one["above source"]) if "above source" in one else ""
             bar = f"{one['bar']}: {'met' if one['met'] else 'not met'}" if "bar" in one else ""
-            table.add_row(case, name, interval(one["came"]), above, bar)
+            table.add_row(case, name, interval(one["came"]), shown(one.get("above source")), bar)
     show(table)
 
 

@@ -16,6 +16,7 @@ import time
 import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared, shown
 from rich.table import Table
 from side_by_side import line
 
@@ -25,7 +26,7 @@ from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, judge, keys
 from headstart.tasks.registry import aligned
 from headstart.tasks.strings import parse
@@ -86,12 +87,15 @@ def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
 def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
     """-> in both directions, what each row came to in the target, and how far that is below learning there."""
     record: dict[str, dict[str, dict]] = {}
+    ends = {way: {name: np.array(x["returns"])[:, -1] for name, x in each.items()} for way, each in found.items()}
+    judged = [(way, name) for way, finals in ends.items() for name in finals if name != "target"]
+    above = compared({(way, name): (ends[way][name], ends[way]["target"]) for way, name in judged})
     for direction, each in found.items():
-        finals = {name: np.array(one["returns"])[:, -1] for name, one in each.items()}
+        finals = ends[direction]
         record[direction] = {
             name: {
                 "return": bootstrap(final)._asdict(),
-                "above target": paired_difference(final, finals["target"])._asdict(),
+                "above target": above.get((direction, name)),
                 "worse by": float((finals["target"].mean() - final.mean()) / abs(finals["target"].mean())),
                 "target steps": 0.0 if name == "source" else each[name]["steps"][-1],
                 "seconds": each[name]["seconds"],
@@ -113,12 +117,12 @@ def main() -> None:
     title = f"A joint that is broken in the target ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "darc.svg", title, "share of the training", "return in the target")
     words = ["python benchmarks/darc.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "curves": found}
+    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "curves": found}
     write_json(asked.out / "darc.json", plain({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "", "return in the target", "above learning there", "worse by", "target steps")
     for direction, each in plain(record).items():
         for name, one in each.items():
-            cells = (interval(one["return"]), interval(one["above target"]), f"{100 * one['worse by']:.0f} %")
+            cells = (interval(one["return"]), shown(one["above target"]), f"{100 * one['worse by']:.0f} %")
             table.add_row(direction, name, *cells, f"{one['target steps']:.0f}")
     show(table)
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared
 from rich.table import Table
 from side_by_side import line
 
@@ -27,7 +28,7 @@ from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import Judgement, adapt, curve, keys
 from headstart.tasks.several import together
 
@@ -93,12 +94,12 @@ def measure(asked: argparse.Namespace) -> dict[str, dict]:
 
 def summarise(found: dict[str, dict]) -> dict[str, dict]:
     """-> of each row: mean returns over targets, and how far deep_sf is above it."""
-    record, ours = {}, of_targets(found["deep_sf"])
-    for name, one in found.items():
-        own = of_targets(one)
-        record[name] = {n: bootstrap(x)._asdict() for n, x in own.items()}
-        if name != "deep_sf":
-            record[name]["deep_sf above it"] = {n: paired_difference(ours[n], x)._asdict() for n, x in own.items()}
+    each = {name: of_targets(one) for name, one in found.items()}
+    record: dict[str, dict] = {name: {n: bootstrap(x)._asdict() for n, x in own.items()} for name, own in each.items()}
+    others = [name for name in found if name != "deep_sf"]
+    for n, ours in each["deep_sf"].items():
+        for name, one in compared({name: (ours, each[name][n]) for name in others}).items():
+            record[name].setdefault("deep_sf above it", {})[n] = one
     return record
 
 
@@ -120,7 +121,7 @@ def main() -> None:
     figure_curves(lines, asked.out / "deep_successor.svg", title, "target steps", "return")
     words = ["python benchmarks/deep_successor.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "target_steps": asked.target_steps, "sources": SOURCES}
-    data |= {"targets": asked.targets, "rows": record, "found": found}
+    data |= {"targets": asked.targets, "rows": record, "judged_by": HOW, "found": found}
     write_json(asked.out / "deep_successor.json", plain({**data, "provenance": provenance(" ".join(words))}))
     columns = [*map(str, (0, *SHOTS)), "last"]
     table = Table("", *(f"{n}-shot" for n in columns[:-1]), "at last", title="mean return over the targets")

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared, shown
 from pretrained import Row, measure
 from rich.table import Table
 from side_by_side import line
@@ -30,7 +31,7 @@ from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, keys
 from headstart.tasks.several import together
 
@@ -103,18 +104,27 @@ def summarise(found: dict[str, dict], taught: dict) -> dict[str, dict]:
     """-> of each row, its share of the teachers' returns: on the average over carts, and on the worst of them."""
     experts = np.array(taught["returns"])
     share = {name: np.array(one["returns"]) / experts for name, one in found.items()}
+    mean = {name: x.mean(1) for name, x in share.items()}
+    above = compared({name: (x, mean["experts"]) for name, x in mean.items() if name != "experts"})
     return {
         name: {
             "mean": bootstrap(share[name].mean(1))._asdict(),
             "worst": bootstrap(share[name].min(1))._asdict(),
             "return": bootstrap(np.array(one["returns"]).mean(1))._asdict(),
-            "above experts": paired_difference(share[name].mean(1), share["experts"].mean(1))._asdict(),
+            "above experts": above.get(name),
             "numbers": one["numbers"],
             "seconds": one["seconds"],
             "method": one["method"],
         }
         for name, one in found.items()
     }
+
+
+def areas(further: dict[str, dict]) -> dict[str, dict]:
+    """Returns for each start the mean return on the fifth cart, and how far that is above starting from nothing."""
+    mean = {name: np.array(one["returns"]).mean(1) for name, one in further.items()}
+    above = compared({name: (x, mean["nothing"]) for name, x in mean.items() if name != "nothing"})
+    return {name: {"mean": bootstrap(x)._asdict(), "above nothing": above.get(name)} for name, x in mean.items()}
 
 
 def main() -> None:
@@ -141,19 +151,15 @@ def main() -> None:
         "found": found,
         "teachers": taught,
     }
-    mean = {name: np.array(one["returns"]).mean(1) for name, one in further.items()}
-    area = {
-        name: {"mean": bootstrap(x)._asdict(), "above nothing": paired_difference(x, mean["nothing"])._asdict()}
-        for name, x in mean.items()
-    }
-    data |= {"left out": LEFT_OUT, "onwards": further, "area": area}
+    area = areas(further)
+    data |= {"left out": LEFT_OUT, "onwards": further, "area": area, "judged_by": HOW}
     write_json(asked.out / "distil.json", plain({**data, "provenance": provenance(shlex.join(words))}))
     table = Table("", "share of the teachers' returns", "of the worst cart", "return", "numbers")
     for name, one in plain(record).items():
         table.add_row(name, *(interval(one[what]) for what in ("mean", "worst", "return")), str(one["numbers"]))
     after = Table("a fifth cart, from", "mean return on the way", "above nothing")
     for name, one in plain(area).items():
-        after.add_row(name, interval(one["mean"]), interval(one["above nothing"]))
+        after.add_row(name, interval(one["mean"]), shown(one["above nothing"]))
     show(table, *[after] * bool(area))
 
 

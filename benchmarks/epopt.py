@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import numpyro.distributions as dist
 from flags import RESULTS, flags, read, sized
+from judging import HOW, compared, shown
 
 import headstart as hs
 from headstart.core.rollout import evaluate
@@ -25,7 +26,7 @@ from headstart.lab.figure import Series
 from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_sweep
 from headstart.lab.provenance import commit, provenance
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
 
 MASSES = np.arange(3.0, 9.01, 0.5)
@@ -77,6 +78,9 @@ def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, d
     returns = {name: np.array(result["returns"], float) for name, result in results.items()}
     tail = {name: np.quantile(r.reshape(len(r), -1), 0.1, axis=1) for name, r in returns.items()}
     mean = {name: r.mean((1, 2)) for name, r in returns.items()}
+    differs = [name for name in results if control[name] != name]
+    means = compared({name: (mean[name], mean[control[name]]) for name in differs})
+    tails = compared({name: (tail[name], tail[control[name]]) for name in differs})
     still = {name: ((r > 900) & (r < 1100)).mean((1, 2)) for name, r in returns.items()}
     return {
         name: {
@@ -86,8 +90,8 @@ def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, d
             "standing": bootstrap(still[name])._asdict(),
             "falling": bootstrap((r < 600).mean((1, 2)))._asdict(),
             "control": control[name],
-            "mean_over_control": paired_difference(mean[name], mean[control[name]])._asdict(),
-            "p10_over_control": paired_difference(tail[name], tail[control[name]])._asdict(),
+            "mean_over_control": means.get(name),
+            "p10_over_control": tails.get(name),
             "seconds": results[name]["seconds"],
             "method": results[name]["method"],
             "commit": results[name]["commit"],
@@ -114,7 +118,14 @@ def main() -> None:
     if asked.only:
         return
     rows = summarise(policies, results)
-    record = {"steps": steps, "seeds": seeds, "masses": MASSES, "episodes": EPISODES, "policies": rows}
+    record = {
+        "steps": steps,
+        "seeds": seeds,
+        "masses": MASSES,
+        "episodes": EPISODES,
+        "policies": rows,
+        "judged_by": HOW,
+    }
     command = "python benchmarks/epopt.py" + (" --tiny" if asked.tiny else f" --steps {steps} --seeds {seeds}")
     write_json(asked.out / "epopt.json", {**record, "provenance": provenance(command)})
     lines = []
@@ -125,7 +136,7 @@ def main() -> None:
     figure_sweep(lines, asked.out / "epopt.svg", title, *axes)
     for name, row in rows.items():
         print(f"{name:<20} mean {told(row['mean'])}   worst decile {told(row['p10'])}")
-        print(f"  over {row['control']}: {told(row['mean_over_control'])}   {told(row['p10_over_control'])}")
+        print(f"  over {row['control']}: {shown(row['mean_over_control'])}   {shown(row['p10_over_control'])}")
 
 
 def told(interval: dict[str, float]) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 import optax
 from flags import RUNS, flags, read, sized
 from jaxtyping import Array
+from judging import HOW, compared, shown
 from rich.table import Table
 from together import lines, measure
 
@@ -32,7 +33,7 @@ from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
 from headstart.losses.surgery import SURGERIES
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.tasks.several import together
 
 STARTS = ((-8.5, 7.5), (-8.5, -5.0), (9.0, 9.0))
@@ -101,9 +102,11 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
         "on the way": lambda x: x.mean((1, 2)),
     }
     control, record = over["joint, mean"], {}
+    others = {name: returns for name, returns in over.items() if name != "joint, mean"}
+    above = {kind: compared({name: (of(x), of(control)) for name, x in others.items()}) for kind, of in kinds.items()}
     for name, returns in over.items():
         record[name] = {kind: bootstrap(of(returns))._asdict() for kind, of in kinds.items()}
-        differences = {kind: paired_difference(of(returns), of(control))._asdict() for kind, of in kinds.items()}
+        differences = {kind: each.get(name) for kind, each in above.items()}
         record[name] |= {"above joint, mean": differences, "of each task": returns[:, -1].mean(0)}
         record[name] |= {key: found[name][key] for key in ("numbers", "told", "seconds")}
     return record
@@ -118,10 +121,10 @@ def tell(toy: dict[str, dict], record: dict[str, dict]) -> None:
     goals = Table("goals", "mean", "worst task", "on the way", "above joint, mean", "conflict", "numbers", "seconds")
     for name, one in record.items():
         conflict = one["told"].get("policy_conflict")
-        shown = [interval(one[kind]) for kind in ("mean", "worst task", "on the way")]
-        above = interval(one["above joint, mean"]["on the way"])
+        cells = [interval(one[kind]) for kind in ("mean", "worst task", "on the way")]
+        above = shown(one["above joint, mean"]["on the way"])
         share = "" if conflict is None else f"{100 * np.mean(conflict):.0f} %"
-        goals.add_row(name, *shown, above, share, str(one["numbers"]), f"{one['seconds']:.0f}")
+        goals.add_row(name, *cells, above, share, str(one["numbers"]), f"{one['seconds']:.0f}")
     show(table, goals)
 
 
@@ -141,7 +144,7 @@ def main() -> None:
     record = summarise(found)
     curves = {name: {key: one[key] for key in ("steps", "returns")} for name, one in found.items()}
     words = ["python benchmarks/gradients.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "toy": toy, "goals": record, "curves": curves}
+    data = {"seeds": asked.seeds, "steps": asked.steps, "toy": toy, "goals": record, "judged_by": HOW, "curves": curves}
     write_json(asked.out / "gradients.json", plain({**data, "provenance": provenance(" ".join(words))}))
     title = f"Eight opposing goals: mean return ({asked.seeds} seeds)"
     figure_curves(lines(found), asked.out / "gradients.svg", title, "environment steps, of all tasks", "return")

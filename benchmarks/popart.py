@@ -14,6 +14,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared, shown
 from rich.table import Table
 from side_by_side import line
 from together import EPISODES, measure
@@ -73,6 +74,21 @@ def shares(world: str, found: dict[str, dict], seeds: int) -> dict[str, np.ndarr
     return {name: (np.array(one["returns"]) - none) / (alone - none) for name, one in found.items()}
 
 
+def above_joint(returns: dict[str, np.ndarray]) -> dict[str, list[dict]]:
+    """Returns for each row that uses PopArt how far each task is above joint learning; `returns` are [seed, task]."""
+    rows = {name: name.removesuffix(", PopArt") for name in returns if name.endswith(", PopArt")}
+    judged = [(name, i) for name, joint in rows.items() if joint in returns for i in range(len(TIMES))]
+    found = compared({(name, i): (returns[name][:, i], returns[rows[name]][:, i]) for name, i in judged})
+    return {name: [found[name, i] for i in range(len(TIMES))] for name in dict.fromkeys(name for name, _ in judged)}
+
+
+def summarise(found: dict[str, dict]) -> dict[str, dict]:
+    """Returns the returns of each task at the end, in rewards x 1, and how far PopArt is above joint learning."""
+    returns = {name: np.array(one["returns"])[:, -1] / np.array(TIMES)[None] for name, one in found.items()}
+    paid = {name: [bootstrap(each[:, i])._asdict() for i in range(len(TIMES))] for name, each in returns.items()}
+    return {"returns": paid, "above joint": above_joint(returns), "judged_by": HOW}
+
+
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
     asked = read(sized(flags(__doc__, RUNS / "popart"), 400_000, 10))
@@ -84,8 +100,7 @@ def main() -> None:
         found |= each
         came |= shares(world, each, asked.seeds)
     record = {name: [bootstrap(each[:, -1, i])._asdict() for i in range(len(TIMES))] for name, each in came.items()}
-    returns = {name: np.array(one["returns"])[:, -1] / np.array(TIMES)[None] for name, one in found.items()}
-    paid = {name: [bootstrap(each[:, i])._asdict() for i in range(len(TIMES))] for name, each in returns.items()}
+    judged = summarise(found)
     drawn = [name for name in came if asked.tiny or not name.startswith("DQN")]
     lines = [line(name, np.array(found[name]["steps"]), came[name].min(2)) for name in drawn]
     title = f"Rewards x 1 to x 1000: the task that came least far ({asked.seeds} seeds)"
@@ -96,7 +111,7 @@ def main() -> None:
         "steps": asked.steps,
         "times": TIMES,
         "shares": record,
-        "returns": paid,
+        **judged,
         "found": found,
     }
     write_json(asked.out / "popart.json", plain({**data, "provenance": provenance(" ".join(words))}))
@@ -104,8 +119,10 @@ def main() -> None:
     for name, each in plain(record).items():
         table.add_row(name, *map(interval, each))
     plainly = Table("rewards", *(f"x {times:g}" for times in TIMES), title="return, in rewards x 1")
-    for name, each in plain(paid).items():
+    for name, each in plain(judged["returns"]).items():
         plainly.add_row(name, *map(interval, each))
+    for name, each in plain(judged["above joint"]).items():
+        plainly.add_row(f"{name}, above joint", *map(shown, each))
     show(table, plainly)
 
 

@@ -14,6 +14,7 @@ import time
 import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared
 from side_by_side import EPISODES, PEER, Curves, lines, ours, theirs
 
 import headstart as hs
@@ -24,7 +25,7 @@ from headstart.lab.files import plain, read_json, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.protocol.metrics import time_to_threshold
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
 
 TASK = "Hopper-v5"
@@ -57,6 +58,12 @@ def speeds(steps: int, seeds: int, rounds: int, work: pathlib.Path, with_peer: b
     return found
 
 
+def difference(curves: Curves) -> dict:
+    """Returns how far headstart's final returns are from SB3's."""
+    ends = [curves[name][1][:, -1] for name in ("headstart", "SB3")]
+    return compared({"final": (ends[0], ends[1])})["final"]
+
+
 def summarise(curves: Curves, rates: dict[str, list[float]], seeds: int) -> dict:
     """-> final returns, steps and seconds to the threshold of each program."""
     rows = {}
@@ -71,8 +78,7 @@ def summarise(curves: Curves, rates: dict[str, list[float]], seeds: int) -> dict
         }
     if "SB3" in curves:
         rows["SB3"]["seconds_to_2000_all_seeds"] = rows["SB3"]["seconds_to_2000_one_seed"] * seeds
-        ends = {name: returns[:, -1] for name, (_, returns) in curves.items()}
-        rows["final_difference"] = paired_difference(ends["headstart"], ends["SB3"])._asdict()
+        rows["final_difference"] = difference(curves)
     together = np.median(rates[f"headstart, {seeds} seeds"])
     rows["headstart"]["seconds_to_2000_all_seeds"] = float(seeds * rows["headstart"]["steps_to_2000"]["iqm"] / together)
     return rows
@@ -103,6 +109,7 @@ def main() -> None:
             "seeds": seeds,
             "episodes": EPISODES,
             "rows": rows,
+            "judged_by": HOW,
             "steps_per_second": {n: {"median": np.median(r), "min": min(r), "max": max(r)} for n, r in rates.items()},
             "curves": {name: {"steps": at, "returns": returns} for name, (at, returns) in curves.items()},
             "settings": {"headstart": mine["settings"], "SB3": each[0]["settings"] if with_peer else None},

@@ -21,6 +21,7 @@ import numpy as np
 import numpyro.distributions as dist
 from flags import RUNS, flags, read, sized
 from jaxtyping import Array
+from judging import HOW, compared, shown
 from pretrained import Row, measure
 from rich.table import Table
 from side_by_side import line
@@ -32,7 +33,7 @@ from headstart.lab.files import plain, write_json
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 
 SOONER = ("feed-forward", "history of 8", "told the parameters", "recurrent")
 EPISODES = 128  # each of which draws the puck anew
@@ -94,13 +95,17 @@ def successes(learner: Learner, known: Knowledge, keys: Key) -> dict[str, Any]:
 
 def summarise(found: dict[str, dict], control: str) -> dict[str, dict]:
     """-> of each row: successes held out and in range, and how far above the control's they are."""
-    above = lambda one, where: paired_difference(np.array(one[where]), np.array(found[control][where]))._asdict()
+    others = [name for name in found if name != control]
+    above = {
+        where: compared({name: (found[name][where], found[control][where]) for name in others})
+        for where in ("held out", "in range")
+    }
     return {
         name: {
             "held out": bootstrap(np.array(one["held out"]))._asdict(),
             "in range": bootstrap(np.array(one["in range"]))._asdict(),
-            f"held out, above {control}": above(one, "held out"),
-            f"in range, above {control}": above(one, "in range"),
+            f"held out, above {control}": above["held out"].get(name),
+            f"in range, above {control}": above["in range"].get(name),
             "numbers": one["numbers"],
             "seconds": one["seconds"],
             "method": one["method"],
@@ -135,12 +140,12 @@ def main() -> None:
     figure_curves(lines, asked.out / f"{name}.svg", title, "source steps", "return, exploring")
     words = ["python benchmarks/recurrent.py", *["--tiny"] * asked.tiny, *["--sooner"] * asked.sooner]
     words += [f"--critics --seeds {asked.seeds}"] * asked.critics
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "found": found}
+    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
     write_json(asked.out / f"{name}.json", plain({**data, "provenance": provenance(" ".join(words))}))
     told = ("held out", "in range", f"held out, above {control}", f"in range, above {control}")
     table = Table("in the goal", *told)
     for row, one in plain(record).items():
-        table.add_row(row, *(interval(one[key]) for key in told))
+        table.add_row(row, *(interval(one[key]) for key in told[:2]), *(shown(one[key]) for key in told[2:]))
     show(table)
 
 

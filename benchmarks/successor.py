@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flags import RUNS, flags, read
+from judging import HOW, compared, shown
 from rich.table import Table
 from side_by_side import line
 
@@ -83,6 +84,7 @@ def summarise(found: dict[str, np.ndarray]) -> dict[str, dict]:
     mean, half, record = lambda x: float(np.mean(x)), found["GPI"].shape[1] // 2, {}
     halves = {name: (each[:, :half].sum(1), each[:, half:].sum(1)) for name, each in found.items()}
     ours = halves["GPI"][1]
+    above = compared({name: (ours, second) for name, (_, second) in halves.items() if name in BARS})
     for name, (first, second) in halves.items():
         record[name] = {"first half": bootstrap(first)._asdict(), "second half": bootstrap(second)._asdict()}
         if name in BARS and second.any():
@@ -90,7 +92,8 @@ def summarise(found: dict[str, np.ndarray]) -> dict[str, dict]:
             draws = luck.integers(0, len(ours), (2000, len(ours)))
             low, high = np.nanquantile(ours[draws].mean(1) / second[draws].mean(1), [0.025, 0.975])
             told = {"ratio": mean(ratio), "low": mean(low), "high": mean(high), "bar": BARS[name]}
-            record[name] |= {**told, "met": bool(ratio >= BARS[name]), "seeds won": int((ours > second).sum())}
+            won = bool(ratio >= BARS[name] and above[name]["verdict"] == "positive")
+            record[name] |= {**told, "met": won, "seeds won": int((ours > second).sum()), "GPI above it": above[name]}
     return record
 
 
@@ -108,15 +111,23 @@ def main() -> None:
     title = f"Four rooms: the reward of all tasks so far ({asked.seeds} seeds)"
     figure_curves(lines, asked.out / "successor.svg", title, "tasks", "reward")
     words = ["python benchmarks/successor.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "earned": found}
+    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "earned": found}
     write_json(asked.out / "successor.json", plain({**data, "provenance": provenance(" ".join(words))}))
     table = Table(
-        "", "first half", "second half", "GPI is", "bar", title="reward of training, in each half of the tasks"
+        "",
+        "first half",
+        "second half",
+        "GPI is",
+        "bar",
+        "GPI above it",
+        title="reward of training, in each half of the tasks",
     )
     for name, one in plain(record).items():
         ratio = f"{one['ratio']:.2f} x [{one['low']:.2f}, {one['high']:.2f}]" if "ratio" in one else ""
         bar = f"{one['bar']} x: {'met' if one['met'] else 'not met'}" if "ratio" in one else ""
-        table.add_row(name, interval(one["first half"]), interval(one["second half"]), ratio, bar)
+        table.add_row(
+            name, interval(one["first half"]), interval(one["second half"]), ratio, bar, shown(one.get("GPI above it"))
+        )
     show(table)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
+from judging import HOW, compared, shown
 from rich.table import Table
 from side_by_side import line
 
@@ -30,7 +31,7 @@ from headstart.lab.provenance import commit, provenance
 from headstart.lab.tables import interval, show
 from headstart.protocol.metrics import total
 from headstart.protocol.prior import Stage, moved
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, curve, keys
 
 SHOTS, POINTS, JUDGED = (0, 1, 10), 12, 10
@@ -97,21 +98,31 @@ def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
     return found
 
 
-def summarise(rows: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row: returns by shots, the average along the curve, and how far above scratch that is."""
+def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """Returns for each pair and row: returns by shots, the average along the curve, how far above scratch that is."""
+    means = {pair: averages(rows) for pair, rows in found.items()}
+    judged = [(pair, row) for pair, each in means.items() for row in each if row != "scratch"]
+    above = compared({(pair, row): (means[pair][row], means[pair]["scratch"]) for pair, row in judged})
+    return {
+        pair: {
+            row: {
+                "shots": {n: bootstrap(np.array(values))._asdict() for n, values in one["shots"].items()},
+                "average": bootstrap(means[pair][row])._asdict(),
+                "final": bootstrap(np.array(one["returns"])[:, -1])._asdict(),
+                "above scratch": above.get((pair, row)),
+            }
+            for row, one in rows.items()
+        }
+        for pair, rows in found.items()
+    }
+
+
+def averages(rows: dict[str, dict]) -> dict[str, np.ndarray]:
+    """Returns each row's return averaged along its curve [seed]."""
     budget = min(one["steps"][-1] for one in rows.values())
-    areas = {
+    return {
         row: np.array([total(np.array(one["steps"]), np.array(x), budget) for x in one["returns"]])
         for row, one in rows.items()
-    }
-    return {
-        row: {
-            "shots": {n: bootstrap(np.array(values))._asdict() for n, values in rows[row]["shots"].items()},
-            "average": bootstrap(mean)._asdict(),
-            "final": bootstrap(np.array(rows[row]["returns"])[:, -1])._asdict(),
-            "above scratch": paired_difference(mean, areas["scratch"])._asdict(),
-        }
-        for row, mean in areas.items()
     }
 
 
@@ -123,7 +134,7 @@ def main() -> None:
     if asked.tiny:
         asked.steps, asked.seeds = 2_048, 2
     found = measure(asked)
-    record = {name: summarise(rows) for name, rows in found.items()}
+    record = summarise(found)
     table = Table("", "", *(f"{n} shots" for n in SHOTS), "at the end", "on average", "above scratch")
     for name in asked.only:
         pair = PAIRS[name]
@@ -132,11 +143,12 @@ def main() -> None:
         figure_curves(lines, asked.out / f"surgery-{name}.svg", title, "target steps", "return")
         for row, one in plain(record[name]).items():
             shots = [interval(one["shots"][str(n)]) for n in SHOTS]
-            rest = [interval(one[what]) for what in ("final", "average", "above scratch")]
+            rest = [interval(one["final"]), interval(one["average"]), shown(one["above scratch"])]
             table.add_row(f"{pair.source}, {pair.target}", ROWS[row], *shots, *rest)
     some = ["--only", *asked.only] if len(asked.only) < len(PAIRS) else []
     words = ["python benchmarks/surgery.py", *["--tiny"] * asked.tiny, *some]
     data = {"seeds": asked.seeds, "pairs": {name: str(pair) for name, pair in PAIRS.items()}, "rows": record}
+    data["judged_by"] = HOW
     write_json(asked.out / "surgery.json", plain({**data, "curves": found, "provenance": provenance(" ".join(words))}))
     show(table)
 

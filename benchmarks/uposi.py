@@ -22,6 +22,7 @@ import numpy as np
 import numpyro.distributions as dist
 from flags import RUNS, flags, read, sized
 from jaxtyping import Array
+from judging import HOW, compared, shown
 from pretrained import Row, measure
 from rich.table import Table
 from side_by_side import line
@@ -33,7 +34,7 @@ from headstart.lab.files import plain, write_json
 from headstart.lab.plots import figure_sweep
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
-from headstart.protocol.statistics import bootstrap, paired_difference
+from headstart.protocol.statistics import bootstrap
 from headstart.tasks.worlds import CartPoleSwingUp
 
 HIDDEN = {"offset": np.linspace(-0.5, 0.5, 11), "force": np.linspace(-40.0, 40.0, 12)}  # m, N: drawn, and judged
@@ -137,12 +138,14 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
     """-> of each row: its mean over what is hidden, how far that is above no parameters, and what a change leaves."""
     mean = {name: np.array(one["returns"]).mean(1) for name, one in found.items()}
     hidden = {name: name.split(", ")[0] for name in found}
-    control = lambda name: mean.get(f"{hidden[name]}, no parameters", mean[name])
+    control = {name: f"{hidden[name]}, no parameters" for name in found}
+    judged = [name for name in found if control[name] in found and control[name] != name]
+    above = compared({name: (mean[name], mean[control[name]]) for name in judged})
     return {
         name: {
             "return": bootstrap(mean[name])._asdict(),
             "of true": bootstrap(mean[name] / mean[f"{hidden[name]}, true parameters"])._asdict(),
-            "above none": paired_difference(mean[name], control(name))._asdict(),
+            "above none": above.get(name),
             "paid after a change": bootstrap(np.array(one["changed"]).mean(1))._asdict(),
             "paid without": bootstrap(np.array(one["always"]).mean(1))._asdict(),
             "seconds": one["seconds"],
@@ -169,12 +172,12 @@ def main() -> None:
     title = f"A weight beside its pole ({asked.seeds} seeds)"
     figure_sweep(lines, asked.out / "uposi.svg", title, "offset, m")
     words = ["python benchmarks/uposi.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "found": found}
+    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
     write_json(asked.out / "uposi.json", plain({**data, "provenance": provenance(" ".join(words))}))
     names = ("return", "of true", "above none", "paid after a change", "paid without")
     table = Table("", "return", "share of true", "above no parameters", "a step after a change", "without")
     for name, one in plain(record).items():
-        table.add_row(name, *(interval(one[key]) for key in names))
+        table.add_row(name, *(shown(one[key]) if key == "above none" else interval(one[key]) for key in names))
     show(table)
 
 

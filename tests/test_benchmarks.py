@@ -7,10 +7,13 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
+from judging import compared, met, shown
 from rates.limit import forward, gradient
 from rates.rows import Row
 from rates.table import summarise
+from rejudge import JUDGES, rejudged, verdicts
 
 ROOT = pathlib.Path(__file__).parents[1]
 APART = ("growth", "speed")  # measure a process of their own; the others' need not be another than the tests'
@@ -35,6 +38,7 @@ APART = ("growth", "speed")  # measure a process of their own; the others' need 
         ("confusion", []),
         ("distil", []),
         ("recurrent", []),
+        ("error_rates", []),
         ("speed", ["--only", "PPO on CartPole-v1", "Hopper-v5 stepped"]),
         ("speed", ["--gpu", "--only", "PPO on many CartPoles"]),
     ],
@@ -90,9 +94,35 @@ def test_the_flops_of_a_network_are_those_of_its_products():
     assert gradient((3, 4, 2)) == 2 * (12 + 8) + 2 * (12 + 8) + 2 * 8  # forward, weights, and hidden layers backward
 
 
+def test_a_bar_is_met_only_by_a_difference_that_holds():
+    steady, lucky = np.array([1.0, 1.1, 0.9, 1.2, 0.8]), np.array([0.0, 0.0, 0.9, 4.0, 3.0])
+    found = compared({"steady": (steady, np.zeros(5)), "lucky": (lucky, np.zeros(5))})
+    assert (met(found["steady"], 0.5), met(found["steady"], 1.5), met(found["lucky"], 0.5)) == (True, False, False)
+    assert shown(found["steady"]).endswith(" ▲")
+    assert shown(found["lucky"]).endswith("]")
+    assert shown(None) == ""
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_a_committed_record_is_judged_from_the_numbers_that_it_keeps(name):
+    data = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    try:
+        found = rejudged(name, data)
+    except KeyError:
+        assert name in ("heavier", "reversed"), "its seeds are not kept"
+        return
+    assert verdicts(found)
+    assert data.keys() <= found.keys()
+    if "judged_by" in data:
+        assert verdicts(found) == verdicts(data), f"judge it again: python benchmarks/rejudge.py {name}"
+
+
 def test_committed_results_are_of_full_size():
     for record in (ROOT / "benchmarks" / "results").glob("*.json"):
         data = json.loads(record.read_text())
+        if "trials" in data:  # a simulation of studies, not a study
+            assert data["trials"] >= 10_000
+            continue
         seeds = data["seeds"] if isinstance(data["seeds"], int) else len(data["seeds"])
         assert seeds >= 5, f"{record.name} rests on {seeds} seeds"
         assert "--tiny" not in data["provenance"]["command"]

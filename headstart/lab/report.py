@@ -17,6 +17,7 @@ from headstart.lab.report_charts import forest, learning_curves
 from headstart.lab.report_clips import before_and_after
 from headstart.lab.report_data import Study, read, table
 from headstart.lab.report_matrix import heat_map, matrix, matrix_table, remarks
+from headstart.lab.report_pairs import LEAD, pairs
 from headstart.lab.report_words import difference, sentence
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -57,7 +58,14 @@ def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
     )
     parts = [_header(told), _methods(told, looks), _curves(told, looks), _clips(told, out, looks)]
     parts += [_few_shots(told, looks), _ranges(told, looks), _matrix(told, looks), _metrics(told, looks)]
-    parts += [_verdicts(told, looks), _shift(told), _ledger(told, looks), _failures(told, looks), _left_out(told)]
+    parts += [
+        _verdicts(told, looks),
+        _section("Which row is best?", LEAD, *pairs(told, looks)),
+        _shift(told),
+        _ledger(told, looks),
+        _failures(told, looks),
+        _left_out(told),
+    ]
     script = element("script", _resource("report.js"))
     body = element("body", element("main", parts, _reproduce(told)), element("div", id="tip", role="status"), script)
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
@@ -113,7 +121,7 @@ def _methods(study: Study, looks: dict[str, Style]) -> Markup | None:
     cards = [
         element(
             "article",
-            element("h3", tables.named(row.name, looks), tables.badge(row) if row.verdict else None),
+            element("h3", tables.named(row.name, looks), tables.badge(row) if row.verdict or row.no_verdict else None),
             element("p", sentence(row, study)),
             element("p", row.about, class_="about") if row.about else None,
         )
@@ -191,7 +199,8 @@ def _verdicts(study: Study, looks: dict[str, Style]) -> Markup | None:
     lead = (
         "The difference is that of the averaged returns, as a mean over pairs of equal seeds. Its interval is at the "
         "level at which Holm's method compares the row, so it excludes 0 exactly where p is at most 0.05. The "
-        "probability of improvement is how often a run of the row beats a run of its control, both drawn by chance."
+        "probability of improvement is how often a run of the row beats a run of its control, both drawn by chance. "
+        "A row that lost a seed gets no verdict in its favour."
     )
     return _section("Verdicts", lead, tables.verdicts(study, looks))
 

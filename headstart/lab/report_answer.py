@@ -38,7 +38,8 @@ def all_failed(data: Mapping[str, Any]) -> str | None:
 def best(pairs: Mapping[str, Any] | None) -> str | None:
     """Returns which row is best by the comparison of all rows with each other; None where there is none."""
     told = table({"pairs": pairs}, "pairs")
-    leader, beaten, others = (told.get(key) or [] for key in ("leader", "beaten", "open"))
+    leader = told["leader"] if isinstance(told.get("leader"), str) else None
+    beaten, others = ([str(x) for x in told.get(key) or [] if x is not None] for key in ("beaten", "open"))
     if not told.get("rows"):
         return None
     cells = [cell for line in told.get("difference") or [] for cell in line or [] if cell]

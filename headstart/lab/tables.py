@@ -55,8 +55,10 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
 
 def _verdicts(data: Mapping[str, Any]) -> Table:
     """Returns each row's verdict against the study's reference, and what it rests on."""
-    rows = {name: row for name, row in data["methods"].items() if row.get("against") or name != "scratch"}
-    controls = list(dict.fromkeys(row.get("against") or "scratch" for row in rows.values()))
+    methods = data["methods"]
+    known = {row.get("against") for row in methods.values() if row.get("against")} or {"scratch"}
+    rows = {name: row for name, row in methods.items() if row.get("against") or name not in known}
+    controls = list(dict.fromkeys(row["against"] for row in rows.values() if row.get("against"))) or ["scratch"]
     heads = ["verdict", "difference", "p", "P(better)", "to threshold"]
     if failed := any(row.get("failed") for row in rows.values()):
         heads.append("failed")

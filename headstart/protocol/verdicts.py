@@ -131,7 +131,7 @@ def _verdict(told: Mapping[str, Any], failed: tuple[int, int], alpha: float) -> 
         return "none", None
     above = told["mean"] > 0.0
     if failed[0 if above else 1]:
-        whose = "its" if above else "its control's"
-        rest = f"the other {told['pairs']} pairs are {'above' if above else 'below'}"
-        return None, f"{failed[0 if above else 1]} of {whose} seeds failed, which counts against it, though {rest}."
+        whose, side = ("its", "above") if above else ("its control's", "below")
+        rest = f"on the other {told['pairs']} it is {side}"
+        return None, f"{failed[0 if above else 1]} of {whose} seeds failed, which counts against it; {rest}."
     return ("positive" if above else "negative"), None

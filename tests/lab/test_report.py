@@ -111,6 +111,33 @@ def test_the_verdicts_are_said_in_words(whole):
     assert room.startswith("There is something to adapt")
 
 
+def test_every_row_stands_beside_every_other(whole):
+    report = checked(whole)
+    assert "Which row is best?" in report.text
+    assert "Finetune has the highest average of all rows; it is clearly above naive, scratch" in report.text
+    source = page(whole)
+    assert source.count('aria-label="clearly above"') == source.count('aria-label="clearly below"') > 5
+    two = {**whole, "pairs": {**whole["pairs"], "rows": whole["pairs"]["rows"][:2]}}
+    assert "Which row is best?" not in checked(two).text
+    for name in ("difference", "verdict", "leader", "beaten", "open"):
+        for other in (None, [], [None]):
+            checked({**whole, "pairs": {**whole["pairs"], name: other}})
+
+
+def test_another_reference_is_named_in_the_words(whole):
+    """Rows are then compared with it, scratch among them."""
+    data = copy.deepcopy(whole)
+    for name, row in data["methods"].items():
+        row["against"] = None if name == "finetune" else "finetune"
+    told = read(data)
+    assert [row.name for row in told.challengers] == ["scratch", "naive", "randomize", "epopt", "finetune reset-head"]
+    said = sentence(next(row for row in told.challengers if row.name == "finetune reset-head"), told)
+    assert " by finetune." in said
+    assert "Each row against finetune" in checked(data).text
+    _, verdicts, *_ = study_tables(data)
+    assert str(verdicts.title).startswith("against finetune:")
+
+
 def test_a_study_without_room_says_so(whole):
     data = copy.deepcopy(whole)
     data["shift"]["headroom"]["source_policy"] = 2800.0

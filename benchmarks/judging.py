@@ -1,0 +1,34 @@
+"""Judges the claims of benchmarks as a study judges its own: paired t tests, Holm's correction, five pairs at least.
+
+A family is all comparisons of one measure in one record: of all rows, and of all cases that the benchmark has.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from headstart.lab.tables import interval
+from headstart.protocol.comparisons import JUDGED_BY
+from headstart.protocol.verdicts import compare, plain
+
+Name = TypeVar("Name")
+HOW = {**JUDGED_BY, "family": "all comparisons of one measure in this record"}
+SIGNS = {"positive": " ▲", "negative": " ▼"}
+
+
+def compared(pairs: Mapping[Name, tuple[Any, Any]]) -> dict[Name, dict[str, Any]]:
+    """Returns the difference of each row from its control [seed], with its verdict, all of them one family."""
+    scores = {name: (np.asarray(ours, float), np.asarray(control, float)) for name, (ours, control) in pairs.items()}
+    found = compare(scores).items()
+    return {name: {**plain(one), "verdict": one.verdict, "no_verdict": one.no_verdict} for name, one in found}
+
+
+def met(one: Mapping[str, Any], bar: float) -> bool:
+    """Returns whether a difference reaches a bar: its IQM does, and its verdict says that it is above 0."""
+    return bool(one["iqm"] >= bar and one["verdict"] == "positive")
+
+
+def shown(one: Mapping[str, Any] | None) -> str:
+    """Returns a difference with its interval, and a sign where there is a verdict: ▲ above, ▼ below."""
+    return "" if one is None else interval(one) + SIGNS.get(one["verdict"] or "", "")

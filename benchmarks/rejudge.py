@@ -1,0 +1,163 @@
+"""Judges committed records anew, from the numbers of every seed that they keep. Nothing is run.
+
+Each record keeps its keys; its claims become those that the code makes now, and `judged_by` says how they are made.
+A record whose seeds are not kept is left as it is, and named.
+
+    python benchmarks/rejudge.py                     # all records of benchmarks/results
+    python benchmarks/rejudge.py active darc         # these
+    python benchmarks/rejudge.py --check             # say which would change, and write nothing
+"""
+
+import argparse
+import importlib
+import json
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from flags import RESULTS
+from judging import HOW
+
+from headstart.lab.files import plain, read_json, write_json
+from headstart.protocol.comparisons import JUDGED_BY, against, pairwise
+from headstart.protocol.metrics import totals
+
+Data = dict[str, Any]
+
+
+def study(data: Data) -> Data:
+    """Returns the study with verdicts and comparisons of rows taken from the curves of its seeds."""
+    seeds, areas = len(data["seeds"]), {}
+    for name, row in data["methods"].items():
+        curve = row["curve"]
+        if curve and not ("returns" in curve and "steps" in curve):
+            raise KeyError("returns")
+        steps, returns = (np.array(curve.get(key) or [[np.nan]] * seeds, float) for key in ("steps", "returns"))
+        areas[name] = totals((np.nan_to_num(steps), returns), data["budget"])
+    rows = data["methods"].items()
+    controls = {name: row.get("against") or "scratch" for name, row in rows if name != "scratch"}
+    if data["question"].get("reference", "scratch") != "scratch":
+        controls = {name: row["against"] for name, row in rows if row.get("against")}
+    compared = against(areas, controls)
+    methods = {name: {**row, **compared[name]} for name, row in rows}
+    return {"methods": methods, "judged_by": JUDGED_BY, "pairs": pairwise(areas)}
+
+
+def rows_of(script: str, kept: str) -> Callable[[Data], Data]:
+    """Returns what judges the rows of a script's record: its `summarise`, of what each seed came to."""
+    return lambda data: {"rows": importlib.import_module(script).summarise(data[kept])}
+
+
+def recurrent(data: Data) -> Data:
+    """Judges the records of recurrent.py, whose rows are named by what they are compared with."""
+    row = next(iter(data["rows"].values()))
+    control = next(key.partition(", above ")[2] for key in row if key.startswith("held out, above "))
+    return {"rows": importlib.import_module("recurrent").summarise(data["found"], control)}
+
+
+def distil(data: Data) -> Data:
+    """Judges students beside experts, and what they are worth on a cart that is new."""
+    script = importlib.import_module("distil")
+    return {"rows": script.summarise(data["found"], data["teachers"]), "area": script.areas(data["onwards"])}
+
+
+def epopt(data: Data) -> Data:
+    """Judges EPOpt's policies, whose returns lie in a folder beside the record."""
+    script = importlib.import_module("epopt")
+    slug = lambda name: re.sub("[^a-z0-9.]+", "-", name.lower())
+    files = {
+        name: RESULTS / "epopt" / f"{slug(name)}-{data['steps']}-{data['seeds']}.json" for name in data["policies"]
+    }
+    if missing := [file.name for file in files.values() if not file.exists()]:
+        raise KeyError(missing[0])
+    return {"policies": script.summarise(script.arms(), {name: read_json(file) for name, file in files.items()})}
+
+
+def gradients(data: Data) -> Data:
+    """Judges rows of goals: their curves are kept apart from what else was said of them."""
+    found = {name: {**data["goals"][name], **curve} for name, curve in data["curves"].items()}
+    return {"goals": importlib.import_module("gradients").summarise(found)}
+
+
+def ppo_hopper(data: Data) -> Data:
+    """Judges PPO beside SB3; the speeds stay as they were measured."""
+    curves = {name: (np.array(x["steps"]), np.array(x["returns"])) for name, x in data["curves"].items()}
+    difference = importlib.import_module("ppo_hopper").difference(curves)
+    return {"rows": {**data["rows"], "final_difference": difference}}
+
+
+def successor(data: Data) -> Data:
+    """Judges GPI beside the newest policy and Q-learning."""
+    earned = {name: np.array(each) for name, each in data["earned"].items()}
+    return {"rows": importlib.import_module("successor").summarise(earned)}
+
+
+JUDGES: dict[str, Callable[[Data], Data]] = {
+    "active": rows_of("active", "found"),
+    "confusion": rows_of("confusion", "curves"),
+    "darc": rows_of("darc", "curves"),
+    "deep_successor": rows_of("deep_successor", "found"),
+    "distil": distil,
+    "epopt": epopt,
+    "gradients": gradients,
+    "heavier": study,
+    "learners": lambda data: {"rows": importlib.import_module("learners").against_peer(data["rows"])},
+    "popart": lambda data: importlib.import_module("popart").summarise(data["found"]),
+    "ppo_hopper": ppo_hopper,
+    "recurrent": recurrent,
+    "recurrent_critics": recurrent,
+    "recurrent_sooner": recurrent,
+    "reversed": study,
+    "successor": successor,
+    "surgery": rows_of("surgery", "curves"),
+    "uposi": rows_of("uposi", "found"),
+}
+
+
+def rejudged(name: str, data: Data) -> Data:
+    """Returns the record with its claims as they are judged now. Raises KeyError where its seeds are not kept."""
+    record = plain({**data, "judged_by": HOW, **JUDGES[name](data)})
+    provenance = record.pop("provenance", {})
+    return {**record, "provenance": {**provenance, "judged": f"python benchmarks/rejudge.py {name}"}}
+
+
+def verdicts(value: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
+    """Returns every verdict and every bar of a record, by where it stands."""
+    found: dict[str, str] = {}
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        if key in ("verdict", "met") and not isinstance(part, dict | list):
+            found[" / ".join((*path, str(key)))] = str(part)
+        elif key != "pairs":
+            found |= verdicts(part, (*path, str(key)))
+    return found
+
+
+def main() -> None:
+    """Judges the records that are named, says what changed, and writes them unless --check is given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*JUDGES, []], help="which records (all where none is named)")
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS, help="where the records lie")
+    asked = parser.parse_args()
+    for name in asked.names or JUDGES:
+        file = asked.out / f"{name}.json"
+        if not file.exists():
+            print(f"{name}: there is no such record")
+            continue
+        data = read_json(file)
+        try:
+            record = rejudged(name, data)
+        except KeyError as missing:
+            print(f"{name}: left as it is, for it does not keep its seeds ({missing})")
+            continue
+        before, after = verdicts(data), verdicts(record)
+        print(f"{name}:", *(f"\n  {k}: {before.get(k, '–')} → {x}" for k, x in after.items() if before.get(k) != x))
+        if not asked.check:
+            write_json(file, json.loads(json.dumps(record)))
+
+
+if __name__ == "__main__":
+    main()
