@@ -11,6 +11,15 @@ class NameInputError(InputError):
     """A setting names what is not there. It is a slip, whatever else there is to run."""
 
 
+def message(error: BaseException) -> str:
+    """Returns what an error says, as text that can be written; also where its own `__str__` raises."""
+    try:
+        text = str(error)
+    except Exception as another:
+        text = f"its message cannot be read, for that raises {type(another).__name__}"
+    return text.encode(errors="backslashreplace").decode()
+
+
 def check_range(
     owner: object, name: str, low: float, high: float, *, open_low: bool = False, open_high: bool = False
 ) -> None:

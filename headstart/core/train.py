@@ -17,7 +17,7 @@ from headstart.core.counting import Count, count_of
 from headstart.core.errors import InputError
 from headstart.core.learn import learn
 from headstart.core.rollout import World, first_episodes, leave, players, rollout, start
-from headstart.core.run import Journal, Left, Point, Run, Tally, means, point, remembering
+from headstart.core.run import Journal, Left, Point, Run, Tally, copied, means, point, remembering
 from headstart.core.turns import turns_for
 from headstart.core.types import Key, Learner, Metrics, PyTree, Task, TrainState, no_loss
 
@@ -207,6 +207,7 @@ def go_on(
     Going on takes a run's memory over: copy what is to be kept of it. In the end the worlds are left.
     """
     journal, none = journal or Journal(), nothing(learner, tasks, run, budget)
+    begun = copied(run.worlds) if tasks.env.live else None  # a turn that is broken off has taken the run's own over
     done, tally = (0, none) if left is None else (left.turns, left.tally)
     try:
         for until in sorted({round(turns * i / points) for i in range(1, points + 1)}):
@@ -220,9 +221,8 @@ def go_on(
                 # after the point: what its reader made of it belongs to what is kept
                 journal.look(Left(_lasting(tasks, run), tally, done), turns)
     finally:
-        lost = any(x.is_deleted() for x in jax.tree.leaves(run.worlds))  # to a turn that was broken off
-        if tasks.env.live and not lost:
-            _dismiss(tasks, run.worlds)
+        if begun is not None:
+            _dismiss(tasks, begun)
 
 
 @jax.jit

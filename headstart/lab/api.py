@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from headstart.core import moving
 from headstart.core.errors import InputError
+from headstart.core.interrupts import reraising
 from headstart.core.rollout import evaluate as judge
 from headstart.core.run import Point
 from headstart.core.stages import learn_source
@@ -51,6 +52,7 @@ def as_task(task: Task | str, target: bool = False) -> Task:
     return parse(task, target=target) if isinstance(task, str) else task
 
 
+@reraising()
 def train(
     method: Method,
     task: Task | str | Sequence[Task | str],
@@ -91,6 +93,7 @@ def train(
     return Trained(method, spec(tasks), point.state, *who)
 
 
+@reraising()
 def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int = 0) -> Float[np.ndarray, " episode"]:
     """-> undiscounted returns of the deterministic policy, one for each episode.
 
@@ -107,6 +110,7 @@ def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int =
     return returns
 
 
+@reraising()
 def play(trained: Trained, task: Task | str, path: str | pathlib.Path, episodes: int = 1, seed: int = 0) -> list[Take]:
     """Writes a clip of the deterministic policy in so many episodes -> those episodes, with their returns (`score`).
 
@@ -125,6 +129,7 @@ def play(trained: Trained, task: Task | str, path: str | pathlib.Path, episodes:
     return takes
 
 
+@reraising()
 def transfer(
     trained: Trained,
     target: Task | str,

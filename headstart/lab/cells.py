@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, message
 from headstart.core.run import chosen
 from headstart.core.types import TrainState
 from headstart.lab import questions
@@ -85,7 +85,8 @@ def nothing(reason: str) -> dict[str, Any]:
 
 def reason(error: Exception) -> str:
     """-> why something came to nothing, in a line."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    lines = message(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def of_seed(state: TrainState, i: int) -> TrainState:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from rich.table import Table
 
+from headstart.core.interrupts import reraising
 from headstart.core.types import Task, spec, stack
 from headstart.lab import advice, api, checkpoint, cli
 from headstart.lab.files import plain
@@ -47,6 +48,7 @@ def doctor(asked: cli.Doctor, words: str) -> None:
     print(found.advice)
 
 
+@reraising()
 def examine(asked: cli.Doctor) -> Found:
     """Returns what the doctor found. Raises InputError where the tasks do not fit, and where an env breaks."""
     source, target = parse(asked.source, asked.physics), parse(asked.target, asked.physics, target=True)

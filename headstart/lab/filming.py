@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from headstart.core.errors import InputError
+from headstart.core.interrupts import reraising
 from headstart.core.train import begin
 from headstart.core.types import Knowledge, Learner, Method, PyTree
 from headstart.lab import cells, clips, sources
@@ -88,6 +89,7 @@ def _cell(study: "Study", entry: Entry, method: Method) -> dict[str, Any] | None
     return study.shelf(entry, method).record(study.question.seeds[0])
 
 
+@reraising()
 def _film(study: "Study", entry: Entry, method: Method, stage: str, file: pathlib.Path) -> dict[str, Any]:
     """Writes a clip -> what it shows."""
     keys = transfer.keys(study.question.seeds)

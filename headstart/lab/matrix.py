@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headstart.core.errors import InputError
+from headstart.core.interrupts import reraising
 from headstart.core.train import begin
 from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
 from headstart.lab import cells, sources
@@ -177,6 +178,7 @@ class _Judge(NamedTuple):
             return None, [], cells.reason(error)
         return source.state, [seeds.index(seed) for seed in source.lost], None
 
+    @reraising()
     def returns(
         self, method: Method, state: TrainState | None, lost: list[int], tasks: Sequence[Task]
     ) -> Float[np.ndarray, "task seed"]:

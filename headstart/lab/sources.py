@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from headstart.core.interrupts import reraising
 from headstart.core.stages import at_heart, learn_source
 from headstart.core.types import Method, Task, TrainState, spec
 from headstart.lab import questions
@@ -66,6 +67,7 @@ def domain(domains: Domains, question: Question, ensemble: bool = False) -> Doma
     return Domain(tasks, text, domains.names, question.source_steps, question.physics)
 
 
+@reraising()
 def learn(
     out: pathlib.Path, row: str, method: Method, of: Domain, seeds: Sequence[int], watch: Watch, since: float
 ) -> Source:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from headstart.core.errors import InputError, NameInputError
+from headstart.core.interrupts import reraising
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, TrainState, spec
 from headstart.lab import cells, filming, growth, looking, matrix, questions, sources
@@ -36,6 +37,7 @@ from headstart.tasks.host import failures
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
 
 
+@reraising()
 def compare(
     question: Question,
     out: str | pathlib.Path,
@@ -178,6 +180,7 @@ class Study:
                 found[seed] = done.cell(seed, entry.adapts), trained
         return found
 
+    @reraising()
     def _run(self, entry: Entry, method: Method, seeds: tuple[int, ...]) -> Outcome:
         question, target = self.question, self.domains.target_tasks
         keys, source, before = transfer.keys(seeds), None, self.before(entry)

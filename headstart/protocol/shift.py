@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from headstart.core.episode import Episode, again, observe, onward, parameters, reset
+from headstart.core.interrupts import reraising
 from headstart.core.rollout import evaluate
 from headstart.core.types import Box, Key, Knowledge, Learner, PyTree, Record, Task, spec, stack
 from headstart.learners.uniform import Uniform, Wanderer
 from headstart.protocol.checks import check_env
-from headstart.tasks.host import failures
+from headstart.tasks.host import failures, giving_back
 from headstart.tasks.registry import aligned, value_of
 
 COPIES, STEPS, EPISODES = 32, 50, 16
@@ -71,6 +72,7 @@ class Policy(NamedTuple):
     knowledge: Knowledge  # of one seed
 
 
+@reraising()
 def shift(source: Task, target: Task, key: Key, policy: Policy | None = None) -> Shift:
     """Returns the effect of all that differs between two tasks of one env, and of each changed parameter alone.
 
@@ -86,7 +88,8 @@ def shift(source: Task, target: Task, key: Key, policy: Policy | None = None) ->
     for name in changed:
         variants.append(source.replace(params={**source.params, name: target.params[name]}))
     failures(source.env)  # what broke before is not of these tasks
-    played = [_played(source, variant, key, policy) for variant in variants]
+    with giving_back(source.env):
+        played = [_played(source, variant, key, policy) for variant in variants]
     before, *after = [random_returns(task, key) for task in (source, *variants)]
     each = [_effect(seen, before, returns) for seen, returns in zip(played, after, strict=True)]
     check_env(source.env)

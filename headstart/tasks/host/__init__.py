@@ -6,7 +6,7 @@ ours; `parameters` and `models` find what can be changed about it; `maker` makes
 whose, with `atari` and `sawyer` for two that are made in a way of our own.
 """
 
-from headstart.tasks.host.env import HostEnv, State, failures, host, named
+from headstart.tasks.host.env import HostEnv, State, failures, giving_back, host, named
 from headstart.tasks.host.maker import ids, registered, settling
 
-__all__ = ["HostEnv", "State", "failures", "host", "ids", "named", "registered", "settling"]
+__all__ = ["HostEnv", "State", "failures", "giving_back", "host", "ids", "named", "registered", "settling"]

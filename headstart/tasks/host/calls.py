@@ -12,6 +12,8 @@ from jax.experimental import io_callback
 from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array
 
+from headstart.core import interrupts
+
 Shapes = tuple[ShapeDtypeStruct, ...]
 Call = Callable[..., tuple[np.ndarray, ...]]
 
@@ -23,6 +25,8 @@ def on_host(call: Call, shapes: Shapes, *args: Array) -> Any:
     handed a result of the other: JAX's ordered callbacks cannot be batched.
     """
 
+    call = _carrying(call)
+
     def fill(_: object, out: tuple[Any, ...], *args: Any) -> None:
         for buffer, result in zip(out, call(*map(np.asarray, args)), strict=True):
             np.asarray(buffer)[...] = result
@@ -30,6 +34,21 @@ def on_host(call: Call, shapes: Shapes, *args: Array) -> Any:
     if jax.default_backend() != "cpu":
         return _copied(call, shapes, *args)
     return buffer_callback(fill, shapes, has_side_effect=True, vmap_method="broadcast_all")(*args)
+
+
+def _carrying(call: Call) -> Call:
+    """Returns the call, out of which an interrupt is carried as XLA can pass it on."""
+
+    @functools.wraps(call)
+    def carrying(*args: np.ndarray) -> tuple[np.ndarray, ...]:
+        try:
+            return call(*args)
+        except Exception:
+            raise
+        except BaseException as interrupt:
+            raise interrupts.carry(interrupt) from None
+
+    return carrying
 
 
 def _copied(call: Call, shapes: Shapes, *args: Any) -> Any:

@@ -1,5 +1,6 @@
 """Any Gymnasium env as an env of ours: its states are numbers that stand for live envs outside of the program."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -203,6 +204,12 @@ def named(name: str) -> HostEnv | None:
     if name in _named and _named[name] is None:
         raise InputError(f"There are several envs {name!r} in this process; give each function a name of its own.")
     return _named.get(name)
+
+
+def giving_back(env: Env) -> contextlib.AbstractContextManager[None]:
+    """Returns a context in which a program that is ended by an error keeps no live env of this kind."""
+    inner = env.env if isinstance(env, Disturbed) else env
+    return inner.pool.giving_back() if isinstance(inner, HostEnv) else contextlib.nullcontext()
 
 
 def failures(env: Env) -> dict[int, str]:

@@ -42,6 +42,7 @@ class Live:
     calls: int = 0
     seed: int = 0  # of the training, counted from 0: whose failure its failure is
     broken: bool = False
+    thread: int = 0  # that it was lent in: where JAX runs on the CPU, that which runs the program
 
     def settle(self, kind: Kind, values: dict[str, Any]) -> gymnasium.Env:
         """Returns the env with these parameters, made anew where its constructor wants other ones."""

@@ -14,7 +14,7 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.wrappers import TimeLimit
 
 from headstart.core.env import Whole
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, message
 from headstart.tasks.host import extras
 from headstart.tasks.laws import NUMBER
 
@@ -186,6 +186,6 @@ def _word(value: Any) -> str | None:
 def told(error: BaseException) -> str:
     """-> the error in a line, without a full stop."""
     if type(error) is ValueError or isinstance(error, InputError):  # which is a sentence already
-        return str(error).rstrip(".")
-    lines = str(error).strip().splitlines()
+        return message(error).rstrip(".")
+    lines = message(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

@@ -2,37 +2,29 @@
 
 A call that hands over an older count is of a world that is over (a seed that was done while others went on), and
 touches nothing. What an env raises, and what it returns that is no row of numbers, ends that env alone: its rows are
-NaN from then on, and the message is kept for whoever asks.
+NaN from then on, and the message is kept for whoever asks. An interrupt (Ctrl-C, SystemExit) is no failure of an env:
+it ends the program, and the envs of its rows are closed, since nothing else would give them back.
 """
 
 import atexit
+import contextlib
 import functools
-import math
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
 
 import gymnasium
 import numpy as np
 
+from headstart.core import interrupts
 from headstart.core.errors import InputError
 from headstart.tasks.host.actions import actions
 from headstart.tasks.host.live import Kind, Live, close
 from headstart.tasks.host.maker import Maker, told
+from headstart.tasks.host.outcome import Outcome, nothing, reward_of
 from headstart.tasks.host.parameters import Catalogue
 from headstart.tasks.host.spaces import Seen, SpaceError
 
 Names = tuple[str, ...]
-
-
-class Outcome(NamedTuple):
-    """Where each row stands [row ...]."""
-
-    lease: np.ndarray
-    calls: np.ndarray
-    obs: np.ndarray
-    reward: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
 
 
 class Pool:
@@ -94,13 +86,13 @@ class Pool:
 
     def start(self, names: Names, each: int, seeds: np.ndarray, values: np.ndarray) -> Outcome:
         """Lend an env for every row and start an episode in it. `each`: rows of each seed of the training."""
-        with self._lock:
-            out = self._nothing(len(seeds))
+        with self._rows(range(self._leases + 1, self._leases + 1 + len(seeds))):
+            out = nothing(self.seen.sight.size, len(seeds))
             for i, seed in enumerate(seeds.tolist()):
                 self._leases += 1
                 out.lease[i] = self._leases
                 live = self._free.pop() if self._free else Live()
-                live.calls, live.seed, live.broken = 0, i // each, False
+                live.calls, live.seed, live.broken, live.thread = 0, i // each, False, threading.get_ident()
                 self._lent[self._leases] = live
                 self._reset(live, names, values[i], seed, out, i)
             return out
@@ -116,8 +108,8 @@ class Pool:
         values: np.ndarray,
     ) -> Outcome:
         """Start another episode in the rows that have ended; the other rows come back as nothing."""
-        with self._lock:
-            out = self._nothing(len(lease))
+        with self._rows(lease.tolist()):
+            out = nothing(self.seen.sight.size, len(lease))
             for i in np.flatnonzero(ended).tolist():
                 if live := self._called(lease, calls, out, i):
                     self._reset(live, names, values[i], int(seeds[i]), out, i)
@@ -125,8 +117,8 @@ class Pool:
 
     def step(self, each: int, lease: np.ndarray, calls: np.ndarray, actions: np.ndarray) -> Outcome:
         """One step of every row. One whose action is no number stays where it is: that is not the env's fault."""
-        with self._lock, np.errstate(over="ignore", invalid="ignore"):
-            out = self._nothing(len(lease))
+        with self._rows(lease.tolist()), np.errstate(over="ignore", invalid="ignore"):
+            out = nothing(self.seen.sight.size, len(lease))
             fit = np.asarray(np.isfinite(actions).reshape(len(lease), -1).all(1))
             stepped = np.zeros(len(lease), bool)
             given = self._give(np.where(fit.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0))
@@ -139,7 +131,7 @@ class Pool:
                 try:
                     seen, reward, terminated, truncated, _ = env.step(given[i])
                     out.obs[i] = self.seen.row(seen)
-                    out.reward[i] = _reward(reward)
+                    out.reward[i] = reward_of(reward)
                     out.terminated[i], out.truncated[i] = terminated, truncated
                 except Exception as error:
                     self._fail(self._lent[int(lease[i])], "step", error, out, i)
@@ -161,6 +153,18 @@ class Pool:
                     self._free.append(live)
             return (lease,)
 
+    @contextlib.contextmanager
+    def giving_back(self) -> Iterator[None]:
+        """Closes what is lent in this thread meanwhile and still out, where the program is ended by an error."""
+        before = self._leases
+        try:
+            yield
+        except BaseException:
+            mine = threading.get_ident()
+            with self._lock:
+                self._drop([n for n, live in self._lent.items() if n > before and live.thread == mine])
+            raise
+
     def env(self, lease: int) -> gymnasium.Env:
         """-> a lent env, to be looked at between two steps."""
         env = self._lent[lease].env
@@ -169,10 +173,23 @@ class Pool:
 
     # ------------------------------------------------------------------------------------ one env
 
-    def _nothing(self, rows: int) -> Outcome:
-        no = np.zeros(rows, bool)
-        obs, reward = np.full((rows, self.seen.sight.size), np.nan, np.float32), np.full(rows, np.nan, np.float32)
-        return Outcome(np.zeros(rows, np.int32), np.zeros(rows, np.int32), obs, reward, no, no.copy())
+    @contextlib.contextmanager
+    def _rows(self, leases: Iterable[int]) -> Iterator[None]:
+        """One program's call of these rows, one at a time. Closes their envs where an interrupt ends the program."""
+        with self._lock:
+            try:
+                interrupts.check()
+                yield
+            except BaseException:
+                self._drop(leases)
+                raise
+
+    def _drop(self, leases: Iterable[int]) -> None:
+        """Close the envs of these leases: who knows in what they were interrupted."""
+        lives = [self._lent.pop(number, None) for number in leases]  # all of them before one is closed
+        for live in lives:
+            if live is not None and not live.broken:
+                close(live.env)
 
     def _called(self, lease: np.ndarray, calls: np.ndarray, out: Outcome, i: int) -> Live | None:
         """-> the env of a row, one call further on; None where there is none to be called."""
@@ -202,17 +219,6 @@ class Pool:
         out.obs[i], out.reward[i], out.terminated[i], out.truncated[i] = np.nan, np.nan, False, False
         live.broken = True
         close(live.env)
-
-
-def _reward(reward: Any) -> float:
-    if type(reward) is float and math.isfinite(reward):
-        return reward
-    value = np.asarray(reward, np.float64)
-    if value.shape != ():
-        raise ValueError(f"its reward has shape {value.shape}, and is to be one number")
-    if not np.isfinite(value):
-        raise ValueError(f"its reward is {reward}")
-    return float(value)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from gymnasium import Space as Theirs
 from gymnasium import spaces
 from jaxtyping import Array, Float
 
+from headstart.core.errors import message
 from headstart.core.spaces import Box, Sight
 from headstart.tasks.host.images import Picture, is_bytes, picture
 
@@ -161,4 +162,5 @@ def _flat(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _said(error: Exception) -> str:
-    return str(error) if type(error) is ValueError else f"is not of its space ({type(error).__name__}: {error})"
+    said = message(error)
+    return said if type(error) is ValueError else f"is not of its space ({type(error).__name__}: {said})"

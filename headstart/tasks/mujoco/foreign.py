@@ -6,9 +6,11 @@ hands over is declared here as far as it is read; the layout is the stable one o
 xla/ffi/api/c_api.h, version 0.x.
 """
 
+import atexit
 import ctypes
 import functools
 import math
+import sys
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
 from typing import Any
@@ -17,6 +19,9 @@ import jax
 import numpy as np
 from jax import ShapeDtypeStruct
 from jaxtyping import Array
+
+from headstart.core import interrupts
+from headstart.core.errors import message
 
 Fill = Callable[[list[np.ndarray], list[np.ndarray]], None]  # (arguments, results to be filled in)
 
@@ -86,32 +91,48 @@ class _Call(ctypes.Structure):
 
 
 _HANDLER = CFUNCTYPE(c_void_p, POINTER(_Call))
+_handlers: set[Any] = set()
 _registered: dict[str, Any] = {}  # name -> what XLA calls; never let go, since XLA has no way to forget it
 
 
 def register(name: str, fill: Fill) -> None:
     """Lets programs that run on the CPU call `fill` by this name, from now on; the first of a name stays.
 
-    What it raises ends the program with a `jax.errors.JaxRuntimeError` of the same message.
+    What it raises ends the program with a `jax.errors.JaxRuntimeError` of the same message, of which
+    `interrupts.reraising` makes an interrupt again, where it was one.
     """
     if name in _registered:
         return
 
     def handle(call: Any) -> int | None:
-        frame = call.contents
-        if frame.extension and frame.extension.contents.type == METADATA:
-            metadata, api = frame.extension.contents.metadata.contents, frame.api.contents
-            metadata.version.major, metadata.version.minor = api.version.major, api.version.minor
-            return None
         try:
+            frame = call.contents
+            if frame.extension and frame.extension.contents.type == METADATA:
+                metadata, api = frame.extension.contents.metadata.contents, frame.api.contents
+                metadata.version.major, metadata.version.minor = api.version.major, api.version.minor
+                return None
+            interrupts.check()
             fill(frame.arguments.arrays(), frame.results.arrays())
         except BaseException as error:  # nothing may pass through XLA's frames but an error of its own
-            told = f"{type(error).__name__}: {error}".encode()
-            return frame.api.contents.create_error(_Error(ctypes.sizeof(_Error), None, told, INTERNAL))
+            error = error if isinstance(error, Exception) else interrupts.carry(error)
+            told = f"{type(error).__name__}: {message(error)}".encode()
+            return call.contents.api.contents.create_error(_Error(ctypes.sizeof(_Error), None, told, INTERNAL))
         return None
 
+    if not _registered:
+        atexit.register(interrupts.stop)  # a program that outlived Python would wait for it for ever
+        sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
+    _handlers.add(handle)
     _registered[name] = _HANDLER(handle)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(_registered[name]), platform="cpu")
+
+
+def _unraisable(before: Callable[[Any], None], what: Any) -> None:
+    """Sees what Python cannot raise: Ctrl-C in a handler, before its first line or after its last, is among that."""
+    if what.object in _handlers and not isinstance(what.exc_value, Exception):
+        interrupts.overhear(what.exc_value)
+    else:
+        before(what)
 
 
 def call(name: str, shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:

@@ -1,0 +1,127 @@
+"""An interrupt in a callback is raised to whoever ran the program, as it was."""
+
+import asyncio
+import signal
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.errors import JaxRuntimeError
+
+from headstart.core import interrupts
+from headstart.core.errors import message
+from headstart.core.interrupts import reraising
+from headstart.tasks.host.calls import _carrying, _copied, on_host
+from headstart.tasks.mujoco import foreign
+
+NUMBER = (jax.ShapeDtypeStruct((), jnp.int32),)
+
+
+def program(raised: BaseException, way: Any = on_host) -> Any:
+    """-> a compiled loop that calls something which raises this."""
+
+    def call(x: Any) -> Any:
+        raise raised
+
+    return jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda i, x: way(call, NUMBER, x)[0] + x, jnp.int32(1)))
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt("now"), SystemExit(3), asyncio.CancelledError()], ids=repr)
+def test_what_is_no_exception_arrives_as_it_was(raised):
+    with pytest.raises(type(raised)) as caught, reraising():
+        program(raised)(3).block_until_ready()
+    assert caught.value is raised
+
+
+def test_on_a_gpu_too():
+    raised = SystemExit(3)
+    with pytest.raises(SystemExit) as caught, reraising():
+        program(raised, lambda call, *rest: _copied(_carrying(call), *rest))(3).block_until_ready()
+    assert caught.value is raised
+
+
+def test_what_mujocos_callback_is_interrupted_by_arrives_too():
+    raised = KeyboardInterrupt()
+
+    def fill(given: Any, out: Any) -> None:
+        raise raised
+
+    foreign.register("headstart/tests/interrupted", fill)
+    like = (jax.ShapeDtypeStruct((1,), jnp.float32),)
+    play = jax.jit(lambda x: foreign.call("headstart/tests/interrupted", like, x)[0])
+    with pytest.raises(KeyboardInterrupt) as caught, reraising():
+        play(jnp.zeros(1)).block_until_ready()
+    assert caught.value is raised
+
+
+def test_an_exception_stays_what_jax_makes_of_it():
+    with pytest.raises(JaxRuntimeError, match="ValueError: no"), reraising():
+        program(ValueError("no"))(3).block_until_ready()
+
+
+def test_ctrl_c_in_jaxs_own_part_of_a_callback_is_ctrl_c():
+    with pytest.raises(KeyboardInterrupt), reraising():
+        raise JaxRuntimeError('INTERNAL: CpuCallback error\n  File "x.py", line 1, in y\nKeyboardInterrupt: ')
+    with pytest.raises(JaxRuntimeError), reraising():
+        raise JaxRuntimeError("INTERNAL: ValueError: it says KeyboardInterrupt")
+
+
+def test_ctrl_c_before_a_handlers_first_line_is_overheard():
+    """Python can raise it nowhere there, and ctypes would tell XLA that all went well."""
+    handler, raised, others = next(iter(foreign._handlers or {None})), KeyboardInterrupt(), []
+    if handler is None:
+        foreign.register("headstart/tests/quiet", lambda given, out: None)
+        handler = next(iter(foreign._handlers))
+    what = SimpleNamespace(object=handler, exc_value=raised)
+    foreign._unraisable(others.append, what)
+    with pytest.raises(KeyboardInterrupt) as caught, reraising():
+        interrupts.check()
+    assert caught.value is raised
+    foreign._unraisable(others.append, what)
+    with pytest.raises(KeyboardInterrupt), reraising():
+        pass
+    unheard = SimpleNamespace(object=handler, exc_value=ValueError())
+    foreign._unraisable(others.append, unheard)
+    assert others == [unheard]
+    interrupts.check()
+
+
+def test_ctrl_c_ends_a_program_that_another_thread_runs():
+    calls = []
+
+    def fill(given: Any, out: Any) -> None:
+        calls.append(threading.current_thread())
+        out[0][:] = given[0]
+        if len(calls) == 10:
+            signal.raise_signal(signal.SIGINT) if calls[0] is threading.main_thread() else _send()
+
+    foreign.register("headstart/tests/long", fill)
+    like = (jax.ShapeDtypeStruct((1,), jnp.float32),)
+    step = lambda i, x: foreign.call("headstart/tests/long", like, x)[0]
+    play = jax.jit(lambda x: jax.lax.fori_loop(0, 10**9, step, x))
+
+    @reraising()
+    def run() -> Any:
+        result = play(jnp.zeros(1))
+        return result.block_until_ready()
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+
+
+def _send() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+class Shy(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_errors_that_cannot_be_read_have_a_message_all_the_same():
+    assert message(Shy()) == "its message cannot be read, for that raises RuntimeError"
+    assert message(ValueError("half a pair: \ud800")) == r"half a pair: \ud800"
+    assert message(ValueError("as it is")) == "as it is"
