@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headstart.core.types import Method, Task
     from headstart.lab.api import Transferred, compare, evaluate, play, train, transfer
     from headstart.lab.checkpoint import load, save
-    from headstart.lab.recipe import Trained
+    from headstart.lab.trained import Trained
     from headstart.learners.dqn import DQN
     from headstart.learners.ppo import PPO
     from headstart.learners.qlearning import QLearning
@@ -43,7 +43,8 @@ _HOMES = {
     "core.errors": ["InputError"],
     "core.types": ["Method", "Task"],
     "lab.api": ["Transferred", "compare", "evaluate", "play", "train", "transfer"],
-    "lab.checkpoint": ["Trained", "load", "save"],
+    "lab.checkpoint": ["load", "save"],
+    "lab.trained": ["Trained"],
     "learners.dqn": ["DQN"],
     "learners.ppo": ["PPO"],
     "learners.qlearning": ["QLearning"],

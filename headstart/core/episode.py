@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 from numpyro.distributions import Distribution
 
 from headstart.core.spaces import Seen
-from headstart.core.types import Key, Params, PyTree, Record, Task, Transition
+from headstart.core.types import Env, Key, Params, PyTree, Record, Task, Transition
 
 
 class Episode(Record):
@@ -60,9 +60,13 @@ def _first(drawn: Params, state: PyTree) -> Episode:
 
 def parameters(task: Task, episode: Episode) -> Float[Array, " parameter"]:
     """-> the numbers of this episode's parameters, in the env's order; nominal where nothing else is said."""
-    params = params_of(task, episode)
-    numbers = [params.get(p.name, p.nominal) for p in task.env.parameters]
-    return jnp.array(numbers, jnp.float32) if numbers else jnp.zeros(0)
+    return numbers(task.env, params_of(task, episode))
+
+
+def numbers(env: Env, params: Params) -> Float[Array, " parameter"]:
+    """Returns parameters in the env's order; nominal where nothing else is said."""
+    each = [params.get(p.name, p.nominal) for p in env.parameters]
+    return jnp.array(each, jnp.float32) if each else jnp.zeros(0)
 
 
 def observe(task: Task, episode: Episode) -> Seen:
@@ -78,13 +82,16 @@ def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode
     return jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), after, on), seen
 
 
-def onward(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode, Transition]:
+def onward(
+    task: Task, episode: Episode, action: Array, key: Key, command: Array | None = None
+) -> tuple[Episode, Transition]:
     """-> the episode one step on, even where it ended there, and what was experienced.
 
-    This is the one place where an env's functions become a step.
+    `command` is the action in the env's units; None: as the action space has it. This is the one place where an env's
+    functions become a step.
     """
     env, params, state = task.env, params_of(task, episode), episode.state
-    done = env.action.rescale(action)
+    done = env.action.rescale(action) if command is None else command
     next_state = env.transition(params, state, done, key)
     cumulants = env.cumulants(params, state, done, next_state)
     terminated: Bool[Array, ""] = env.terminal(params, next_state)

@@ -158,6 +158,8 @@ class Learner(NamedTuple):
     loss     (knowledge, slow, batch [task, batch], key, progress)-> scalar, metrics; `no_loss`: observe is all
     combine  (gradients with a leading task axis, losses, key)    -> gradient, metrics; None: that of the joint loss
     stop     (metrics)                                            -> bool: skip this and the rollout's other updates
+    contract (knowledge)                                          -> how it acts when judged, as plain data
+                                                                     (`nets/contract.py`); None: nobody says
 
     `explore` is 1 while learning and 0 when judged; `progress` runs from 0 to 1 over the training. `parameters` are the
     episode's own numbers, in the env's order: no policy knows them but one that is to be told.
@@ -177,6 +179,7 @@ class Learner(NamedTuple):
     every: int = 1  # gradient steps between two moves of the lagged copy
     combine: Callable[[PyTree, Array, Key], tuple[PyTree, Metrics]] | None = None
     stop: Callable[[Metrics], Array] | None = None
+    contract: Callable[[Knowledge], Any] = lambda knowledge: None
     keep_optimizer: bool = False  # whether a prior's optimizer state comes along; else it starts fresh
 
 

@@ -21,11 +21,11 @@ from headstart.lab import clips, study
 from headstart.lab.clips import Take
 from headstart.lab.moved import Moved
 from headstart.lab.news import Watch, silent
-from headstart.lab.recipe import Trained
 from headstart.lab.resume import Keeper
+from headstart.lab.trained import Trained, check_context, check_fit
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
-from headstart.protocol.checks import check_budget, check_env, check_shots, check_spaces
+from headstart.protocol.checks import check_budget, check_env, check_shots
 from headstart.protocol.history import rehearse
 from headstart.protocol.prior import entered, moved
 from headstart.protocol.study import Question
@@ -120,11 +120,9 @@ def play(trained: Trained, task: Task | str, path: str | pathlib.Path, episodes:
     check_budget("episodes", episodes)
     clips.check_kind(pathlib.Path(path))
     one = told(as_task(task), trained.sources)
-    check_fit(trained, stack([one]))
-    learner = trained.method.learner(spec(stack([one])), target=True)
-    knowledge = jax.tree.map(lambda x: x[0], trained.state.knowledge)
+    policy = trained.policy(one, seed)
     each = jax.random.split(protocol.keys([seed]).judge[0], episodes)
-    takes = [clips.film(learner, knowledge, one, key, *clips.LARGE) for key in each]
+    takes = [clips.film(policy, one, key, *clips.LARGE) for key in each]
     clips.save(takes, pathlib.Path(path))
     return takes
 
@@ -153,7 +151,7 @@ def transfer(
     check_shots("shots", shots)
     task = as_task(target, target=True)
     tasks = stack([told(nominal(task), trained.sources)])
-    _check_context(trained, tasks)
+    check_context(trained, tasks)
     how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
     plan = moving.plan(trained.method, trained.spec, spec(tasks), renamed)
     prior = moved(trained.stages[-1], trained.state, plan, how, spec(tasks), keys.target)
@@ -221,24 +219,6 @@ def compare(
     fields |= {"video": True} if video else {}
     command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
     return study.compare(question, out, allow_no_shift, command, watch, video)
-
-
-def check_fit(trained: Trained, tasks: Task) -> None:
-    """Raises InputError where knowledge cannot be used in these tasks."""
-    known, wanted = trained.spec, spec(tasks)
-    mine, theirs = (known.observation, known.action), (wanted.observation, wanted.action)
-    check_spaces(f"What was learned on {trained.trained_on}", mine, tasks.env.name, theirs)
-    _check_context(trained, tasks)
-
-
-def _check_context(trained: Trained, tasks: Task) -> None:
-    """Raises InputError where knowledge is told more, or less, than these tasks say."""
-    known, wanted = trained.spec, spec(tasks)
-    if known.context != wanted.context:
-        raise InputError(
-            f"What was learned on {trained.trained_on} is told {known.context} numbers of context, but "
-            f"{tasks.env.name} gives {wanted.context}; choose tasks that give the same."
-        )
 
 
 def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: Keeper | None = None) -> None:

@@ -20,8 +20,9 @@ from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
 from headstart.core.types import TrainState
 from headstart.lab.files import read, sweep, write
-from headstart.lab.recipe import FORMAT, Trained, read_recipe, write_recipe
+from headstart.lab.recipe import FORMAT, read_recipe, write_recipe
 from headstart.lab.records import CHECKSUM, read_record, write_record
+from headstart.lab.trained import Trained
 from headstart.protocol.history import left
 from headstart.protocol.prior import Stage
 

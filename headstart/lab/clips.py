@@ -1,22 +1,23 @@
 """A policy to look at: episodes of it as short moving pictures."""
 
-import functools
 import io
 import math
 import pathlib
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Array, UInt8
 from PIL import Image
 
 from headstart.core import spaces
-from headstart.core.episode import observe, onward, parameters, params_of, reset
+from headstart.core.episode import Episode, observe, onward, parameters, params_of, reset
 from headstart.core.errors import InputError
-from headstart.core.rollout import World
-from headstart.core.types import Key, Knowledge, Learner, Task, Transition
+from headstart.core.spaces import Seen
+from headstart.core.types import Key, Task, Transition
 from headstart.lab.files import write
+from headstart.lab.policy import Policy
 from headstart.tasks.host import failures
 from headstart.tasks.pictures import picture, visible
 
@@ -43,8 +44,8 @@ class Take(NamedTuple):
     score: float  # its undiscounted return
 
 
-def film(learner: Learner, knowledge: Knowledge, task: Task, key: Key, size: int = SIZE, most: int = MOST) -> Take:
-    """-> an episode of the deterministic policy. `knowledge` is one seed's, `task` one task.
+def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOST) -> Take:
+    """-> an episode of the policy in one task.
 
     An episode too long for `most` frames is filmed from its start, and played to its end. Raises InputError where there
     is nothing to look at, and where the env breaks.
@@ -52,45 +53,42 @@ def film(learner: Learner, knowledge: Knowledge, task: Task, key: Key, size: int
     task = visible(task)
     env, coarsest = task.env, 1 if isinstance(task.env.observation, spaces.Image) else COARSEST
     every = min(math.ceil(env.horizon / most), coarsest)
-    key, k_reset, k_begin = jax.random.split(key, 3)
-    world = _start(learner, task, k_reset, k_begin)
-    look = lambda: picture(env, params_of(task, world.episode), world.episode.state, size)
+    key, k_reset = jax.random.split(key)
+    episode, obs, numbers = _start(task, k_reset)
+    policy.reset(numbers)
+    look = lambda: picture(env, params_of(task, episode), episode.state, size)
     frames, score, steps, filmed, ended = [], 0.0, 0, 0, False
     try:
         frames.append(look())
         while not ended:
-            world, seen = _step(learner, knowledge, task, world, jax.random.fold_in(key, steps))
-            steps, ended, score = steps + 1, bool(seen.last), float(seen.score)
+            episode, seen = _step(task, episode, jnp.asarray(policy.act(obs)), jax.random.fold_in(key, steps))
+            steps, ended, score, obs = steps + 1, bool(seen.last), float(seen.score), seen.next_obs
             if len(frames) < most and (ended or steps % every == 0):
                 frames.append(look())
                 filmed = steps
     finally:
         if env.live:
-            _leave(task, world)
+            _leave(task, episode)
     for message in failures(env).values():
         raise InputError(f"{message}.")
     return Take(frames, every, filmed, steps, score)
 
 
-@functools.partial(jax.jit, static_argnames="learner")
-def _start(learner: Learner, task: Task, k_reset: Key, k_begin: Key) -> World:
-    episode = reset(task, k_reset)
-    return World(episode, learner.begin(k_begin, parameters(task, episode)))
-
-
-@functools.partial(jax.jit, static_argnames="learner")
-def _step(learner: Learner, knowledge: Knowledge, task: Task, world: World, key: Key) -> tuple[World, Transition]:
-    k_act, k_step = jax.random.split(key)
-    obs = observe(task, world.episode)
-    action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, 0.0)
-    episode, seen = onward(task, world.episode, action, k_step)
-    seen = seen.replace(extras=extras)
-    return World(episode, learner.remember(carry, seen)), seen
+@jax.jit
+def _start(task: Task, key: Key) -> tuple[Episode, Seen, Array]:
+    """Returns a new episode, what is seen first, and the episode's parameters."""
+    episode = reset(task, key)
+    return episode, observe(task, episode), parameters(task, episode)
 
 
 @jax.jit
-def _leave(task: Task, world: World) -> None:
-    task.env.leave(world.episode.state)
+def _step(task: Task, episode: Episode, command: Array, key: Key) -> tuple[Episode, Transition]:
+    return onward(task, episode, command, key, command)
+
+
+@jax.jit
+def _leave(task: Task, episode: Episode) -> None:
+    task.env.leave(episode.state)
 
 
 def check_kind(path: pathlib.Path) -> None:

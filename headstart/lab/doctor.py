@@ -13,8 +13,8 @@ from headstart.core.types import Task, spec, stack
 from headstart.lab import advice, api, checkpoint, cli
 from headstart.lab.files import plain
 from headstart.lab.progress import console, thin
-from headstart.lab.recipe import Trained
 from headstart.lab.tables import interval, show
+from headstart.lab.trained import Trained
 from headstart.methods.strings import find_learner
 from headstart.protocol.checks import check_budget, check_seeds, check_spaces
 from headstart.protocol.claims import summary

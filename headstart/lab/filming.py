@@ -16,6 +16,7 @@ from headstart.core.train import begin
 from headstart.core.types import Knowledge, Learner, Method, PyTree
 from headstart.lab import cells, clips, sources
 from headstart.lab.files import sweep
+from headstart.lab.policy import Policy
 from headstart.lab.records import CHECKSUM, read_record, write_record
 from headstart.methods import Entry
 from headstart.protocol import transfer
@@ -97,7 +98,8 @@ def _film(study: "Study", entry: Entry, method: Method, stage: str, file: pathli
     learner = method.learner(of, in_target)
     known = _before(study, entry, method, learner, keys) if stage == "before" else _after(study, entry, method)
     target = jax.tree.map(lambda x: x[0], study.domains.target_tasks)
-    take = clips.film(learner, known, target, keys.judge[0])
+    policy = Policy(learner, known, of, target.context, key=keys.judge[0])
+    take = clips.film(policy, target, keys.judge[0])
     clips.save([take], file)
     seed = study.question.seeds[0]
     return {"seed": seed, "return": take.score, "steps": take.steps, "filmed": take.filmed, "failed": None}

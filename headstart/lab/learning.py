@@ -12,9 +12,9 @@ from headstart.lab import api, checkpoint, cli, results, resume
 from headstart.lab.files import plain
 from headstart.lab.news import News, both
 from headstart.lab.progress import Board, console, thin
-from headstart.lab.recipe import Trained
 from headstart.lab.scalars import scalars
 from headstart.lab.tables import show
+from headstart.lab.trained import Trained
 from headstart.methods import describe
 from headstart.methods.strings import find_any
 from headstart.protocol.checks import check_budget, check_seeds, check_shots

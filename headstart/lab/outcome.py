@@ -8,8 +8,8 @@ import numpy as np
 from headstart.lab import cells
 from headstart.lab.cells import Ledger
 from headstart.lab.domains import Domains
-from headstart.lab.recipe import Trained
 from headstart.lab.sources import Source
+from headstart.lab.trained import Trained
 from headstart.methods import Entry
 from headstart.protocol import transfer
 from headstart.protocol.prior import Stage

@@ -1,17 +1,16 @@
 """A policy's contract, as plain data: what it sees and does, in which units, how processed, and how it came about."""
 
-import dataclasses
 import sys
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from headstart.core.names import named
-from headstart.core.spaces import Component, Sight
-from headstart.core.types import Box, Discrete, Image, Method, Space, Spec, TrainState
+from headstart.core.spaces import BOUNDLESS, Component, Sight
+from headstart.core.types import Box, Discrete, Image, Space, Spec
+from headstart.lab.trained import Trained
 from headstart.methods import describe, rebuild
-from headstart.nets.moments import Moments
+from headstart.nets.contract import Contract, step
 from headstart.protocol.prior import Stage
 
 FORMAT = "headstart checkpoint 5"
@@ -22,30 +21,6 @@ CLIPPED = (
     "clipped to [-1, 1], then scaled to [low, high]; low + max(action + 1, 0) where only low is finite, "
     "high - max(1 - action, 0) where only high is; where neither is, taken as it is"
 )
-NORMALISED = "(x - mean) / sqrt(variance + 1e-8), clipped to [-10, 10]"
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """What a training leaves: the knowledge of one seed, and everything needed to use it again."""
-
-    method: Method
-    spec: Spec
-    state: TrainState  # each array with a leading seed axis of length 1
-    trained_on: str  # the task, as a string; of several, all of them
-    steps: int
-    seed: int
-    gradient_steps: int = 0
-    sources: tuple[str, ...] = ()  # the tasks that were learned together: what the context names, in its order
-    interval: float | None = None  # seconds between two steps; None where nobody knows
-    budgets: tuple[dict[str, Any], ...] = ()  # what each training was allowed, in their order
-    before: tuple[Stage, ...] = ()  # the trainings that led to the last one, which is by `method`
-    adapted: bool = False  # whether the last one was in the target
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """All trainings that led to this, in their order: the shapes of what is known follow from them."""
-        return (*self.before, Stage(self.method, self.spec, self.adapted))
 
 
 def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -> dict[str, Any]:
@@ -61,9 +36,9 @@ def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -
         "steps": trained.steps,
         "gradient_steps": trained.gradient_steps,
         "seed": trained.seed,
-        "normaliser": _normaliser(trained.state),
         "action_processing": CLIPPED if isinstance(spec.action, Box) else "an index",
         "time_step": trained.interval,
+        "policy": write_policy(trained),
         "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
         "sha256": sha256,
         "versions": versions(),
@@ -115,12 +90,25 @@ def versions() -> dict[str, str]:
     return {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}}
 
 
-def _normaliser(state: TrainState) -> dict[str, str] | None:
-    """-> by which arrays, and how, what is seen is normalised; None where it is not."""
-    features = state.knowledge.features
-    if not isinstance(features, Moments):
+def write_policy(trained: Trained) -> dict[str, Any] | None:
+    """Returns how the policy acts, as its learner says, and in the env's units; None where the learner does not."""
+    learner = trained.method.learner(trained.spec._replace(tasks=1), target=True)
+    contract: Contract | None = learner.contract(trained.state.knowledge)
+    if contract is None:
         return None
-    return {**{name: f"knowledge.features.{name}" for name in named(features)}, "rule": NORMALISED}
+    action = trained.spec.action
+    to_units = step("copy", ("action",), "command")
+    if isinstance(action, Box):
+        ends: dict[str, Any] = {
+            side: [x if abs(x) < BOUNDLESS else None for x in getattr(action, side)] for side in ("low", "high")
+        }
+        to_units = step("rescale", ("action",), "command", **ends)
+    return {
+        "told": ("observation", "context", *contract.told),
+        "memory": contract.memory,
+        "steps": (*contract.steps, to_units),
+        "remember": contract.remember,
+    }
 
 
 def write_space(space: Sight | Space) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from headstart.core.errors import InputError
 from headstart.lab import checkpoint
 from headstart.lab.files import TEMPORARY, plain
 from headstart.lab.locks import LOCK, locked, probe
-from headstart.lab.recipe import Trained
 from headstart.lab.records import read_record, write_record
+from headstart.lab.trained import Trained
 
 FORMAT, CURVE = "headstart curve 1", "curve.json"
 LEFT = re.compile(rf"{re.escape(LOCK)}|{TEMPORARY.pattern}|knowledge(-\w+)?\.safetensors")  # by a process that ended

@@ -17,8 +17,8 @@ from typing import Any
 from headstart.core.errors import InputError
 from headstart.lab import checkpoint
 from headstart.lab.files import plain, sweep
-from headstart.lab.recipe import Trained
 from headstart.lab.records import read_record, write_record
+from headstart.lab.trained import Trained
 
 FORMAT, RECORD = "headstart cell 1", "curve.json"
 

@@ -17,10 +17,10 @@ from headstart.lab.cells import Ledger, of_seed, size
 from headstart.lab.domains import Domains
 from headstart.lab.locks import locked
 from headstart.lab.news import News, Watch
-from headstart.lab.recipe import Trained
 from headstart.lab.results import keep
 from headstart.lab.sharing import HeldError
 from headstart.lab.shelf import Shelf, digits
+from headstart.lab.trained import Trained
 from headstart.protocol import transfer
 from headstart.protocol.study import Question
 from headstart.tasks.host import failures

@@ -21,11 +21,11 @@ from headstart.lab.locks import locked, probe
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
 from headstart.lab.outcome import Outcome, target_steps
 from headstart.lab.provenance import provenance
-from headstart.lab.recipe import Trained
 from headstart.lab.report import show
 from headstart.lab.results import keep
 from headstart.lab.sharing import HeldError, Job, share
 from headstart.lab.shelf import Shelf
+from headstart.lab.trained import Trained
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
 from headstart.protocol.history import left

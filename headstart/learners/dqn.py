@@ -15,6 +15,7 @@ from headstart.core.errors import InputError, check_range
 from headstart.core.types import RATES, Discrete, Key, Knowledge, Learner, Method, Metrics, Replay, Spec, Transition
 from headstart.losses.average import average
 from headstart.losses.q_learning import double_q_target, huber, n_step
+from headstart.nets.contract import acting
 from headstart.nets.encoders import encoder, see, width
 from headstart.nets.exploration import bold, exploration
 from headstart.nets.mlp import check_network
@@ -69,6 +70,7 @@ class DQN(Method):
             act=functools.partial(_act, spec.action),
             observe=functools.partial(_observe, self),
             loss=functools.partial(_loss, self),
+            contract=acting,
             optimizer=clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal),
             replay=Replay(
                 self.length, self.copies, self.batch, capacity=self.capacity, updates=self.updates, least=least

@@ -17,6 +17,7 @@ from headstart.core.errors import check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
 from headstart.losses.average import average, standardise
 from headstart.losses.policy_gradient import approximate_kl, clipped_surrogate, gae
+from headstart.nets.contract import acting
 from headstart.nets.encoders import encoder, include, see, width
 from headstart.nets.mlp import MLP, check_network, mlp
 from headstart.nets.moments import Scale, scale
@@ -85,6 +86,7 @@ class PPO(Method):
             act=_act,
             observe=functools.partial(_observe, self),
             loss=functools.partial(_loss, self),
+            contract=acting,
             optimizer=optax.flatten(  # networks so small that it takes longer to go through them one by one
                 clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal, eps=1e-5)
             ),

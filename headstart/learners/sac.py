@@ -16,6 +16,7 @@ from headstart.core.errors import InputError, check_range
 from headstart.core.types import RATES, Box, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
 from headstart.losses.average import average
 from headstart.losses.maximum_entropy import soft_policy_loss, soft_target, temperature_loss
+from headstart.nets.contract import acting
 from headstart.nets.critics import Twin, twin
 from headstart.nets.encoders import encoder, see, width
 from headstart.nets.mlp import check_network
@@ -73,6 +74,7 @@ class SAC(Method):
             act=functools.partial(_act, self),
             observe=_observe,
             loss=functools.partial(_loss, self, spec),
+            contract=acting,
             optimizer=optax.adam(self.learning_rate),
             replay=replay,
             tau=self.tau,

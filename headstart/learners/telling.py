@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Transition, no_loss
+from headstart.nets.contract import Contract, step
 
 Memory = Float[Array, "*memory"]
 Said = Float[Array, " said"]
@@ -25,12 +26,14 @@ class Teller(NamedTuple):
     tell     (knowledge, memory, obs)    -> what the policy is told now
     remember (memory, said, obs, action) -> memory: after a step
     include  (knowledge, fresh)          -> knowledge: its statistics those of fresh experience too
+    contract (knowledge)                 -> as plain data, the steps to "said", and what is remembered
     """
 
     begin: Callable[[Array], Memory]
     tell: Callable[[Knowledge, Memory, Array], Said]
     remember: Callable[[Memory, Said, Array, Array], Memory] = lambda memory, said, obs, action: memory
     include: Callable[[Knowledge, Transition], Knowledge] = lambda k, fresh: k
+    contract: Callable[[Knowledge], Contract | None] = lambda k: None
     segment: int = 1  # steps that gradients go back in time
     burn_in: int = 0  # of these, steps that only bring the memory up to date
 
@@ -51,6 +54,21 @@ def tell(inner: Learner, teller: Teller) -> Learner:
         remember=functools.partial(_remember, inner, teller),
         observe=functools.partial(_observe, inner, teller),
         loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner, teller),
+        contract=functools.partial(_contract, inner, teller),
+    )
+
+
+def _contract(inner: Learner, teller: Teller, k: Knowledge) -> Contract | None:
+    """Returns how the learner acts, told what the teller says."""
+    said, acts = teller.contract(k), inner.contract(k)
+    if said is None or acts is None or said.memory.keys() & acts.memory.keys():
+        return None
+    together = step("concatenate", ("context", "said"), "context")
+    return Contract(
+        (*said.steps, together, *acts.steps),
+        {**said.memory, **acts.memory},
+        (*said.remember, *acts.remember),
+        (*said.told, *acts.told),
     )
 
 

@@ -6,6 +6,8 @@ from jaxtyping import Array, Float
 
 from headstart.core.types import Record
 
+EPSILON, CLIP = 1e-8, 10.0  # added to a variance; how many deviations from the mean a number is at most
+
 
 def share(new: Float[Array, ""], old: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """-> what part of all weight is new; 0 where none is, so that nothing seen changes nothing."""
@@ -30,10 +32,10 @@ class Moments(Record):
         spread = (1.0 - new) * self.variance + new * variance + new * (1.0 - new) * jnp.square(shift)
         return Moments(self.mean + new * shift, spread, self.count + n)
 
-    def normalise(self, x: Float[Array, "*shape"], clip: float = 10.0) -> Float[Array, "*shape"]:
+    def normalise(self, x: Float[Array, "*shape"], clip: float = CLIP) -> Float[Array, "*shape"]:
         """-> `x` in standard deviations from the mean, clipped. No gradient moves a statistic."""
         mean, variance = jax.lax.stop_gradient((self.mean, self.variance))
-        return jnp.clip((x - mean) / jnp.sqrt(variance + 1e-8), -clip, clip)
+        return jnp.clip((x - mean) / jnp.sqrt(variance + EPSILON), -clip, clip)
 
 
 def moments(size: int) -> Moments:

@@ -17,8 +17,9 @@ from headstart.core.spaces import Box, Image
 from headstart.core.train import begin, enter
 from headstart.core.types import Method, TrainState, spec
 from headstart.lab.checkpoint import load, save
-from headstart.lab.recipe import FORMAT, Trained
+from headstart.lab.recipe import FORMAT
 from headstart.lab.records import write_record
+from headstart.lab.trained import Trained
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune

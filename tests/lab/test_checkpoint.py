@@ -23,12 +23,12 @@ from headstart.core.errors import InputError
 from headstart.core.names import named
 from headstart.core.types import Box, Discrete, TrainState, components, spec
 from headstart.lab.checkpoint import load, save
-from headstart.lab.recipe import FORMAT, Trained
+from headstart.lab.recipe import FORMAT
 from headstart.lab.records import write_record
+from headstart.lab.trained import Trained
 from headstart.learners.uniform import Uniform
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.randomization.epopt import EPOpt
-from headstart.nets.encoders import see
 
 
 @pytest.fixture(scope="module")
@@ -151,36 +151,6 @@ def test_it_can_be_read_without_headstart_and_jax(trained, saved):
     assert recipe["action"] == {"kind": "discrete", "n": 2}
     assert recipe["action_processing"] == "an index"
     assert {"headstart", "jax", "numpy", "python"} <= recipe["versions"].keys()
-
-
-BY_NUMPY_ALONE = """
-import json, sys
-import numpy as np
-folder, *observation = sys.argv[1:]
-data = open(folder + "/knowledge.safetensors", "rb").read()
-start = 8 + int.from_bytes(data[:8], "little")
-header = json.loads(data[8:start])
-def array(name):
-    told = header["knowledge." + name]
-    first, last = (start + place for place in told["data_offsets"])
-    return np.frombuffer(data[first:last], {"F32": np.float32}[told["dtype"]]).reshape(told["shape"])
-recipe = json.load(open(folder + "/recipe.json"))
-assert recipe["normaliser"]["mean"] == "knowledge.features.mean"
-x = np.array(observation, np.float32)
-x = np.clip((x - array("features.mean")) / np.sqrt(array("features.variance") + 1e-8), -10, 10)
-for i in range(len(recipe["method"]["hidden"])):
-    x = np.tanh(x @ array(f"policy.net.layers.{i}.weight") + array(f"policy.net.layers.{i}.bias"))
-print(json.dumps((x @ array("policy.net.last.weight") + array("policy.net.last.bias")).tolist()))
-assert not {"jax", "headstart", "safetensors"} & set(sys.modules)
-"""
-
-
-def test_a_policy_acts_by_numpy_alone(trained, saved):
-    words = [sys.executable, "-I", "-c", BY_NUMPY_ALONE, str(saved), "0.7"]
-    said = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
-    k = jax.tree.map(lambda x: x[0], trained.state.knowledge)
-    logits = k.policy(see(k, jnp.array([0.7]), jnp.zeros(0))).logits
-    np.testing.assert_allclose(jax.nn.log_softmax(jnp.array(said)), logits, rtol=1e-5)
 
 
 def test_a_recipe_is_a_contract(trained, tmp_path):

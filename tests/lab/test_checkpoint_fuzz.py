@@ -13,7 +13,7 @@ import tiny
 from headstart.core.errors import InputError
 from headstart.core.types import spec
 from headstart.lab.checkpoint import load, save
-from headstart.lab.recipe import Trained
+from headstart.lab.trained import Trained
 
 ODD = (None, True, -1, 0, 10**30, 1e308, "", "inf", [], [[]], {}, {"class": "PPO"}, [1] * 50, "PPO", 2.5)
 CHUNKS = (b"\xff" * 8, b"\x00" * 8, b"[" * 20_000, b"9" * 5_000)

@@ -20,8 +20,9 @@ from headstart.core.types import spec
 from headstart.lab import api, commands, sources
 from headstart.lab.checkpoint import load, save
 from headstart.lab.cli import COMMANDS, main
-from headstart.lab.recipe import FORMAT, Trained
+from headstart.lab.recipe import FORMAT
 from headstart.lab.records import write_record
+from headstart.lab.trained import Trained
 from headstart.protocol import transfer
 
 SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")

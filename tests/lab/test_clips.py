@@ -2,6 +2,8 @@
 
 import io
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +17,10 @@ import headstart as hs
 from headstart.core.drawing import Disc, Drawing
 from headstart.core.errors import InputError
 from headstart.core.spaces import Image as Sight
-from headstart.core.types import Knowledge, Task
+from headstart.core.types import Knowledge, Task, spec, stack
 from headstart.lab import clips
 from headstart.lab.clips import LAST, Take, encode, film, save, still
+from headstart.lab.policy import Policy
 from headstart.tasks.host import HostEnv
 from headstart.tasks.pictures import picture, visible
 from headstart.tasks.raster import COLOURS
@@ -32,8 +35,8 @@ class Drawn(probes.Corridor):
         return Drawing((-1.0, -1.0), (self.length + 1.0, 1.0), (Disc((float(state), 0.0), 0.5, "body"),))
 
 
-def filmed(task: Task, **how: int) -> Take:
-    return film(probes.player(probes.right), Knowledge(), task, KEY, **how)
+def filmed(task: Task, act: Callable[[Any], Any] = probes.right, **how: int) -> Take:
+    return film(Policy(probes.player(act), Knowledge(), spec(stack([task]))), task, KEY, **how)
 
 
 def dark(frame: np.ndarray) -> float:
@@ -143,8 +146,7 @@ def test_other_peoples_robots_are_drawn_without_their_renderer():
     """OpenGL that is not there may end the process: nothing is to ask for it."""
     task = probes.one(hs.host("HumanoidStandup-v5", horizon=4))
     assert visible(task).env == task.env
-    still = probes.player(lambda obs: jnp.zeros(task.env.action.size))
-    take = film(still, Knowledge(), task, KEY, size=90)
+    take = filmed(task, lambda obs: jnp.zeros(task.env.action.size), size=90)
     assert (take.steps, max(take.frames[0].shape)) == (4, 90)
     assert {tuple(int(COLOURS[role][i : i + 2], 16) for i in (1, 3, 5)) for role in ("body", "limb", "far")} <= {
         tuple(pixel) for pixel in take.frames[0].reshape(-1, 3).tolist()

@@ -21,7 +21,7 @@ from headstart.core.turns import per_turn
 from headstart.core.types import Method, Task, TrainState, no_loss, spec
 from headstart.lab import cells
 from headstart.lab.checkpoint import load, save
-from headstart.lab.recipe import Trained
+from headstart.lab.trained import Trained
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.qlearning import QLearning
@@ -142,6 +142,8 @@ def test_every_method_learns_in_the_source_adapts_one_shot_and_is_kept(method: M
     kept = reloaded((stage, Stage(method, spec(target), True)), after.state, tmp_path)
     probes.check_same(kept, after.state)
     np.testing.assert_array_equal(judge(adapted, kept, target, 2, seeds.judge), after.returns)
+    policy = load(tmp_path / "2-0").policy(jax.tree.map(lambda x: x[0], target))
+    assert policy.act(np.zeros(target.env.observation.shape)).shape == (() if discrete else (1,))
 
 
 KNOBS = {

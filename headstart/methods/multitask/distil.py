@@ -76,6 +76,7 @@ class Distil(Method):
             return inner._replace(
                 init=lambda key, prior: inner.init(key, prior and alone(prior)),
                 act=lambda k, *seen: inner.act(alone(k), *seen),  # a student may be judged as it is
+                contract=lambda k: inner.contract(alone(k)),
             )
         by = Teaching(self, spec, inner, tuple(Experts(m.learner(spec), taught) for m, taught in self.groups(spec)))
         return Learner(

@@ -22,6 +22,7 @@ from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, 
 from headstart.learners.groups import which
 from headstart.learners.ppo import PPO, Critic
 from headstart.losses.average import standardise
+from headstart.nets.contract import Contract, network, seeing, step
 from headstart.nets.mlp import MLP, mlp
 from headstart.nets.values import Choices
 
@@ -44,6 +45,7 @@ class PopArt(Method):
             init=functools.partial(_init, self, inner, spec),
             observe=functools.partial(_observe, inner),
             follow=_follow,
+            contract=lambda k: inner.contract(k) if k.value.shape == () else _contract(k),
         )
 
 
@@ -132,6 +134,15 @@ def _observe(
         return k, batch
     advantage = standardise(batch.extras["advantage"], batch.weight, axis=(1, 2))
     return k, batch.replace(extras={**batch.extras, "advantage": advantage})
+
+
+def _contract(k: Knowledge) -> Contract:
+    """Returns how the best choice is found where each task has values of its own: units do not matter for that."""
+    heads: Heads = k.value
+    seen = (*seeing(k.features), step("concatenate", ("seen", "context"), "x"))
+    its_own = step("which", ("context",), "task"), step("row", ("x", "task"), "x", length=heads.shape[0])
+    best = step("argmax", ("x",), "action")
+    return Contract((*seen, *network(heads.net, "knowledge.value.net"), *its_own, best))
 
 
 def _follow(slow: Knowledge | None, k: Knowledge) -> Knowledge | None:

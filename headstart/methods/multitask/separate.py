@@ -20,6 +20,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition, no_loss
 from headstart.learners.groups import of, which
 from headstart.learners.ppo import PPO
+from headstart.nets.contract import Contract, step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Separate(Method):
             observe=functools.partial(_observe, inner),
             loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner),
             follow=jax.vmap(inner.follow),
+            contract=functools.partial(_contract, inner),
             optimizer=optax.GradientTransformationExtraArgs(
                 jax.vmap(optimizer.init), functools.partial(_update, optimizer)
             ),
@@ -53,6 +55,16 @@ def _init(inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Know
 
 def _act(inner: Learner, k: Knowledge, carry: PyTree, obs: Array, context: Array, key: Key, explore: Array | float):
     return inner.act(of(k, which(context)), carry, obs, context[:0], key, explore)
+
+
+def _contract(inner: Learner, k: Knowledge) -> Contract | None:
+    """Returns how the learner acts by the arrays of the task that is meant, without a word about which one it is."""
+    acts = inner.contract(k)
+    if acts is None:
+        return None
+    its_own = lambda steps: tuple({**one, "of": "task"} if "arrays" in one else one for one in steps)
+    meant = step("which", ("context",), "task"), step("slice", ("context",), "context", start=0, stop=0)
+    return dataclasses.replace(acts, steps=(*meant, *its_own(acts.steps)), remember=its_own(acts.remember))
 
 
 def _observe(

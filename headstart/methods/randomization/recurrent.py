@@ -22,6 +22,7 @@ from headstart.core.types import Box, Key, Knowledge, Learner, Method, Record, S
 from headstart.learners.ppo import PPO
 from headstart.learners.telling import Teller, tell
 from headstart.methods.randomization.universal import check_parameters
+from headstart.nets.contract import Contract, Step, numbering, pushing, recalling, seeing, step
 from headstart.nets.encoders import see
 from headstart.nets.history import History
 from headstart.nets.moments import Moments, moments
@@ -120,9 +121,23 @@ def _gru(recurrent: Recurrent, spec: Spec, past: History, secret: int, target: b
             [said[:units], spec.action.numbers(action), memory[acted:]]
         ),
         include=functools.partial(_include, secret) if secret and not target else lambda k, fresh: k,
+        contract=functools.partial(_gru_contract, recurrent.units, spec, secret) if target else lambda k: None,
         segment=recurrent.segment,
         burn_in=recurrent.burn_in,
     )
+
+
+def _gru_contract(units: int, spec: Spec, secret: int, k: Knowledge) -> Contract:
+    names = ("weight_ih", "weight_hh", "bias", "bias_n")
+    cell = step("gru", ("x", "state"), "state", {name: f"knowledge.model.cell.{name}" for name in names})
+    told = (step("concatenate", ("seen", "acted"), "x"), cell, *_unknown("state", secret))
+    memory = {"state": units, "acted": spec.action.size}
+    return Contract((*seeing(k.features), *told), memory, (numbering(spec.action, "acted"),))
+
+
+def _unknown(known: str, secret: int) -> tuple[Step, ...]:
+    """Returns the steps to "said" from what is remembered: nobody knows the parameters that critics were told."""
+    return step("zeros", (), "unknown", n=secret), step("concatenate", (known, "unknown"), "said")
 
 
 def _history(recurrent: Recurrent, spec: Spec, past: History, secret: int, target: bool) -> Teller:
@@ -139,5 +154,11 @@ def _history(recurrent: Recurrent, spec: Spec, past: History, secret: int, targe
         remember=lambda memory, said, obs, action: jnp.concatenate(
             [past.push(memory[: past.size], obs, action), memory[past.size :]]
         ),
+        contract=functools.partial(_history_contract, past, secret) if target else lambda k: None,
         include=functools.partial(_include, secret) if secret and not target else lambda k, fresh: k,
     )
+
+
+def _history_contract(past: History, secret: int, k: Knowledge) -> Contract:
+    told = recalling(k, past.steps, past.observation, "recalled")
+    return Contract((told, *_unknown("recalled", secret)), {"past": past.size}, pushing(past.action))

@@ -14,6 +14,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Key, Knowledge, Learner, Method, Spec, Transition
 from headstart.learners.ppo import PPO
 from headstart.learners.telling import Teller, tell
+from headstart.nets.contract import Contract, normalising
 from headstart.nets.moments import Moments, moments
 
 
@@ -30,6 +31,7 @@ class UniversalPolicy(Method):
             begin=lambda parameters: parameters,
             tell=lambda k, memory, obs: k.model.normalise(memory),
             include=(lambda k, fresh: k) if target else _include,
+            contract=lambda k: Contract((normalising("parameters", "said", "knowledge.model"),), told=("parameters",)),
         )
         return tell(inner, teller)._replace(init=functools.partial(_init, inner, spec))
 

@@ -36,6 +36,7 @@ from headstart.learners.ppo import PPO
 from headstart.learners.telling import Teller, tell
 from headstart.losses.average import average
 from headstart.methods.randomization.universal import UniversalPolicy, check_parameters
+from headstart.nets.contract import Contract, network, pushing, recalling, seeing, step
 from headstart.nets.encoders import see
 from headstart.nets.history import History
 from headstart.nets.mlp import MLP, check_network, mlp
@@ -81,6 +82,7 @@ class UPOSI(Method):
             begin=lambda parameters: jnp.concatenate([hide(parameters), of.empty()]),
             tell=lambda k, memory, obs: _say(of, k, *split(memory), obs, target),
             remember=lambda memory, said, obs, action: push(*split(memory), obs, action),
+            contract=functools.partial(_contract, of) if target else lambda k: None,
         )
         learner = tell(inner, teller)._replace(init=functools.partial(_init, self, inner, of, spec))
         if target:
@@ -131,6 +133,13 @@ def _say(
 ) -> Float[Array, " parameter"]:
     guessed = jax.lax.stop_gradient(_guess(of, k, past, obs))  # the policy's loss does not bend the identifier
     return guessed if target else jnp.where(k.model.truth > 0, k.model.parameters.normalise(parameters), guessed)
+
+
+def _contract(of: History, k: Knowledge) -> Contract:
+    """Returns how the identifier tells the parameters by the last steps."""
+    told = (recalling(k, of.steps, of.observation, "recalled"), step("concatenate", ("recalled", "seen"), "x"))
+    says = network(k.model.net, "knowledge.model.net", "said")
+    return Contract((*seeing(k.features), *told, *says), {"past": of.size}, pushing(of.action))
 
 
 def _observe(
