@@ -80,7 +80,9 @@ def forest(study: Study, looks: dict[str, Style]) -> Markup:
 def _forest_panel(name: str, study: Study, looks: dict[str, Style]) -> Markup | None:
     title, about = METRICS[name]
     told = {row.name: _metric(row, name) for row in study.contenders}
-    if name in ("difference", "jumpstart"):
+    if name == "difference":
+        told = {row.name: told[row.name] for row in study.challengers}
+    if name == "jumpstart":
         told.pop("scratch", None)
     known = [value for value in told.values() if value is not None]
     if not known:

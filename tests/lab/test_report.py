@@ -134,6 +134,10 @@ def test_another_reference_is_named_in_the_words(whole):
     said = sentence(next(row for row in told.challengers if row.name == "finetune reset-head"), told)
     assert " by finetune." in said
     assert "Each row against finetune" in checked(data).text
+    figure = re.search(r"Difference from the control\. [^\"]*", page(data))
+    assert figure is not None
+    assert "scratch: " in figure.group()
+    assert "finetune: " not in figure.group()
     _, verdicts, *_ = study_tables(data)
     assert str(verdicts.title).startswith("against finetune:")
 
