@@ -62,7 +62,7 @@ def test_knowledge_stays_within_its_spaces(trained):
         (lambda trained: hs.transfer(trained, CORRIDOR, steps=-2), "steps is -2"),
         (lambda trained: hs.transfer(trained, CORRIDOR, steps=2, shots=[0, -1]), "shots has -1"),
         (lambda trained: hs.transfer(trained, CORRIDOR, steps=2, judged=0), "judged is 0"),
-        (lambda trained: hs.compare("naive", "CartPole-v1", "CartPole-v1@force=5", "out"), "There is no method 'n'"),
+        (lambda trained: hs.compare("naiv", "CartPole-v1", "CartPole-v1@force=5", "out"), "There is no method 'naiv'"),
     ],
 )
 def test_what_cannot_be_used_gets_its_sentence(trained, asked, sentence):

@@ -21,6 +21,7 @@ from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import Parameter as Parameter
 from headstart.core.env import Params as Params
 from headstart.core.errors import InputError
+from headstart.core.fields import checked
 from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
 from headstart.core.spaces import Image as Image
@@ -194,6 +195,10 @@ class TrainState(Record):
 
 class Method(abc.ABC):
     """A way to learn, or to transfer: a frozen dataclass whose fields are its hyper-parameters."""
+
+    def __init_subclass__(cls, **how: Any) -> None:
+        super().__init_subclass__(**how)
+        checked(cls)
 
     def learner(self, spec: Spec, target: bool = False) -> "Learner":
         """-> what it does in the source domain, or in the target. Equal methods share one learner, and one compile."""

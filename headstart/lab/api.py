@@ -1,8 +1,10 @@
-"""What `import headstart` offers: train, evaluate, transfer, compare. Tasks are given as such, or as strings."""
+"""What `import headstart` offers: train, evaluate, transfer, compare.
+
+Tasks and methods are given as such, or as the strings of the command line; what was trained also by its folder.
+"""
 
 import contextlib
 import dataclasses
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,21 +21,31 @@ from headstart.core.stages import learn_source
 from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
 from headstart.lab import clips, study
 from headstart.lab.clips import Take
+from headstart.lab.files import Path, as_path
+from headstart.lab.given import (
+    as_method,
+    as_task,
+    as_tasks,
+    as_text,
+    as_trained,
+    check_renamed,
+    check_watch,
+)
 from headstart.lab.moved import Moved
 from headstart.lab.news import Watch, silent
 from headstart.lab.resume import Keeper
 from headstart.lab.trained import Trained, check_context, check_fit
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
-from headstart.protocol.checks import check_budget, check_env, check_shots
+from headstart.protocol.checks import AT_ONCE, check_budget, check_env, check_shots
 from headstart.protocol.history import rehearse
 from headstart.protocol.prior import entered, moved
-from headstart.protocol.study import Question
+from headstart.protocol.study import ask
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 from headstart.tasks.sampling import nominal
 from headstart.tasks.several import SEVERAL, together, told
-from headstart.tasks.strings import describe, parse
+from headstart.tasks.strings import describe
 
 
 class Transferred(NamedTuple):
@@ -47,19 +59,14 @@ class Transferred(NamedTuple):
     moved: Moved  # what of the knowledge came along
 
 
-def as_task(task: Task | str, target: bool = False) -> Task:
-    """-> the task that is meant."""
-    return parse(task, target=target) if isinstance(task, str) else task
-
-
 @reraising()
 def train(
-    method: Method,
+    method: Method | str,
     task: Task | str | Sequence[Task | str],
     steps: int,
     seed: int = 0,
     watch: Callable[[Point], None] | None = None,
-    keep: str | pathlib.Path | Keeper | None = None,
+    keep: Path | Keeper | None = None,
     every: float = 10.0,
 ) -> Trained:
     """Learns a task, or several together, in at least `steps` environment steps of all of them.
@@ -72,14 +79,15 @@ def train(
     env did.
     """
     check_budget("steps", steps)
-    each = [as_task(one) for one in ([task] if isinstance(task, Task | str) else task)]
+    check_watch(watch)
+    method, each = as_method(method), as_tasks(task)
     names = tuple(describe(one) for one in each)
-    if not each or len(set(names)) < len(each):
+    if len(set(names)) < len(each):
         raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
     tasks, point, key = together(each), None, protocol.keys([seed]).source
     rehearse(method, spec(tasks)._replace(tasks=1), spec(tasks))  # what cannot be transferred is said before it learns
     failures(tasks.env)
-    keeper = Keeper(pathlib.Path(keep), every) if isinstance(keep, str | pathlib.Path) else keep
+    keeper = keep if isinstance(keep, Keeper | None) else Keeper(as_path("keep", keep), every)
     question = {"method": describe_method(method), "tasks": names, "steps": int(steps), "seed": seed}
     with contextlib.nullcontext() if keeper is None else keeper.open(question):
         for point in learn_source(method, tasks, int(steps), key, journal=keeper):
@@ -94,13 +102,16 @@ def train(
 
 
 @reraising()
-def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int = 0) -> Float[np.ndarray, " episode"]:
+def evaluate(
+    trained: Trained | Path, task: Task | str, episodes: int = 10, seed: int = 0
+) -> Float[np.ndarray, " episode"]:
     """-> undiscounted returns of the deterministic policy, one for each episode.
 
     What was trained on several tasks is told which of them this is, or that it is none of them. Raises InputError where
     the task's spaces are not those that the policy knows, where `episodes` is no number of them, or the env breaks.
     """
-    check_budget("episodes", episodes)
+    check_budget("episodes", episodes, most=AT_ONCE)
+    trained, episodes = as_trained(trained), int(episodes)
     tasks = stack([told(as_task(task), trained.sources)])
     check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
@@ -111,29 +122,30 @@ def evaluate(trained: Trained, task: Task | str, episodes: int = 10, seed: int =
 
 
 @reraising()
-def play(trained: Trained, task: Task | str, path: str | pathlib.Path, episodes: int = 1, seed: int = 0) -> list[Take]:
+def play(trained: Trained | Path, task: Task | str, path: Path, episodes: int = 1, seed: int = 0) -> list[Take]:
     """Writes a clip of the deterministic policy in so many episodes -> those episodes, with their returns (`score`).
 
     The clip is an animation (.webp, .gif), or a strip of stills (.png). Raises InputError where the task's spaces are
     not those that the policy knows, where there is nothing to look at, and for a file of another kind.
     """
-    check_budget("episodes", episodes)
-    clips.check_kind(pathlib.Path(path))
+    check_budget("episodes", episodes, most=AT_ONCE)
+    trained, path, episodes = as_trained(trained), as_path("path", path), int(episodes)
+    clips.check_kind(path)
     one = told(as_task(task), trained.sources)
     policy = trained.policy(one, seed)
     each = jax.random.split(protocol.keys([seed]).judge[0], episodes)
     takes = [clips.film(policy, one, key, *clips.LARGE) for key in each]
-    clips.save(takes, pathlib.Path(path))
+    clips.save(takes, path)
     return takes
 
 
 @reraising()
 def transfer(
-    trained: Trained,
+    trained: Trained | Path,
     target: Task | str,
     steps: int,
     shots: Sequence[int] = (0, 1, 10),
-    method: Method | None = None,
+    method: Method | str | None = None,
     points: int = 12,
     judged: int = 10,
     renamed: Mapping[str, str] | None = None,
@@ -146,13 +158,18 @@ def transfer(
     InputError for spaces that have nothing to do with one another, for a method that cannot begin from what was
     learned, for budgets that are none, and where learning went wrong (its numbers are no longer finite) or the env did.
     """
-    for name, value in (("steps", steps), ("points", points), ("judged", judged)):
-        check_budget(name, value)
+    check_budget("steps", steps)
+    for name, value in (("points", points), ("judged", judged)):
+        check_budget(name, value, most=AT_ONCE)
     check_shots("shots", shots)
+    check_watch(watch)
+    check_renamed(renamed)
+    trained = as_trained(trained)
     task = as_task(target, target=True)
     tasks = stack([told(nominal(task), trained.sources)])
     check_context(trained, tasks)
-    how, keys, judgements = method or trained.method, protocol.keys([trained.seed]), []
+    how = trained.method if method is None else as_method(method, after=trained.method)
+    keys, judgements = protocol.keys([trained.seed]), []
     plan = moving.plan(trained.method, trained.spec, spec(tasks), renamed)
     prior = moved(trained.stages[-1], trained.state, plan, how, spec(tasks), keys.target)
     failures(task.env)
@@ -195,13 +212,13 @@ def _transferred(
 
 
 def compare(
-    methods: Sequence[str],
+    methods: str | Sequence[str],
     source: Task | str | Sequence[Task | str],
     target: Task | str,
-    out: str | pathlib.Path,
+    out: Path,
     ensemble: Task | str | None = None,
     allow_no_shift: bool = False,
-    watch: Watch = silent,
+    watch: Watch | None = None,
     video: bool = False,
     **budgets: Any,
 ) -> dict[str, Any]:
@@ -210,15 +227,16 @@ def compare(
     `budgets` are the other fields of a `headstart.protocol.study.Question`. Raises InputError as
     `headstart.lab.study.compare` does.
     """
-    text = lambda task: task if isinstance(task, str) else describe(task)
-    sources = SEVERAL.join(map(text, [source] if isinstance(source, Task | str) else source))
-    random = None if ensemble is None else text(ensemble)
-    budgets = {name: tuple(x) if isinstance(x, list | range) else x for name, x in budgets.items()}
-    question = Question(sources, text(target), tuple(methods), random, **budgets)  # pyright: ignore[reportArgumentType]
+    several = isinstance(source, list | tuple)
+    sources = SEVERAL.join(map(as_text, source if several else [source]))
+    random = None if ensemble is None else as_text(ensemble)
+    check_watch(watch)
+    folder = as_path("out", out)
+    question = ask(sources, as_text(target), methods, random, budgets)
     fields = {**vars(question), "out": str(out), "allow_no_shift": allow_no_shift}
     fields |= {"video": True} if video else {}
     command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
-    return study.compare(question, out, allow_no_shift, command, watch, video)
+    return study.compare(question, folder, allow_no_shift, command, watch or silent, video)
 
 
 def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: Keeper | None = None) -> None:

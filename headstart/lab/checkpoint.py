@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
 from headstart.core.types import TrainState
-from headstart.lab.files import read, sweep, write
+from headstart.lab.files import Path, as_path, read, sweep, write
 from headstart.lab.recipe import FORMAT, read_recipe, write_recipe
 from headstart.lab.records import CHECKSUM, read_record, write_record
 from headstart.lab.trained import Trained
@@ -29,9 +29,11 @@ from headstart.protocol.prior import Stage
 RECIPE, ARRAYS, AGAIN = "recipe.json", "knowledge.safetensors", "take another copy of it, or train anew"
 
 
-def save(trained: Trained, path: str | pathlib.Path) -> pathlib.Path:
+def save(trained: Trained, path: Path) -> pathlib.Path:
     """Writes a checkpoint folder; returns its path. A kill at any moment leaves the former checkpoint or this one."""
-    folder = pathlib.Path(path)
+    if not isinstance(trained, Trained):
+        raise InputError(f"{trained!r} is nothing that was trained; give what headstart.train returned.")
+    folder = as_path("path", path)
     arrays = {name: np.array(np.asarray(x)[0]) for name, x in named(trained.state).items()}
     data = safetensors.numpy.save(arrays)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -60,9 +62,9 @@ def identity(folder: pathlib.Path) -> str:
     return read_record(folder / RECIPE, FORMAT, AGAIN)[CHECKSUM]
 
 
-def load(path: str | pathlib.Path) -> Trained:
+def load(path: Path) -> Trained:
     """Reads a checkpoint folder. Raises InputError, with the defect, where it is missing, damaged or another's."""
-    folder = pathlib.Path(path)
+    folder = as_path("path", path)
     recipe = read_record(folder / RECIPE, FORMAT, AGAIN)
     try:
         fields, sha256, most = read_recipe(recipe), str(recipe["sha256"]), int(recipe["bytes"])

@@ -15,6 +15,8 @@ try:
 except ImportError:  # not on this system: then temporary files of a killed process stay
     fcntl = None
 
+Path = str | os.PathLike[str]
+
 MOST = 64 * 2**20  # bytes of a JSON file: far more than any study's
 TEMPORARY = re.compile(r"\..+\.part")
 
@@ -119,3 +121,13 @@ def plain(data: Any) -> Any:
     if isinstance(data, float):
         return data if data == data and abs(data) != float("inf") else None
     return data
+
+
+def as_path(name: str, given: Any) -> pathlib.Path:
+    """Returns the path. Raises InputError where no file can be called so."""
+    if not isinstance(given, str | os.PathLike):
+        raise InputError(f"{name} is {given!r}, which is no path; give a string or a pathlib.Path.")
+    text = os.fspath(given)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"{name} is {text!r}, and no file can be called so; give another path.")
+    return pathlib.Path(text)

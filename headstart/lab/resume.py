@@ -21,6 +21,7 @@ from headstart.lab.files import plain
 from headstart.lab.recipe import versions
 from headstart.lab.records import read_record
 from headstart.lab.snapshot import Part, raw, read, strange, sweep, write
+from headstart.protocol.checks import check_number
 from headstart.protocol.transfer import finite
 
 FORMAT = "headstart run 4"
@@ -33,6 +34,7 @@ class Keeper(Journal):
     """Keeps a training in a folder: every so many minutes (0: never by itself), and whenever it is asked to."""
 
     def __init__(self, folder: pathlib.Path, every: float = 10.0, say: Callable[[str], None] | None = None):
+        check_number("Minutes between two saves", every)
         if not every >= 0:
             raise InputError(
                 f"Saving every {every} minutes cannot be; write a number, or 0: only when it is asked for."

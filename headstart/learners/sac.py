@@ -53,6 +53,7 @@ class SAC(Method):
             check_range(self, name, 0.0, float("inf"), open_low=True)
         check_range(self, "updates", *RATES)
         check_range(self, "discount", 0.0, 1.0)
+        check_range(self, "target_entropy", float("-inf"), float("inf"))
         check_range(self, "tau", 0.0, 1.0, open_low=True)
         check_range(self, "start", 0, float("inf"))
         for name in ("batch", "capacity", "length", "copies"):

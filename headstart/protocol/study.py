@@ -1,7 +1,10 @@
 """A study's question: the tasks, the rows, the budgets, and the rows that every study has."""
 
 import dataclasses
-import math
+import difflib
+from typing import Any
+
+import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.core.types import Method
@@ -9,8 +12,9 @@ from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.methods import Entry
 from headstart.methods.strings import find, find_learner
-from headstart.protocol.checks import check_budget, check_seeds, check_shots
+from headstart.protocol.checks import AT_ONCE, MOST, check_budget, check_number, check_seeds, check_shots
 
+MOST_SEEDS = 10_000  # more than that was meant to be something else
 ORACLE = Entry("oracle", PPO, "control", "nothing", True, "learns the target with all the steps of both domains")
 RANDOM = Entry("random", Uniform, "control", "nothing", False, "acts at random")
 
@@ -36,16 +40,17 @@ class Question:
     reference: str = "scratch"  # the row that the verdicts are against
 
     def __post_init__(self) -> None:
-        for name, least in (("source_steps", 1), ("target_steps", 1), ("points", 1), ("judged", 1)):
-            check_budget("--" + name.replace("_", "-"), getattr(self, name), least)
+        for name in ("source_steps", "target_steps", "points", "judged"):
+            most = MOST if name.endswith("steps") else AT_ONCE
+            check_budget("--" + name.replace("_", "-"), getattr(self, name), most=most)
         check_shots("--shots", self.shots)
         check_seeds("--seeds", self.seeds)
         if not self.seeds:
             raise InputError("A study needs at least one seed; write --seeds 5.")
         if not self.methods:
             raise InputError("A study needs at least one method; write --methods scratch,naive,finetune.")
-        if self.threshold is not None and not math.isfinite(self.threshold):
-            raise InputError(f"--threshold is {self.threshold}; write a finite return, or leave it out.")
+        if self.threshold is not None:
+            check_number("--threshold", self.threshold)
         # One question, however it is written: nothing twice, and shots in the order in which they are spent.
         once = {"methods": self.methods, "seeds": self.seeds, "shots": sorted(self.shots)}
         for name, values in once.items():
@@ -71,6 +76,29 @@ class Question:
                 )
         ceiling = [(ORACLE, learner or PPO())] if self.oracle else []
         return [(RANDOM, Uniform()), *rows, *ceiling]
+
+
+def ask(source: str, target: str, methods: Any, ensemble: str | None, others: dict[str, Any]) -> Question:
+    """Returns the question that Python's arguments ask: lists as tuples, a number of seeds as the first so many.
+
+    Raises InputError where one of `others` is no field of a question, or a method is no string.
+    """
+    known = [field.name for field in dataclasses.fields(Question)]
+    for name in others:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise InputError(f"A study has no {name}; did you mean {near[0]}?")
+    rows = [name.strip() for name in methods.split(",")] if isinstance(methods, str) else methods
+    if not isinstance(rows, list | tuple) or not all(isinstance(row, str) for row in rows):
+        raise InputError(f"{methods!r} are no rows; give methods as strings, such as ['scratch', 'epopt:epsilon=.2'].")
+    others = {name: tuple(x) if isinstance(x, list | range) else x for name, x in others.items()}
+    if isinstance(count := others.get("seeds"), int | float | np.number):
+        check_budget("seeds", count, most=MOST_SEEDS)
+        others["seeds"] = tuple(range(int(count)))
+    for name in ("learner", "reference", "physics"):
+        if not isinstance(others.get(name, ""), str | None):
+            raise InputError(f"{name} is {others[name]!r}; give it as a string, as on the command line.")
+    return Question(source, target, tuple(rows), ensemble, **others)
 
 
 def row_name(text: str) -> str:

@@ -12,6 +12,7 @@ from headstart.core.episode import Episode, observe, params_of, reset
 from headstart.core.errors import InputError
 from headstart.core.spaces import Seen
 from headstart.core.types import Discrete, Env, Image, Key, Record, Task
+from headstart.tasks import registry
 from headstart.tasks.disturbances import BLUR, Disturbed
 from headstart.tasks.raster import raster
 
@@ -140,14 +141,14 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         }
 
 
-def to_gymnasium(task: Task, render_mode: str | None = None) -> TaskEnv:
+def to_gymnasium(task: Task | Env | str, render_mode: str | None = None) -> TaskEnv:
     """-> the task as a Gymnasium env: float32 (images as they are), actions in the world's own units.
 
     Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step. Worlds
-    and robots have a drawing, and so `render_mode="rgb_array"`. Raises InputError for a stack of tasks, and for a
-    render mode that the env does not have.
+    and robots have a drawing, and so `render_mode="rgb_array"`. An env or a task string stands for its task. Raises
+    InputError for what is no task, for a stack of tasks, and for a render mode that the env does not have.
     """
-    return TaskEnv(task, render_mode)
+    return TaskEnv(task if isinstance(task, Task) else registry.task(task), render_mode)
 
 
 def has_drawing(env: Env) -> bool:

@@ -13,7 +13,7 @@ class Kept(dist.Distribution):
     """The draws of another law as float32, set to the nearest of [low, high], and rounded where they are `whole`."""
 
     arg_constraints = {}  # noqa: RUF012
-    support = constraints.real
+    support = constraints.real  # pyright: ignore[reportAssignmentType]
     pytree_data_fields = ("base", "low", "high")
     pytree_aux_fields = ("whole",)
 

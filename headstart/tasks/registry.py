@@ -12,46 +12,10 @@ from numpyro.distributions import Distribution
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, Parameter, Task
 from headstart.tasks import laws
+from headstart.tasks.about import ABOUT
 from headstart.tasks.disturbances import Disturbed, disturb, offered
 from headstart.tasks.worlds import WORLDS
 
-ABOUT = {
-    "CartPole-v1": "push a cart so that the pole on it stays up",
-    "Pendulum-v1": "swing a pendulum up and hold it there, with a weak motor",
-    "Acrobot-v1": "swing the tip of two links up, with a motor between them only",
-    "MountainCar-v0": "drive a weak car out of a valley, by taking a run-up",
-    "MountainCarContinuous-v0": "the same with a throttle, and fuel to save",
-    "CartPoleSwingUp": "push a cart so that the pole that hangs from it swings up, and stays up",
-    "PointMass": "go to a goal, around a wall if a task sets one up",
-    "PointMass-4goals": "go to any one of four goals",
-    "PlanarReacher-2": "an arm of 2 links brings its tip to a random goal, in a plane",
-    "PlanarReacher-3": "an arm of 3 links brings its tip to a random goal, in a plane",
-    "PlanarReacher-4": "an arm of 4 links brings its tip to a random goal, in a plane",
-    "PlanarReacher-7": "an arm of 7 links brings its tip to a random goal, in a plane",
-    "PlanarPusher": "a hand pushes a puck over a table to a random goal",
-    "FourRooms": "collect objects of three classes on the way to the goal (Barreto et al., 2017)",
-    "GridWall": "reach the goal in a grid, where a wall may stand in the way (tabular DARC)",
-    "BitFlip-8": "flip 8 bits until they equal a goal (hindsight experience replay)",
-    "BitFlip-15": "flip 15 bits until they equal a goal (hindsight experience replay)",
-    "BitFlip-25": "flip 25 bits until they equal a goal (hindsight experience replay)",
-    "RandomMDP": "a small MDP, all of it drawn at random, exactly known",
-    "RenderedReach": "bring a disc to a square; seen as 32 x 32 pixels, flat or as if real",
-    "Asterix-MinAtar": "take treasures, touch no enemy; seen as 10 x 10 cells of 4 bits",
-    "Breakout-MinAtar": "break bricks with a ball that a paddle keeps in play; seen as 10 x 10 cells of 4 bits",
-    "Freeway-MinAtar": "a chicken crosses a road of eight lanes; seen as 10 x 10 cells of 7 bits",
-    "Seaquest-MinAtar": "shoot enemies, pick divers up, come up for air; seen as 10 x 10 cells of 10 bits",
-    "SpaceInvaders-MinAtar": "shoot aliens before they or their bombs come down; seen as 10 x 10 cells of 6 bits",
-    "Hopper-v5": "a leg hops forwards without falling over",
-    "HalfCheetah-v5": "a flat cheetah runs forwards; it cannot fall",
-    "Walker2d-v5": "two legs in a plane walk forwards without falling over",
-    "Ant-v5": "four legs run forwards without tumbling",
-    "Swimmer-v5": "three links swim forwards in a viscous fluid",
-    "Reacher-v5": "an arm of two links brings its fingertip to a random target",
-    "Pusher-v5": "an arm of seven joints pushes a puck to its goal",
-    "InvertedPendulum-v5": "a cart keeps a pole up",
-    "InvertedDoublePendulum-v5": "a cart keeps two poles up, one on the other",
-    "Humanoid-v5": "a three-dimensional body walks forwards without falling over",
-}
 PHYSICS = ("auto", "c", "mjx")
 
 
@@ -112,7 +76,9 @@ def tasks() -> list[Row]:
 
 def parameters(env: str | Env) -> tuple[Parameter, ...]:
     """-> everything in which tasks of this env may differ, disturbances last. Raises InputError as `make` does."""
-    return tuple(_known(make(env, "c") if isinstance(env, str) else env).values())
+    if isinstance(env, str) and "@" in env:
+        return parameters(task(env, "c").env)
+    return tuple(_known(as_env(env, "c")).values())
 
 
 def task(
@@ -122,18 +88,40 @@ def task(
     w: Sequence[float] | Mapping[str, float] | None = None,
     **params: Any,
 ) -> Task:
-    """One task: `task("Hopper-v5", torso_mass=dist.Uniform(3, 9))`.
+    """One task: `task("Hopper-v5", torso_mass=dist.Uniform(3, 9))`, or `task("Hopper-v5@torso_mass=3..9")`.
 
-    `params` are numbers or scalar `numpyro.distributions`, drawn anew for each episode; `w` weighs the env's `rewards`,
+    `params` are numbers, scalar `numpyro.distributions`, drawn anew for each episode, or what a task string has for
+    them; `w` weighs the env's `rewards`,
     in their order or by name (1 where not given): `task("HalfCheetah-v5", w={"reward_forward": -1})` runs backwards.
     Raises InputError where the env, a parameter or a reward is unknown, or a value no good.
     """
-    env = make(env, physics) if isinstance(env, str) else env
-    settled = {name: laws.settle(env.name, parameter(env, name), value) for name, value in params.items()}
+    from headstart.tasks import strings  # which make tasks by this
+
+    if isinstance(env, str) and "@" in env:
+        said = strings.parse(env, physics, target)
+        if twice := said.params.keys() & params:
+            raise InputError(f"The task {env!r} has {min(twice)} twice; keep one of them.")
+        env, params, w = said.env, {**said.params, **params}, np.asarray(said.w).tolist() if w is None else w
+    env = as_env(env, physics)
+    read = {n: strings.read(x, parameter(env, n), env.name) if isinstance(x, str) else x for n, x in params.items()}
+    settled = {name: laws.settle(env.name, parameter(env, name), value) for name, value in read.items()}
     weights = jnp.asarray(_weights(env, w))
     env = disturb(env, params)
     env = env.fitted(settled)
     return Task(env, settled, weights, jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
+
+
+def as_env(given: Any, physics: str = "auto") -> Env:
+    """Returns the env that is meant: an env, that of a task, or the one of a name or task string.
+
+    Raises InputError as `make` does, and where it is none of them.
+    """
+    if isinstance(given, str):
+        return make(given, physics)
+    env = given.env if isinstance(given, Task) else given
+    if not isinstance(env, Env):
+        raise InputError(f"{given!r} is no env; give one, or a name such as Hopper-v5.")
+    return env
 
 
 def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.ndarray:
@@ -141,7 +129,10 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
     named = {} if w is None else w
     unknown = named.keys() - set(env.rewards) if isinstance(named, Mapping) else set()
     listed = [named.get(name, 1.0) for name in env.rewards] if isinstance(named, Mapping) else named
-    weights = np.asarray(listed, np.float32)
+    try:
+        weights = np.asarray(listed, np.float32)
+    except (TypeError, ValueError):
+        weights = np.zeros(0)
     if unknown or weights.shape != (len(env.rewards),) or not np.isfinite(weights).all():
         raise InputError(
             f"{env.name}: w={w!r} does not weigh its rewards; give {len(env.rewards)} finite numbers, "

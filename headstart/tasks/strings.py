@@ -47,11 +47,10 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
     for name, value in given.items():
         if name in said:
             continue
-        where = f"{env_id}: {name}={value}"
         if name.startswith("w."):
-            w[name.removeprefix("w.")] = _weight(value, where)
+            w[name.removeprefix("w.")] = _weight(value, f"{env_id}: {name}={value}")
         else:
-            params[name] = _value(value, registry.parameter(env, name), where)
+            params[name] = read(value, registry.parameter(env, name), env_id)
     return registry.task(env, target=target, w=w, **params)
 
 
@@ -129,8 +128,9 @@ def _weight(text: str, where: str) -> float:
         raise InputError(f"{where} weighs a reward by what is no number; write one, such as w.reward=2.") from None
 
 
-def _value(text: str, parameter: Parameter, where: str) -> float | laws.Plain | dist.Distribution:
+def read(text: str, parameter: Parameter, owner: str) -> float | laws.Plain | dist.Distribution:
     """-> a number or a law. What they must satisfy is checked by `laws.settle`, for tasks made in Python too."""
+    where = f"{owner}: {parameter.name}={text}"
     if named_laws.is_named(text):
         return named_laws.read(text, where)
     bell, bar, ends = text.partition("|")

@@ -12,7 +12,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Parameter, stack
 from headstart.tasks import laws
 from headstart.tasks.disturbances import Disturbed
-from headstart.tasks.strings import _value, describe, parse, parse_untrusted
+from headstart.tasks.strings import describe, parse, parse_untrusted, read
 from headstart.tasks.worlds import CartPole
 
 HOPPER_TORSO = 3.6651914  # kg
@@ -65,8 +65,8 @@ def test_a_normal_law_never_leaves_the_bounds():
 
 def test_a_multiple_of_a_negative_nominal_is_no_reversed_range():
     gear = Parameter("gear", -10.0, -100.0, 100.0, "N·m", "")
-    assert _value("x0.5..x2", gear, "")[:3] == ("uniform", -20.0, -5.0)  # pyright: ignore[reportIndexIssue]
-    assert _value("x1~x0.1", gear, "")[3:] == (-10.0, 1.0)  # pyright: ignore[reportIndexIssue]
+    assert read("x0.5..x2", gear, "")[:3] == ("uniform", -20.0, -5.0)  # pyright: ignore[reportIndexIssue]
+    assert read("x1~x0.1", gear, "")[3:] == (-10.0, 1.0)  # pyright: ignore[reportIndexIssue]
 
 
 def test_several_parameters_and_disturbances():

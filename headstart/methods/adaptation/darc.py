@@ -22,7 +22,7 @@ from headstart.core.types import Box, Key, Knowledge, Learner, Method, Metrics, 
 from headstart.learners.sac import SAC
 from headstart.losses.average import average
 from headstart.losses.domain_gap import domain_loss, reward_gap
-from headstart.nets.mlp import MLP, mlp
+from headstart.nets.mlp import MLP, check_network, mlp
 from headstart.nets.moments import Moments, moments
 
 
@@ -42,6 +42,7 @@ class DARC(Method):
         check_range(self, "warmup", 0.0, 1.0)
         for name in ("weight", "noise"):
             check_range(self, name, 0.0, float("inf"))
+        check_network(type(self).__name__, self.hidden, "relu")
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec._replace(tasks=1), target)

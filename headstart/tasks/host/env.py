@@ -162,6 +162,8 @@ def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> 
     """
     if not isinstance(source, str) and not callable(source):
         raise InputError(f"{source!r} is neither an id nor a function that makes an env; give one of them.")
+    if isinstance(source, str) and "@" in source:
+        return _of_string(source, horizon, keywords)
     if isinstance(source, str):
         extras.bring(source)
     maker = Maker(source, horizon, tuple(sorted(keywords.items())))
@@ -174,6 +176,19 @@ def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> 
     if not isinstance(source, str):
         _named[env.name] = env if _named.get(env.name, env) == env else None
     return env
+
+
+def _of_string(text: str, horizon: int | None, keywords: dict[str, Any]) -> HostEnv:
+    """Returns the env of a task string, which may say its horizon and keywords that are words."""
+    from headstart.tasks.strings import parse  # which makes envs by this
+
+    task = parse(text if text.partition("@")[0].partition(":")[1] else f"gymnasium:{text}")
+    if task.params or not isinstance(task.env, HostEnv) or (task.w != 1.0).any():
+        raise InputError(f"{text!r} says more than which env it is; give it to headstart.task.")
+    if horizon is None and not keywords:
+        return task.env
+    maker = task.env.maker
+    return host(maker.source, horizon or maker.steps, **{**dict(maker.keywords), **keywords})
 
 
 def rendering(env: HostEnv) -> HostEnv | None:

@@ -22,6 +22,7 @@ Factory = Callable[..., gymnasium.Env]
 
 WORD = re.compile(r"[\w./-]+")
 YES_OR_NO = {"true": True, "false": False}
+LONGEST = 10**9  # steps of an episode: they are counted by int32
 LIMITS = ("max_episode_steps", "max_steps", "max_path_length")  # what envs call it that end by themselves
 
 
@@ -97,8 +98,8 @@ class Maker:
                 f"{self.name} says nowhere how long an episode is; "
                 f"write {mend}headstart.host({self._spelt}, horizon=1000)."
             )
-        if not isinstance(steps, numbers.Integral) or steps < 1:
-            raise InputError(f"{self.name} has horizon={steps!r}; give a whole number of steps, 1 or more.")
+        if not isinstance(steps, numbers.Integral) or not 1 <= int(steps) <= LONGEST:
+            raise InputError(f"{self.name} has horizon={steps!r}; give a whole number of steps, 1 or more, up to 1e9.")
         return int(steps)
 
     @property
