@@ -208,6 +208,11 @@ class Method(abc.ABC):
     def build(self, spec: Spec, target: bool) -> "Learner":
         """-> a new learner; `learner` keeps it."""
 
+    def base_learner(self) -> "Method":
+        """Returns what learns one task from nothing as this method would: its base, or itself where it has none."""
+        base = getattr(self, "base", None)
+        return self if base is None else base.base_learner()
+
     def before(self, spec: Spec) -> "tuple[Part, ...]":
         """-> what is learned in the source before this; `init` then finds in `prior.extra` what each of them knows."""
         return ()

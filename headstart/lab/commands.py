@@ -18,8 +18,10 @@ from headstart.lab.listing import parameters as parameters
 from headstart.lab.listing import tasks as tasks
 from headstart.lab.news import both
 from headstart.lab.progress import Board, console, thin
+from headstart.lab.report_answer import all_failed
 from headstart.lab.scalars import scalars
 from headstart.lab.tables import show, study_tables
+from headstart.protocol.baselines import is_oracle
 from headstart.protocol.checks import check_budget, check_seeds
 from headstart.protocol.study import Question
 from headstart.tasks.several import SEVERAL
@@ -34,14 +36,8 @@ def compare(asked: cli.Compare, words: str) -> None:
     with scalars(asked.tensorboard, question.seeds) as told, Board(plan(question), console()) as board:
         data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, both(board, told), asked.video))
     _show_study(data, asked.out, asked.json)
-    failed = [(name, row["failed"]) for name, row in data["methods"].items() if row["failed"]]
-    if failed and not any(row["curve"] for row in data["methods"].values()):
-        name, reasons = failed[0]
-        print(
-            f"headstart: every cell failed ({name}: {next(iter(reasons.values()))}); mend that, and give the same "
-            "command again.",
-            file=sys.stderr,
-        )
+    if failed := all_failed(data):
+        print(f"headstart: {failed}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -51,7 +47,7 @@ def plan(question: Question) -> dict[tuple[str, str], float]:
     for entry, _ in question.rows():
         if entry.learns_on in ("source", "ensemble"):
             plan[entry.name, "source"] = question.source_steps
-        extra = question.source_steps if entry.name == "oracle" else 0
+        extra = question.source_steps if is_oracle(entry.name) else 0
         plan[entry.name, "target"] = question.target_steps + extra if entry.adapts else 0
     if SEVERAL in question.source and matrix.trains_more(question.rows()):
         plan[matrix.ALONE, "source"] = question.source_steps

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from headstart.lab.markup import Markup, element
+from headstart.protocol.baselines import is_scratch
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SHAPES = {
@@ -55,8 +56,10 @@ class Style(NamedTuple):
 
 
 def styles(names: Sequence[str], theme: Theme) -> dict[str, Style]:
-    """-> a look for each name: scratch and naive in greys, all others in the order they come."""
+    """-> a look for each name: scratches and naive in greys, all others in the order they come."""
     fixed = {"scratch": Style(theme.controls[0], "square"), "naive": Style(theme.controls[1], "circle", DOTS)}
+    scratches = [name for name in names if name not in fixed and is_scratch(name)]
+    fixed |= {name: Style(theme.controls[0], "diamond", f"{7 - 3 * (i % 2)} 3") for i, name in enumerate(scratches)}
     shapes = ("circle", "triangle", "diamond", "down", "cross")
     others = [name for name in names if name not in fixed]
     looks = {name: Style(theme.series[i % 6], shapes[i % 5], None if i < 6 else "7 3") for i, name in enumerate(others)}

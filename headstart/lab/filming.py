@@ -20,12 +20,12 @@ from headstart.lab.policy import Policy
 from headstart.lab.records import CHECKSUM, read_record, write_record
 from headstart.methods import Entry
 from headstart.protocol import transfer
+from headstart.protocol.baselines import is_oracle
 
 if TYPE_CHECKING:
     from headstart.lab.study import Study
 
 FORMAT = "headstart clip 1"
-REFERENCES = ("random", "oracle")  # which are not compared, and so not shown
 STAGES = ("before", "after")
 
 
@@ -65,7 +65,7 @@ def run(study: "Study") -> None:
 
 def missing(study: "Study") -> list[tuple[Entry, Method, str]]:
     """Returns the clips that are not there yet. One that failed is not: another machine may be able to draw it."""
-    rows = [row for row in study.rows if row[0].name not in REFERENCES]
+    rows = [row for row in study.rows if row[0].name != "random" and not is_oracle(row[0].name)]  # what is compared
     each = [(entry, method, stage) for entry, method in rows for stage in (STAGES if entry.adapts else STAGES[:1])]
     return [one for one in each if not _is_done(study, *one)]
 

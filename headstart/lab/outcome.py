@@ -12,6 +12,7 @@ from headstart.lab.sources import Source
 from headstart.lab.trained import Trained
 from headstart.methods import Entry
 from headstart.protocol import transfer
+from headstart.protocol.baselines import is_oracle
 from headstart.protocol.prior import Stage
 from headstart.protocol.study import Question
 from headstart.tasks.registry import interval
@@ -80,4 +81,4 @@ class Outcome(NamedTuple):
 
 def target_steps(entry: Entry, question: Question) -> int:
     """-> the environment steps that a row may spend in the target."""
-    return (question.target_steps if entry.adapts else 0) + (question.source_steps if entry.name == "oracle" else 0)
+    return (question.target_steps if entry.adapts else 0) + (question.source_steps if is_oracle(entry.name) else 0)

@@ -6,6 +6,7 @@ from typing import Any
 from headstart.core.errors import InputError
 from headstart.core.types import Method
 from headstart.methods import Entry, describe
+from headstart.protocol.baselines import is_oracle
 from headstart.protocol.study import Question
 
 SAME = ("source", "target", "physics", "learner")  # parts of a question that make it another study
@@ -14,7 +15,7 @@ SAME = ("source", "target", "physics", "learner")  # parts of a question that ma
 def of_row(entry: Entry, method: Method, question: Question) -> dict[str, Any]:
     """Returns what the cells of a row depend on, beside their seed."""
     learns = entry.learns_on in ("source", "ensemble")
-    spends = entry.learns_on != "nothing" or entry.name == "oracle"
+    spends = entry.learns_on != "nothing" or is_oracle(entry.name)
     return {
         "row": entry.name,
         "method": describe(method),
@@ -26,7 +27,7 @@ def of_row(entry: Entry, method: Method, question: Question) -> dict[str, Any]:
         "ensemble": question.ensemble if learns else None,  # its 0-shot return is judged on it
         "source_steps": question.source_steps if spends else None,
         "target_steps": question.target_steps,
-        "shots": None if entry.name == "oracle" else list(question.shots),  # the oracle takes none
+        "shots": None if is_oracle(entry.name) else list(question.shots),  # the oracle takes none
         "points": question.points if entry.adapts else None,
         "judged": question.judged,
     }

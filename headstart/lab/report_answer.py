@@ -5,7 +5,8 @@ from typing import Any
 
 from headstart.lab import advice, numbers
 from headstart.lab.report_data import Study, table
-from headstart.lab.report_words import LABELS, episodes, reach, value
+from headstart.lab.report_words import LABELS, episodes, learning, reach, value
+from headstart.protocol.baselines import is_scratch
 from headstart.protocol.headroom import NOTHING_LEARNED
 
 
@@ -64,12 +65,16 @@ def _fastest(study: Study) -> str | None:
     first = f"{name} gets the target in the fewest episodes: it reaches {goal} after {episodes(arrived[name])}"
     if arrived[name] < 0.5:
         first = f"{name} needs no episode of the target: it starts out at {goal}"
-    if name == "scratch":
+    if is_scratch(name):
         return f"{first}, sooner than anything that transfers."
-    if "scratch" in arrived:
-        return f"{first}, where learning from scratch takes {episodes(arrived['scratch'])}."
+    row = study.row(name)
+    control = row.against if row is not None and is_scratch(row.against or "") else "scratch"
+    if control in arrived:
+        return f"{first}, where {learning(control)} takes {episodes(arrived[control])}."
     return (
-        f"{first}; learning from scratch does not get there within the budget." if study.row("scratch") else f"{first}."
+        f"{first}; {learning(control)} does not get there within the budget."
+        if study.row(control or "")
+        else f"{first}."
     )
 
 

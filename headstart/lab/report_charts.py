@@ -8,6 +8,7 @@ from headstart.lab.figure import Reference, Scale, Series, curves
 from headstart.lab.figure_look import FONT, PAGE, SHAPES, Style, key
 from headstart.lab.markup import Markup, element
 from headstart.lab.report_data import Row, Study
+from headstart.protocol.baselines import is_scratch
 from headstart.protocol.statistics import Interval
 
 METRICS = {
@@ -83,7 +84,7 @@ def _forest_panel(name: str, study: Study, looks: dict[str, Style]) -> Markup | 
     if name == "difference":
         told = {row.name: told[row.name] for row in study.challengers}
     if name == "jumpstart":
-        told.pop("scratch", None)
+        told = {row: value for row, value in told.items() if not is_scratch(row)}
     known = [value for value in told.values() if value is not None]
     if not known:
         return None

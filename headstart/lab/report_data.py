@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headstart.protocol.baselines import is_scratch
 from headstart.protocol.statistics import Interval, bootstrap
 
 CONTROLS = ("scratch", "naive")  # what every method has to beat
@@ -40,6 +41,7 @@ class Row(NamedTuple):
     verdict: str | None
     no_verdict: str | None  # why there is none
     against: str | None  # the row that it is compared with
+    caveats: list[str]  # what else is unlike between the two
     failed: dict[str, str]
     ledger: Table
 
@@ -74,13 +76,13 @@ class Study(NamedTuple):
     def challengers(self) -> list[Row]:
         """Returns the rows that are compared with a control, which is scratch unless the study says otherwise."""
         controls = {row.against for row in self.contenders if row.against} or {"scratch"}
-        return [row for row in self.contenders if row.against or row.name not in controls]
+        return [row for row in self.contenders if row.against or not (row.name in controls or is_scratch(row.name))]
 
 
 def read(study: Table) -> Study:
     """-> the study, with every part that is missing left empty."""
     rows = [_row(str(name), method or {}) for name, method in table(study, "methods").items()]
-    rows.sort(key=lambda row: CONTROLS.index(row.name) if row.name in CONTROLS else len(CONTROLS))
+    rows.sort(key=lambda row: CONTROLS.index(row.name) if row.name in CONTROLS else 3 - is_scratch(row.name))
     shots = _shots(study, rows)
     judged = len(study.get("seeds") or []) != 1  # one seed has no spread, and so allows no verdict
     budget = _number(study.get("budget")) or _number(study.get("target_steps"))
@@ -137,6 +139,7 @@ def _row(name: str, method: Table) -> Row:
         verdict=method.get("verdict"),
         no_verdict=method.get("no_verdict"),
         against=str(method["against"]) if method.get("against") else None,
+        caveats=[str(said) for said in method.get("caveats") or ()],
         failed={str(seed): str(reason) for seed, reason in table(method, "failed").items()},
         ledger=table(method, "ledger"),
     )

@@ -135,13 +135,17 @@ def equal_total(study: Study, looks: dict[str, Style]) -> Markup | None:
     ]
     steps = interval_of(table(study.raw, "equal_total").get("steps"))
     of = f"{numbers.count(steps)} steps" if steps else "steps"
-    caption = f"At equal total budget: the same {of} of source and target together."
+    caption = (
+        f"At equal total budget: {of} of source and target together, of which each row took the total that stands "
+        "beside it. Rows with shots began the target with so many episodes, which are counted."
+    )
     return grid(caption, ["final return", *(key.replace("_", " ") for key in extra)], body)
 
 
 def failures(study: Study, looks: dict[str, Style]) -> Markup | None:
     """-> the cells that failed, each with its reason."""
-    body = [[named(row.name, looks), seed, reason] for row in study.rows for seed, reason in row.failed.items()]
+    failed = {**table(study.raw, "reference_failed"), **{row.name: row.failed for row in study.rows}}
+    body = [[named(name, looks), seed, why] for name, each in failed.items() for seed, why in each.items()]
     caption = "Cells that failed. No number above counts them, and no verdict is in favour of a row that has one."
     return grid(caption, ["seed", "reason"], body) if body else None
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from headstart.lab import advice, numbers
 from headstart.lab.report_data import Row, Study, interval, table
+from headstart.protocol.baselines import is_scratch
 from headstart.protocol.statistics import Interval
 
 DOING = {  # methods by the name of their entry; any other speaks for itself
@@ -30,14 +31,14 @@ def sentence(row: Row, study: Study) -> str:
     if control is None or ours is None or base is None:
         return f"{who} cannot be compared: there is no run {_by(row.against)} beside it. {failures}".strip()
     if row.name == "naive":
-        return f"{_as_it_is(ours, base, row, study)} {failures}".strip()
+        return " ".join(part for part in (_as_it_is(ours, base, row, study), *row.caveats, failures) if part)
     spent = f"the same {numbers.count(study.budget)} steps of the target" if study.budget else "the same steps"
     against = f"{value(base)} {_by(row.against)}"
     opening = {
         "positive": f"{who} helped: over {spent} it averaged {value(ours)} against {against}.",
         "negative": f"{who} hurt: over {spent} it averaged only {value(ours)} against {against}.",
     }.get(row.verdict or "none") or _undecided(who, row, study, ours, base)
-    parts = [opening, _early(row, control, study), _arrival(row, control, study), failures]
+    parts = [opening, _early(row, control, study), _arrival(row, control, study), *row.caveats, failures]
     return " ".join(part for part in parts if part)
 
 
@@ -45,7 +46,7 @@ def label(row: Row) -> str:
     """-> the verdict in a word or three."""
     if row.verdict not in LABELS:
         return UNJUDGED
-    if row.verdict != "none" and (row.name == "naive" or row.against not in (None, "scratch")):
+    if row.verdict != "none" and (row.name == "naive" or not is_scratch(row.against or "scratch")):
         return f"{'above' if row.verdict == 'positive' else 'below'} {row.against or 'scratch'}"
     return LABELS[row.verdict]
 
@@ -103,20 +104,29 @@ def _as_it_is(ours: Interval, base: Interval, row: Row, study: Study) -> str:
     )
     return (
         f"Just running the policy of {study.source}, without learning, scores {value(ours)}; "
-        f"{_learning(row.against)} averages {beside}{value(base)} over the budget."
+        f"{learning(row.against)} averages {beside}{value(base)} over the budget."
     )
 
 
 def _by(control: str | None) -> str:
-    return "from scratch" if control in (None, "scratch") else f"by {control}"
+    """Returns how a control learned: `from scratch`, `from scratch by SAC`, or `by finetune`."""
+    name = control or "scratch"
+    return f"from {_of(name)}" if is_scratch(name) else f"by {name}"
 
 
-def _learning(control: str | None) -> str:
-    return "learning from scratch" if control in (None, "scratch") else str(control)
+def learning(control: str | None) -> str:
+    """Returns what a control did: `learning from scratch`, or its name."""
+    name = control or "scratch"
+    return f"learning from {_of(name)}" if is_scratch(name) else name
+
+
+def _of(scratch: str) -> str:
+    """Returns a scratch's name in a sentence: `scratch (SAC)` is `scratch by SAC`."""
+    return scratch.replace(" (", " by ").removesuffix(")")
 
 
 def _undecided(who: str, row: Row, study: Study, ours: Interval, base: Interval) -> str:
-    beside = f"it averaged {value(ours)}, and {_learning(row.against)} {value(base)}"
+    beside = f"it averaged {value(ours)}, and {learning(row.against)} {value(base)}"
     if len(study.seeds) == 1:
         return f"{who} cannot be judged by one seed: {beside}."
     if row.verdict is None and row.no_verdict:

@@ -28,6 +28,7 @@ from headstart.lab.shelf import Shelf
 from headstart.lab.trained import Trained
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
+from headstart.protocol.baselines import is_added, is_oracle, needed, scratch_of
 from headstart.protocol.history import left
 from headstart.protocol.prior import Stage
 from headstart.protocol.shift import Shift
@@ -93,7 +94,11 @@ class Study:
                 raise
             except InputError as error:
                 self.left_out[entry.name] = str(error)
-        if not {entry.name for entry, _ in self.rows} & {row_name(text) for text in question.methods}:
+        kept = needed(self.rows, scratch_of(question.rows()))
+        self.rows = [(entry, method) for entry, method in self.rows if entry.name in kept]
+        for name in [name for name in self.left_out if is_added(name)]:  # nobody asked for those
+            del self.left_out[name]
+        if not kept & {row_name(text) for text in question.methods}:
             raise InputError(next(iter(self.left_out.values())))
 
     def cells(self) -> dict[str, dict[int, Any]]:
@@ -190,7 +195,7 @@ class Study:
                 return Outcome(seeds, source, None, None, {}, {}, 0.0)
         prior, began, judgements = None if source is None else source.state, time.monotonic(), []
         steps = target_steps(entry, question)
-        shots = question.shots if entry.adapts and entry.name != "oracle" else ()
+        shots = question.shots if entry.adapts and not is_oracle(entry.name) else ()
         beside = self.domains.source_tasks if entry.learns_on == "both" else None
         if beside is not None:  # neither domain's budget is overspent
             sources_too = len(self.domains.sources)

@@ -10,7 +10,8 @@ from rich.table import Column, Table
 
 from headstart.lab import numbers
 from headstart.lab.progress import thin
-from headstart.lab.report_answer import best
+from headstart.lab.report_answer import best, nothing_learned
+from headstart.protocol.baselines import is_scratch
 
 PIPED = 160  # columns where nobody's terminal says how many there are
 
@@ -43,9 +44,14 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
         table.add_row(name, *at, interval(row.get("metrics", {}).get("asymptote")))
     for name, value in data["reference"].items():
         table.add_row(name, *[""] * len(shots), interval(value), style="dim")
-    table.caption = f"IQM over {len(data['seeds'])} seeds [95 % bootstrap interval]"
+    said = [f"IQM over {len(data['seeds'])} seeds [95 % bootstrap interval]"]
+    if nothing_learned(data):
+        said.append("Nothing was learned on the target: no row ends clearly above acting at random.")
+    table.caption = "\n".join([*said, *_lost(data)])
     yield table
     yield _verdicts(data)
+    if (total := data.get("equal_total") or {}).get("rows"):
+        yield _equal_total(total)
     pairs, matrix = data.get("pairs") or {}, data.get("matrix") or {}
     if len(pairs.get("rows", ())) > 2:  # of two, the verdict says all
         yield _pairs(pairs)
@@ -53,15 +59,25 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
         yield _matrix(matrix)
 
 
+def _lost(data: Mapping[str, Any]) -> Iterator[str]:
+    """Returns why rows have no result: those of which every cell failed."""
+    rows = {name: row["failed"] for name, row in data["methods"].items() if row.get("failed") and not row.get("curve")}
+    references = data.get("reference_failed") or {}
+    rows |= {name: failed for name, failed in references.items() if data["reference"].get(name) is None}
+    for name, failed in rows.items():
+        yield f"{name} failed in every seed: {next(iter(failed.values()))}"
+
+
 def _verdicts(data: Mapping[str, Any]) -> Table:
     """Returns each row's verdict against the study's reference, and what it rests on."""
     methods = data["methods"]
     known = {row.get("against") for row in methods.values() if row.get("against")} or {"scratch"}
-    rows = {name: row for name, row in methods.items() if row.get("against") or name not in known}
+    rows = {name: row for name, row in methods.items() if row.get("against") or not (name in known or is_scratch(name))}
     controls = list(dict.fromkeys(row["against"] for row in rows.values() if row.get("against"))) or ["scratch"]
     heads = ["verdict", "difference", "p", "P(better)", "to threshold"]
     if failed := any(row.get("failed") for row in rows.values()):
         heads.append("failed")
+    heads = ["against", *heads] if len(controls) > 1 else heads
     table = Table(
         Column("method", overflow="fold"), *(Column(head, no_wrap=head in ("p", "P(better)")) for head in heads)
     )
@@ -71,6 +87,7 @@ def _verdicts(data: Mapping[str, Any]) -> Table:
         better, tested = row.get("improvement"), row.get("difference") or {}
         cells = [
             name,
+            *[row.get("against") or "–"] * (len(controls) > 1),
             row.get("verdict") or "no verdict",
             interval(tested or None),
             numbers.p_value(tested.get("p_holm")),
@@ -83,12 +100,24 @@ def _verdicts(data: Mapping[str, Any]) -> Table:
         if row.get("no_verdict"):
             missing.setdefault(row["no_verdict"], []).append(name)
     said = ["p: adjusted by Holm's method for all verdicts of this table. To threshold: steps of the target."]
+    said += [f"{name}: {caveat}" for name, row in rows.items() for caveat in row.get("caveats") or ()]
     said += [f"No verdict for {', '.join(names)}. {why}" for why, names in missing.items()]
     left_out = dict(data.get("left_out") or {})
     if "left_out" in (matrix := data.get("matrix") or {}):
         left_out["the matrix of sources"] = matrix["left_out"]
     said += [f"{name} is left out. {why}" for name, why in left_out.items()]
     table.caption = "\n".join(said)
+    return table
+
+
+def _equal_total(data: Mapping[str, Any]) -> Table:
+    """Returns final returns where the source's steps count too."""
+    table = Table("method", "final return", "total steps", "shots")
+    table.title = f"at equal total budget: {thin(data['steps'])} steps of source and target together"
+    for name, row in data["rows"].items():
+        counts = (row.get("total_steps"), row.get("shots"))
+        table.add_row(name, interval(row), *("–" if x is None else thin(x) for x in counts))
+    table.caption = "Total steps: what a row took of both domains. Shots: episodes that it began the target with."
     return table
 
 

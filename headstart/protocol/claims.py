@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headstart.protocol.baselines import SCRATCH, caveats, is_oracle, is_scratch, scratch_of
 from headstart.protocol.comparisons import JUDGED_BY, against, pairwise
 from headstart.protocol.headroom import headroom, middle
 from headstart.protocol.metrics import summarise, totals
@@ -20,43 +21,52 @@ Cells = Mapping[str, Mapping[int, Cell]]  # [row][seed]
 
 def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
     """-> the study as plain data. Rows and seeds that are not there yet, or failed, are left out, and counted."""
-    rows = {name: row for name, row in cells.items() if name not in ("random", "oracle") and row}
+    asked, levels = question.rows(), {name: row for name, row in cells.items() if name == "random" or is_oracle(name)}
+    rows = {name: row for name, row in cells.items() if name not in levels and row}
     curves = {name: _curve(question, row) for name, row in rows.items()}
-    random, oracle = _last(question, cells.get("random")), _last(question, cells.get("oracle"))
-    ends = {"random": random, "oracle": oracle, **{name: returns[:, -1] for name, (_, returns) in curves.items()}}
-    room = headroom(ends, question.threshold)
-    metrics = summarise(curves, room.random, room.threshold, question.target_steps, untold=room.no_threshold)
+    reference = {name: _last(question, levels.get(name)) for name in ("random", "oracle", *levels)}
+    ends = {name: returns[:, -1] for name, (_, returns) in curves.items()}
+    room = headroom({**ends, "random": reference["random"], "oracle": reference["oracle"]}, question.threshold)
+    scratches = scratch_of(asked) if question.reference == SCRATCH else {}
+    budget = question.target_steps
+    metrics = summarise(curves, room.random, room.threshold, budget, scratches, untold=room.no_threshold)
     areas = {name: totals(curve, question.target_steps) for name, curve in curves.items()}
-    compared = against(areas, controls(question, list(curves)))
+    compared = against(areas, controls(question, list(curves), scratches))
     methods = {
         name: {**_row(question, row, curves[name]), "metrics": metrics[name], **compared[name]}
         for name, row in rows.items()
     }
-    for entry, method in question.rows():
+    for entry, method in asked:
         if entry.name in methods:
-            methods[entry.name] |= {"about": entry.about, "settings": repr(method)}
+            unlike = caveats(entry, method, compared[entry.name]["against"], asked, question.shots)
+            methods[entry.name] |= {"about": entry.about, "settings": repr(method), "caveats": unlike}
     return {
         **dataclasses.asdict(question),
         "question": dataclasses.asdict(question),  # whole, beside the rest, where `methods` holds the results
         "budget": question.target_steps,
         "threshold": room.threshold,
         "no_threshold": room.no_threshold,
-        "reference": {"random": summary(random), "oracle": summary(oracle)},
-        "reference_failed": {name: why for name in ("random", "oracle") if (why := _failed(cells.get(name, {})))},
+        "reference": {name: summary(returns) for name, returns in reference.items()},
+        "reference_failed": {name: why for name, row in levels.items() if (why := _failed(row))},
         "shift": {
             **_shift(shift),
             "headroom": None if "naive" not in curves else room.data(middle(curves["naive"][1][:, 0])),
         },
         "methods": methods,
-        "equal_total": _equal_total(question, curves, oracle),
+        "equal_total": _equal_total(question, rows, ends, levels, reference),
         "judged_by": JUDGED_BY,
         "pairs": pairwise(areas),
     }
 
 
-def controls(question: Question, rows: Sequence[str]) -> dict[str, str]:
-    """Returns the row that each row's verdict is against: the question's reference, which itself gets none."""
+def controls(question: Question, rows: Sequence[str], scratches: Mapping[str, str]) -> dict[str, str]:
+    """Returns the row that each row's verdict is against: the question's reference, which itself gets none.
+
+    Where that is scratch, it is the scratch that learns as the row does (`scratches`).
+    """
     reference = row_name(question.reference)
+    if scratches:
+        return {name: scratches[name] for name in rows if name in scratches}
     return {name: reference for name in rows if name != reference}
 
 
@@ -147,10 +157,26 @@ def _shift(shift: Shift) -> dict[str, Any]:
     return {**said, **plain(shift.whole), "parameters": alone, "constant": shift.constant}
 
 
-def _equal_total(question: Question, curves: Mapping[str, Any], oracle: np.ndarray) -> dict[str, Any]:
-    """-> final returns with the same total of steps: the source's count too, so scratch has them all in the target."""
-    total = question.source_steps + question.target_steps
-    rows = {name: summary(returns[:, -1]) for name, (_, returns) in curves.items() if name not in ("scratch", "naive")}
-    if len(oracle):
-        rows = {"scratch, all steps in the target": summary(oracle), **rows}
-    return {"steps": total, "rows": rows}
+def _equal_total(
+    question: Question,
+    rows: Mapping[str, Mapping[int, Cell]],
+    ends: Mapping[str, np.ndarray],
+    levels: Mapping[str, Mapping[int, Cell]],
+    reference: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """Returns final returns at an equal total of steps: an oracle is a scratch that has the source's steps too.
+
+    `total_steps` is what a row really took of both domains, and `shots` how many of its episodes were taken as shots.
+    """
+
+    def told(returns: np.ndarray, row: Mapping[int, Cell]) -> dict[str, Any]:
+        good = [cell for cell in row.values() if cell["failed"] is None]
+        spent = [cell["ledger"]["source_steps"] + cell["ledger"]["target_steps"] for cell in good]
+        shots = [max(map(int, cell["shots"]), default=0) for cell in good]
+        numbers = summary(returns) or {"iqm": None, "low": None, "high": None}
+        return {**numbers, "total_steps": float(np.mean(spent)) if good else None, "shots": max(shots, default=None)}
+
+    all_steps = {name: f"{name.replace('oracle', 'scratch', 1)}, all steps in the target" for name in levels}
+    found = {all_steps[name]: told(reference[name], row) for name, row in levels.items() if name != "random" and row}
+    found |= {name: told(ends[name], row) for name, row in rows.items() if name != "naive" and not is_scratch(name)}
+    return {"steps": question.source_steps + question.target_steps, "rows": found}

@@ -26,7 +26,7 @@ def against(totals: Totals, controls: Mapping[str, str]) -> dict[str, dict[str, 
 
 def _row(totals: Totals, name: str, control: str | None, found: Difference | None) -> dict[str, Any]:
     if found is None or control is None:
-        return {"against": None, "difference": None, "improvement": None, "verdict": None, "no_verdict": None}
+        return {"against": control, "difference": None, "improvement": None, "verdict": None, "no_verdict": None}
     improvement = probability_of_improvement(totals[name], totals[control])
     numbers = {key: getattr(improvement, key) for key in ("iqm", "low", "high")}
     return {

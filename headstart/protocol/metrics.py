@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headstart.core.errors import InputError
+from headstart.protocol.baselines import SCRATCH, is_scratch
 from headstart.protocol.statistics import Interval, bootstrap, iqm, paired_difference
 
 Curve = tuple[Float[np.ndarray, "seed _point"], Float[np.ndarray, "seed _point"]]  # steps, returns
@@ -81,22 +82,23 @@ def summarise(
     random_return: float | None,
     threshold: float | None,
     budget: float | None = None,
-    scratch: str = "scratch",
+    scratches: Mapping[str, str] | None = None,
     untold: str | None = None,
 ) -> dict[str, dict[str, Summary]]:
     """-> for each curve the five metrics over its seeds, each an IQM with its 95 % bootstrap interval.
 
     Row i of every curve is the same seed. `budget` is in target steps; None: the most that all curves cover. Where a
     metric cannot be told, its numbers are None and `reason` says why; `untold` is why there is no threshold.
+    `scratches` names the scratch that a row is compared with: itself, if it is one, or else `scratch`, by default.
     """
     budget = common_budget(curves) if budget is None else budget
-    base = curves.get(scratch)
+    mine = lambda name: curves.get((scratches or {}).get(name, name if is_scratch(name) else SCRATCH))
     return {
         name: {
-            "jumpstart": _jumpstart(curve, base),
+            "jumpstart": _jumpstart(curve, mine(name)),
             "asymptote": _summary(bootstrap(curve[1][:, -1])),
             "total": _summary(bootstrap(totals(curve, budget))),
-            "transfer_ratio": _transfer_ratio(curve, base, random_return, budget),
+            "transfer_ratio": _transfer_ratio(curve, mine(name), random_return, budget),
             "time_to_threshold": _time_to_threshold(curve, threshold, budget, untold),
         }
         for name, curve in curves.items()

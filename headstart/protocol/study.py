@@ -12,6 +12,7 @@ from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.methods import Entry
 from headstart.methods.strings import find, find_learner
+from headstart.protocol.baselines import SCRATCH, more_references
 from headstart.protocol.checks import AT_ONCE, MOST, check_budget, check_number, check_seeds, check_shots
 
 MOST_SEEDS = 10_000  # more than that was meant to be something else
@@ -37,7 +38,7 @@ class Question:
     oracle: bool = True  # whether to learn the target with the full budget, as a ceiling
     physics: str = "auto"
     learner: str | None = None  # what every row learns by, such as sac; None: each method's own, which is PPO
-    reference: str = "scratch"  # the row that the verdicts are against
+    reference: str = SCRATCH  # the row that the verdicts are against; scratch: each row's own, by what it learns by
 
     def __post_init__(self) -> None:
         for name in ("source_steps", "target_steps", "points", "judged"):
@@ -75,7 +76,9 @@ class Question:
                     f"{entry.name} learns on an ensemble; name one, such as --ensemble {self.source}@NAME=LOW..HIGH."
                 )
         ceiling = [(ORACLE, learner or PPO())] if self.oracle else []
-        return [(RANDOM, Uniform()), *rows, *ceiling]
+        scratch = next(entry for entry, _ in rows if entry.name == SCRATCH)
+        more = more_references(rows, scratch, ORACLE if self.oracle else None) if self.reference == SCRATCH else []
+        return [(RANDOM, Uniform()), *rows, *ceiling, *more]
 
 
 def ask(source: str, target: str, methods: Any, ensemble: str | None, others: dict[str, Any]) -> Question:

@@ -13,7 +13,7 @@ from lab.fake_study import study
 from headstart.lab.clips import Take, save
 from headstart.lab.files import plain, write
 from headstart.lab.report import page, write_report
-from headstart.lab.report_answer import answer
+from headstart.lab.report_answer import all_failed, answer
 from headstart.lab.report_data import read
 from headstart.lab.report_words import sentence
 from headstart.lab.tables import study_tables
@@ -163,12 +163,27 @@ def test_no_difference_found_is_not_called_the_same_task(whole):
 
 
 def test_what_nobody_learned_leaves_nothing_to_say_of_adapting(whole):
-    data = copy.deepcopy(whole)
-    data["shift"]["headroom"] = {"source_policy": -25.0, "best": -25.0, "best_name": "oracle", "random": -25.0}
+    data = json.loads(json.dumps(whole))
+    data |= {"threshold": None, "no_threshold": "nothing was learned"}
     data["shift"]["headroom"] |= {"learned": False, "share": None}
     said = " ".join(answer(read(data)))
-    assert "Nothing was learned on the target" in said
-    assert "to adapt:" not in said
+    assert said.startswith("Nothing was learned on the target: ")
+    assert "to adapt" not in said
+    assert "Nothing was learned on the target" in str(next(study_tables(data)).caption)
+
+
+def test_a_study_of_failures_says_why(whole):
+    data = json.loads(json.dumps(whole))
+    for row in data["methods"].values():
+        row |= {"failed": {"0": "it broke"}, "curve": {}, "shots": {}, "metrics": {}, "ledger": {}, "difference": None}
+    data |= {"reference": {"random": None, "oracle": None}, "reference_failed": {"oracle": {"0": "it broke too"}}}
+    (said,) = answer(read(data))
+    assert said.endswith(": it broke. The same command runs them again.")
+    assert "it broke too" in checked(data).text
+    caption = str(next(study_tables(data)).caption)
+    assert "finetune failed in every seed: it broke\n" in caption
+    assert "oracle failed in every seed: it broke too" in caption
+    assert all_failed(whole) is None
 
 
 def test_the_best_of_a_column_is_bold_only_where_it_is_clear(whole):

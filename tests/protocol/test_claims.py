@@ -1,5 +1,6 @@
 """From cells to claims, with cells made by hand: 100 target steps, three seeds; verdicts of five."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -179,6 +180,35 @@ def test_equal_totals_give_scratch_the_steps_of_both_domains(data):
     rows = data["equal_total"]["rows"]
     assert list(rows) == ["scratch, all steps in the target", "finetune"]
     assert rows["scratch, all steps in the target"]["iqm"] == 110.0
+    assert rows["finetune"]["total_steps"] == LEDGER["source_steps"] + LEDGER["target_steps"]
+    assert rows["finetune"]["shots"] == 1
+
+
+def test_like_is_compared_with_like():
+    """DARC learns by SAC: its verdict, its jumpstart and its ratio are against SAC from scratch."""
+    some: dict[str, dict[int, Any]] = {name: dict.fromkeys(range(5), row[0]) for name, row in cells().items()}
+    beside = {"source_steps": 200, "target_steps": 20, "gradient_steps": 1, "parameters": 1, "seconds": 1.0}
+    some["darc"] = {s: cell(40.0, 50.0, 60.0 + s, shots={0: 40.0}, ledger=beside) for s in range(5)}
+    some["scratch (SAC)"] = {s: cell(39.0, 70.0, 90.0 + s) for s in range(5)}
+    some["oracle (SAC)"] = {s: cell(39.0, 70.0, 130.0) for s in range(5)}
+    question = asked(methods=("finetune", "darc"), seeds=(0, 1, 2, 3, 4), target="Pendulum-v1@mass=2")
+    data = assemble(question, some, SHIFT)
+    rows = data["methods"]
+    assert (rows["darc"]["against"], rows["darc"]["verdict"]) == ("scratch (SAC)", "negative")
+    assert rows["darc"]["metrics"]["jumpstart"]["iqm"] == 1.0
+    assert rows["scratch (SAC)"]["against"] is rows["scratch"]["against"] is None
+    assert (rows["finetune"]["against"], rows["finetune"]["verdict"]) == ("scratch", "positive")
+    assert rows["finetune"]["metrics"]["jumpstart"]["iqm"] == 30.0
+    assert rows["darc"]["caveats"][0].startswith("It takes no shots")
+    assert data["reference"]["oracle (SAC)"]["iqm"] == 130.0
+    total = data["equal_total"]["rows"]
+    assert list(total) == [
+        "scratch, all steps in the target", "scratch (SAC), all steps in the target", "finetune", "darc",
+    ]  # fmt: skip
+    assert (total["darc"]["total_steps"], total["darc"]["shots"]) == (220, 0)
+    by_naive = assemble(dataclasses.replace(question, reference="naive"), some, SHIFT)["methods"]
+    assert by_naive["darc"]["against"] == "naive"
+    assert by_naive["darc"]["metrics"]["jumpstart"]["iqm"] == 30.0
 
 
 def test_a_failed_seed_is_left_out_and_told():

@@ -31,6 +31,7 @@ from headstart.core.types import (
     Transition,
     no_loss,
 )
+from headstart.learners.dqn import DQN
 from headstart.learners.groups import which
 from headstart.losses.average import average
 from headstart.losses.successor import general_policy, least_squares, successor_target
@@ -75,6 +76,11 @@ class DeepSuccessorFeatures(Method):
         for name in ("every", "batch", "capacity", "length", "copies"):
             check_range(self, name, 1, float("inf"))
         check_network(type(self).__name__, self.hidden, self.activation)
+
+    def base_learner(self) -> Method:
+        """Returns DQN with the same settings: this with one task, and one number to learn of each choice."""
+        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return DQN(**{field.name: mine[field.name] for field in dataclasses.fields(DQN) if field.name in mine})
 
     def build(self, spec: Spec, target: bool) -> Learner:
         if not isinstance(spec.action, Discrete):

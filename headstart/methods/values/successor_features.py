@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from headstart.core.errors import check_choices, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Record, Replay, Spec, Transition, no_loss
-from headstart.learners.qlearning import SMALL, in_order, named_states, row
+from headstart.learners.qlearning import SMALL, QLearning, in_order, named_states, row
 from headstart.losses.successor import general_policy, reward_step, successor_target
 from headstart.nets.exploration import bold
 
@@ -41,6 +41,10 @@ class SuccessorFeatures(Method):
             check_range(self, name, 0.0, 1.0, open_low=True)
         for name in ("discount", "epsilon"):
             check_range(self, name, 0.0, 1.0)
+
+    def base_learner(self) -> Method:
+        """Returns Q-learning in a table: what is left of this with one task, and one number to learn of each choice."""
+        return QLearning(self.learning_rate, self.discount, self.epsilon)
 
     def build(self, spec: Spec, target: bool) -> Learner:
         states = named_states("SuccessorFeatures", spec)

@@ -1,0 +1,90 @@
+"""Like with like: whoever learns by another learner has a scratch and an oracle of that learner beside it."""
+
+from typing import Any
+
+import pytest
+
+from headstart.learners.dqn import DQN
+from headstart.learners.ppo import PPO
+from headstart.learners.qlearning import QLearning
+from headstart.learners.sac import SAC
+from headstart.methods.strings import find
+from headstart.protocol.baselines import caveats, is_added, learner_name, needed, scratch_of
+from headstart.protocol.study import Question
+
+
+def asked(*methods: str, **fields: Any) -> Question:
+    return Question("Pendulum-v1", "Pendulum-v1@mass=2", methods, **fields)
+
+
+def names(question: Question) -> list[str]:
+    return [entry.name for entry, _ in question.rows()]
+
+
+@pytest.mark.parametrize(
+    ("method", "learner"),
+    [
+        ("finetune", PPO()),
+        ("uposi", PPO()),
+        ("darc:base.batch=64", SAC(batch=64)),
+        ("distil:base=dqn", DQN()),
+        ("sf:epsilon=0.3", QLearning(epsilon=0.3)),
+        (
+            "deep_sf:hidden=16",
+            DQN(1e-3, True, 0.95, 0.1, updates=0.25, batch=64, capacity=50_000, copies=4, hidden=(16,)),
+        ),
+    ],
+)
+def test_what_learns_one_task_from_nothing(method, learner):
+    assert find(method)[1].base_learner() == learner
+
+
+def test_a_row_by_another_learner_brings_its_scratch_and_its_oracle():
+    question = asked("finetune", "darc", "darc:weight=2", "sf")
+    assert names(question) == [
+        "random", "naive", "scratch", "finetune", "darc", "darc weight-2", "sf", "oracle",
+        "scratch (SAC)", "oracle (SAC)", "scratch (QLearning)", "oracle (QLearning)",
+    ]  # fmt: skip
+    rows = dict(zip(names(question), question.rows(), strict=True))
+    assert rows["scratch (SAC)"][1] == rows["oracle (SAC)"][1] == SAC()
+    assert rows["oracle (SAC)"][0].about == "learns the target with all the steps of both domains, by SAC"
+    assert scratch_of(question.rows()) == {
+        "naive": "scratch", "finetune": "scratch", "darc": "scratch (SAC)", "darc weight-2": "scratch (SAC)",
+        "sf": "scratch (QLearning)",
+    }  # fmt: skip
+
+
+def test_nothing_is_added_where_learners_are_alike_or_the_reference_is_another():
+    assert not any(map(is_added, names(asked("finetune", "epopt", ensemble="Pendulum-v1@mass=1..2"))))
+    assert not any(map(is_added, names(asked("darc", learner="sac"))))
+    assert not any(map(is_added, names(asked("finetune", "darc", reference="finetune"))))
+    assert "oracle (SAC)" not in names(asked("darc", oracle=False))
+
+
+def test_other_settings_of_another_learner_are_another_scratch():
+    assert names(asked("darc", "darc:base.batch=64"))[-4:] == [
+        "scratch (SAC)", "oracle (SAC)", "scratch (SAC batch-64)", "oracle (SAC batch-64)",
+    ]  # fmt: skip
+    assert learner_name(SAC(batch=64, hidden=(8, 8))) == "SAC batch-64 hidden-8+8"
+
+
+def test_what_nobody_needs_is_taken_away():
+    rows = asked("finetune", "darc").rows()
+    left = [row for row in rows if row[0].name != "darc"]  # it cannot run
+    assert needed(left, scratch_of(rows)) == {"random", "naive", "scratch", "finetune", "oracle"}
+    assert needed(rows, scratch_of(rows)) == {entry.name for entry, _ in rows}
+
+
+def test_what_is_unlike_is_said():
+    rows = asked("finetune:base.discount=0.9", "dann", "darc").rows()
+    said = {
+        entry.name: caveats(entry, method, scratch_of(rows).get(entry.name), rows, (0, 10)) for entry, method in rows
+    }
+    assert said["naive"] == said["scratch"] == said["oracle"] == []
+    assert said["finetune base.discount-0.9"] == ["Its PPO has other settings than that of scratch: discount=0.9."]
+    schedules = "It takes no shots, where {} begins with its shots: their schedules in the target differ."
+    assert said["dann"] == [schedules.format("scratch")]
+    assert said["darc"] == [schedules.format("scratch (SAC)")]
+    by_name = {entry.name: (entry, method) for entry, method in rows}
+    assert caveats(*by_name["darc"], "scratch (SAC)", rows, (0,)) == []
+    assert caveats(*by_name["darc"], "naive", rows, (0,)) == ["It learns by SAC, and naive by PPO."]
