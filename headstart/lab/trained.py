@@ -10,12 +10,11 @@ from headstart.core.errors import InputError
 from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
 from headstart.lab.policy import Policy
 from headstart.nets.contract import Contract
-from headstart.protocol.checks import check_spaces
+from headstart.protocol.checks import check_seeds, check_spaces
 from headstart.protocol.history import left
 from headstart.protocol.prior import Stage
 from headstart.tasks.sampling import nominal
 from headstart.tasks.several import told
-from headstart.tasks.strings import parse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +46,14 @@ class Trained:
         which of several sources it is (by default none of them). `seed` matters only to what acts at random. Raises
         InputError where the task is missing, or not of the spaces that the policy knows.
         """
+        from headstart.lab.given import as_task  # which knows of this class
+
+        check_seeds("seed", [seed])
         learner, known = self.method.learner(self.spec._replace(tasks=1), target=True), self.state.knowledge
         contract: Contract | None = learner.contract(known)
         context = parameters = None
         if task is not None:
-            one = told(nominal(parse(task) if isinstance(task, str) else task), self.sources)
+            one = told(nominal(as_task(task)), self.sources)
             check_fit(self, stack([one]))
             context, parameters = one.context, numbers(one.env, one.params)
         elif contract is not None and "parameters" in contract.told:

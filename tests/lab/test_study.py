@@ -133,6 +133,16 @@ def test_cells_tell_what_was_spent_and_what_came_of_it(whole):
     assert load(out / "cells" / "finetune" / "seed-1").trained_on == "CartPole-v1, then CartPole-v1@force=-10"
 
 
+@pytest.mark.parametrize("row", ["naive", "finetune"])
+def test_what_a_cell_knows_is_judged_as_the_cell_was(whole, row):
+    each = [load(whole[0] / "cells" / row / f"seed-{seed}") for seed in QUESTION.seeds]
+    state = jax.tree.map(lambda *x: jnp.concatenate(x), *(one.state for one in each))
+    tasks, seeds = domains(QUESTION).target_tasks, transfer.keys(QUESTION.seeds)
+    learner = each[0].method.learner(each[0].spec, target=True)
+    returns = transfer.judge(learner, state, tasks, QUESTION.judged, seeds.judge).mean(1)
+    assert returns.tolist() == [cell(whole[0], row, seed)["returns"][-1] for seed in QUESTION.seeds]
+
+
 def test_naive_and_finetune_share_what_the_source_taught(whole):
     out, news, calls = whole
     assert calls == 1
