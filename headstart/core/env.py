@@ -74,6 +74,10 @@ class Env(eqx.Module):
         """
         return self
 
+    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+        """Returns of which other parameters this one is a multiple where it is not given, and of which size."""
+        return ()
+
     def joined(self, other: "Env") -> "Env":
         """Returns the env that plays the tasks of both, where one does; else this one."""
         return self

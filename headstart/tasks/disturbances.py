@@ -123,6 +123,9 @@ class Disturbed(Env):
     def fitted(self, params: Mapping[str, Any]) -> "Disturbed":
         return Disturbed(self.env.fitted(self._own(params)), self.names)
 
+    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+        return self.env.follows(name)
+
     def joined(self, other: Env) -> Env:
         if not isinstance(other, Disturbed) or other.names != self.names:
             return self

@@ -202,26 +202,16 @@ def _offer(near: list[str]) -> str:
 
 
 def _unsaid(task: Task, told: Parameter) -> Any:
-    """-> the value of a parameter that the task does not name: nominal, or what the group that it is of makes of it."""
-    group = _group(task.env, told.name)
-    if group not in task.params:
-        return told.nominal
-    if isinstance(task.params[group], Distribution):
-        raise InputError(
-            f"{task.env.name}: {told.name} depends on the drawn {group} where it is not given; "
-            f"give {told.name} or {group} in both tasks, not each in one."
-        )
-    return told.nominal * task.params[group]
-
-
-def _group(env: Env, name: str) -> str | None:
-    """-> the parameter that multiplies this one's nominal value, if there is any."""
-    if env.name not in _robots():
-        return None
-    from headstart.tasks.mujoco.physics import physics
-
-    named = physics(env.name).table.named
-    return named[name].group if name in named else None
+    """-> the value of a parameter that the task does not name: nominal, or what others that it names make of it."""
+    for other, times in task.env.follows(told.name):
+        if isinstance(task.params.get(other), Distribution):
+            raise InputError(
+                f"{task.env.name}: {told.name} depends on the drawn {other} where it is not given; "
+                f"give {told.name} or {other} in both tasks, not each in one."
+            )
+        if other in task.params:
+            return times * task.params[other]
+    return told.nominal
 
 
 def _known(env: Env) -> dict[str, Parameter]:

@@ -114,7 +114,7 @@ def named(name: str, value: Any) -> Any:
 def speed(task: Any) -> float:
     env = hs.to_gymnasium(task)
     env.reset(seed=0)
-    seen = float(env.step(0)[0][0])
+    seen = float(env.step(0 if env.action_space.shape == () else np.zeros(3, np.float32))[0][0])
     env.close()
     return seen
 
@@ -159,6 +159,21 @@ def test_two_that_set_one_number_are_refused():
     with pytest.raises(InputError, match=r"set the same number; give one of them\.$"):
         hs.task(hopper, torso_mass=5.0, **named("body_mass[torso]", 6.0))
     hs.task(hopper, mass=2.0, **named("body_mass[torso]", 6.0))  # a number comes after its group
+
+
+def test_what_one_task_leaves_unsaid_is_what_it_has():
+    hopper = host("Hopper-v4")
+    torso = next(p.nominal for p in hopper.parameters if p.name == "torso_mass")
+    one, other = aligned([hs.task(hopper, mass=2.0), hs.task(hopper, torso_mass=9.0)])
+    assert (float(one.params["torso_mass"]), float(other.params["mass"])) == (pytest.approx(2 * torso), 1.0)
+    by_name, by_field = hs.task(hopper, torso_mass=5.0), hs.task(hopper, **named("body_mass[torso]", 6.0))
+    one, other = aligned([by_name, by_field])
+    assert (float(one.params["body_mass[torso]"]), float(other.params["torso_mass"])) == (5.0, 6.0)
+    one, _ = aligned([hs.task(hopper, power=3.0), hs.task(hopper, **named("actuator_gear[0][0]", 100.0))])
+    assert float(one.params["actuator_gear[0][0]"]) == 600.0
+    speed(other)  # and the two names of one number agree
+    with pytest.raises(InputError, match=r"body_mass\[torso\] depends on the drawn mass"):
+        aligned([hs.task(hopper, mass=dist.Uniform(1.0, 2.0)), by_field])
 
 
 def test_an_env_that_breaks_says_so_through_gymnasium_too():

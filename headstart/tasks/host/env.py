@@ -92,6 +92,9 @@ class HostEnv(Env):
         steps = max(self.pool.rehearse(names, values) for values in np.unique(ends.T, axis=0))
         return HostEnv(self.maker, None if steps == self.pool.horizon else steps)
 
+    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+        return self.pool.catalogue.follows(name)
+
     def joined(self, other: Env) -> Env:
         """Returns the env with the longer episodes: in the other tasks, the env itself breaks them off."""
         same = isinstance(other, HostEnv) and other.maker == self.maker

@@ -25,6 +25,8 @@ KINDS = {
     "cam": mujoco.mjtObj.mjOBJ_CAMERA,
     "eq": mujoco.mjtObj.mjOBJ_EQUALITY,
 }
+SIZES = ("nq", "nv", "na", "nu", "nbody", "ngeom", "nsite", "ncam", "nlight", "neq", "ntendon", "nwrap", "nM", "nC")
+SIZES += ("nflex", "nplugin", "nmocap", "nsensordata", "nuserdata", "nbvhdynamic", "nJmom", "narena", "nbuffer")
 Arrays = dict[str, np.ndarray]
 
 
@@ -48,6 +50,7 @@ class Fields:
         self._raw: dict[str, Raw] = {}
         self._entries: dict[str, Arrays] = {}
         self._resolved = compiled.resolved(self.model)
+        self._data = mujoco.MjData(self.model)
 
     def find(self, name: str) -> Parameter | None:
         """-> what is known of such a number as body_mass[torso]; None where there is none.
@@ -92,7 +95,13 @@ class Fields:
                 raise ValueError("it made another MuJoCo model, of other elements; its parameters have no place there")
             array[entries] = made[field][entries]
             setattr(model.opt if field in OPTIONS else model, field, array if array.ndim else float(array))
-        compiled.derive(model, self.model, self._resolved, changed)
+        compiled.derive(model, self.model, self._resolved, changed, self._workspace(model))
+
+    def _workspace(self, model: Model) -> Any:
+        """-> data in which to derive: one for all models of the same sizes, as it takes longer to make than to use."""
+        if any(getattr(model, size) != getattr(self.model, size) for size in SIZES):
+            return mujoco.MjData(model)
+        return self._data
 
     def lost(self, model: Model | None, values: dict[str, float]) -> dict[str, float]:
         """Returns, by name, what the model holds where it does not hold these values."""
@@ -122,6 +131,25 @@ class Fields:
             mujoco.mj_forward(model, data)
             data.qacc_warmstart[:] = warm
 
+    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+        """Returns which parameters make this number a multiple of theirs: names first, then groups."""
+        if name not in self._raw:
+            mine = self._touched([name]) if name in self.table.named else {}
+            same = [
+                raw
+                for raw in self._raw
+                if (its := self._touched([raw])).keys() == mine.keys()
+                and all(np.array_equal(its[field], mine[field]) for field in mine)
+            ]
+            return (*((raw, 1.0) for raw in same), *self.table.follows(name))
+        field, rows, column, _ = self._raw[name]
+        where = rows[0] if column is None else (rows[0], column)
+        others = [
+            p.name for p in self.listed if field in (touched := self._touched([p.name])) and touched[field][where]
+        ]
+        each = [(other, float(self._made({other: 1.0})[field][where])) for other in others]
+        return tuple(sorted(each, key=lambda one: one[0] in GROUPS))
+
     def _sized(self, values: dict[str, float]) -> list[int]:
         """-> the bodies whose geoms have a size of their own in these values."""
         raw = [self._raw[name] for name in values if name in self._raw]
@@ -129,19 +157,19 @@ class Fields:
 
     def _check_apart(self, values: dict[str, float]) -> None:
         """Groups may be of a number that is named too, which comes after them. Two names of one number may not be."""
-        taken: dict[tuple[str, int], str] = {}
+        taken: dict[tuple[str, int], tuple[str, float]] = {}
         for body in self._sized(values):
             if compiled.weighed(self.model, body) is not None:
-                taken["body_mass", body] = f"the size of a geom of {self.model.body(body).name or body}"
-        for name in values:
-            if name in GROUPS:
-                continue
+                taken["body_mass", body] = f"the size of a geom of {self.model.body(body).name or body}", np.nan
+        for name in (name for name in values if name not in GROUPS):
+            made = self._made({name: values[name]})
             for field, entries in self._touched([name]).items():
                 if field == "body_inertia" and not name.startswith(field):
                     continue  # follows from the mass, unless it is given
                 for i in np.flatnonzero(entries).tolist():
-                    other = taken.setdefault((field, i), name)
-                    if other != name:
+                    mine = float(made[field].reshape(-1)[i])
+                    other, theirs = taken.setdefault((field, i), (name, mine))
+                    if other != name and not np.isclose(theirs, mine, rtol=1e-6, atol=0.0):
                         raise ValueError(f"{other} and {name} set the same number; give one of them")
 
     def _rows(self, field: str, element: str) -> list[int]:
@@ -183,7 +211,7 @@ class Fields:
     def _changed_by(self, name: str) -> Arrays:
         nominal = self._by_name[name].nominal if name in self._by_name else self._raw[name].nominal
         before, after = self._made({}, [name]), self._made({name: nominal + 1.0})
-        changed = {field: before[field] != array for field, array in after.items()}
+        changed = {field: np.asarray(before[field] != array) for field, array in after.items()}
         return {field: entries for field, entries in changed.items() if entries.any()}
 
 

@@ -73,6 +73,12 @@ class Catalogue:
             self.known[name] = Known(told, "model", told.nominal)
         return self.known[name].parameter if name in self.known else None
 
+    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+        """Returns, of a number of MuJoCo's model, which other parameters it is a multiple of where it is not given."""
+        if self._fields is None or name not in self.known or self.known[name].way != "model":
+            return ()
+        return self._fields.follows(name)
+
     def meant(self, names: tuple[str, ...], row: np.ndarray) -> dict[str, Any]:
         """-> float32 values as the env is to have them: whole numbers as such, where its own are."""
         return {name: _like(self.known[name].nominal, value) for name, value in zip(names, row, strict=True)}
@@ -85,7 +91,9 @@ class Catalogue:
         wanted = {**{name: self.known[name].nominal for name in before}, **values}
         inner, model = env.unwrapped, _model(env.unwrapped)
         if self._fields is not None and model is not None and (given := self.by_way(wanted, "model")):
-            self._fields.put(model, self.by_way(values, "model"), given)
+            mine = self.by_way(values, "model")
+            if len(mine) < len(given) or self._fields.lost(model, mine):
+                self._fields.put(model, mine, given)
         for name, value in self.by_way(wanted, "setter").items():
             getattr(inner, f"set_{name}")(value)
         for name, value in self.by_way(wanted, "attribute").items():

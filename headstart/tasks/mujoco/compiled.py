@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headstart.tasks.mujoco import shapes
-from headstart.tasks.mujoco.bindings import Model, mujoco
+from headstart.tasks.mujoco.bindings import Data, Model, mujoco
 
 Changed = dict[str, np.ndarray]  # the rows of each field that are not as in the nominal model
 LIMITS = {  # a range -> the flag that it counts
@@ -68,8 +68,11 @@ def resolved(model: Model) -> Resolved:
     return Resolved(springs, welds, ratios, given)
 
 
-def derive(model: Model, nominal: Model, known: Resolved, changed: Changed) -> None:
-    """Make of a model's numbers what the compiler would. Raises ValueError for numbers that it would not take."""
+def derive(model: Model, nominal: Model, known: Resolved, changed: Changed, data: Data) -> None:
+    """Make of a model's numbers what the compiler would, in `data` of its sizes, which is then of no state.
+
+    Raises ValueError for numbers that the compiler would not take.
+    """
     _check(model, nominal, changed)
     for field in LIMITS.keys() & changed.keys():
         flag, rows = LIMITS[field], changed[field]
@@ -85,8 +88,8 @@ def derive(model: Model, nominal: Model, known: Resolved, changed: Changed) -> N
         given &= (model.tendon_lengthspring != nominal.tendon_lengthspring).any(-1)
         model.tendon_lengthspring[known.springs & ~given] = UNKNOWN
         model.eq_data[known.welds, 3:10] = 0.0
-    _resolve_damping(model, nominal, known, changed)
-    mujoco.mj_setConst(model, mujoco.MjData(model))
+    _resolve_damping(model, nominal, known, changed, data)
+    mujoco.mj_setConst(model, data)
     for name in known.given:
         setattr(model.stat, name, getattr(nominal.stat, name))
 
@@ -209,7 +212,7 @@ def _servos(model: Model) -> np.ndarray:
     return np.array(affine & (gain[:, 0] > 0) & (gain[:, 0] == -bias[:, 1]) & (bias[:, 2] < 0))
 
 
-def _resolve_damping(model: Model, nominal: Model, known: Resolved, changed: Changed) -> None:
+def _resolve_damping(model: Model, nominal: Model, known: Resolved, changed: Changed, data: Data) -> None:
     """Damp servos of a given damping ratio as it takes for the present inertia."""
     given = set(changed.get("actuator_gainprm", ())) | set(changed.get("actuator_biasprm", ()))
     servos = [i for i in np.flatnonzero(known.ratios).tolist() if i not in given]
@@ -219,6 +222,6 @@ def _resolve_damping(model: Model, nominal: Model, known: Resolved, changed: Cha
     model.actuator_gainprm[servos] = nominal.actuator_gainprm[servos]
     model.actuator_biasprm[servos] = nominal.actuator_biasprm[servos]
     model.actuator_biasprm[servos, 2] = known.ratios[servos]
-    mujoco.mj_setConst(model, mujoco.MjData(model))
+    mujoco.mj_setConst(model, data)
     model.actuator_gainprm[servos] *= strength
     model.actuator_biasprm[servos] *= strength

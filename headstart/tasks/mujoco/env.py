@@ -67,6 +67,9 @@ class MujocoEnv(Env):
     def parameters(self) -> tuple[Parameter, ...]:
         return physics(self.robot_id).table.listed
 
+    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+        return physics(self.robot_id).table.follows(name)
+
     @property
     def interval(self) -> float:
         return float(physics(self.robot_id).model.opt.timestep) * self._robot.frame_skip

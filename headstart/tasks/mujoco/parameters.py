@@ -63,6 +63,10 @@ class Table:
                 near = difflib.get_close_matches(name, known, 3, 0.4) or known[:3]
                 raise InputError(f"{robot} has no parameter {name!r}; the nearest are {', '.join(near)}.")
 
+    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+        """Returns the group that multiplies a number where it has no value of its own, and its nominal value."""
+        return ((self.named[name].group, self.named[name].parameter.nominal),) if name in self.named else ()
+
     def fields(self, xp: Any, values: Mapping[str, Any]) -> Fields:
         """-> MjModel's fields as these parameters make them, by name; `gravity`, `density` and `wind` are in its `opt`.
 
@@ -135,7 +139,9 @@ def table(model: Model) -> Table:
     named = _bodies(model) + _geoms(model) + _joints(model) + (_actuators(model) if power else [])
     often = Counter(n.parameter.name for n in named)  # two elements of one name have no parameter of that name
     found = {n.parameter.name: n for n in named if often[n.parameter.name] == 1}
-    groups = tuple(p for p in _groups(nominal) if power or p.name != "power")
+    fields = {group: nominal[field].any() for group, field in GROUPS.items()}  # of zeros, there are no multiples
+    fields["power"] &= power
+    groups = tuple(p for p in _groups(nominal) if fields.get(p.name, True))
     return Table(nominal, scaled(model), found, (*(n.parameter for n in found.values()), *groups))
 
 
