@@ -85,7 +85,7 @@ def test_weights_are_one_for_each_part_of_the_reward():
         (-1, "mass=-1 is out of bounds; mass lies within 0.01..100 kg"),
         (float("nan"), "mass=nan is not finite"),
         (float("inf"), "mass=inf is not finite"),
-        ("heavy", "mass='heavy' is neither one number nor a numpyro distribution"),
+        ("heavy", "mass=heavy has 'heavy' for a number; write one such as 3.5"),
         (None, "is neither one number"),
         ([1.0, 2.0], "is neither one number"),
         (dist.Uniform(1, 200), "mass=1..200 is out of bounds"),
