@@ -57,6 +57,11 @@ def seeds(text: str) -> tuple[int, ...]:
     return tuple(range(count))
 
 
+def is_text(word: str) -> bool:
+    """-> whether these are characters alone, and no bytes that stand for none."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in word)
+
+
 def names(text: str) -> tuple[str, ...]:
     """-> words with commas between them."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from headstart.core.errors import InputError
-from headstart.lab.arguments import UnreadableError
+from headstart.lab.arguments import UnreadableError, is_text
 
 ASCII = str.maketrans({"→": "->", "–": "-", "—": "-", "…": "...", "·": "|", "▼": "v", "×": "x", "−": "-", "≥": ">="})
 MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "cannot allocate memory", "failed to map segment", "start new thread")
@@ -23,6 +23,7 @@ def ending(words: list[str]) -> Iterator[None]:
     """
     prepare_output()
     try:
+        check_text(words)
         yield
         sys.stdout.flush()
     except (InputError, UnreadableError) as error:
@@ -53,10 +54,19 @@ def prepare_output() -> None:
             os.fstat(number)
             continue
         os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        os.set_inheritable(number, True)  # libraries start programs that write to it
         setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="headstart")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def check_text(words: list[str]) -> None:
+    """Raises InputError where an argument holds bytes that are no text: no report and no record could repeat it."""
+    for word in words:
+        if not is_text(word):
+            encoding = sys.getfilesystemencoding()
+            raise InputError(f"{word!a} holds bytes that are no text in {encoding}; write it without them.")
 
 
 def discard_output() -> None:

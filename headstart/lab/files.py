@@ -9,6 +9,7 @@ import tempfile
 from typing import Any
 
 from headstart.core.errors import InputError
+from headstart.lab.arguments import is_text
 
 try:
     import fcntl
@@ -128,6 +129,6 @@ def as_path(name: str, given: Any) -> pathlib.Path:
     if not isinstance(given, str | os.PathLike):
         raise InputError(f"{name} is {given!r}, which is no path; give a string or a pathlib.Path.")
     text = os.fspath(given)
-    if not isinstance(text, str) or not text or "\0" in text:
+    if not isinstance(text, str) or not text or "\0" in text or not is_text(text):
         raise InputError(f"{name} is {text!r}, and no file can be called so; give another path.")
     return pathlib.Path(text)

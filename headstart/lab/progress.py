@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from rich.console import Console
@@ -29,7 +29,7 @@ class Board:
         self.live = console.is_terminal
         self.bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TimeRemainingColumn(),
@@ -87,4 +87,9 @@ def thin(x: float | np.number) -> str:
 
 def console() -> Console:
     """-> where progress goes: standard error, so that tables and JSON stay clean."""
-    return Console(file=sys.stderr, soft_wrap=True)
+    return plain_console(file=sys.stderr, soft_wrap=True)
+
+
+def plain_console(**how: Any) -> Console:
+    """Returns a console that prints text as it is: names may hold what rich would take for markup or an emoji."""
+    return Console(**how, markup=False, emoji=False, highlight=False)

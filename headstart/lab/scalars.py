@@ -5,6 +5,7 @@ docs/watching.md lists them.
 """
 
 import contextlib
+import os
 import pathlib
 from types import TracebackType
 from typing import Any, Self
@@ -34,8 +35,12 @@ class Scalars:
             raise InputError(
                 '--tensorboard needs tensorboardX, which is not installed: `pip install "headstart[tensorboard]"`.'
             ) from None
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; choose another --tensorboard.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} can be no folder ({error.strerror}); choose another --tensorboard.") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(f"{folder} cannot be written to; choose another --tensorboard.")
         self.folder, self.seeds, self.new = folder, seeds, SummaryWriter
         self.writers: dict[tuple[str, int], Any] = {}
 

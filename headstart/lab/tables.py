@@ -5,11 +5,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from headstart.lab import numbers
-from headstart.lab.progress import thin
+from headstart.lab.progress import plain_console, thin
 from headstart.lab.report_answer import best, nothing_learned
 from headstart.protocol.baselines import is_scratch
 
@@ -19,7 +18,7 @@ PIPED = 160  # columns where nobody's terminal says how many there are
 def show(*tables: Table) -> None:
     """Prints tables to standard output, as wide as the terminal."""
     wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
-    console = Console(width=wide, highlight=False)
+    console = plain_console(width=wide)
     for table in tables:
         console.print(table)
 

@@ -59,7 +59,7 @@ def test_where_no_folder_is_named_nothing_is_needed(monkeypatch):
 
 def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file is a file; choose another --tensorboard\.$"):
+    with pytest.raises(InputError, match=r"file can be no folder \(File exists\); choose another --tensorboard\.$"):
         scalars(tmp_path / "file", (0,))
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(InputError, match=r"needs tensorboardX, .*pip install \"headstart\[tensorboard\]\"`\.$"):
