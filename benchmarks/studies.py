@@ -13,8 +13,9 @@ import shutil
 
 from flags import RUNS, flags, read
 
+from headstart.lab.cells import read_study
 from headstart.lab.commands import plan
-from headstart.lab.files import read_json, write_json
+from headstart.lab.files import write_json
 from headstart.lab.progress import Board, console
 from headstart.lab.study import compare
 from headstart.lab.tables import show, study_tables
@@ -58,7 +59,7 @@ def main() -> None:
         command = f"python benchmarks/studies.py {name}" + (" --tiny" if asked.tiny else "")
         with Board(plan(question), console()) as board:
             compare(question, folder, command=command, watch=board)
-        data = read_json(folder / "study.json")
+        data = read_study(folder)
         write_json(asked.out / f"{name}.json", data)
         shutil.copy(folder / "curves.svg", asked.out / f"{name}.svg")
         show(*study_tables(data))

@@ -15,6 +15,7 @@ from headstart.core.interrupts import reraising
 from headstart.core.train import begin
 from headstart.core.types import Knowledge, Learner, Method, PyTree
 from headstart.lab import cells, clips, sources
+from headstart.lab.files import read as read_bytes
 from headstart.lab.files import sweep
 from headstart.lab.policy import Policy
 from headstart.lab.records import CHECKSUM, read_record, write_record
@@ -42,7 +43,7 @@ def read(study: "Study") -> dict[str, Any]:
         for stage in STAGES:
             held = _held(folder(study.out, entry.name) / stage)
             if held is not None and cell is not None and held["cell"] == cell[CHECKSUM]:
-                shown = {name: x for name, x in held.items() if name not in ("cell", "sha256", CHECKSUM)}
+                shown = {name: x for name, x in held.items() if name not in ("row", "stage", "cell", CHECKSUM)}
                 told.setdefault(entry.name, {})[stage] = shown
     return {"clips": told} if told else {}
 
@@ -59,7 +60,7 @@ def run(study: "Study") -> None:
         except Exception as error:  # whatever a renderer may throw
             told = {"failed": str(error) if isinstance(error, InputError) else cells.reason(error)}
         sweep(place.parent)
-        told |= {"cell": None if cell is None else cell[CHECKSUM]}
+        told |= {"row": entry.name, "stage": stage, "cell": None if cell is None else cell[CHECKSUM]}
         write_record(place.with_suffix(".json"), FORMAT, told)  # last: a clip that has it is whole
 
 
@@ -75,14 +76,17 @@ def _is_done(study: "Study", entry: Entry, method: Method, stage: str) -> bool:
     held, cell, file = _held(place), _cell(study, entry, method), place.with_suffix(".webp")
     if held is None or cell is None or held.get("failed") is not None or held["cell"] != cell[CHECKSUM]:
         return False
-    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == held["sha256"]
+    return file.is_file() and hashlib.sha256(read_bytes(file)).hexdigest() == held["sha256"]
 
 
 def _held(place: pathlib.Path) -> dict[str, Any] | None:
     """Returns what a clip shows, None where there is none. Raises InputError where that file is damaged."""
     file = place.with_suffix(".json")
     mend = f"move {file.parent} away, and the same command with --video makes its clips again"
-    return read_record(file, FORMAT, mend) if file.exists() else None
+    held = read_record(file, FORMAT, mend) if file.exists() else None
+    if held is not None and (held["row"], held["stage"]) != (place.parent.name, place.name):
+        raise InputError(f"{file} is another clip's; {mend}.")
+    return held
 
 
 def _cell(study: "Study", entry: Entry, method: Method) -> dict[str, Any] | None:

@@ -1,12 +1,15 @@
 """The report's clips: each method's policy before the target has taught it anything, and in the end, side by side."""
 
 import base64
+import hashlib
 import pathlib
 from typing import Any
 
+from headstart.core.errors import InputError
 from headstart.lab import clips, numbers
 from headstart.lab import report_tables as tables
 from headstart.lab.figure_look import Style
+from headstart.lab.files import read
 from headstart.lab.filming import STAGES, folder
 from headstart.lab.markup import Markup, element
 from headstart.lab.report_data import Study, interval, table
@@ -36,10 +39,12 @@ def _clip(out: pathlib.Path, row: str, stage: str, told: dict[str, Any]) -> Mark
         length = f"the first {numbers.count(filmed.iqm)} of {length}"
     score = numbers.number(reached and reached.iqm)
     try:
-        clip = b"" if told.get("failed") else (folder(out, row) / f"{stage}.webp").read_bytes()
+        clip = b"" if told.get("failed") else read(folder(out, row) / f"{stage}.webp")
+        if told.get("sha256") not in (None, hashlib.sha256(clip).hexdigest()):
+            raise OSError("it is damaged")
         shown = _picture(clip, f"{row}, {stage}: {length}, return {score}.")
-    except OSError:  # not there, or no image
-        why = told.get("failed") or "Its file is gone, or damaged; --video makes it again once it is deleted."
+    except (InputError, OSError):  # not there, damaged, or no image
+        why = told.get("failed") or "Its file is gone, or damaged; --video makes it again."
         return element("figure", element("p", f"{WHEN[stage]}: no clip. {why}", class_="empty"))
     caption = element("figcaption", f"{WHEN[stage]}: ", element("b", f"return {score}"), f", {length}")
     return element("figure", shown, caption)
