@@ -24,7 +24,6 @@ from headstart.lab.clips import Take
 from headstart.lab.files import Path, as_path
 from headstart.lab.given import (
     as_method,
-    as_task,
     as_tasks,
     as_text,
     as_trained,
@@ -45,7 +44,7 @@ from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 from headstart.tasks.sampling import nominal
 from headstart.tasks.several import SEVERAL, together, told
-from headstart.tasks.strings import describe
+from headstart.tasks.strings import as_task, describe
 
 
 class Transferred(NamedTuple):

@@ -6,24 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headstart.core.errors import InputError
-from headstart.core.types import Env, Method, Task
+from headstart.core.types import Method, Task
 from headstart.lab import checkpoint
 from headstart.lab.files import as_path
 from headstart.lab.trained import Trained
 from headstart.methods.strings import find_any
-from headstart.tasks.registry import task as task_of
-from headstart.tasks.strings import describe, parse
-
-
-def as_task(given: Any, target: bool = False) -> Task:
-    """Returns the task that is meant: a task, a task string, or an env at its nominal parameters."""
-    if isinstance(given, str):
-        return parse(given, target=target)
-    if isinstance(given, Env):
-        return task_of(given, target=target)
-    if not isinstance(given, Task):
-        raise InputError(f"{given!r} is no task; give one, or a task string such as Hopper-v5@torso_mass=9.")
-    return given
+from headstart.tasks.strings import as_task, describe
 
 
 def as_tasks(given: Any) -> list[Task]:

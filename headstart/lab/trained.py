@@ -15,6 +15,7 @@ from headstart.protocol.history import left
 from headstart.protocol.prior import Stage
 from headstart.tasks.sampling import nominal
 from headstart.tasks.several import told
+from headstart.tasks.strings import as_task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +47,6 @@ class Trained:
         which of several sources it is (by default none of them). `seed` matters only to what acts at random. Raises
         InputError where the task is missing, or not of the spaces that the policy knows.
         """
-        from headstart.lab.given import as_task  # which knows of this class
-
         check_seeds("seed", [seed])
         learner, known = self.method.learner(self.spec._replace(tasks=1), target=True), self.state.knowledge
         contract: Contract | None = learner.contract(known)

@@ -21,7 +21,7 @@ import numpy as np
 import numpyro.distributions as dist
 
 from headstart.core.errors import InputError
-from headstart.core.types import Parameter, Task
+from headstart.core.types import Env, Parameter, Task
 from headstart.tasks import laws, named_laws, registry
 from headstart.tasks.disturbances import Disturbed
 
@@ -52,6 +52,17 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
         else:
             params[name] = read(value, registry.parameter(env, name), env_id)
     return registry.task(env, target=target, w=w, **params)
+
+
+def as_task(given: Any, target: bool = False) -> Task:
+    """Returns the task that is meant: a task, a task string, or an env at its nominal parameters."""
+    if isinstance(given, str):
+        return parse(given, target=target)
+    if isinstance(given, Env):
+        return registry.task(given, target=target)
+    if not isinstance(given, Task):
+        raise InputError(f"{given!r} is no task; give one, or a task string such as Hopper-v5@torso_mass=9.")
+    return given
 
 
 def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> Task:

@@ -125,6 +125,7 @@ FAILS: dict[str, list[Callable[[], Any]]] = {
     "task parameter": over((*ODD[3:], None), (), lambda x: ANY.task("CartPole-v1", length=x)),
     "task twice": [lambda: ANY.task("CartPole-v1@length=3", length=3)],
     "task law": over((dist.Normal(jnp.ones(2), 1), dist.Beta(2.0, 2.0)), (), lambda x: ANY.task("Pendulum-v1", mass=x)),
+    "policy task": over(ODD, NONE, lambda x: TRAINED.policy(x)),
     "parameters env": over(ODD, (), ANY.parameters),
     "to_gymnasium task": over(ODD, (), ANY.to_gymnasium),
     "to_gymnasium mode": over((3, "human"), (), lambda x: ANY.to_gymnasium("CartPole-v1", x)),
