@@ -57,7 +57,7 @@ clean:  ## remove what was built here (not runs/)
 # The stamps: an environment is whole only when its stamp is there, so an interrupted install starts again.
 .venv/.installed: pyproject.toml constraints.txt headstart/tasks/mujoco/rows.c
 	$(call make-venv,.venv)
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,mjx,envs,tensorboard]'
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,mjx,envs,tensorboard,figures]'
 	@touch $@
 
 .venv/.installed-docs: .venv/.installed

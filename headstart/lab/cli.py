@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 import shlex
 import sys
 import typing
@@ -23,7 +24,7 @@ class Asked:
         from headstart.lab import commands, compiled  # and with them JAX
 
         compiled.keep()
-        getattr(commands, type(self).__name__.lower())(self, words)
+        getattr(commands, "_".join(re.findall("[A-Z][a-z]*", type(self).__name__)).lower())(self, words)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +177,20 @@ class Report(Asked):
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportTable(Asked):
+    """Print a study's numbers for other programs and papers. Example: headstart export-table runs/hopper --csv"""
+
+    study: Positional[pathlib.Path]
+    """The folder of a study."""
+    csv: bool = False
+    """Print every seed and point, a line each, as pandas reads it."""
+    latex: bool = False
+    """Print the table of returns and verdicts, for a paper."""
+    pdf: bool = False
+    """Write the learning curves to curves.pdf in the study's folder (needs the extra `figures`)."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Methods(Asked):
     """List the methods, in the lecture's order. Example: headstart methods"""
 
@@ -201,7 +216,7 @@ class Parameters(Asked):
 
 
 # Not written with bars: for unions of that kind tyro needs typeguard, whose import takes as long as all of its own.
-Command = typing.Union[Compare, Doctor, Train, Transfer, Play, Report, Methods, Tasks, Parameters]  # noqa: UP007
+Command = typing.Union[Compare, Doctor, Train, Transfer, Play, Report, ExportTable, Methods, Tasks, Parameters]  # noqa: UP007
 COMMANDS = typing.get_args(Command)
 
 

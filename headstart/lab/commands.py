@@ -8,7 +8,7 @@ from typing import Any
 
 from headstart.core.errors import InputError
 from headstart.core.types import Task
-from headstart.lab import api, checkpoint, cli, matrix, study
+from headstart.lab import api, cells, checkpoint, cli, export, matrix, study
 from headstart.lab.doctor import doctor as doctor
 from headstart.lab.files import plain
 from headstart.lab.learning import train as train
@@ -58,6 +58,18 @@ def report(asked: cli.Report, words: str) -> None:
     """Writes a study's report again from its study.json, and shows its tables."""
     data = study.show(asked.study)
     _show_study(data, asked.study, asked.json)
+
+
+def export_table(asked: cli.ExportTable, words: str) -> None:
+    """Prints a study's numbers, or writes its curves as PDF."""
+    if [asked.csv, asked.latex, asked.pdf].count(True) != 1:
+        raise InputError("Write one of --csv, --latex and --pdf.")
+    data = cells.read_study(asked.study)
+    if asked.pdf:
+        export.to_pdf(data, asked.study / "curves.pdf")
+        print(f"curves: {asked.study / 'curves.pdf'}")
+        return
+    print(export.to_csv(data) if asked.csv else export.to_latex(data), end="")
 
 
 def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:

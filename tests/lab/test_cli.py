@@ -246,7 +246,9 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"headstart {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], *([kind.__name__.lower()] for kind in COMMANDS)], ids=str)
+@pytest.mark.parametrize(
+    "words", [[], *([re.sub(r"\B([A-Z])", r"-\1", kind.__name__).lower()] for kind in COMMANDS)], ids=str
+)
 def test_every_command_has_help(words, capsys):
     assert run(*words, "--help") == 0
     out, err = capsys.readouterr()
