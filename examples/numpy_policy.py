@@ -64,8 +64,10 @@ def _floats(x: Any) -> np.ndarray:
     return np.asarray(x, np.float32)
 
 
-def normalise(x: Any, mean: Any, variance: Any, epsilon: float, clip: float) -> np.ndarray:
-    return np.clip((_floats(x) - mean) / np.sqrt(variance + np.float32(epsilon)), -clip, clip)
+def normalise(x: Any, mean: Any, variance: Any, epsilon: float, clip: float, negligible: float) -> np.ndarray:
+    """Returns deviations from the mean: in standard deviations, or as they are where the number never varied."""
+    constant = variance <= np.float32(negligible**2) * np.maximum(mean**2, 1)
+    return np.clip((_floats(x) - mean) / np.where(constant, 1, np.sqrt(variance + np.float32(epsilon))), -clip, clip)
 
 
 def patches(x: Any, side: int, stride: int) -> np.ndarray:
@@ -87,6 +89,11 @@ def recall(past: Any, steps: int, observation: int, **moments: Any) -> np.ndarra
     there, seen, done = np.split(past.reshape(steps, -1), [1, 1 + observation], axis=1)
     seen = normalise(seen, **moments) if moments else seen
     return (there * np.concatenate([there, seen, done], 1)).reshape(-1)
+
+
+def which(context: Any, first: int | None = None) -> int:
+    """Returns which task the context's `first` numbers name; the first one where they name none."""
+    return int(np.argmax(context[:first])) if context[:first].size else 0
 
 
 def push(past: Any, observation: Any, done: Any) -> np.ndarray:
@@ -125,7 +132,7 @@ OPERATIONS = {
     "gru": gru,
     "recall": recall,
     "push": push,
-    "which": lambda context: int(np.argmax(context)) if context.size else 0,
+    "which": which,
     "row": lambda x, i, length: x.reshape(-1, length)[i],
     "argmax": lambda x: int(np.argmax(x)),
     "rescale": rescale,

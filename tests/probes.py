@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from headstart.core import rollout as gathering
 from headstart.core.counting import count_of
-from headstart.core.learn import update
+from headstart.core.learn import observed, split, update
 from headstart.core.memory import holding
 from headstart.core.train import Point, begin, enter, iterate, train
 from headstart.core.types import (
@@ -315,7 +315,13 @@ def lesson(learner: Learner, state: TrainState, fresh: Transition, progress: flo
     """-> the state after all of a rollout was seen, and one gradient step was taken on all of it."""
     key = jax.random.key(0)
     knowledge, batch = learner.observe(state.knowledge, fresh, key, progress)
-    return update(learner, state.replace(knowledge=knowledge), holding(batch).rows, key, progress)[0]
+    return update(learner, observed(learner, state, knowledge), holding(batch).rows, key, progress)[0]
+
+
+def slope(function: Callable[[Knowledge], Array], k: Knowledge) -> Knowledge:
+    """Returns the gradient of a function of knowledge, with None in place of statistics."""
+    weights, statistics = split(k)
+    return jax.jit(jax.grad(lambda weights: function(eqx.combine(weights, statistics))))(weights)
 
 
 def check_fits(method: Method, source: Task, target: Task) -> None:

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from headstart.core.types import Record
+from headstart.core.types import Statistics
 
 LOW = 20  # bits of a count's lower part
 DIGIT = 10  # bits of `gathered` that are multiplied at once: a fraction's part has at most 20, and both fit into 31
 
 
-class Count(Record):
+class Count(Statistics):
     """A whole number from 0 to 2^51, as two of 32 bits."""
 
     high: Int[Array, "*seed"]
@@ -38,8 +38,9 @@ class Count(Record):
         return np.asarray(np.asarray(self.high) * 2.0**LOW + np.asarray(self.low))
 
 
-def count_of(n: int) -> Count:
-    """Returns a whole number as a count."""
+def count_of(n: float) -> Count:
+    """Returns a whole number as a count; the largest there is where it is larger."""
+    n = int(min(n, (1 << 31 + LOW) - 1))
     return Count(jnp.int32(n >> LOW), jnp.int32(n & ((1 << LOW) - 1)))
 
 

@@ -1,43 +1,80 @@
 """The gradient steps of one turn: what is drawn from memory, and what it changes."""
 
 import functools
-from typing import cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
 from headstart.core import memory as memories
-from headstart.core.types import Key, Learner, Metrics, PyTree, TrainState, Transition
+from headstart.core.types import Key, Learner, Metrics, PyTree, Statistics, TrainState, Transition
+
+
+def is_statistics(x: PyTree) -> bool:
+    return isinstance(x, Statistics)
+
+
+def split(knowledge: PyTree) -> tuple[PyTree, PyTree]:
+    """Returns the weights, which gradients move, and the statistics; each with None in place of the other's leaves."""
+    weights = jax.tree.map(lambda x: not is_statistics(x), knowledge, is_leaf=is_statistics)
+    return eqx.partition(knowledge, weights)
+
+
+def entered(knowledge: PyTree) -> PyTree:
+    """Returns a prior's knowledge as another training begins with it."""
+    each = lambda x: x.entered() if is_statistics(x) else x
+    return jax.tree.map(each, knowledge, is_leaf=is_statistics)
+
+
+def begin_state(learner: Learner, knowledge: PyTree, optimizer: PyTree = None) -> TrainState:
+    """Returns the state before the first gradient step; with a fresh optimizer unless one is given."""
+    fresh = learner.optimizer.init(split(knowledge)[0]) if optimizer is None else optimizer
+    return TrainState(knowledge, None if learner.tau is None else knowledge, fresh, jnp.int32(0))
+
+
+def observed(learner: Learner, state: TrainState, knowledge: PyTree) -> TrainState:
+    """Returns the state with what `observe` made of its knowledge. The lagged copy's statistics are the newest too."""
+    slow = learner.follow(state.slow, knowledge)
+    if slow is not None:
+        slow = eqx.combine(split(slow)[0], split(knowledge)[1])
+    return state.replace(knowledge=knowledge, slow=slow)
 
 
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
 def update(
     learner: Learner, state: TrainState, batch: Transition, key: Key, progress: Array | float
 ) -> tuple[TrainState, Metrics]:
-    """One gradient step: the only place a gradient is taken."""
-    gradient_of = jax.value_and_grad(learner.loss, has_aux=True)
+    """One gradient step: the only place a gradient is taken. It moves weights, and leaves statistics alone."""
+    weights, statistics = split(state.knowledge)
+
+    def loss(weights: PyTree, batch: Transition, key: Key):
+        return learner.loss(eqx.combine(weights, statistics), state.slow, batch, key, progress)
+
+    gradient_of = jax.value_and_grad(loss, has_aux=True)
     if learner.combine is None:
-        (_, metrics), gradient = gradient_of(state.knowledge, state.slow, batch, key, progress)
+        (_, metrics), gradient = gradient_of(weights, batch, key)
     else:
 
         def of_task(batch: Transition, key: Key):
             alone = jax.tree.map(lambda x: x[None], batch)
-            return gradient_of(state.knowledge, state.slow, alone, key, progress)
+            return gradient_of(weights, alone, key)
 
         k_combine, *k_tasks = jax.random.split(key, len(batch.weight) + 1)
         (losses, metrics), gradients = jax.vmap(of_task)(batch, jnp.stack(k_tasks))
         gradient, told = learner.combine(gradients, losses, k_combine)
         metrics = {**jax.tree.map(lambda x: x.mean(0), metrics), **told}
     optimizer = optax.with_extra_args_support(learner.optimizer)
-    changes, moved = optimizer.update(gradient, state.optimizer, cast(PyTree, state.knowledge), progress=progress)
-    knowledge = jax.tree.map(jnp.add, state.knowledge, changes)
+    changes, moved = optimizer.update(gradient, state.optimizer, weights, progress=progress)
+    weights = jax.tree.map(jnp.add, weights, changes)
     slow, taken = state.slow, state.taken + 1
     if learner.tau is not None:
         share = jnp.where(taken % learner.every == 0, learner.tau, 0.0)
-        slow = jax.tree.map(lambda new, old: share * new + (1 - share) * old, knowledge, slow)
-    return TrainState(knowledge, slow, moved, taken), metrics
+        lagged, known = split(slow)
+        lagged = jax.tree.map(lambda new, old: share * new + (1 - share) * old, weights, lagged)
+        slow = eqx.combine(lagged, known)
+    return TrainState(eqx.combine(weights, statistics), slow, moved, taken), metrics
 
 
 def learn(

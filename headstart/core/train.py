@@ -5,7 +5,6 @@ All seeds run as one program: keys, priors and everything in a `Run` have a lead
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +14,11 @@ from headstart.core import memory as memories
 from headstart.core.compiling import compiled
 from headstart.core.counting import Count, count_of
 from headstart.core.errors import InputError
-from headstart.core.learn import learn
+from headstart.core.learn import begin_state, entered, learn, observed
 from headstart.core.rollout import World, first_episodes, leave, players, rollout, start
 from headstart.core.run import Journal, Left, Point, Run, Tally, copied, means, point, remembering
 from headstart.core.turns import turns_for
-from headstart.core.types import Key, Learner, Metrics, PyTree, Task, TrainState, no_loss
+from headstart.core.types import Key, Learner, Metrics, Task, TrainState, no_loss
 
 STRETCH = 2**30  # turns that one call may take: they are counted in int32
 
@@ -46,7 +45,7 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Count, whole: Array
     scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ends.sum()
 
     knowledge, batch = learner.observe(state.knowledge, fresh, k_observe, progress)
-    state = state.replace(knowledge=knowledge, slow=learner.follow(state.slow, knowledge))
+    state = observed(learner, state, knowledge)
     memory, metrics, owed = run.memory, {}, run.owed
     if learner.loss is not no_loss:
         memory = memories.holding(batch) if memory is None else memories.add(memory, batch, replay.segment)
@@ -69,14 +68,9 @@ def begin(learner: Learner, keys: Key, prior: TrainState | None = None) -> Run:
 
     def one(key: Key, prior: TrainState | None) -> Run:
         key, k_init = jax.random.split(key)
-        knowledge = learner.init(k_init, None if prior is None else prior.knowledge)
-        if prior is not None and learner.keep_optimizer:
-            optimizer = prior.optimizer
-        else:
-            optimizer = learner.optimizer.init(cast(PyTree, knowledge))
-        slow = None if learner.tau is None else knowledge
-        state, none = TrainState(knowledge, slow, optimizer, jnp.int32(0)), jnp.int32(0)
-        zero = count_of(0)
+        knowledge = learner.init(k_init, None if prior is None else entered(prior.knowledge))
+        kept = prior.optimizer if prior is not None and learner.keep_optimizer else None
+        state, zero, none = begin_state(learner, knowledge, kept), count_of(0), jnp.int32(0)
         return Run(state, None, None, key, zero, zero, zero, zero, zero, none, none)
 
     return jax.vmap(one)(keys, prior)

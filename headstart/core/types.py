@@ -8,7 +8,6 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -22,6 +21,8 @@ from headstart.core.env import Parameter as Parameter
 from headstart.core.env import Params as Params
 from headstart.core.errors import InputError
 from headstart.core.fields import checked
+from headstart.core.replay import RATES as RATES
+from headstart.core.replay import Replay as Replay
 from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
 from headstart.core.spaces import Image as Image
@@ -37,6 +38,17 @@ class Record(eqx.Module):
     def replace(self, **fields: Any) -> Self:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **fields)
+
+
+class Statistics(Record):
+    """Numbers that experience moves, and nothing else: no gradient, optimizer, penalty or lagged copy touches them.
+
+    A kind of statistics inherits from this, wherever in knowledge it is. Only `Learner.observe` changes it.
+    """
+
+    def entered(self) -> Self:
+        """Returns the statistics as another training, which may be of other tasks, begins with them."""
+        return self
 
 
 # ---------------------------------------------------------------------------------------------------- tasks
@@ -65,6 +77,16 @@ class Spec(NamedTuple):
     cumulants: int = 1
     tasks: int = 1
     parameters: int = 0  # in which tasks of this env may differ
+    told: int = 0  # of the context, the last numbers: what a method tells the learner that it builds on
+
+    @property
+    def names(self) -> int:
+        """Returns how many of the context's first numbers say which task it is."""
+        return self.context - self.told
+
+    def telling(self, told: int) -> "Spec":
+        """Returns the spec of a learner that is told so many numbers more."""
+        return self._replace(context=self.context + told, told=self.told + told)
 
 
 # ---------------------------------------------------------------------------------------------------- experience
@@ -112,33 +134,6 @@ class Knowledge(Record):
                 f"({type(self.model).__name__}); give {owner} a base that has none, such as PPO, SAC or DQN."
             )
         return self.replace(model=model)
-
-
-FINEST = 10**6  # the largest denominator of a rate of gradient steps
-RATES = (1 / FINEST, 1e4)  # the rates that there can be
-
-
-class Replay(NamedTuple):
-    """How experience is gathered and used again. On-policy is a replay that holds just the newest rollout."""
-
-    length: int  # steps per copy between updates
-    copies: int  # parallel worlds per task
-    batch: int  # transitions per task in one gradient step
-    epochs: int = 1  # on-policy: passes over the rollout
-    capacity: int = 0  # off-policy: transitions kept per task; 0 is on-policy
-    updates: float = 0.0  # off-policy: gradient steps for each transition that a task gathers, within RATES
-    least: int = 1  # off-policy: transitions before the first gradient step
-    segment: int = 1  # steps in a row that are seen together; above 1, what a loss sees is [task, batch, time]
-    spare: int = 1  # where a target is learned beside sources: it plays just every so many-th step
-
-    @property
-    def rate(self) -> Fraction:
-        """Returns `updates` as a fraction: exact for up to six decimal places, the nearest one for others."""
-        return Fraction(self.updates).limit_denominator(FINEST)
-
-    def sparing(self, spare: int) -> Self:
-        """The same, where the target waits so; it plays in every rollout at least once."""
-        return self._replace(length=max(self.length, spare), spare=spare)
 
 
 def no_loss(*_: Any) -> tuple[Array, Metrics]:

@@ -30,7 +30,7 @@ from headstart.lab.given import (
     check_renamed,
     check_watch,
 )
-from headstart.lab.moved import Moved
+from headstart.lab.moved import Moved, woken
 from headstart.lab.news import Watch, silent
 from headstart.lab.resume import Keeper
 from headstart.lab.trained import Trained, check_context, check_fit
@@ -205,7 +205,8 @@ def _transferred(
         adapted=True,
     )
     came = moving.account(plan, trained.state.knowledge, judgements[0].state.knowledge)
-    moved = Moved(plan, came, how.learner(spec(tasks), target=True).keep_optimizer)
+    kept, known = how.learner(spec(tasks), target=True).keep_optimizer, trained.state.knowledge
+    moved = Moved(plan, came, kept, woken(plan, known, last.state.knowledge))
     at = {n: float(values[0]) for n, values in curve.shots.items()}
     return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, moved)
 

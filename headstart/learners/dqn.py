@@ -73,7 +73,13 @@ class DQN(Method):
             contract=acting,
             optimizer=clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal),
             replay=Replay(
-                self.length, self.copies, self.batch, capacity=self.capacity, updates=self.updates, least=least
+                self.length,
+                self.copies,
+                self.batch,
+                capacity=self.capacity,
+                updates=self.updates,
+                least=least,
+                ahead=self.n,
             ),
             tau=self.tau,
             every=self.every,

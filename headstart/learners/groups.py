@@ -6,13 +6,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from headstart.core.types import Knowledge, Learner, PyTree, Record
+from headstart.core.errors import InputError
+from headstart.core.types import Knowledge, Learner, PyTree, Record, Spec
 
 
 def which(context: Float[Array, "*n context"]) -> Int[Array, "*n"]:
     """-> the source that a context names; the first where it names none, or where nothing is told."""
     told = context.shape[-1]
     return jnp.argmax(context, -1) if told else jnp.zeros(context.shape[:-1], jnp.int32)
+
+
+def check_names(owner: str, spec: Spec) -> None:
+    """Raises InputError where the context holds more than the names of tasks, and `owner` would take it for one."""
+    if spec.told:
+        raise InputError(
+            f"{owner} tells tasks apart by their context, to which the method around it adds {spec.told} numbers; make "
+            f"{owner} the outer one of the two, or choose another base."
+        )
 
 
 def of(k: PyTree, task: Int[Array, "*task"]) -> PyTree:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from headstart.core.counting import Count, count_of
 from headstart.core.errors import InputError, check_range
 from headstart.core.types import RATES, Box, Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
 from headstart.losses.average import average
@@ -27,7 +28,7 @@ class Temperature(Record):
     """How much entropy is worth, and the steps seen so far, which say when acting at random ends."""
 
     log_alpha: Float[Array, "*seed"]
-    seen: Float[Array, "*seed"]
+    seen: Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,8 @@ class SAC(Method):
 
 def _init(sac: SAC, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None:  # its temperature comes along; it need not act at random once more
-        seen = jnp.maximum(prior.extra.seen, sac.start)
+        seen, least = prior.extra.seen, count_of(sac.start)
+        seen = jax.tree.map(functools.partial(jnp.where, seen.less(least)), least, seen)
         return prior.replace(extra=prior.extra.replace(seen=seen))
     assert isinstance(spec.action, Box)
     k_policy, k_value = jax.random.split(key)
@@ -95,7 +97,7 @@ def _init(sac: SAC, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
         features=features,
         policy=squashed(inputs, sac.hidden, spec.action, sac.activation, k_policy),
         value=twin(inputs, spec.action.size, sac.hidden, sac.activation, k_value),
-        extra=Temperature(jnp.log(jnp.float32(alpha)), jnp.zeros(())),
+        extra=Temperature(jnp.log(jnp.float32(alpha)), count_of(0)),
     )
 
 
@@ -104,12 +106,12 @@ def _act(sac: SAC, k: Knowledge, carry, obs: Array, context: Array, key: Key, ex
     x = see(k, obs, context)
     sampled, _ = policy.sample(x, key)
     anywhere = jax.random.uniform(key, sampled.shape, minval=-1.0, maxval=1.0)
-    bold = jnp.where(k.extra.seen < sac.start, anywhere, sampled)
+    bold = jnp.where(k.extra.seen.less(count_of(sac.start)), anywhere, sampled)
     return jnp.where(explore > 0, bold, policy.mode(x)), carry, {}
 
 
 def _observe(k: Knowledge, fresh: Transition, key: Key, progress: Array | float) -> tuple[Knowledge, Transition]:
-    return k.replace(extra=k.extra.replace(seen=k.extra.seen + fresh.weight.sum())), fresh
+    return k.replace(extra=k.extra.replace(seen=k.extra.seen.add(fresh.weight.sum()))), fresh
 
 
 def _loss(sac: SAC, spec: Spec, k: Knowledge, slow: Knowledge, batch: Transition, key: Key, progress: Array | float):

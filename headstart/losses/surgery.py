@@ -15,6 +15,7 @@ Gram = Float[Array, "task task"]
 Weights = Float[Array, " task"]
 
 TINY = 1e-12
+ROUNDING = 4e-6  # how far products of gradients may be off, in shares of the largest: they are sums in float32
 EXCHANGES = 100  # between two gradients at a time, at most; of two one is enough, of ten some thirty
 CLOSE = 1e-5  # slopes that are as good as equal
 
@@ -53,9 +54,11 @@ def cagrad(gram: Gram, key: Array, c: float) -> Weights:
     d = g_0 + c ‖g_0‖ / ‖g_w‖ g_w, divided by 1 + c², where g_0 is the mean and w on the simplex minimises
     g_w · g_0 + c ‖g_0‖ ‖g_w‖: of all directions within c ‖g_0‖ of the mean, that which helps the worst task most.
     """
-    gram = gram / jnp.maximum(gram.mean(), TINY)  # ‖g_0‖² = 1
-    w = least(gram, gram.mean(1), c)
-    return (1.0 / len(gram) + c * w / jnp.sqrt(jnp.maximum(w @ gram @ w, TINY))) / (1.0 + c**2)
+    # Of gradients that nearly cancel, what is left is rounding: ‖g_0‖ is taken at its least and ‖g_w‖ at its most.
+    size, doubt = gram.mean(), ROUNDING * jnp.diagonal(gram).max() + TINY
+    w = least(gram, gram.mean(1) / jnp.sqrt(jnp.maximum(size, doubt)), c)
+    ratio = jnp.sqrt(jnp.maximum(size - doubt, 0.0) / (jnp.maximum(w @ gram @ w, 0.0) + doubt))
+    return (1.0 / len(gram) + c * ratio * w) / (1.0 + c**2)
 
 
 def least(gram: Gram, tilt: Weights, c: float) -> Weights:

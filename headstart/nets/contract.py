@@ -11,7 +11,7 @@ from typing import Any
 from headstart.core.types import Box, Discrete, Knowledge, Space
 from headstart.nets.encoders import Convolutions, Encoder
 from headstart.nets.mlp import MLP
-from headstart.nets.moments import CLIP, EPSILON, Moments
+from headstart.nets.moments import CLIP, EPSILON, NEGLIGIBLE, Moments
 from headstart.nets.policies import Blind, Categorical, Gaussian, Squashed
 from headstart.nets.values import Choices, Dueling
 
@@ -56,9 +56,12 @@ def seeing(features: Encoder) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+NORMALISED: dict[str, Any] = {"epsilon": EPSILON, "clip": CLIP, "negligible": NEGLIGIBLE}  # as `Moments` do
+
+
 def normalising(taken: str, made: str, at: str) -> Step:
     """Returns the step from a value to standard deviations from its mean, by the moments of that name."""
-    return step("normalise", (taken,), made, _statistics(at), epsilon=EPSILON, clip=CLIP)
+    return step("normalise", (taken,), made, _statistics(at), **NORMALISED)
 
 
 def _statistics(at: str) -> dict[str, str]:
@@ -107,8 +110,7 @@ def recalling(k: Knowledge, steps: int, observation: int, made: str) -> Step:
     sizes: dict[str, Any] = {"steps": steps, "observation": observation}
     if not isinstance(k.features, Moments):
         return step("recall", ("past",), made, **sizes)
-    how: dict[str, Any] = {"epsilon": EPSILON, "clip": CLIP}
-    return step("recall", ("past",), made, _statistics("knowledge.features"), **sizes, **how)
+    return step("recall", ("past",), made, _statistics("knowledge.features"), **sizes, **NORMALISED)
 
 
 def pushing(action: Space) -> tuple[Step, ...]:

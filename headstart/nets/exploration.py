@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from headstart.core.types import Key, Record
+from headstart.core.types import Key, Statistics
 
 
-class Exploration(Record):
+class Exploration(Statistics):
     """How often that is: ever less in the course of a training."""
 
     epsilon: Float[Array, "*seed"]  # now

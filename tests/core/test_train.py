@@ -15,7 +15,7 @@ from probes import counter, experience
 
 from headstart.core.compiling import EVERY_CORE, ONE_CORE, is_large
 from headstart.core.counting import Count, count_of
-from headstart.core.learn import update
+from headstart.core.learn import begin_state, update
 from headstart.core.run import Run, means
 from headstart.core.train import advance, begin, enter, shoot, train
 from headstart.core.types import Knowledge, Learner, Replay, Task, TrainState, spec, stack
@@ -60,8 +60,7 @@ def mean(gradients: Any, losses: Array, key: Array) -> Any:
 
 def fresh_state(learner: Learner, slow: Any = None) -> TrainState:
     """-> before the first gradient step."""
-    knowledge: Any = learner.init(KEY, None)
-    return TrainState(knowledge, slow, learner.optimizer.init(knowledge), jnp.int32(0))
+    return begin_state(learner, learner.init(KEY, None)).replace(slow=slow)
 
 
 # ------------------------------------------------------------------------------------------------ the gradient

@@ -57,6 +57,7 @@ def learned(method: Method, of: Spec) -> Trained:
         numbers = luck.standard_normal(x.shape) * (0.1 if name.endswith("bias") else 0.7)
         if name.endswith("variance"):
             numbers = np.abs(numbers) + 0.3
+            numbers[..., :1] = 0.0  # this number never varied
         return jnp.asarray(numbers.astype(x.dtype))
 
     return Trained(method, of, map_named(at, state), "Corridor", 1, 0, adapted=True)
@@ -92,6 +93,7 @@ CASES: dict[str, tuple[Method, Spec]] = {
     "Distil": (Distil(PPO(**SMALL)), DISCRETE._replace(context=2)),
     "Separate": (Separate(PPO(**SMALL)), CONTINUOUS._replace(context=2)),
     "PopArt": (PopArt(DQN(**SMALL)), DISCRETE._replace(context=2)),
+    "PopArt with a memory": (Recurrent(PopArt(DQN(**SMALL)), units=3, informed=False), DISCRETE._replace(context=2)),
 }
 
 

@@ -78,7 +78,7 @@ def check_same(one: hs.Trained, other: hs.Trained) -> None:
 CASES = {
     "ppo": (PPO, CORRIDOR),
     "sac": (hs.SAC(**SMALL), probes.one(probes.Corridor(discrete=False))),
-    "dqn": (hs.DQN(**SMALL), CORRIDOR),
+    "dqn": (hs.DQN(**SMALL, updates=0.3), CORRIDOR),  # of a gradient step, a part is owed at every turn
     "mujoco": (PPO, hs.task("InvertedPendulum-v5")),
     "a training before": (Twice(PPO), CORRIDOR),
 }

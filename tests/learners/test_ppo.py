@@ -12,6 +12,7 @@ from probes import experience
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
+from headstart.core.train import begin
 from headstart.core.types import Box, Discrete, Knowledge, Learner, Spec
 from headstart.learners.ppo import PPO
 from headstart.nets.encoders import see
@@ -126,9 +127,8 @@ def test_the_loss_of_one_transition_by_hand():
 def test_statistics_get_no_gradient_and_the_rest_does():
     learner = PPO(entropy=0.1, clip=0.9, hidden=(4,)).learner(SPEC)
     k = probes.known(learner)
-    gradient = jax.jit(jax.grad(lambda k: learner.loss(k, None, one_transition(), KEY, 0.0)[0]))(k)
-    still = (gradient.features, gradient.value.scale)
-    assert not any(x.any() for x in jax.tree.leaves(still))
+    gradient = probes.slope(lambda k: learner.loss(k, None, one_transition(), KEY, 0.0)[0], k)
+    assert jax.tree.leaves((gradient.features, gradient.value.scale)) == []
     assert gradient.policy.net.last.bias.any()
     assert gradient.value.net.last.bias.any()
 
@@ -243,3 +243,14 @@ def test_an_unknown_activation_is_told_the_known_ones():
 def test_a_layer_has_at_least_one_unit(hidden: tuple[int, ...]):
     with pytest.raises(InputError, match=r"^PPO\(hidden=.*\) .*at least 1.*\.$"):
         PPO(hidden=hidden)
+
+
+def test_a_constant_of_the_source_begins_anew_in_the_target():
+    learner = PPO(hidden=(4,)).learner(SPEC)
+    prior = begin(learner, probes.keys(1)).state
+    features = prior.knowledge.features.replace(variance=jnp.zeros((1, 1)), count=jnp.full((1, 1), 9.0))
+    prior = prior.replace(knowledge=prior.knowledge.replace(features=features))
+    assert begin(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[0.0]]
+    varied = features.replace(variance=jnp.ones((1, 1)))
+    prior = prior.replace(knowledge=prior.knowledge.replace(features=varied))
+    assert begin(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[9.0]]

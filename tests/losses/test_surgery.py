@@ -76,6 +76,31 @@ def test_cagrad_helps_the_worst_task_more_than_any_other_direction_as_near_to_th
         assert float((g @ found).min()) >= best - 0.02 * float(radius)
 
 
+def cancelling(kind: int, close: float, rng: np.random.Generator) -> np.ndarray:
+    """Returns gradients of 200 numbers of which two, or weighted means of all, are nearly opposite."""
+    v, u, z = rng.normal(size=(3, 200))
+    if kind == 0:  # g_0 and g_w go to 0 together
+        return np.stack([v, close * u - v])
+    if kind == 1:  # g_0 stays, and a weighted mean goes to 0
+        return np.stack([v, close * u - 3 * v])
+    return np.stack([v, u - v, close * z - u - v])
+
+
+@pytest.mark.parametrize("close", [1.0, 1e-2, 1e-3, 1e-4, 1e-6, 0.0])
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_cagrad_stays_within_its_region_where_gradients_nearly_cancel(kind: int, close: float):
+    """It left it where the weighted mean was shorter than rounding, and was divided by its length."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        g = (10.0 ** rng.uniform(-2, 3) * cancelling(kind, close, rng)).astype(np.float32)
+        for c in (0.3, 0.5, 1.0):
+            weights = np.asarray(cagrad(jnp.asarray(g) @ jnp.asarray(g).T, KEY, c), np.float64)
+            exact = g.astype(np.float64)
+            middle, found = exact.mean(0), weights @ exact * (1 + c**2)
+            rounding = 1e-6 * np.linalg.norm(exact, axis=1).max()  # of weights in float32
+            assert np.linalg.norm(found - middle) <= c * np.linalg.norm(middle) * (1 + 1e-4) + rounding
+
+
 @pytest.mark.parametrize("how", [mean, pcgrad, mgda, lambda gram, key: cagrad(gram, key, 0.5)])
 def test_where_no_gradient_is_left_nothing_breaks(how):
     assert np.isfinite(how(jnp.zeros((3, 3)), KEY)).all()

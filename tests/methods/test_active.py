@@ -1,5 +1,7 @@
 """Active sampling: who is drawn and how often, by hand; who waits; and that the hard one is played most."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 from headstart.core.errors import InputError
 from headstart.core.rollout import players
 from headstart.core.train import train
-from headstart.core.types import Task, spec
+from headstart.core.types import Learner, Method, Replay, Spec, Task, spec
 from headstart.learners.ppo import PPO
 from headstart.methods.multitask.active import ActiveSampling, Standing, allotted, chances
+from headstart.methods.multitask.joint import Joint
 from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.tasks.several import together
 
@@ -49,7 +52,7 @@ def payers(*levels: float) -> Task:
 def test_those_not_drawn_wait():
     tasks = payers(1.0, 2.0, 3.0)
     learner = ActiveSampling(SMALL, floor=1e-6).learner(spec(tasks))
-    k = probes.known(learner).replace(model=Standing(jnp.array([1.0, 1.0, 0.0])))
+    k = probes.known(learner).replace(model=Standing(jnp.array([1.0, 1.0, 0.0]), None))
     playing = jax.jit(players, static_argnums=0)(learner, k, tasks, jnp.int32(0), KEY)
     assert playing is not None
     assert playing[:, 0].sum(1).sum() == SMALL.copies
@@ -75,6 +78,36 @@ def test_returns_follow_what_was_played_and_sources_count_by_it():
     k, batch = jax.jit(learner.observe)(probes.known(learner), fresh, KEY, 0.0)
     assert k.model.returns.tolist() == [1.0, 1.0]  # half of the way from 0 to 2, and to 2: what has no weight is not
     np.testing.assert_allclose(batch.weight[:, 0], np.array([[2, 2], [1, 0]]) / 1.5, rtol=1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Replaying(Method):
+    """Keeps five rows of each source, and tells the weights that its loss sees."""
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        replay = Replay(length=3, copies=1, batch=2, capacity=5, updates=1.0)
+        return probes.counter(replay, loss=lambda k, slow, batch, key, progress: (-k.policy, {"w": batch.weight}))
+
+
+def test_a_replayed_source_weighs_by_what_is_there_to_draw_from():
+    """Equally many rows are drawn of each source; 3 and 1 are there, and then 5 of the 6 that were played, and 3."""
+    learner = ActiveSampling(Replaying()).learner(spec(payers(1.0, 2.0)))
+    k, step = probes.known(learner), jax.jit(learner.observe)
+    drawn = probes.experience([[1.0, 1.0], [2.0, 2.0]])
+    seen = jax.jit(lambda k: learner.loss(k, None, drawn, KEY, 0.0)[1]["w"])
+    for weight, held, shares in (([1, 0, 0], [3, 1], [1.5, 0.5]), ([1, 1, 0], [5, 3], [1.25, 0.75])):
+        fresh = probes.experience(np.ones((2, 3, 1)), np.array([[1, 1, 1], weight])[..., None])
+        k, batch = step(k, fresh, KEY, 0.0)
+        np.testing.assert_array_equal(batch.weight, fresh.weight)  # kept for long, and so as they are
+        assert k.model.held.tolist() == held
+        assert seen(k).tolist() == [[share] * 2 for share in shares]
+
+
+def test_it_and_surgery_on_gradients_are_one_or_the_other():
+    """A task's own gradient is that of its own mean loss: what the task weighs is lost."""
+    for method in (ActiveSampling(Joint(SMALL)), Joint(ActiveSampling(SMALL))):
+        with pytest.raises(InputError, match=r"each source's gradient the same say.*choose another base\.$"):
+            method.learner(spec(payers(1.0, 2.0)))
 
 
 def test_what_is_solved_is_hardly_played_and_steps_are_counted():

@@ -10,6 +10,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
+from headstart.core.learn import begin_state
 from headstart.core.memory import holding
 from headstart.core.names import named
 from headstart.core.rollout import rollout, start
@@ -54,7 +55,7 @@ def test_without_weight_it_learns_what_the_source_alone_teaches(kind: Any, base:
     learner, state, fresh = over(kind(base, weight=0.0))
     alone = base.learner(spec(SOURCE))
     k = state.knowledge.replace(model=None)
-    begun = state.replace(knowledge=k, slow=None if state.slow is None else k, optimizer=alone.optimizer.init(k))
+    begun = begin_state(alone, k)
     source = jax.tree.map(lambda x: x[:1], fresh)
     theirs, ours = taken(alone, begun, source), taken(learner, state, fresh)
     for name, x in learned(theirs).items():

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
+from headstart.core.learn import split
 from headstart.core.rollout import players
 from headstart.core.train import train
 from headstart.core.types import Knowledge, Learner, Task, Transition, spec, stack
@@ -111,15 +113,18 @@ def learn_classifiers(learner: Learner, k: Knowledge, rows: Transition, steps: i
     """-> what is known after so many steps of Adam on all of the rows, by a rate that falls to 0."""
     optimizer = optax.adam(optax.linear_schedule(1e-2, 0.0, steps))
 
+    weights, statistics = split(k)
+
     def one(carry, key):
-        k, state = carry
-        gradient = jax.grad(lambda k: learner.loss(k, k, rows, key, 0.0)[0])(k)
+        weights, state = carry
+        k = lambda weights: eqx.combine(weights, statistics)
+        gradient = jax.grad(lambda weights: learner.loss(k(weights), k(weights), rows, key, 0.0)[0])(weights)
         changes, state = optimizer.update(gradient, state)
-        return (optax.apply_updates(k, changes), state), None
+        return (optax.apply_updates(weights, changes), state), None
 
     keys_of = jax.random.split(KEY, steps)
-    (k, _), _ = jax.jit(lambda k: jax.lax.scan(one, (k, optimizer.init(k)), keys_of))(k)
-    return k
+    (weights, _), _ = jax.jit(lambda k: jax.lax.scan(one, (k, optimizer.init(k)), keys_of))(weights)
+    return eqx.combine(weights, statistics)
 
 
 # ------------------------------------------------------------------------------------------------ what it is over

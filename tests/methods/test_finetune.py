@@ -11,6 +11,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
+from headstart.core.learn import split
 from headstart.core.names import named, within
 from headstart.core.rollout import rollout, start
 from headstart.core.train import begin
@@ -112,7 +113,7 @@ def test_what_is_reset_starts_anew():
 
 def test_only_what_came_along_is_tied():
     tied = Finetune(BASE, reset=("value",), reset_head=True, l2_sp=0.5).learner(spec(TARGET), target=True)
-    k = jax.tree.map(lambda x: x[0], source().knowledge)
+    k, _ = split(jax.tree.map(lambda x: x[0], source().knowledge))
     optimizer = optax.with_extra_args_support(tied.optimizer)
 
     @jax.jit
@@ -122,7 +123,14 @@ def test_only_what_came_along_is_tied():
 
     changes = named(changed(k))
     pulled = {name for name, x in changes.items() if np.any(np.asarray(x))}
-    assert pulled == parts(changes, ["features", "policy.net.layers"])
+    assert pulled == parts(changes, ["policy.net.layers"])
+
+
+def test_a_tether_holds_weights_and_no_statistic():
+    """Tied, the mean, variance and count of a normaliser were pulled back to the source's at every gradient step."""
+    free, tied = (story(how)[2] for how in (PLAIN, Finetune(BASE, reset=("value.net",), l2_sp=0.1)))
+    for name in ("features.mean", "features.variance", "features.count", "value.scale.count"):
+        np.testing.assert_array_equal(tied[name], free[name], err_msg=name)
 
 
 def test_each_part_has_its_own_rate_and_the_most_exact_name_counts():

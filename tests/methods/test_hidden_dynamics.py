@@ -90,7 +90,12 @@ def test_identification_begins_by_the_truth_and_goes_on_by_its_own():
     learner = method.learner(spec(sides()))
     k = probes.known(learner)
     fresh = probes.experience(jnp.zeros((1, 1, 1)))
-    assert [float(learner.observe(k, fresh, KEY, at)[0].model.truth) for at in (0.0, 0.49, 0.5, 1.0)] == [1, 1, 0, 0]
+    assert [float(learner.observe(k, fresh, KEY, at)[0].model.truth.value) for at in (0.0, 0.49, 0.5, 1.0)] == [
+        1,
+        1,
+        0,
+        0,
+    ]
 
 
 def test_the_target_is_not_told():

@@ -12,25 +12,21 @@ import jax.numpy as jnp
 import numpy as np
 import probes
 import pytest
-from numpyro import distributions as dist
+from small import BASES, LEARNT, OTHERWISE, SMALL, small, tasks_for
 
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source
 from headstart.core.train import begin
 from headstart.core.turns import per_turn
-from headstart.core.types import Method, Task, TrainState, no_loss, spec
+from headstart.core.types import Method, TrainState, no_loss, spec
 from headstart.lab import cells
 from headstart.lab.checkpoint import load, save
 from headstart.lab.trained import Trained
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
-from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.learners.uniform import Uniform
 from headstart.methods import CLASSES, LEARNERS, METHODS, describe, rebuild
-from headstart.methods.adaptation.dann import DANN
-from headstart.methods.adaptation.darc import DARC
-from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.multitask.active import ActiveSampling
 from headstart.methods.multitask.distil import Distil
@@ -40,72 +36,11 @@ from headstart.methods.multitask.separate import Separate
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
 from headstart.methods.randomization.recurrent import Recurrent
-from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.methods.randomization.uposi import UPOSI
 from headstart.methods.strings import find, find_any, find_learner
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
-from headstart.methods.values.successor_features import SuccessorFeatures
 from headstart.protocol.prior import Stage
 from headstart.protocol.transfer import adapt, judge, keys
-from headstart.tasks.worlds import RandomMDP
-
-SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
-BASES: dict[type, Method] = {
-    PPO: SMALL,
-    SAC: SAC(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4),
-    DQN: DQN(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4, updates=1.0),
-    QLearning: QLearning(),
-    Uniform: Uniform(),
-    SuccessorFeatures: SuccessorFeatures(policies=3),
-}
-BASES[DARC] = DARC(BASES[SAC], spare=2)
-BASES[DeepSuccessorFeatures] = DeepSuccessorFeatures(hidden=(4,), copies=2, batch=4, capacity=64, start=4, updates=1.0)
-OTHERS: dict[type, dict[str, Any]] = {
-    EPOpt: {"paths": 4, "length": 4, "batch": 4},
-    UPOSI: {"updates": 1.0, "batch": 4, "hidden": (4,), "capacity": 64},
-    Recurrent: {"units": 3, "segment": 2},
-    Distil: {"updates": 1.0, "batch": 4, "capacity": 64},
-}
-
-
-def small(kind: Any) -> Method:
-    """-> the method, as small as it still makes sense."""
-    return BASES[kind] if kind in BASES else kind(SMALL, **OTHERS.get(kind, {}))
-
-
-def fits(kind: Any, discrete: bool) -> bool:
-    """-> whether it acts by such actions."""
-    by_choices = (DQN, QLearning, SuccessorFeatures, DeepSuccessorFeatures, DANN, MMD)
-    return kind not in (SAC, DARC) if discrete else kind not in by_choices
-
-
-def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
-    """-> a small source and target: images, states with names and parts of rewards, or a corridor, as it needs them."""
-    if isinstance(method, DANN | MMD):
-        return probes.task(probes.Pixel()), probes.task(probes.Pixel(), target=True, swap=1.0)
-    if isinstance(method, QLearning | SuccessorFeatures | DeepSuccessorFeatures):
-        few = RandomMDP(states=3, actions=2, branching=1, features=2)
-        return probes.task(few, seed=1), probes.task(few, target=True, seed=2)
-    env = probes.Corridor(length=3, discrete=discrete)
-    law = lambda low, high: dist.Uniform(jnp.float32(low), jnp.float32(high))
-    return probes.task(env, push=law(0.5, 1.5)), probes.task(env, target=True, push=law(0.3, 0.3001))
-
-
-LEARNT = [pytest.param(small(kind), fits(kind, True), id=name) for name, kind in CLASSES.items()] + [
-    pytest.param(Finetune(BASES[SAC], layers="last"), False, id="Finetune-SAC"),
-    pytest.param(Finetune(BASES[DQN], reset_head=True), True, id="Finetune-DQN"),
-]
-OTHERWISE: dict[str, tuple[Method, bool]] = {  # by the other kind of action, or over another learner
-    "PPO": (SMALL, False),
-    "UPOSI": (small(UPOSI), False),
-    "Recurrent": (small(Recurrent), False),
-    "Recurrent-history-SAC": (Recurrent(BASES[SAC], memory="history"), False),
-    "UniversalPolicy-SAC": (UniversalPolicy(BASES[SAC]), False),
-    "Distil": (small(Distil), False),
-    "Randomize-SAC": (Randomize(BASES[SAC]), False),
-    "Randomize-DQN": (Randomize(BASES[DQN]), True),
-}
-
 
 # ------------------------------------------------------------------------------------------------ every method
 

@@ -10,7 +10,7 @@ import pytest
 from probes import experience
 
 from headstart.core.errors import InputError
-from headstart.core.learn import update
+from headstart.core.learn import begin_state, update
 from headstart.core.train import train
 from headstart.core.turns import per_turn
 from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, no_loss, spec, stack
@@ -38,9 +38,7 @@ def several(n: int, discrete: bool = True) -> Task:
 
 def before(learner: Learner) -> TrainState:
     """-> the state before the first gradient step."""
-    knowledge = probes.known(learner)
-    slow = None if learner.tau is None else knowledge
-    return TrainState(knowledge, slow, learner.optimizer.init(knowledge), jnp.int32(0))  # pyright: ignore[reportArgumentType]
+    return begin_state(learner, probes.known(learner))
 
 
 def whole(n: int, discrete: bool) -> tuple[Task, Task]:
@@ -151,10 +149,10 @@ def test_separate_learners_share_nothing():
 def test_what_a_lesson_changes_in_the_lagged_copy_is_each_learners_own():
     learner = Separate(PopArt(DQN(**OFF_POLICY))).learner(spec(several(2)))
     slow = probes.known(learner)
-    units = slow.value.replace(mean=jnp.array([[3.0], [-70.0]]), square=jnp.array([[25.0], [10_000.0]]))
-    moved = learner.follow(slow, slow.replace(value=units))
+    units = slow.value.units.replace(mean=jnp.array([[3.0], [-70.0]]), square=jnp.array([[25.0], [10_000.0]]))
+    moved = learner.follow(slow, slow.replace(value=slow.value.replace(units=units)))
     assert moved is not None
-    assert moved.value.mean.tolist() == [[3.0], [-70.0]]
+    assert moved.value.units.mean.tolist() == [[3.0], [-70.0]]
     for task in range(2):
         before, after = (jax.tree.map(lambda x, i=task: x[i], k.value).worth(jnp.ones(1)) for k in (slow, moved))
         np.testing.assert_allclose(after, before, atol=1e-3)

@@ -1,5 +1,7 @@
 """PopArt: units that move while values stay, by hand; and that each task has the same say."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +14,18 @@ from headstart.core.counting import count_of
 from headstart.core.errors import InputError
 from headstart.core.run import copied
 from headstart.core.train import advance, begin, enter, train
-from headstart.core.types import spec, stack
+from headstart.core.types import Box, Method, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
-from headstart.methods.multitask.popart import Heads, PopArt
+from headstart.methods.multitask.distil import Distil
+from headstart.methods.multitask.popart import Heads, PopArt, Units
+from headstart.methods.multitask.separate import Separate
+from headstart.methods.randomization.universal import UniversalPolicy
+from headstart.methods.values.deep_successor import DeepSuccessorFeatures
+from headstart.nets.encoders import see
 from headstart.nets.mlp import mlp
+from headstart.tasks.several import together
 
 KEY = jax.random.key(0)
 SMALL = PPO(hidden=(8,), length=4, copies=2, batch=4, epochs=1)
@@ -30,7 +38,7 @@ worth, in_units = jax.jit(Heads.worth), jax.jit(Heads.__call__)
 def heads(rate: float = 0.5) -> Heads:
     """-> two heads over three numbers, the last two of which name the task; units 0 ± 1."""
     none = jnp.zeros(2)
-    return Heads(mlp((3, 8, 2), 1.0, "tanh", KEY), none, none + 1.0, none, rate)
+    return Heads(mlp((3, 8, 2), 1.0, "tanh", KEY), Units(none, none + 1.0, none), rate, (), 2, 1)
 
 
 def seen(heads: Heads, first: list[float], second: list[float]) -> Heads:
@@ -41,7 +49,7 @@ def seen(heads: Heads, first: list[float], second: list[float]) -> Heads:
 
 def units(heads: Heads) -> list[tuple[float, float]]:
     """-> each task's mean and spread."""
-    return list(zip(heads.mean.tolist(), heads.spread.tolist(), strict=True))
+    return list(zip(heads.units.mean.tolist(), heads.units.spread.tolist(), strict=True))
 
 
 def test_the_first_returns_are_the_units_and_later_ones_move_them():
@@ -58,7 +66,7 @@ def test_what_has_no_weight_moves_nothing():
     after = include(once, returns, context, floats([[1.0, 0.0], [0.0, 0.0]]))
     assert units(after)[0] == pytest.approx((4.5, (0.5 * (5 + 49) - 4.5**2) ** 0.5))
     assert units(after)[1] == (300.0, 200.0)
-    assert after.seen.tolist() == [2.0, 1.0]
+    assert after.units.seen.tolist() == [2.0, 1.0]
 
 
 @pytest.mark.parametrize("far", [1.0, 1e3])
@@ -84,7 +92,7 @@ def test_values_and_returns_are_in_the_units_of_the_task_that_is_named():
 def test_a_spread_of_nothing_divides_by_no_zero():
     told = seen(heads(), [5.0, 5.0], [0.0, 0.0])
     assert np.isfinite(measure(told, floats([5.0, 0.0]), TOLD)).all()
-    assert (told.spread > 0).all()
+    assert (told.units.spread > 0).all()
 
 
 def payers() -> Array:
@@ -113,7 +121,7 @@ def test_each_tasks_advantages_have_mean_0_and_spread_1_by_themselves():
 
 def test_with_one_source_there_is_one_head():
     k = probes.known(PopArt(SMALL).learner(spec(probes.task(probes.Corridor()))))
-    assert k.value.mean.shape == (1,)
+    assert k.value.units.mean.shape == (1,)
 
 
 def test_a_base_without_ppos_critic_is_refused_in_a_sentence():
@@ -124,18 +132,18 @@ def test_a_base_without_ppos_critic_is_refused_in_a_sentence():
 def of_choices() -> Heads:
     """-> two heads for three choices each."""
     none = jnp.zeros(2)
-    return Heads(mlp((3, 8, 6), 1.0, "tanh", KEY), none, none + 1.0, none, 0.5, (3,))
+    return Heads(mlp((3, 8, 6), 1.0, "tanh", KEY), Units(none, none + 1.0, none), 0.5, (3,), 2, 1)
 
 
 def test_the_lagged_copy_is_told_in_the_units_of_now():
     slow = seen(of_choices(), [1.0, 3.0], [100.0, 500.0])
     now = seen(slow.replace(net=mlp((3, 8, 6), 1.0, "tanh", jax.random.key(1))), [-50.0, 90.0], [7000.0, 2.0])
-    moved = slow.told_in(now)
+    moved = slow.told_in(now.units)
     assert units(moved) == units(now)
     for name in TOLD:
         x = jnp.concatenate([jnp.ones(1), name])
         assert moved(x).shape == (3,)
-        np.testing.assert_allclose(moved.worth(x), slow.worth(x), atol=1e-5 * float(now.spread.max()))
+        np.testing.assert_allclose(moved.worth(x), slow.worth(x), atol=1e-5 * float(now.units.spread.max()))
 
 
 def test_dqns_values_and_their_lagged_copy_stay_where_they_are_while_units_move():
@@ -146,7 +154,7 @@ def test_dqns_values_and_their_lagged_copy_stay_where_they_are_while_units_move(
     after, _ = advance(learner, tasks, copied(run), jnp.int32(3), count_of(100))
     was, now = (jax.tree.map(lambda x: x[0], one.state) for one in (run, after))
     assert (now.taken, was.taken) == (0, 0)
-    assert float(now.knowledge.value.seen[0]) == 3.0
+    assert float(now.knowledge.value.units.seen[0]) == 3.0
     assert units(now.knowledge.value) == units(now.slow.value) != units(was.knowledge.value)
     for x in jax.random.normal(KEY, (5, 1)):
         for one in ("knowledge", "slow"):
@@ -175,3 +183,51 @@ def test_dueling_values_are_refused():
 def test_what_is_out_of_range_is_said():
     with pytest.raises(InputError, match=r"PopArt\(rate=0.0\) is out of range"):
         PopArt(rate=0.0)
+
+
+# ------------------------------------------------------------------------------------------------ told contexts
+
+
+class Two(probes.Corridor):
+    """Two numbers are seen, so that where the context begins is not where it would be counted from the end."""
+
+    @property
+    def observation(self):
+        return Box((0.0, 0.0), (1.0, 1.0))
+
+    def observe(self, params, state):
+        return jnp.stack([state, state])
+
+
+@pytest.mark.parametrize(
+    "base", [SMALL, DQN(hidden=(8,), length=4, copies=2, batch=4, capacity=64)], ids=["ppo", "dqn"]
+)
+@pytest.mark.parametrize(
+    "outer", [lambda base: PopArt(UniversalPolicy(base)), lambda base: UniversalPolicy(PopArt(base))], ids=["out", "in"]
+)
+def test_told_the_parameters_too_a_task_has_the_head_of_its_name(base: Method, outer: Callable[[Method], Method]):
+    """The parameter that is told lies behind the name, and is larger than any 1 in it."""
+    tasks = together([probes.one(Two(), push=push) for push in (2.0, 3.0)])
+    learner = outer(base).learner(spec(tasks))
+    k = probes.known(learner)
+    heads: Heads = k.value
+    assert heads.units.mean.shape == (2,)
+    units = heads.units.replace(mean=jnp.array([10.0, 20.0]), square=jnp.array([101.0, 401.0]))  # spreads of 1
+    k = k.replace(value=heads.replace(units=units))
+    told = [see(k, jnp.array([7.0, 8.0]), jnp.array([*name, 5.0])) for name in np.eye(2)]
+    values = [float(np.mean(worth(k.value, x) - in_units(k.value, x))) for x in told]
+    assert values == pytest.approx([10.0, 20.0], rel=1e-5)
+    contexts = jnp.array([[1.0, 0.0, 5.0], [0.0, 1.0, 5.0]])
+    assert measure(k.value, jnp.array([11.0, 21.0]), contexts).tolist() == pytest.approx([1.0, 1.0])
+
+    worlds = probes.start(learner, tasks, 2, KEY)
+    fresh = probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 4)[1]
+    after, _ = jax.jit(learner.observe)(k, fresh, KEY, 0.0)
+    assert after.value.units.seen.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("inner", [Separate(SMALL), Distil(SMALL), DeepSuccessorFeatures(hidden=(4,))], ids=repr)
+def test_what_would_take_a_told_number_for_a_name_is_refused(inner: Method):
+    tasks = together([probes.one(Two(), push=push) for push in (2.0, 3.0)])
+    with pytest.raises(InputError, match="tells tasks apart by their context, to which the method around it adds 1"):
+        UniversalPolicy(inner).learner(spec(tasks))

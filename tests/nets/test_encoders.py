@@ -103,7 +103,7 @@ def gradient(method: Method, action: Space, parts: tuple[str, ...], **extras: Ar
         metrics = learner.loss(k, slow, batch, KEY, 0.0)[1]
         return sum((metrics[part] for part in parts), jnp.zeros(()))
 
-    return named(jax.jit(jax.grad(loss))(k))
+    return named(probes.slope(loss, k))
 
 
 @pytest.mark.parametrize("part", ["policy_loss", "value_loss"])

@@ -72,3 +72,51 @@ def test_no_gradient_moves_a_statistic():
     seen = include(moments(2), floats([[1.0, 2.0], [5.0, 3.0]]), np.ones(2, F))
     gradient = jax.jit(jax.grad(lambda seen, x: seen.normalise(x).sum()))(seen, np.ones(2, F))
     assert not any(np.any(x) for x in jax.tree.leaves(gradient))
+
+
+# ------------------------------------------------------------------------------------------------ constants
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.3, 1e-3, 12_345.678])
+def test_a_number_that_never_varied_has_no_variance_however_long_and_counts_in_its_own_units(value: float):
+    """Summed up, 20 000 times 0.1 is not 2 000 in float32, and its mean not 0.1."""
+    seen = moments(2)
+    for rows in (20_000, 7, 3_000):
+        x = np.stack([np.full(rows, value), np.random.default_rng(rows).normal(size=rows)], 1).astype(F)
+        seen = include(seen, x, np.ones(rows, F))
+    assert seen.constant.tolist() == [True, False]
+    assert (float(seen.mean[0]), float(seen.variance[0])) == (F(value), 0.0)
+    told = normalise(seen, floats([F(value) + F(0.01), 0.0]))
+    assert float(told[0]) == pytest.approx(0.01, rel=0.05)
+    assert float(normalise(seen, floats([value + 1e6, 0.0]))[0]) == 10.0  # still clipped
+
+
+def test_noise_is_no_variation_and_a_small_spread_is_one():
+    rng = np.random.default_rng(0)
+    spread = floats([1e-8, 1e-5, 1e-3, 1.0])  # around 1
+    x = (1.0 + spread * rng.normal(size=(5_000, 4))).astype(F)
+    assert include(moments(4), x, np.ones(5_000, F)).constant.tolist() == [True, False, False, False]
+
+
+def test_rows_without_weight_do_not_make_a_constant_vary():
+    seen = include(moments(1), floats([[7.0], [2.0], [np.nan], [2.0]]), floats([0.0, 1.0, 0.0, 1.0]))
+    assert (float(seen.mean[0]), float(seen.variance[0])) == (2.0, 0.0)
+    later = include(seen, floats([[2.0], [3.0]]), floats([0.0, 1.0]))
+    assert (float(later.mean[0]), float(later.variance[0])) == (pytest.approx(7 / 3), pytest.approx(2 / 9))
+
+
+def test_nothing_was_constant_before_anything_was_seen():
+    assert not moments(3).constant.any()
+
+
+def test_in_another_training_a_constant_begins_anew_and_the_rest_goes_on():
+    """Merged, 0.5 and 0.501 would have a spread of less than a millimetre, and the new one lie nine of it away."""
+    rows = np.ones(1_000, F)
+    seen = include(moments(2), np.stack([0.5 * rows, np.arange(1_000, dtype=F)], 1), rows)
+    entered = seen.entered()
+    assert entered.count.tolist() == [0.0, 1_000.0]
+    assert float(normalise(entered, floats([0.501, 0.0]))[0]) == pytest.approx(0.001, rel=1e-3)
+    there = include(entered, np.stack([0.501 * rows[:10], rows[:10]], 1), rows[:10])
+    assert there.constant.tolist() == [True, False]
+    assert float(normalise(there, floats([0.501, 0.0]))[0]) == 0.0
+    assert there.count.tolist() == [10.0, 1_010.0]

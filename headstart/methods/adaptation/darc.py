@@ -51,6 +51,7 @@ class DARC(Method):
                 f"DARC needs vectors to see, and a learner that keeps its experience; {self.base!r} is to "
                 "learn, so use SAC or DQN, or another task."
             )
+        inner.replay.check_next("DARC")
         spare = self.spare if spec.tasks > 1 else 1  # alone, a target waits for nobody
         return inner._replace(
             init=functools.partial(_init, self, inner, spec),

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from headstart.core.errors import InputError, check_choices, check_range
-from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Spec, Transition
+from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Spec, Statistics, Transition
 from headstart.learners.ppo import PPO
 
 
@@ -41,6 +41,11 @@ class ActiveSampling(Method):
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
+        if inner.combine is not None:
+            raise InputError(
+                "ActiveSampling weighs sources by how much each was played, and its base gives each source's gradient "
+                "the same say; choose another base."
+            )
         if spec.tasks == 1:
             return inner
         return inner._replace(
@@ -51,10 +56,11 @@ class ActiveSampling(Method):
         )
 
 
-class Standing(Record):
-    """How each source goes: the mean of its last returns while learning."""
+class Standing(Statistics):
+    """How each source goes: the mean of its last returns while learning, and how much of it there is to draw from."""
 
     returns: Float[Array, "*seed task"]
+    held: Float[Array, "*seed task"] | None  # rows in memory; None where only the newest rollout is learned from
 
 
 def chances(active: ActiveSampling, returns: Float[Array, " task"]) -> Float[Array, " task"]:
@@ -70,9 +76,14 @@ def allotted(chances: Float[Array, " task"], copies: int, luck: Float[Array, ""]
     return jnp.diff(jnp.clip(ends, 0.0, copies)).astype(jnp.int32)
 
 
+def shares(rows: Float[Array, " task"]) -> Float[Array, " task"]:
+    """Returns how much each source weighs, of which there are so many rows; 1 in the mean."""
+    return rows / jnp.maximum(rows.mean(), 1e-8)
+
+
 def _init(active: ActiveSampling, inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:
     k = inner.init(key, prior)
-    begun = Standing(jnp.full(tasks, active.worst))
+    begun = Standing(jnp.full(tasks, active.worst), jnp.zeros(tasks) if inner.replay.capacity else None)
     return k.replace(model=begun) if isinstance(k.model, Standing) else k.with_model("ActiveSampling", begun)
 
 
@@ -83,7 +94,10 @@ def _allot(active: ActiveSampling, copies: int, k: Knowledge, key: Key) -> Int[A
 def _observe(
     active: ActiveSampling, inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
-    """The base learner's lesson, in which each source counts by how much of it was played."""
+    """The base learner's lesson, in which each source counts by how much of it was played.
+
+    Rows that are kept count alike; of them, equally many are drawn of each source, and `_loss` weighs the sources.
+    """
     known, batch = inner.observe(k, fresh, key, progress)
     ended = fresh.weight * fresh.last
     scores = jnp.where(ended > 0, fresh.score, 0.0).sum((1, 2))
@@ -91,8 +105,11 @@ def _observe(
     standing, some = k.model.returns, ended.sum((1, 2)) > 0
     returns = jnp.where(some, standing + active.rate * (mean - standing), standing)
     played = fresh.weight.sum((1, 2))
-    share = played / jnp.maximum(played.mean(), 1e-8)
-    return known.replace(model=Standing(returns)), batch.replace(weight=batch.weight * share[:, None, None])
+    if k.model.held is not None:
+        held = jnp.minimum(k.model.held + played, inner.replay.capacity)
+        return known.replace(model=Standing(returns, held)), batch
+    weight = batch.weight * shares(played)[:, None, None]
+    return known.replace(model=Standing(returns, None)), batch.replace(weight=weight)
 
 
 def _loss(
@@ -104,6 +121,9 @@ def _loss(
     key: Key,
     progress: Array | float,
 ) -> tuple[Array, Metrics]:
+    if k.model.held is not None:
+        share = shares(k.model.held).reshape(-1, *[1] * (batch.weight.ndim - 1))
+        batch = batch.replace(weight=batch.weight * share)
     loss, metrics = inner.loss(k, slow, batch, key, progress)
     drawn = chances(active, k.model.returns)
     return loss, {**metrics, **{f"drawn_{i + 1}": chance for i, chance in enumerate(drawn)}}

@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_choices, check_range
 from headstart.core.types import RATES, Key, Knowledge, Learner, Method, Metrics, Part, PyTree, Replay, Spec, Transition
-from headstart.learners.groups import Experts, Taught, alone, which
+from headstart.learners.groups import Experts, Taught, alone, check_names, which
 from headstart.learners.opinions import network, opinion, speaker
 from headstart.learners.ppo import PPO
 from headstart.losses.average import average
@@ -71,6 +71,7 @@ class Distil(Method):
         return [(Separate(one), tuple(i for i, x in enumerate(each) if x == one)) for one in dict.fromkeys(each)]
 
     def build(self, spec: Spec, target: bool) -> Learner:
+        check_names("Distil", spec)
         inner = self.base.learner(spec._replace(tasks=1), target)
         if target:
             return inner._replace(

@@ -16,11 +16,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from headstart.core.errors import check_choices, check_range
+from headstart.core.errors import InputError, check_choices, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec
 from headstart.learners.ppo import PPO
 from headstart.losses.surgery import SURGERIES, Gram, Weights, diagnose
-from headstart.nets.moments import Moments
 
 OPERATED = ("features", "policy", "value")  # where tasks share weights
 
@@ -43,6 +42,11 @@ class Joint(Method):
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
+        if inner.allot is not None:
+            raise InputError(
+                "Joint gives each source's gradient the same say, and its base weighs sources by how much each was "
+                "played; choose another base."
+            )
         return inner if spec.tasks == 1 else inner._replace(combine=functools.partial(_combine, self))
 
 
@@ -52,7 +56,7 @@ def _combine(joint: Joint, gradients: Knowledge, losses: Float[Array, " task"], 
     metrics = {f"loss_{i + 1}": loss for i, loss in enumerate(losses)}
     for place in OPERATED:
         of_place = getattr(gradients, place)
-        if jax.tree.leaves(of_place) and not isinstance(of_place, Moments):  # no gradient moves a statistic
+        if jax.tree.leaves(of_place):
             products = gram(of_place)
             weights = _weights(joint, products, key)
             chosen = jax.tree.map(lambda x, weights=weights: jnp.tensordot(weights, x, 1), of_place)

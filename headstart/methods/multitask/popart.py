@@ -18,11 +18,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, Transition
+from headstart.core.types import Key, Knowledge, Learner, Method, Record, Spec, Statistics, Transition
 from headstart.learners.groups import which
 from headstart.learners.ppo import PPO, Critic
 from headstart.losses.average import standardise
 from headstart.nets.contract import Contract, network, seeing, step
+from headstart.nets.encoders import width
 from headstart.nets.mlp import MLP, mlp
 from headstart.nets.values import Choices
 
@@ -49,19 +50,27 @@ class PopArt(Method):
         )
 
 
-class Heads(Record):
-    """A value (or one for each choice) for each task, in units of its own returns' spread from their mean."""
+class Units(Statistics):
+    """The mean and spread of each task's returns."""
 
-    net: MLP
     mean: Float[Array, "*seed task"]
     square: Float[Array, "*seed task"]  # the mean of squared returns
     seen: Float[Array, "*seed task"]  # rollouts
-    rate: float = eqx.field(static=True)
-    shape: tuple[int, ...] = eqx.field(static=True, default=())  # of what is told for a task: (choices,), or one value
 
     @property
     def spread(self) -> Float[Array, "*seed task"]:
         return jnp.clip(jnp.sqrt(jnp.maximum(self.square - jnp.square(self.mean), 0.0)), LEAST, MOST)
+
+
+class Heads(Record):
+    """A value (or one for each choice) for each task, in units of its own returns' spread from their mean."""
+
+    net: MLP
+    units: Units
+    rate: float = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True, default=())  # of what is told for a task: (choices,), or one value
+    names: int = eqx.field(static=True, default=0)  # of the context, the first numbers: they say which task it is
+    place: int = eqx.field(static=True, default=0)  # of the context, among the features
 
     def __call__(self, x: Float[Array, " features"]) -> Float[Array, "*choice"]:
         """-> the value of the task that the features name, in its units."""
@@ -70,43 +79,38 @@ class Heads(Record):
     def worth(self, x: Float[Array, " features"]) -> Float[Array, "*choice"]:
         """-> that value as it is."""
         task = self._task(x)
-        return self.spread[task] * self(x) + self.mean[task]
+        return self.units.spread[task] * self(x) + self.units.mean[task]
 
     def _task(self, x: Float[Array, " features"]) -> Array:
-        return which(x[-self.mean.size :])
+        return which(x[self.place : self.place + self.names])
 
     def include(
         self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]
     ) -> "Heads":
         """-> the same values told in new units: those of the returns seen so far and of these (eqs. 6 to 9)."""
-        k = self.mean.size
-        own = jax.nn.one_hot(which(context), k) * weight[..., None]
+        units, k = self.units, self.units.mean.size
+        own = jax.nn.one_hot(which(context[..., : self.names]), k) * weight[..., None]
         total = own.reshape(-1, k).sum(0)
         average = lambda x: (own * x[..., None]).reshape(-1, k).sum(0) / jnp.maximum(total, 1e-8)
-        share = jnp.where(total > 0, jnp.maximum(self.rate, 1.0 / (self.seen + 1.0)), 0.0)  # the first count alike
+        share = jnp.where(total > 0, jnp.maximum(self.rate, 1.0 / (units.seen + 1.0)), 0.0)  # the first count alike
         returns = jnp.where(weight > 0, returns, 0.0)
         move = lambda old, x: old + share * (average(x) - old)
-        return self.told_in(
-            self.replace(
-                mean=move(self.mean, returns),
-                square=move(self.square, jnp.square(returns)),
-                seen=self.seen + (total > 0),
-            )
-        )
+        square = move(units.square, jnp.square(returns))
+        return self.told_in(Units(move(units.mean, returns), square, units.seen + (total > 0)))
 
-    def told_in(self, units: "Heads") -> "Heads":
-        """-> the same values, told in the units of others (eqs. 8 and 9)."""
-        each = lambda of_task: jnp.repeat(of_task, math.prod(self.shape))
-        scale, shift = each(self.spread / units.spread), each((self.mean - units.mean) / units.spread)
+    def told_in(self, units: Units) -> "Heads":
+        """-> the same values, told in these units (eqs. 8 and 9)."""
+        each, mine = lambda of_task: jnp.repeat(of_task, math.prod(self.shape)), self.units
+        scale, shift = each(mine.spread / units.spread), each((mine.mean - units.mean) / units.spread)
         weight, bias = self.net.last.weight, self.net.last.bias
         at = lambda net: (net.last.weight, net.last.bias)
         net = eqx.tree_at(at, self.net, (weight * scale[None], bias * scale + shift))
-        return units.replace(net=net)
+        return self.replace(net=net, units=units)
 
     def measure(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
         """-> returns in units of their task."""
-        task = which(context)
-        return (returns - self.mean[task]) / self.spread[task]
+        task = which(context[..., : self.names])
+        return (returns - self.units.mean[task]) / self.units.spread[task]
 
 
 def _init(popart: PopArt, inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
@@ -118,11 +122,12 @@ def _init(popart: PopArt, inner: Learner, spec: Spec, key: Key, prior: Knowledge
             f"PopArt needs a learner with PPO's critic or DQN's values (not dueling), and {popart.base!r} has none; "
             "use PPO or DQN."
         )
-    tasks, shape = max(spec.context, 1), (spec.action.size,) if isinstance(k.value, Choices) else ()
+    tasks, shape = max(spec.names, 1), (spec.action.size,) if isinstance(k.value, Choices) else ()
     sizes = (*(layer.weight.shape[0] for layer in (*k.value.net.layers, k.value.net.last)), tasks * math.prod(shape))
     net = mlp(sizes, 1.0, k.value.net.activation, jax.random.fold_in(key, ord("v")))
     none, usual = jnp.zeros(tasks), 1e-3 if inner.replay.capacity else 0.1
-    return k.replace(value=Heads(net, none, none + 1.0, none, popart.rate or usual, shape))
+    units, place = Units(none, none + 1.0, none), width(k.features, spec.observation)
+    return k.replace(value=Heads(net, units, popart.rate or usual, shape, spec.names, place))
 
 
 def _observe(
@@ -140,11 +145,14 @@ def _contract(k: Knowledge) -> Contract:
     """Returns how the best choice is found where each task has values of its own: units do not matter for that."""
     heads: Heads = k.value
     seen = (*seeing(k.features), step("concatenate", ("seen", "context"), "x"))
-    its_own = step("which", ("context",), "task"), step("row", ("x", "task"), "x", length=heads.shape[0])
+    its_own = (
+        step("which", ("context",), "task", first=heads.names),
+        step("row", ("x", "task"), "x", length=heads.shape[0]),
+    )
     best = step("argmax", ("x",), "action")
     return Contract((*seen, *network(heads.net, "knowledge.value.net"), *its_own, best))
 
 
 def _follow(slow: Knowledge | None, k: Knowledge) -> Knowledge | None:
     """The lagged copy, where there is one, says what it said, in the units of what it is mixed with."""
-    return None if slow is None else slow.replace(value=slow.value.told_in(k.value))
+    return None if slow is None else slow.replace(value=slow.value.told_in(k.value.units))

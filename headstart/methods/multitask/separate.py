@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition, no_loss
-from headstart.learners.groups import of, which
+from headstart.learners.groups import check_names, of, which
 from headstart.learners.ppo import PPO
 from headstart.nets.contract import Contract, step
 
@@ -30,6 +30,7 @@ class Separate(Method):
     base: Method = dataclasses.field(default_factory=PPO)  # learns each of them
 
     def build(self, spec: Spec, target: bool) -> Learner:
+        check_names("Separate", spec)
         inner = self.base.learner(spec._replace(tasks=1, context=0), target)
         if spec.context == 0:
             return inner

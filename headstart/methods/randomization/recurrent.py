@@ -55,8 +55,9 @@ class Recurrent(Method):
         secret = spec.parameters if self.informed else 0
         past = History(self.history, spec.observation.size, spec.action)
         told = self.units if self.memory == "gru" else past.size
-        inner = self.base.learner(spec._replace(context=spec.context + told + secret), target)
-        policy = self.base.learner(spec._replace(context=spec.context + told), target)
+        inner = self.base.learner(spec.telling(told + secret), target)
+        inner.replay.check_next("Recurrent")
+        policy = self.base.learner(spec.telling(told), target)
         teller = (_gru if self.memory == "gru" else _history)(self, spec, past, secret, target)
         return tell(inner, teller)._replace(
             init=functools.partial(_init, self, inner, policy, spec, secret),

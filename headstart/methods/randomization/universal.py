@@ -26,7 +26,7 @@ class UniversalPolicy(Method):
 
     def build(self, spec: Spec, target: bool) -> Learner:
         check_parameters("UniversalPolicy", spec)
-        inner = self.base.learner(spec._replace(context=spec.context + spec.parameters), target)
+        inner = self.base.learner(spec.telling(spec.parameters), target)
         teller = Teller(
             begin=lambda parameters: parameters,
             tell=lambda k, memory, obs: k.model.normalise(memory),

@@ -40,7 +40,7 @@ from headstart.nets.contract import Contract, network, pushing, recalling, seein
 from headstart.nets.encoders import see
 from headstart.nets.history import History
 from headstart.nets.mlp import MLP, check_network, mlp
-from headstart.nets.moments import Moments, moments
+from headstart.nets.moments import Moments, Setting, moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,8 @@ class UPOSI(Method):
         check_parameters("UPOSI", spec)
         if not isinstance(spec.observation, Box):
             raise InputError("UPOSI identifies from vectors, and this task shows images; use another method.")
-        inner = self.base.learner(spec._replace(context=spec.context + spec.parameters), target)
+        inner = self.base.learner(spec.telling(spec.parameters), target)
+        inner.replay.check_next("UPOSI")
         of = History(self.history, spec.observation.size, spec.action)
         hide = jnp.zeros_like if target else lambda parameters: parameters
         split = lambda memory: (memory[: spec.parameters], memory[spec.parameters :])
@@ -104,7 +105,7 @@ class Identifier(Record):
 
     net: MLP
     parameters: Moments
-    truth: Float[Array, "*seed"]  # 1 while the policy is told the true ones
+    truth: Setting  # 1 while the policy is told the true ones
 
     def __call__(self, x: Float[Array, " history"]) -> Float[Array, " parameter"]:
         return self.net(x)
@@ -120,7 +121,7 @@ def _init(uposi: UPOSI, inner: Learner, of: History, spec: Spec, key: Key, prior
         (policy,) = prior.extra
         known = policy.model
     net = mlp((of.size + spec.observation.size, *uposi.hidden, spec.parameters), 1.0, "tanh", key)
-    return policy.replace(model=Identifier(net, known, jnp.ones(())))
+    return policy.replace(model=Identifier(net, known, Setting(jnp.ones(()))))
 
 
 def _guess(of: History, k: Knowledge, past: Array, obs: Array) -> Float[Array, " parameter"]:
@@ -132,7 +133,7 @@ def _say(
     of: History, k: Knowledge, parameters: Array, past: Array, obs: Array, target: bool
 ) -> Float[Array, " parameter"]:
     guessed = jax.lax.stop_gradient(_guess(of, k, past, obs))  # the policy's loss does not bend the identifier
-    return guessed if target else jnp.where(k.model.truth > 0, k.model.parameters.normalise(parameters), guessed)
+    return guessed if target else jnp.where(k.model.truth.value > 0, k.model.parameters.normalise(parameters), guessed)
 
 
 def _contract(of: History, k: Knowledge) -> Contract:
@@ -145,7 +146,7 @@ def _contract(of: History, k: Knowledge) -> Contract:
 def _observe(
     uposi: UPOSI, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
-    truth = jnp.asarray(progress < uposi.truth, jnp.float32)
+    truth = Setting(jnp.asarray(progress < uposi.truth, jnp.float32))
     return k.replace(model=k.model.replace(truth=truth)), fresh
 
 
@@ -156,4 +157,4 @@ def _loss(of: History, split, k: Knowledge, slow: PyTree, batch: Transition, key
         return {"identification_loss": jnp.square(error).mean()}
 
     mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
-    return mean["identification_loss"], {**mean, "truth": k.model.truth}
+    return mean["identification_loss"], {**mean, "truth": k.model.truth.value}

@@ -32,7 +32,7 @@ from headstart.core.types import (
     no_loss,
 )
 from headstart.learners.dqn import DQN
-from headstart.learners.groups import which
+from headstart.learners.groups import check_names, which
 from headstart.losses.average import average
 from headstart.losses.successor import general_policy, least_squares, successor_target
 from headstart.nets.encoders import encoder, see, width
@@ -83,6 +83,7 @@ class DeepSuccessorFeatures(Method):
         return DQN(**{field.name: mine[field.name] for field in dataclasses.fields(DQN) if field.name in mine})
 
     def build(self, spec: Spec, target: bool) -> Learner:
+        check_names("DeepSuccessorFeatures", spec)
         if not isinstance(spec.action, Discrete):
             raise InputError("Successor features are of choices, and this task takes real numbers; use SAC or PPO.")
         common = Learner(
@@ -109,8 +110,9 @@ class DeepSuccessorFeatures(Method):
 def weights(known: Successors, ridge: float) -> Float[Array, "task cumulant"]:
     """-> what φ is worth in each task. No gradient reaches it."""
     fit = functools.partial(least_squares, ridge=ridge)
-    sources = jax.vmap(fit, in_axes=(0, 0, None))(known.gram[:-1], known.paid[:-1], jnp.zeros(known.paid.shape[1]))
-    target = fit(known.gram[-1], known.paid[-1], sources.mean(0))
+    gram, paid = known.rewards.gram, known.rewards.paid
+    sources = jax.vmap(fit, in_axes=(0, 0, None))(gram[:-1], paid[:-1], jnp.zeros(paid.shape[1]))
+    target = fit(gram[-1], paid[-1], sources.mean(0))
     return jax.lax.stop_gradient(jnp.concatenate([sources, target[None]]))
 
 
@@ -139,7 +141,7 @@ def _act(deep: DeepSuccessorFeatures, target: bool, k: Knowledge, carry, obs: Ar
 def _observe(
     deep: DeepSuccessorFeatures, target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ):
-    tasks, d = k.value.paid.shape
+    tasks, d = k.value.rewards.paid.shape
     whose = jax.nn.one_hot(_slot(fresh.context, target, tasks), tasks) * fresh.weight[..., None]
     phi = jnp.where(fresh.weight[..., None] > 0, fresh.cumulants, 0.0).reshape(-1, d)
     reward = jnp.where(fresh.weight > 0, fresh.reward, 0.0).reshape(-1)
