@@ -36,7 +36,7 @@ class Parameter:
 class Env(eqx.Module):
     """An MDP with its parameters left open: five pure functions of `params`, each of one state (no batch axis).
 
-    What cannot be one, an env that only goes on, says so by `live`, and has the three hooks at the end.
+    What cannot be one, an env that only goes on, says so by `live`, and has the five hooks at the end.
 
     Every field of an env is static: an env is code, shared by its tasks and compared by value.
     """
@@ -140,6 +140,14 @@ class Env(eqx.Module):
     def truncated(self, params: Params, state: PyTree) -> Bool[Array, ""]:
         """-> whether the env breaks the episode off here, its horizon apart: not an end of the MDP."""
         return jnp.zeros((), bool)
+
+    def initial_where(self, params: Params, wanted: Bool[Array, ""], key: Key) -> PyTree:
+        """Returns the first state of an episode, of no meaning unless it is `wanted`: no live env begins one then."""
+        return self.initial(params, key)
+
+    def idle(self, state: PyTree) -> PyTree:
+        """Returns a state like this, from which a step touches nothing outside of the program."""
+        return state
 
     def leave(self, state: PyTree) -> None:
         """Give back what a state stands for outside of the program; nothing may follow it."""

@@ -40,11 +40,14 @@ def params_of(task: Task, episode: Episode) -> Params:
     return _complete(task, episode.drawn)
 
 
-def reset(task: Task, key: Key) -> Episode:
-    """-> a new episode."""
+def reset(task: Task, key: Key, wanted: Bool[Array, ""] | None = None) -> Episode:
+    """-> a new episode; of no meaning where there is one that is not `wanted`."""
     k_params, k_state = jax.random.split(key)
     drawn = _drawn(task, k_params)
-    return _first(drawn, task.env.initial(_complete(task, drawn), k_state))
+    params = _complete(task, drawn)
+    if wanted is None:
+        return _first(drawn, task.env.initial(params, k_state))
+    return _first(drawn, task.env.initial_where(params, wanted, k_state))
 
 
 def again(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> Episode:
@@ -74,10 +77,12 @@ def observe(task: Task, episode: Episode) -> Seen:
     return task.env.observe(params_of(task, episode), episode.state)
 
 
-def step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode, Transition]:
-    """-> the episode one step on (or a new one, if this one ended), and what was experienced."""
+def step(task: Task, episode: Episode, action: Array, key: Key, renew: bool = True) -> tuple[Episode, Transition]:
+    """-> the episode one step on (or a new one, if this one ended and `renew`), and what was experienced."""
     k_step, k_reset = jax.random.split(key)
     on, seen = onward(task, episode, action, k_step)
+    if not renew:
+        return on, seen
     after = again(task, on.state, seen.last, k_reset)
     return jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), after, on), seen
 

@@ -4,7 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool
 
 from headstart.core.episode import Episode, observe, parameters, reset, step
 from headstart.core.types import Box, Key, Knowledge, Learner, PyTree, Record, Task, Transition
@@ -22,16 +22,18 @@ def count(tasks: Task) -> int:
     return tasks.w.shape[0]
 
 
-def start(learner: Learner, tasks: Task, copies: int, key: Key) -> World:
-    """-> worlds at their first step [task, copy]."""
+def start(
+    learner: Learner, tasks: Task, copies: int, key: Key, wanted: Bool[Array, "task copy"] | None = None
+) -> World:
+    """-> worlds at their first step [task, copy]; of no meaning where they are not `wanted`."""
 
-    def one(task: Task, key: Key) -> World:
+    def one(task: Task, key: Key, wanted: Array | None) -> World:
         k_reset, k_begin = jax.random.split(key)
-        episode = reset(task, k_reset)
+        episode = reset(task, k_reset, wanted)
         return World(episode, learner.begin(k_begin, parameters(task, episode)))
 
     keys = jax.random.split(key, (count(tasks), copies))
-    return jax.vmap(jax.vmap(one, in_axes=(None, 0)))(tasks, keys)
+    return jax.vmap(jax.vmap(one, in_axes=(None, 0, 0)))(tasks, keys, wanted)
 
 
 def leave(tasks: Task, worlds: World) -> None:
@@ -48,41 +50,64 @@ def rollout(
     explore: Array | float,
     length: int,
     plays: Bool[Array, "task time copy"] | None = None,
+    once: Bool[Array, "task copy"] | None = None,
 ) -> tuple[World, Transition]:
     """-> the worlds `length` steps on, and fresh experience [task, time, copy].
 
-    `plays` says who takes part in which step (None: all in all). Other worlds stay as they are in it, and what is
-    handed over of them has no weight: what they show, and zeros.
+    `plays` says who takes part in which step (None: all in all). Other worlds are idle: they stay as they are in it,
+    and what is handed over of them has no weight: what they show, and zeros. Where `once` says who plays at all, each
+    world is idle from the end of its episode on.
     """
+    on = functools.partial(_on, learner, knowledge, explore, once is None)
 
-    def one(task: Task, world: World, keys: Key, playing: Array | None) -> tuple[World, Transition]:
-        k_act, k_step, k_begin = keys
-        obs = observe(task, world.episode)
-        action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, explore)
-        if playing is not None and isinstance(task.env.action, Box):
-            action = jnp.where(playing, action, jnp.nan)  # what is no number, MuJoCo does not step
-        episode, seen = step(task, world.episode, action, k_step)
-        seen = seen.replace(extras=extras)
-        carry = learner.remember(carry, seen)
-        anew = learner.begin(k_begin, parameters(task, episode))
-        carry = jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), anew, carry)
-        after = World(episode, carry)
-        return (after, seen) if playing is None else _or_wait(playing, world, after, seen)
-
-    def tick(worlds: World, now: tuple[Key, Array | None]) -> tuple[World, Transition]:
-        return jax.vmap(jax.vmap(one, in_axes=(None, 0, 0, 0)))(tasks, worlds, *now)
+    def tick(now: tuple[World, Array | None], given: tuple[Key, Array | None]):
+        (worlds, alive), (keys, playing) = now, given
+        if alive is not None:
+            playing = alive if playing is None else alive & playing
+        worlds, seen = jax.vmap(jax.vmap(on, in_axes=(None, 0, 0, 0)))(tasks, worlds, keys, playing)
+        return (worlds, None if alive is None else alive & ~seen.last), (seen, playing)
 
     each = (length, worlds.episode.time.shape[1], 3)  # keys of a task: of each step, of each copy
     keys = jax.vmap(lambda key: jax.random.split(key, each))(jax.random.split(key, count(tasks)))
     first = lambda tree: jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)  # time, which stands after the task
-    worlds, fresh = jax.lax.scan(tick, worlds, first((keys, plays)))
-    return worlds, _labelled(first(fresh), tasks, plays)
+    (worlds, _), (fresh, played) = jax.lax.scan(tick, (worlds, once), first((keys, plays)))
+    return worlds, _labelled(first(fresh), tasks, first(played))
+
+
+def _on(
+    learner: Learner,
+    knowledge: Knowledge,
+    explore: Array | float,
+    renew: bool,
+    task: Task,
+    world: World,
+    keys: Key,
+    playing: Bool[Array, ""] | None,
+) -> tuple[World, Transition]:
+    """Returns a world one step on, in a new episode where one ended and `renew`; as it was unless it is `playing`."""
+    k_act, k_step, k_begin = keys
+    obs, before = observe(task, world.episode), world.episode
+    action, carry, extras = learner.act(knowledge, world.carry, obs, task.context, k_act, explore)
+    if playing is not None:
+        before = before.replace(state=_where(playing, before.state, task.env.idle(before.state)))
+        if isinstance(task.env.action, Box):
+            action = jnp.where(playing, action, jnp.nan)  # what is no number, MuJoCo does not step
+    episode, seen = step(task, before, action, k_step, renew)
+    seen = seen.replace(extras=extras)
+    carry = learner.remember(carry, seen)
+    if renew:
+        carry = _where(seen.last, learner.begin(k_begin, parameters(task, episode)), carry)
+    after = World(episode, carry)
+    return (after, seen) if playing is None else _or_wait(playing, world, after, seen)
+
+
+def _where(which: Bool[Array, ""], a: PyTree, b: PyTree) -> PyTree:
+    return jax.tree.map(functools.partial(jnp.where, which), a, b)
 
 
 def _or_wait(plays: Array, before: World, after: World, seen: Transition) -> tuple[World, Transition]:
     """-> what came of a step; where it was not this world's, the world as it was and what it shows."""
-    either = functools.partial(jax.tree.map, functools.partial(jnp.where, plays))
-    return either(after, before), either(seen, jax.tree.map(jnp.zeros_like, seen).replace(obs=seen.obs))
+    return _where(plays, after, before), _where(plays, seen, jax.tree.map(jnp.zeros_like, seen).replace(obs=seen.obs))
 
 
 def _labelled(fresh: Transition, tasks: Task, plays: Array | None) -> Transition:
@@ -109,28 +134,17 @@ def players(
     return jnp.broadcast_to(turn[:, :, None] & chosen[:, None], shape)
 
 
-def first_episodes(fresh: Transition, copies: Array | int) -> Float[Array, "task time copy"]:
-    """-> 1 for each step of the first episode of each of so many copies; 0 for others, and after its end."""
-    ended = jnp.cumsum(fresh.last.astype(jnp.float32), 1) - fresh.last
-    among = jnp.arange(ended.shape[2]) < copies
-    return ((ended < 0.5) & among[None, None]).astype(jnp.float32)
-
-
 @functools.partial(jax.jit, static_argnames=("learner", "episodes"))
 def evaluate(learner: Learner, knowledge: Knowledge, tasks: Task, episodes: int, keys: Key) -> Array:
     """Undiscounted returns of the deterministic policy, one whole episode a copy -> [seed, task, episode].
 
     `knowledge` and `keys` have a leading seed axis; equal keys judge two policies in the same episodes.
     """
-    waits = not tasks.env.live  # a copy whose episode has ended; what cannot wait plays on, for nothing
 
     def play(knowledge: Knowledge, worlds: World, returns: Array, alive: Array, key: Key):
         key, k_play = jax.random.split(key)
-        plays = alive[:, None] if waits else None
-        worlds, fresh = rollout(learner, knowledge, tasks, worlds, k_play, 0.0, 1, plays)
-        # `where`, not a product: what a copy does after its end may be anything, even NaN
-        returns = returns + jnp.where(alive, fresh.reward[:, 0], 0.0)
-        return worlds, returns, alive & ~fresh.last[:, 0], key
+        worlds, fresh = rollout(learner, knowledge, tasks, worlds, k_play, 0.0, 1, once=alive)
+        return worlds, returns + fresh.reward[:, 0], alive & ~fresh.last[:, 0], key
 
     def more(judged: tuple[World, Array, Array, Key]) -> Array:
         return judged[2].any()  # at the horizon at last, every episode ends

@@ -15,10 +15,10 @@ from headstart.core.compiling import compiled
 from headstart.core.counting import Count, count_of
 from headstart.core.errors import InputError
 from headstart.core.learn import begin_state, entered, learn, observed
-from headstart.core.rollout import World, first_episodes, leave, players, rollout, start
+from headstart.core.rollout import World, count, leave, players, rollout, start
 from headstart.core.run import Journal, Left, Point, Run, Tally, copied, means, point, remembering
 from headstart.core.turns import turns_for
-from headstart.core.types import Key, Learner, Metrics, Task, TrainState, no_loss
+from headstart.core.types import Key, Learner, Metrics, Task, TrainState, Transition, no_loss
 
 STRETCH = 2**30  # turns that one call may take: they are counted in int32
 
@@ -27,20 +27,13 @@ STRETCH = 2**30  # turns that one call may take: they are counted in int32
 def iterate(learner: Learner, tasks: Task, run: Run, budget: Count, whole: Array | None = None) -> tuple[Run, Metrics]:
     """One turn of the loop, for one seed. `whole`: start anew, and count only so many whole episodes a task.
 
-    A seed that has spent its budget is left as it is: what it plays has no weight, and it learns nothing more.
+    A seed that has spent its budget is left as it is: what it plays has no weight, and it learns nothing more. In a
+    live env it does not play.
     """
     key, k_start, k_play, k_observe, k_learn = jax.random.split(run.key, 5)
     progress = run.steps.share(budget)
     state, replay = run.state, learner.replay
-    worlds = start(learner, tasks, replay.copies, k_start) if whole is not None else run.worlds
-    assert worlds is not None
-    playing = players(learner, state.knowledge, tasks, run.waited, k_start)
-    worlds, fresh = rollout(learner, state.knowledge, tasks, worlds, k_play, 1.0, replay.length, playing)
-    if whole is not None:
-        leave(tasks, worlds)
-    going = jnp.array(True) if whole is not None else run.steps.less(budget)
-    counted = fresh.weight * going if whole is None else first_episodes(fresh, whole)
-    fresh = fresh.replace(weight=counted)
+    worlds, fresh, going = _played(learner, tasks, run, budget, whole, k_start, k_play)
     ends = fresh.weight * fresh.last
     scored = jnp.where(fresh.last & (fresh.weight > 0), fresh.score, 0.0).sum() / ends.sum()
 
@@ -49,17 +42,38 @@ def iterate(learner: Learner, tasks: Task, run: Run, budget: Count, whole: Array
     memory, metrics, owed = run.memory, {}, run.owed
     if learner.loss is not no_loss:
         memory = memories.holding(batch) if memory is None else memories.add(memory, batch, replay.segment)
-        gathered = counted.sum((1, 2)).max().astype(jnp.int32)  # by the busiest task
+        gathered = fresh.weight.sum((1, 2)).max().astype(jnp.int32)  # by the busiest task
         state, owed, metrics = learn(learner, state, memory, gathered, owed, k_learn, progress, going)
     run = run.counted(fresh, state.taken - run.state.taken).replace(
         state=state,
-        worlds=None if whole is not None else worlds,
+        worlds=worlds,
         memory=None if run.memory is None else memory,
         key=key,
         owed=owed,
         waited=(run.waited + replay.length) % replay.spare,
     )
     return run, {**metrics, "return": scored}
+
+
+def _played(
+    learner: Learner, tasks: Task, run: Run, budget: Count, whole: Array | None, k_start: Key, k_play: Key
+) -> tuple[World | None, Transition, Array]:
+    """Returns the worlds after a rollout, its experience with the weight that counts, and whether the seed goes on."""
+    replay, knowledge = learner.replay, run.state.knowledge
+    roll = functools.partial(rollout, learner, knowledge, tasks)
+    playing = players(learner, knowledge, tasks, run.waited, k_start)
+    if whole is not None:
+        once = jnp.broadcast_to(jnp.arange(replay.copies) < whole, (count(tasks), replay.copies))
+        worlds = start(learner, tasks, replay.copies, k_start, once)
+        worlds, fresh = roll(worlds, k_play, 1.0, replay.length, playing, once)
+        leave(tasks, worlds)
+        return None, fresh, jnp.array(True)
+    going = run.steps.less(budget)
+    if tasks.env.live:  # what it played would be played outside of the program too
+        playing = jnp.broadcast_to(going, (count(tasks), replay.length, replay.copies))
+    assert run.worlds is not None
+    worlds, fresh = roll(run.worlds, k_play, 1.0, replay.length, playing)
+    return worlds, fresh.replace(weight=fresh.weight * going), going
 
 
 @functools.partial(jax.jit, static_argnames="learner")
@@ -77,10 +91,11 @@ def begin(learner: Learner, keys: Key, prior: TrainState | None = None) -> Run:
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def enter(learner: Learner, tasks: Task, run: Run) -> Run:
+def enter(learner: Learner, tasks: Task, run: Run, budget: Count | None = None) -> Run:
     """-> the runs with fresh worlds to act in, and a memory where the learner keeps one.
 
-    Raises InputError where a task should wait for others, and cannot.
+    A live env begins no episode for a seed that has spent its `budget`, where there is one. Raises InputError where a
+    task should wait for others, and cannot.
     """
     if (learner.replay.spare > 1 or learner.allot is not None) and tasks.env.live:
         raise InputError(
@@ -90,7 +105,10 @@ def enter(learner: Learner, tasks: Task, run: Run) -> Run:
 
     def one(run: Run) -> Run:
         key, k_start = jax.random.split(run.key)
-        return run.replace(worlds=start(learner, tasks, learner.replay.copies, k_start), key=key)
+        shape, wanted = (count(tasks), learner.replay.copies), None
+        if budget is not None:
+            wanted = jnp.broadcast_to(run.steps.less(budget), shape)
+        return run.replace(worlds=start(learner, tasks, learner.replay.copies, k_start, wanted), key=key)
 
     return jax.vmap(one)(remembering(learner, tasks, run))
 

@@ -139,7 +139,7 @@ def _spend_steps(
     """Yields the runs, and their metrics, at about `points` points on the way to `steps`; none where they are spent."""
     turns = turns_for(learner, target, steps - int(run.steps.numbers().min()))
     if turns:
-        entered = enter(learner, target, run)
+        entered = enter(learner, target, run, budget)
         yield from go_on(learner, target, entered, turns, budget, points)
 
 

@@ -135,6 +135,12 @@ class Disturbed(Env):
     def live(self) -> bool:
         return self.env.live
 
+    def initial_where(self, params: Params, wanted: Bool[Array, ""], key: Key) -> State:
+        return self._first(self.env.initial_where(self._own(params), wanted, key), key)
+
+    def idle(self, state: State) -> State:
+        return state.replace(inner=self.env.idle(state.inner))
+
     def leave(self, state: State) -> None:
         self.env.leave(state.inner)
 

@@ -6,7 +6,7 @@ import numpy as np
 import probes
 from numpyro import distributions as dist
 
-from headstart.core.rollout import evaluate, first_episodes
+from headstart.core.rollout import evaluate
 from headstart.core.types import Knowledge, stack
 
 KEY = jax.random.key(0)
@@ -49,12 +49,17 @@ def test_what_a_policy_remembers_begins_anew_with_each_episode():
     assert fresh.extras["age"][0, :, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_first_episodes_are_counted_up_to_their_end():
+def test_an_episode_that_is_played_once_ends_for_good():
     tasks = stack([probes.one(probes.Corridor(), push=push) for push in (1.0, 2.5)])
     learner = probes.player(probes.right)
-    _, fresh = probes.rollout(learner, NOTHING, tasks, probes.start(learner, tasks, 1, KEY), KEY, 1.0, 7)
-    assert first_episodes(fresh, 1)[:, :, 0].tolist() == [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
-    assert first_episodes(fresh, 0).sum() == 0
+    worlds, once = probes.start(learner, tasks, 2, KEY), jnp.array([[True, False], [True, False]])
+    ends, fresh = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 7, once=once)
+    played = [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
+    assert fresh.weight[:, :, 0].tolist() == played
+    assert fresh.last.sum((1, 2)).tolist() == [1, 1]
+    assert fresh.reward[:, :, 0].tolist() == np.where(np.array(played) > 0, fresh.reward[:, :, 0], 0.0).tolist()
+    assert ends.episode.time.tolist() == [[5, 0], [2, 0]]
+    assert not fresh.weight[:, :, 1].any()
 
 
 def test_judged_returns_are_exact():

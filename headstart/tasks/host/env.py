@@ -21,7 +21,7 @@ from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.host import extras
 from headstart.tasks.host.calls import flat, on_host
 from headstart.tasks.host.maker import Factory, Maker
-from headstart.tasks.host.pool import Pool, pool
+from headstart.tasks.host.pool import NOBODYS, Pool, pool
 from headstart.tasks.host.spaces import Part
 
 RENDERED = "rgb_array"  # what Gymnasium calls a picture of an env
@@ -136,6 +136,13 @@ class HostEnv(Env):
 
     def truncated(self, params: Params, state: State) -> Bool[Array, ""]:
         return state.truncated
+
+    def initial_where(self, params: Params, wanted: Bool[Array, ""], key: Key) -> State:
+        names, values = _vector(params)
+        return self._call(functools.partial(self.pool.start, names), _seed(key), values, wanted)
+
+    def idle(self, state: State) -> State:
+        return state.replace(calls=jnp.full_like(state.calls, NOBODYS))
 
     def leave(self, state: State) -> None:
         on_host(flat(self.pool.leave), (ShapeDtypeStruct((), jnp.int32),), state.lease)

@@ -26,6 +26,8 @@ from headstart.tasks.host.spaces import Seen, SpaceError
 
 Names = tuple[str, ...]
 
+NOBODYS = -1  # a count that no env has: a call that hands it over touches nothing
+
 
 class Pool:
     """All envs of one maker. Raises InputError where it cannot make one, or one whose spaces there is no way for."""
@@ -84,11 +86,19 @@ class Pool:
 
     # ------------------------------------------------------------------------------------ what programs call
 
-    def start(self, names: Names, each: int, seeds: np.ndarray, values: np.ndarray) -> Outcome:
-        """Lend an env for every row and start an episode in it. `each`: rows of each seed of the training."""
+    def start(
+        self, names: Names, each: int, seeds: np.ndarray, values: np.ndarray, wanted: np.ndarray | None = None
+    ) -> Outcome:
+        """Lend an env for every row that is wanted and start an episode in it; the others are all zeros.
+
+        `each`: rows of each seed of the training.
+        """
         with self._rows(range(self._leases + 1, self._leases + 1 + len(seeds))):
             out = nothing(self.seen.sight.size, len(seeds))
             for i, seed in enumerate(seeds.tolist()):
+                if wanted is not None and not wanted[i]:
+                    out.obs[i], out.reward[i] = 0.0, 0.0
+                    continue
                 self._leases += 1
                 out.lease[i] = self._leases
                 live = self._free.pop() if self._free else Live()

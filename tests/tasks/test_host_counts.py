@@ -1,0 +1,108 @@
+"""What is played in somebody else's env is what is told: each step, and each episode that is begun."""
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import probes
+import pytest
+import strangers
+
+import headstart as hs
+from headstart.core.rollout import evaluate
+from headstart.core.types import Knowledge, spec, stack
+from headstart.learners.dqn import DQN
+from headstart.learners.ppo import PPO
+from headstart.methods.randomization.recurrent import Recurrent
+from headstart.protocol import transfer
+from headstart.tasks.host import host
+
+PPO_ = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
+DQN_ = DQN(length=4, copies=2, batch=4, capacity=64, start=4, updates=0.5, hidden=(4,))
+METHODS = {"ppo": PPO_, "dqn": DQN_, "recurrent": Recurrent(PPO_, units=4, segment=4)}
+JUDGED = 3
+
+
+class Counted(strangers.Clock):
+    """Counts what all of its kind play. An episode is 3 to 7 steps long, by its seed."""
+
+    played: ClassVar[dict[str, int]] = {"steps": 0, "episodes": 0}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.played["episodes"] += 1
+        answer = super().reset(seed=seed)
+        self._ends = 3 + int(self.np_random.integers(5))
+        return answer
+
+    def step(self, action: Any) -> Any:
+        self.played["steps"] += 1
+        return super().step(action)
+
+
+def counted() -> gymnasium.Env:
+    return Counted()
+
+
+ENV = host(counted, horizon=20)
+
+
+@pytest.fixture(autouse=True)
+def played() -> dict[str, int]:
+    Counted.played.update(steps=0, episodes=0)
+    return Counted.played
+
+
+def judged_steps(tasks: Any, seeds: int) -> int:
+    """-> the steps of one judgement of all seeds: whoever acts, episodes are as long."""
+    before = Counted.played["steps"]
+    evaluate(probes.player(probes.left), Knowledge(), tasks, JUDGED, transfer.keys(range(seeds)).judge)
+    return Counted.played["steps"] - before
+
+
+def test_a_judgement_plays_just_the_episodes_that_it_is_asked_for(played):
+    tasks = stack([probes.one(ENV)])
+    returns = evaluate(probes.player(probes.left), Knowledge(), tasks, JUDGED, probes.keys(2))
+    assert played["episodes"] == 2 * JUDGED
+    steps = [[next(n for n in range(8) if n * (n + 1) / 2 == x) for x in row] for row in returns[:, 0].tolist()]
+    assert played["steps"] == np.sum(steps)  # it pays 1 + 2 + … + n
+    assert ENV.pool.lent == 0
+
+
+@pytest.mark.parametrize(("name", "delay"), [("ppo", None), ("dqn", None), ("recurrent", None), ("ppo", 1.0)])
+def test_shots_and_steps_play_what_the_curve_tells(name, delay, played):
+    task = hs.task(ENV) if delay is None else hs.task(ENV, action_delay=delay)
+    tasks, keys, method = stack([task]), transfer.keys([0, 1]), METHODS[name]
+    each = judged_steps(tasks, 2)
+    played.update(steps=0, episodes=0)
+    told = list(transfer.adapt(method, None, tasks, 40, [0, 1, 3], keys, points=2, judged=JUDGED))
+    shots = [j for j in told if j.shots is not None]
+    assert [j.episodes.tolist() for j in shots] == [[0, 0], [1, 1], [3, 3]]
+    assert told[-1].steps.min() >= 40
+    assert played["steps"] == told[-1].steps.sum() + len(told) * each
+    begun = played["episodes"] - len(told) * 2 * JUDGED
+    ended = told[-1].episodes.sum()
+    assert ended <= begun <= ended + 2 * method.learner(spec(tasks)).replay.copies  # one in each copy is begun
+    assert ENV.pool.lent == 0
+
+
+def test_one_shot_is_one_episode_and_no_other_is_begun(played):
+    tasks = stack([hs.task(ENV)])
+    told = list(transfer.adapt(PPO_, None, tasks, 1, [1, 2], transfer.keys([0]), points=1, judged=1))
+    assert [j.episodes.tolist() for j in told] == [[0], [1], [2]]
+    judged = len(told)
+    assert played["episodes"] == 2 + judged
+    assert ENV.pool.alive <= 10
+
+
+def test_a_seed_that_has_spent_its_steps_begins_nothing_more(played):
+    """Seeds whose shots were longer are done sooner."""
+    tasks, keys = stack([hs.task(ENV)]), transfer.keys([0, 1, 2, 3])
+    shots = list(transfer.adapt(PPO_, None, tasks, 1, [3], keys, points=1, judged=1))
+    spent = shots[-1].steps
+    assert spent.min() < spent.max()
+    played.update(steps=0, episodes=0)
+    told = list(transfer.adapt(PPO_, None, tasks, int(spent.max()), [3], keys, points=1, judged=1))
+    rest = played["episodes"] - len(told) * 4 - 3 * 4
+    going = (spent < spent.max()).sum()
+    assert told[-1].steps.tolist() == [x + 16 * (x < spent.max()) for x in spent]
+    assert rest <= told[-1].episodes.sum() - 12 + 2 * going
