@@ -171,7 +171,7 @@ def no_more() -> gymnasium.Env:
             lambda: host("Blackjack-v1"),
             "write Blackjack-v1@horizon=1000, or headstart.host('Blackjack-v1', horizon=1000).",
         ),
-        (lambda: host(endless, horizon=0), "endless has horizon=0; give a whole number of steps, 1 or more."),
+        (lambda: host(endless, horizon=0), "endless has horizon=0; give a whole number of steps, 1 or more, up"),
         (lambda: host(no_env, horizon=5), "no_env makes a int; let it make a gymnasium.Env."),
         (lambda: host(no_more, horizon=5), "no_more cannot be made: OSError: the simulator is not running."),
         (lambda: host("CartPole-v1", wheels=[4]), "CartPole-v1(wheels=[4]) has a keyword that cannot be hashed"),
