@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from headstart.core.errors import InputError
+from headstart.core.spaces import Sight
 from headstart.core.types import Image, Key, Knowledge, Learner, PyTree, Space, Spec, Transition
 
 
@@ -35,28 +36,66 @@ class Policy:
         self._key = jax.random.key(0) if key is None else key
         self.reset()
 
-    def reset(self, parameters: Float[np.ndarray | Array, " parameter"] | None = None) -> None:
-        """Begins an episode: forgets the last one. `parameters` are the env's numbers in it, where they are others."""
+    def reset(self, parameters: Any = None) -> None:
+        """Begins an episode and forgets the last one. `parameters` are the env's numbers, if they have changed.
+
+        Raises InputError if they are not one number for each parameter.
+        """
         if parameters is not None:
-            self._parameters = jnp.asarray(parameters)
+            self._parameters = jnp.asarray(_numbers("The parameters", parameters, self._parameters.shape), jnp.float32)
         self._key, self._carry = _begin(self._learner, self._parameters, self._key)
 
     def act(self, observation: Any) -> np.ndarray:
         """Returns the action for one observation: numbers in the env's units, or the number of a choice.
 
-        Raises InputError where this is no observation of what the policy knows.
+        Raises InputError if it has another shape, is not finite, or does not hold the bits or bytes of an image.
         """
-        seen = self._spec.observation
-        given = np.asarray(observation)
-        if given.shape != seen.shape:
-            raise InputError(
-                f"The policy takes one observation of shape {list(seen.shape)}, and this one has {list(given.shape)}; "
-                "give one at a time, and a policy of its own to each env."
-            )
-        given = given.astype(seen.dtype if isinstance(seen, Image) else np.float32)
+        given = _checked(observation, self._spec.observation)
         told = (self._knowledge, self._carry, given, self._context, self._key)
         command, self._carry, self._key = _act(self._learner, self._spec.action, *told)
         return np.asarray(command)
+
+
+def _checked(observation: Any, space: Sight) -> np.ndarray:
+    """Returns the observation as the policy reads it. Raises InputError as `Policy.act` does."""
+    given = _numbers("The observation", observation, space.shape)
+    _check_finite(given)
+    if not isinstance(space, Image):
+        return given.astype(np.float32)
+    image = given.astype(space.dtype) if ((given >= 0) & (given <= space.brightest)).all() else None
+    if image is None or (image != given).any():
+        raise InputError(
+            f"The observation is not an image of {space.dtype}: it needs whole numbers from 0 to {space.brightest}; "
+            "give it as the env does, not scaled."
+        )
+    return image
+
+
+def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns what was given as an array. Raises InputError if it is not one of real numbers, of that shape."""
+    try:
+        array = np.asarray(given)
+        array = array.astype(np.float64) if array.dtype.kind in "OUS" else array
+    except (TypeError, ValueError):
+        array = None
+    if array is not None and array.shape != shape:
+        seen = what == "The observation"
+        mend = "observation at a time, and use one policy per env" if seen else "number for each parameter of the task"
+        raise InputError(
+            f"{what} {'has' if seen else 'have'} shape {list(array.shape)}, but the policy takes {list(shape)}; "
+            f"give one {mend}."
+        )
+    if array is None or array.dtype.kind not in "biuf":
+        raise InputError(f"{what} must be an array of real numbers, of shape {list(shape)}.")
+    return array
+
+
+def _check_finite(observation: np.ndarray) -> None:
+    """Raises InputError if a number is NaN, infinite, or too large for float32."""
+    fits = np.abs(observation) <= np.finfo(np.float32).max if observation.dtype.kind == "f" else np.True_
+    if not fits.all():
+        place = tuple(map(int, np.argwhere(~fits)[0]))
+        raise InputError(f"The observation holds {observation[place]} at {list(place)}; every number must be finite.")
 
 
 @functools.partial(jax.jit, static_argnames="learner")

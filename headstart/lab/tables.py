@@ -41,9 +41,13 @@ def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
     for name, row in methods.items():
         at = [interval(row.get("shots", {}).get(n)) for n in shots]
         table.add_row(name, *at, interval(row.get("metrics", {}).get("asymptote")))
+    failed = data.get("reference_failed") or {}
     for name, value in data["reference"].items():
+        if value is None and name not in failed:
+            continue  # it was not asked for
         table.add_row(name, *[""] * len(shots), interval(value), style="dim")
-    said = [f"IQM over {len(data['seeds'])} seeds [95 % bootstrap interval]"]
+    seeds = len(data["seeds"])
+    said = ["one seed" if seeds == 1 else f"IQM over {seeds} seeds [95 % bootstrap interval]"]
     if nothing_learned(data):
         said.append("Nothing was learned on the target: no row ends clearly above acting at random.")
     table.caption = "\n".join([*said, *_lost(data)])

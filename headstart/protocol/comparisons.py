@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headstart.protocol.statistics import probability_of_improvement
-from headstart.protocol.verdicts import ALPHA, FEWEST, Difference, compare, plain
+from headstart.protocol.verdicts import ALPHA, FEWEST, Difference, compare, plain, tied
 
 Totals = Mapping[str, Float[np.ndarray, " seed"]]  # of each row, its return averaged over the budget; NaN: it failed
 JUDGED_BY = {"test": "paired t test, two-sided", "correction": "Holm", "alpha": ALPHA, "fewest_pairs": FEWEST}
@@ -27,7 +27,7 @@ def against(totals: Totals, controls: Mapping[str, str]) -> dict[str, dict[str, 
 def _row(totals: Totals, name: str, control: str | None, found: Difference | None) -> dict[str, Any]:
     if found is None or control is None:
         return {"against": control, "difference": None, "improvement": None, "verdict": None, "no_verdict": None}
-    improvement = probability_of_improvement(totals[name], totals[control])
+    improvement = probability_of_improvement(tied(totals[name], totals[control]), totals[control])
     numbers = {key: getattr(improvement, key) for key in ("iqm", "low", "high")}
     return {
         "against": control,

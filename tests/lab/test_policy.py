@@ -172,11 +172,36 @@ def test_what_knows_no_contract_says_so(tmp_path):
         assert int(load(folder).policy().act(np.zeros(of.observation.shape))) in range(of.action.size)
 
 
-@pytest.mark.parametrize("given", [np.zeros((2, 3)), np.zeros(2), 1.0, np.zeros((1, 3))])
-def test_a_policy_takes_one_observation_at_a_time(given: Any):
-    policy = Policy(probes.player(lambda obs: jnp.int32(1)), Knowledge(), DISCRETE)
-    with pytest.raises(InputError, match=r"takes one observation of shape \[3\], and this one has \[.*\]; give one"):
+IMAGE = DISCRETE._replace(observation=Image((1, 1, 2), "uint8"))
+SHAPE = r"^The observation has shape \[.*\], but the policy takes \[3\]; give one observation at a time"
+NUMBERS_ONLY = r"^The observation must be an array of real numbers, of shape \[3\]"
+FINITE = r"^The observation holds .* at \[1\]; every number must be finite"
+SCALED = r"^The observation is not an image of uint8: it needs whole numbers from 0 to 255; give it as the env does"
+REFUSED: list[tuple[Spec, Any, str]] = [
+    *((DISCRETE, given, SHAPE) for given in (np.zeros((2, 3)), np.zeros(2), 1.0, np.zeros((1, 3)), None)),
+    *((DISCRETE, given, NUMBERS_ONLY) for given in ("abc", {}, ["a", "b", "c"], [[1], [2, 3], [4]], np.ones(3) * 1j)),
+    *((DISCRETE, [0.0, x, 0.0], FINITE) for x in (np.nan, np.inf, -np.inf, 1e200, None)),
+    *((IMAGE, [[[0, x]]], SCALED) for x in (0.5, 256, -1)),
+]
+
+
+@pytest.mark.parametrize(("of", "given", "sentence"), REFUSED)
+def test_a_policy_refuses_what_is_no_observation(of: Spec, given: Any, sentence: str):
+    policy = Policy(probes.player(lambda obs: jnp.int32(1)), Knowledge(), of)
+    with pytest.raises(InputError, match=sentence):
         policy.act(given)
+
+
+def test_a_policy_takes_an_observation_in_any_type_that_holds_it():
+    policy = Policy(probes.player(lambda obs: jnp.int32(1)), Knowledge(), IMAGE)
+    assert [int(policy.act(np.full((1, 1, 2), 255, kind))) for kind in (np.uint8, np.int64, np.float64)] == [1, 1, 1]
+    policy = Policy(probes.player(lambda obs: jnp.int32(1)), Knowledge(), DISCRETE)
+    with pytest.raises(
+        InputError, match=r"^The parameters have shape \[3\], but the policy takes \[2\]; give one number for each"
+    ):
+        policy.reset([1.0, 2.0, 3.0])
+    with pytest.raises(InputError, match=r"^The parameters must be an array of real numbers, of shape \[2\]"):
+        policy.reset("ab")
 
 
 def test_a_policy_is_compiled_once():

@@ -186,6 +186,13 @@ def test_a_study_of_failures_says_why(whole):
     assert all_failed(whole) is None
 
 
+def test_the_table_of_one_seed_without_an_oracle_has_neither_seeds_nor_an_oracle(whole):
+    data = whole | {"seeds": [3], "reference": whole["reference"] | {"oracle": None}}
+    first = next(study_tables(data))
+    assert str(first.caption).startswith("one seed")
+    assert "oracle" not in list(first.columns[0].cells)
+
+
 def test_the_best_of_a_column_is_bold_only_where_it_is_clear(whole):
     data = copy.deepcopy(whole)
     near, far = {"iqm": 5.0, "low": 4.0, "high": 6.0}, {"iqm": 9.0, "low": 8.0, "high": 10.0}

@@ -80,6 +80,14 @@ def test_rows_that_never_differ_and_rows_that_always_differ_alike():
     assert (found["better"].low, found["better"].high) == (2.0, 2.0)
 
 
+@pytest.mark.parametrize("apart", [1e-15, 1e-7])
+def test_scores_that_differ_by_rounding_alone_are_equal(apart: float):
+    control = np.array([-8.0, 100.0, 3.3, 0.0, -1e6])
+    found = compare({"row": (control * (1.0 + apart), control)})["row"]
+    assert (found.mean, found.p, found.verdict) == (0.0, 1.0, "none")
+    assert compare({"row": (control + 0.01, control)})["row"].mean > 0.005
+
+
 def test_useless_rows_get_a_verdict_in_one_family_of_twenty():
     generator = np.random.default_rng(1)
     for rows, seeds in ((1, 5), (8, 5), (8, 10)):
