@@ -1,12 +1,12 @@
 """What `import headstart` offers: train, evaluate, transfer, compare.
 
-Tasks and methods are given as such, or as the strings of the command line; what was trained also by its folder.
+Tasks and methods are given as such, or as the strings of the command line; what was trained also by its folder. Each
+takes `step_timeout`: an environment of somebody else's that takes more seconds for a call has failed.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +14,6 @@ from jaxtyping import Float
 
 from headstart.core import moving
 from headstart.core.errors import InputError
-from headstart.core.interrupts import reraising
 from headstart.core.rollout import evaluate as judge
 from headstart.core.run import Point
 from headstart.core.stages import learn_source
@@ -30,15 +29,16 @@ from headstart.lab.given import (
     check_renamed,
     check_watch,
 )
-from headstart.lab.moved import Moved, woken
 from headstart.lab.news import Watch, silent
+from headstart.lab.playing import playing
 from headstart.lab.resume import Keeper
 from headstart.lab.trained import Trained, check_context, check_fit
+from headstart.lab.transferred import Transferred, transferred
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import AT_ONCE, check_budget, check_env, check_shots
 from headstart.protocol.history import rehearse
-from headstart.protocol.prior import entered, moved
+from headstart.protocol.prior import moved
 from headstart.protocol.study import ask
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
@@ -47,18 +47,7 @@ from headstart.tasks.several import SEVERAL, together, told
 from headstart.tasks.strings import as_task, describe
 
 
-class Transferred(NamedTuple):
-    """What came of a transfer: the curve on the target, the returns at each number of shots, and the policy."""
-
-    steps: Float[np.ndarray, " point"]  # target steps spent
-    episodes: Float[np.ndarray, " point"]
-    returns: Float[np.ndarray, " point"]  # of the deterministic policy on the nominal target
-    shots: dict[int, float]  # number of target episodes -> return
-    trained: Trained
-    moved: Moved  # what of the knowledge came along
-
-
-@reraising()
+@playing
 def train(
     method: Method | str,
     task: Task | str | Sequence[Task | str],
@@ -67,6 +56,7 @@ def train(
     watch: Callable[[Point], None] | None = None,
     keep: Path | Keeper | None = None,
     every: float = 10.0,
+    step_timeout: float | None = None,
 ) -> Trained:
     """Learns a task, or several together, in at least `steps` environment steps of all of them.
 
@@ -100,9 +90,13 @@ def train(
     return Trained(method, spec(tasks), point.state, *who)
 
 
-@reraising()
+@playing
 def evaluate(
-    trained: Trained | Path, task: Task | str, episodes: int = 10, seed: int = 0
+    trained: Trained | Path,
+    task: Task | str,
+    episodes: int = 10,
+    seed: int = 0,
+    step_timeout: float | None = None,
 ) -> Float[np.ndarray, " episode"]:
     """-> undiscounted returns of the deterministic policy, one for each episode.
 
@@ -120,8 +114,15 @@ def evaluate(
     return returns
 
 
-@reraising()
-def play(trained: Trained | Path, task: Task | str, path: Path, episodes: int = 1, seed: int = 0) -> list[Take]:
+@playing
+def play(
+    trained: Trained | Path,
+    task: Task | str,
+    path: Path,
+    episodes: int = 1,
+    seed: int = 0,
+    step_timeout: float | None = None,
+) -> list[Take]:
     """Writes a clip of the deterministic policy in so many episodes -> those episodes, with their returns (`score`).
 
     The clip is an animation (.webp, .gif), or a strip of stills (.png). Raises InputError where the task's spaces are
@@ -138,7 +139,7 @@ def play(trained: Trained | Path, task: Task | str, path: Path, episodes: int = 
     return takes
 
 
-@reraising()
+@playing
 def transfer(
     trained: Trained | Path,
     target: Task | str,
@@ -149,6 +150,7 @@ def transfer(
     judged: int = 10,
     renamed: Mapping[str, str] | None = None,
     watch: Callable[[protocol.Judgement], None] | None = None,
+    step_timeout: float | None = None,
 ) -> Transferred:
     """Spends `shots` episodes, and then the rest of `steps`, in the target, starting from what was trained.
 
@@ -177,40 +179,10 @@ def transfer(
         if watch is not None:
             watch(judgement)
     _check_outcome(task.env, judgements[-1].state.knowledge, describe(task))
-    return _transferred(trained, how, task, tasks, judgements, plan, {"steps": int(steps), "shots": list(shots)})
+    return transferred(trained, how, task, tasks, judgements, plan, {"steps": int(steps), "shots": list(shots)})
 
 
-def _transferred(
-    trained: Trained,
-    how: Method,
-    task: Task,
-    tasks: Task,
-    judgements: list[protocol.Judgement],
-    plan: moving.Plan,
-    allowed: dict[str, Any],
-) -> Transferred:
-    """-> what came of it."""
-    curve, last, text = protocol.curve(judgements), judgements[-1], describe(task)
-    after = dataclasses.replace(
-        trained,
-        method=how,
-        spec=spec(tasks),
-        state=last.state,
-        trained_on=f"{trained.trained_on}, then {text}",
-        steps=trained.steps + int(last.steps[0]),
-        gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
-        interval=interval(task),
-        budgets=(*trained.budgets, {"task": text, **allowed}),
-        before=entered(trained.stages, plan, spec(tasks)),
-        adapted=True,
-    )
-    came = moving.account(plan, trained.state.knowledge, judgements[0].state.knowledge)
-    kept, known = how.learner(spec(tasks), target=True).keep_optimizer, trained.state.knowledge
-    moved = Moved(plan, came, kept, woken(plan, known, last.state.knowledge))
-    at = {n: float(values[0]) for n, values in curve.shots.items()}
-    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, moved)
-
-
+@playing
 def compare(
     methods: str | Sequence[str],
     source: Task | str | Sequence[Task | str],
@@ -220,6 +192,7 @@ def compare(
     allow_no_shift: bool = False,
     watch: Watch | None = None,
     video: bool = False,
+    step_timeout: float | None = None,
     **budgets: Any,
 ) -> dict[str, Any]:
     """Runs a whole study -> `study.json` as plain data.

@@ -89,3 +89,7 @@ Seeds = Annotated[tuple[int, ...], _kind("N | S,S,...", seeds, _commas, tuple)]
 Names = Annotated[tuple[str, ...], _kind("NAME,NAME,...", names, _commas, tuple)]
 Physics = Annotated[str, arg(help="MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU).")]
 Json = Annotated[bool, arg(help="Print JSON instead of the table.")]
+StepTimeout = Annotated[
+    Number | None,
+    arg(help="Seconds that one call of somebody else's environment may take; one that takes longer has failed."),
+]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import re
 import shlex
 import sys
 import typing
@@ -11,24 +10,14 @@ import tyro
 from tyro.conf import Positional
 
 import headstart
-from headstart.lab.arguments import Count, Json, Names, Number, Numbers, Physics, Seeds, Steps
+from headstart.lab.arguments import Count, Json, Names, Number, Numbers, Seeds, Steps
+from headstart.lab.asked import Asked, Playing
 from headstart.lab.ending import ending
 from headstart.lab.examples import EXAMPLES
 
 
-class Asked:
-    """What a command is asked."""
-
-    def run(self, words: str) -> None:
-        """Does it. `words` is the whole command line."""
-        from headstart.lab import commands, compiled  # and with them JAX
-
-        compiled.keep()
-        getattr(commands, "_".join(re.findall("[A-Z][a-z]*", type(self).__name__)).lower())(self, words)
-
-
 @dataclasses.dataclass(frozen=True)
-class Compare(Asked):
+class Compare(Playing):
     """Compare methods: what gets the target in the fewest episodes? Writes a study and its report to --out.
 
     Example: headstart compare --source Hopper-v5 --target Hopper-v5@torso_mass=9 --seeds 5 --out runs/hopper
@@ -70,12 +59,11 @@ class Compare(Asked):
     """Folder for live scalars: one run for each method and seed (needs the extra `tensorboard`)."""
     allow_no_shift: bool = False
     """Go on even where source and target are the same task."""
-    physics: Physics = "auto"
     json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Doctor(Asked):
+class Doctor(Playing):
     """Examine a shift: does it exist, which parameter makes it, and is there head-room?
 
     Example: headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
@@ -93,12 +81,11 @@ class Doctor(Asked):
     """What the short trainings learn by: ppo, sac or dqn."""
     checkpoint: pathlib.Path | None = None
     """A policy of the source: used instead of the source's short training."""
-    physics: Physics = "auto"
     json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Asked):
+class Train(Playing):
     """Train a method in the source domain, and keep what it knows.
 
     Example: headstart train epopt --source Hopper-v5@torso_mass=3..9 --steps 1e6 --out runs/epopt
@@ -118,11 +105,10 @@ class Train(Asked):
     """Minutes between two saves of all that it takes to go on; 0: only when it is stopped, or asked to by SIGUSR1."""
     tensorboard: pathlib.Path | None = None
     """Folder for live scalars (needs the extra `tensorboard`)."""
-    physics: Physics = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
-class Transfer(Asked):
+class Transfer(Playing):
     """Spend a few episodes, and then a budget of steps, in the target, starting from a checkpoint.
 
     The target may show and take other things than the source: what has the same name in both comes along.
@@ -146,12 +132,11 @@ class Transfer(Asked):
     """Folder for live scalars (needs the extra `tensorboard`)."""
     rename: Names = ()
     """Components of the source by their names in the target, such as thigh_joint_angle=hip_angle,..."""
-    physics: Physics = "auto"
     json: Json = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Play(Asked):
+class Play(Playing):
     """Show what a checkpoint does: a clip of its policy. Example: headstart play runs/epopt --episodes 3"""
 
     checkpoint: Positional[pathlib.Path]
@@ -164,7 +149,6 @@ class Play(Asked):
     """Seed of the episodes."""
     out: pathlib.Path | None = None
     """File of the clip: .webp, .gif, or .png for a strip of stills; by default clip.webp in the checkpoint's folder."""
-    physics: Physics = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,21 +7,20 @@ it ends the program, and the envs of its rows are closed, since nothing else wou
 """
 
 import atexit
-import contextlib
 import functools
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from typing import Any
 
-import gymnasium
 import numpy as np
 
-from headstart.core import interrupts
 from headstart.core.errors import InputError
 from headstart.tasks.host.actions import actions
+from headstart.tasks.host.leases import Leases
 from headstart.tasks.host.live import Kind, Live, close
 from headstart.tasks.host.maker import Maker, told
 from headstart.tasks.host.outcome import Outcome, nothing, reward_of
 from headstart.tasks.host.parameters import Catalogue
+from headstart.tasks.host.patience import Caller, HungError
 from headstart.tasks.host.spaces import Seen, SpaceError
 
 Names = tuple[str, ...]
@@ -29,12 +28,13 @@ Names = tuple[str, ...]
 NOBODYS = -1  # a count that no env has: a call that hands it over touches nothing
 
 
-class Pool:
+class Pool(Leases):
     """All envs of one maker. Raises InputError where it cannot make one, or one whose spaces there is no way for."""
 
     def __init__(self, maker: Maker):
-        self.maker = maker
-        probe = maker.make()
+        super().__init__()
+        self.maker, self._caller = maker, Caller()
+        probe = self._looked_at(maker.make)
         self.spaces = probe.observation_space, probe.action_space
         try:
             self.seen = Seen(self.spaces[0])
@@ -43,30 +43,17 @@ class Pool:
             raise InputError(f"{maker.name} {error}.") from None
         self.assumed = (*self.seen.assumed, *assumed)
         self.horizon = maker.horizon(probe)
-        self.catalogue = Catalogue(probe, maker.options(), maker.whole())
+        self.catalogue = self._looked_at(Catalogue, probe, maker.options(), maker.whole())
         self.kind = Kind(maker, self.catalogue, self.spaces, self.horizon)
-        close(probe)
+        self._looked_at(close, probe)
         self.failures: dict[int, str] = {}  # the first of each seed
         self._rehearsed: dict[tuple[Names, bytes], int] = {}
-        self._lent: dict[int, Live] = {}
-        self._free: list[Live] = []
-        self._leases = 0
-        self._lock = threading.Lock()
 
-    @property
-    def alive(self) -> int:
-        """-> how many envs there are, lent or not."""
-        return len(self._lent) + len(self._free)
-
-    @property
-    def lent(self) -> int:
-        """-> how many envs some program has."""
-        return len(self._lent)
-
-    def close(self) -> None:
-        """Close all envs; none is to be called any more."""
-        for live in [*self._lent.values(), *self._free]:
-            close(live.env)
+    def _looked_at(self, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return self._caller.call(function, *args)
+        except HungError as error:
+            raise InputError(f"{self.maker.name} hangs before anything is played: {error}.") from None
 
     def rehearse(self, names: Names, values: np.ndarray) -> int:
         """Play the first steps with these parameters ([name], float32) -> how many steps an episode has then.
@@ -76,8 +63,9 @@ class Pool:
         asked = names, values.tobytes()
         with self._lock:
             if asked not in self._rehearsed:
-                live = self._free.pop() if self._free else Live()
-                self._rehearsed[asked] = live.rehearse(self.kind, self.catalogue.meant(names, values))
+                live = self._spare()
+                meant = self.catalogue.meant(names, values)
+                self._rehearsed[asked] = self._looked_at(live.rehearse, self.kind, meant)
                 if live.broken:
                     close(live.env)
                 else:
@@ -99,11 +87,7 @@ class Pool:
                 if wanted is not None and not wanted[i]:
                     out.obs[i], out.reward[i] = 0.0, 0.0
                     continue
-                self._leases += 1
-                out.lease[i] = self._leases
-                live = self._free.pop() if self._free else Live()
-                live.calls, live.seed, live.broken, live.thread = 0, i // each, False, threading.get_ident()
-                self._lent[self._leases] = live
+                out.lease[i], live = self._lend(i // each)
                 self._reset(live, names, values[i], seed, out, i)
             return out
 
@@ -133,18 +117,18 @@ class Pool:
             stepped = np.zeros(len(lease), bool)
             given = self._give(np.where(fit.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0))
             called = {i: self._called(lease, calls, out, i) for i in range(len(lease))}
-            played = {i: live.env for i, live in called.items() if live and live.env and fit[i]}
-            for i, env in played.items():
+            played = {i: (live, live.env) for i, live in called.items() if live and live.env and fit[i]}
+            for i, (_, env) in played.items():
                 if (ahead := getattr(env, "ahead", None)) is not None:
                     ahead(given[i])  # all begin before any is waited for
-            for i, env in played.items():
+            for i, (live, env) in played.items():
                 try:
-                    seen, reward, terminated, truncated, _ = env.step(given[i])
+                    seen, reward, terminated, truncated, _ = self._call(live, env.step, given[i])
                     out.obs[i] = self.seen.row(seen)
                     out.reward[i] = reward_of(reward)
                     out.terminated[i], out.truncated[i] = terminated, truncated
                 except Exception as error:
-                    self._fail(self._lent[int(lease[i])], "step", error, out, i)
+                    self._fail(live, "step", error, out, i)
                 else:
                     stepped[i] = True
             for i in np.flatnonzero(stepped & ~np.isfinite(out.obs).all(1)).tolist():
@@ -154,71 +138,23 @@ class Pool:
                     self._fail(self._lent[int(lease[i])], "step", error, out, i)
             return out
 
-    def leave(self, each: int, lease: np.ndarray) -> tuple[np.ndarray]:
-        """Take back the envs of these rows, however far their programs came."""
-        with self._lock:
-            for number in lease.tolist():
-                live = self._lent.pop(number, None)
-                if live is not None and not live.broken:
-                    self._free.append(live)
-            return (lease,)
-
-    @contextlib.contextmanager
-    def giving_back(self) -> Iterator[None]:
-        """Closes what is lent in this thread meanwhile and still out, where the program is ended by an error."""
-        before = self._leases
-        try:
-            yield
-        except BaseException:
-            mine = threading.get_ident()
-            with self._lock:
-                self._drop([n for n, live in self._lent.items() if n > before and live.thread == mine])
-            raise
-
-    def env(self, lease: int) -> gymnasium.Env:
-        """-> a lent env, to be looked at between two steps."""
-        env = self._lent[lease].env
-        assert env is not None
-        return env
-
     # ------------------------------------------------------------------------------------ one env
 
-    @contextlib.contextmanager
-    def _rows(self, leases: Iterable[int]) -> Iterator[None]:
-        """One program's call of these rows, one at a time. Closes their envs where an interrupt ends the program."""
-        with self._lock:
-            try:
-                interrupts.check()
-                yield
-            except BaseException:
-                self._drop(leases)
-                raise
-
-    def _drop(self, leases: Iterable[int]) -> None:
-        """Close the envs of these leases: who knows in what they were interrupted."""
-        lives = [self._lent.pop(number, None) for number in leases]  # all of them before one is closed
-        for live in lives:
-            if live is not None and not live.broken:
-                close(live.env)
-
-    def _called(self, lease: np.ndarray, calls: np.ndarray, out: Outcome, i: int) -> Live | None:
-        """-> the env of a row, one call further on; None where there is none to be called."""
-        number, count = int(lease[i]), int(calls[i])
-        out.lease[i], out.calls[i] = number, count
-        live = self._lent.get(number)
-        if live is None or live.calls != count:
-            return None
-        live.calls = count + 1
-        out.calls[i] = live.calls
-        return None if live.broken else live
+    def _call(self, live: Live, function: Callable[..., Any], *args: Any) -> Any:
+        """Calls an env. One that does not come back is broken, and not closed, since it is still being called."""
+        try:
+            return self._caller.call(function, *args)
+        except BaseException:
+            live.broken = self._caller.lost
+            raise
 
     def _reset(self, live: Live, names: Names, row: np.ndarray, seed: int, out: Outcome, i: int) -> None:
         doing = "reset"
         try:
             doing = "taking its parameters"
-            live.settle(self.kind, self.catalogue.meant(names, row))
+            self._call(live, live.settle, self.kind, self.catalogue.meant(names, row))
             doing = "reset"
-            row = self.seen.row(live.begin(self.kind, seed))
+            row = self.seen.row(self._call(live, live.begin, self.kind, seed))
             self.seen.check(row)
             out.obs[i], out.reward[i] = row, 0.0
         except Exception as error:
@@ -227,8 +163,9 @@ class Pool:
     def _fail(self, live: Live, doing: str, error: Exception, out: Outcome, i: int) -> None:
         self.failures.setdefault(live.seed, f"{self.maker.name} failed in {doing}: {told(error)}")
         out.obs[i], out.reward[i], out.terminated[i], out.truncated[i] = np.nan, np.nan, False, False
-        live.broken = True
-        close(live.env)
+        if not live.broken:
+            live.broken = True
+            close(live.env)
 
 
 @functools.cache

@@ -1,0 +1,137 @@
+"""An env that hangs fails by name, takes nobody with it, and does not keep the process from ending."""
+
+import signal
+import threading
+from typing import Any, ClassVar
+
+import gymnasium
+import pytest
+import strangers
+
+import headstart as hs
+from headstart.core.errors import InputError
+from headstart.learners.ppo import PPO
+from headstart.tasks.host import host
+from headstart.tasks.host.patience import Caller, patience
+
+TINY = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
+
+
+class Hangs(strangers.Clock):
+    """Hangs in `where` of the `at`-th of its kind, until it is let go."""
+
+    where: ClassVar[str] = ""
+    at: ClassVar[int] = 1
+    made: ClassVar[list[Any]] = []
+    let_go: ClassVar[threading.Event] = threading.Event()
+
+    def __init__(self):
+        super().__init__(ends=6)
+        self.made.append(self)
+
+    def _hang(self, where: str) -> None:
+        if self.where == where and len(self.made) > self.at and self.made[self.at] is self:
+            self.let_go.wait()
+
+    def reset(self, **how: Any) -> Any:
+        self._hang("reset")
+        return super().reset(**how)
+
+    def step(self, action: Any) -> Any:
+        self._hang("step")
+        return super().step(action)
+
+
+def hangs() -> gymnasium.Env:
+    return Hangs()
+
+
+@pytest.fixture(scope="module")
+def trained() -> Any:
+    return hs.train(TINY, hs.task(host(hangs, horizon=8)), steps=16, step_timeout=60)
+
+
+@pytest.fixture(autouse=True)
+def let_go():
+    yield
+    Hangs.where = ""
+    Hangs.let_go.set()
+    Hangs.let_go.clear()
+
+
+@pytest.mark.parametrize("where", ["step", "reset"])
+def test_an_env_that_hangs_is_named_and_the_others_go_on(where, trained):
+    env = host(hangs, horizon=8)
+    Hangs.where, Hangs.at = where, len(Hangs.made) - 2  # of the two that were played
+    with pytest.raises(InputError, match=rf"^hangs failed in {where}: it did not come back within 0.2 s\.$"):
+        hs.evaluate(trained, hs.task(env), episodes=2, step_timeout=0.2)
+    Hangs.where = ""
+    assert env.pool.lent == 0
+    assert hs.evaluate(trained, hs.task(env), episodes=2, step_timeout=60).tolist() == [21.0, 21.0]
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "headstart env")
+
+
+def test_one_that_hangs_before_it_is_played_is_refused():
+    def lazy() -> gymnasium.Env:
+        return Hangs()
+
+    Hangs.where, Hangs.at = "reset", len(Hangs.made)
+    with (
+        pytest.raises(InputError, match=r"^lazy hangs before anything is played: it did not come back within 0\.1 s"),
+        patience(0.1),
+    ):
+        host(lazy, horizon=8)
+
+
+def test_who_is_in_no_hurry_calls_in_this_thread():
+    caller, here = Caller(), threading.get_ident()
+    assert caller.call(threading.get_ident) == here
+    with patience(5):
+        there = caller.call(threading.get_ident)
+        assert there != here
+        assert caller.call(threading.get_ident) == there
+        with patience(None):
+            assert caller.call(threading.get_ident) == there
+    assert caller.call(threading.get_ident) == here
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_what_is_raised_there_is_raised_here(error):
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught, patience(5):
+        Caller().call(fails)
+    assert caught.value is error
+
+
+def test_ctrl_c_while_waiting_leaves_the_call_behind():
+    caller, event = Caller(), threading.Event()
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    with patience(60):
+        with pytest.raises(KeyboardInterrupt):
+            caller.call(event.wait)
+        assert caller.lost
+        event.set()
+        assert caller.call(int) == 0
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_refused(seconds, trained):
+    with pytest.raises(InputError, match="step_timeout is"):
+        hs.evaluate(trained, hs.task(host(hangs, horizon=8)), step_timeout=seconds)
+
+
+def test_every_call_that_plays_makes_room(monkeypatch, trained, tmp_path):
+    calls = []
+    monkeypatch.setattr("headstart.lab.playing.make_room", lambda: calls.append(1))
+    task = hs.task(host(hangs, horizon=8))
+    hs.train(TINY, task, steps=16)
+    hs.evaluate(trained, task, episodes=2)
+    with pytest.raises(InputError):
+        hs.transfer(trained, task, steps=0)
+    with pytest.raises(InputError):
+        hs.play(trained, task, tmp_path / "clip.txt")
+    assert len(calls) == 4
