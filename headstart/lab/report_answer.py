@@ -50,8 +50,20 @@ def best(pairs: Mapping[str, Any] | None) -> str | None:
         return "Which row is best is open: every row lost a seed."
     if not others:
         return f"{leader} is the best row: it is clearly above every other."
+    if level := [name for name in _level_with(told, leader) if name in others]:
+        below = f"; {leader} is clearly above {advice.and_list(beaten)}" if beaten else ""
+        rest = [name for name in others if name not in level]
+        open_ = f" {advice.and_list(rest)} may be as good." if rest else ""
+        return f"{advice.and_list([leader, *level])} share the highest average of all rows{below}.{open_}"
     above = f"it is clearly above {advice.and_list(beaten)}, but" if beaten else "it is clearly above no other:"
     return f"{leader} has the highest average of all rows; {above} {advice.and_list(others)} may be as good."
+
+
+def _level_with(pairs: Mapping[str, Any], leader: str) -> list[str]:
+    """Returns the rows whose average equals the leader's."""
+    lines = dict(zip(pairs["rows"], pairs.get("difference") or [], strict=False))
+    line = zip(pairs["rows"], lines.get(leader) or [], strict=False)
+    return [name for name, cell in line if cell and cell.get("mean") == 0.0 and name != leader]
 
 
 def _fastest(study: Study) -> str | None:

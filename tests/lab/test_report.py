@@ -13,10 +13,11 @@ from lab.fake_study import study
 from headstart.lab.clips import Take, save
 from headstart.lab.files import plain, write
 from headstart.lab.report import page, write_report
-from headstart.lab.report_answer import all_failed, answer
+from headstart.lab.report_answer import all_failed, answer, best
 from headstart.lab.report_data import read
 from headstart.lab.report_words import sentence
 from headstart.lab.tables import study_tables
+from headstart.protocol.comparisons import pairwise
 from headstart.protocol.matrix import matrix
 
 
@@ -102,9 +103,9 @@ def test_the_verdicts_are_said_in_words(whole):
     assert "1 of its 6 seeds failed" in said["epopt"]
     assert "hurt" in said["finetune reset-head"]
     assert "learning from scratch averages more: 1" in said["naive"]
-    first, rivals, overall, best, room = answer(told)
-    assert best.startswith("finetune has the highest average of all rows; it is clearly above naive")
-    assert best.endswith("randomize may be as good.")
+    first, rivals, overall, leading, room = answer(told)
+    assert leading.startswith("finetune has the highest average of all rows; it is clearly above naive")
+    assert leading.endswith("randomize may be as good.")
     assert first.startswith("finetune gets the target in the fewest episodes")
     assert rivals == "randomize may be as fast: the intervals of their times overlap."
     assert "finetune and randomize helped; finetune reset-head hurt; epopt got no verdict" in overall
@@ -122,6 +123,15 @@ def test_every_row_stands_beside_every_other(whole):
     for name in ("difference", "verdict", "leader", "beaten", "open"):
         for other in (None, [], [None]):
             checked({**whole, "pairs": {**whole["pairs"], name: other}})
+
+
+def test_rows_of_equal_averages_share_the_lead():
+    luck = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert best(pairwise({"a": luck, "b": luck})) == "a and b share the highest average of all rows."
+    near, below = np.array([0.0, 2.5, 2.0, 4.5, 4.0]), luck - 1.0
+    assert best(pairwise({"a": luck, "b": luck, "near": near, "below": below})) == (
+        "a and b share the highest average of all rows; a is clearly above below. near may be as good."
+    )
 
 
 def test_another_reference_is_named_in_the_words(whole):
