@@ -4,6 +4,7 @@ import pathlib
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from headstart.lab import cli
@@ -43,8 +44,10 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsy
     first, *shots = capsys.readouterr().out.splitlines()
     assert float(first) > 0.0
     assert [line.split()[0] for line in shots] == ["0", "1", "2"]
-    assert space["again"].method == space["epopt"].method
-    assert space["again"].trained_on == "Hopper-v5@torso_mass=3..9"
+    observation = np.zeros(11, np.float32)
+    action = space["policy"].act(observation)
+    assert action.shape == (3,)
+    np.testing.assert_array_equal(action, space["epopt"].policy().act(observation))
     assert {path.name for path in (tmp_path / "runs" / "epopt").iterdir()} == {"knowledge.safetensors", "recipe.json"}
 
 
