@@ -364,7 +364,9 @@ def test_numbers_that_went_wrong_are_not_kept(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("every", [-1.0, float("nan")])
-def test_minutes_are_minutes(every, tmp_path):
-    with pytest.raises(hs.InputError, match="write a number, or 0"):
+@pytest.mark.parametrize(
+    ("every", "mend"), [(-1.0, "write a number, or 0"), (float("nan"), "no finite number; give one")]
+)
+def test_minutes_are_minutes(every, mend, tmp_path):
+    with pytest.raises(hs.InputError, match=mend):
         hs.train(PPO, CORRIDOR, STEPS, keep=tmp_path / "run", every=every)

@@ -35,7 +35,14 @@ def test_tasks_that_cannot_be_learned_together_are_refused(other: str, sentence:
         together([parse("CartPole-v1@force=10"), parse(other)])
 
 
-@pytest.mark.parametrize("tasks", [[], ["CartPole-v1", "CartPole-v1"]], ids=["none", "twice"])
-def test_a_training_wants_each_task_once(tasks: list[str]):
-    with pytest.raises(InputError, match="give one or several, each of them once"):
+@pytest.mark.parametrize(
+    ("tasks", "sentence"),
+    [
+        ([], "There is no task to learn; give one or several"),
+        (["CartPole-v1", "CartPole-v1"], "give one or several, each of them once"),
+    ],
+    ids=["none", "twice"],
+)
+def test_a_training_wants_each_task_once(tasks: list[str], sentence: str):
+    with pytest.raises(InputError, match=sentence):
         hs.train(hs.PPO(), tasks, 100)
