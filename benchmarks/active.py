@@ -3,7 +3,7 @@
 Beside `gap`, which plays most what is least solved, is `uniform`, the same method with equal chances: both play as many
 steps in all. Told is the return as a share of what counts as solved, in the task that is solved least, and in the mean.
 
-    python benchmarks/active.py            # 10 seeds: half an hour on 2 cores
+    python benchmarks/active.py            # 5 seeds: a quarter of an hour on 2 cores
     python benchmarks/active.py --tiny     # does it still run?
 """
 
@@ -59,7 +59,7 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "active"), 2_000_000, 10))
+    asked = read(sized(flags(__doc__, RUNS / "active"), 2_000_000))
     if asked.tiny:
         asked.steps, asked.seeds = 4_096, 2
     found = measure(rows(), asked)

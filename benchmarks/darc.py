@@ -5,7 +5,7 @@ its second joint gives nothing. `target` is SAC in the target with all the steps
 judged in the target, `DARC` has as many steps in the source and a tenth of them in the target; the others differ from
 it in one thing. Then the other way around: the source is broken and the target whole.
 
-    python benchmarks/darc.py            # 10 seeds: half an hour on 2 cores
+    python benchmarks/darc.py            # 5 seeds: a quarter of an hour on 2 cores
     python benchmarks/darc.py --tiny     # does it still run?
 """
 
@@ -107,7 +107,7 @@ def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
 
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "darc"), 40_000, 10))
+    asked = read(sized(flags(__doc__, RUNS / "darc"), 40_000))
     if asked.tiny:
         asked.steps, asked.seeds = 1_000, 2
     found = measure(asked)

@@ -4,7 +4,7 @@ PPO learns four goals, and DQN, which has a lagged copy, four carts whose motors
 share of the way from acting at random to what a learner that has it alone comes to with as many steps (`Separate`,
 judged in the same episodes).
 
-    python benchmarks/popart.py            # 10 seeds: half an hour on 2 cores
+    python benchmarks/popart.py            # 5 seeds: a quarter of an hour on 2 cores
     python benchmarks/popart.py --tiny     # does it still run?
 """
 
@@ -91,7 +91,7 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "popart"), 400_000, 10))
+    asked = read(sized(flags(__doc__, RUNS / "popart"), 400_000))
     if asked.tiny:
         asked.steps, asked.seeds = 4_096, 2
     found, came = {}, {}

@@ -7,7 +7,7 @@ and `UP-OSI, truth only`, whose identifier has seen nothing but episodes in whic
 of the paper). Each is judged on a row of fixed parameters; and in episodes in whose middle the parameter changes, by
 what is paid for a step once the policy had time to notice. There, `true parameters` goes on being told the first one.
 
-    python benchmarks/uposi.py            # 10 seeds: two hours on 2 cores
+    python benchmarks/uposi.py            # 5 seeds: an hour on 2 cores
     python benchmarks/uposi.py --tiny     # does it still run?
 """
 
@@ -157,7 +157,7 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
 
 def main() -> None:
     """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "uposi"), 3_000_000, 10))
+    asked = read(sized(flags(__doc__, RUNS / "uposi"), 3_000_000))
     if asked.tiny:
         asked.steps, asked.seeds = 8_192, 2
     found = {}
