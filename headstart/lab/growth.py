@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from headstart.lab import questions
+from headstart.lab.recipe import versions
 from headstart.lab.shelf import RECORD, Shelf, normal, read_any
 
 
@@ -24,7 +25,16 @@ def told(rows: Sequence[Row], seeds: Sequence[int]) -> list[str]:
     run = ["".join(_run(row)) for row in rows if row.missing]
     if not used and not any(row.learned or row.shelf.folder != row.folder for row in rows):
         return []
-    return [f"used again: {', '.join(used)}"] * bool(used) + run
+    return [f"used again: {', '.join(used)}"] * bool(used) + _older(rows, seeds) + run
+
+
+def _older(rows: Sequence[Row], seeds: Sequence[int]) -> list[str]:
+    """Returns a line where cells that are used again were written with other versions."""
+    now, found = versions(), set()
+    for row in rows:
+        for cell in filter(None, map(row.shelf.record, seeds)):
+            found |= {f"{name} {x}, now {now.get(name)}" for name, x in cell["versions"].items() if x != now.get(name)}
+    return [f"some of these were written with {'; '.join(sorted(found))}"] if found else []
 
 
 def _some(row: Row, seeds: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from headstart.core.errors import InputError
 from headstart.lab import checkpoint
 from headstart.lab.files import plain, sweep
+from headstart.lab.recipe import versions
 from headstart.lab.records import read_record, write_record
 from headstart.lab.trained import Trained
 
@@ -83,6 +84,7 @@ class Shelf:
         recipe = None if trained is None else checkpoint.identity(checkpoint.save(trained, at))
         sweep(at)
         told = {"question": self.question, "seed": seed, "group": list(group), "recipe": recipe}
+        told |= {"versions": versions()}
         write_record(at / RECORD, FORMAT, {**told, **data})
 
     def write_all(self, group: Sequence[int], found: dict[int, tuple[dict[str, Any], Trained | None]]) -> None:

@@ -18,7 +18,7 @@ import headstart
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source as real_learn
 from headstart.core.train import Point
-from headstart.lab import cells, checkpoint, clips, matrix, sharing, sources, study
+from headstart.lab import cells, checkpoint, clips, growth, matrix, sharing, sources, study
 from headstart.lab.checkpoint import load
 from headstart.lab.domains import domains
 from headstart.lab.locks import locked
@@ -362,6 +362,13 @@ def test_what_no_cell_depends_on_runs_nothing(out, monkeypatch):
     ran = adapted(monkeypatch)
     data = compare(dataclasses.replace(QUESTION, threshold=100.0, methods=("finetune",), oracle=False), out)
     assert (ran, data["threshold"], list(data["methods"])) == ([], 100.0, ["naive", "scratch", "finetune"])
+
+
+def test_cells_of_other_versions_are_used_again_and_that_is_said(out, monkeypatch, capsys):
+    monkeypatch.setattr(growth, "versions", lambda: {"jax": "99.0"})
+    monkeypatch.setattr(transfer, "adapt", never)
+    compare(QUESTION, out)
+    assert re.search(r"some of these were written with .*jax \S+, now 99\.0", capsys.readouterr().err)
 
 
 def test_more_shots_run_the_rows_that_take_them(out, monkeypatch):
