@@ -44,6 +44,9 @@ def gain(ours: float, best: float, floor: float, learned: bool, rival: str) -> s
             f"Nothing was learned on the target: {rival} {numbers.number(best)}, and acting at random scores "
             f"{numbers.number(floor)}. Whether there is anything to adapt cannot be told; more steps may tell."
         )
+    if ours >= best:
+        alone = f"no row came further than the source's policy, which scores {numbers.number(ours)} as it is"
+        return f"There is little to adapt: {alone}."
     shown = f"the source's policy, run as it is, scores {numbers.number(ours)} of the {numbers.number(best)} that"
     little = ours - floor >= ENOUGH * (best - floor)
     return f"There is {'little' if little else 'something'} to adapt: {shown} {rival}."

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from headstart.lab.locks import locked
+from headstart.lab.locks import LOCK, locked
 
 PAUSE = 0.5  # seconds between two looks at what other processes hold
 
@@ -44,6 +44,9 @@ def share(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
 def _do(job: Job) -> bool:
     """Returns whether the job is done, after doing it where no other process holds it."""
     if job.done():
+        if (job.folder / LOCK).exists():  # of a process that was killed when the work was done, or that is just leaving
+            with locked(job.folder):
+                pass
         return True
     new = not job.folder.exists()
     try:

@@ -25,16 +25,21 @@ class Headroom(NamedTuple):
     learned: bool  # whether the best lies above acting at random by more than that one's spread
     threshold: float | None
     no_threshold: str | None  # why there is none
+    highest: float = float("nan")  # of all rows, the best among them
+    highest_name: str = ""
 
     def data(self, source_policy: float) -> dict[str, Any] | None:
-        """Returns what the source's policy already has of it as plain data: `share` 1 leaves nothing to adapt."""
-        if np.isnan([self.random, self.best, source_policy]).any():
+        """Returns what the source's policy already has of it as plain data: `share` 1 leaves nothing to adapt.
+
+        What can be had is what the highest row came to: an oracle that learned slowly is no ceiling.
+        """
+        if np.isnan([self.random, self.highest, source_policy]).any():
             return None
-        gap = self.best - self.random
+        gap = self.highest - self.random
         return {
             "source_policy": source_policy,
-            "best": self.best,
-            "best_name": self.best_name,
+            "best": self.highest,
+            "best_name": self.highest_name,
             "random": self.random,
             "learned": self.learned,
             "share": (source_policy - self.random) / gap if self.learned and gap > 0 else None,
@@ -59,7 +64,9 @@ def headroom(ends: Mapping[str, Float[np.ndarray, " seed"]], threshold: float | 
         reason = NOTHING_LEARNED if np.isfinite(floor) and rows else "there is no reference to set a threshold by"
     elif threshold is None:
         threshold = floor + SHARE * (middle(best) - floor)
-    return Headroom(floor, middle(best), name, found, threshold, reason)
+    highest = max(rows, key=lambda other: (middle(rows[other]), other == name), default=name)
+    top = middle(rows.get(highest, np.zeros(0)))
+    return Headroom(floor, middle(best), name, found, threshold, reason, top, highest)
 
 
 def learned(returns: Float[np.ndarray, " seed"], random: Float[np.ndarray, " other"]) -> bool:

@@ -38,6 +38,13 @@ def test_the_threshold_lies_on_the_way_from_random_to_the_oracle():
     }  # fmt: skip
 
 
+def test_a_row_above_the_oracle_is_what_can_be_had():
+    ends = {"random": RANDOM, "oracle": level(60.0), "naive": level(70.0), "finetune": level(110.0)}
+    told = headroom(ends).data(70.0)
+    assert told is not None
+    assert (told["best"], told["best_name"], told["share"]) == (110.0, "finetune", pytest.approx(0.6))
+
+
 def test_where_nothing_was_learned_there_is_no_threshold_and_no_share():
     ends = {"random": RANDOM, "oracle": level(11.0), "scratch": level(10.0), "naive": level(9.0)}
     room = headroom(ends)
