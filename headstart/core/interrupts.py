@@ -2,12 +2,20 @@
 
 XLA turns whatever such code raises into an error of its own, which looks like any other failure. So what is no
 `Exception` (KeyboardInterrupt, SystemExit, asyncio's CancelledError) is kept here, and `reraising` raises it again, as
-it was, to whoever ran the program. In other threads programs may go on after an interrupt: they are ended as well.
+it was, to whoever ran the program.
+
+XLA runs some programs in threads of its own. Ctrl-C then reaches the main thread only once the program is over, or
+leaves it running. So a thread listens for the signal itself (`signal.set_wakeup_fd`); from then on callbacks are
+refused, which ends their program, and the main thread waits for that.
 """
 
 import contextlib
+import functools
 import itertools
+import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 
 import jax
@@ -15,7 +23,9 @@ from jax.errors import JaxRuntimeError
 
 KEPT = 8  # interrupts that nobody has asked for; they hold the frames that they were raised in
 MARK = re.compile(r"headstart's interrupt (\d+)")
-INTERRUPTED = re.compile(r"^(?:\w+: )*KeyboardInterrupt\b", re.MULTILINE)  # raised in JAX's own part of a callback
+REFUSED = "the program was interrupted"
+INTERRUPTED = re.compile(rf"^(?:\w+: )*KeyboardInterrupt\b|{REFUSED}", re.MULTILINE)  # the first: in JAX's own part
+PAUSE, QUIET, MOST = 0.05, 60, 200  # s; pauses without a call after which no program is taken to run; pauses at most
 
 
 class InterruptedProgramError(Exception):
@@ -26,7 +36,10 @@ _numbers = itertools.count()
 _kept: dict[int, BaseException] = {}
 _overheard: list[BaseException] = []
 _stopping = False
-_calls = 0  # of callbacks
+_scopes = 0  # of `reraising`, that are under way
+_calls = _refused = 0  # callbacks, and those that were refused
+_last = 0  # the thread of the last callback
+_inside: set[int] = set()  # threads that are in one
 
 
 def carry(interrupt: BaseException) -> InterruptedProgramError:
@@ -38,17 +51,30 @@ def carry(interrupt: BaseException) -> InterruptedProgramError:
     return InterruptedProgramError(f"headstart's interrupt {number}")
 
 
+@contextlib.contextmanager
+def inside() -> Iterator[None]:
+    """A callback is under way meanwhile."""
+    global _calls, _last
+    thread = threading.get_ident()
+    _calls, _last = _calls + 1, thread
+    _inside.add(thread)
+    try:
+        yield
+    finally:
+        _inside.discard(thread)
+
+
 def check() -> None:
     """Raises an interrupt that was overheard, and InterruptedProgramError where programs are to end.
 
     Each callback asks first.
     """
-    global _calls
-    _calls += 1
+    global _refused
     if _overheard:
         raise _overheard.pop()
     if _stopping:
-        raise InterruptedProgramError("the program was interrupted")
+        _refused += 1
+        raise InterruptedProgramError(REFUSED)
 
 
 def overhear(interrupt: BaseException) -> None:
@@ -60,9 +86,10 @@ def overhear(interrupt: BaseException) -> None:
 def reraising() -> Iterator[None]:
     """Raises an interrupt of a program that is run meanwhile as it was, and not as XLA's error."""
     global _stopping
-    _stopping, calls = False, _calls
+    _stopping, calls, refused = False, _calls, _refused
     try:
-        yield
+        with _listening():
+            yield
         if _overheard:
             raise _overheard.pop()
     except JaxRuntimeError as error:
@@ -77,6 +104,7 @@ def reraising() -> Iterator[None]:
     except BaseException:  # it reached this thread, while another may still run the program
         if _calls > calls:
             stop()
+            _settle(refused)
         raise
 
 
@@ -87,3 +115,50 @@ def stop() -> None:
     for array in jax.live_arrays():
         with contextlib.suppress(RuntimeError):  # the program was ended, or the array deleted
             array.block_until_ready()
+
+
+def _settle(refused: int) -> None:
+    """Waits for the end of a program of another thread, whose results nobody has: until a callback was refused."""
+    me, pause, quiet, calls = threading.get_ident(), threading.Event(), 0, _calls
+    for _ in range(MOST if _last != me else 0):
+        if (_refused > refused or quiet >= QUIET) and not _inside - {me}:
+            return
+        pause.wait(PAUSE)
+        quiet, calls = quiet + 1 if _calls == calls else 0, _calls
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Meanwhile Ctrl-C ends programs at their next callback, whatever thread they run in."""
+    global _scopes
+    ours = _scopes == 0 and threading.current_thread() is threading.main_thread()
+    before = signal.set_wakeup_fd(_ears(), warn_on_full_buffer=False) if ours else -1
+    if before != -1:  # somebody else listens
+        signal.set_wakeup_fd(before)
+        ours = False
+    _scopes += 1
+    try:
+        yield
+    finally:
+        _scopes -= 1
+        if ours:
+            signal.set_wakeup_fd(-1)
+
+
+@functools.cache
+def _ears() -> int:
+    """Returns where the system writes the numbers of signals; a thread reads them from now on."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    threading.Thread(target=_listen, args=(reads,), daemon=True, name="headstart signals").start()
+    if hasattr(os, "register_at_fork"):  # a child has the pipe, and not the thread
+        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1) if _scopes else None)
+    return writes
+
+
+def _listen(reads: int) -> None:
+    global _stopping
+    while heard := os.read(reads, 64):
+        # other handlers do not raise, such as that which keeps a training first
+        if signal.SIGINT in heard and _scopes and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            _stopping = True

@@ -1,7 +1,10 @@
 """An interrupt in a callback is raised to whoever ran the program, as it was."""
 
 import asyncio
+import pathlib
 import signal
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,7 @@ from headstart.core.interrupts import reraising
 from headstart.tasks.host.calls import _carrying, _copied, on_host
 from headstart.tasks.mujoco import foreign
 
+ROOT = pathlib.Path(__file__).parents[2]
 NUMBER = (jax.ShapeDtypeStruct((), jnp.int32),)
 
 
@@ -125,3 +129,40 @@ def test_errors_that_cannot_be_read_have_a_message_all_the_same():
     assert message(Shy()) == "its message cannot be read, for that raises RuntimeError"
     assert message(ValueError("half a pair: \ud800")) == r"half a pair: \ud800"
     assert message(ValueError("as it is")) == "as it is"
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.25])
+def test_ctrl_c_ends_a_process_whose_env_is_stepped_in_another_thread(delay):
+    """Without waiting for the training's next point, and without a program that outlives Python."""
+    words = [sys.executable, "-W", "ignore", "-c", TRAINS, str(delay)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 130, done.stderr
+    steps, lent, more = map(int, done.stdout.split())
+    assert steps < 2000  # of the 12 800 up to the first point
+    assert (lent, more) == (0, 0)
+
+
+TRAINS = """
+import os, signal, sys, threading, time
+import gymnasium, numpy as np
+import headstart as hs
+class Slow(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+    steps = 0
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+    def step(self, action):
+        Slow.steps += 1
+        if Slow.steps == 300:
+            threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGINT)).start()
+        time.sleep(0.002)
+        return np.zeros(2, np.float32), 1.0, Slow.steps % 10 == 0, False, {}
+task = hs.task(hs.host(Slow, horizon=20))
+try:
+    hs.train(hs.PPO(length=32, copies=4), task, steps=256_000)
+except KeyboardInterrupt:
+    before = Slow.steps
+    time.sleep(0.5)
+    print(before, task.env.pool.lent, Slow.steps - before)
+    sys.exit(130)
+"""

@@ -42,7 +42,8 @@ def _carrying(call: Call) -> Call:
     @functools.wraps(call)
     def carrying(*args: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
-            return call(*args)
+            with interrupts.inside():
+                return call(*args)
         except Exception:
             raise
         except BaseException as interrupt:

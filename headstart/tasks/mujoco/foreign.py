@@ -111,8 +111,9 @@ def register(name: str, fill: Fill) -> None:
                 metadata, api = frame.extension.contents.metadata.contents, frame.api.contents
                 metadata.version.major, metadata.version.minor = api.version.major, api.version.minor
                 return None
-            interrupts.check()
-            fill(frame.arguments.arrays(), frame.results.arrays())
+            with interrupts.inside():
+                interrupts.check()
+                fill(frame.arguments.arrays(), frame.results.arrays())
         except BaseException as error:  # nothing may pass through XLA's frames but an error of its own
             error = error if isinstance(error, Exception) else interrupts.carry(error)
             told = f"{type(error).__name__}: {message(error)}".encode()
