@@ -44,11 +44,17 @@ def save(trained: Trained, path: Path) -> pathlib.Path:
 def put(folder: pathlib.Path, data: bytes, sha256: str, recipe: dict[str, Any]) -> None:
     """Writes the two files of a checkpoint."""
     sweep(folder)
-    own = folder / _own(sha256)
-    write(own, data)
+    write(folder / _own(sha256), data)
     write_record(folder / RECIPE, FORMAT, recipe)
-    own.replace(folder / ARRAYS)
-    for other in folder.glob(_own("*")):  # by a save that was killed
+    settle(folder, sha256)
+
+
+def settle(folder: pathlib.Path, sha256: str) -> None:
+    """Gives the arrays that the recipe was written for their usual name, and deletes what killed saves have left."""
+    own = folder / _own(sha256)
+    if own.exists():
+        own.replace(folder / ARRAYS)
+    for other in folder.glob(_own("*")):
         other.unlink(missing_ok=True)
 
 
@@ -60,6 +66,11 @@ def _own(sha256: str) -> str:
 def identity(folder: pathlib.Path) -> str:
     """Returns what tells a checkpoint from every other one: its recipe's checksum, which covers its arrays."""
     return read_record(folder / RECIPE, FORMAT, AGAIN)[CHECKSUM]
+
+
+def sha256_of(folder: pathlib.Path) -> str:
+    """Returns the checksum of a checkpoint's arrays, as its recipe has it."""
+    return read_record(folder / RECIPE, FORMAT, AGAIN)["sha256"]
 
 
 def load(path: Path) -> Trained:

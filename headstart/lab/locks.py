@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import filelock
 
 from headstart.core.errors import InputError
-from headstart.lab.files import sweep
+from headstart.lab.files import TEMPORARY, sweep
 
 LOCK = ".lock"  # its name in the folder that it is of; it is deleted when it is given back
 
@@ -35,6 +35,14 @@ def locked(folder: pathlib.Path, wait: bool = False) -> Iterator[bool]:
     finally:
         (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for it then makes a new one
         lock.release()
+
+
+def tidy(out: pathlib.Path) -> None:
+    """Deletes what killed processes left in a folder and below it: locks that nobody holds, and temporary files."""
+    left = [path for path in out.rglob(".*") if path.name == LOCK or TEMPORARY.fullmatch(path.name)]
+    for folder in dict.fromkeys(path.parent for path in left):
+        with contextlib.suppress(InputError), locked(folder):  # where nothing may be written, it stays
+            pass
 
 
 def probe(folder: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from headstart.core.errors import InputError
 from headstart.lab import checkpoint
 from headstart.lab.files import TEMPORARY, plain
-from headstart.lab.locks import LOCK, locked, probe
+from headstart.lab.locks import LOCK, locked, probe, tidy
 from headstart.lab.records import read_record, write_record
 from headstart.lab.trained import Trained
 
@@ -31,6 +31,9 @@ def claimed(out: pathlib.Path, question: dict[str, Any], own: str = "") -> Itera
     cannot be written to.
     """
     if (done := finished(out, question, own)) is not None:
+        with contextlib.suppress(OSError):  # where nothing may be written, it stays as it is
+            tidy(out)
+            checkpoint.settle(out, checkpoint.sha256_of(out))
         yield done
         return
     new = not out.exists()

@@ -17,7 +17,7 @@ from headstart.core.types import Method, TrainState, spec
 from headstart.lab import cells, filming, growth, looking, matrix, questions, sources
 from headstart.lab.compiled import make_room
 from headstart.lab.domains import domains
-from headstart.lab.locks import locked, probe
+from headstart.lab.locks import locked, probe, tidy
 from headstart.lab.news import News, Watch, WatcherError, guarded, silent
 from headstart.lab.outcome import Outcome, target_steps
 from headstart.lab.provenance import provenance
@@ -115,6 +115,8 @@ class Study:
             cells.write_study(self.out, data)
             if status == "done":
                 show(self.out)
+        if status == "done":
+            tidy(self.out)
         return data
 
     def shelf(self, entry: Entry, method: Method) -> Shelf:

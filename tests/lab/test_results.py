@@ -1,7 +1,9 @@
 """Where `train` and `transfer` write: a folder that is free, theirs alone, and can be written to."""
 
+import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
 import filelock
@@ -132,6 +134,19 @@ def test_what_a_stop_left_is_no_obstacle(trained, tmp_path):
         assert run(*TRAIN, out) == 0
         assert all_of(out) == whole
     assert load(out).seed == 0
+
+
+def test_what_a_kill_left_of_a_finished_command_is_put_in_order(trained, tmp_path):
+    """Between the recipe and the arrays' usual name, and before the lock is given back."""
+    out = pathlib.Path(shutil.copytree(trained, tmp_path / "out"))
+    sha256 = json.loads((out / "recipe.json").read_text())["sha256"]
+    (out / "knowledge.safetensors").rename(out / f"knowledge-{sha256[:16]}.safetensors")
+    for left in (".lock", ".recipe.json.abcdefgh.part", "run/.lock"):
+        (out / left).parent.mkdir(exist_ok=True)
+        (out / left).touch()
+    assert load(out).seed == 0
+    assert run(*TRAIN, out) == 0
+    assert all_of(out) == all_of(trained)
 
 
 def test_a_damaged_result_is_told_of(trained, tmp_path, capsys):
