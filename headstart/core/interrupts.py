@@ -35,7 +35,8 @@ class InterruptedProgramError(Exception):
 _numbers = itertools.count()
 _kept: dict[int, BaseException] = {}
 _overheard: list[BaseException] = []
-_stopping = False
+_stopping = False  # callbacks are refused
+_orphaned = False  # a program may still run that its caller has left; its next callback is refused, which ends it
 _scopes = 0  # of `reraising`, that are under way
 _calls = _refused = 0  # callbacks, and those that were refused
 _last = 0  # the thread of the last callback
@@ -69,10 +70,11 @@ def check() -> None:
 
     Each callback asks first.
     """
-    global _refused
+    global _refused, _orphaned
     if _overheard:
         raise _overheard.pop()
-    if _stopping:
+    if _stopping or _orphaned:
+        _orphaned = False
         _refused += 1
         raise InterruptedProgramError(REFUSED)
 
@@ -85,8 +87,8 @@ def overhear(interrupt: BaseException) -> None:
 @contextlib.contextmanager
 def reraising() -> Iterator[None]:
     """Raises an interrupt of a program that is run meanwhile as it was, and not as XLA's error."""
-    global _stopping
-    _stopping, calls, refused = False, _calls, _refused
+    global _stopping, _orphaned
+    _stopping, _orphaned, calls, refused = False, False, _calls, _refused
     try:
         with _listening():
             yield
@@ -104,8 +106,11 @@ def reraising() -> Iterator[None]:
     except BaseException:  # it reached this thread, while another may still run the program
         if _calls > calls:
             stop()
-            _settle(refused)
+            _orphaned = not _settle(refused)
         raise
+    finally:
+        if _scopes == 0:  # programs that are run without `reraising` are refused nothing
+            _stopping = False
 
 
 def stop() -> None:
@@ -117,14 +122,18 @@ def stop() -> None:
             array.block_until_ready()
 
 
-def _settle(refused: int) -> None:
-    """Waits for the end of a program of another thread, whose results nobody has: until a callback was refused."""
+def _settle(refused: int) -> bool:
+    """Waits for the end of a program of another thread, whose results nobody has: until a callback was refused.
+
+    Returns whether it ended. False where it did not call back for a while: it may be over, or compute.
+    """
     me, pause, quiet, calls = threading.get_ident(), threading.Event(), 0, _calls
     for _ in range(MOST if _last != me else 0):
         if (_refused > refused or quiet >= QUIET) and not _inside - {me}:
-            return
+            return _refused > refused
         pause.wait(PAUSE)
         quiet, calls = quiet + 1 if _calls == calls else 0, _calls
+    return _last == me
 
 
 @contextlib.contextmanager

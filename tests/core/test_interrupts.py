@@ -114,6 +114,8 @@ def test_ctrl_c_ends_a_program_that_another_thread_runs():
 
     with pytest.raises(KeyboardInterrupt):
         run()
+    twice = jax.jit(lambda x: foreign.call("headstart/tests/long", like, x)[0])
+    assert twice(jnp.ones(1)).item() == 1  # programs that nobody interrupts are refused nothing afterwards
 
 
 def _send() -> None:
