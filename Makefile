@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 DEMO_OUT ?= runs/demo
 DEMO = $(BIN)/headstart compare --source Hopper-v5 --target Hopper-v5@torso_mass=9 --ensemble Hopper-v5@torso_mass=3..9 \
-	--methods scratch,naive,finetune,randomize,epopt --source-steps 1.2e5 --target-steps 3e4 --shots 0,1,10 --seeds 5 --judged 5 \
+	--methods scratch,naive,finetune,randomize,epopt --source-steps 1.2e5 --target-steps 3e4 --shots 0,1,10 --seeds 5 --eval-episodes 5 \
 	--out $(DEMO_OUT)
 
 # make-venv FOLDER: a new virtual environment there, or one sentence that says why not.

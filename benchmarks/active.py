@@ -30,7 +30,7 @@ from headstart.tasks.several import together
 FORCES = (40.0, 25.0, 15.0, 10.0)  # N, of an action of 1
 SOLVED = 6_000.0  # return; a pole that stands up at once comes to some 7 000
 BAR = 0.1  # how much more the least solved task should be solved
-BASE = hs.PPO(copies=32, length=64, batch=256, epochs=8)
+BASE = hs.PPO(num_envs=32, num_steps=64, batch_size=256, num_epochs=8)
 
 
 def motors() -> Task:
@@ -40,8 +40,8 @@ def motors() -> Task:
 
 def rows() -> dict[str, tuple[Method, Task]]:
     """-> what is compared."""
-    method = hs.ActiveSampling(BASE, wanted=SOLVED)
-    return {"uniform": (dataclasses.replace(method, by="uniform"), motors()), "gap": (method, motors())}
+    method = hs.ActiveSampling(BASE, solved_return=SOLVED)
+    return {"uniform": (dataclasses.replace(method, sampling="uniform"), motors()), "gap": (method, motors())}
 
 
 def summarise(found: dict[str, dict]) -> dict[str, dict]:

@@ -29,7 +29,7 @@ from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
 from headstart.learners.uniform import Uniform
 from headstart.protocol.statistics import bootstrap
-from headstart.protocol.transfer import judge, keys
+from headstart.protocol.transfer import evaluate_state, keys
 from headstart.tasks.registry import aligned
 from headstart.tasks.strings import parse
 
@@ -43,14 +43,14 @@ POINTS, EPISODES = 8, 100
 BASE = hs.PPO(
     hidden=(64,),
     activation="relu",
-    length=32,
-    copies=32,
-    batch=64,
-    epochs=4,
+    num_steps=32,
+    num_envs=32,
+    batch_size=64,
+    num_epochs=4,
     learning_rate=1e-3,
-    entropy=0.01,
+    entropy_coef=0.01,
     discount=0.9,
-    lam=0.9,
+    gae_lambda=0.9,
 )
 BARS = {"DANN": 0.15, "MMD": 0.10}  # above `source`, in the case of another style
 METRICS = ("domain_accuracy", "mmd")
@@ -74,11 +74,11 @@ def learn(name: str, case: str, steps: int, seeds: int) -> dict:
     (tasks, target), method, key, began = tasks_of(name, case), rows()[name], keys(range(seeds)), time.perf_counter()
     learner, at, returns, metrics = method.learner(spec(tasks), target=True), [], [], {}
     if name == "random":
-        steps = learner.replay.length * learner.replay.copies  # there is nothing to learn
-    more = steps // learner.replay.spare if len(tasks.domain) > 1 else 0
-    for point in train(learner, tasks, steps + more, key.source, points=POINTS):
+        steps = learner.replay.num_steps * learner.replay.num_envs  # there is nothing to learn
+    more = steps // learner.replay.source_steps_per_target_step if len(tasks.domain) > 1 else 0
+    for point in train(learner, tasks, steps + more, key.source, num_points=POINTS):
         at.append(float(point.steps[0]) * steps / (steps + more))
-        returns.append(judge(learner, point.state, target, EPISODES, key.judge).mean(1))
+        returns.append(evaluate_state(learner, point.state, target, EPISODES, key.evaluation).mean(1))
         metrics = {name: point.metrics[name] for name in METRICS if name in point.metrics}
     seconds = time.perf_counter() - began
     return plain({"steps": at, "returns": np.stack(returns, 1), "metrics": metrics, "seconds": seconds})

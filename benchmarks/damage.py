@@ -31,12 +31,12 @@ from headstart.lab.news import silent
 from headstart.lab.provenance import provenance
 from headstart.lab.records import write_record
 from headstart.lab.report import show
-from headstart.lab.resume import Keeper
+from headstart.lab.resume import FileCheckpointer
 from headstart.lab.study import Study, compare
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
-LEARNER = "ppo:hidden=8:copies=4:length=64:epochs=2"
-QUESTION = Question(
+LEARNER = "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2"
+QUESTION = StudyConfig(
     source="CartPole-v1",
     target="CartPole-v1@force=-10",
     methods=("scratch", "naive", "finetune"),
@@ -44,8 +44,8 @@ QUESTION = Question(
     target_steps=500,
     shots=(0, 1, 3),
     seeds=(0, 1),
-    points=2,
-    judged=3,
+    num_evals=2,
+    eval_episodes=3,
     learner=LEARNER,
 )
 TRAIN = ("train", LEARNER, "--source", "CartPole-v1", "--steps", "2e3", "--out")
@@ -145,7 +145,7 @@ def asked_of(folder: pathlib.Path) -> dict[str, Any]:
     return json.loads((folder / results.CURVE).read_text())["question"]
 
 
-class Stops(Keeper):
+class Stops(FileCheckpointer):
     """Ends a training after three turns."""
 
     def stretch(self, ahead: int) -> int:
@@ -153,7 +153,7 @@ class Stops(Keeper):
 
     def look(self, left: Any, of: int) -> None:
         self._ending = left.turns >= 3
-        super().look(left, of)
+        super().after_chunk(left, of)
 
 
 def stop(folder: pathlib.Path) -> None:
@@ -167,7 +167,7 @@ def go_on(folder: pathlib.Path) -> None:
         stop(folder)
 
 
-def learn(keeper: Keeper) -> None:
+def learn(keeper: FileCheckpointer) -> None:
     """Trains what `TRAIN` does."""
     import headstart as hs
     from headstart.methods.strings import find_any

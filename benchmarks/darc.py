@@ -27,14 +27,16 @@ from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
 from headstart.protocol.statistics import bootstrap
-from headstart.protocol.transfer import adapt, judge, keys
+from headstart.protocol.transfer import adapt, evaluate_state, keys
 from headstart.tasks.registry import aligned
 from headstart.tasks.strings import parse
 
 WHOLE = "PlanarReacher-3@goal_spread=0,goal_x=0,goal_y=0.7"
 BROKEN = f"{WHOLE},joint_2_power=0"
 POINTS, EPISODES = 20, 50
-SMALL = hs.SAC(1e-3, hidden=(64, 64), batch=64, capacity=40_000, length=10, updates=0.2, discount=0.95)
+SMALL = hs.SAC(
+    1e-3, hidden=(64, 64), batch_size=64, buffer_size=40_000, num_steps=10, update_to_data=0.2, discount=0.95
+)
 ROWS = ("target", "source", "DARC", "DARC, weight 1", "DARC, no noise", "DARC, corrected by nothing")
 
 
@@ -48,7 +50,7 @@ def domains(backwards: bool) -> tuple[Task, Task]:
 def rows() -> dict[str, Method]:
     """-> the method of each row."""
     darc = functools.partial(hs.DARC, SMALL)
-    each = (SMALL, SMALL, darc(), darc(weight=1.0), darc(noise=0.0), darc(weight=0.0))
+    each = (SMALL, SMALL, darc(), darc(weight=1.0), darc(noise_std=0.0), darc(weight=0.0))
     return dict(zip(ROWS, each, strict=True))
 
 
@@ -61,7 +63,7 @@ def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
     for j in adapt(method, None, where, budget, [], key, POINTS, EPISODES, beside):
         if name == "source":  # learned there, judged in the target
             learner = method.learner(spec(target), target=True)
-            j = j._replace(returns=judge(learner, j.state, target, EPISODES, key.judge))
+            j = j._replace(returns=evaluate_state(learner, j.state, target, EPISODES, key.evaluation))
         at.append(float(j.steps[0]))
         spent.append(float(j.source_steps[0]))
         returns.append(j.returns.mean(1))

@@ -29,12 +29,12 @@ from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import provenance
 from headstart.lab.tables import interval, show
 from headstart.protocol.statistics import bootstrap
-from headstart.protocol.transfer import Judgement, adapt, curve, keys
+from headstart.protocol.transfer import Evaluation, adapt, curve, keys
 from headstart.tasks.several import together
 
 SOURCES = ((1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 0.0, 1.0))
 TARGETS, STEPS, SHOTS, POINTS, EPISODES = 6, 20_000, (1, 3, 10), 8, 5
-BASE = hs.DQN(discount=0.95, updates=0.25, copies=4, length=4)
+BASE = hs.DQN(discount=0.95, update_to_data=0.25, num_envs=4, num_steps=4)
 ROWS: dict[str, Method] = {"deep_sf": hs.DeepSuccessorFeatures(), "finetune": hs.Finetune(BASE), "scratch": BASE}
 
 
@@ -58,7 +58,7 @@ def learn(method: Method, prior: bool, asked: argparse.Namespace) -> dict:
     """-> after so many episodes, and on the way: returns [seed][target][point]."""
     key, known, began = keys(range(asked.seeds)), None, time.perf_counter()
     if prior:
-        *_, last = learn_source(method, sources(), asked.steps, key.source, points=1)
+        *_, last = learn_source(method, sources(), asked.steps, key.source, num_points=1)
         known = last.state
     each = [list(judged(method, known, target, asked)) for target in targets(asked.targets)]
     shots = {n: np.stack([after(one, n) for one in each], 1) for n in (0, *SHOTS)}
@@ -67,12 +67,12 @@ def learn(method: Method, prior: bool, asked: argparse.Namespace) -> dict:
     return plain({**told, "seconds": time.perf_counter() - began, "method": repr(method)})
 
 
-def judged(method: Method, prior: TrainState | None, target: Task, asked: argparse.Namespace) -> Iterator[Judgement]:
+def judged(method: Method, prior: TrainState | None, target: Task, asked: argparse.Namespace) -> Iterator[Evaluation]:
     """Yields how the target goes."""
     return adapt(method, prior, target, asked.target_steps, SHOTS, keys(range(asked.seeds)), POINTS, EPISODES)
 
 
-def after(judgements: list[Judgement], shots: int) -> np.ndarray:
+def after(judgements: list[Evaluation], shots: int) -> np.ndarray:
     """-> mean returns [seed] after just so many episodes."""
     (one,) = [j for j in judgements if j.shots == shots]
     return one.returns.mean(1)

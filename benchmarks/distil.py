@@ -38,7 +38,7 @@ from headstart.tasks.several import together
 FORCES, LEFT_OUT = (10.0, -10.0, 5.0, -20.0), -5.0  # N
 EPISODES, POINTS = 20, 20
 FIFTH = "a fifth cart"
-BASE = hs.DQN(copies=4, length=4, updates=0.25, hidden=(128, 128))
+BASE = hs.DQN(num_envs=4, num_steps=4, update_to_data=0.25, hidden=(128, 128))
 
 
 def carts() -> Task:
@@ -51,11 +51,11 @@ def students() -> dict[str, Method]:
     small = dataclasses.replace(BASE, hidden=(32, 32))
     return {
         "KL": hs.Distil(BASE),
-        "KL, experts act": hs.Distil(BASE, acts="experts"),
+        "KL, experts act": hs.Distil(BASE, rollout_policy="teachers"),
         "NLL": hs.Distil(BASE, loss="nll"),
         "MSE": hs.Distil(BASE, loss="mse"),
         "KL, a quarter as wide": hs.Distil(small, (BASE,)),
-        "Actor-Mimic": hs.Distil(BASE, temperature=1.0, features=0.01, epsilon=0.1),
+        "Actor-Mimic": hs.Distil(BASE, temperature=1.0, feature_coef=0.01, epsilon=0.1),
     }
 
 
@@ -70,12 +70,12 @@ def teachers(asked: argparse.Namespace) -> dict:
     file = asked.work / f"teachers-{asked.steps}-{asked.seeds}.json"
     if not file.exists():
         tasks, key = carts(), keys(range(asked.seeds))
-        (part,) = hs.Distil(BASE).before(spec(tasks))
+        (part,) = hs.Distil(BASE).pretraining(spec(tasks))
         own = jax.vmap(lambda k: jax.random.fold_in(k, 1))(key.source)
-        *_, learned = learn_source(part.method, tasks, round(part.share * asked.steps), own)
+        *_, learned = learn_source(part.method, tasks, round(part.fraction * asked.steps), own)
         judge = part.method.learner(spec(tasks), target=True)
-        returns = np.asarray(evaluate(judge, learned.knowledge, tasks, EPISODES, key.judge)).mean(2)
-        write_json(file, plain({"returns": returns, "share": part.share}))
+        returns = np.asarray(evaluate(judge, learned.knowledge, tasks, EPISODES, key.evaluation)).mean(2)
+        write_json(file, plain({"returns": returns, "share": part.fraction}))
     return read_json(file)
 
 

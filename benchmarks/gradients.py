@@ -40,7 +40,7 @@ STARTS = ((-8.5, 7.5), (-8.5, -5.0), (9.0, 9.0))
 LEAST = -15.092  # the mean loss at its optimum
 TOY_STEPS, TOY_RATE = 100_000, 1e-3
 GOALS, AROUND = 8, 0.7  # m, from the shoulder
-JOINT = hs.PPO(copies=4, length=64, batch=64, epochs=4, anneal=False, learning_rate=1e-3)
+JOINT = hs.PPO(num_envs=4, num_steps=64, batch_size=64, num_epochs=4, anneal_learning_rate=False, learning_rate=1e-3)
 NARROW = (20, 20)  # widths with which eight policies have about as many numbers as the joint one
 
 
@@ -88,7 +88,7 @@ def rows(tiny: bool) -> dict[str, tuple[Method, Task]]:
     methods = {
         "separate, as many numbers": hs.Separate(dataclasses.replace(JOINT, hidden=NARROW)),
         "separate, each as large": hs.Separate(JOINT),
-        **{f"joint, {how}": hs.Joint(JOINT, combine=how) for how in SURGERIES},  # pyright: ignore[reportArgumentType]
+        **{f"joint, {how}": hs.Joint(JOINT, surgery=how) for how in SURGERIES},  # pyright: ignore[reportArgumentType]
     }
     return {name: (methods[name], goals()) for name in (("joint, mean", "joint, cagrad") if tiny else methods)}
 

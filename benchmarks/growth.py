@@ -30,8 +30,8 @@ from rich.table import Table
 
 import headstart as hs
 from headstart.core.counting import count_of
-from headstart.core.run import Run
-from headstart.core.train import advance, begin, enter
+from headstart.core.run import LoopState
+from headstart.core.train import enter_envs, init_loop_state, train_chunk
 from headstart.core.types import Learner, Task, spec, stack
 from headstart.lab.figure import Series
 from headstart.lab.files import read_json, write_json
@@ -74,17 +74,17 @@ def several(n: int) -> Task:
 
 
 SWEEPS = {
-    "copies": Sweep(64, lambda n: (hs.PPO(copies=n), stack([alone()]), 1)),
+    "copies": Sweep(64, lambda n: (hs.PPO(num_envs=n), stack([alone()]), 1)),
     "tasks": Sweep(16, lambda n: (hs.PPO(), several(n), 1)),
     "seeds": Sweep(16, lambda n: (hs.PPO(), stack([alone()]), n)),
     "random parameters": Sweep(8, lambda n: (hs.PPO(), stack([alone(n)]), 1)),
 }
 
 
-def ready(method: hs.Method, tasks: Task, seeds: int) -> tuple[Learner, Run]:
+def ready(method: hs.Method, tasks: Task, seeds: int) -> tuple[Learner, LoopState]:
     """-> the learner, and runs that stand in their worlds."""
     learner = method.learner(spec(tasks))
-    return learner, enter(learner, tasks, begin(learner, keys(range(seeds)).source))
+    return learner, enter_envs(learner, tasks, init_loop_state(learner, keys(range(seeds)).source))
 
 
 def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[str, list[float]]:
@@ -92,7 +92,7 @@ def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[
     jax.clear_caches()  # of another number, which may have asked for the same
     began = time.perf_counter()
     learner, run = ready(method, tasks, seeds)
-    go = functools.partial(advance, learner, tasks, turns=jnp.int32(1), budget=count_of(10**6))
+    go = functools.partial(train_chunk, learner, tasks, turns=jnp.int32(1), budget=count_of(10**6))
     run, _ = jax.block_until_ready(go(run))
     found: dict[str, list[float]] = {"first": [time.perf_counter() - began], "turn": []}
     for _ in range(repetitions):
@@ -159,12 +159,12 @@ def starting(repetitions: int) -> dict[str, list[float]]:
 def memory() -> dict[str, float]:
     """-> bytes that a copy's world takes, what its own parameters add to that in MuJoCo, and a row of SAC's replay."""
     size = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))
-    _, on_policy = ready(hs.PPO(copies=16), stack([alone()]), 1)
-    _, off_policy = ready(hs.SAC(capacity=1000), stack([alone()]), 1)
+    _, on_policy = ready(hs.PPO(num_envs=16), stack([alone()]), 1)
+    _, off_policy = ready(hs.SAC(buffer_size=1000), stack([alone()]), 1)
     assert off_policy.memory is not None
     model = physics("Hopper-v5").model.nbuffer
     return {
-        "copy": size(on_policy.worlds) / 16,
+        "copy": size(on_policy.env_states) / 16,
         "copy's own model": float(model),
         "replay row": size(off_policy.memory.rows) / 1000,
     }

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from headstart.lab.tables import interval
-from headstart.protocol.comparisons import JUDGED_BY
+from headstart.protocol.comparisons import COMPARED_BY
 from headstart.protocol.verdicts import compare, plain
 
 Name = TypeVar("Name")
-HOW = {**JUDGED_BY, "family": "all comparisons of one measure in this record"}
+HOW = {**COMPARED_BY, "family": "all comparisons of one measure in this record"}
 SIGNS = {"positive": " ▲", "negative": " ▼"}
 
 

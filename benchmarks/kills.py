@@ -26,12 +26,12 @@ from headstart.lab import cli
 from headstart.lab import commands as commands  # with JAX, once for all: each trial is a fork of this process
 from headstart.lab.files import write_json
 
-LEARNER = "ppo:hidden=8:copies=4:length=64:epochs=2"
+LEARNER = "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2"
 TRAIN = ("train", LEARNER, "--source", "CartPole-v1", "--steps", "3e4", "--save-every", "0.001", "--out")
 COMPARE = (
     *("compare", "--source", "CartPole-v1", "--target", "CartPole-v1@force=-10", "--methods", "finetune"),
-    *("--source-steps", "250", "--target-steps", "500", "--shots", "0,1,3", "--seeds", "2", "--points", "2"),
-    *("--judged", "3", "--no-oracle", "--learner", LEARNER, "--out"),
+    *("--source-steps", "250", "--target-steps", "500", "--shots", "0,1,3", "--seeds", "2", "--evals", "2"),
+    *("--eval-episodes", "3", "--no-oracle", "--learner", LEARNER, "--out"),
 )
 COMMANDS = {"train": TRAIN, "compare": COMPARE}
 AT_ONCE = 4  # kills in one folder, one after another

@@ -57,7 +57,16 @@ ZOO_CARTPOLE = (
 # github.com/aaronwalsman/mechagogue, mechagogue/examples/maxatar/results.md. Its paper, arXiv:1903.03176, has curves.
 MINATAR_BREAKOUT = 11.1
 # Larger and rarer gradient steps than the paper's (32 rows after each frame), for the sake of time; its network.
-BREAKOUT = hs.DQN(hidden=(), batch=64, updates=0.25, length=1, copies=8, start=5_000, every=500, learning_rate=1e-3)
+BREAKOUT = hs.DQN(
+    hidden=(),
+    batch_size=64,
+    update_to_data=0.25,
+    num_steps=1,
+    num_envs=8,
+    learning_starts=5_000,
+    target_update_period=500,
+    learning_rate=1e-3,
+)
 ROWS = {
     "SAC on Pendulum-v1": Row(hs.SAC(), "Pendulum-v1", 10_000, -200.0, ("sac",)),
     "DQN on CartPole-v1": Row(hs.DQN(), "CartPole-v1", 50_000, 475.0, ("dqn", *ZOO_CARTPOLE)),

@@ -34,8 +34,8 @@ from headstart.tasks.several import together
 TIMES = (1.0, 10.0, 100.0, 1000.0)
 AROUND = 0.7  # m, from the middle
 FORCES = (10.0, -10.0, 5.0, -20.0)  # N
-PPO = hs.PPO(copies=4, length=64, batch=64, epochs=4, anneal=False, learning_rate=1e-3)
-DQN = hs.DQN(copies=4, length=4, updates=0.25, hidden=(128, 128))
+PPO = hs.PPO(num_envs=4, num_steps=64, batch_size=64, num_epochs=4, anneal_learning_rate=False, learning_rate=1e-3)
+DQN = hs.DQN(num_envs=4, num_steps=4, update_to_data=0.25, hidden=(128, 128))
 
 
 def goals() -> Task:
@@ -67,7 +67,7 @@ def shares(world: str, found: dict[str, dict], seeds: int) -> dict[str, np.ndarr
     tasks, key = WORLDS[world][1](), keys(range(seeds))
     chance = Uniform().learner(spec(tasks))
     random = np.asarray(
-        evaluate(chance, jax.vmap(lambda k: chance.init(k, None))(key.judge), tasks, EPISODES, key.judge)
+        evaluate(chance, jax.vmap(lambda k: chance.init(k, None))(key.evaluation), tasks, EPISODES, key.evaluation)
     )
     none = random.mean((0, 2))[None, None]
     alone = np.array(found[world + "separate"]["returns"])[:, -1].mean(0)[None, None]

@@ -36,7 +36,7 @@ ROUNDS = 5  # of the speed's turns
 def our_speed(steps: int, seeds: int) -> float:
     """-> environment steps of all seeds together a second, without compilation."""
     tasks = stack([hs.task(TASK)])
-    points = train(hs.PPO().learner(spec(tasks)), tasks, 2 * steps, keys(range(seeds)).source, points=2)
+    points = train(hs.PPO().learner(spec(tasks)), tasks, 2 * steps, keys(range(seeds)).source, num_points=2)
     before = jax.block_until_ready(next(points)).steps
     began = time.perf_counter()
     after = jax.block_until_ready(next(points)).steps

@@ -42,10 +42,10 @@ def learn(
     seconds = time.perf_counter() - began
     learner = row.method.learner(spec(deployed), target=True)
     known = jax.vmap(learner.init)(key.target, point.knowledge)
-    returns = np.asarray(evaluate(learner, known, deployed, episodes, key.judge)).mean(2)
+    returns = np.asarray(evaluate(learner, known, deployed, episodes, key.evaluation)).mean(2)
     numbers = sum(x[0].size for x in jax.tree.leaves((known.features, known.policy, known.value, known.model)))
     told = {"history": history, "numbers": numbers, "seconds": seconds, "method": repr(row.method), "commit": commit()}
-    return plain({"returns": returns, **told, **(further(learner, known, key.judge) if further else {})})
+    return plain({"returns": returns, **told, **(further(learner, known, key.evaluation) if further else {})})
 
 
 def measure(

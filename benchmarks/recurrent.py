@@ -27,7 +27,7 @@ from rich.table import Table
 from side_by_side import line
 
 import headstart as hs
-from headstart.core.rollout import rollout, start
+from headstart.core.rollout import reset_envs, rollout
 from headstart.core.types import Key, Knowledge, Learner, Task, stack
 from headstart.lab.files import plain, write_json
 from headstart.lab.plots import figure_curves
@@ -37,7 +37,7 @@ from headstart.protocol.statistics import bootstrap
 
 SOONER = ("feed-forward", "history of 8", "told the parameters", "recurrent")
 EPISODES = 128  # each of which draws the puck anew
-BASE = hs.PPO(copies=64, length=100, batch=640, discount=0.97)
+BASE = hs.PPO(num_envs=64, num_steps=100, batch_size=640, discount=0.97)
 LAWS = {
     "puck_mass": dist.LogUniform(0.1, 0.4),
     "puck_friction": dist.LogUniform(0.05, 0.5),
@@ -67,17 +67,17 @@ def rows() -> dict[str, Row]:
         "told the parameters": Row(hs.UniversalPolicy(BASE), ensemble()),
         "recurrent": Row(hs.Recurrent(BASE), ensemble()),
         "recurrent, no delays": Row(hs.Recurrent(BASE), ensemble(delays=False)),
-        "recurrent, critics not told": Row(hs.Recurrent(BASE, informed=False), ensemble()),
+        "recurrent, critics not told": Row(hs.Recurrent(BASE, asymmetric_critic=False), ensemble()),
     }
 
 
 @functools.partial(jax.jit, static_argnames="learner")
 def there(learner: Learner, known: Knowledge, tasks: Task, keys: Key) -> Array:
     """-> whether the puck lies in the goal at an episode's end [seed, task, episode]."""
-    place = tasks.env.rewards.index("reward_goal")
+    place = tasks.env.cumulant_names.index("reward_goal")
 
     def one(k: Knowledge, key: Key) -> Array:
-        worlds = start(learner, tasks, EPISODES, key)
+        worlds = reset_envs(learner, tasks, EPISODES, key)
         _, fresh = rollout(learner, k, tasks, worlds, key, 0.0, tasks.env.horizon)
         return fresh.cumulants[:, -1, :, place]
 

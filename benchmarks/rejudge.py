@@ -21,7 +21,7 @@ from flags import RESULTS
 from judging import HOW
 
 from headstart.lab.files import plain, read_json, write_json
-from headstart.protocol.comparisons import JUDGED_BY, against, pairwise
+from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
 from headstart.protocol.metrics import totals
 
 Data = dict[str, Any]
@@ -42,7 +42,7 @@ def study(data: Data) -> Data:
         controls = {name: row["against"] for name, row in rows if row.get("against")}
     compared = against(areas, controls)
     methods = {name: {**row, **compared[name]} for name, row in rows}
-    return {"methods": methods, "judged_by": JUDGED_BY, "pairs": pairwise(areas)}
+    return {"methods": methods, "judged_by": COMPARED_BY, "pairs": pairwise(areas)}
 
 
 def rows_of(script: str, kept: str) -> Callable[[Data], Data]:

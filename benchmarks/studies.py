@@ -19,10 +19,10 @@ from headstart.lab.files import write_json
 from headstart.lab.progress import Board, console
 from headstart.lab.study import compare
 from headstart.lab.tables import show, study_tables
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
 STUDIES = {
-    "heavier": Question(
+    "heavier": StudyConfig(
         source="Hopper-v5",
         target="Hopper-v5@torso_mass=9",
         ensemble="Hopper-v5@torso_mass=3..9",
@@ -32,7 +32,7 @@ STUDIES = {
         shots=(0, 1, 10, 50),
         seeds=tuple(range(10)),
     ),
-    "reversed": Question(
+    "reversed": StudyConfig(
         source="CartPole-v1",
         target="CartPole-v1@force=-10",
         methods=("scratch", "naive", "finetune", "finetune:reset_head=true"),

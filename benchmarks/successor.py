@@ -37,8 +37,8 @@ BARS = {"Q-learning": 1.8, "the newest policy": 1.2}  # how many times as much G
 def rows(tasks: int) -> dict[str, Method]:
     """-> what is compared, with room for a policy of each task."""
     return {
-        "GPI": hs.SuccessorFeatures(policies=tasks),
-        "the newest policy": hs.SuccessorFeatures(policies=tasks, use="last"),
+        "GPI": hs.SuccessorFeatures(max_policies=tasks),
+        "the newest policy": hs.SuccessorFeatures(max_policies=tasks, act_by="last"),
         "Q-learning": hs.QLearning(),
     }
 
@@ -56,7 +56,7 @@ def gather(method: Method, seed: int, tasks: int, steps: int) -> dict:
         task = stack([hs.task("FourRooms", w=[float(x) for x in w])])
         learner = method.learner(spec(task), target=i > 0)
         before = prior if isinstance(method, hs.SuccessorFeatures) else None
-        (last,) = train(learner, task, steps, keys([1000 * seed + i]).source, prior=before, points=1)
+        (last,) = train(learner, task, steps, keys([1000 * seed + i]).source, prior=before, num_points=1)
         prior: TrainState | None = last.state
         # One copy and one step a turn: the mean over turns in which an episode ended is that over episodes.
         ended, mean = float(last.episodes[0]), float(jnp.nan_to_num(last.metrics["return"][0]))

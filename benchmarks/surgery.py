@@ -1,6 +1,6 @@
 """Knowledge in another body: an arm of two links and then of three, Hopper and then Walker2d, by names.
 
-What was learned on the source begins in the target with whatever has the same name in both (`core/moving.py`): all that
+What was learned on the source begins in the target with whatever has the same name in both (`core/space_matching.py`): all that
 the smaller body sees and does, and none of the rest. Beside it is learning the target from nothing, in equal steps of
 it; and, as a control of what the names are worth, the same knowledge with its names shuffled.
 
@@ -20,17 +20,17 @@ from rich.table import Table
 from side_by_side import line
 
 import headstart as hs
-from headstart.core import moving
+from headstart.core import space_matching
 from headstart.core.spaces import Box
 from headstart.core.stages import learn_source
 from headstart.core.types import Method, Spec, spec, stack
 from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.moved import Moved
 from headstart.lab.plots import figure_curves
 from headstart.lab.provenance import commit, provenance
+from headstart.lab.space_report import Moved
 from headstart.lab.tables import interval, show
 from headstart.protocol.metrics import total
-from headstart.protocol.prior import Stage, moved
+from headstart.protocol.prior import Training, moved
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, curve, keys
 
@@ -48,8 +48,8 @@ class Pair(NamedTuple):
 
 
 PAIRS = {
-    "reacher": Pair("PlanarReacher-2", "PlanarReacher-3", hs.PPO(anneal=False), 400_000, 200_000),
-    "walker": Pair("Hopper-v5", "Walker2d-v5", hs.PPO(anneal=False), 400_000, 300_000),
+    "reacher": Pair("PlanarReacher-2", "PlanarReacher-3", hs.PPO(anneal_learning_rate=False), 400_000, 200_000),
+    "walker": Pair("Hopper-v5", "Walker2d-v5", hs.PPO(anneal_learning_rate=False), 400_000, 300_000),
 }
 ROWS = {"finetune": "by name", "shuffled": "names shuffled", "scratch": "from nothing"}
 
@@ -59,8 +59,8 @@ def shuffled(known: Spec) -> Spec:
     turn = lambda space: dataclasses.replace(
         space, components=tuple(c._replace(unit="") for c in (*space.components[1:], space.components[0]))
     )
-    assert isinstance(known.observation, Box)
-    return known._replace(observation=turn(known.observation), action=turn(known.action))
+    assert isinstance(known.observation_space, Box)
+    return known._replace(observation_space=turn(known.observation_space), action_space=turn(known.action_space))
 
 
 def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> dict[str, dict]:
@@ -72,11 +72,11 @@ def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> di
         how, prior, told = hs.Finetune(pair.base), None, {}
         if row != "scratch":
             known = spec(source) if row == "finetune" else shuffled(spec(source))
-            plan = moving.plan(pair.base, known, spec(target))
-            prior = moved(Stage(pair.base, known, False), learned.state, plan, how, spec(target), key.target)
+            plan = space_matching.plan(pair.base, known, spec(target))
+            prior = moved(Training(pair.base, known, False), learned.state, plan, how, spec(target), key.target)
         judged = list(adapt(how, prior, target, steps[1], SHOTS, key, POINTS, JUDGED))
         if prior is not None:
-            came = moving.account(plan, learned.knowledge, judged[0].state.knowledge)
+            came = space_matching.count_transferred(plan, learned.knowledge, judged[0].state.knowledge)
             told = {"moved": Moved(plan, came, False).data}
         done = curve(judged)
         found[row] = {"steps": done.steps[0], "returns": done.returns, "shots": done.shots, **told, "commit": commit()}

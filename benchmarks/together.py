@@ -22,9 +22,9 @@ def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
     """-> steps [point], returns [seed][point][task], what gradients said on the way, numbers learned, and seconds."""
     key, began = keys(range(seeds)), time.perf_counter()
     learner, at, returns, said, size = method.learner(spec(tasks)), [], [], [], 0
-    for point in train(learner, tasks, steps, key.source, points=POINTS):
+    for point in train(learner, tasks, steps, key.source, num_points=POINTS):
         at.append(float(point.steps[0]))
-        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.judge)).mean(2))
+        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.evaluation)).mean(2))
         said.append({name: np.asarray(point.metrics[name]) for name in TOLD if name in point.metrics})
         size = sum(x[0].size for x in jax.tree.leaves((point.knowledge.policy, point.knowledge.value)))
     told = {name: np.mean([each[name] for each in said], 0) for name in said[0]}

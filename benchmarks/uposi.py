@@ -28,7 +28,7 @@ from rich.table import Table
 from side_by_side import line
 
 import headstart as hs
-from headstart.core.rollout import rollout, start
+from headstart.core.rollout import reset_envs, rollout
 from headstart.core.types import Env, Key, Knowledge, Learner, Params, Record, Task, stack
 from headstart.lab.files import plain, write_json
 from headstart.lab.plots import figure_sweep
@@ -44,7 +44,7 @@ WORTH = {"reward_alive": 1.3}
 PART = {"offset": 2, "force": 1}  # it is learned in 1 / so much of the steps
 ENDS = {"offset": (-0.4, 0.4), "force": (-30.0, 30.0)}  # between which it changes
 EPISODES = 8
-BASE = hs.PPO(copies=32, length=64, batch=256, epochs=8, target_kl=0.02)
+BASE = hs.PPO(num_envs=32, num_steps=64, batch_size=256, num_epochs=8, target_kl=0.02)
 SWITCH, NOTICED = 250, 23  # steps: when the parameter changes, and when that should have been noticed (H + 20)
 
 
@@ -96,7 +96,7 @@ def rows(hidden: str, tiny: bool) -> dict[str, Row]:
         "no parameters": hs.Randomize(BASE),
         "true parameters": hs.UniversalPolicy(BASE),
         "UP-OSI": hs.UPOSI(BASE),
-        "UP-OSI, truth only": hs.UPOSI(BASE, truth=1.0),
+        "UP-OSI, truth only": hs.UPOSI(BASE, true_parameters_fraction=1.0),
     }
     some = ("true parameters", "UP-OSI") if tiny else methods
     return {f"{hidden}, {name}": Row(methods[name], ensemble(hidden)) for name in some}
@@ -114,7 +114,7 @@ def paid(learner: Learner, known: Knowledge, tasks: Task, keys: Key) -> Array:
     """-> what a step is paid in the end, once a change has been noticed [seed]; 0 for steps after an episode's end."""
 
     def one(k: Knowledge, key: Key) -> Array:
-        worlds = start(learner, tasks, 8 * EPISODES, key)
+        worlds = reset_envs(learner, tasks, 8 * EPISODES, key)
         _, fresh = rollout(learner, k, tasks, worlds, key, 0.0, tasks.env.horizon)
         ended = jnp.cumsum(fresh.last, 1) - fresh.last > 0
         return jnp.where(ended, 0.0, fresh.reward)[:, SWITCH + NOTICED :].mean()

@@ -13,10 +13,11 @@ from jaxtyping import Array
 
 from headstart.core import rollout as gathering
 from headstart.core.counting import count_of
-from headstart.core.learn import observed, split, update
-from headstart.core.memory import holding
-from headstart.core.train import Point, begin, enter, iterate, train
+from headstart.core.learn import gradient_step, split_statistics, with_prepared
+from headstart.core.memory import from_rollout
+from headstart.core.train import Progress, enter_envs, init_loop_state, train, train_step
 from headstart.core.types import (
+    ActionSpace,
     Box,
     Discrete,
     Env,
@@ -26,7 +27,6 @@ from headstart.core.types import (
     Method,
     Parameter,
     Replay,
-    Space,
     Task,
     TrainState,
     Transition,
@@ -35,8 +35,8 @@ from headstart.core.types import (
 )
 
 # Each as one program: without it, every operation of theirs is one.
-start = jax.jit(gathering.start, static_argnames=("learner", "copies"))
-rollout = jax.jit(gathering.rollout, static_argnames=("learner", "length"))
+start = jax.jit(gathering.reset_envs, static_argnames=("learner", "num_envs"))
+rollout = jax.jit(gathering.rollout, static_argnames=("learner", "num_steps"))
 
 
 class Risk(Env):
@@ -51,11 +51,11 @@ class Risk(Env):
         return 1
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Box((0.0,), (1.0,))
 
     @property
-    def action(self):
+    def action_space(self):
         return Discrete(2)
 
     @property
@@ -94,11 +94,11 @@ class Corridor(Env):
         return 3 * self.length
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Box((0.0,), (1.0,))
 
     @property
-    def action(self):
+    def action_space(self):
         return Discrete(2) if self.discrete else Box((-1.0,), (1.0,))
 
     @property
@@ -130,7 +130,7 @@ class Bandit(Env):
     """
 
     pays: Callable[[Array, Array], Any] = eqx.field(static=True)
-    choices: Space = eqx.field(static=True, default=Discrete(2))
+    choices: ActionSpace = eqx.field(static=True, default=Discrete(2))
     steps: int = eqx.field(static=True, default=1)
     touched: Callable[[], object] = eqx.field(static=True, default=lambda: None)
 
@@ -143,11 +143,11 @@ class Bandit(Env):
         return self.steps
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Box((-10.0,), (10.0,))
 
     @property
-    def action(self):
+    def action_space(self):
         return self.choices
 
     @property
@@ -195,11 +195,11 @@ class Hint(Env):
         return self.steps + 1
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Box((-1.0, 0.0), (1.0, 1.0))
 
     @property
-    def action(self):
+    def action_space(self):
         return Discrete(2)
 
     @property
@@ -230,7 +230,7 @@ class Pixel(Env):
     """Shows an image with one bright pixel; the action pays 1 that says whether it is in the right half. One step."""
 
     sight: Image = eqx.field(static=True, default=Image((4, 4, 1), "uint8"))
-    choices: Space = eqx.field(static=True, default=Discrete(2))
+    choices: ActionSpace = eqx.field(static=True, default=Discrete(2))
 
     @property
     def name(self):
@@ -241,11 +241,11 @@ class Pixel(Env):
         return 1
 
     @property
-    def observation(self):
+    def observation_space(self):
         return self.sight
 
     @property
-    def action(self):
+    def action_space(self):
         return self.choices
 
     @property
@@ -257,7 +257,7 @@ class Pixel(Env):
 
     def observe(self, params, state):
         image = jnp.zeros(self.sight.shape, self.sight.dtype)
-        return image.at[state[0], state[1], 0].set(jnp.asarray(self.sight.brightest, image.dtype))
+        return image.at[state[0], state[1], 0].set(jnp.asarray(self.sight.max_value, image.dtype))
 
     def transition(self, params, state, action, key):
         return state
@@ -274,7 +274,7 @@ class Pixel(Env):
 def one(env: Env, target: bool = False, **params: Any) -> Task:
     """-> one task of a probe, as users hold it. A parameter is a number or a distribution."""
     held = {name: jnp.float32(x) if isinstance(x, int | float) else x for name, x in params.items()}
-    return Task(env, held, jnp.ones(len(env.rewards)), jnp.zeros(0), jnp.int32(target))
+    return Task(env, held, jnp.ones(len(env.cumulant_names)), jnp.zeros(0), jnp.int32(target))
 
 
 def task(env: Env, target: bool = False, **params: Any) -> Task:
@@ -297,14 +297,14 @@ def keys(seeds: int, of: int = 0) -> Array:
     return jax.random.split(jax.random.key(of), seeds)
 
 
-def trained(learner: Learner, tasks: Task, turns: int, seeds: int = 1, **how: Any) -> Point:
+def trained(learner: Learner, tasks: Task, turns: int, seeds: int = 1, **how: Any) -> Progress:
     """-> where so many turns of the loop lead."""
-    steps = turns * learner.replay.length * learner.replay.copies * tasks.w.shape[0]
-    *_, last = train(learner, tasks, steps, keys(seeds), **{"points": 1, **how})
+    steps = turns * learner.replay.num_steps * learner.replay.num_envs * tasks.w.shape[0]
+    *_, last = train(learner, tasks, steps, keys(seeds), **{"num_points": 1, **how})
     return last
 
 
-def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Learner, Point]:
+def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Learner, Progress]:
     """-> the method's learner, and where so many turns of the loop lead it."""
     learner = method.learner(spec(tasks))
     return learner, trained(learner, tasks, turns, seeds)
@@ -314,13 +314,13 @@ def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Lea
 def lesson(learner: Learner, state: TrainState, fresh: Transition, progress: float = 0.0) -> TrainState:
     """-> the state after all of a rollout was seen, and one gradient step was taken on all of it."""
     key = jax.random.key(0)
-    knowledge, batch = learner.observe(state.knowledge, fresh, key, progress)
-    return update(learner, observed(learner, state, knowledge), holding(batch).rows, key, progress)[0]
+    knowledge, batch = learner.prepare(state.knowledge, fresh, key, progress)
+    return gradient_step(learner, with_prepared(learner, state, knowledge), from_rollout(batch).rows, key, progress)[0]
 
 
 def slope(function: Callable[[Knowledge], Array], k: Knowledge) -> Knowledge:
     """Returns the gradient of a function of knowledge, with None in place of statistics."""
-    weights, statistics = split(k)
+    weights, statistics = split_statistics(k)
     return jax.jit(jax.grad(lambda weights: function(eqx.combine(weights, statistics))))(weights)
 
 
@@ -331,25 +331,25 @@ def check_fits(method: Method, source: Task, target: Task) -> None:
         learner = method.learner(spec(tasks), where)
 
         def turn(prior: TrainState | None, learner: Learner = learner, tasks: Task = tasks) -> TrainState:
-            run = enter(learner, tasks, begin(learner, keys(2), prior))
-            return jax.vmap(lambda run: iterate(learner, tasks, run, count_of(1)))(run)[0].state
+            run = enter_envs(learner, tasks, init_loop_state(learner, keys(2), prior))
+            return jax.vmap(lambda run: train_step(learner, tasks, run, count_of(1)))(run)[0].state
 
         prior = jax.eval_shape(turn, prior)
 
 
-def player(act: Callable[[Array], Array], replay: Replay = Replay(length=4, copies=2, batch=4)) -> Learner:
+def player(act: Callable[[Array], Array], replay: Replay = Replay(num_steps=4, num_envs=2, batch_size=4)) -> Learner:
     """-> a learner that plays `act(obs)` and learns nothing."""
     return Learner(
         init=lambda key, prior: Knowledge(),
         act=lambda k, carry, obs, context, key, explore: (act(obs), carry, {}),
-        observe=lambda k, fresh, key, progress: (k, fresh),
+        prepare=lambda k, fresh, key, progress: (k, fresh),
         loss=lambda k, slow, batch, key, progress: (jnp.zeros(()), {}),
         optimizer=optax.identity(),
         replay=replay,
     )
 
 
-def counter(replay: Replay = Replay(length=4, copies=1, batch=1), **fields: Any) -> Learner:
+def counter(replay: Replay = Replay(num_steps=4, num_envs=1, batch_size=1), **fields: Any) -> Learner:
     """-> a learner of a single number: k grows by 1 with every gradient step (loss −k, gradient descent at rate 1)."""
 
     def init(key, prior):
@@ -377,7 +377,7 @@ def experience(reward: Any, weight: Any = None, **fields: Any) -> Transition:
         "context": np.zeros((*r.shape, 0), np.float32),
         "domain": none,
         "weight": w,
-        "score": r,
+        "episode_return": r,
         "extras": {},
     }
     return Transition(**jax.device_put({**like, **fields}))  # nothing has to be compiled

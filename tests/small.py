@@ -28,22 +28,24 @@ from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 from headstart.methods.values.successor_features import SuccessorFeatures
 from headstart.tasks.worlds import RandomMDP
 
-SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
+SMALL = PPO(hidden=(4,), num_steps=4, num_envs=2, batch_size=4, num_epochs=1)
 BASES: dict[type, Method] = {
     PPO: SMALL,
-    SAC: SAC(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4),
-    DQN: DQN(hidden=(4,), length=4, copies=2, batch=4, capacity=64, start=4, updates=1.0),
+    SAC: SAC(hidden=(4,), num_steps=4, num_envs=2, batch_size=4, buffer_size=64, learning_starts=4),
+    DQN: DQN(hidden=(4,), num_steps=4, num_envs=2, batch_size=4, buffer_size=64, learning_starts=4, update_to_data=1.0),
     QLearning: QLearning(),
     Uniform: Uniform(),
-    SuccessorFeatures: SuccessorFeatures(policies=3),
+    SuccessorFeatures: SuccessorFeatures(max_policies=3),
 }
-BASES[DARC] = DARC(BASES[SAC], spare=2)
-BASES[DeepSuccessorFeatures] = DeepSuccessorFeatures(hidden=(4,), copies=2, batch=4, capacity=64, start=4, updates=1.0)
+BASES[DARC] = DARC(BASES[SAC], source_steps_per_target_step=2)
+BASES[DeepSuccessorFeatures] = DeepSuccessorFeatures(
+    hidden=(4,), num_envs=2, batch_size=4, buffer_size=64, learning_starts=4, update_to_data=1.0
+)
 OTHERS: dict[type, dict[str, Any]] = {
-    EPOpt: {"paths": 4, "length": 4, "batch": 4},
-    UPOSI: {"updates": 1.0, "batch": 4, "hidden": (4,), "capacity": 64},
-    Recurrent: {"units": 3, "segment": 2},
-    Distil: {"updates": 1.0, "batch": 4, "capacity": 64},
+    EPOpt: {"num_envs": 4, "num_steps": 4, "batch_size": 4},
+    UPOSI: {"update_to_data": 1.0, "batch_size": 4, "hidden": (4,), "buffer_size": 64},
+    Recurrent: {"hidden_size": 3, "sequence_length": 2},
+    Distil: {"update_to_data": 1.0, "batch_size": 4, "buffer_size": 64},
 }
 
 

@@ -10,10 +10,10 @@ import pytest
 import tiny
 
 import headstart as hs
-from headstart.core.train import Point
+from headstart.core.train import Progress
 from headstart.core.types import spec
 from headstart.lab import api
-from headstart.protocol.transfer import Judgement
+from headstart.protocol.transfer import Evaluation
 
 CORRIDOR = jax.tree.map(lambda x: x[0], tiny.TASK)
 
@@ -47,7 +47,7 @@ def test_knowledge_stays_within_its_spaces(trained):
         hs.evaluate(trained, "CartPole-v1")
     with pytest.raises(hs.InputError, match=r"The observation spaces differ .1 and 3 components., and in one"):
         hs.transfer(trained, hs.task("Pendulum-v1"), steps=100)
-    told = trained.spec._replace(observation=hs.task("Pendulum-v1").env.observation)
+    told = trained.spec._replace(observation_space=hs.task("Pendulum-v1").env.observation_space)
     with pytest.raises(hs.InputError, match="unequal action spaces"):
         hs.evaluate(hs.Trained(tiny.METHOD, told, trained.state, "Corridor", 16, 0), "Pendulum-v1")
 
@@ -61,7 +61,7 @@ def test_knowledge_stays_within_its_spaces(trained):
         (lambda trained: hs.evaluate(trained, CORRIDOR, episodes=0), "episodes is 0"),
         (lambda trained: hs.transfer(trained, CORRIDOR, steps=-2), "steps is -2"),
         (lambda trained: hs.transfer(trained, CORRIDOR, steps=2, shots=[0, -1]), "shots has -1"),
-        (lambda trained: hs.transfer(trained, CORRIDOR, steps=2, judged=0), "judged is 0"),
+        (lambda trained: hs.transfer(trained, CORRIDOR, steps=2, eval_episodes=0), "eval_episodes is 0"),
         (lambda trained: hs.compare("naiv", "CartPole-v1", "CartPole-v1@force=5", "out"), "There is no method 'naiv'"),
     ],
 )
@@ -81,11 +81,11 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
     broken = jax.tree.map(lambda x: x * jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else x, trained.state)
     none, zero = np.zeros(1), np.zeros(1, np.float32)
 
-    def points(*args: Any, **how: Any) -> Iterator[Point]:
-        yield Point(broken, none, none, none, {})
+    def points(*args: Any, **how: Any) -> Iterator[Progress]:
+        yield Progress(broken, none, none, none, {})
 
-    def judgements(*args: Any) -> Iterator[Judgement]:
-        yield Judgement(zero, zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken, {})
+    def judgements(*args: Any) -> Iterator[Evaluation]:
+        yield Evaluation(zero, zero, zero, zero, np.full((1, 2), np.nan, np.float32), 0, broken, {})
 
     monkeypatch.setattr(api, "learn_source", points)
     monkeypatch.setattr(api.protocol, "adapt", judgements)
@@ -97,7 +97,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
 
 def test_a_watcher_sees_the_way(trained, monkeypatch):
     none = np.zeros(1)
-    made = [Point(trained.state, none + 8.0 * i, none, none + i, {}) for i in (1, 2)]
+    made = [Progress(trained.state, none + 8.0 * i, none, none + i, {}) for i in (1, 2)]
     monkeypatch.setattr(api, "learn_source", lambda *args, **how: iter(made))
     seen = []
     after = hs.train(tiny.METHOD, CORRIDOR, steps=16, seed=5, watch=seen.append)

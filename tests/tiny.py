@@ -9,7 +9,7 @@ from headstart.core.types import TrainState, spec
 from headstart.learners.ppo import PPO
 from headstart.protocol.transfer import keys
 
-METHOD = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
+METHOD = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 TASK = probes.task(probes.Corridor(), target=True)
 SEEDS = (3, 8)
 

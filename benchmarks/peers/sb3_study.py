@@ -55,8 +55,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--source-steps", type=int, default=40_000)
     parser.add_argument("--target-steps", type=int, default=20_000)
-    parser.add_argument("--points", type=int, default=12, help="points of each curve")
-    parser.add_argument("--judged", type=int, default=10, help="episodes by which a point is judged")
+    parser.add_argument("--evals", type=int, default=12, help="points of each curve")
+    parser.add_argument("--eval-episodes", type=int, default=10, help="episodes by which a point is judged")
     parser.add_argument("--copies", type=int, default=1, help="parallel environments")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="seeds side by side")
     parser.add_argument("--set", type=setting, nargs="*", default=[], metavar="NAME=VALUE", help="SB3's own keywords")
@@ -74,15 +74,15 @@ def worlds(masses: tuple[float, float], copies: int, seed: int, **keywords) -> V
 
 def judge(learner: PPO, asked: argparse.Namespace) -> float:
     """-> the mean return of the deterministic policy on the target."""
-    seen = worlds(HEAVY, asked.judged, 1_000, training=False, norm_reward=False)
+    seen = worlds(HEAVY, asked.eval_episodes, 1_000, training=False, norm_reward=False)
     seen.obs_rms = learner.get_env().obs_rms  # pyright: ignore
-    return float(np.mean(evaluate_policy(learner, seen, asked.judged, return_episode_rewards=True)[0]))
+    return float(np.mean(evaluate_policy(learner, seen, asked.eval_episodes, return_episode_rewards=True)[0]))
 
 
 def adapt(learner: PPO, asked: argparse.Namespace) -> list[float]:
     """Learns in the target -> the curve."""
-    curve, each = [judge(learner, asked)], asked.target_steps // asked.points
-    for i in range(asked.points):
+    curve, each = [judge(learner, asked)], asked.target_steps // asked.evals
+    for i in range(asked.evals):
         learner.learn(each, reset_num_timesteps=i == 0)
         curve.append(judge(learner, asked))
     return curve

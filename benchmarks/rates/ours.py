@@ -1,7 +1,7 @@
 """headstart's side of `speed.py`: one measurement in a process of its own, as each of the peers has one.
 
     cd benchmarks
-    python -m rates.ours learn ppo:copies=16 Hopper-v5 --warmup 8192 --steps 49152 --out ours.json
+    python -m rates.ours learn ppo:num_envs=16 Hopper-v5 --warmup 8192 --steps 49152 --out ours.json
     python -m rates.ours step Hopper-v5 --rows 64 --steps 500000 --out ours.json
     python -m rates.ours until ppo Hopper-v5 --level 2000 --out ours.json
 
@@ -19,9 +19,9 @@ import numpy as np
 import headstart as hs
 from headstart.core.counting import count_of
 from headstart.core.episode import Episode, reset, step
-from headstart.core.rollout import count, evaluate
-from headstart.core.train import advance, begin, enter, go_on, train
-from headstart.core.turns import per_turn
+from headstart.core.iterations import steps_per_iteration
+from headstart.core.rollout import evaluate, num_tasks
+from headstart.core.train import enter_envs, init_loop_state, train, train_chunk, train_loop
 from headstart.core.types import Array, Box, Key, Task, spec, stack
 from headstart.lab.files import write_json
 from headstart.methods.strings import find_learner
@@ -37,13 +37,16 @@ def learn(asked: argparse.Namespace) -> dict:
         _heavier(asked.env, asked.masses, asked.physics) if asked.masses else stack([hs.task(asked.env, asked.physics)])
     )
     learner = find_learner(asked.learner).learner(spec(tasks))
-    turn, budget = per_turn(learner, tasks) * asked.seeds, count_of((asked.warmup + asked.steps) // asked.seeds)
+    turn, budget = (
+        steps_per_iteration(learner, tasks) * asked.seeds,
+        count_of((asked.warmup + asked.steps) // asked.seeds),
+    )
     warmup, measured = (-(-steps // turn) for steps in (asked.warmup, asked.steps))
     seeds = range(asked.seed * asked.seeds, (asked.seed + 1) * asked.seeds)
-    run = enter(learner, tasks, begin(learner, keys(seeds).source))
-    run, _ = jax.block_until_ready(advance(learner, tasks, run, jnp.int32(warmup), budget))
+    run = enter_envs(learner, tasks, init_loop_state(learner, keys(seeds).source))
+    run, _ = jax.block_until_ready(train_chunk(learner, tasks, run, jnp.int32(warmup), budget))
     began = time.perf_counter()
-    jax.block_until_ready(advance(learner, tasks, run, jnp.int32(measured), budget))
+    jax.block_until_ready(train_chunk(learner, tasks, run, jnp.int32(measured), budget))
     told = {"warmup": warmup * turn, "steps": measured * turn, "seconds": time.perf_counter() - began}
     return {**told, "device": jax.devices()[0].device_kind}
 
@@ -59,7 +62,7 @@ def play(tasks: Task, episodes: Episode, actions: Array, keys: Key) -> tuple[Epi
 
     def tick(episodes: Episode, now: tuple[Array, Key]) -> tuple[Episode, Array]:
         action, key = now
-        episodes, seen = jax.vmap(step)(tasks, episodes, action, jax.random.split(key, count(tasks)))
+        episodes, seen = jax.vmap(step)(tasks, episodes, action, jax.random.split(key, num_tasks(tasks)))
         return episodes, seen.reward.sum()
 
     episodes, rewards = jax.lax.scan(tick, episodes, (actions, jax.random.split(keys, len(actions))))
@@ -71,7 +74,7 @@ def stepping(env: str, rows: int, steps: int, seed: int) -> dict:
     one = hs.task(env)
     heavy = "torso_mass" in {parameter.name for parameter in one.env.parameters}
     tasks = _heavier(env, rows) if heavy else stack([one] * rows)
-    key, shape, space = jax.random.key(seed), (ACTIONS, rows), tasks.env.action
+    key, shape, space = jax.random.key(seed), (ACTIONS, rows), tasks.env.action_space
     if isinstance(space, Box):
         actions = jax.random.uniform(key, (*shape, space.size), minval=-1.0, maxval=1.0)
     else:
@@ -95,16 +98,18 @@ def until(asked: argparse.Namespace) -> dict:
     """-> the seconds of learning until a judgement reached the level; judging and compiling stop the clock."""
     tasks, key = stack([hs.task(asked.env)]), keys([asked.seed])
     learner = find_learner(asked.learner).learner(spec(tasks))
-    run = enter(learner, tasks, begin(learner, key.source, None))  # as `train` calls them: it compiles nothing then
-    jax.block_until_ready(next(go_on(learner, tasks, run, 1, count_of(asked.steps), 1)))
+    run = enter_envs(
+        learner, tasks, init_loop_state(learner, key.source, None)
+    )  # as `train` calls them: it compiles nothing then
+    jax.block_until_ready(next(train_loop(learner, tasks, run, 1, count_of(asked.steps), 1)))
     spent, steps, returns = 0.0, [], []
-    points = train(learner, tasks, asked.steps, key.source, points=asked.steps // asked.every)
+    points = train(learner, tasks, asked.steps, key.source, num_points=asked.steps // asked.every)
     while not returns or (returns[-1] < asked.level and steps[-1] < asked.steps):
         began = time.perf_counter()
         point = jax.block_until_ready(next(points))
         spent += time.perf_counter() - began
         steps.append(float(point.steps[0]))
-        returns.append(float(evaluate(learner, point.knowledge, tasks, asked.episodes, key.judge).mean()))
+        returns.append(float(evaluate(learner, point.knowledge, tasks, asked.episodes, key.evaluation).mean()))
     return {"seconds": spent, "steps": steps, "returns": returns, "reached": returns[-1] >= asked.level}
 
 
@@ -116,7 +121,7 @@ def arguments() -> argparse.Namespace:
         kind = kinds.add_parser(name, help=measure.__doc__)
         kind.set_defaults(measure=measure)
         if name != "step":
-            kind.add_argument("learner", help="such as ppo:copies=16")
+            kind.add_argument("learner", help="such as ppo:num_envs=16")
         kind.add_argument("env", help="a task string")
         kind.add_argument("--steps", type=int, default=1_000_000, help="environment steps to measure, or at most")
         kind.add_argument("--warmup", type=int, default=0, help="environment steps before the clock starts")

@@ -143,14 +143,14 @@ def study(size: Callable[[int, int], str]) -> Program:
     heavy, ensemble = "Hopper-v5@torso_mass=9", "Hopper-v5@torso_mass=3..9"
     methods = "scratch,naive,finetune,finetune:reset_head=true,randomize"
     tasks = ("--source", "Hopper-v5", "--target", heavy, "--ensemble", ensemble, "--methods", methods, "--no-oracle")
-    sizes = ("--source-steps", source, "--target-steps", target, "--seeds", seeds, "--shots", "0", "--points", "12")
+    sizes = ("--source-steps", source, "--target-steps", target, "--seeds", seeds, "--shots", "0", "--evals", "12")
     command = str(pathlib.Path(sys.executable).with_name("headstart"))
-    return Program((command, "compare", *tasks, *sizes, "--judged", "10", "--out", "OUT"))
+    return Program((command, "compare", *tasks, *sizes, "--eval-episodes", "10", "--out", "OUT"))
 
 
 def their_study(size: Callable[[int, int], str]) -> Program:
     """-> the same five, written with SB3."""
     source, target, seeds = (size(full, small) for full, small in zip(STUDY, TINY_STUDY, strict=True))
-    sizes = ("--source-steps", source, "--target-steps", target, "--seeds", seeds, "--points", size(12, 1))
+    sizes = ("--source-steps", source, "--target-steps", target, "--seeds", seeds, "--evals", size(12, 1))
     where = str(BENCHMARKS / "peers" / "sb3_study.py")
-    return Program((str(PEER), where, *sizes, "--judged", "10", *HOPPER_PPO.sb3(), "--out", "OUT"))
+    return Program((str(PEER), where, *sizes, "--eval-episodes", "10", *HOPPER_PPO.sb3(), "--out", "OUT"))

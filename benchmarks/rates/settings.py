@@ -31,7 +31,7 @@ class PPO(NamedTuple):
 
     def ours(self) -> str:
         """-> the learner, as headstart's command line takes it."""
-        return f"ppo:anneal=false:{_fields(self)}"
+        return f"ppo:anneal_learning_rate=false:{_fields(self)}"
 
     def sb3(self) -> tuple[str, ...]:
         """-> words for the command lines of SB3 and SBX."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from headstart.core.run import Run
+from headstart.core.run import LoopState
 from headstart.core.types import Learner, Task
 
 LARGE = 2**23  # multiplications in one product: with fewer, one core is done before the others are told of it
@@ -28,13 +28,13 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
     )
 
     @functools.wraps(function)
-    def call(learner: Learner, tasks: Task, run: Run, *args: Any, **named: Any) -> Any:
+    def call(learner: Learner, tasks: Task, run: LoopState, *args: Any, **named: Any) -> Any:
         return (large if is_large(learner, tasks, run) else small)(learner, tasks, run, *args, **named)
 
     return call
 
 
-def is_large(learner: Learner, tasks: Task, run: Run) -> bool:
+def is_large(learner: Learner, tasks: Task, run: LoopState) -> bool:
     """-> whether a gradient step's largest product is worth more than one core."""
     matrices = [math.prod(x.shape[-2:]) for x in jax.tree.leaves(run.state.knowledge) if x.ndim > 2]  # [seed, …]
-    return learner.replay.batch * tasks.w.shape[0] * max(matrices, default=0) >= LARGE
+    return learner.replay.batch_size * tasks.w.shape[0] * max(matrices, default=0) >= LARGE

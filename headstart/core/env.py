@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Drawing
-from headstart.core.spaces import Seen, Sight, Space
+from headstart.core.spaces import ActionSpace, Observation, ObservationSpace
 
 PyTree = Any
 Key = Array
 Params = dict[str, Array]
 
 
-Whole = Literal["never", "from whole ends", "always"]
+Integer = Literal["never", "from whole ends", "always"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Parameter:
     low: float
     high: float
     unit: str
-    about: str
-    whole: Whole = "never"  # whether a range of it draws whole numbers: never, where its ends are whole, or always
+    description: str
+    integer: Integer = "never"  # whether a range of it draws whole numbers: never, where its ends are whole, or always
 
 
 class Env(eqx.Module):
@@ -53,47 +53,47 @@ class Env(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def observation(self) -> Sight: ...
+    def observation_space(self) -> ObservationSpace: ...
 
     @property
     @abc.abstractmethod
-    def action(self) -> Space: ...
+    def action_space(self) -> ActionSpace: ...
 
     @property
     @abc.abstractmethod
     def parameters(self) -> tuple[Parameter, ...]: ...
 
-    def unlisted(self, name: str) -> Parameter | None:
+    def unlisted_parameter(self, name: str) -> Parameter | None:
         """-> a parameter that is there but is not worth a place in the list; None where there is none."""
         return None
 
-    def fitted(self, params: Mapping[str, Any]) -> "Env":
+    def with_parameters(self, params: Mapping[str, Any]) -> "Env":
         """Returns the env that plays these parameters: numbers and distributions, within their bounds.
 
         Raises InputError where one of them does not arrive in it.
         """
         return self
 
-    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+    def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
         """Returns of which other parameters this one is a multiple where it is not given, and of which size."""
         return ()
 
-    def joined(self, other: "Env") -> "Env":
+    def merged_with(self, other: "Env") -> "Env":
         """Returns the env that plays the tasks of both, where one does; else this one."""
         return self
 
     @property
-    def interval(self) -> float | None:
+    def dt(self) -> float | None:
         """Seconds between two steps, where a task says nothing else; None where the env has no clock."""
         return next((p.nominal for p in self.parameters if p.name == "dt"), None)
 
     @property
-    def assumed(self) -> tuple[str, ...]:
+    def assumptions(self) -> tuple[str, ...]:
         """What was assumed of spaces that somebody else wrote down, a sentence each."""
         return ()
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         """The names of the cumulants; `reward = cumulants · w`."""
         return ("reward",)
 
@@ -107,7 +107,7 @@ class Env(eqx.Module):
         """-> the first state of an episode."""
 
     @abc.abstractmethod
-    def observe(self, params: Params, state: PyTree) -> Seen:
+    def observe(self, params: Params, state: PyTree) -> Observation:
         """-> what the agent sees."""
 
     @abc.abstractmethod
@@ -129,11 +129,11 @@ class Env(eqx.Module):
     # ------------------------------------------------------------------- for envs that are no pure functions
 
     @property
-    def live(self) -> bool:
+    def stateful(self) -> bool:
         """Whether a state stands for something outside of the program, which goes on just once and is left at last."""
         return False
 
-    def again(self, params: Params, state: PyTree, ended: Bool[Array, ""], key: Key) -> PyTree:
+    def reset_next(self, params: Params, state: PyTree, ended: Bool[Array, ""], key: Key) -> PyTree:
         """-> the first state of the episode after the one that came to `state`; of no meaning unless that `ended`."""
         return self.initial(params, key)
 
@@ -149,5 +149,5 @@ class Env(eqx.Module):
         """Returns a state like this, from which a step touches nothing outside of the program."""
         return state
 
-    def leave(self, state: PyTree) -> None:
+    def close(self, state: PyTree) -> None:
         """Give back what a state stands for outside of the program; nothing may follow it."""

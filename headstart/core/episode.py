@@ -5,25 +5,25 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 from numpyro.distributions import Distribution
 
-from headstart.core.spaces import Seen
+from headstart.core.spaces import Observation
 from headstart.core.types import Env, Key, Params, PyTree, Record, Task, Transition
 
 
 class Episode(Record):
     """Where one copy of a task stands. What the task fixes is the task's, and is not carried along."""
 
-    drawn: Params  # what the task leaves open
+    sampled: Params  # what the task leaves open
     state: PyTree
     time: Int[Array, ""]
-    score: Float[Array, ""]  # undiscounted return so far
+    episode_return: Float[Array, ""]  # undiscounted return so far
 
 
-def draw(task: Task, key: Key) -> Params:
+def sample_params(task: Task, key: Key) -> Params:
     """-> the parameters of one episode: what the task fixes as it is, what it leaves open drawn anew."""
-    return _complete(task, _drawn(task, key))
+    return _complete(task, _sample(task, key))
 
 
-def _drawn(task: Task, key: Key) -> Params:
+def _sample(task: Task, key: Key) -> Params:
     """-> what the task leaves open; each by a key of its own."""
     laws = [(i, *law) for i, law in enumerate(sorted(task.params.items())) if isinstance(law[1], Distribution)]
     return {name: jnp.asarray(law.sample(jax.random.fold_in(key, i))) for i, name, law in laws}
@@ -37,57 +37,57 @@ def _complete(task: Task, drawn: Params) -> Params:
 
 def params_of(task: Task, episode: Episode) -> Params:
     """-> the parameters of this episode."""
-    return _complete(task, episode.drawn)
+    return _complete(task, episode.sampled)
 
 
 def reset(task: Task, key: Key, wanted: Bool[Array, ""] | None = None) -> Episode:
     """-> a new episode; of no meaning where there is one that is not `wanted`."""
     k_params, k_state = jax.random.split(key)
-    drawn = _drawn(task, k_params)
+    drawn = _sample(task, k_params)
     params = _complete(task, drawn)
     if wanted is None:
         return _first(drawn, task.env.initial(params, k_state))
     return _first(drawn, task.env.initial_where(params, wanted, k_state))
 
 
-def again(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> Episode:
+def reset_next(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> Episode:
     """-> the episode after the one that came to `state`; of no meaning unless that one `ended`."""
     k_params, k_state = jax.random.split(key)
-    drawn = _drawn(task, k_params)
-    return _first(drawn, task.env.again(_complete(task, drawn), state, ended, k_state))
+    drawn = _sample(task, k_params)
+    return _first(drawn, task.env.reset_next(_complete(task, drawn), state, ended, k_state))
 
 
 def _first(drawn: Params, state: PyTree) -> Episode:
     return Episode(drawn, state, jnp.zeros((), jnp.int32), jnp.zeros(()))
 
 
-def parameters(task: Task, episode: Episode) -> Float[Array, " parameter"]:
+def episode_parameters(task: Task, episode: Episode) -> Float[Array, " parameter"]:
     """-> the numbers of this episode's parameters, in the env's order; nominal where nothing else is said."""
-    return numbers(task.env, params_of(task, episode))
+    return parameter_vector(task.env, params_of(task, episode))
 
 
-def numbers(env: Env, params: Params) -> Float[Array, " parameter"]:
+def parameter_vector(env: Env, params: Params) -> Float[Array, " parameter"]:
     """Returns parameters in the env's order; nominal where nothing else is said."""
     each = [params.get(p.name, p.nominal) for p in env.parameters]
     return jnp.array(each, jnp.float32) if each else jnp.zeros(0)
 
 
-def observe(task: Task, episode: Episode) -> Seen:
+def observe(task: Task, episode: Episode) -> Observation:
     """-> what the agent sees now."""
     return task.env.observe(params_of(task, episode), episode.state)
 
 
-def step(task: Task, episode: Episode, action: Array, key: Key, renew: bool = True) -> tuple[Episode, Transition]:
+def step(task: Task, episode: Episode, action: Array, key: Key, auto_reset: bool = True) -> tuple[Episode, Transition]:
     """-> the episode one step on (or a new one, if this one ended and `renew`), and what was experienced."""
     k_step, k_reset = jax.random.split(key)
-    on, seen = onward(task, episode, action, k_step)
-    if not renew:
+    on, seen = step_once(task, episode, action, k_step)
+    if not auto_reset:
         return on, seen
-    after = again(task, on.state, seen.last, k_reset)
+    after = reset_next(task, on.state, seen.last, k_reset)
     return jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), after, on), seen
 
 
-def onward(
+def step_once(
     task: Task, episode: Episode, action: Array, key: Key, command: Array | None = None
 ) -> tuple[Episode, Transition]:
     """-> the episode one step on, even where it ended there, and what was experienced.
@@ -96,13 +96,13 @@ def onward(
     functions become a step.
     """
     env, params, state = task.env, params_of(task, episode), episode.state
-    done = env.action.rescale(action) if command is None else command
+    done = env.action_space.rescale(action) if command is None else command
     next_state = env.transition(params, state, done, key)
     cumulants = env.cumulants(params, state, done, next_state)
     terminated: Bool[Array, ""] = env.terminal(params, next_state)
     last = terminated | env.truncated(params, next_state) | (episode.time + 1 >= env.horizon)
     reward = cumulants @ task.w
-    score = episode.score + reward
+    score = episode.episode_return + reward
     seen = Transition(
         obs=env.observe(params, state),
         action=action,
@@ -114,7 +114,7 @@ def onward(
         context=task.context,
         domain=task.domain,
         weight=jnp.ones(()),
-        score=score,
+        episode_return=score,
         extras={},
     )
-    return Episode(episode.drawn, next_state, episode.time + 1, score), seen
+    return Episode(episode.sampled, next_state, episode.time + 1, score), seen

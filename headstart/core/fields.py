@@ -23,7 +23,7 @@ def check_fields(owner: Any) -> None:
             fitting = fit(kind, value)
         except (TypeError, ValueError, OverflowError):
             said = f"{type(owner).__name__}({name}={value!r})"
-            raise InputError(f"{said} does not fit; {name} takes {words(kind)}.") from None
+            raise InputError(f"{said} does not fit; {name} takes {describe_type(kind)}.") from None
         if fitting is not value:
             object.__setattr__(owner, name, fitting)
 
@@ -47,15 +47,15 @@ def fit(kind: Any, value: Any) -> Any:
     return value
 
 
-def words(kind: Any) -> str:
+def describe_type(kind: Any) -> str:
     """Returns what a field of that type takes, as a person would say it."""
     inner = typing.get_args(kind)
     if typing.get_origin(kind) is Literal:
         return f"one of {', '.join(inner)}"
     if typing.get_origin(kind) is tuple:
-        return f"{words(inner[0])}, or several"
+        return f"{describe_type(inner[0])}, or several"
     if inner:  # `X | None`
-        return f"{words(inner[0])}, or none"
+        return f"{describe_type(inner[0])}, or none"
     return PLAIN.get(kind, "a method, such as headstart.PPO()")
 
 
@@ -74,7 +74,7 @@ def _kinds(owner: type) -> dict[str, Any]:
     return {field.name: kinds[field.name] for field in dataclasses.fields(owner)}
 
 
-def checked(owner: type) -> None:
+def with_field_checks(owner: type) -> None:
     """Lets a dataclass check its fields as an instance is made, before it checks them itself."""
     own = owner.__dict__.get("__post_init__")
 

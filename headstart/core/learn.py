@@ -16,41 +16,41 @@ def is_statistics(x: PyTree) -> bool:
     return isinstance(x, Statistics)
 
 
-def split(knowledge: PyTree) -> tuple[PyTree, PyTree]:
+def split_statistics(knowledge: PyTree) -> tuple[PyTree, PyTree]:
     """Returns the weights, which gradients move, and the statistics; each with None in place of the other's leaves."""
     weights = jax.tree.map(lambda x: not is_statistics(x), knowledge, is_leaf=is_statistics)
     return eqx.partition(knowledge, weights)
 
 
-def entered(knowledge: PyTree) -> PyTree:
+def for_new_training(knowledge: PyTree) -> PyTree:
     """Returns a prior's knowledge as another training begins with it."""
-    each = lambda x: x.entered() if is_statistics(x) else x
+    each = lambda x: x.for_new_training() if is_statistics(x) else x
     return jax.tree.map(each, knowledge, is_leaf=is_statistics)
 
 
-def begin_state(learner: Learner, knowledge: PyTree, optimizer: PyTree = None) -> TrainState:
+def init_train_state(learner: Learner, knowledge: PyTree, optimizer: PyTree = None) -> TrainState:
     """Returns the state before the first gradient step; with a fresh optimizer unless one is given."""
-    fresh = learner.optimizer.init(split(knowledge)[0]) if optimizer is None else optimizer
+    fresh = learner.optimizer.init(split_statistics(knowledge)[0]) if optimizer is None else optimizer
     return TrainState(knowledge, None if learner.tau is None else knowledge, fresh, jnp.int32(0))
 
 
-def observed(learner: Learner, state: TrainState, knowledge: PyTree) -> TrainState:
+def with_prepared(learner: Learner, state: TrainState, knowledge: PyTree) -> TrainState:
     """Returns the state with what `observe` made of its knowledge. The lagged copy's statistics are the newest too."""
-    slow = learner.follow(state.slow, knowledge)
+    slow = learner.rescale_target(state.target, knowledge)
     if slow is not None:
-        slow = eqx.combine(split(slow)[0], split(knowledge)[1])
-    return state.replace(knowledge=knowledge, slow=slow)
+        slow = eqx.combine(split_statistics(slow)[0], split_statistics(knowledge)[1])
+    return state.replace(knowledge=knowledge, target=slow)
 
 
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
-def update(
+def gradient_step(
     learner: Learner, state: TrainState, batch: Transition, key: Key, progress: Array | float
 ) -> tuple[TrainState, Metrics]:
     """One gradient step: the only place a gradient is taken. It moves weights, and leaves statistics alone."""
-    weights, statistics = split(state.knowledge)
+    weights, statistics = split_statistics(state.knowledge)
 
     def loss(weights: PyTree, batch: Transition, key: Key):
-        return learner.loss(eqx.combine(weights, statistics), state.slow, batch, key, progress)
+        return learner.loss(eqx.combine(weights, statistics), state.target, batch, key, progress)
 
     gradient_of = jax.value_and_grad(loss, has_aux=True)
     if learner.combine is None:
@@ -68,16 +68,16 @@ def update(
     optimizer = optax.with_extra_args_support(learner.optimizer)
     changes, moved = optimizer.update(gradient, state.optimizer, weights, progress=progress)
     weights = jax.tree.map(jnp.add, weights, changes)
-    slow, taken = state.slow, state.taken + 1
+    slow, taken = state.target, state.gradient_steps + 1
     if learner.tau is not None:
-        share = jnp.where(taken % learner.every == 0, learner.tau, 0.0)
-        lagged, known = split(slow)
+        share = jnp.where(taken % learner.target_update_period == 0, learner.tau, 0.0)
+        lagged, known = split_statistics(slow)
         lagged = jax.tree.map(lambda new, old: share * new + (1 - share) * old, weights, lagged)
         slow = eqx.combine(lagged, known)
     return TrainState(eqx.combine(weights, statistics), slow, moved, taken), metrics
 
 
-def learn(
+def run_updates(
     learner: Learner,
     state: TrainState,
     memory: memories.Memory,
@@ -92,15 +92,15 @@ def learn(
     Where no gradient step was taken, metrics are NaN.
     """
     k_rows, k_steps = jax.random.split(key)
-    steps, owed, rows = memories.schedule(memory, learner.replay, gathered, owed, k_rows)
+    steps, owed, rows = memories.plan_updates(memory, learner.replay, gathered, owed, k_rows)
 
     def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
-        batch = memories.take(memory, rows(i))
-        return update(learner, state, batch, jax.random.fold_in(k_steps, i), progress)
+        batch = memories.gather(memory, rows(i))
+        return gradient_step(learner, state, batch, jax.random.fold_in(k_steps, i), progress)
 
     def one(carry):
         state, sums, going = carry
-        new, metrics = take(state.taken - before, state)
+        new, metrics = take(state.gradient_steps - before, state)
         then = new, jax.tree.map(jnp.add, sums, metrics)
         if learner.stop is not None:
             going = ~learner.stop(metrics)
@@ -109,10 +109,10 @@ def learn(
 
     def more(carry):
         state, _, going = carry
-        return going & (state.taken - before < steps)
+        return going & (state.gradient_steps - before < steps)
 
-    before = state.taken
+    before = state.gradient_steps
     shapes = jax.eval_shape(lambda: take(jnp.int32(0), state)[1])
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     after, sums, _ = jax.lax.while_loop(more, one, (state, nothing, going))
-    return after, owed, jax.tree.map(lambda x: x / (after.taken - before), sums)
+    return after, owed, jax.tree.map(lambda x: x / (after.gradient_steps - before), sums)

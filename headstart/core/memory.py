@@ -21,8 +21,8 @@ class Memory(Record):
     """A ring of transitions per task, in the order of time, and in each step of all copies."""
 
     rows: Transition  # [task, capacity]
-    at: Int[Array, " task"]  # where the next row goes
-    filled: Int[Array, " task"]  # rows that hold something
+    position: Int[Array, " task"]  # where the next row goes
+    size: Int[Array, " task"]  # rows that hold something
 
 
 Draw = Callable[[Array], Int[Array, "task batch *time"]]  # which rows the i-th gradient step sees
@@ -35,14 +35,14 @@ def empty(like: Transition, capacity: int) -> Memory:
     return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.zeros(tasks, jnp.int32))
 
 
-def holding(fresh: Transition) -> Memory:
+def from_rollout(fresh: Transition) -> Memory:
     """-> a memory of this experience [task, time, copy] alone, as it is, rows without weight and all."""
-    rows = jax.tree.map(_in_a_row, fresh)
+    rows = jax.tree.map(_flatten_time, fresh)
     tasks, capacity = rows.weight.shape
     return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.full(tasks, capacity))
 
 
-def _in_a_row(x: Array) -> Array:
+def _flatten_time(x: Array) -> Array:
     """-> [task, time · copy, …] of [task, time, copy, …]."""
     return x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:])
 
@@ -59,10 +59,10 @@ def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
         rows = jax.tree.map(lambda old, x: old.at[place].set(x, mode="drop"), rows, new)
         return rows, (at + kept.sum()) % capacity, jnp.minimum(filled + kept.sum(), capacity)
 
-    return Memory(*jax.vmap(one)(memory.rows, memory.at, memory.filled, jax.tree.map(_in_a_row, fresh)))
+    return Memory(*jax.vmap(one)(memory.rows, memory.position, memory.size, jax.tree.map(_flatten_time, fresh)))
 
 
-def break_off(memory: Memory, copies: int) -> Memory:
+def cut_episodes(memory: Memory, copies: int) -> Memory:
     """-> the memory in which every copy's newest row is its episode's last: cut short, which is no end of the MDP."""
     capacity = memory.rows.weight.shape[1]
 
@@ -70,13 +70,13 @@ def break_off(memory: Memory, copies: int) -> Memory:
         newest = jnp.where(filled > 0, (at - 1 - jnp.arange(copies)) % capacity, capacity)
         return last.at[newest].set(True, mode="drop")
 
-    last = jax.vmap(one)(memory.rows.last, memory.at, memory.filled)
+    last = jax.vmap(one)(memory.rows.last, memory.position, memory.size)
     return memory.replace(rows=memory.rows.replace(last=last))
 
 
-def schedule(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Key) -> tuple[Array, Array, Draw]:
+def plan_updates(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Key) -> tuple[Array, Array, Draw]:
     """Returns how many gradient steps follow a rollout, what is owed after them, and which rows each of them sees."""
-    if replay.capacity:
+    if replay.buffer_size:
         return _draws(memory, replay, gathered, owed, key)
     steps, draw = _passes(memory, replay, key)
     return steps, owed, draw
@@ -88,13 +88,15 @@ def _draws(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Ke
     A part of a draw stays `owed` to the next rollout. Nothing is owed for what was gathered before there was enough.
     """
     tasks, capacity = memory.rows.weight.shape
-    oldest = (memory.at - memory.filled)[:, None]
-    held, there, age = _segments(memory, replay, oldest) if replay.segment > 1 else (*[memory.filled] * 2, _itself)
-    steps, rest = due(replay.rate, gathered, owed)
-    enough = (held.max() >= replay.least) & (there.max() > 0)
+    oldest = (memory.position - memory.size)[:, None]
+    held, there, age = (
+        _segments(memory, replay, oldest) if replay.sequence_length > 1 else (*[memory.size] * 2, _itself)
+    )
+    steps, rest = due(replay.update_rate, gathered, owed)
+    enough = (held.max() >= replay.learning_starts) & (there.max() > 0)
 
     def draw(i: Array) -> Int[Array, "task batch *time"]:
-        shape, key_i = (tasks, at_once(replay)), jax.random.fold_in(key, i)
+        shape, key_i = (tasks, rows_per_update(replay)), jax.random.fold_in(key, i)
         luck = jax.random.randint(key_i, shape, 0, jnp.maximum(there, 1)[:, None])
         return _onwards((oldest + age(luck)) % capacity, replay, capacity)
 
@@ -113,8 +115,10 @@ def _segments(memory: Memory, replay: Replay, oldest: Int[Array, "task 1"]) -> t
     capacity = memory.rows.weight.shape[1]
     ages = jnp.arange(capacity)[None]
     weight = jnp.take_along_axis(memory.rows.weight, (oldest + ages) % capacity, axis=1) > 0
-    some = jnp.stack([jnp.roll(weight, -step * replay.copies, axis=1) for step in range(replay.segment)]).any(0)
-    follow = ages < (memory.filled - (replay.segment - 1) * replay.copies)[:, None]
+    some = jnp.stack([jnp.roll(weight, -step * replay.num_envs, axis=1) for step in range(replay.sequence_length)]).any(
+        0
+    )
+    follow = ages < (memory.size - (replay.sequence_length - 1) * replay.num_envs)[:, None]
     order = jnp.cumsum(some & follow, axis=1)
     nth = jax.vmap(functools.partial(jnp.searchsorted, side="right"))
     return weight.sum(1), order[:, -1], functools.partial(nth, order)
@@ -126,31 +130,33 @@ def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], D
     Segments lie side by side; where the rollout is no multiple of them, the last overlaps the one before it.
     """
     capacity = memory.rows.weight.shape[1]
-    if replay.segment * replay.copies > capacity:
+    if replay.sequence_length * replay.num_envs > capacity:
         raise InputError(
-            f"A segment of {replay.segment} steps does not fit into a rollout of {capacity // replay.copies}; "
+            f"A segment of {replay.sequence_length} steps does not fit into a rollout of {capacity // replay.num_envs}; "
             "make the learner's length larger, or segment smaller."
         )
-    if replay.segment == 1:
+    if replay.sequence_length == 1:
         starts, counts = jnp.arange(capacity), memory.rows.weight > 0
     else:
-        length = capacity // replay.copies
-        first = jnp.minimum(jnp.arange(-(-length // replay.segment)) * replay.segment, length - replay.segment)
-        starts = (first[:, None] * replay.copies + jnp.arange(replay.copies)[None]).reshape(-1)
+        length = capacity // replay.num_envs
+        first = jnp.minimum(
+            jnp.arange(-(-length // replay.sequence_length)) * replay.sequence_length, length - replay.sequence_length
+        )
+        starts = (first[:, None] * replay.num_envs + jnp.arange(replay.num_envs)[None]).reshape(-1)
         weight = memory.rows.weight[:, _onwards(starts[None], replay, capacity)[0]]
         counts = weight.any(-1)
-    there, batch = jnp.maximum(counts.sum(1), 1)[:, None], at_once(replay)
+    there, batch = jnp.maximum(counts.sum(1), 1)[:, None], rows_per_update(replay)
 
-    passes = jax.vmap(functools.partial(_shuffled, counts))(jax.random.split(key, replay.epochs))
+    passes = jax.vmap(functools.partial(_shuffled, counts))(jax.random.split(key, replay.num_epochs))
     batches = -(-counts.sum(1).max() // batch)
 
     def walk(i: Array) -> Int[Array, "task batch *time"]:
         each = jnp.maximum(batches, 1)
         places = (i % each * batch + jnp.arange(batch))[None, :] % there
         rows = jnp.take_along_axis(passes[i // each], places, axis=1)
-        return rows if replay.segment == 1 else _onwards(starts[rows], replay, capacity)
+        return rows if replay.sequence_length == 1 else _onwards(starts[rows], replay, capacity)
 
-    return replay.epochs * batches, walk
+    return replay.num_epochs * batches, walk
 
 
 def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row"]:
@@ -165,19 +171,19 @@ def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row
     return (jnp.sort(jnp.where(counts, 0, first) | luck | row, axis=1) & those).astype(jnp.int32)
 
 
-def at_once(replay: Replay) -> int:
+def rows_per_update(replay: Replay) -> int:
     """-> how many rows, or segments, a gradient step draws from each task."""
-    return max(replay.batch // replay.segment, 1)
+    return max(replay.batch_size // replay.sequence_length, 1)
 
 
 def _onwards(rows: Int[Array, "task batch"], replay: Replay, capacity: int) -> Int[Array, "task batch *time"]:
     """-> those rows; where segments are asked for, each with those of the steps that follow."""
-    if replay.segment == 1:
+    if replay.sequence_length == 1:
         return rows
-    later = replay.copies * jnp.arange(replay.segment)
+    later = replay.num_envs * jnp.arange(replay.sequence_length)
     return (rows[..., None] + later[None, None]) % capacity
 
 
-def take(memory: Memory, rows: Int[Array, "task batch *time"]) -> Transition:
+def gather(memory: Memory, rows: Int[Array, "task batch *time"]) -> Transition:
     """-> those rows [task, batch], or segments [task, batch, time]."""
     return jax.vmap(lambda memory, at: jax.tree.map(lambda x: x[at], memory))(memory.rows, rows)

@@ -50,13 +50,15 @@ class Box:
 
     low: tuple[float, ...]
     high: tuple[float, ...]
-    words: tuple[int, ...] = ()
+    one_hot_groups: tuple[int, ...] = ()
     components: tuple[Component, ...] = ()
 
     def __post_init__(self) -> None:
         _check_components("A box", self.components, len(self.low))
-        if self.words and sum(self.words) != len(self.low):
-            raise InputError(f"Box(words={self.words!r}) is out of range: together they are {len(self.low)} long.")
+        if self.one_hot_groups and sum(self.one_hot_groups) != len(self.low):
+            raise InputError(
+                f"Box(words={self.one_hot_groups!r}) is out of range: together they are {len(self.low)} long."
+            )
 
     @property
     def size(self) -> int:
@@ -68,14 +70,14 @@ class Box:
         return _named(self.components, self.size)
 
     @property
-    def states(self) -> int | None:
+    def num_states(self) -> int | None:
         """How many different vectors there are; None where they are no names."""
-        return math.prod(max(word, 2) for word in self.words) if self.words else None
+        return math.prod(max(word, 2) for word in self.one_hot_groups) if self.one_hot_groups else None
 
     def index(self, x: Float[Array, "*n size"]) -> Int[Array, "*n"]:
         """-> which of the states a vector names."""
         values, above = [], 1  # what each of its numbers is worth, where it is 1
-        for word in reversed(self.words):
+        for word in reversed(self.one_hot_groups):
             values = [above * i for i in (range(word) if word > 1 else (1,))] + values
             above *= max(word, 2)
         return (x > 0.5).astype(jnp.int32) @ jnp.array(values, jnp.int32)
@@ -107,7 +109,7 @@ class Box:
         one_sided = jnp.where(above, low + jnp.maximum(action + 1.0, 0.0), high - jnp.maximum(1.0 - action, 0.0))
         return jnp.where(above & below, between, jnp.where(above | below, one_sided, action))
 
-    def numbers(self, action: Float[Array, "*n size"]) -> Float[Array, "*n size"]:
+    def to_features(self, action: Float[Array, "*n size"]) -> Float[Array, "*n size"]:
         """-> what a network is told of an action."""
         return action
 
@@ -124,20 +126,20 @@ class Image:
             raise InputError(
                 f"Image(shape={self.shape!r}) is out of range: it is at least one row, column and channel."
             )
-        if self.dtype not in BRIGHTEST:
-            raise InputError(f"Image(dtype={self.dtype!r}) is unknown: it is one of {', '.join(BRIGHTEST)}.")
+        if self.dtype not in MAX_VALUES:
+            raise InputError(f"Image(dtype={self.dtype!r}) is unknown: it is one of {', '.join(MAX_VALUES)}.")
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
 
     @property
-    def brightest(self) -> int:
+    def max_value(self) -> int:
         """What 1 is once a network sees it; the darkest is 0."""
-        return BRIGHTEST[self.dtype]
+        return MAX_VALUES[self.dtype]
 
 
-BRIGHTEST = {"bool": 1, "uint8": 255}
+MAX_VALUES = {"bool": 1, "uint8": 255}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,28 +165,30 @@ class Discrete:
         """Choices are the world's own already."""
         return action
 
-    def numbers(self, action: Int[Array, "*n"]) -> Float[Array, "*n {self.n}"]:
+    def to_features(self, action: Int[Array, "*n"]) -> Float[Array, "*n {self.n}"]:
         """-> what a network is told of an action: 1 in its place."""
         return jax.nn.one_hot(action, self.n)
 
 
-def kind(space: "Sight | Space") -> str:
+def kind_of(space: "ObservationSpace | ActionSpace") -> str:
     """-> what a space is made of, in a word."""
     if isinstance(space, Image):
         return "images"
     return "numbers" if isinstance(space, Box) else "choices"
 
 
-def alike(a: "Sight | Space", b: "Sight | Space") -> bool:
+def compatible(a: "ObservationSpace | ActionSpace", b: "ObservationSpace | ActionSpace") -> bool:
     """-> whether what is known in one can be used in the other as it is: names count only where both have some."""
     if isinstance(a, Image) or isinstance(b, Image) or (a.components and b.components):
         return a == b
     return dataclasses.replace(a, components=()) == dataclasses.replace(b, components=())
 
 
-Space = Box | Discrete  # of actions
-Sight = Box | Image  # of observations
+ActionSpace = Box | Discrete  # of actions
+ObservationSpace = Box | Image  # of observations
 
 # An observation, or many. Images are told from vectors by their type.
-Seen = Float[Array, " observation"] | Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
-SeenMany = Float[Array, "*n observation"] | Bool[Array, "*n row column channel"] | UInt8[Array, "*n row column channel"]
+Observation = Float[Array, " observation"] | Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
+Observations = (
+    Float[Array, "*n observation"] | Bool[Array, "*n row column channel"] | UInt8[Array, "*n row column channel"]
+)

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from headstart.core.run import Journal, chosen
-from headstart.core.train import Point, train
-from headstart.core.types import Key, Knowledge, Method, Part, Spec, Task, TrainState, spec
+from headstart.core.run import Checkpointer, select
+from headstart.core.train import Progress, train
+from headstart.core.types import Key, Knowledge, Method, Spec, Stage, Task, TrainState, spec
 
 
-def at_heart(method: Method, of: Spec) -> Method:
+def base_method(method: Method, of: Spec) -> Method:
     """-> the innermost method that learns in the source just as this one does: they share what it learns."""
     base = getattr(method, "base", None)
-    return at_heart(base, of) if isinstance(base, Method) and base.learner(of) is method.learner(of) else method
+    return base_method(base, of) if isinstance(base, Method) and base.learner(of) is method.learner(of) else method
 
 
-Learned = dict[tuple[int, Part, int], Point]  # a part's place among those before a method, the part, and its steps
+Learned = dict[tuple[int, Stage, int], Progress]  # a part's place among those before a method, the part, and its steps
 
 
 def learn_source(
@@ -24,10 +24,10 @@ def learn_source(
     tasks: Task,
     steps: int,
     keys: Key,
-    points: int = 20,
+    num_points: int = 20,
     learned: Learned | None = None,
-    journal: Journal | None = None,
-) -> Iterator[Point]:
+    checkpointer: Checkpointer | None = None,
+) -> Iterator[Progress]:
     """Yields about `points` Points on the way, steps counted from the beginning; the last one is of the method itself.
 
     `steps`, `tasks` and `keys` are `train`'s. Each part takes its share of the steps, and keys of its own. Parts found
@@ -36,26 +36,28 @@ def learn_source(
     in the middle goes on.
     """
     learned = {} if learned is None else learned
-    method = at_heart(method, spec(tasks))
+    method = base_method(method, spec(tasks))
     known, left, spent = [], 1.0, None
-    for i, part in enumerate(method.before(spec(tasks))):
-        some = tasks if part.tasks is None else chosen(tasks, list(part.tasks))
+    for i, part in enumerate(method.pretraining(spec(tasks))):
+        some = tasks if part.tasks is None else select(tasks, list(part.tasks))
         own = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i + 1))(keys)
-        name, begun, few = (i, part, round(part.share * steps)), spent, max(round(part.share * points), 1)
+        name, begun, few = (i, part, round(part.fraction * steps)), spent, max(round(part.fraction * num_points), 1)
         point, had = None, learned.get(name)
-        for point in [had] if had else learn_source(part.method, some, name[2], own, few, None, journal):
+        for point in [had] if had else learn_source(part.method, some, name[2], own, few, None, checkpointer):
             yield _since(begun, point)
         assert point is not None
         learned[name] = point
         known.append(point.knowledge)
-        left, spent = left - part.share, _since(begun, point)
+        left, spent = left - part.fraction, _since(begun, point)
     prior = TrainState(Knowledge(extra=tuple(known)), None, None, jnp.zeros(len(keys), jnp.int32)) if known else None
     learner = method.learner(spec(tasks))
-    for point in train(learner, tasks, round(left * steps), keys, prior, max(round(left * points), 1), journal):
+    for point in train(
+        learner, tasks, round(left * steps), keys, prior, max(round(left * num_points), 1), checkpointer
+    ):
         yield _since(spent, point)
 
 
-def _since(begun: Point | None, point: Point) -> Point:
+def _since(begun: Progress | None, point: Progress) -> Progress:
     """-> the point, with what was spent before it."""
     if begun is None:
         return point

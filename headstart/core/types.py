@@ -20,13 +20,13 @@ from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import Parameter as Parameter
 from headstart.core.env import Params as Params
 from headstart.core.errors import InputError
-from headstart.core.fields import checked
+from headstart.core.fields import with_field_checks
 from headstart.core.replay import RATES as RATES
 from headstart.core.replay import Replay as Replay
+from headstart.core.spaces import ActionSpace, Observations, ObservationSpace
 from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
 from headstart.core.spaces import Image as Image
-from headstart.core.spaces import SeenMany, Sight, Space
 from headstart.core.spaces import components as components
 
 Metrics = dict[str, Array]
@@ -46,7 +46,7 @@ class Statistics(Record):
     A kind of statistics inherits from this, wherever in knowledge it is. Only `Learner.observe` changes it.
     """
 
-    def entered(self) -> Self:
+    def for_new_training(self) -> Self:
         """Returns the statistics as another training, which may be of other tasks, begins with them."""
         return self
 
@@ -71,22 +71,22 @@ class Task(Record):
 class Spec(NamedTuple):
     """All that a learner knows of the world. Hashable: learners are built once for each."""
 
-    observation: Sight
-    action: Space
-    context: int = 0
-    cumulants: int = 1
-    tasks: int = 1
-    parameters: int = 0  # in which tasks of this env may differ
-    told: int = 0  # of the context, the last numbers: what a method tells the learner that it builds on
+    observation_space: ObservationSpace
+    action_space: ActionSpace
+    context_dim: int = 0
+    num_cumulants: int = 1
+    num_tasks: int = 1
+    num_parameters: int = 0  # in which tasks of this env may differ
+    encoded_dim: int = 0  # of the context, the last numbers: what a method tells the learner that it builds on
 
     @property
-    def names(self) -> int:
+    def task_id_dim(self) -> int:
         """Returns how many of the context's first numbers say which task it is."""
-        return self.context - self.told
+        return self.context_dim - self.encoded_dim
 
-    def telling(self, told: int) -> "Spec":
+    def with_encoded_context(self, told: int) -> "Spec":
         """Returns the spec of a learner that is told so many numbers more."""
-        return self._replace(context=self.context + told, told=self.told + told)
+        return self._replace(context_dim=self.context_dim + told, encoded_dim=self.encoded_dim + told)
 
 
 # ---------------------------------------------------------------------------------------------------- experience
@@ -95,17 +95,17 @@ class Spec(NamedTuple):
 class Transition(Record):
     """One step of experience, or many: [task, time, copy] when fresh, [task, batch] when sampled."""
 
-    obs: SeenMany
+    obs: Observations
     action: Array  # as the policy gave it, before `Space.rescale`
     reward: Float[Array, "*n"]
     discount: Float[Array, "*n"]  # 0 where the MDP ended, else 1
     last: Bool[Array, "*n"]  # the episode ended here, terminated or truncated
-    next_obs: SeenMany  # of the step itself, never of the next episode
+    next_obs: Observations  # of the step itself, never of the next episode
     cumulants: Float[Array, "*n cumulant"]
     context: Float[Array, "*n context"]
     domain: Int[Array, "*n"]
     weight: Float[Array, "*n"]  # how much the loss counts it; 0: as if it had not been
-    score: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
+    episode_return: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
     extras: dict[str, Array]
 
     @property
@@ -163,19 +163,19 @@ class Learner(NamedTuple):
 
     init: Callable[[Key, Knowledge | None], Knowledge]
     act: Callable[..., tuple[Array, PyTree, dict[str, Array]]]
-    observe: Callable[..., tuple[Knowledge, Transition]]
+    prepare: Callable[..., tuple[Knowledge, Transition]]
     loss: Callable[..., tuple[Array, Metrics]]
     optimizer: optax.GradientTransformation
     replay: Replay
-    begin: Callable[[Key, Array], PyTree] = lambda key, parameters: ()
-    remember: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
-    allot: Callable[[Knowledge, Key], Array] | None = None  # adds up to `replay.copies` over the tasks
-    follow: Callable[[Knowledge | None, Knowledge], Knowledge | None] = lambda slow, knowledge: slow
+    init_carry: Callable[[Key, Array], PyTree] = lambda key, parameters: ()
+    update_carry: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
+    allocate_envs: Callable[[Knowledge, Key], Array] | None = None  # adds up to `replay.copies` over the tasks
+    rescale_target: Callable[[Knowledge | None, Knowledge], Knowledge | None] = lambda slow, knowledge: slow
     tau: float | None = None  # share of the new in the lagged copy when it moves; None: no lagged copy
-    every: int = 1  # gradient steps between two moves of the lagged copy
+    target_update_period: int = 1  # gradient steps between two moves of the lagged copy
     combine: Callable[[PyTree, Array, Key], tuple[PyTree, Metrics]] | None = None
     stop: Callable[[Metrics], Array] | None = None
-    contract: Callable[[Knowledge], Any] = lambda knowledge: None
+    policy_contract: Callable[[Knowledge], Any] = lambda knowledge: None
     keep_optimizer: bool = False  # whether a prior's optimizer state comes along; else it starts fresh
 
 
@@ -183,9 +183,9 @@ class TrainState(Record):
     """What gradient steps change. `knowledge` is what transfers; the rest comes along only where a learner says so."""
 
     knowledge: Knowledge
-    slow: Knowledge | None  # the lagged copy
+    target: Knowledge | None  # the lagged copy
     optimizer: PyTree
-    taken: Int[Array, "*seed"]  # gradient steps
+    gradient_steps: Int[Array, "*seed"]  # gradient steps
 
 
 class Method(abc.ABC):
@@ -193,7 +193,7 @@ class Method(abc.ABC):
 
     def __init_subclass__(cls, **how: Any) -> None:
         super().__init_subclass__(**how)
-        checked(cls)
+        with_field_checks(cls)
 
     def learner(self, spec: Spec, target: bool = False) -> "Learner":
         """-> what it does in the source domain, or in the target. Equal methods share one learner, and one compile."""
@@ -208,16 +208,16 @@ class Method(abc.ABC):
         base = getattr(self, "base", None)
         return self if base is None else base.base_learner()
 
-    def before(self, spec: Spec) -> "tuple[Part, ...]":
+    def pretraining(self, spec: Spec) -> "tuple[Stage, ...]":
         """-> what is learned in the source before this; `init` then finds in `prior.extra` what each of them knows."""
         return ()
 
 
-class Part(NamedTuple):
+class Stage(NamedTuple):
     """What another method learns in the source, before the one that asks for it."""
 
     method: Method
-    share: float  # of the source's steps, in (0, 1)
+    fraction: float  # of the source's steps, in (0, 1)
     tasks: tuple[int, ...] | None = None  # which of the stacked tasks; None: all
 
 
@@ -235,4 +235,4 @@ def spec(tasks: Task) -> Spec:
     """-> what a learner needs to know of stacked tasks."""
     k, cumulants = tasks.w.shape
     env = tasks.env
-    return Spec(env.observation, env.action, tasks.context.shape[-1], cumulants, k, len(env.parameters))
+    return Spec(env.observation_space, env.action_space, tasks.context.shape[-1], cumulants, k, len(env.parameters))

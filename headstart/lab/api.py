@@ -12,10 +12,10 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from headstart.core import moving
+from headstart.core import space_matching
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate as judge
-from headstart.core.run import Point
+from headstart.core.run import Progress
 from headstart.core.stages import learn_source
 from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
 from headstart.lab import clips, study
@@ -31,15 +31,15 @@ from headstart.lab.given import (
 )
 from headstart.lab.news import Watch, silent
 from headstart.lab.playing import playing
-from headstart.lab.resume import Keeper
+from headstart.lab.resume import FileCheckpointer
 from headstart.lab.trained import Trained, check_context, check_fit
 from headstart.lab.transferred import Transferred, transferred
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import AT_ONCE, check_budget, check_env, check_shots
-from headstart.protocol.history import rehearse
+from headstart.protocol.history import dry_run
 from headstart.protocol.prior import moved
-from headstart.protocol.study import ask
+from headstart.protocol.study import study_config
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 from headstart.tasks.sampling import nominal
@@ -53,8 +53,8 @@ def train(
     task: Task | str | Sequence[Task | str],
     steps: int,
     seed: int = 0,
-    watch: Callable[[Point], None] | None = None,
-    keep: Path | Keeper | None = None,
+    watch: Callable[[Progress], None] | None = None,
+    keep: Path | FileCheckpointer | None = None,
     every: float = 10.0,
     step_timeout: float | None = None,
 ) -> Trained:
@@ -74,12 +74,14 @@ def train(
     if len(set(names)) < len(each):
         raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
     tasks, point, key = together(each), None, protocol.keys([seed]).source
-    rehearse(method, spec(tasks)._replace(tasks=1), spec(tasks))  # what cannot be transferred is said before it learns
+    dry_run(
+        method, spec(tasks)._replace(num_tasks=1), spec(tasks)
+    )  # what cannot be transferred is said before it learns
     failures(tasks.env)
-    keeper = keep if isinstance(keep, Keeper | None) else Keeper(as_path("keep", keep), every)
+    keeper = keep if isinstance(keep, FileCheckpointer | None) else FileCheckpointer(as_path("keep", keep), every)
     question = {"method": describe_method(method), "tasks": names, "steps": int(steps), "seed": seed}
     with contextlib.nullcontext() if keeper is None else keeper.open(question):
-        for point in learn_source(method, tasks, int(steps), key, journal=keeper):
+        for point in learn_source(method, tasks, int(steps), key, checkpointer=keeper):
             if (keeper is None or keeper.is_news(point)) and watch is not None:
                 watch(point)
     assert point is not None
@@ -109,7 +111,9 @@ def evaluate(
     check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
     failures(tasks.env)
-    returns = np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).judge))[0, 0]
+    returns = np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).evaluation))[
+        0, 0
+    ]
     check_env(tasks.env)
     return returns
 
@@ -133,7 +137,7 @@ def play(
     clips.check_kind(path)
     one = told(as_task(task), trained.sources)
     policy = trained.policy(one, seed)
-    each = jax.random.split(protocol.keys([seed]).judge[0], episodes)
+    each = jax.random.split(protocol.keys([seed]).evaluation[0], episodes)
     takes = [clips.film(policy, one, key, *clips.LARGE) for key in each]
     clips.save(takes, path)
     return takes
@@ -146,10 +150,10 @@ def transfer(
     steps: int,
     shots: Sequence[int] = (0, 1, 10),
     method: Method | str | None = None,
-    points: int = 12,
-    judged: int = 10,
+    num_evals: int = 12,
+    eval_episodes: int = 10,
     renamed: Mapping[str, str] | None = None,
-    watch: Callable[[protocol.Judgement], None] | None = None,
+    watch: Callable[[protocol.Evaluation], None] | None = None,
     step_timeout: float | None = None,
 ) -> Transferred:
     """Spends `shots` episodes, and then the rest of `steps`, in the target, starting from what was trained.
@@ -160,7 +164,7 @@ def transfer(
     learned, for budgets that are none, and where learning went wrong (its numbers are no longer finite) or the env did.
     """
     check_budget("steps", steps)
-    for name, value in (("points", points), ("judged", judged)):
+    for name, value in (("num_evals", num_evals), ("eval_episodes", eval_episodes)):
         check_budget(name, value, most=AT_ONCE)
     check_shots("shots", shots)
     check_watch(watch)
@@ -171,10 +175,10 @@ def transfer(
     check_context(trained, tasks)
     how = trained.method if method is None else as_method(method, after=trained.method)
     keys, judgements = protocol.keys([trained.seed]), []
-    plan = moving.plan(trained.method, trained.spec, spec(tasks), renamed)
+    plan = space_matching.plan(trained.method, trained.spec, spec(tasks), renamed)
     prior = moved(trained.stages[-1], trained.state, plan, how, spec(tasks), keys.target)
     failures(task.env)
-    for judgement in protocol.adapt(how, prior, tasks, int(steps), shots, keys, points, judged):
+    for judgement in protocol.adapt(how, prior, tasks, int(steps), shots, keys, num_evals, eval_episodes):
         judgements.append(judgement)
         if watch is not None:
             watch(judgement)
@@ -205,14 +209,14 @@ def compare(
     random = None if ensemble is None else as_text(ensemble)
     check_watch(watch)
     folder = as_path("out", out)
-    question = ask(sources, as_text(target), methods, random, budgets)
+    question = study_config(sources, as_text(target), methods, random, budgets)
     fields = {**vars(question), "out": str(out), "allow_no_shift": allow_no_shift}
     fields |= {"video": True} if video else {}
     command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
     return study.compare(question, folder, allow_no_shift, command, watch or silent, video)
 
 
-def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: Keeper | None = None) -> None:
+def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: FileCheckpointer | None = None) -> None:
     """Raises InputError where the env broke, or learning went wrong."""
     check_env(env)
     if not protocol.finite(knowledge).all():

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 from headstart.core.errors import InputError, message
-from headstart.core.run import chosen
+from headstart.core.run import select
 from headstart.core.types import TrainState
 from headstart.lab import questions
 from headstart.lab.files import TEMPORARY
 from headstart.lab.records import CHECKSUM, read_record, write_record
 from headstart.lab.shelf import RECORD, Shelf, digits, mend, normal, read_any
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
 FORMAT, STUDY = "headstart study 1", "study.json"
 PARTS = r"\.lock|study\.json|cells|sources|clips|matrix\.json|report\.html|curves\.(svg|pdf)"
@@ -36,7 +36,7 @@ class Ledger:
     seconds: float = 0.0
 
 
-def check_folder(out: pathlib.Path, question: Question) -> dict[str, Any] | None:
+def check_folder(out: pathlib.Path, question: StudyConfig) -> dict[str, Any] | None:
     """Returns the question that the study in `out` answered, None where there is none yet.
 
     Raises InputError where the folder is none, or holds something else than this study, smaller or larger.
@@ -91,7 +91,7 @@ def reason(error: Exception) -> str:
 
 def of_seed(state: TrainState, i: int) -> TrainState:
     """-> what one seed of many knows; its arrays keep a leading seed axis, of length 1."""
-    return chosen(state, slice(i, i + 1))
+    return select(state, slice(i, i + 1))
 
 
 def size(state: TrainState) -> int:

@@ -23,8 +23,8 @@ from headstart.lab.files import Path, as_path, read, sweep, write
 from headstart.lab.recipe import FORMAT, read_recipe, write_recipe
 from headstart.lab.records import CHECKSUM, read_record, write_record
 from headstart.lab.trained import Trained
-from headstart.protocol.history import left
-from headstart.protocol.prior import Stage
+from headstart.protocol.history import params_after
+from headstart.protocol.prior import Training
 
 RECIPE, ARRAYS, AGAIN = "recipe.json", "knowledge.safetensors", "take another copy of it, or train anew"
 
@@ -85,11 +85,11 @@ def load(path: Path) -> Trained:
         raise InputError(
             f"{folder / 'recipe.json'} is damaged ({type(error).__name__}: {error}); take another copy of it."
         ) from None
-    stages = (*fields["before"], Stage(fields["method"], fields["spec"], fields["adapted"]))
+    stages = (*fields["before"], Training(fields["method"], fields["spec"], fields["adapted"]))
     return Trained(**fields, state=_read_state(folder, stages, sha256, most))
 
 
-def _read_state(folder: pathlib.Path, stages: tuple[Stage, ...], sha256: str, most: int) -> TrainState:
+def _read_state(folder: pathlib.Path, stages: tuple[Training, ...], sha256: str, most: int) -> TrainState:
     file = folder / (_own(sha256) if (folder / _own(sha256)).exists() else ARRAYS)
     if not file.exists():
         raise InputError(f"There is no {file}; copy the whole checkpoint folder.")
@@ -115,9 +115,9 @@ def _read_state(folder: pathlib.Path, stages: tuple[Stage, ...], sha256: str, mo
     return map_named(lambda name, _: jax.device_put(arrays[name][None]), like)
 
 
-def _shapes(stages: tuple[Stage, ...]) -> TrainState:
+def _shapes(stages: tuple[Training, ...]) -> TrainState:
     """Returns the shapes of what these trainings leave, of one seed and without a seed axis."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), left(stages))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), params_after(stages))
 
 
 def _check_arrays(file: pathlib.Path, arrays: dict[str, np.ndarray], expected: dict[str, jax.ShapeDtypeStruct]) -> None:

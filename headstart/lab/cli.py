@@ -5,6 +5,7 @@ import pathlib
 import shlex
 import sys
 import typing
+from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
@@ -32,9 +33,9 @@ class Compare(Playing):
     ensemble: str | None = None
     """The source, randomised: for randomize and epopt."""
     methods: Names = ("scratch", "naive", "finetune")
-    """Rows of the study (`headstart methods`); settings follow a name, such as epopt:epsilon=0.2:paths=64."""
+    """Rows of the study (`headstart methods`); settings follow a name, such as epopt:epsilon=0.2:num_envs=64."""
     learner: str | None = None
-    """What every row learns by, with settings such as sac:updates=2; by default each method's own."""
+    """What every row learns by, with settings such as sac:update_to_data=2; by default each method's own."""
     reference: str = "scratch"
     """The row that verdicts are against, such as finetune; another one only judges the same runs anew."""
     source_steps: Steps = 1_000_000
@@ -45,9 +46,9 @@ class Compare(Playing):
     """Numbers of target episodes after which is judged."""
     seeds: Seeds = (0, 1, 2, 3, 4)
     """How many seeds, or which."""
-    points: Count = 12
+    num_evals: Annotated[Count, tyro.conf.arg(name="evals")] = 12
     """Points of each curve after the shots."""
-    judged: Count = 10
+    eval_episodes: Count = 10
     """Episodes by which a point is judged."""
     threshold: Number | None = None
     """Return that counts as solved; by default 80 % of the way from the random policy to the oracle."""

@@ -12,9 +12,9 @@ from jaxtyping import Array, UInt8
 from PIL import Image
 
 from headstart.core import spaces
-from headstart.core.episode import Episode, observe, onward, parameters, params_of, reset
+from headstart.core.episode import Episode, episode_parameters, observe, params_of, reset, step_once
 from headstart.core.errors import InputError
-from headstart.core.spaces import Seen
+from headstart.core.spaces import Observation
 from headstart.core.types import Key, Task, Transition
 from headstart.lab.files import write
 from headstart.lab.policy import Policy
@@ -41,7 +41,7 @@ class Take(NamedTuple):
     every: int  # steps from a frame to the next; the last one is of where the filming ended
     filmed: int  # steps that are seen
     steps: int  # of the whole episode
-    score: float  # its undiscounted return
+    episode_return: float  # its undiscounted return
 
 
 def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOST) -> Take:
@@ -51,7 +51,7 @@ def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOS
     is nothing to look at, and where the env breaks.
     """
     task = visible(task)
-    env, coarsest = task.env, 1 if isinstance(task.env.observation, spaces.Image) else COARSEST
+    env, coarsest = task.env, 1 if isinstance(task.env.observation_space, spaces.Image) else COARSEST
     every = min(math.ceil(env.horizon / most), coarsest)
     key, k_reset = jax.random.split(key)
     episode, obs, numbers = _start(task, k_reset)
@@ -62,12 +62,12 @@ def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOS
         frames.append(look())
         while not ended:
             episode, seen = _step(task, episode, jnp.asarray(policy.act(obs)), jax.random.fold_in(key, steps))
-            steps, ended, score, obs = steps + 1, bool(seen.last), float(seen.score), seen.next_obs
+            steps, ended, score, obs = steps + 1, bool(seen.last), float(seen.episode_return), seen.next_obs
             if len(frames) < most and (ended or steps % every == 0):
                 frames.append(look())
                 filmed = steps
     finally:
-        if env.live:
+        if env.stateful:
             _leave(task, episode)
     for message in failures(env).values():
         raise InputError(f"{message}.")
@@ -75,20 +75,20 @@ def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOS
 
 
 @jax.jit
-def _start(task: Task, key: Key) -> tuple[Episode, Seen, Array]:
+def _start(task: Task, key: Key) -> tuple[Episode, Observation, Array]:
     """Returns a new episode, what is seen first, and the episode's parameters."""
     episode = reset(task, key)
-    return episode, observe(task, episode), parameters(task, episode)
+    return episode, observe(task, episode), episode_parameters(task, episode)
 
 
 @jax.jit
 def _step(task: Task, episode: Episode, command: Array, key: Key) -> tuple[Episode, Transition]:
-    return onward(task, episode, command, key, command)
+    return step_once(task, episode, command, key, command)
 
 
 @jax.jit
 def _leave(task: Task, episode: Episode) -> None:
-    task.env.leave(episode.state)
+    task.env.close(episode.state)
 
 
 def check_kind(path: pathlib.Path) -> None:

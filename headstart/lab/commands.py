@@ -23,16 +23,16 @@ from headstart.lab.scalars import scalars
 from headstart.lab.tables import show, study_tables
 from headstart.protocol.baselines import is_oracle
 from headstart.protocol.checks import check_budget, check_seeds
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 from headstart.tasks.several import SEVERAL
 from headstart.tasks.strings import parse, parse_untrusted
 
 
 def compare(asked: cli.Compare, words: str) -> None:
     """Runs a study under live progress, and shows its tables."""
-    fields = {field.name for field in dataclasses.fields(Question)}
+    fields = {field.name for field in dataclasses.fields(StudyConfig)}
     said = {**vars(asked), "source": SEVERAL.join(asked.source)}
-    question = Question(**{name: value for name, value in said.items() if name in fields})
+    question = StudyConfig(**{name: value for name, value in said.items() if name in fields})
     with scalars(asked.tensorboard, question.seeds) as told, Board(plan(question), console()) as board:
         data = plain(study.compare(question, asked.out, asked.allow_no_shift, words, both(board, told), asked.video))
     _show_study(data, asked.out, asked.json)
@@ -41,7 +41,7 @@ def compare(asked: cli.Compare, words: str) -> None:
         sys.exit(1)
 
 
-def plan(question: Question) -> dict[tuple[str, str], float]:
+def plan(question: StudyConfig) -> dict[tuple[str, str], float]:
     """-> the steps of each stage of each row, in order."""
     plan: dict[tuple[str, str], float] = {}
     for entry, _ in question.rows():
@@ -93,7 +93,7 @@ def play(asked: cli.Play, words: str) -> None:
     takes = api.play(trained, task, out, asked.episodes, asked.seed)
     for take in takes:
         part = f", of which the clip shows {take.filmed}" if take.filmed < take.steps else ""
-        print(f"{text}: return {thin(take.score)} in {thin(take.steps)} steps{part}")
+        print(f"{text}: return {thin(take.episode_return)} in {thin(take.steps)} steps{part}")
     print(f"clip: {out}")
 
 

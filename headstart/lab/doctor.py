@@ -53,17 +53,19 @@ def examine(asked: cli.Doctor) -> Found:
     """Returns what the doctor found. Raises InputError where the tasks do not fit, and where an env breaks."""
     source, target = parse(asked.source, asked.physics), parse(asked.target, asked.physics, target=True)
     a, b = source.env, target.env
-    check_spaces(a.name, (a.observation, a.action), f"--target {b.name}", (b.observation, b.action))
+    check_spaces(
+        a.name, (a.observation_space, a.action_space), f"--target {b.name}", (b.observation_space, b.action_space)
+    )
     check_budget("--steps", asked.steps, least=0)
     check_seeds("--seeds", asked.seeds)
     key, given = jax.random.key(0), None if asked.checkpoint is None else checkpoint.load(asked.checkpoint)
     found = shift(source, target, key, None if given is None else policy(given, source))
     if found.same or not asked.steps:
-        return Found(found, None, advice.doctor_advice(found, None), a.assumed)
+        return Found(found, None, advice.doctor_advice(found, None), a.assumptions)
     trained, returns = _returns(asked, source, nominal(target), given)
     if given is None:
         found = shift(source, target, key, policy(trained, source))
-    return Found(found, returns, advice.doctor_advice(found, _gain(returns)), a.assumed)
+    return Found(found, returns, advice.doctor_advice(found, _gain(returns)), a.assumptions)
 
 
 def policy(trained: Trained, source: Task) -> Policy:

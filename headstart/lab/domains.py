@@ -9,7 +9,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Env, Task, stack
 from headstart.protocol.checks import check_spaces
 from headstart.protocol.shift import Policy, Shift, shift
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 from headstart.tasks.registry import aligned
 from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal
 from headstart.tasks.several import SEVERAL, together, told
@@ -39,7 +39,7 @@ class Domains(NamedTuple):
         return min(each, key=lambda found: (not found.same, found.whole.size))
 
 
-def domains(question: Question) -> Domains:
+def domains(question: StudyConfig) -> Domains:
     """-> the question's tasks. Raises InputError where one makes no sense, or where they do not fit together."""
     sources = [parse(text, question.physics) for text in question.source.split(SEVERAL)]
     target = parse(question.target, question.physics, target=True)
@@ -63,7 +63,7 @@ def domains(question: Question) -> Domains:
 
 
 def _check_fit(source: Env, flag: str, other: Env) -> None:
-    mine, theirs = (source.observation, source.action), (other.observation, other.action)
+    mine, theirs = (source.observation_space, source.action_space), (other.observation_space, other.action_space)
     check_spaces(source.name, mine, f"{flag} {other.name}", theirs)
 
 

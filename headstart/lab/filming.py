@@ -12,7 +12,7 @@ import jax
 
 from headstart.core.errors import InputError
 from headstart.core.interrupts import reraising
-from headstart.core.train import begin
+from headstart.core.train import init_loop_state
 from headstart.core.types import Knowledge, Learner, Method, PyTree
 from headstart.lab import cells, clips, sources
 from headstart.lab.files import read as read_bytes
@@ -102,11 +102,11 @@ def _film(study: "Study", entry: Entry, method: Method, stage: str, file: pathli
     learner = method.learner(of, in_target)
     known = _before(study, entry, method, learner, keys) if stage == "before" else _after(study, entry, method)
     target = jax.tree.map(lambda x: x[0], study.domains.target_tasks)
-    policy = Policy(learner, known, of, target.context, key=keys.judge[0])
-    take = clips.film(policy, target, keys.judge[0])
+    policy = Policy(learner, known, of, target.context, key=keys.evaluation[0])
+    take = clips.film(policy, target, keys.evaluation[0])
     clips.save([take], file)
     seed = study.question.seeds[0]
-    return {"seed": seed, "return": take.score, "steps": take.steps, "filmed": take.filmed, "failed": None}
+    return {"seed": seed, "return": take.episode_return, "steps": take.steps, "filmed": take.filmed, "failed": None}
 
 
 def _before(study: "Study", entry: Entry, method: Method, learner: Learner, keys: transfer.Keys) -> Knowledge:
@@ -117,7 +117,7 @@ def _before(study: "Study", entry: Entry, method: Method, learner: Learner, keys
         if source is None or source.state is None or study.question.seeds[0] in source.lost:
             raise InputError("What its first seed learned in the source is not there any more, or came to nothing.")
         prior = source.state
-    return _first(begin(learner, keys.target, prior).state.knowledge)
+    return _first(init_loop_state(learner, keys.target, prior).state.knowledge)
 
 
 def _after(study: "Study", entry: Entry, method: Method) -> Knowledge:

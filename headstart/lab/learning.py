@@ -28,7 +28,7 @@ def train(asked: cli.Train, words: str) -> None:
     tasks = [parse(source, asked.physics) for source in asked.source]
     check_budget("--steps", asked.steps)
     check_seeds("--seed", [asked.seed])
-    keeper = resume.Keeper(asked.out / "run", asked.save_every)
+    keeper = resume.FileCheckpointer(asked.out / "run", asked.save_every)
     question = {"method": describe(method), "tasks": [describe_task(task) for task in tasks], "physics": asked.physics}
     question |= {"steps": asked.steps, "seed": asked.seed}
     with results.claimed(asked.out, question, keeper.folder.name) as done:
@@ -45,7 +45,7 @@ def train(asked: cli.Train, words: str) -> None:
     print(f"checkpoint: {asked.out}")
 
 
-def _train(asked: cli.Train, method: Method, tasks: list[Task], keeper: resume.Keeper) -> Trained:
+def _train(asked: cli.Train, method: Method, tasks: list[Task], keeper: resume.FileCheckpointer) -> Trained:
     """Returns what is learned, under live progress."""
     board = Board({(asked.method, "source"): asked.steps}, console())
     with scalars(asked.tensorboard, (asked.seed,)) as told, board:

@@ -5,7 +5,7 @@ import json
 
 from rich.table import Table
 
-from headstart.core.spaces import Image, Sight, Space
+from headstart.core.spaces import ActionSpace, Image, ObservationSpace
 from headstart.core.types import Discrete
 from headstart.lab import cli
 from headstart.lab.tables import show
@@ -29,9 +29,9 @@ def tasks(asked: cli.Tasks, words: str) -> None:
     """Lists the environments, or says what one of them shows and takes."""
     if asked.env is not None:
         env = parse(asked.env, "c").env
-        rows = [("observation", _space(env.observation)), ("action", _space(env.action))]
-        rows += [("horizon", f"{env.horizon} steps"), ("rewards", ", ".join(env.rewards))]
-        rows += [("assumed", sentence) for sentence in env.assumed]
+        rows = [("observation", _space(env.observation_space)), ("action", _space(env.action_space))]
+        rows += [("horizon", f"{env.horizon} steps"), ("rewards", ", ".join(env.cumulant_names))]
+        rows += [("assumed", sentence) for sentence in env.assumptions]
         _list(rows, ("of it", "what it is"), f"what {asked.env} shows and takes", asked.json)
         return
     rows = [tuple(map(str, row)) for row in registry.tasks()]
@@ -41,7 +41,7 @@ def tasks(asked: cli.Tasks, words: str) -> None:
         print("Any id of Gymnasium works too, such as FrozenLake-v1 or module:Env-v0.")
 
 
-def _space(space: Sight | Space) -> str:
+def _space(space: ObservationSpace | ActionSpace) -> str:
     """Returns a space in words: how many numbers or choices, their names and their bounds."""
     if isinstance(space, Image):
         rows, columns, channels = space.shape
@@ -58,7 +58,7 @@ def _space(space: Sight | Space) -> str:
 def parameters(asked: cli.Parameters, words: str) -> None:
     """Lists an environment's parameters."""
     rows = [
-        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}{WHOLE[p.whole]}", p.about)
+        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}{WHOLE[p.integer]}", p.description)
         for p in registry.parameters(parse(asked.env, "c").env)
     ]
     _list(rows, ("parameter", "nominal", "unit", "bounds", "what it is"), f"parameters of {asked.env}", asked.json)

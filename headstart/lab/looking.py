@@ -11,10 +11,10 @@ from headstart.lab.domains import Domains
 from headstart.lab.progress import console
 from headstart.protocol.checks import BrokenEnvError
 from headstart.protocol.shift import Policy, Shift, untold
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
 
-def first(domains: Domains, question: Question, allow_no_shift: bool) -> Shift:
+def first(domains: Domains, question: StudyConfig, allow_no_shift: bool) -> Shift:
     """Returns the shift along random actions, and warns where they show no difference, and where an env breaks.
 
     Raises InputError where source and target are the same task, unless that is allowed.
@@ -34,14 +34,14 @@ def first(domains: Domains, question: Question, allow_no_shift: bool) -> Shift:
     return found
 
 
-def again(found: Shift, domains: Domains, question: Question, out: pathlib.Path) -> Shift:
+def again(found: Shift, domains: Domains, question: StudyConfig, out: pathlib.Path) -> Shift:
     """Returns the shift along the source's policy too, where random actions showed no difference."""
     if found.differs or found.same or (policy := _source_policy(domains, question, out)) is None:
         return found
     return domains.shift(policy)
 
 
-def _source_policy(domains: Domains, question: Question, out: pathlib.Path) -> Policy | None:
+def _source_policy(domains: Domains, question: StudyConfig, out: pathlib.Path) -> Policy | None:
     """Returns what the source taught to the first seed of `naive`; None where that failed."""
     naive = next(method for entry, method in question.rows() if entry.name == "naive")
     source = sources.learned(out, naive, sources.domain(domains, question), question.seeds)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from headstart.core.errors import InputError
 from headstart.core.interrupts import reraising
-from headstart.core.train import begin
+from headstart.core.train import init_loop_state
 from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
 from headstart.lab import cells, sources
 from headstart.lab.domains import Domains
@@ -26,8 +26,8 @@ from headstart.methods import describe as describe_method
 from headstart.methods.multitask.separate import Separate
 from headstart.protocol import matrix as claims
 from headstart.protocol import transfer
-from headstart.protocol.history import rehearse
-from headstart.protocol.study import Question
+from headstart.protocol.history import dry_run
+from headstart.protocol.study import StudyConfig
 from headstart.tasks.host import failures
 from headstart.tasks.sampling import nominal
 from headstart.tasks.strings import describe
@@ -59,15 +59,15 @@ def _held(out: pathlib.Path) -> dict[str, Any] | None:
     return read_record(place, FORMAT, mend) if place.exists() else None
 
 
-def question_of(question: Question, domains: Domains, rows: Rows) -> dict[str, Any]:
+def question_of(question: StudyConfig, domains: Domains, rows: Rows) -> dict[str, Any]:
     """Returns what the matrix depends on."""
     learned = trainings(rows, spec(domains.source_tasks)) if domains.names else {}
-    same = ("source", "target", "physics", "source_steps", "judged", "learner", "seeds")
+    same = ("source", "target", "physics", "source_steps", "eval_episodes", "learner", "seeds")
     told = [[describe_method(method), names] for method, names in learned.items()]
     return {**{name: getattr(question, name) for name in same}, "learned": told}
 
 
-def is_done(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, since: float = 0.0) -> bool:
+def is_done(out: pathlib.Path, question: StudyConfig, domains: Domains, rows: Rows, since: float = 0.0) -> bool:
     """Returns whether there is nothing to fill in. What failed, at least in part, before `since` is done again."""
     held = _held(out) if domains.names else None
     if held is None or held["question"] != normal(question_of(question, domains, rows)):
@@ -81,7 +81,9 @@ def trains_more(rows: Rows) -> bool:
     return not any(isinstance(method, Separate) for _, method in rows)
 
 
-def run(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, watch: Watch, since: float = 0.0) -> None:
+def run(
+    out: pathlib.Path, question: StudyConfig, domains: Domains, rows: Rows, watch: Watch, since: float = 0.0
+) -> None:
     """Fills the matrix in; does nothing where there is one source, and where it is done.
 
     Each source alone is learned by the study's `separate` rows, else by `Separate` over what scratch learns by; where
@@ -96,9 +98,9 @@ def run(out: pathlib.Path, question: Question, domains: Domains, rows: Rows, wat
     alone = {method: names for method, names in learned.items() if isinstance(method, Separate)}
     alone = alone or {Separate(scratch): [ALONE]}
     try:
-        rehearse(scratch, of, None)
+        dry_run(scratch, of, None)
         for method in alone:
-            rehearse(method, of, before)
+            dry_run(method, of, before)
     except InputError as error:
         write_record(out / FILE, FORMAT, {"question": asked, "left_out": str(error)})
         return
@@ -111,7 +113,7 @@ def trainings(rows: Rows, before: Spec) -> dict[Method, list[str]]:
     found: dict[Method, list[str]] = {}
     for entry, method in rows:
         if entry.learns_on == "source":
-            found.setdefault(sources.at_heart(method, before), []).append(entry.name)
+            found.setdefault(sources.base_method(method, before), []).append(entry.name)
     return found
 
 
@@ -143,7 +145,7 @@ def _filled(judge: "_Judge", scratch: Method, learned: dict[Method, list[str]]) 
             rows.append(title)
             learned_on.append(list(names))
             returns.append(judge.returns(method, state, lost, tasks))
-    untrained = begin(scratch.learner(spec(tasks[0]), target=True), judge.keys.target).state
+    untrained = init_loop_state(scratch.learner(spec(tasks[0]), target=True), judge.keys.target).state
     return {
         "rows": rows,
         "columns": [*names, describe(judge.domains.target)],
@@ -158,7 +160,7 @@ class _Judge(NamedTuple):
     """Where a study's knowledge of its sources is, and how it is judged."""
 
     out: pathlib.Path
-    question: Question
+    question: StudyConfig
     domains: Domains
     watch: Watch
     since: float
@@ -192,6 +194,8 @@ class _Judge(NamedTuple):
         learner = method.learner(spec(tasks[0]), target=True)
         for returns, task in zip(found, tasks, strict=True):
             failures(task.env)
-            returns[:] = transfer.judge(learner, state, task, self.question.judged, self.keys.judge).mean(1)
+            returns[:] = transfer.evaluate_state(
+                learner, state, task, self.question.eval_episodes, self.keys.evaluation
+            ).mean(1)
             returns[[*lost, *failures(task.env)]] = np.nan
         return found

@@ -13,8 +13,8 @@ from headstart.lab.trained import Trained
 from headstart.methods import Entry
 from headstart.protocol import transfer
 from headstart.protocol.baselines import is_oracle
-from headstart.protocol.prior import Stage
-from headstart.protocol.study import Question
+from headstart.protocol.prior import Training
+from headstart.protocol.study import StudyConfig
 from headstart.tasks.registry import interval
 
 LOST = "learning in the target went wrong: its numbers are no longer finite"
@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
     seeds: tuple[int, ...]
     source: Source | None
     curve: transfer.Curve | None  # None where all seeds were lost in the source
-    last: transfer.Judgement | None
+    last: transfer.Evaluation | None
     ranges: dict[str, np.ndarray]  # 0-shot returns [seed] on parts of the ensemble
     failed: dict[int, str]  # what the env said where it broke, by the seed's place in `seeds`
     seconds: float  # of each seed, in the target
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
         )
 
     def trained(
-        self, seed: int, entry: Entry, stages: tuple[Stage, ...], question: Question, domains: Domains
+        self, seed: int, entry: Entry, stages: tuple[Training, ...], question: StudyConfig, domains: Domains
     ) -> Trained:
         """-> what one seed knows in the end."""
         assert self.last is not None
@@ -79,6 +79,6 @@ class Outcome(NamedTuple):
         return Trained(last.method, last.spec, state, *told, tuple(before), last.target)
 
 
-def target_steps(entry: Entry, question: Question) -> int:
+def target_steps(entry: Entry, question: StudyConfig) -> int:
     """-> the environment steps that a row may spend in the target."""
     return (question.target_steps if entry.adapts else 0) + (question.source_steps if is_oracle(entry.name) else 0)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from headstart.core.errors import InputError
-from headstart.core.spaces import Sight
-from headstart.core.types import Image, Key, Knowledge, Learner, PyTree, Space, Spec, Transition
+from headstart.core.spaces import ObservationSpace
+from headstart.core.types import ActionSpace, Image, Key, Knowledge, Learner, PyTree, Spec, Transition
 
 
 class Policy:
@@ -31,8 +31,8 @@ class Policy:
     ):
         """`knowledge` is one seed's; `context` and `parameters` are what is told of the task, zeros where None."""
         self._learner, self._knowledge, self._spec = learner, knowledge, spec
-        self._context = jnp.zeros(spec.context) if context is None else context
-        self._parameters = jnp.zeros(spec.parameters) if parameters is None else parameters
+        self._context = jnp.zeros(spec.context_dim) if context is None else context
+        self._parameters = jnp.zeros(spec.num_parameters) if parameters is None else parameters
         self._key = jax.random.key(0) if key is None else key
         self.reset()
 
@@ -50,22 +50,22 @@ class Policy:
 
         Raises InputError if it has another shape, is not finite, or does not hold the bits or bytes of an image.
         """
-        given = _checked(observation, self._spec.observation)
+        given = _checked(observation, self._spec.observation_space)
         told = (self._knowledge, self._carry, given, self._context, self._key)
-        command, self._carry, self._key = _act(self._learner, self._spec.action, *told)
+        command, self._carry, self._key = _act(self._learner, self._spec.action_space, *told)
         return np.asarray(command)
 
 
-def _checked(observation: Any, space: Sight) -> np.ndarray:
+def _checked(observation: Any, space: ObservationSpace) -> np.ndarray:
     """Returns the observation as the policy reads it. Raises InputError as `Policy.act` does."""
     given = _numbers("The observation", observation, space.shape)
     _check_finite(given)
     if not isinstance(space, Image):
         return given.astype(np.float32)
-    image = given.astype(space.dtype) if ((given >= 0) & (given <= space.brightest)).all() else None
+    image = given.astype(space.dtype) if ((given >= 0) & (given <= space.max_value)).all() else None
     if image is None or (image != given).any():
         raise InputError(
-            f"The observation is not an image of {space.dtype}: it needs whole numbers from 0 to {space.brightest}; "
+            f"The observation is not an image of {space.dtype}: it needs whole numbers from 0 to {space.max_value}; "
             "give it as the env does, not scaled."
         )
     return image
@@ -101,12 +101,12 @@ def _check_finite(observation: np.ndarray) -> None:
 @functools.partial(jax.jit, static_argnames="learner")
 def _begin(learner: Learner, parameters: Array, key: Key) -> tuple[Key, PyTree]:
     key, k_begin = jax.random.split(key)
-    return key, learner.begin(k_begin, parameters)
+    return key, learner.init_carry(k_begin, parameters)
 
 
 @functools.partial(jax.jit, static_argnames=("learner", "space"))
 def _act(
-    learner: Learner, space: Space, knowledge: Knowledge, carry: PyTree, obs: Any, context: Array, key: Key
+    learner: Learner, space: ActionSpace, knowledge: Knowledge, carry: PyTree, obs: Any, context: Array, key: Key
 ) -> tuple[Array, PyTree, Key]:
     """Returns the action in the env's units, what is remembered after it, and the next key."""
     key, k_act = jax.random.split(key)
@@ -123,7 +123,7 @@ def _act(
         context=context,
         domain=jnp.int32(1),
         weight=jnp.ones(()),
-        score=unknown,
+        episode_return=unknown,
         extras=extras,
     )
-    return space.rescale(action), learner.remember(carry, seen), key
+    return space.rescale(action), learner.update_carry(carry, seen), key

@@ -7,12 +7,12 @@ from headstart.core.errors import InputError
 from headstart.core.types import Method
 from headstart.methods import Entry, describe
 from headstart.protocol.baselines import is_oracle
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
 SAME = ("source", "target", "physics", "learner")  # parts of a question that make it another study
 
 
-def of_row(entry: Entry, method: Method, question: Question) -> dict[str, Any]:
+def of_row(entry: Entry, method: Method, question: StudyConfig) -> dict[str, Any]:
     """Returns what the cells of a row depend on, beside their seed."""
     learns = entry.learns_on in ("source", "ensemble")
     spends = entry.learns_on != "nothing" or is_oracle(entry.name)
@@ -28,8 +28,8 @@ def of_row(entry: Entry, method: Method, question: Question) -> dict[str, Any]:
         "source_steps": question.source_steps if spends else None,
         "target_steps": question.target_steps,
         "shots": None if is_oracle(entry.name) else list(question.shots),  # the oracle takes none
-        "points": question.points if entry.adapts else None,
-        "judged": question.judged,
+        "num_evals": question.num_evals if entry.adapts else None,
+        "eval_episodes": question.eval_episodes,
     }
 
 
@@ -43,7 +43,7 @@ def differences(asked: dict[str, Any], held: dict[str, Any]) -> list[str]:
     return [name for name in {**asked, **held} if asked.get(name) != held.get(name)]
 
 
-def check_same_study(out: Any, asked: Question, held: dict[str, Any]) -> None:
+def check_same_study(out: Any, asked: StudyConfig, held: dict[str, Any]) -> None:
     """Raises InputError where the study in `out` is about other tasks: one that has grown is about the same."""
     mine = dataclasses.asdict(asked)
     other = [name for name in SAME if mine[name] != held.get(name)]

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from headstart.core.spaces import BOUNDLESS, Component, Sight
-from headstart.core.types import Box, Discrete, Image, Space, Spec
+from headstart.core.spaces import BOUNDLESS, Component, ObservationSpace
+from headstart.core.types import ActionSpace, Box, Discrete, Image, Spec
 from headstart.lab.trained import Trained
 from headstart.methods import describe, rebuild
-from headstart.nets.contract import Contract, step
-from headstart.protocol.prior import Stage
+from headstart.nets.contract import PolicyContract, step
+from headstart.protocol.prior import Training
 
-FORMAT = "headstart checkpoint 5"
+FORMAT = "headstart checkpoint 6"
 LIBRARIES = ("headstart", "jax", "equinox", "optax", "numpyro", "gymnasium", "mujoco", "numpy")
-COUNTS = ("context", "cumulants", "tasks", "parameters")  # of a spec
+COUNTS = ("context_dim", "num_cumulants", "num_tasks", "num_parameters")  # of a spec
 DOMAINS = ("source", "target")
 CLIPPED = (
     "clipped to [-1, 1], then scaled to [low, high]; low + max(action + 1, 0) where only low is finite, "
@@ -36,7 +36,7 @@ def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -
         "steps": trained.steps,
         "gradient_steps": trained.gradient_steps,
         "seed": trained.seed,
-        "action_processing": CLIPPED if isinstance(spec.action, Box) else "an index",
+        "action_processing": CLIPPED if isinstance(spec.action_space, Box) else "an index",
         "time_step": trained.interval,
         "policy": write_policy(trained),
         "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
@@ -65,24 +65,24 @@ def read_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_stage(stage: Stage) -> dict[str, Any]:
+def write_stage(stage: Training) -> dict[str, Any]:
     """Returns a training as plain data: by what, in which spaces, and in which domain."""
-    spaces = {name: write_space(getattr(stage.spec, name)) for name in ("observation", "action")}
+    spaces = {name: write_space(getattr(stage.spec, name)) for name in ("observation_space", "action_space")}
     counts = {name: getattr(stage.spec, name) for name in COUNTS}
     return {"method": describe(stage.method), "domain": DOMAINS[stage.target], **spaces, **counts}
 
 
-def read_stage(data: dict[str, Any]) -> Stage:
+def read_stage(data: dict[str, Any]) -> Training:
     """Returns the training that was written so. Raises as `read_recipe` does."""
     if not isinstance(data["method"], dict):
         raise TypeError("a method is a table")
-    observation, action = read_space(data["observation"]), read_space(data["action"])
-    if not isinstance(observation, Sight):
+    observation, action = read_space(data["observation_space"]), read_space(data["action_space"])
+    if not isinstance(observation, ObservationSpace):
         raise TypeError("an observation is a box or an image")
-    if not isinstance(action, Space):
+    if not isinstance(action, ActionSpace):
         raise TypeError("an action is a box or discrete")
     spec = Spec(observation, action, **{name: int(data[name]) for name in COUNTS})
-    return Stage(rebuild(data["method"]), spec, bool(DOMAINS.index(data["domain"])))
+    return Training(rebuild(data["method"]), spec, bool(DOMAINS.index(data["domain"])))
 
 
 def versions() -> dict[str, str]:
@@ -92,11 +92,11 @@ def versions() -> dict[str, str]:
 
 def write_policy(trained: Trained) -> dict[str, Any] | None:
     """Returns how the policy acts, as its learner says, and in the env's units; None where the learner does not."""
-    learner = trained.method.learner(trained.spec._replace(tasks=1), target=True)
-    contract: Contract | None = learner.contract(trained.state.knowledge)
+    learner = trained.method.learner(trained.spec._replace(num_tasks=1), target=True)
+    contract: PolicyContract | None = learner.policy_contract(trained.state.knowledge)
     if contract is None:
         return None
-    action = trained.spec.action
+    action = trained.spec.action_space
     to_units = step("copy", ("action",), "command")
     if isinstance(action, Box):
         ends: dict[str, Any] = {
@@ -111,7 +111,7 @@ def write_policy(trained: Trained) -> dict[str, Any] | None:
     }
 
 
-def write_space(space: Sight | Space) -> dict[str, Any]:
+def write_space(space: ObservationSpace | ActionSpace) -> dict[str, Any]:
     """-> a space as plain data."""
     if isinstance(space, Image):
         return {"kind": "image", "shape": space.shape, "dtype": space.dtype}
@@ -120,10 +120,15 @@ def write_space(space: Sight | Space) -> dict[str, Any]:
         return {"kind": "discrete", "n": space.n, **told}
     bounds = {side: [x if abs(x) != float("inf") else str(x) for x in getattr(space, side)] for side in ("low", "high")}
     told = {"components": [c._asdict() for c in space.components]} if space.components else {}
-    return {"kind": "box", **told, **bounds, **({"words": space.words} if space.words else {})}
+    return {
+        "kind": "box",
+        **told,
+        **bounds,
+        **({"one_hot_groups": space.one_hot_groups} if space.one_hot_groups else {}),
+    }
 
 
-def read_space(data: dict[str, Any]) -> Sight | Space:
+def read_space(data: dict[str, Any]) -> ObservationSpace | ActionSpace:
     """-> the space that was written so. Raises KeyError, TypeError, ValueError or InputError where it was none."""
     if data["kind"] == "image":
         return Image(tuple(map(int, data["shape"])), data["dtype"])
@@ -131,4 +136,4 @@ def read_space(data: dict[str, Any]) -> Sight | Space:
         return Discrete(int(data["n"]), tuple(Component(str(name)) for name in data.get("components", ())))
     low, high = (tuple(map(float, data[side])) for side in ("low", "high"))
     told = tuple(Component(str(c["name"]), str(c["unit"])) for c in data.get("components", ()))
-    return Box(low, high, tuple(map(int, data.get("words", ()))), told)
+    return Box(low, high, tuple(map(int, data.get("one_hot_groups", ()))), told)

@@ -15,7 +15,7 @@ import jax
 from safetensors import SafetensorError
 
 from headstart.core.errors import InputError
-from headstart.core.run import Journal, Left, Point, Run
+from headstart.core.run import Checkpointer, LoopState, Progress, Snapshot
 from headstart.lab.compiled import processor
 from headstart.lab.files import plain
 from headstart.lab.recipe import versions
@@ -30,7 +30,7 @@ ENDS = ("SIGINT", "SIGTERM")  # signals that ask for an end, and SAVES for no mo
 SAVES = ("SIGUSR1",)
 
 
-class Keeper(Journal):
+class FileCheckpointer(Checkpointer):
     """Keeps a training in a folder: every so many minutes (0: never by itself), and whenever it is asked to."""
 
     def __init__(self, folder: pathlib.Path, every: float = 10.0, say: Callable[[str], None] | None = None):
@@ -69,7 +69,7 @@ class Keeper(Journal):
         finally:
             self._lock.release()
 
-    def is_news(self, point: Point) -> bool:
+    def is_news(self, point: Progress) -> bool:
         """-> whether nobody was told of the point before; if so, it is written down, and kept with the rest."""
         if self._again:
             self._again -= 1
@@ -87,7 +87,7 @@ class Keeper(Journal):
 
     # ------------------------------------------------------------------------------------ what the loop asks
 
-    def left(self, like: Left, of: int) -> Left | None:
+    def restore(self, like: Snapshot, of: int) -> Snapshot | None:
         self._taken, self._began = 0, time.monotonic()
         if self._at >= len(self._parts):
             return None
@@ -95,25 +95,25 @@ class Keeper(Journal):
         done = part.turns >= part.of
         if part.of != of or part.turns > of:
             raise InputError(f"{self.folder} holds {part.of} turns where there are {of}; delete it to begin anew.")
-        shapes = jax.eval_shape(Run.done, like.run) if done else like.run
-        run, tally = read(self.folder / part.file, part, (shapes, like.tally))
+        shapes = jax.eval_shape(LoopState.done, like.state) if done else like.state
+        run, tally = read(self.folder / part.file, part, (shapes, like.sums))
         self._at += done
         if not done:
             anew = "; its worlds live outside of the program, and begin anew at an episode's start"
             self.say(f"going on from {self.folder}, {part.turns} of {of} turns{anew if run.worlds is None else ''}")
-        return Left(run, tally, part.turns)
+        return Snapshot(run, tally, part.turns)
 
-    def stretch(self, ahead: int) -> int:
+    def chunk_size(self, ahead: int) -> int:
         """-> as many turns as took about `STRETCH` seconds; the first alone tells how long one takes."""
         seconds = max(time.monotonic() - self._began, 1e-6)
         turns = max(int(self._taken * STRETCH / seconds), 1)
         self._taken, self._began = min(turns, ahead), time.monotonic()
         return self._taken
 
-    def look(self, left: Left, of: int) -> None:
+    def after_chunk(self, left: Snapshot, of: int) -> None:
         """Keeps it where the time has come, where it is asked for, and at the end of each training."""
-        jax.block_until_ready(left.run.key)
-        now, done = time.monotonic(), left.turns >= of
+        jax.block_until_ready(left.state.key)
+        now, done = time.monotonic(), left.iterations >= of
         due = 0 < self.every * 60 <= now - self._saved
         if due or done or self._asked or self._ending:
             kept = self._keep(left, of, done)
@@ -123,24 +123,24 @@ class Keeper(Journal):
                 words = f"What it learned is kept in {self.folder}; the same command goes on from there."
                 raise KeyboardInterrupt(words if kept else "")
             if asked and kept:
-                self.say(f"kept in {self.folder}, {left.turns} of {of} turns")
+                self.say(f"kept in {self.folder}, {left.iterations} of {of} turns")
         self._began += time.monotonic() - now  # saving is no part of what a turn takes
 
     # ------------------------------------------------------------------------------------ on disk
 
-    def _keep(self, left: Left, of: int, done: bool) -> bool:
+    def _keep(self, left: Snapshot, of: int, done: bool) -> bool:
         """-> whether it was kept; if not, says why, and what was kept before stays."""
-        run = left.run.done() if done else left.run
+        run = left.state.done() if done else left.state
         if not finite((run.state.knowledge, run.memory)).all():
             self.say("not kept: its numbers are no longer finite")
             return False
-        before, file = self._parts[: self._at], f"{self._at}-{left.turns}.safetensors"
+        before, file = self._parts[: self._at], f"{self._at}-{left.iterations}.safetensors"
         if sum(part.turns >= part.of for part in before) < self._at:
             return False  # what came before could not be kept, and has been told
         record = {"format": FORMAT, "question": self._question, "machine": _machine(), "history": self.history}
         try:
             self._own()
-            self._parts = write(self.folder, file, raw((run, left.tally)), before, (left.turns, of), record)
+            self._parts = write(self.folder, file, raw((run, left.sums)), before, (left.iterations, of), record)
         except (OSError, SafetensorError) as error:  # what is learned must not be lost for want of room on the disk
             self.say(f"could not be kept in {self.folder} ({error}); it goes on learning")
             return False

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from headstart.core.interrupts import reraising
-from headstart.core.stages import at_heart, learn_source
+from headstart.core.stages import base_method, learn_source
 from headstart.core.types import Method, Task, TrainState, spec
 from headstart.lab import questions
 from headstart.lab.cells import Ledger, of_seed, size
@@ -22,7 +22,7 @@ from headstart.lab.sharing import HeldError
 from headstart.lab.shelf import Shelf, digits
 from headstart.lab.trained import Trained
 from headstart.protocol import transfer
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 
@@ -58,7 +58,7 @@ class Domain(NamedTuple):
     physics: str
 
 
-def domain(domains: Domains, question: Question, ensemble: bool = False) -> Domain:
+def domain(domains: Domains, question: StudyConfig, ensemble: bool = False) -> Domain:
     """Returns the study's source, or the ensemble of it."""
     if ensemble and domains.ensemble_tasks is not None and question.ensemble is not None:
         tasks, text = domains.ensemble_tasks, question.ensemble
@@ -81,7 +81,7 @@ def learn(
             if not mine:
                 raise HeldError(shelf.folder)
             for group, missing in shelf.groups(seeds, since):
-                _train(shelf, row, at_heart(method, spec(of.tasks)), of, group, missing, watch)
+                _train(shelf, row, base_method(method, spec(of.tasks)), of, group, missing, watch)
     done = learned(out, method, of, seeds)
     assert done is not None
     return done
@@ -103,7 +103,7 @@ def learned(out: pathlib.Path, method: Method, of: Domain, seeds: Sequence[int])
 
 def shelf_of(out: pathlib.Path, method: Method, of: Domain) -> Shelf:
     """Returns where each seed's knowledge is, or will be."""
-    heart = at_heart(method, spec(of.tasks))
+    heart = base_method(method, spec(of.tasks))
     question = questions.of_source(heart, of.text, of.names, of.steps, of.physics)
     return Shelf(out / "sources" / f"{type(heart).__name__.lower()}-{digits(question)}", question)
 

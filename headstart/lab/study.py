@@ -29,10 +29,10 @@ from headstart.lab.trained import Trained
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
 from headstart.protocol.baselines import is_added, is_oracle, needed, scratch_of
-from headstart.protocol.history import left
-from headstart.protocol.prior import Stage
+from headstart.protocol.history import params_after
+from headstart.protocol.prior import Training
 from headstart.protocol.shift import Shift
-from headstart.protocol.study import Question, row_name
+from headstart.protocol.study import StudyConfig, row_name
 from headstart.tasks.host import failures
 
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
@@ -40,7 +40,7 @@ DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
 
 @reraising()
 def compare(
-    question: Question,
+    question: StudyConfig,
     out: str | pathlib.Path,
     allow_no_shift: bool = False,
     command: str = "",
@@ -80,7 +80,7 @@ def say(line: str) -> None:
 class Study:
     """A question, its tasks and rows, and the folder its cells are in. Raises InputError where it makes no sense."""
 
-    def __init__(self, question: Question, out: pathlib.Path, watch: Watch):
+    def __init__(self, question: StudyConfig, out: pathlib.Path, watch: Watch):
         self.question, self.out, self.watch, self.began = question, out, guarded(watch), time.time()
         self.domains = domains(question)
         self.of = spec(self.domains.target_tasks)
@@ -88,7 +88,7 @@ class Study:
         self.left_out: dict[str, str] = {}  # rows that cannot run here, and why
         for entry, method in question.rows():
             try:
-                left(self.stages(entry, method))
+                params_after(self.stages(entry, method))
                 self.rows.append((entry, method))
             except NameInputError:  # a slip, which is to be mended: no row that cannot run here
                 raise
@@ -201,10 +201,12 @@ class Study:
         beside = self.domains.source_tasks if entry.learns_on == "both" else None
         if beside is not None:  # neither domain's budget is overspent
             sources_too = len(self.domains.sources)
-            learner = method.learner(self.of._replace(tasks=1 + sources_too), target=True)
-            steps = min(steps, question.source_steps // (learner.replay.spare * sources_too))
+            learner = method.learner(self.of._replace(num_tasks=1 + sources_too), target=True)
+            steps = min(steps, question.source_steps // (learner.replay.source_steps_per_target_step * sources_too))
         failures(target.env)
-        for j in transfer.adapt(method, prior, target, steps, shots, keys, question.points, question.judged, beside):
+        for j in transfer.adapt(
+            method, prior, target, steps, shots, keys, question.num_evals, question.eval_episodes, beside
+        ):
             judgements.append(j)
             self.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics, seeds))
         curve = transfer.curve(judgements)
@@ -220,11 +222,11 @@ class Study:
             return None
         return sources.domain(self.domains, self.question, entry.learns_on == "ensemble")
 
-    def stages(self, entry: Entry, method: Method) -> tuple[Stage, ...]:
+    def stages(self, entry: Entry, method: Method) -> tuple[Training, ...]:
         """Returns the trainings of a row, in their order."""
         before, beside = self.before(entry), len(self.domains.sources) if entry.learns_on == "both" else 0
-        last = Stage(method, self.of._replace(tasks=1 + beside), True)
-        return (last,) if before is None else (Stage(method, spec(before.tasks), False), last)
+        last = Training(method, self.of._replace(num_tasks=1 + beside), True)
+        return (last,) if before is None else (Training(method, spec(before.tasks), False), last)
 
     def _generalisation(self, method: Method, prior: TrainState, keys: transfer.Keys) -> dict[str, np.ndarray]:
         """-> 0-shot returns [seed] on the ensemble: nominal, within its range, and beyond it."""
@@ -232,7 +234,7 @@ class Study:
             return {}
         learner = method.learner(self.of, target=True)
         together = jax.tree.map(lambda *x: np.concatenate(x), *self.domains.ranges.values())
-        returns = np.asarray(evaluate(learner, prior.knowledge, together, DRAW_EPISODES, keys.judge)).mean(2)
+        returns = np.asarray(evaluate(learner, prior.knowledge, together, DRAW_EPISODES, keys.evaluation)).mean(2)
         ends = np.cumsum([tasks.w.shape[0] for tasks in self.domains.ranges.values()])
         parts = np.split(returns, ends[:-1], axis=1)
         return {name: part.mean(1) for name, part in zip(self.domains.ranges, parts, strict=True)}

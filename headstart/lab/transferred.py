@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from headstart.core import moving
+from headstart.core import space_matching
 from headstart.core.types import Method, Task, spec
-from headstart.lab.moved import Moved, woken
+from headstart.lab.space_report import Moved, woken
 from headstart.lab.trained import Trained
 from headstart.protocol import transfer as protocol
 from headstart.protocol.prior import entered
@@ -32,8 +32,8 @@ def transferred(
     how: Method,
     task: Task,
     tasks: Task,
-    judgements: list[protocol.Judgement],
-    plan: moving.Plan,
+    judgements: list[protocol.Evaluation],
+    plan: space_matching.Plan,
     allowed: dict[str, Any],
 ) -> Transferred:
     """-> what came of it."""
@@ -46,12 +46,12 @@ def transferred(
         trained_on=f"{trained.trained_on}, then {text}",
         steps=trained.steps + int(last.steps[0]),
         gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
-        interval=interval(task),
+        dt=interval(task),
         budgets=(*trained.budgets, {"task": text, **allowed}),
         before=entered(trained.stages, plan, spec(tasks)),
         adapted=True,
     )
-    came = moving.account(plan, trained.state.knowledge, judgements[0].state.knowledge)
+    came = space_matching.count_transferred(plan, trained.state.knowledge, judgements[0].state.knowledge)
     kept, known = how.learner(spec(tasks), target=True).keep_optimizer, trained.state.knowledge
     moved = Moved(plan, came, kept, woken(plan, known, last.state.knowledge))
     at = {n: float(values[0]) for n, values in curve.shots.items()}

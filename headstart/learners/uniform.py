@@ -19,24 +19,24 @@ class Uniform(Method):
         return Learner(
             init=lambda key, prior: Knowledge(),
             act=functools.partial(_act, spec),
-            observe=lambda k, fresh, key, progress: (k, fresh),
+            prepare=lambda k, fresh, key, progress: (k, fresh),
             loss=no_loss,
             optimizer=optax.identity(),
-            replay=Replay(length=1, copies=1, batch=1),
+            replay=Replay(num_steps=1, num_envs=1, batch_size=1),
         )
 
 
 def _act(spec: Spec, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
-    if isinstance(spec.action, Box):
-        return jax.random.uniform(key, (spec.action.size,), minval=-1.0, maxval=1.0), carry, {}
-    return jax.random.randint(key, (), 0, spec.action.n), carry, {}
+    if isinstance(spec.action_space, Box):
+        return jax.random.uniform(key, (spec.action_space.size,), minval=-1.0, maxval=1.0), carry, {}
+    return jax.random.randint(key, (), 0, spec.action_space.n), carry, {}
 
 
-KEPT = 0.95  # the chance that a wanderer who keeps an action keeps it at the next step
+REPEAT_PROBABILITY = 0.95  # the chance that a wanderer who keeps an action keeps it at the next step
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanderer(Method):
+class StickyRandom(Method):
     """Acts at random, and in half of its episodes keeps each action for some 20 steps: so it comes farther."""
 
     def build(self, spec: Spec, target: bool) -> Learner:
@@ -51,7 +51,7 @@ class Wanderer(Method):
 
         def act(k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
             (before, keeps), (k_action, k_keep) = carry, jax.random.split(key)
-            action = jnp.where(keeps & jax.random.bernoulli(k_keep, KEPT), before, fresh(k_action))
+            action = jnp.where(keeps & jax.random.bernoulli(k_keep, REPEAT_PROBABILITY), before, fresh(k_action))
             return action, (action, keeps), {}
 
-        return random._replace(begin=begin, act=act)
+        return random._replace(init_carry=begin, act=act)

@@ -9,13 +9,13 @@ from jaxtyping import Array, Float
 from headstart.core.errors import InputError
 
 
-class Preferences(NamedTuple):
+class Logits(NamedTuple):
     """What somebody thinks of choices: the softmax of it is what would be chosen."""
 
     logits: Float[Array, " choice"]
 
 
-class Leaning(NamedTuple):
+class GaussianOutput(NamedTuple):
     """What somebody would do in real numbers: a Gaussian, which may be squashed afterwards."""
 
     mean: Float[Array, " n"]
@@ -23,16 +23,16 @@ class Leaning(NamedTuple):
     squashed: bool
 
 
-Opinion = Preferences | Leaning
+PolicyOutput = Logits | GaussianOutput
 Loss = Literal["kl", "nll", "mse"]
 
 
-def differ(loss: Loss, wanted: Opinion, said: Opinion) -> Float[Array, ""]:
+def distillation_loss(loss: Loss, wanted: PolicyOutput, said: PolicyOutput) -> Float[Array, ""]:
     """-> how far a student is from what is wanted of it. Raises InputError where the two are of unlike kinds."""
-    if isinstance(wanted, Preferences) and isinstance(said, Preferences):
-        of_choices = {"kl": choice_kl, "nll": choice_nll, "mse": squared_error}
+    if isinstance(wanted, Logits) and isinstance(said, Logits):
+        of_choices = {"kl": categorical_kl, "nll": categorical_nll, "mse": squared_error}
         return of_choices[loss](wanted.logits, said.logits)
-    if isinstance(wanted, Leaning) and isinstance(said, Leaning) and wanted.squashed == said.squashed:
+    if isinstance(wanted, GaussianOutput) and isinstance(said, GaussianOutput) and wanted.squashed == said.squashed:
         if loss == "kl":
             return gaussian_kl(wanted.mean, wanted.std, said.mean, said.std)
         if loss == "nll":
@@ -41,16 +41,16 @@ def differ(loss: Loss, wanted: Opinion, said: Opinion) -> Float[Array, ""]:
     raise InputError("Expert and student act in ways that cannot be compared; let both learn by PPO, or both by SAC.")
 
 
-def agree(wanted: Opinion, said: Opinion) -> Float[Array, ""]:
+def agreement(wanted: PolicyOutput, said: PolicyOutput) -> Float[Array, ""]:
     """-> 1 where both choose the same; of real numbers, where the likeliest are less than a tenth apart."""
-    if isinstance(wanted, Preferences) and isinstance(said, Preferences):
+    if isinstance(wanted, Logits) and isinstance(said, Logits):
         return (jnp.argmax(wanted.logits) == jnp.argmax(said.logits)).astype(jnp.float32)
-    assert isinstance(wanted, Leaning)
-    assert isinstance(said, Leaning)
+    assert isinstance(wanted, GaussianOutput)
+    assert isinstance(said, GaussianOutput)
     return (jnp.abs(wanted.mean - said.mean).max() < 0.1).astype(jnp.float32)
 
 
-def choice_kl(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
+def categorical_kl(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
     """-> KL(softmax(teacher) || softmax(student)) (1511.06295, equation 3, of values divided by τ already).
 
     Its gradient is that of the cross-entropy (1511.06342, equation 3): the teacher's entropy is a constant.
@@ -59,7 +59,7 @@ def choice_kl(teacher: Float[Array, " choice"], student: Float[Array, " choice"]
     return (jnp.exp(wanted) * (wanted - jax.nn.log_softmax(student))).sum()
 
 
-def choice_nll(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
+def categorical_nll(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
     """-> −log softmax(student) of the teacher's best choice (1511.06295, equation 1)."""
     return -jax.nn.log_softmax(student)[jnp.argmax(teacher)]
 

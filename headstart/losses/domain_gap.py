@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 Scalar = Float[Array, ""]
 
 
-def reward_gap(of_step: Float[Array, "*n"], of_choice: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def reward_correction(of_step: Float[Array, "*n"], of_choice: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Δr = log p(s'|s, a) in the target − log p(s'|s, a) in the source (arXiv:2006.13916, eq. 4).
 
     By Bayes' rule it is what two classifiers say: `of_step` is log p(target|s, a, s') − log p(source|s, a, s'), and

@@ -13,7 +13,7 @@ def successor_target(
     return phi + jnp.where(discount > 0, discount * psi_next, 0.0)
 
 
-def general_policy(
+def gpi_action(
     psi: Float[Array, "policy choice cumulant"], w: Float[Array, " cumulant"], known: Int[Array, ""] | int
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """-> argmax_a max_i ψ_i(s, a) · w, and the policy i that it is taken from, of the first `known` ones (eq. 7)."""

@@ -45,7 +45,7 @@ def pcgrad(gram: Gram, key: Array) -> Weights:
 
 def mgda(gram: Gram, key: Array) -> Weights:
     """Multiple-gradient descent (Désidéri 2012; arXiv:1810.04650, eq. 3): the shortest of all weighted means."""
-    return least(gram, jnp.zeros_like(gram[0]), 1.0)
+    return min_norm_in_simplex(gram, jnp.zeros_like(gram[0]), 1.0)
 
 
 def cagrad(gram: Gram, key: Array, c: float) -> Weights:
@@ -56,12 +56,12 @@ def cagrad(gram: Gram, key: Array, c: float) -> Weights:
     """
     # Of gradients that nearly cancel, what is left is rounding: ‖g_0‖ is taken at its least and ‖g_w‖ at its most.
     size, doubt = gram.mean(), ROUNDING * jnp.diagonal(gram).max() + TINY
-    w = least(gram, gram.mean(1) / jnp.sqrt(jnp.maximum(size, doubt)), c)
+    w = min_norm_in_simplex(gram, gram.mean(1) / jnp.sqrt(jnp.maximum(size, doubt)), c)
     ratio = jnp.sqrt(jnp.maximum(size - doubt, 0.0) / (jnp.maximum(w @ gram @ w, 0.0) + doubt))
     return (1.0 / len(gram) + c * ratio * w) / (1.0 + c**2)
 
 
-def least(gram: Gram, tilt: Weights, c: float) -> Weights:
+def min_norm_in_simplex(gram: Gram, tilt: Weights, c: float) -> Weights:
     """-> w on the simplex where w · tilt + c ‖g_w‖ is least.
 
     Weight goes from the gradient where the slope is highest to that where it is lowest, as far as is best along that

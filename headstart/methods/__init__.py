@@ -79,7 +79,7 @@ METHODS: dict[str, Entry] = {
         Entry("distil", Distil, "multi-task transfer", "source", True, "learns each source, then one student of all"),
         Entry(
             "actor_mimic",
-            functools.partial(Distil, temperature=1.0, features=0.01, epsilon=0.1),
+            functools.partial(Distil, temperature=1.0, feature_coef=0.01, epsilon=0.1),
             "multi-task transfer",
             "source",
             True,

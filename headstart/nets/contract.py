@@ -8,18 +8,18 @@ by numpy alone. Learners write their own contract (`Learner.contract`), beside w
 import dataclasses
 from typing import Any
 
-from headstart.core.types import Box, Discrete, Knowledge, Space
+from headstart.core.types import ActionSpace, Box, Discrete, Knowledge
 from headstart.nets.encoders import Convolutions, Encoder
 from headstart.nets.mlp import MLP
-from headstart.nets.moments import CLIP, EPSILON, NEGLIGIBLE, Moments
-from headstart.nets.policies import Blind, Categorical, Gaussian, Squashed
-from headstart.nets.values import Choices, Dueling
+from headstart.nets.policies import Categorical, Gaussian, MaskedPolicy, SquashedGaussian
+from headstart.nets.running_statistics import CLIP, EPSILON, NEGLIGIBLE, RunningMeanStd
+from headstart.nets.values import DuelingQNetwork, QNetwork
 
 Step = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Contract:
+class PolicyContract:
     """What leads from an observation to the action of a policy that does not explore."""
 
     steps: tuple[Step, ...]  # from "observation", "context" and what is remembered to "action", before `Space.rescale`
@@ -34,21 +34,21 @@ def step(op: str, taken: tuple[str, ...], made: str, arrays: dict[str, str] | No
     return told if arrays is None else {**told, "arrays": arrays}
 
 
-def acting(k: Knowledge) -> Contract:
+def feedforward_contract(k: Knowledge) -> PolicyContract:
     """Returns the contract of a policy, or of Q-values, that is told what is seen and then the context."""
-    seen = (*seeing(k.features), step("concatenate", ("seen", "context"), "x"))
+    seen = (*observation_steps(k.features), step("concatenate", ("seen", "context"), "x"))
     says, at = (k.value, "knowledge.value") if k.policy is None else (k.policy, "knowledge.policy")
-    return Contract((*seen, *_speaking(says, at)))
+    return PolicyContract((*seen, *_head_steps(says, at)))
 
 
-def seeing(features: Encoder) -> tuple[Step, ...]:
+def observation_steps(features: Encoder) -> tuple[Step, ...]:
     """Returns the steps from "observation" to "seen"."""
     at = "knowledge.features"
-    if isinstance(features, Moments):
-        return (normalising("observation", "seen", at),)
+    if isinstance(features, RunningMeanStd):
+        return (normalizing_step("observation", "seen", at),)
     if not isinstance(features, Convolutions):
         return (step("copy", ("observation",), "seen"),)
-    steps = [step("divide", ("observation",), "seen", by=features.brightest)]
+    steps = [step("divide", ("observation",), "seen", by=features.max_value)]
     for i, (side, stride, _) in enumerate(features.patches):
         steps.append(step("patches", ("seen",), "seen", side=side, stride=stride))
         steps += [_linear("seen", f"{at}.filters.{i}"), step("relu", ("seen",), "seen")]
@@ -56,19 +56,19 @@ def seeing(features: Encoder) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-NORMALISED: dict[str, Any] = {"epsilon": EPSILON, "clip": CLIP, "negligible": NEGLIGIBLE}  # as `Moments` do
+NORMALIZED: dict[str, Any] = {"epsilon": EPSILON, "clip": CLIP, "negligible": NEGLIGIBLE}  # as `Moments` do
 
 
-def normalising(taken: str, made: str, at: str) -> Step:
+def normalizing_step(taken: str, made: str, at: str) -> Step:
     """Returns the step from a value to standard deviations from its mean, by the moments of that name."""
-    return step("normalise", (taken,), made, _statistics(at), **NORMALISED)
+    return step("normalise", (taken,), made, _statistics(at), **NORMALIZED)
 
 
 def _statistics(at: str) -> dict[str, str]:
     return {"mean": f"{at}.mean", "variance": f"{at}.variance"}
 
 
-def network(net: MLP, at: str, made: str = "x") -> tuple[Step, ...]:
+def network_steps(net: MLP, at: str, made: str = "x") -> tuple[Step, ...]:
     """Returns the steps from "x" to what a network of that name makes of it."""
     steps = []
     for i in range(len(net.layers)):
@@ -80,24 +80,24 @@ def _linear(taken: str, at: str, made: str | None = None) -> Step:
     return step("linear", (taken,), made or taken, {"weight": f"{at}.weight", "bias": f"{at}.bias"})
 
 
-def _speaking(says: Any, at: str) -> tuple[Step, ...]:
+def _head_steps(says: Any, at: str) -> tuple[Step, ...]:
     """Returns the steps from "x" to "action", by a policy or by Q-values of that name."""
-    if isinstance(says, Blind):
-        return (step("slice", ("x",), "x", start=0, stop=-says.unseen), *_speaking(says.inner, f"{at}.inner"))
+    if isinstance(says, MaskedPolicy):
+        return (step("slice", ("x",), "x", start=0, stop=-says.unseen), *_head_steps(says.inner, f"{at}.inner"))
     if isinstance(says, Gaussian):
-        return network(says.net, f"{at}.net", "action")
-    if isinstance(says, Squashed):
+        return network_steps(says.net, f"{at}.net", "action")
+    if isinstance(says, SquashedGaussian):
         half = says.net.last.bias.shape[-1] // 2
         mean = step("slice", ("x",), "x", start=0, stop=half)  # the other half are logarithms of deviations
-        return (*network(says.net, f"{at}.net"), mean, step("tanh", ("x",), "action"))
+        return (*network_steps(says.net, f"{at}.net"), mean, step("tanh", ("x",), "action"))
     best = step("argmax", ("x",), "action")
-    if isinstance(says, Dueling):  # the state's value, which comes first, is the same for all choices
-        return (*network(says.net, f"{at}.net"), step("slice", ("x",), "x", start=1, stop=None), best)
-    assert isinstance(says, Categorical | Choices)
-    return (*network(says.net, f"{at}.net"), best)
+    if isinstance(says, DuelingQNetwork):  # the state's value, which comes first, is the same for all choices
+        return (*network_steps(says.net, f"{at}.net"), step("slice", ("x",), "x", start=1, stop=None), best)
+    assert isinstance(says, Categorical | QNetwork)
+    return (*network_steps(says.net, f"{at}.net"), best)
 
 
-def numbering(action: Space, made: str) -> Step:
+def action_features_step(action: ActionSpace, made: str) -> Step:
     """Returns the step from "action" to what a network is told of it (`Space.numbers`)."""
     if isinstance(action, Discrete):
         return step("one_hot", ("action",), made, n=action.n)
@@ -105,14 +105,14 @@ def numbering(action: Space, made: str) -> Step:
     return step("copy", ("action",), made)
 
 
-def recalling(k: Knowledge, steps: int, observation: int, made: str) -> Step:
+def history_step(k: Knowledge, steps: int, observation: int, made: str) -> Step:
     """Returns the step from "past", the last steps as they were, to what a network is told of them (`History.read`)."""
     sizes: dict[str, Any] = {"steps": steps, "observation": observation}
-    if not isinstance(k.features, Moments):
+    if not isinstance(k.features, RunningMeanStd):
         return step("recall", ("past",), made, **sizes)
-    return step("recall", ("past",), made, _statistics("knowledge.features"), **sizes, **NORMALISED)
+    return step("recall", ("past",), made, _statistics("knowledge.features"), **sizes, **NORMALIZED)
 
 
-def pushing(action: Space) -> tuple[Step, ...]:
+def history_update(action: ActionSpace) -> tuple[Step, ...]:
     """Returns the steps by which "past" becomes one step longer, and forgets its oldest (`History.push`)."""
-    return (numbering(action, "done"), step("push", ("past", "observation", "done"), "past"))
+    return (action_features_step(action, "done"), step("push", ("past", "observation", "done"), "past"))

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 from headstart.core.errors import InputError
-from headstart.core.types import Image, Key, Knowledge, Record, Sight
+from headstart.core.types import Image, Key, Knowledge, ObservationSpace, Record
 from headstart.nets.mlp import Linear, orthogonal
-from headstart.nets.moments import Moments, moments
+from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
 
 Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
 Shape = tuple[int, int, int]  # of a layer's patches: their side, the step from one to the next, and filters
@@ -37,10 +37,10 @@ class Convolutions(Record):
     filters: tuple[Linear, ...]
     dense: Linear
     patches: tuple[Shape, ...] = eqx.field(static=True)
-    brightest: int = eqx.field(static=True)
+    max_value: int = eqx.field(static=True)
 
     def __call__(self, picture: Picture) -> Float[Array, " features"]:
-        x = picture.astype(jnp.float32) / self.brightest
+        x = picture.astype(jnp.float32) / self.max_value
         for layer, (side, step, _) in zip(self.filters, self.patches, strict=True):
             each = jax.vmap(jax.vmap(layer))
             x = jax.nn.relu(each(patches(x, side, step)))
@@ -71,41 +71,41 @@ def convolutions(image: Image, key: Key) -> Convolutions:
         filters.append(orthogonal(side * side * channels, count, 2.0**0.5, k))
         rows, columns, channels = (rows - side) // step + 1, (columns - side) // step + 1, count
     dense = orthogonal(rows * columns * channels, width, 2.0**0.5, k_dense)
-    return Convolutions(tuple(filters), dense, layers, image.brightest)
+    return Convolutions(tuple(filters), dense, layers, image.max_value)
 
 
-Encoder = Moments | Convolutions | None
+Encoder = RunningMeanStd | Convolutions | None
 
 
-def encoder(sight: Sight, key: Key, normalise: bool) -> Encoder:
+def encoder(sight: ObservationSpace, key: Key, normalise: bool) -> Encoder:
     """-> what images need; for vectors a normaliser, or nothing. Only images take something of the key."""
     if isinstance(sight, Image):
         return convolutions(sight, jax.random.fold_in(key, ord("x")))
-    return moments(sight.size) if normalise else None
+    return running_mean_std(sight.size) if normalise else None
 
 
-def width(features: Encoder, sight: Sight) -> int:
+def feature_dim(features: Encoder, sight: ObservationSpace) -> int:
     """-> how many numbers an encoder makes of what is seen."""
     return features.dense.weight.shape[-1] if isinstance(features, Convolutions) else sight.size
 
 
-def see(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:
+def encode(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:
     """-> what policy and value are told."""
     features: Encoder = k.features
     if isinstance(features, Convolutions):
         obs = features(obs)
-    if isinstance(features, Moments):
-        obs = features.normalise(obs)
+    if isinstance(features, RunningMeanStd):
+        obs = features.normalize(obs)
     return jnp.concatenate([obs, context])
 
 
-def include(features: Encoder, obs: Array, weight: Float[Array, "..."]) -> Encoder:
+def update_statistics(features: Encoder, obs: Array, weight: Float[Array, "..."]) -> Encoder:
     """-> the encoder, its statistics (if it has any) those of what was seen so far and of the rows that have weight."""
-    if not isinstance(features, Moments):
+    if not isinstance(features, RunningMeanStd):
         return features
-    return features.include(obs.reshape(weight.size, -1), weight.reshape(-1))
+    return features.update(obs.reshape(weight.size, -1), weight.reshape(-1))
 
 
-def forget(features: Encoder, fresh: Encoder) -> Encoder:
+def reset_statistics(features: Encoder, fresh: Encoder) -> Encoder:
     """-> the encoder with fresh statistics; what it learned by gradients stays."""
-    return fresh if isinstance(features, Moments) else features
+    return fresh if isinstance(features, RunningMeanStd) else features

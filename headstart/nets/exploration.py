@@ -9,28 +9,28 @@ from jaxtyping import Array, Float, Int
 from headstart.core.types import Key, Statistics
 
 
-class Exploration(Statistics):
+class EpsilonSchedule(Statistics):
     """How often that is: ever less in the course of a training."""
 
     epsilon: Float[Array, "*seed"]  # now
-    first: Float[Array, "*seed"]  # at the beginning of the training: 1, or the last of what it was taught before
+    initial: Float[Array, "*seed"]  # at the beginning of the training: 1, or the last of what it was taught before
 
-    def fall(self, last: float, share: float, progress: Array | float) -> Self:
+    def decay(self, last: float, share: float, progress: Array | float) -> Self:
         """-> after `progress` of the training; it falls to `last` in a `share` of it."""
         fallen = jnp.minimum(progress / share, 1.0)
-        return self.replace(epsilon=self.first + fallen * (last - self.first))
+        return self.replace(epsilon=self.initial + fallen * (last - self.initial))
 
-    def go_on(self) -> Self:
+    def for_transfer(self) -> Self:
         """-> for a training after this one: it need not act at random once more."""
-        return self.replace(first=self.epsilon)
+        return self.replace(initial=self.epsilon)
 
 
-def exploration() -> Exploration:
+def epsilon_schedule() -> EpsilonSchedule:
     """-> at first: always."""
-    return Exploration(jnp.ones(()), jnp.ones(()))
+    return EpsilonSchedule(jnp.ones(()), jnp.ones(()))
 
 
-def bold(best: Int[Array, ""], n: int, epsilon: Array | float, key: Key) -> Int[Array, ""]:
+def epsilon_greedy(best: Int[Array, ""], n: int, epsilon: Array | float, key: Key) -> Int[Array, ""]:
     """-> the best choice, or with the chance ε any of the `n`."""
     k_whether, k_which = jax.random.split(key)
     anything = jax.random.randint(k_which, (), 0, n, best.dtype)

@@ -10,7 +10,7 @@ from headstart.core.names import map_named
 from headstart.core.types import PyTree
 
 
-def anneal() -> optax.GradientTransformationExtraArgs:
+def linear_decay() -> optax.GradientTransformationExtraArgs:
     """Scales updates by 1 − progress: a learning rate that falls linearly to 0, however long the training is."""
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra):
@@ -27,12 +27,12 @@ def clipped_adam(
         optax.chain(
             optax.clip_by_global_norm(max_grad_norm),
             optax.adam(learning_rate, eps=eps),
-            anneal() if anneals else optax.identity(),
+            linear_decay() if anneals else optax.identity(),
         )
     )
 
 
-def pace(
+def scale_by_name(
     optimizer: optax.GradientTransformation, rate: Callable[[str], float]
 ) -> optax.GradientTransformationExtraArgs:
     """The optimizer, moving each leaf by its name's `rate` times as much; at 0 not at all.
@@ -52,7 +52,7 @@ def pace(
     return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
-def tie(
+def l2_sp(
     optimizer: optax.GradientTransformation, weight: float, to: Callable[[str], bool]
 ) -> optax.GradientTransformationExtraArgs:
     """The optimizer of a loss with ½ · `weight` · ‖θ − θ₀‖² added, θ₀ being where the leaves named by `to` began.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from numpyro import distributions as dist
 
-from headstart.core.types import Box, Discrete, Key, Record, Space
+from headstart.core.types import ActionSpace, Box, Discrete, Key, Record
 from headstart.nets.mlp import MLP, mlp
 
 
@@ -19,7 +19,7 @@ class Gaussian(Record):
     def __call__(self, x: Float[Array, " features"]) -> dist.Distribution:
         return dist.Normal(self.net(x), jnp.exp(self.log_std)).to_event(1)
 
-    def cool(self, factor: float) -> "Gaussian":
+    def scale_std(self, factor: float) -> "Gaussian":
         """-> the same policy with its standard deviation times `factor`."""
         return self.replace(log_std=self.log_std + jnp.log(factor))
 
@@ -32,62 +32,62 @@ class Categorical(Record):
     def __call__(self, x: Float[Array, " features"]) -> dist.Distribution:
         return dist.CategoricalLogits(jax.nn.log_softmax(self.net(x)))
 
-    def cool(self, factor: float) -> "Categorical":
+    def scale_std(self, factor: float) -> "Categorical":
         """-> the same policy with its temperature times `factor`."""
         return self.replace(net=self.net.replace(last=jax.tree.map(lambda x: x / factor, self.net.last)))
 
 
-class Squashed(Record):
+class SquashedGaussian(Record):
     """A Gaussian whose spread depends on the state, squashed into (-1, 1) by tanh (arXiv:1812.05905, appendix C)."""
 
     net: MLP  # means, then logarithms of standard deviations
 
-    def spread(self, x: Float[Array, " features"]) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
+    def mean_and_std(self, x: Float[Array, " features"]) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
         """-> mean and standard deviation before the squashing."""
         mean, log_std = jnp.split(self.net(x), 2)
         return mean, jnp.exp(jnp.clip(log_std, *LOG_STD))
 
     def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
         """-> what it does when it does not explore."""
-        return jnp.tanh(self.spread(x)[0])
+        return jnp.tanh(self.mean_and_std(x)[0])
 
     def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
         """-> a reparametrised action, and its log-density."""
-        mean, std = self.spread(x)
+        mean, std = self.mean_and_std(x)
         raw = mean + std * jax.random.normal(key, mean.shape)
         squashing = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # log(1 − tanh²), safe at the ends
         return jnp.tanh(raw), (dist.Normal(mean, std).log_prob(raw) - squashing).sum()
 
-    def cool(self, factor: float) -> "Squashed":
+    def scale_std(self, factor: float) -> "SquashedGaussian":
         """-> the same policy with its standard deviation times `factor`."""
         both = self.net.last.bias
         bias = both.at[..., both.shape[-1] // 2 :].add(jnp.log(factor))
         return self.replace(net=eqx.tree_at(lambda net: net.last.bias, self.net, bias))
 
 
-class Blind(Record):
+class MaskedPolicy(Record):
     """A policy that does not look at the last of its features: they are for critics alone."""
 
-    inner: Gaussian | Categorical | Squashed
+    inner: Gaussian | Categorical | SquashedGaussian
     unseen: int = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, " features"]) -> dist.Distribution:
-        assert not isinstance(self.inner, Squashed)
+        assert not isinstance(self.inner, SquashedGaussian)
         return self.inner(self._seen(x))
 
     def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
         """-> what it does when it does not explore."""
-        assert isinstance(self.inner, Squashed)
+        assert isinstance(self.inner, SquashedGaussian)
         return self.inner.mode(self._seen(x))
 
     def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
         """-> a reparametrised action, and its log-density."""
-        assert isinstance(self.inner, Squashed)
+        assert isinstance(self.inner, SquashedGaussian)
         return self.inner.sample(self._seen(x), key)
 
-    def cool(self, factor: float) -> "Blind":
+    def scale_std(self, factor: float) -> "MaskedPolicy":
         """-> the same policy, cooled."""
-        return self.replace(inner=self.inner.cool(factor))
+        return self.replace(inner=self.inner.scale_std(factor))
 
     def _seen(self, x: Float[Array, " features"]) -> Float[Array, " seen"]:
         return x[: x.size - self.unseen]
@@ -97,7 +97,7 @@ Policy = Gaussian | Categorical
 LOG_STD = (-20.0, 2.0)  # bounds of a squashed Gaussian's spread
 
 
-def policy(inputs: int, hidden: tuple[int, ...], action: Space, activation: str, key: Key) -> Policy:
+def policy(inputs: int, hidden: tuple[int, ...], action: ActionSpace, activation: str, key: Key) -> Policy:
     """-> a fresh policy for an action space, almost the same for every state (last layer's gain 0.01)."""
     net = mlp((inputs, *hidden, action.size), 0.01, activation, key)
     if isinstance(action, Box):
@@ -106,9 +106,9 @@ def policy(inputs: int, hidden: tuple[int, ...], action: Space, activation: str,
     return Categorical(net)
 
 
-def squashed(inputs: int, hidden: tuple[int, ...], action: Box, activation: str, key: Key) -> Squashed:
+def squashed_gaussian(inputs: int, hidden: tuple[int, ...], action: Box, activation: str, key: Key) -> SquashedGaussian:
     """-> a fresh squashed policy, almost the same for every state, and wide."""
-    return Squashed(mlp((inputs, *hidden, 2 * action.size), 0.01, activation, key))
+    return SquashedGaussian(mlp((inputs, *hidden, 2 * action.size), 0.01, activation, key))
 
 
 def mode(distribution: dist.Distribution) -> Array:

@@ -9,29 +9,29 @@ from headstart.core.types import Key, Record
 from headstart.nets.mlp import MLP, mlp
 
 
-class Plain(Record):
+class UnnormalizedValues(Record):
     """Values that are told as they are. A method may put others in their place, which have units of their own."""
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
         """-> the value of each choice, in these units."""
 
-    def worth(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
+    def value(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
         """-> the value of each choice as it is."""
         return self(x)
 
-    def include(
+    def update(
         self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]
     ) -> Self:
         """-> the same values, in units that know of these returns too."""
         return self
 
-    def measure(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
+    def normalize(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
         """-> returns in these units."""
         return returns
 
 
-class Choices(Plain):
+class QNetwork(UnnormalizedValues):
     """A value for each choice, by one head."""
 
     net: MLP
@@ -40,7 +40,7 @@ class Choices(Plain):
         return self.net(x)
 
 
-class Dueling(Plain):
+class DuelingQNetwork(UnnormalizedValues):
     """The state's value, and how much better than their mean each choice is, by one head (arXiv:1511.06581, eq. 9)."""
 
     net: MLP  # the value, then the advantages
@@ -50,10 +50,10 @@ class Dueling(Plain):
         return out[0] + out[1:] - out[1:].mean()
 
 
-def choices(
+def q_network(
     inputs: int, hidden: tuple[int, ...], n: int, activation: str, dueling: bool, key: Key
-) -> Choices | Dueling:
+) -> QNetwork | DuelingQNetwork:
     """-> a fresh Q-network over `n` choices."""
     if dueling:
-        return Dueling(mlp((inputs, *hidden, n + 1), 1.0, activation, key))
-    return Choices(mlp((inputs, *hidden, n), 1.0, activation, key))
+        return DuelingQNetwork(mlp((inputs, *hidden, n + 1), 1.0, activation, key))
+    return QNetwork(mlp((inputs, *hidden, n), 1.0, activation, key))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from headstart.core.errors import InputError
-from headstart.core.spaces import Image, Sight, Space, alike, kind
+from headstart.core.spaces import ActionSpace, Image, ObservationSpace, compatible, kind_of
 from headstart.core.types import Env
 from headstart.tasks.host import failures
 
@@ -78,17 +78,19 @@ def check_env(env: Env) -> None:
         raise BrokenEnvError(f"{message}.")
 
 
-def check_spaces(whose: str, known: tuple[Sight, Space], other: str, wanted: tuple[Sight, Space]) -> None:
+def check_spaces(
+    whose: str, known: tuple[ObservationSpace, ActionSpace], other: str, wanted: tuple[ObservationSpace, ActionSpace]
+) -> None:
     """Raises InputError where (observation, action) of what is known are not those of where it is wanted."""
     for what, a, b in zip(("observation", "action"), known, wanted, strict=True):
-        if not alike(a, b):
+        if not compatible(a, b):
             raise InputError(
                 f"{whose} and {other} have unequal {what} spaces ({_told(a, b)}); choose tasks of one env, or take "
                 "what has the same name along by headstart.transfer."
             )
 
 
-def _told(a: Sight | Space, b: Sight | Space) -> str:
+def _told(a: ObservationSpace | ActionSpace, b: ObservationSpace | ActionSpace) -> str:
     """-> in what two unequal spaces differ."""
     if type(a) is not type(b) or isinstance(a, Image):
         return f"{_kind(a)} and {_kind(b)}"
@@ -97,7 +99,7 @@ def _told(a: Sight | Space, b: Sight | Space) -> str:
     )
 
 
-def _kind(space: Sight | Space) -> str:
+def _kind(space: ObservationSpace | ActionSpace) -> str:
     if isinstance(space, Image):
         return f"{' x '.join(map(str, space.shape))} {'bits' if space.dtype == 'bool' else 'bytes'}"
-    return f"{space.size} {kind(space)}"
+    return f"{space.size} {kind_of(space)}"

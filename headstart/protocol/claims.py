@@ -8,18 +8,18 @@ import numpy as np
 from jaxtyping import Float
 
 from headstart.protocol.baselines import SCRATCH, caveats, is_oracle, is_scratch, scratch_of
-from headstart.protocol.comparisons import JUDGED_BY, against, pairwise
+from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
 from headstart.protocol.headroom import headroom, middle
 from headstart.protocol.metrics import summarise, totals
 from headstart.protocol.shift import Effect, Shift
 from headstart.protocol.statistics import Interval, bootstrap
-from headstart.protocol.study import Question, row_name
+from headstart.protocol.study import StudyConfig, row_name
 
 Cell = Mapping[str, Any]  # steps, episodes, returns [point]; shots {n: return}; generalisation; ledger; failed
 Cells = Mapping[str, Mapping[int, Cell]]  # [row][seed]
 
 
-def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
+def assemble(question: StudyConfig, cells: Cells, shift: Shift) -> dict[str, Any]:
     """-> the study as plain data. Rows and seeds that are not there yet, or failed, are left out, and counted."""
     asked, levels = question.rows(), {name: row for name, row in cells.items() if name == "random" or is_oracle(name)}
     rows = {name: row for name, row in cells.items() if name not in levels and row}
@@ -54,12 +54,12 @@ def assemble(question: Question, cells: Cells, shift: Shift) -> dict[str, Any]:
         },
         "methods": methods,
         "equal_total": _equal_total(question, rows, ends, levels, reference),
-        "judged_by": JUDGED_BY,
+        "judged_by": COMPARED_BY,
         "pairs": pairwise(areas),
     }
 
 
-def controls(question: Question, rows: Sequence[str], scratches: Mapping[str, str]) -> dict[str, str]:
+def controls(question: StudyConfig, rows: Sequence[str], scratches: Mapping[str, str]) -> dict[str, str]:
     """Returns the row that each row's verdict is against: the question's reference, which itself gets none.
 
     Where that is scratch, it is the scratch that learns as the row does (`scratches`).
@@ -80,7 +80,7 @@ def numbers(interval: Interval) -> dict[str, float]:
     return {"iqm": interval.iqm, "low": interval.low, "high": interval.high}
 
 
-def _curve(question: Question, row: Mapping[int, Cell]) -> tuple[np.ndarray, np.ndarray]:
+def _curve(question: StudyConfig, row: Mapping[int, Cell]) -> tuple[np.ndarray, np.ndarray]:
     """-> steps and returns [seed, point] in the order of the question's seeds; NaN where a cell failed or is missing.
 
     A cell that is some points short of the others stays where it was.
@@ -99,11 +99,11 @@ def _stretched(values: list[float], points: int) -> np.ndarray:
     return np.pad(np.asarray(values, float), (0, points - len(values)), mode="edge")
 
 
-def _last(question: Question, row: Mapping[int, Cell] | None) -> np.ndarray:
+def _last(question: StudyConfig, row: Mapping[int, Cell] | None) -> np.ndarray:
     return _curve(question, row)[1][:, -1] if row else np.zeros(0)
 
 
-def _row(question: Question, row: Mapping[int, Cell], curve: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+def _row(question: StudyConfig, row: Mapping[int, Cell], curve: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     good = [cell for cell in row.values() if cell["failed"] is None]
     failed = _failed(row)
     if not good:
@@ -158,7 +158,7 @@ def _shift(shift: Shift) -> dict[str, Any]:
 
 
 def _equal_total(
-    question: Question,
+    question: StudyConfig,
     rows: Mapping[str, Mapping[int, Cell]],
     ends: Mapping[str, np.ndarray],
     levels: Mapping[str, Mapping[int, Cell]],

@@ -10,7 +10,7 @@ from headstart.protocol.statistics import probability_of_improvement
 from headstart.protocol.verdicts import ALPHA, FEWEST, Difference, compare, plain, tied
 
 Totals = Mapping[str, Float[np.ndarray, " seed"]]  # of each row, its return averaged over the budget; NaN: it failed
-JUDGED_BY = {"test": "paired t test, two-sided", "correction": "Holm", "alpha": ALPHA, "fewest_pairs": FEWEST}
+COMPARED_BY = {"test": "paired t test, two-sided", "correction": "Holm", "alpha": ALPHA, "fewest_pairs": FEWEST}
 
 
 def against(totals: Totals, controls: Mapping[str, str]) -> dict[str, dict[str, Any]]:

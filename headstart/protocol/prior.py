@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import jax
 
-from headstart.core import moving
+from headstart.core import space_matching
 from headstart.core.errors import InputError
 from headstart.core.names import named
-from headstart.core.train import begin
+from headstart.core.train import init_loop_state
 from headstart.core.types import Key, Method, PyTree, Spec, TrainState
 
 
-class Stage(NamedTuple):
+class Training(NamedTuple):
     """One training: by which method, in tasks of which spec, and whether they were the target."""
 
     method: Method
@@ -20,16 +20,18 @@ class Stage(NamedTuple):
     target: bool
 
 
-def entered(stages: tuple[Stage, ...], plan: moving.Plan, wanted: Spec) -> tuple[Stage, ...]:
+def entered(stages: tuple[Training, ...], plan: space_matching.Plan, wanted: Spec) -> tuple[Training, ...]:
     """Returns the trainings that lead to what comes into the spaces `wanted`.
 
     What moves into other spaces takes the form of what its method begins with there.
     """
     method, known, _ = stages[-1]
-    return stages if plan.same else (Stage(method, moving.moved(known, wanted), False),)
+    return stages if plan.same else (Training(method, space_matching.with_spaces_of(known, wanted), False),)
 
 
-def moved(before: Stage, prior: TrainState, plan: moving.Plan, how: Method, wanted: Spec, key: Key) -> TrainState:
+def moved(
+    before: Training, prior: TrainState, plan: space_matching.Plan, how: Method, wanted: Spec, key: Key
+) -> TrainState:
     """Returns what the training `before` left [seed], as `how` may begin from it in the spaces `wanted`.
 
     Raises InputError where it may not: what it wants is missing or has another form, or the optimizer's moments are to
@@ -40,12 +42,12 @@ def moved(before: Stage, prior: TrainState, plan: moving.Plan, how: Method, want
         if how.learner(wanted, target=True).keep_optimizer:
             raise InputError("The optimizer's moments cannot come into other spaces; use optimizer=fresh.")
         keys = jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key)
-        fresh = moving.begin(now.method, now.spec, keys)
-        prior = TrainState(moving.move(plan, prior.knowledge, fresh), None, None, prior.taken)
+        fresh = space_matching.init_knowledge(now.method, now.spec, keys)
+        prior = TrainState(space_matching.move_params(plan, prior.knowledge, fresh), None, None, prior.gradient_steps)
     return fitted(now, prior, how, wanted)
 
 
-def fitted(before: Stage, prior: TrainState, how: Method, of: Spec) -> TrainState:
+def fitted(before: Training, prior: TrainState, how: Method, of: Spec) -> TrainState:
     """Returns what the training `before` left [seed], less what `how` has no use for; of shapes, the shapes.
 
     Raises InputError where `how` cannot begin so.
@@ -54,7 +56,7 @@ def fitted(before: Stage, prior: TrainState, how: Method, of: Spec) -> TrainStat
     if how.learner(known, target) is method.learner(known, target):  # it would have learned the very same
         return prior
     learner = how.learner(of, target=True)
-    fresh = jax.eval_shape(functools.partial(begin, learner), jax.random.key(0)[None]).state
+    fresh = jax.eval_shape(functools.partial(init_loop_state, learner), jax.random.key(0)[None]).state
     left, wanted = ({**vars(state.knowledge), "optimizer": state.optimizer} for state in (prior, fresh))
     made = {"optimizer": not learner.keep_optimizer, "model": left["model"] is None}  # these it can make itself
     for place, mine in wanted.items():

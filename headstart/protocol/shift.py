@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from headstart.core.episode import Episode, again, observe, onward, parameters, reset
+from headstart.core.episode import Episode, episode_parameters, observe, reset, reset_next, step_once
 from headstart.core.interrupts import reraising
 from headstart.core.rollout import evaluate
 from headstart.core.types import Box, Key, Knowledge, Learner, PyTree, Record, Task, spec, stack
-from headstart.learners.uniform import Uniform, Wanderer
+from headstart.learners.uniform import StickyRandom, Uniform
 from headstart.protocol.checks import check_env
 from headstart.tasks.host import failures, giving_back
 from headstart.tasks.registry import aligned, value_of
@@ -125,7 +125,10 @@ class Pairs(Record):
 
 def _played(source: Task, target: Task, key: Key, policy: Policy | None) -> Pairs:
     """Returns the steps of the random policies, and then those of `policy`."""
-    players = [Policy(Wanderer().learner(spec(stack([source]))), Knowledge()), *([] if policy is None else [policy])]
+    players = [
+        Policy(StickyRandom().learner(spec(stack([source]))), Knowledge()),
+        *([] if policy is None else [policy]),
+    ]
     each = [_side_by_side(one.learner, one.knowledge, source, target, key) for one in players]
     return jax.tree.map(lambda *rows: np.concatenate(rows), *each)
 
@@ -138,17 +141,17 @@ def _side_by_side(learner: Learner, knowledge: Knowledge, source: Task, target: 
         k_start, k_begin, k_play = jax.random.split(key, 3)
         starts = [reset(task, k_start) for task in (source, target)]
         first, first_target = (observe(task, start) for task, start in zip((source, target), starts, strict=True))
-        carry = learner.begin(k_begin, parameters(source, starts[0]))
+        carry = learner.init_carry(k_begin, episode_parameters(source, starts[0]))
 
         def tick(now: tuple[list[Episode], PyTree], key: Key):
             (here, there), carry = now
             k_act, k_step, k_again, k_begin = jax.random.split(key, 4)
             obs = observe(source, here)
             action, carry, extras = learner.act(knowledge, carry, obs, source.context, k_act, explore)
-            (here, a), (there, b) = onward(source, here, action, k_step), onward(target, there, action, k_step)
-            carry = learner.remember(carry, a.replace(extras=extras))
+            (here, a), (there, b) = step_once(source, here, action, k_step), step_once(target, there, action, k_step)
+            carry = learner.update_carry(carry, a.replace(extras=extras))
             nexts, over = _go_on((source, target), (here, there), a.last, b.last, k_again)
-            anew = learner.begin(k_begin, parameters(source, nexts[0]))
+            anew = learner.init_carry(k_begin, episode_parameters(source, nexts[0]))
             carry = jax.tree.map(lambda new, old: jnp.where(over, new, old), anew, carry)
             return (nexts, carry), (
                 obs,
@@ -157,10 +160,10 @@ def _side_by_side(learner: Learner, knowledge: Knowledge, source: Task, target: 
                 *(x[None] for x in (a.reward, b.reward, a.last, b.last)),
             )
 
-        starts = starts if env.live else [starts[0], starts[1].replace(state=starts[0].state)]
+        starts = starts if env.stateful else [starts[0], starts[1].replace(state=starts[0].state)]
         (ends, _), seen = jax.lax.scan(tick, (starts, carry), jax.random.split(k_play, STEPS))
         for episode in ends:
-            env.leave(episode.state)
+            env.close(episode.state)
         return Pairs(first, first_target, *seen)
 
     pairs = jax.vmap(one)(jax.random.split(key, COPIES), jnp.arange(COPIES) % 2.0)
@@ -177,10 +180,10 @@ def _go_on(
     task goes on from its own, and differences add up; both begin anew where either episode ended.
     """
     here, there = episodes
-    live = tasks[0].env.live
+    live = tasks[0].env.stateful
     over = ended | ended_target if live else ended
     there = there if live else there.replace(state=here.state)
-    news = [again(task, episode.state, over, key) for task, episode in zip(tasks, (here, there), strict=True)]
+    news = [reset_next(task, episode.state, over, key) for task, episode in zip(tasks, (here, there), strict=True)]
     news = news if live else [news[0], news[1].replace(state=news[0].state)]
     either = lambda new, old: jax.tree.map(lambda x, y: jnp.where(over, x, y), new, old)
     return [either(new, old) for new, old in zip(news, (here, there), strict=True)], over
@@ -195,12 +198,12 @@ def random_returns(task: Task, key: Key) -> Float[np.ndarray, " episode"]:
 
 def _constant(source: Task, seen: Pairs) -> tuple[str, ...]:
     """Returns the components of a vector observation that never vary in the source, and are different in the target."""
-    if not isinstance(source.env.observation, Box):
+    if not isinstance(source.env.observation_space, Box):
         return ()
     here, there = np.concatenate([seen.first, seen.next_obs]), np.concatenate([seen.first_target, seen.next_obs_target])
     still = np.ptp(here, 0) <= NOTHING * np.maximum(1.0, np.abs(here[0]))
     other = np.abs(there - here).max(0) > NOTHING * np.maximum(1.0, np.abs(here[0]))
-    return tuple(name for name, odd in zip(source.env.observation.names, still & other, strict=True) if odd)
+    return tuple(name for name, odd in zip(source.env.observation_space.names, still & other, strict=True) if odd)
 
 
 def _spread(x: Any) -> np.ndarray:

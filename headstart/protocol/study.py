@@ -21,7 +21,7 @@ RANDOM = Entry("random", Uniform, "control", "nothing", False, "acts at random")
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class StudyConfig:
     """What is asked: the tasks as strings, the rows, the budgets. Raises InputError where it makes no sense."""
 
     source: str
@@ -32,8 +32,8 @@ class Question:
     target_steps: int = 200_000  # environment steps in the target
     shots: tuple[int, ...] = (0, 1, 10, 100)  # numbers of target episodes after which is judged
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    points: int = 12  # points of a curve after the shots
-    judged: int = 10  # episodes that a point is judged by
+    num_evals: int = 12  # points of a curve after the shots
+    eval_episodes: int = 10  # episodes that a point is judged by
     threshold: float | None = None  # return that counts as solved; None: from the references
     oracle: bool = True  # whether to learn the target with the full budget, as a ceiling
     physics: str = "auto"
@@ -41,9 +41,10 @@ class Question:
     reference: str = SCRATCH  # the row that the verdicts are against; scratch: each row's own, by what it learns by
 
     def __post_init__(self) -> None:
-        for name in ("source_steps", "target_steps", "points", "judged"):
+        for name in ("source_steps", "target_steps", "num_evals", "eval_episodes"):
             most = MOST if name.endswith("steps") else AT_ONCE
-            check_budget("--" + name.replace("_", "-"), getattr(self, name), most=most)
+            flag = "--evals" if name == "num_evals" else "--" + name.replace("_", "-")
+            check_budget(flag, getattr(self, name), most=most)
         check_shots("--shots", self.shots)
         check_seeds("--seeds", self.seeds)
         if not self.seeds:
@@ -81,12 +82,12 @@ class Question:
         return [(RANDOM, Uniform()), *rows, *ceiling, *more]
 
 
-def ask(source: str, target: str, methods: Any, ensemble: str | None, others: dict[str, Any]) -> Question:
+def study_config(source: str, target: str, methods: Any, ensemble: str | None, others: dict[str, Any]) -> StudyConfig:
     """Returns the question that Python's arguments ask: lists as tuples, a number of seeds as the first so many.
 
     Raises InputError where one of `others` is no field of a question, or a method is no string.
     """
-    known = [field.name for field in dataclasses.fields(Question)]
+    known = [field.name for field in dataclasses.fields(StudyConfig)]
     for name in others:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
@@ -101,7 +102,7 @@ def ask(source: str, target: str, methods: Any, ensemble: str | None, others: di
     for name in ("learner", "reference", "physics"):
         if not isinstance(others.get(name, ""), str | None):
             raise InputError(f"{name} is {others[name]!r}; give it as a string, as on the command line.")
-    return Question(source, target, tuple(rows), ensemble, **others)
+    return StudyConfig(source, target, tuple(rows), ensemble, **others)
 
 
 def row_name(text: str) -> str:

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from headstart.core.counting import Count, count_of
-from headstart.core.rollout import count, evaluate
-from headstart.core.run import Run, copied
-from headstart.core.train import begin, enter, go_on, shoot
-from headstart.core.turns import turns_for
+from headstart.core.iterations import iterations_for
+from headstart.core.rollout import evaluate, num_tasks
+from headstart.core.run import LoopState, copy_arrays
+from headstart.core.train import enter_envs, init_loop_state, train_loop, train_on_shots
 from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
 
@@ -29,7 +29,7 @@ class Keys(NamedTuple):
 
     source: Key
     target: Key
-    judge: Key
+    evaluation: Key
 
 
 def keys(seeds: Sequence[int]) -> Keys:
@@ -39,7 +39,7 @@ def keys(seeds: Sequence[int]) -> Keys:
     return Keys(*(jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(each) for i in range(3)))
 
 
-class Judgement(NamedTuple):
+class Evaluation(NamedTuple):
     """One point of a curve, for all seeds."""
 
     steps: Float[np.ndarray, " seed"]  # target steps spent
@@ -58,7 +58,7 @@ def finite(state: PyTree) -> Bool[np.ndarray, " seed"]:
     return np.all([np.isfinite(x).reshape(x.shape[0], -1).all(1) for x in map(np.asarray, leaves)], axis=0)
 
 
-def judge(
+def evaluate_state(
     learner: Learner, state: TrainState, target: Task, episodes: int, key: Key
 ) -> Float[np.ndarray, "seed episode"]:
     """-> undiscounted returns on the (first) target task; NaN where the knowledge is not finite."""
@@ -88,10 +88,10 @@ def adapt(
     steps: int,
     shots: Sequence[int],
     key: Keys,
-    points: int = 12,
-    judged: int = 10,
+    num_evals: int = 12,
+    eval_episodes: int = 10,
     beside: Task | None = None,
-) -> Iterator[Judgement]:
+) -> Iterator[Evaluation]:
     """Spends `shots` episodes and then the rest of `steps` in the target; yields its judgements, point 0 first.
 
     `target` is a stacked task, `prior` what the source left (with a leading seed axis) or None to start from
@@ -101,46 +101,48 @@ def adapt(
     tasks = target if beside is None else jax.tree.map(lambda *x: jnp.concatenate(x), beside, target)
     learner = method.learner(spec(tasks), target=True)
     if beside is not None:
-        steps, shots = steps + steps * learner.replay.spare * count(beside), ()
+        steps, shots = steps + steps * learner.replay.source_steps_per_target_step * num_tasks(beside), ()
     budget = count_of(max(steps, 1))
 
-    def judgement(run: Run, shots: int | None, metrics: Metrics) -> Judgement:
-        state = copied(run.state)  # the next turn takes the run's own memory over
-        returns = judge(learner, state, target, judged, key.judge)
+    def judgement(run: LoopState, shots: int | None, metrics: Metrics) -> Evaluation:
+        state = copy_arrays(run.state)  # the next turn takes the run's own memory over
+        returns = evaluate_state(learner, state, target, eval_episodes, key.evaluation)
         spent = (run.steps, run.episodes) if beside is None else (run.target_steps, run.target_episodes)
         steps, episodes, all_steps, updates = (x.numbers() for x in (*spent, run.steps, run.gradient_steps))
-        return Judgement(steps, episodes, all_steps - steps, updates, returns, shots, state, metrics)
+        return Evaluation(steps, episodes, all_steps - steps, updates, returns, shots, state, metrics)
 
-    run = begin(learner, key.target, prior)
+    run = init_loop_state(learner, key.target, prior)
     yield judgement(run, 0, {})
     for after, spent, metrics in _spend_episodes(learner, tasks, run, shots, budget):
         run = after
         yield judgement(run, spent, metrics)
-    for after, metrics in _spend_steps(learner, tasks, run, steps, points, budget):
+    for after, metrics in _spend_steps(learner, tasks, run, steps, num_evals, budget):
         yield judgement(after, None, metrics)
 
 
 def _spend_episodes(
-    learner: Learner, target: Task, run: Run, shots: Sequence[int], budget: Count
-) -> Iterator[tuple[Run, int, Metrics]]:
+    learner: Learner, target: Task, run: LoopState, shots: Sequence[int], budget: Count
+) -> Iterator[tuple[LoopState, int, Metrics]]:
     """Yields the runs at each number of shots asked for, that number, and the metrics of the last that were spent."""
     asked, at_once = set(shots), min(SHOT_COPIES, max([*shots, 1]))
-    horizon, segment = target.env.horizon, min(learner.replay.segment, target.env.horizon)
-    whole = learner._replace(replay=learner.replay._replace(length=horizon, copies=at_once, segment=segment))
+    horizon, segment = target.env.horizon, min(learner.replay.sequence_length, target.env.horizon)
+    whole = learner._replace(
+        replay=learner.replay._replace(num_steps=horizon, num_envs=at_once, sequence_length=segment)
+    )
     for episodes, spent in collections(shots, at_once):
-        run, metrics = shoot(whole, target, run, jnp.int32(episodes), budget)
+        run, metrics = train_on_shots(whole, target, run, jnp.int32(episodes), budget)
         if spent in asked:
             yield run, spent, metrics
 
 
 def _spend_steps(
-    learner: Learner, target: Task, run: Run, steps: int, points: int, budget: Count
-) -> Iterator[tuple[Run, Metrics]]:
+    learner: Learner, target: Task, run: LoopState, steps: int, points: int, budget: Count
+) -> Iterator[tuple[LoopState, Metrics]]:
     """Yields the runs, and their metrics, at about `points` points on the way to `steps`; none where they are spent."""
-    turns = turns_for(learner, target, steps - int(run.steps.numbers().min()))
+    turns = iterations_for(learner, target, steps - int(run.steps.numbers().min()))
     if turns:
-        entered = enter(learner, target, run, budget)
-        yield from go_on(learner, target, entered, turns, budget, points)
+        entered = enter_envs(learner, target, run, budget)
+        yield from train_loop(learner, target, entered, turns, budget, points)
 
 
 class Curve(NamedTuple):
@@ -157,7 +159,7 @@ class Curve(NamedTuple):
         return {shot: self.returns[:, point] for shot, point in self.asked.items()}
 
 
-def curve(judgements: Sequence[Judgement]) -> Curve:
+def curve(judgements: Sequence[Evaluation]) -> Curve:
     """-> the judgements as one curve."""
     asked = {j.shots: i for i, j in enumerate(judgements) if j.shots is not None}
     columns = [(j.steps, j.episodes, j.returns.mean(1)) for j in judgements]

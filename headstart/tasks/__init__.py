@@ -17,7 +17,7 @@ hands any of them to other people's code.
 from headstart.tasks.disturbances import Disturbed, disturb
 from headstart.tasks.gymnasium import TaskEnv, to_gymnasium
 from headstart.tasks.registry import aligned, make, parameters, task, tasks, value_of
-from headstart.tasks.sampling import draw, held_out, in_range, is_ensemble, nominal
+from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal, sample_params
 from headstart.tasks.several import together, told
 from headstart.tasks.strings import describe, parse
 
@@ -27,7 +27,6 @@ __all__ = [
     "aligned",
     "describe",
     "disturb",
-    "draw",
     "held_out",
     "in_range",
     "is_ensemble",
@@ -35,6 +34,7 @@ __all__ = [
     "nominal",
     "parameters",
     "parse",
+    "sample_params",
     "task",
     "tasks",
     "to_gymnasium",

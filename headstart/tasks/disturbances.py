@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Drawing
 from headstart.core.errors import InputError
-from headstart.core.spaces import Seen, Sight
-from headstart.core.types import Box, Env, Image, Key, Parameter, Params, PyTree, Record, Space
+from headstart.core.spaces import Observation, ObservationSpace
+from headstart.core.types import ActionSpace, Box, Env, Image, Key, Parameter, Params, PyTree, Record
 
 LONGEST = 10  # steps of delay
 FOR_ACTIONS, FOR_SENSORS = 0x5EED_AC70, 0x5EED_0B50  # streams apart from any that the env inside makes of its key
@@ -60,28 +60,28 @@ class Disturbed(Env):
         return self.env.horizon
 
     @property
-    def observation(self) -> Sight:
-        return self.env.observation
+    def observation_space(self) -> ObservationSpace:
+        return self.env.observation_space
 
     @property
-    def action(self) -> Space:
-        return self.env.action
+    def action_space(self) -> ActionSpace:
+        return self.env.action_space
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         return self.env.parameters + tuple(p for p in offered(self.env) if p.name in self.names)
 
     @property
-    def interval(self) -> float | None:
-        return self.env.interval
+    def dt(self) -> float | None:
+        return self.env.dt
 
     @property
-    def assumed(self) -> tuple[str, ...]:
-        return self.env.assumed
+    def assumptions(self) -> tuple[str, ...]:
+        return self.env.assumptions
 
     @property
-    def rewards(self) -> tuple[str, ...]:
-        return self.env.rewards
+    def cumulant_names(self) -> tuple[str, ...]:
+        return self.env.cumulant_names
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -90,10 +90,10 @@ class Disturbed(Env):
     def initial(self, params: Params, key: Key) -> State:
         return self._first(self.env.initial(self._own(params), key), key)
 
-    def again(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
-        return self._first(self.env.again(self._own(params), state.inner, ended, key), key)
+    def reset_next(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
+        return self._first(self.env.reset_next(self._own(params), state.inner, ended, key), key)
 
-    def observe(self, params: Params, state: State) -> Seen:
+    def observe(self, params: Params, state: State) -> Observation:
         seen = self.env.observe(self._own(params), state.inner)
         return seen + params["observation_noise"] * state.noise if "observation_noise" in self.names else seen
 
@@ -120,20 +120,20 @@ class Disturbed(Env):
     def draw(self, params: Params, state: State) -> Drawing | None:
         return self.env.draw(self._own(params), state.inner)
 
-    def fitted(self, params: Mapping[str, Any]) -> "Disturbed":
-        return Disturbed(self.env.fitted(self._own(params)), self.names)
+    def with_parameters(self, params: Mapping[str, Any]) -> "Disturbed":
+        return Disturbed(self.env.with_parameters(self._own(params)), self.names)
 
-    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
-        return self.env.follows(name)
+    def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
+        return self.env.derived_from(name)
 
-    def joined(self, other: Env) -> Env:
+    def merged_with(self, other: Env) -> Env:
         if not isinstance(other, Disturbed) or other.names != self.names:
             return self
-        return Disturbed(self.env.joined(other.env), self.names)
+        return Disturbed(self.env.merged_with(other.env), self.names)
 
     @property
-    def live(self) -> bool:
-        return self.env.live
+    def stateful(self) -> bool:
+        return self.env.stateful
 
     def initial_where(self, params: Params, wanted: Bool[Array, ""], key: Key) -> State:
         return self._first(self.env.initial_where(self._own(params), wanted, key), key)
@@ -141,8 +141,8 @@ class Disturbed(Env):
     def idle(self, state: State) -> State:
         return state.replace(inner=self.env.idle(state.inner))
 
-    def leave(self, state: State) -> None:
-        self.env.leave(state.inner)
+    def close(self, state: State) -> None:
+        self.env.close(state.inner)
 
     def _first(self, inner: PyTree, key: Key) -> State:
         """-> the world's own first state, with nothing to remember yet."""
@@ -156,27 +156,27 @@ class Disturbed(Env):
 
     def _still(self) -> Array:
         """-> the action that acts before any other has come through: none, or choice 0."""
-        space = self.action
+        space = self.action_space
         if isinstance(space, Box):
             return jnp.clip(jnp.zeros(space.size), jnp.array(space.low), jnp.array(space.high))
         return jnp.zeros((), jnp.int32)
 
     def _rough(self, deviation: Float[Array, ""], action: Float[Array, " action"], key: Key) -> Float[Array, " action"]:
-        assert isinstance(self.action, Box)
-        low, high = jnp.array(self.action.low), jnp.array(self.action.high)
+        assert isinstance(self.action_space, Box)
+        low, high = jnp.array(self.action_space.low), jnp.array(self.action_space.high)
         half = jnp.where(jnp.isfinite(high - low), 0.5 * (high - low), 1.0)
         noise = jax.random.normal(jax.random.fold_in(key, FOR_ACTIONS), action.shape)
         return jnp.clip(action + deviation * half * noise, low, high)
 
     def _blur(self, key: Key) -> Float[Array, "*observation"]:
-        size = self.observation.size if "observation_noise" in self.names else 0
+        size = self.observation_space.size if "observation_noise" in self.names else 0
         return jax.random.normal(jax.random.fold_in(key, FOR_SENSORS), (size,))
 
 
 def offered(env: Env) -> tuple[Parameter, ...]:
     """-> the disturbances that this env can have: all three, but no noise on choices and none on bits and bytes."""
-    rough = (ROUGHNESS,) if isinstance(env.action, Box) else ()
-    return (DELAY, *rough) if isinstance(env.observation, Image) else (DELAY, *rough, BLUR)
+    rough = (ROUGHNESS,) if isinstance(env.action_space, Box) else ()
+    return (DELAY, *rough) if isinstance(env.observation_space, Image) else (DELAY, *rough, BLUR)
 
 
 def disturb(env: Env, names: Iterable[str]) -> Env:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from headstart.core.episode import Episode, observe, params_of, reset
 from headstart.core.errors import InputError
-from headstart.core.spaces import Seen
+from headstart.core.spaces import Observation
 from headstart.core.types import Discrete, Env, Image, Key, Record, Task
 from headstart.tasks import registry
 from headstart.tasks.disturbances import BLUR, Disturbed
@@ -22,7 +22,7 @@ FRAMES = 30  # a second, in videos
 class Step(Record):
     """What a step came to."""
 
-    obs: Seen
+    obs: Observation
     cumulants: Float[Array, " cumulant"]
     reward: Float[Array, ""]
     terminated: Bool[Array, ""]
@@ -46,10 +46,10 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         self._episode: Episode | None = None
         env = task.env
         self.observation_space = _sight(env)
-        if isinstance(env.action, Discrete):
-            self.action_space = gymnasium.spaces.Discrete(env.action.n)
+        if isinstance(env.action_space, Discrete):
+            self.action_space = gymnasium.spaces.Discrete(env.action_space.n)
         else:
-            low, high = np.array(env.action.low, np.float32), np.array(env.action.high, np.float32)
+            low, high = np.array(env.action_space.low, np.float32), np.array(env.action_space.high, np.float32)
             self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
 
     def reset(
@@ -65,7 +65,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         self.close()
         self._key, self._episode, obs = _start(self.task, key)
         self._check_alive()
-        return np.array(obs), self._info(np.zeros(len(self.task.env.rewards)))
+        return np.array(obs), self._info(np.zeros(len(self.task.env.cumulant_names)))
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One step, by an action in the world's own units -> observation, reward, terminated, truncated, info.
@@ -83,7 +83,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
     def close(self) -> None:
         """Let go of the episode there is."""
-        if self._episode is not None and self.task.env.live:
+        if self._episode is not None and self.task.env.stateful:
             _leave(self.task, self._episode)
         self._episode = None
 
@@ -118,7 +118,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _check_alive(self) -> None:
         """Raises InputError with the message of a live env that broke."""
-        if self.task.env.live:
+        if self.task.env.stateful:
             from headstart.tasks.host import failures  # our own envs do not need it
 
             for message in failures(self.task.env).values():
@@ -137,7 +137,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         assert self._episode is not None
         return {
             "params": {name: float(value) for name, value in params_of(self.task, self._episode).items()},
-            "rewards": {name: float(c) for name, c in zip(self.task.env.rewards, cumulants, strict=True)},
+            "rewards": {name: float(c) for name, c in zip(self.task.env.cumulant_names, cumulants, strict=True)},
         }
 
 
@@ -158,9 +158,9 @@ def has_drawing(env: Env) -> bool:
 
 
 def _sight(env: Env) -> gymnasium.spaces.Box:
-    space = env.observation
+    space = env.observation_space
     if isinstance(space, Image):
-        return gymnasium.spaces.Box(0, space.brightest, space.shape, np.dtype(space.dtype).type)
+        return gymnasium.spaces.Box(0, space.max_value, space.shape, np.dtype(space.dtype).type)
     low, high = np.array(space.low, np.float32), np.array(space.high, np.float32)
     if isinstance(env, Disturbed) and BLUR.name in env.names:  # what is seen may then be anything
         low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
@@ -181,11 +181,11 @@ def _step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Key, E
     after = env.transition(params, state, action, k_step)
     cumulants = env.cumulants(params, state, action, after)
     reward = cumulants @ task.w
-    on = Episode(episode.drawn, after, episode.time + 1, episode.score + reward)
+    on = Episode(episode.sampled, after, episode.time + 1, episode.episode_return + reward)
     ended, broken_off = env.terminal(params, after), env.truncated(params, after)
     return key, on, Step(env.observe(params, after), cumulants, reward, ended, broken_off)
 
 
 @jax.jit
 def _leave(task: Task, episode: Episode) -> None:
-    task.env.leave(episode.state)
+    task.env.close(episode.state)

@@ -27,7 +27,7 @@ def visible(task: Task) -> Task:
     shown = rendering(inner) if isinstance(inner, HostEnv) else None
     if shown is not None:
         return task.replace(env=dataclasses.replace(task.env, env=shown) if isinstance(task.env, Disturbed) else shown)
-    if type(inner).draw is Env.draw and not isinstance(task.env.observation, Image):
+    if type(inner).draw is Env.draw and not isinstance(task.env.observation_space, Image):
         raise InputError(
             f"{task.env.name} cannot be looked at: it has no drawing, renders no rgb_array, and shows no image; "
             "give its env a `draw`."
@@ -45,7 +45,7 @@ def picture(env: Env, params: Params, state: PyTree, size: int) -> RGB:
     inner, own = (env.env, state.inner) if isinstance(env, Disturbed) else (env, state)
     if isinstance(inner, HostEnv) and (image := _rendered(inner, int(own.lease), size)) is not None:
         return image
-    return _fitted(_shades(np.asarray(env.observe(params, state)), env.observation.brightest), size)  # pyright: ignore[reportAttributeAccessIssue]
+    return _fitted(_shades(np.asarray(env.observe(params, state)), env.observation_space.max_value), size)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _rendered(env: HostEnv, lease: int, size: int) -> RGB | None:

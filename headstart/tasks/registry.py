@@ -11,7 +11,7 @@ from numpyro.distributions import Distribution
 
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, Parameter, Task
-from headstart.tasks import laws
+from headstart.tasks import distributions
 from headstart.tasks.about import ABOUT
 from headstart.tasks.disturbances import Disturbed, disturb, offered
 from headstart.tasks.worlds import WORLDS
@@ -68,9 +68,9 @@ def tasks() -> list[Row]:
     for kind, ids in (("world", WORLDS), ("mujoco", _robots())):
         for env_id in ids:
             env = make(env_id, "c")
-            kind_of_action = "number" if isinstance(env.action, Box) else "choice"
-            action = f"{env.action.size} {kind_of_action}{'s' * (env.action.size != 1)}"
-            rows.append(Row(env_id, kind, env.observation.size, action, env.horizon, ABOUT[env_id]))
+            kind_of_action = "number" if isinstance(env.action_space, Box) else "choice"
+            action = f"{env.action_space.size} {kind_of_action}{'s' * (env.action_space.size != 1)}"
+            rows.append(Row(env_id, kind, env.observation_space.size, action, env.horizon, ABOUT[env_id]))
     return rows
 
 
@@ -104,10 +104,10 @@ def task(
         env, params, w = said.env, {**said.params, **params}, np.asarray(said.w).tolist() if w is None else w
     env = as_env(env, physics)
     read = {n: strings.read(x, parameter(env, n), env.name) if isinstance(x, str) else x for n, x in params.items()}
-    settled = {name: laws.settle(env.name, parameter(env, name), value) for name, value in read.items()}
+    settled = {name: distributions.settle(env.name, parameter(env, name), value) for name, value in read.items()}
     weights = jnp.asarray(_weights(env, w))
     env = disturb(env, params)
-    env = env.fitted(settled)
+    env = env.with_parameters(settled)
     return Task(env, settled, weights, jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
 
 
@@ -127,16 +127,16 @@ def as_env(given: Any, physics: str = "auto") -> Env:
 def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.ndarray:
     """-> a weight for each reward, in float32. Raises InputError where they are not its rewards, or not finite."""
     named = {} if w is None else w
-    unknown = named.keys() - set(env.rewards) if isinstance(named, Mapping) else set()
-    listed = [named.get(name, 1.0) for name in env.rewards] if isinstance(named, Mapping) else named
+    unknown = named.keys() - set(env.cumulant_names) if isinstance(named, Mapping) else set()
+    listed = [named.get(name, 1.0) for name in env.cumulant_names] if isinstance(named, Mapping) else named
     try:
         weights = np.asarray(listed, np.float32)
     except (TypeError, ValueError):
         weights = np.zeros(0)
-    if unknown or weights.shape != (len(env.rewards),) or not np.isfinite(weights).all():
+    if unknown or weights.shape != (len(env.cumulant_names),) or not np.isfinite(weights).all():
         raise InputError(
-            f"{env.name}: w={w!r} does not weigh its rewards; give {len(env.rewards)} finite numbers, "
-            f"one for each of {', '.join(env.rewards)}."
+            f"{env.name}: w={w!r} does not weigh its rewards; give {len(env.cumulant_names)} finite numbers, "
+            f"one for each of {', '.join(env.cumulant_names)}."
         )
     return weights
 
@@ -145,7 +145,7 @@ def parameter(env: Env, name: str) -> Parameter:
     """-> what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
     known = _known(env)
     inner = env.env if isinstance(env, Disturbed) else env
-    told = known.get(name) or inner.unlisted(name)
+    told = known.get(name) or inner.unlisted_parameter(name)
     if told is not None:
         return told
     near = nearest(name, known)
@@ -159,12 +159,12 @@ def value_of(task: Task, name: str) -> str:
     Raises InputError as `parameter` does.
     """
     told = parameter(task.env, name)
-    return laws.text(task.params[name] if name in task.params else _unsaid(task, told), told)
+    return distributions.text(task.params[name] if name in task.params else _unsaid(task, told), told)
 
 
 def interval(task: Task) -> float | None:
     """-> seconds between two steps of a task, or of stacked ones; None where there is not one number that is so."""
-    said = task.params.get("dt", task.env.interval)
+    said = task.params.get("dt", task.env.dt)
     each = [] if said is None or isinstance(said, Distribution) else np.unique(said).tolist()
     return float(each[0]) if len(each) == 1 else None
 
@@ -178,9 +178,9 @@ def aligned(tasks: Sequence[Task]) -> list[Task]:
     names = sorted({name for task in tasks for name in task.params})
     drawn = {name for task in tasks if isinstance(task.env, Disturbed) for name in task.env.names}
     envs = [disturb(task.env, {*names, *drawn}) for task in tasks]
-    shared = functools.reduce(lambda one, other: one.joined(other), envs)
+    shared = functools.reduce(lambda one, other: one.merged_with(other), envs)
     for env in envs:
-        if env.joined(shared) != shared:
+        if env.merged_with(shared) != shared:
             raise InputError(f"{envs[0].name} and {env.name} are different envs (or stepped by different physics).")
     filled = []
     for task in tasks:
@@ -203,7 +203,7 @@ def _offer(near: list[str]) -> str:
 
 def _unsaid(task: Task, told: Parameter) -> Any:
     """-> the value of a parameter that the task does not name: nominal, or what others that it names make of it."""
-    for other, times in task.env.follows(told.name):
+    for other, times in task.env.derived_from(told.name):
         if isinstance(task.params.get(other), Distribution):
             raise InputError(
                 f"{task.env.name}: {told.name} depends on the drawn {other} where it is not given; "

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpyro.distributions import Distribution
 
-from headstart.core.episode import draw
+from headstart.core.episode import sample_params
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Parameter, Task
-from headstart.tasks import laws, registry
+from headstart.tasks import distributions, registry
 from headstart.tasks.disturbances import DELAY
 from headstart.tasks.kept import Kept
 
@@ -20,7 +20,7 @@ NEAR, FAR = 2.0, 3.0  # between how many standard deviations they lie, of normal
 
 Band = tuple[float, float]
 
-__all__ = ["draw", "held_out", "in_range", "is_ensemble", "nominal"]
+__all__ = ["held_out", "in_range", "is_ensemble", "nominal", "sample_params"]
 
 
 def is_ensemble(task: Task) -> bool:
@@ -82,7 +82,7 @@ def _stacked(task: Task, n: int, drawn: dict[str, Array]) -> Task:
 
 def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array, " {n}"]:
     """-> values on both sides of a law, either side as likely as it is wide."""
-    law = laws.plain(task.params[parameter.name])
+    law = distributions.plain(task.params[parameter.name])
     where = f"{task.env.name}: {parameter.name}={registry.value_of(task, parameter.name)}"
     if law is None:
         raise InputError(f"{where} has no held-out range; use a uniform, log-uniform or normal law.")
@@ -99,12 +99,12 @@ def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array,
     return jnp.clip(drawn, parameter.low, parameter.high)
 
 
-def _bands(law: laws.Plain, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
+def _bands(law: distributions.Plain, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
     """-> what lies beside a law: (low, high) below it and above; empty (low >= high) where its bounds leave nothing."""
     if law.kind == "log":
         ratio = (law.high / law.low) ** BEYOND
         outer, inner = (law.low / ratio, law.high * ratio), (law.low, law.high)
-    elif law.kind == "normal" and not laws.truncated(law, parameter):
+    elif law.kind == "normal" and not distributions.truncated(law, parameter):
         outer, inner = ((law.centre - k * law.deviation, law.centre + k * law.deviation) for k in (FAR, NEAR))
     else:
         width = BEYOND * (law.high - law.low)

@@ -22,7 +22,7 @@ import numpyro.distributions as dist
 
 from headstart.core.errors import InputError
 from headstart.core.types import Env, Parameter, Task
-from headstart.tasks import laws, named_laws, registry
+from headstart.tasks import distributions, named_distributions, registry
 from headstart.tasks.disturbances import Disturbed
 
 SHAPE = "ENV@name=value,name=value"
@@ -92,13 +92,13 @@ def describe(task: Task) -> str:
         raise InputError("These are several tasks, stacked; describe them one by one.")
     for name, value in task.params.items():
         parameter = registry.parameter(task.env, name)
-        if laws.words(value, parameter) is None:
+        if distributions.words(value, parameter) is None:
             raise InputError(
-                f"{task.env.name}: {name} is a {laws.text(value, parameter)}, for which task strings have no words; "
+                f"{task.env.name}: {name} is a {distributions.text(value, parameter)}, for which task strings have no words; "
                 "use a law whose arguments are numbers, such as a uniform one."
             )
     told = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
-    weights = zip(task.env.rewards, np.asarray(task.w), strict=True)
+    weights = zip(task.env.cumulant_names, np.asarray(task.w), strict=True)
     told += [f"w.{name}={np.format_float_positional(x, trim='-')}" for name, x in weights if x != 1.0]
     name = _inner_name(task)
     return f"{name}{',' if '@' in name else '@'}{','.join(told)}" if told else name
@@ -107,7 +107,9 @@ def describe(task: Task) -> str:
 def _inner_name(task: Task) -> str:
     """-> what makes the env again: Gymnasium's own, where we have one of that name too, by its module."""
     inner = task.env.env if isinstance(task.env, Disturbed) else task.env
-    return f"gymnasium:{inner.name}" if inner.live and registry.is_ours(inner.name.partition("@")[0]) else inner.name
+    return (
+        f"gymnasium:{inner.name}" if inner.stateful and registry.is_ours(inner.name.partition("@")[0]) else inner.name
+    )
 
 
 def _items(text: str, rest: str) -> dict[str, str]:
@@ -139,23 +141,27 @@ def _weight(text: str, where: str) -> float:
         raise InputError(f"{where} weighs a reward by what is no number; write one, such as w.reward=2.") from None
 
 
-def read(text: str, parameter: Parameter, owner: str) -> float | laws.Plain | dist.Distribution:
-    """-> a number or a law. What they must satisfy is checked by `laws.settle`, for tasks made in Python too."""
+def read(text: str, parameter: Parameter, owner: str) -> float | distributions.Plain | dist.Distribution:
+    """-> a number or a law. What they must satisfy is checked by `distributions.settle`, for tasks made in Python too."""
     where = f"{owner}: {parameter.name}={text}"
-    if named_laws.is_named(text):
-        return named_laws.read(text, where)
+    if named_distributions.is_named(text):
+        return named_distributions.read(text, where)
     bell, bar, ends = text.partition("|")
     if "~" in bell:
         centre, deviation = (_number(part, parameter, where) for part in _two(bell, "~", where))
         if parameter.nominal < 0 and "x" in bell.partition("~")[2]:
             deviation = -deviation  # a multiple of a negative number; a deviation has no sign
         low, high = _range(ends, parameter, where) if bar else (-math.inf, math.inf)
-        return laws.Plain("normal", low, high, centre, deviation)
+        return distributions.Plain("normal", low, high, centre, deviation)
     if bar:
         raise InputError(f"{where} truncates what is not a normal law; write it as 6~1.5|3..9.")
     if text.startswith("log:"):
-        return laws.Plain("log", *_range(text.removeprefix("log:"), parameter, where))
-    return laws.Plain("uniform", *_range(text, parameter, where)) if ".." in text else _number(text, parameter, where)
+        return distributions.Plain("log", *_range(text.removeprefix("log:"), parameter, where))
+    return (
+        distributions.Plain("uniform", *_range(text, parameter, where))
+        if ".." in text
+        else _number(text, parameter, where)
+    )
 
 
 def _range(text: str, parameter: Parameter, where: str) -> tuple[float, float]:
@@ -174,7 +180,7 @@ def _two(text: str, mark: str, where: str) -> tuple[str, str]:
 
 
 def _number(text: str, parameter: Parameter, where: str) -> float:
-    match = laws.NUMBER.fullmatch(text.strip())
+    match = distributions.NUMBER.fullmatch(text.strip())
     if match is None:
         raise InputError(f"{where} has {text.strip()!r} for a number; write one such as 3.5, or x2 for twice nominal.")
     times, digits = match.groups()

@@ -13,14 +13,14 @@ from numpyro import distributions as dist
 import headstart as hs
 from headstart.core.counting import count_of
 from headstart.core.rollout import evaluate
-from headstart.core.train import Point, advance, begin, enter, train
+from headstart.core.train import Progress, enter_envs, init_loop_state, train, train_chunk
 from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
 from headstart.methods.forward.finetune import Finetune
 
-SMALL = PPO(hidden=(4,), length=4, copies=2, batch=8, epochs=1)
+SMALL = PPO(hidden=(4,), num_steps=4, num_envs=2, batch_size=8, num_epochs=1)
 
 
 class Traces:
@@ -37,8 +37,8 @@ class Traces:
         return stack([probes.one(self.env, level=level) for level in levels])
 
 
-def learn(learner: Learner, tasks: Task, key: Array, steps: int = 200, prior: TrainState | None = None) -> Point:
-    *_, last = train(learner, tasks, steps, key, prior, points=1)
+def learn(learner: Learner, tasks: Task, key: Array, steps: int = 200, prior: TrainState | None = None) -> Progress:
+    *_, last = train(learner, tasks, steps, key, prior, num_points=1)
     return last
 
 
@@ -72,19 +72,19 @@ def test_a_longer_training_is_the_same_program(traces: Traces):
     tasks, learner = traces.tasks([1.0]), probes.counter()
     learn(learner, tasks, probes.keys(1), steps=16)
     once = traces.count
-    points = list(train(learner, tasks, 400, probes.keys(1), points=7))
+    points = list(train(learner, tasks, 400, probes.keys(1), num_points=7))
     assert traces.count == once > 0
     assert len(points) == 7
 
 
-@pytest.mark.parametrize("method", [SMALL, SAC(hidden=(4,), capacity=8), DQN(hidden=(4,), capacity=8)], ids=repr)
+@pytest.mark.parametrize("method", [SMALL, SAC(hidden=(4,), buffer_size=8), DQN(hidden=(4,), buffer_size=8)], ids=repr)
 def test_the_second_turn_is_the_same_program_as_the_first(method: Method):
     """A number whose type JAX may still choose (a weak type) becomes another by learning, and compiles all anew."""
     tasks = hs.task("Pendulum-v1" if isinstance(method, SAC) else "CartPole-v1")
     learner = method.learner(spec(stack([tasks])))
-    enters = lambda key: enter(learner, stack([tasks]), begin(learner, key))
+    enters = lambda key: enter_envs(learner, stack([tasks]), init_loop_state(learner, key))
     before = jax.eval_shape(enters, probes.keys(1))
-    turn = functools.partial(advance.__wrapped__, learner, stack([tasks]))
+    turn = functools.partial(train_chunk.__wrapped__, learner, stack([tasks]))
     after, _ = jax.eval_shape(turn, before, jnp.int32(1), count_of(1))
     weak = lambda tree: [(jax.tree_util.keystr(path), x.weak_type) for path, x in jax.tree.leaves_with_path(tree)]
     assert weak(before) == weak(after)
@@ -106,7 +106,7 @@ def test_judging_another_policy_on_another_task_is_the_same_program(traces: Trac
 def test_finetuning_another_prior_is_the_same_program(traces: Traces):
     tasks = traces.tasks([1.0])
     source, target = (Finetune(SMALL, reset_head=True).learner(spec(tasks), target=where) for where in (False, True))
-    priors = [begin(source, probes.keys(1, of=n)).state for n in range(2)]
+    priors = [init_loop_state(source, probes.keys(1, of=n)).state for n in range(2)]
     learn(target, tasks, probes.keys(1), prior=priors[0])
     once = traces.count
     learn(target, tasks, probes.keys(1), prior=priors[1])

@@ -31,14 +31,14 @@ def test_a_share_is_that_of_the_numbers_and_never_above_1():
 
 
 def replay(updates: float) -> Replay:
-    return Replay(length=1, copies=1, batch=1, capacity=1, updates=updates)
+    return Replay(num_steps=1, num_envs=1, batch_size=1, buffer_size=1, update_to_data=updates)
 
 
 @pytest.mark.parametrize(
     "updates", [0.02, 0.1, 0.25, 0.3, 1 / 3, 0.5, 2 / 3, 0.999999, 1.0, 1.5, 3.7, 123.456789, *RATES, np.pi / 10]
 )
 def test_over_many_rollouts_the_gradient_steps_are_the_whole_part_of_the_rate_times_all_transitions(updates: float):
-    rate = replay(updates).rate
+    rate = replay(updates).update_rate
     assert float(rate) == pytest.approx(updates, abs=1e-11)
     sizes = np.random.default_rng(0).integers(0, 3_000, 400)
     sizes[::50] += 2**17  # some are large

@@ -17,9 +17,9 @@ from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
 
-OFF_POLICY = {"hidden": (4,), "length": 2, "copies": 2, "batch": 8, "capacity": 64, "start": 8}
+OFF_POLICY = {"hidden": (4,), "num_steps": 2, "num_envs": 2, "batch_size": 8, "buffer_size": 64, "learning_starts": 8}
 LEARNERS: dict[str, tuple[Method, bool]] = {  # and whether it chooses
-    "ppo": (PPO(hidden=(4,), length=8, copies=2, batch=8, epochs=1), True),
+    "ppo": (PPO(hidden=(4,), num_steps=8, num_envs=2, batch_size=8, num_epochs=1), True),
     "sac": (SAC(**OFF_POLICY), False),
     "dqn": (DQN(**OFF_POLICY), True),
 }
@@ -30,7 +30,7 @@ def learned(name: str, seeds: tuple[int, ...]) -> PyTree:
     method, discrete = LEARNERS[name]
     tasks = probes.task(probes.Corridor(discrete=discrete))
     keys = jax.numpy.stack([jax.random.key(seed, impl="threefry2x32") for seed in seeds])
-    *_, last = train(method.learner(spec(tasks)), tasks, 96, keys, points=2)
+    *_, last = train(method.learner(spec(tasks)), tasks, 96, keys, num_points=2)
     return jax.tree.map(np.asarray, (last.state, last.metrics))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import probes
 from numpyro import distributions as dist
 
-from headstart.core.episode import draw, observe, params_of, reset, step
+from headstart.core.episode import observe, params_of, reset, sample_params, step
 
 KEY = jax.random.key(0)
 UNIFORM = dist.Uniform(jnp.float32(-2.0), jnp.float32(2.0))
@@ -17,13 +17,13 @@ def left_pays_1(shown, action):
 
 
 def test_what_a_task_fixes_is_as_it_is_and_the_rest_nominal():
-    params = draw(probes.one(probes.Bandit(left_pays_1), level=3.5), KEY)
+    params = sample_params(probes.one(probes.Bandit(left_pays_1), level=3.5), KEY)
     assert {name: float(x) for name, x in params.items()} == {"level": 3.5, "spread": 0.0, "ends": 0.0}
 
 
 def test_what_a_task_leaves_open_is_drawn():
     task = probes.one(probes.Bandit(left_pays_1), level=UNIFORM, spread=UNIFORM)
-    drawn = jax.vmap(lambda key: draw(task, key))(jax.random.split(KEY, 500))
+    drawn = jax.vmap(lambda key: sample_params(task, key))(jax.random.split(KEY, 500))
     assert abs(float(drawn["level"].mean())) < 0.2
     assert -2.0 <= float(drawn["level"].min()) < -1.9
     assert 1.9 < float(drawn["level"].max()) <= 2.0
@@ -33,10 +33,10 @@ def test_what_a_task_leaves_open_is_drawn():
 def test_an_episode_carries_what_it_drew_alone():
     task = probes.one(probes.Bandit(left_pays_1), level=UNIFORM, spread=2.5)
     episode = reset(task, KEY)
-    assert list(episode.drawn) == ["level"]
-    assert params_of(task, episode) == {"level": episode.drawn["level"], "spread": 2.5, "ends": 0.0}
+    assert list(episode.sampled) == ["level"]
+    assert params_of(task, episode) == {"level": episode.sampled["level"], "spread": 2.5, "ends": 0.0}
     after, _ = step(task, episode, jnp.int32(1), KEY)
-    assert after.drawn["level"] != episode.drawn["level"]  # each of its episodes is one step long
+    assert after.sampled["level"] != episode.sampled["level"]  # each of its episodes is one step long
 
 
 def test_a_step_by_hand_up_to_a_termination():
@@ -50,9 +50,9 @@ def test_a_step_by_hand_up_to_a_termination():
 
     episode, seen = step(task, episode, jnp.int32(1), KEY)
     assert (seen.obs.tolist(), seen.next_obs.tolist()) == ([0.5], [1.0])  # of the step, not of the next episode
-    assert (seen.cumulants.tolist(), float(seen.reward), float(seen.score)) == ([1.0], 3.0, 3.0)
+    assert (seen.cumulants.tolist(), float(seen.reward), float(seen.episode_return)) == ([1.0], 3.0, 3.0)
     assert (float(seen.discount), bool(seen.last)) == (0.0, True)
-    assert (int(episode.time), float(episode.score), observe(task, episode).tolist()) == (0, 0.0, [0.0])
+    assert (int(episode.time), float(episode.episode_return), observe(task, episode).tolist()) == (0, 0.0, [0.0])
 
 
 def test_a_truncation_ends_the_episode_but_not_the_discount():
@@ -64,7 +64,7 @@ def test_a_truncation_ends_the_episode_but_not_the_discount():
         seen.append(transition)
     assert [bool(t.last) for t in seen] == [False, False, True, False]
     assert [float(t.discount) for t in seen] == [1.0] * 4
-    assert [float(t.score) for t in seen] == [2.0, 4.0, 6.0, 2.0]
+    assert [float(t.episode_return) for t in seen] == [2.0, 4.0, 6.0, 2.0]
 
 
 def test_parameters_are_drawn_anew_for_each_episode_and_stay_within_one():

@@ -14,7 +14,7 @@ from headstart.core.errors import InputError
 from headstart.core.names import named
 from headstart.core.rollout import evaluate
 from headstart.core.spaces import Box, Image
-from headstart.core.train import begin, enter
+from headstart.core.train import enter_envs, init_loop_state
 from headstart.core.types import Method, TrainState, spec
 from headstart.lab.checkpoint import load, save
 from headstart.lab.recipe import FORMAT
@@ -28,12 +28,22 @@ from headstart.protocol.shift import shift
 from headstart.tasks.gymnasium import to_gymnasium
 
 BITS, BYTES = Image((4, 6, 2)), Image((3, 4, 1), "uint8")
-QUICK = DQN(hidden=(), length=4, updates=0.5, every=20, copies=8, batch=32, learning_rate=3e-3, capacity=500, start=64)
-BRISK = PPO(hidden=(), length=8, epochs=4, copies=8, batch=32, learning_rate=3e-3)
+QUICK = DQN(
+    hidden=(),
+    num_steps=4,
+    update_to_data=0.5,
+    target_update_period=20,
+    num_envs=8,
+    batch_size=32,
+    learning_rate=3e-3,
+    buffer_size=500,
+    learning_starts=64,
+)
+BRISK = PPO(hidden=(), num_steps=8, num_epochs=4, num_envs=8, batch_size=32, learning_rate=3e-3)
 
 
 def test_a_space_of_images_is_short_and_compared_by_value():
-    assert (BITS.size, BITS.brightest, BYTES.size, BYTES.brightest) == (48, 1, 12, 255)
+    assert (BITS.size, BITS.max_value, BYTES.size, BYTES.max_value) == (48, 1, 12, 255)
     assert repr(BYTES) == "Image(shape=(3, 4, 1), dtype='uint8')"
     assert Image((3, 4, 1), "uint8") == BYTES
     assert len({BYTES, Image((3, 4, 1), "uint8"), Image((3, 4, 1))}) == 2
@@ -57,7 +67,7 @@ def test_where_a_pixel_is_says_what_pays(method: Method, sight: Image):
 def test_memory_keeps_images_as_they_are(sight: Image):
     tasks = probes.task(probes.Pixel(sight))
     learner = QUICK.learner(spec(tasks))
-    run = jax.eval_shape(lambda: enter(learner, tasks, begin(learner, probes.keys(3))))
+    run = jax.eval_shape(lambda: enter_envs(learner, tasks, init_loop_state(learner, probes.keys(3))))
     rows = run.memory.rows
     assert rows.obs.dtype == rows.next_obs.dtype == jnp.dtype(sight.dtype)
     assert rows.obs.shape == (3, 1, 500, *sight.shape)
@@ -65,7 +75,7 @@ def test_memory_keeps_images_as_they_are(sight: Image):
 
 def known(method: Method) -> TrainState:
     """-> what a method knows of pixels at first [seed]."""
-    return begin(method.learner(spec(probes.task(probes.Pixel(BYTES)))), probes.keys(1)).state
+    return init_loop_state(method.learner(spec(probes.task(probes.Pixel(BYTES)))), probes.keys(1)).state
 
 
 @pytest.mark.parametrize("method", [QUICK, BRISK], ids=["DQN", "PPO"])
@@ -90,8 +100,8 @@ def test_a_recipe_of_no_image_is_damaged(tmp_path):
 @pytest.mark.parametrize(
     ("how", "still"),
     [
-        ({"normaliser": "fresh"}, "features.filters.0.weight"),
-        ({"normaliser": "frozen", "reset_head": True}, "features.dense.weight"),
+        ({"normalizer": "fresh"}, "features.filters.0.weight"),
+        ({"normalizer": "frozen", "reset_head": True}, "features.dense.weight"),
     ],
     ids=str,
 )
@@ -99,7 +109,7 @@ def test_normalisers_and_heads_that_start_anew_leave_the_encoder_alone(how, stil
     prior = known(BRISK)
     prior = prior.replace(knowledge=jax.tree.map(lambda x: jax.device_put(np.asarray(x) + 1), prior.knowledge))
     learner = Finetune(BRISK, **how).learner(spec(probes.task(probes.Pixel(BYTES))), target=True)
-    began = named(begin(learner, probes.keys(1), prior).state.knowledge)
+    began = named(init_loop_state(learner, probes.keys(1), prior).state.knowledge)
     np.testing.assert_array_equal(began[still], named(prior.knowledge)[still])
 
 

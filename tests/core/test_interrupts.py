@@ -161,7 +161,7 @@ class Slow(gymnasium.Env):
         return np.zeros(2, np.float32), 1.0, Slow.steps % 10 == 0, False, {}
 task = hs.task(hs.host(Slow, horizon=20))
 try:
-    hs.train(hs.PPO(length=32, copies=4), task, steps=256_000)
+    hs.train(hs.PPO(num_steps=32, num_envs=4), task, steps=256_000)
 except KeyboardInterrupt:
     before = Slow.steps
     time.sleep(0.5)

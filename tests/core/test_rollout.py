@@ -41,7 +41,7 @@ def test_parameters_are_drawn_for_each_copy_and_each_episode():
 
 def test_what_a_policy_remembers_begins_anew_with_each_episode():
     counting = probes.player(probes.left)._replace(
-        begin=lambda key, parameters: jnp.zeros(()),
+        init_carry=lambda key, parameters: jnp.zeros(()),
         act=lambda k, carry, obs, context, key, explore: (jnp.int32(0), carry + 1.0, {"age": carry}),
     )
     tasks = probes.task(probes.Bandit(shown, steps=3))

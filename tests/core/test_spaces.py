@@ -31,13 +31,13 @@ def test_a_bound_on_one_side_is_kept_and_the_other_side_is_open():
 
 
 def test_a_vector_that_names_a_state_has_an_index():
-    box = Box((0.0,) * 6, (1.0,) * 6, words=(3, 1, 2))  # one of three, a bit, one of two
-    assert box.states == 12
+    box = Box((0.0,) * 6, (1.0,) * 6, one_hot_groups=(3, 1, 2))  # one of three, a bit, one of two
+    assert box.num_states == 12
     told = [[*first, bit, *last] for first in np.eye(3) for bit in (0, 1) for last in np.eye(2)]
     assert box.index(jnp.array(told, jnp.float32)).tolist() == list(range(12))
-    assert Box((0.0,), (1.0,)).states is None
+    assert Box((0.0,), (1.0,)).num_states is None
     with pytest.raises(InputError, match=r"Box\(words=\(2, 2\)\) is out of range: together they are 3 long"):
-        Box((0.0,) * 3, (1.0,) * 3, words=(2, 2))
+        Box((0.0,) * 3, (1.0,) * 3, one_hot_groups=(2, 2))
 
 
 def test_choices_are_the_worlds_own():

@@ -15,15 +15,15 @@ from probes import counter, experience
 
 from headstart.core.compiling import EVERY_CORE, ONE_CORE, is_large
 from headstart.core.counting import Count, count_of
-from headstart.core.learn import begin_state, update
-from headstart.core.run import Run, means
-from headstart.core.train import advance, begin, enter, shoot, train
+from headstart.core.learn import gradient_step, init_train_state
+from headstart.core.run import LoopState, metric_means
+from headstart.core.train import enter_envs, init_loop_state, train, train_chunk, train_on_shots
 from headstart.core.types import Knowledge, Learner, Replay, Task, TrainState, spec, stack
 from headstart.learners.ppo import PPO
 
 KEY = jax.random.key(0)
 COUNTER = counter()
-SMALL = PPO(hidden=(8,), length=8, copies=4, batch=16, epochs=2)
+SMALL = PPO(hidden=(8,), num_steps=8, num_envs=4, batch_size=16, num_epochs=2)
 RANDOM = probes.task(probes.Corridor(), push=dist.Uniform(jnp.float32(0.5), jnp.float32(1.5)))
 
 
@@ -60,7 +60,7 @@ def mean(gradients: Any, losses: Array, key: Array) -> Any:
 
 def fresh_state(learner: Learner, slow: Any = None) -> TrainState:
     """-> before the first gradient step."""
-    return begin_state(learner, learner.init(KEY, None)).replace(slow=slow)
+    return init_train_state(learner, learner.init(KEY, None)).replace(target=slow)
 
 
 # ------------------------------------------------------------------------------------------------ the gradient
@@ -73,7 +73,7 @@ def test_combine_is_given_each_tasks_own_gradient(combine: Any, k: float):
 
     learner = counter(loss=loss, optimizer=optax.sgd(0.1), combine=combine)
     # At k = 0 the tasks' gradients are −2·1 and −2·3, and the joint one is −4; times −0.1.
-    state, metrics = update(learner, fresh_state(learner), experience([[1, 1], [3, 3]]), KEY, 0.0)
+    state, metrics = gradient_step(learner, fresh_state(learner), experience([[1, 1], [3, 3]]), KEY, 0.0)
     assert float(state.knowledge.policy) == pytest.approx(k)
     assert float(metrics["loss"]) == pytest.approx((1 + 9) / 2)
     assert combine is None or float(metrics["apart"]) == pytest.approx(9 - 1)  # it sees their losses, and adds metrics
@@ -86,12 +86,12 @@ def test_ppos_gradients_per_task_have_the_joint_gradient_as_their_mean():
         action=jnp.asarray(rng.integers(0, 2, (3, 8)), jnp.int32),
         extras={name: jnp.float32(rng.normal(size=(3, 8))) for name in ("advantage", "value_target", "log_prob")},
     )
-    learner = PPO(hidden=(4,), anneal=False).learner(spec(levels(1.0, 2.0, 3.0)))
+    learner = PPO(hidden=(4,), anneal_learning_rate=False).learner(spec(levels(1.0, 2.0, 3.0)))
     learner = learner._replace(optimizer=optax.sgd(1.0))
 
     @functools.partial(jax.jit, static_argnums=0)
     def moved(learner: Learner) -> Knowledge:
-        return update(learner, fresh_state(learner), batch, KEY, 0.0)[0].knowledge
+        return gradient_step(learner, fresh_state(learner), batch, KEY, 0.0)[0].knowledge
 
     joint, apart = moved(learner), moved(learner._replace(combine=mean))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), joint, apart)
@@ -104,23 +104,23 @@ def test_the_lagged_copy_follows_by_tau_and_the_loss_sees_it():
     learner = counter(tau=0.25, loss=loss)
     state, seen = fresh_state(learner, Knowledge(policy=jnp.float32(8.0))), []
     for _ in range(3):
-        state, metrics = update(learner, state, experience([[0]]), KEY, 0.0)
+        state, metrics = gradient_step(learner, state, experience([[0]]), KEY, 0.0)
         seen.append(float(metrics["slow"]))
     # k = 1, 2, 3 and slow = 3/4·8 + 1/4·1, 3/4·6.25 + 1/4·2, …
     assert seen == [8.0, 6.25, 5.1875]
-    assert state.slow is not None
-    assert float(state.slow.policy) == 0.75 * 5.1875 + 0.25 * 3
+    assert state.target is not None
+    assert float(state.target.policy) == 0.75 * 5.1875 + 0.25 * 3
 
 
 def test_the_lagged_copy_moves_every_so_many_gradient_steps():
-    learner = counter(tau=1.0)._replace(every=3)
+    learner = counter(tau=1.0)._replace(target_update_period=3)
     state, lagged = fresh_state(learner, Knowledge(policy=jnp.float32(8.0))), []
     for _ in range(7):
-        state, _ = update(learner, state, experience([[0]]), KEY, 0.0)
-        assert state.slow is not None
-        lagged.append(float(state.slow.policy))
+        state, _ = gradient_step(learner, state, experience([[0]]), KEY, 0.0)
+        assert state.target is not None
+        lagged.append(float(state.target.policy))
     assert lagged == [8.0, 8.0, 3.0, 3.0, 3.0, 6.0, 6.0]
-    assert int(state.taken) == 7
+    assert int(state.gradient_steps) == 7
 
 
 def test_stop_halts_the_rest_of_a_rollouts_updates():
@@ -128,7 +128,7 @@ def test_stop_halts_the_rest_of_a_rollouts_updates():
         return k.replace(policy=k.policy + 1.0), fresh
 
     learner = counter(observe=kick, stop=lambda metrics: jnp.round(metrics["k"]) % 3 == 2)
-    points = list(train(learner, levels(1.0), 8, probes.keys(1), points=2))
+    points = list(train(learner, levels(1.0), 8, probes.keys(1), num_points=2))
     # Of four steps each: from 1, then none at 2 (nor after it); kicked to 3: from 3 and 4, then none at 5.
     assert [k_of(p) for p in points] == [[2.0], [5.0]]
     assert [p.gradient_steps.tolist() for p in points] == [[1.0], [3.0]]
@@ -137,7 +137,7 @@ def test_stop_halts_the_rest_of_a_rollouts_updates():
 
 def test_what_was_stopped_does_not_go_on_even_where_later_steps_look_well():
     def loss(k, slow, batch, key, progress):
-        return -k.policy, {"row": batch.score.max()}
+        return -k.policy, {"row": batch.episode_return.max()}
 
     learner = counter(loss=loss, stop=lambda metrics: metrics["row"] == 2)
     last = probes.trained(learner, levels(1.0, steps=100), 1, seeds=12)
@@ -149,8 +149,8 @@ def test_what_was_stopped_does_not_go_on_even_where_later_steps_look_well():
 
 
 def test_steps_and_episodes_are_counted_over_all_tasks_and_copies():
-    replay = Replay(length=6, copies=5, batch=3)
-    points = list(train(counter(replay), levels(1.0, 2.0, steps=3), 150, probes.keys(2), points=3))
+    replay = Replay(num_steps=6, num_envs=5, batch_size=3)
+    points = list(train(counter(replay), levels(1.0, 2.0, steps=3), 150, probes.keys(2), num_points=3))
     assert [p.steps.tolist() for p in points] == [[n] * 2 for n in (60, 120, 180)]  # 150, rounded up to whole rollouts
     assert [p.episodes.tolist() for p in points] == [[n] * 2 for n in (20, 40, 60)]
     assert [p.gradient_steps.tolist() for p in points] == [[n] * 2 for n in (10, 20, 30)]
@@ -158,12 +158,12 @@ def test_steps_and_episodes_are_counted_over_all_tasks_and_copies():
 
 
 def test_progress_runs_from_0_to_1():
-    points = train(COUNTER, levels(1.0, steps=8), 16, probes.keys(1), points=4)
+    points = train(COUNTER, levels(1.0, steps=8), 16, probes.keys(1), num_points=4)
     assert [float(p.metrics["progress"][0]) for p in points] == [0.0, 0.25, 0.5, 0.75]
 
 
 def test_the_return_is_nan_where_no_episode_ended_and_a_mean_over_those_that_did():
-    points = list(train(COUNTER, levels(1.0, steps=8), 16, probes.keys(1), points=4))
+    points = list(train(COUNTER, levels(1.0, steps=8), 16, probes.keys(1), num_points=4))
     returns = [float(p.metrics["return"][0]) for p in points]
     assert np.isnan(returns).tolist() == [True, False, True, False]
     assert returns[1] == returns[3] == 8.0
@@ -174,10 +174,10 @@ def test_on_policy_learns_from_the_newest_rollout_alone():
     seen = []
 
     def loss(k, slow, batch, key, progress):
-        return jnp.zeros(()), {"oldest": batch.score.min(), "newest": batch.score.max()}
+        return jnp.zeros(()), {"oldest": batch.episode_return.min(), "newest": batch.episode_return.max()}
 
     for point in train(
-        counter(Replay(length=4, copies=1, batch=4), loss=loss), levels(1.0, steps=100), 12, probes.keys(1)
+        counter(Replay(num_steps=4, num_envs=1, batch_size=4), loss=loss), levels(1.0, steps=100), 12, probes.keys(1)
     ):
         seen.append((float(point.metrics["oldest"][0]), float(point.metrics["newest"][0])))
     assert seen == [(1.0, 4.0), (5.0, 8.0), (9.0, 12.0)]
@@ -185,11 +185,11 @@ def test_on_policy_learns_from_the_newest_rollout_alone():
 
 def test_off_policy_the_memory_goes_on_and_the_oldest_give_way():
     def loss(k, slow, batch, key, progress):
-        return jnp.zeros(()), {"oldest": batch.score.min(), "newest": batch.score.max()}
+        return jnp.zeros(()), {"oldest": batch.episode_return.min(), "newest": batch.episode_return.max()}
 
-    replay = Replay(length=4, copies=1, batch=200, capacity=10, updates=0.5)
+    replay = Replay(num_steps=4, num_envs=1, batch_size=200, buffer_size=10, update_to_data=0.5)
     last = None
-    for last in train(counter(replay, loss=loss), levels(1.0, steps=100), 16, probes.keys(1), points=4):
+    for last in train(counter(replay, loss=loss), levels(1.0, steps=100), 16, probes.keys(1), num_points=4):
         assert float(last.gradient_steps[0]) == float(last.steps[0]) / 2
     assert last is not None
     assert (float(last.metrics["oldest"][0]), float(last.metrics["newest"][0])) == (7.0, 16.0)
@@ -205,7 +205,7 @@ def test_relabelling_may_add_rows():
 
 def test_seeds_together_learn_what_each_learns_alone():
     learner, together = probes.taught(SMALL, RANDOM, 3, seeds=2)
-    *_, alone = train(learner, RANDOM, 3 * 32, probes.keys(2)[1:], points=1)
+    *_, alone = train(learner, RANDOM, 3 * 32, probes.keys(2)[1:], num_points=1)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a[1], b[0], rtol=1e-3, atol=1e-4), together.knowledge, alone.knowledge
     )
@@ -213,14 +213,14 @@ def test_seeds_together_learn_what_each_learns_alone():
 
 def test_a_seed_that_has_spent_its_budget_is_left_as_it_is():
     learner = SMALL.learner(spec(RANDOM))
-    run = enter(learner, RANDOM, begin(learner, probes.keys(2))).replace(steps=counts(0, 64))
+    run = enter_envs(learner, RANDOM, init_loop_state(learner, probes.keys(2))).replace(steps=counts(0, 64))
     before = jax.tree.map(np.array, run.state)
-    run, tally = advance(learner, RANDOM, run, jnp.int32(2), count_of(64))
+    run, tally = train_chunk(learner, RANDOM, run, jnp.int32(2), count_of(64))
     going, spent = (jax.tree.map(lambda x, seed=seed: x[seed], (before, run.state)) for seed in range(2))
     jax.tree.map(np.testing.assert_array_equal, *spent)  # statistics too
     assert probes.different(*going)
     assert (numbers(run.steps), numbers(run.gradient_steps)) == ([64, 64], [8, 0])
-    assert np.isnan(means(tally)["return"][1])
+    assert np.isnan(metric_means(tally)["return"][1])
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -228,7 +228,7 @@ def test_a_prior_outlives_what_starts_from_it_and_its_optimizer_comes_along_if_a
     learner = counter(optimizer=optax.trace(0.5))  # whose state is the sum of gradients, each half of the one before
     momentum: Any = Knowledge(policy=jnp.full(1, 64.0))
     prior = TrainState(Knowledge(policy=jnp.full(1, 7.0)), None, optax.TraceState(momentum), jnp.ones(1, jnp.int32))
-    learner = learner._replace(keep_optimizer=keep, replay=Replay(length=1, copies=1, batch=1))
+    learner = learner._replace(keep_optimizer=keep, replay=Replay(num_steps=1, num_envs=1, batch_size=1))
     after = probes.trained(learner, levels(1.0), 1, prior=prior)
     assert k_of(after) == [7.0 + 31.0 if keep else 7.0 - 1.0]
     assert prior.knowledge.policy.tolist() == [7.0]
@@ -237,19 +237,21 @@ def test_a_prior_outlives_what_starts_from_it_and_its_optimizer_comes_along_if_a
 # ------------------------------------------------------------------------------------------------ shots
 
 
-def shot(episodes: int, learner: Learner, tasks: Task, seeds: int = 1) -> Run:
+def shot(episodes: int, learner: Learner, tasks: Task, seeds: int = 1) -> LoopState:
     """-> a run that has spent just so many episodes."""
-    return shoot(learner, tasks, begin(learner, probes.keys(seeds)), jnp.int32(episodes), count_of(100))[0]
+    return train_on_shots(
+        learner, tasks, init_loop_state(learner, probes.keys(seeds)), jnp.int32(episodes), count_of(100)
+    )[0]
 
 
 @pytest.mark.parametrize("episodes", [1, 2, 3])
 def test_just_so_many_episodes_are_spent_and_their_steps_counted(episodes: int):
     corridor = probes.Corridor(length=3)
     tasks = stack([probes.one(corridor, push=push) for push in (1.0, 0.5)])  # 3 and 6 steps, of at most 9
-    run = shot(episodes, counter(Replay(length=corridor.horizon, copies=3, batch=1)), tasks)
+    run = shot(episodes, counter(Replay(num_steps=corridor.horizon, num_envs=3, batch_size=1)), tasks)
     assert (numbers(run.steps), numbers(run.episodes)) == ([9 * episodes], [2 * episodes])
-    assert run.state.taken.tolist() == [6.0 * episodes]  # one for each row of the task that has most
-    assert run.worlds is None
+    assert run.state.gradient_steps.tolist() == [6.0 * episodes]  # one for each row of the task that has most
+    assert run.env_states is None
 
 
 @pytest.mark.parametrize("segment", [1, 2])
@@ -257,19 +259,27 @@ def test_off_policy_all_that_is_drawn_of_a_shot_has_weight_and_it_is_remembered(
     """An episode of 3 steps in a grid of 9 x 3. Segments of two begin where either has weight: in 3 steps of 8."""
     corridor = probes.Corridor(length=3)
     tasks, told = probes.task(corridor), lambda k, slow, batch, key, progress: (-k.policy, {"w": batch.weight.mean()})
-    replay = Replay(length=corridor.horizon, copies=3, batch=64, capacity=50, updates=1.0, least=2, segment=segment)
+    replay = Replay(
+        num_steps=corridor.horizon,
+        num_envs=3,
+        batch_size=64,
+        buffer_size=50,
+        update_to_data=1.0,
+        learning_starts=2,
+        sequence_length=segment,
+    )
     learner, budget = counter(replay, loss=told), count_of(100)
-    run = begin(learner, probes.keys(2))
+    run = init_loop_state(learner, probes.keys(2))
     for episodes in (1, 2):
-        run, metrics = shoot(learner, tasks, run, jnp.int32(episodes), budget)
+        run, metrics = train_on_shots(learner, tasks, run, jnp.int32(episodes), budget)
         np.testing.assert_allclose(metrics["w"], 1.0 if segment == 1 else 5 / 6, atol=1e-6 if segment == 1 else 0.05)
-    assert run.state.taken.tolist() == [3.0 + 6.0] * 2
+    assert run.state.gradient_steps.tolist() == [3.0 + 6.0] * 2
     if segment == 1:
         assert run.memory is not None
-        assert run.memory.filled.tolist() == [[9], [9]]
-        entered = enter(learner, tasks, run).memory  # and goes on being so
+        assert run.memory.size.tolist() == [[9], [9]]
+        entered = enter_envs(learner, tasks, run).memory  # and goes on being so
         assert entered is not None
-        assert entered.filled.tolist() == [[9], [9]]
+        assert entered.size.tolist() == [[9], [9]]
     else:  # the next rollout's copies are others, and segments lie by copies
         assert run.memory is None
 
@@ -282,7 +292,7 @@ def test_what_was_not_asked_for_has_no_weight():
         return k.policy.sum(), {}
 
     learner = counter(
-        Replay(length=6, copies=3, batch=1),
+        Replay(num_steps=6, num_envs=3, batch_size=1),
         init=lambda key, prior: Knowledge(policy=jnp.zeros((1, 6, 3))),
         observe=keep_weights,
         loss=loss,
@@ -293,14 +303,14 @@ def test_what_was_not_asked_for_has_no_weight():
 
 
 def test_shots_add_up_and_training_goes_on_from_there():
-    learner, tasks = counter(Replay(length=4, copies=2, batch=8)), levels(1.0, steps=4)
+    learner, tasks = counter(Replay(num_steps=4, num_envs=2, batch_size=8)), levels(1.0, steps=4)
     run = shot(2, learner, tasks, seeds=2)
-    run, metrics = shoot(learner, tasks, run, jnp.int32(1), count_of(100))
+    run, metrics = train_on_shots(learner, tasks, run, jnp.int32(1), count_of(100))
     assert (numbers(run.steps), numbers(run.episodes)) == ([12] * 2, [3] * 2)
     assert metrics["return"].tolist() == [4.0] * 2
-    run = enter(learner, tasks, run)
-    assert run.worlds is not None
-    assert run.worlds.episode.time.tolist() == [[[0, 0]]] * 2  # in worlds of its own
+    run = enter_envs(learner, tasks, run)
+    assert run.env_states is not None
+    assert run.env_states.episode.time.tolist() == [[[0, 0]]] * 2  # in worlds of its own
     assert (k_of(run), numbers(run.steps)) == ([2.0] * 2, [12] * 2)
 
 
@@ -313,8 +323,8 @@ def test_products_are_told_how_many_cores_they_are_worth():
         assert "ynn" not in str(options.lower(x).compile().as_text())
     tasks = probes.task(probes.Corridor())
     for width, large in ((64, False), (1024, True)):
-        learner = PPO(hidden=(width, width), batch=128).learner(spec(tasks))
-        run = jax.eval_shape(functools.partial(begin, learner), probes.keys(2))
+        learner = PPO(hidden=(width, width), batch_size=128).learner(spec(tasks))
+        run = jax.eval_shape(functools.partial(init_loop_state, learner), probes.keys(2))
         assert is_large(learner, tasks, run) == large
 
 
@@ -325,31 +335,31 @@ def test_products_are_told_how_many_cores_they_are_worth():
     ("updates", "length", "copies", "steps"), [(0.25, 1, 1, 13), (0.5, 3, 1, 21), (0.02, 1, 3, 300), (1.3, 5, 1, 45)]
 )
 def test_a_part_of_a_gradient_step_is_carried_over_turns_and_points(updates, length, copies, steps):
-    replay = Replay(length, copies, batch=2, capacity=64, updates=updates)
-    for point in train(counter(replay), levels(1.0, steps=7), steps, probes.keys(2), points=5):
-        assert point.gradient_steps.tolist() == [float(int(replay.rate * int(point.steps[0])))] * 2
+    replay = Replay(length, copies, batch_size=2, buffer_size=64, update_to_data=updates)
+    for point in train(counter(replay), levels(1.0, steps=7), steps, probes.keys(2), num_points=5):
+        assert point.gradient_steps.tolist() == [float(int(replay.update_rate * int(point.steps[0])))] * 2
     assert point.steps.tolist() == [float(steps)] * 2
 
 
 def test_a_part_of_a_gradient_step_is_carried_over_shots():
     corridor = probes.Corridor(length=3)  # an episode has 3 steps
-    replay = Replay(length=corridor.horizon, copies=2, batch=2, capacity=64, updates=0.5)
+    replay = Replay(num_steps=corridor.horizon, num_envs=2, batch_size=2, buffer_size=64, update_to_data=0.5)
     learner, tasks, taken = counter(replay), probes.task(corridor), []
-    run = begin(learner, probes.keys(1))
+    run = init_loop_state(learner, probes.keys(1))
     for _ in range(4):
-        run, _ = shoot(learner, tasks, run, jnp.int32(1), count_of(100))
+        run, _ = train_on_shots(learner, tasks, run, jnp.int32(1), count_of(100))
         taken += numbers(run.gradient_steps)
     assert taken == [1, 3, 4, 6]
 
 
 def test_counting_goes_on_where_float32_stands_still():
     """At 2^24 a float32 is no longer moved by 1: progress, the step size and what is spent would stand still."""
-    learner, tasks, begun = counter(Replay(length=1, copies=1, batch=1)), levels(1.0, steps=1), 2**24
-    run = enter(learner, tasks, begin(learner, probes.keys(2))).replace(
+    learner, tasks, begun = counter(Replay(num_steps=1, num_envs=1, batch_size=1)), levels(1.0, steps=1), 2**24
+    run = enter_envs(learner, tasks, init_loop_state(learner, probes.keys(2))).replace(
         steps=counts(begun, 10**12 - 3), episodes=counts(begun, 5), gradient_steps=counts(2**31, 2**24)
     )
-    run, tally = advance(learner, tasks, run, jnp.int32(5), count_of(10**12))
+    run, tally = train_chunk(learner, tasks, run, jnp.int32(5), count_of(10**12))
     assert numbers(run.steps) == [begun + 5, 10**12]  # and the second stops at its budget
     assert numbers(run.episodes) == [begun + 5, 8]
     assert numbers(run.gradient_steps) == [2**31 + 5, 2**24 + 3]
-    np.testing.assert_allclose(means(tally)["progress"], [begun / 10**12, 1.0], rtol=1e-5)
+    np.testing.assert_allclose(metric_means(tally)["progress"], [begun / 10**12, 1.0], rtol=1e-5)

@@ -17,7 +17,9 @@ def test_stacked_tasks_share_their_env_and_lead_with_a_task_axis():
 
 def test_a_spec_is_all_that_a_learner_knows():
     tasks = stack([probes.one(probes.Corridor(discrete=False))] * 2)
-    assert spec(tasks) == Spec(Box((0.0,), (1.0,)), Box((-1.0,), (1.0,)), context=0, cumulants=1, tasks=2, parameters=1)
+    assert spec(tasks) == Spec(
+        Box((0.0,), (1.0,)), Box((-1.0,), (1.0,)), context_dim=0, num_cumulants=1, num_tasks=2, num_parameters=1
+    )
 
 
 def test_an_env_is_code_and_compared_by_value():
@@ -34,5 +36,5 @@ def test_replacing_a_field_leaves_the_record_as_it_was():
 
 def test_equal_methods_share_one_learner():
     known = Spec(Box((0.0,), (1.0,)), Discrete(2))
-    assert PPO(clip=0.3).learner(known) is PPO(clip=0.3).learner(known)
-    assert PPO(clip=0.3).learner(known) is not PPO(clip=0.2).learner(known)
+    assert PPO(clip_eps=0.3).learner(known) is PPO(clip_eps=0.3).learner(known)
+    assert PPO(clip_eps=0.3).learner(known) is not PPO(clip_eps=0.2).learner(known)

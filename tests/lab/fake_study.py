@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.protocol.comparisons import JUDGED_BY, against, pairwise
+from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
 from headstart.protocol.metrics import summarise, totals
 from headstart.protocol.statistics import bootstrap
 
@@ -63,7 +63,7 @@ def study(seeds: int = 6, spread: float = 0.11) -> dict[str, Any]:
                 **{n: methods[n]["metrics"]["asymptote"] for n in ("finetune", "randomize", "epopt")},
             },
         },
-        "judged_by": JUDGED_BY,
+        "judged_by": COMPARED_BY,
         "pairs": pairwise(areas),
         "provenance": PROVENANCE,
     }

@@ -18,19 +18,19 @@ import headstart as hs
 
 ANY: Any = hs
 OUT = Path(sys.argv[1])
-SMALL = ANY.PPO(hidden=[4], length=8, copies=2, epochs=1.0, batch=np.int64(16))
+SMALL = ANY.PPO(hidden=[4], num_steps=8, num_envs=2, num_epochs=1.0, batch_size=np.int64(16))
 STEPS = 16
 TRAINED = ANY.train(SMALL, "CartPole-v1", steps=STEPS)
 CHECKPOINT = str(ANY.save(TRAINED, OUT / "trained"))
-POLICY = "ppo:hidden=4:length=8:copies=2:epochs=1:batch=16"
-JUDGED = {"points": 1, "judged": 1, "shots": (0,), "steps": STEPS}
+POLICY = "ppo:hidden=4:num_steps=8:num_envs=2:num_epochs=1:batch_size=16"
+JUDGED = {"num_evals": 1, "eval_episodes": 1, "shots": (0,), "steps": STEPS}
 STUDY: dict[str, Any] = {
     "learner": POLICY,
     "source_steps": 16,
     "target_steps": 16,
     "shots": [0],
-    "points": 1,
-    "judged": 1,
+    "num_evals": 1,
+    "eval_episodes": 1,
 }
 QUICK = {**STUDY, "source": "CartPole-v1", "target": "CartPole-v1@force=5", "out": OUT / "study", "oracle": False}
 
@@ -107,8 +107,12 @@ FAILS: dict[str, list[Callable[[], Any]]] = {
         (*NUMBERS[:-4], None, "0,1", ["a"], [1e30]), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", 9, x)
     ),
     "transfer method": over(ODD, NONE, lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, method=x)),
-    "transfer points": over((*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, points=x)),
-    "transfer judged": over((*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, judged=x)),
+    "transfer num_evals": over(
+        (*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, num_evals=x)
+    ),
+    "transfer eval_episodes": over(
+        (*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, eval_episodes=x)
+    ),
     "transfer renamed": over(
         (3, "a=b", {"a": 3}), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, renamed=x)
     ),
@@ -132,9 +136,9 @@ FAILS: dict[str, list[Callable[[], Any]]] = {
     "host source": over(ODD, (), ANY.host),
     "host horizon": over(("a", -1, 0, 2.5, 1e30, 10**30, [1]), (), lambda x: ANY.host(made, horizon=x)),
     "host string": over(("CartPole-v1@gravity=3", "CartPole-v1@"), (), ANY.host),
-    "method field": over(NUMBERS, (), lambda x: ANY.PPO(length=x)),
+    "method field": over(NUMBERS, (), lambda x: ANY.PPO(num_steps=x)),
     "method number": over(("a", None, [1], object()), (), lambda x: ANY.PPO(learning_rate=x)),
-    "method flag": over(("no", 1, None), (), lambda x: ANY.PPO(anneal=x)),
+    "method flag": over(("no", 1, None), (), lambda x: ANY.PPO(anneal_learning_rate=x)),
     "method layers": over((8, "64", (8.5,), (-1,), None), (), lambda x: ANY.PPO(hidden=x)),
     "method base": over((3, "sac", None, ANY.SAC), (), lambda x: ANY.Finetune(base=x)),
     "compare methods": over((*ODD[:8], ANY.PPO(), ["epop"], [3]), (), lambda x: ANY.compare(x, seeds=1, **QUICK)),
@@ -154,7 +158,7 @@ FAILS: dict[str, list[Callable[[], Any]]] = {
             "physics": (3, "gpu"),
             "reference": (3, "nobody"),
             "threshold": ("x", float("nan")),
-            **dict.fromkeys(("source_steps", "target_steps", "points", "judged"), (*NUMBERS, None)),
+            **dict.fromkeys(("source_steps", "target_steps", "num_evals", "eval_episodes"), (*NUMBERS, None)),
             "shots": ("0,1", [1e30], ["a"], None, 1),
         }.items()
     },

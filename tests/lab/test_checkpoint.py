@@ -147,8 +147,8 @@ def test_it_can_be_read_without_headstart_and_jax(trained, saved):
     np.testing.assert_array_equal(arrays["knowledge.features.mean"], np.asarray(knowledge.features.mean)[0])
     assert recipe["method"]["class"] == "PPO"
     assert recipe["method"]["hidden"] == [4]
-    assert recipe["observation"] == {"kind": "box", "low": [0.0], "high": [1.0]}
-    assert recipe["action"] == {"kind": "discrete", "n": 2}
+    assert recipe["observation_space"] == {"kind": "box", "low": [0.0], "high": [1.0]}
+    assert recipe["action_space"] == {"kind": "discrete", "n": 2}
     assert recipe["action_processing"] == "an index"
     assert {"headstart", "jax", "numpy", "python"} <= recipe["versions"].keys()
 
@@ -158,13 +158,13 @@ def test_a_recipe_is_a_contract(trained, tmp_path):
     seen = Box((-1.0,), (float("inf"),), components=components("speed m/s"))
     told = dataclasses.replace(
         trained,
-        spec=trained.spec._replace(observation=seen, action=Discrete(2, components("left", "right"))),
-        interval=0.02,
+        spec=trained.spec._replace(observation_space=seen, action_space=Discrete(2, components("left", "right"))),
+        dt=0.02,
         budgets=({"task": "Corridor", "steps": 16},),
     )
     recipe = json.loads((save(told, tmp_path) / "recipe.json").read_text())
-    assert recipe["observation"]["components"] == [{"name": "speed", "unit": "m/s"}]
-    assert recipe["action"]["components"] == ["left", "right"]
+    assert recipe["observation_space"]["components"] == [{"name": "speed", "unit": "m/s"}]
+    assert recipe["action_space"]["components"] == ["left", "right"]
     assert (recipe["time_step"], recipe["budgets"]) == (0.02, [{"task": "Corridor", "steps": 16}])
     again = load(tmp_path)
     assert (again.spec, again.interval, again.budgets) == (told.spec, told.interval, told.budgets)
@@ -180,16 +180,16 @@ def flip(file: str, at: int) -> Callable[[pathlib.Path], None]:
 
 
 def test_a_recipe_says_how_a_policy_s_actions_become_the_world_s(trained, tmp_path):
-    told = dataclasses.replace(trained, spec=trained.spec._replace(action=Box((-2.0,), (2.0,))))
+    told = dataclasses.replace(trained, spec=trained.spec._replace(action_space=Box((-2.0,), (2.0,))))
     recipe = json.loads((save(told, tmp_path) / "recipe.json").read_text())
-    assert recipe["action"] == {"kind": "box", "low": [-2.0], "high": [2.0]}
+    assert recipe["action_space"] == {"kind": "box", "low": [-2.0], "high": [2.0]}
     assert recipe["action_processing"].startswith("clipped to [-1, 1], then scaled to [low, high]")
 
 
 def test_bounds_without_end_survive(trained, tmp_path):
     wide = dataclasses.replace(trained.spec.observation, low=(-float("inf"),), high=(float("inf"),))
-    again = load(save(dataclasses.replace(trained, spec=trained.spec._replace(observation=wide)), tmp_path))
-    assert again.spec.observation == wide
+    again = load(save(dataclasses.replace(trained, spec=trained.spec._replace(observation_space=wide)), tmp_path))
+    assert again.spec.observation_space == wide
 
 
 def truncate(folder: pathlib.Path) -> None:
@@ -273,12 +273,15 @@ DEFECTS = {
     "an unknown method": (set_to("method", {"class": "Rainbow"}), "knows no method like .*Rainbow"),
     "an unknown field": (set_to("method", {"class": "PPO", "magic": 1}), "magic"),
     "a bad field": (
-        set_to("method", {"class": "PPO", "clip": -1.0}),
+        set_to("method", {"class": "PPO", "clip_eps": -1.0}),
         r"recipe\.json: PPO\(clip=-1\.0\) is out of range",
     ),
     "a method that is none": (set_to("method", "PPO"), r"recipe\.json is damaged"),
-    "a space that is none": (set_to("action", {"kind": "box", "low": ["a"], "high": [1]}), r"recipe\.json is damaged"),
-    "choices seen": (set_to("observation", {"kind": "discrete", "n": 3}), "an observation is a box"),
+    "a space that is none": (
+        set_to("action_space", {"kind": "box", "low": ["a"], "high": [1]}),
+        r"recipe\.json is damaged",
+    ),
+    "choices seen": (set_to("observation_space", {"kind": "discrete", "n": 3}), "an observation is a box"),
     "a count that is none": (set_to("tasks", "many"), r"recipe\.json is damaged"),
     "a history that is none": (set_to("before", [{"method": {"class": "PPO"}}]), r"recipe\.json is damaged"),
     "a domain that is none": (set_to("domain", "elsewhere"), r"recipe\.json is damaged"),

@@ -27,9 +27,9 @@ from headstart.protocol import transfer
 
 SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")
 # The study of test_study.py: in one session they share what is compiled.
-SMALL = ("--source-steps", "250", "--target-steps", "500", "--shots", "0,1,3", "--seeds", "2", "--points", "2")
-LEARNER = ("--learner", "ppo:hidden=8:copies=4:length=64:epochs=2")
-COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, *LEARNER, "--judged", "3", "--out")
+SMALL = ("--source-steps", "250", "--target-steps", "500", "--shots", "0,1,3", "--seeds", "2", "--evals", "2")
+LEARNER = ("--learner", "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2")
+COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, *LEARNER, "--eval-episodes", "3", "--out")
 
 
 def run(*words: Any) -> int:
@@ -305,7 +305,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
     ([*COMPARE, OUT, "--shots", "a"], "'a' is no number; write one, several with commas between them, such as 0,1,10"),
     ([*COMPARE, OUT, "--shots", "0,-1"], "--shots has -1"),
     ([*COMPARE, OUT, "--threshold", "nan"], "'nan' is no finite number"),
-    ([*COMPARE, OUT, "--points", "0"], "--points is 0"),
+    ([*COMPARE, OUT, "--evals", "0"], "--evals is 0"),
     ([*COMPARE, "study", "--learner", "ppo"], "holds another study (its learner differ)"),
     ([*COMPARE, "trained"], "is not empty and holds no study"),
     (["doctor", *SHIFTED[:2], "--target", "Pendulum-v1"], SPACES),

@@ -46,14 +46,14 @@ def dark(frame: np.ndarray) -> float:
 
 def test_a_take_shows_the_whole_episode_and_its_end():
     take = filmed(probes.one(Drawn()), size=70)
-    assert (take.every, take.steps, take.filmed, take.score) == (1, 5, 5, 1.0)
+    assert (take.every, take.steps, take.filmed, take.episode_return) == (1, 5, 5, 1.0)
     assert [frame.shape for frame in take.frames] == [(20, 70, 3)] * 6
     np.testing.assert_allclose([dark(frame) for frame in take.frames], range(6), atol=0.2)
 
 
 def test_an_episode_too_long_is_seen_from_its_start_and_told_to_its_end():
     take = filmed(probes.one(Drawn(length=20)), most=4)
-    assert (take.every, take.filmed, take.steps, take.score) == (3, 9, 20, 1.0)
+    assert (take.every, take.filmed, take.steps, take.episode_return) == (3, 9, 20, 1.0)
     assert len(take.frames) == 4
 
 
@@ -122,7 +122,7 @@ class Blind(Clock):
 def test_other_peoples_envs_render_themselves_and_are_given_back():
     task = probes.one(hs.host(Clock, horizon=9))
     take = filmed(task, size=30)
-    assert (take.steps, take.score) == (3, 6.0)
+    assert (take.steps, take.episode_return) == (3, 6.0)
     assert [frame.shape for frame in take.frames] == [(15, 30, 3)] * 4
     assert [int(frame.max()) for frame in take.frames] == [0, 50, 100, 150]
     env = visible(task).env
@@ -146,7 +146,7 @@ def test_other_peoples_robots_are_drawn_without_their_renderer():
     """OpenGL that is not there may end the process: nothing is to ask for it."""
     task = probes.one(hs.host("HumanoidStandup-v5", horizon=4))
     assert visible(task).env == task.env
-    take = filmed(task, lambda obs: jnp.zeros(task.env.action.size), size=90)
+    take = filmed(task, lambda obs: jnp.zeros(task.env.action_space.size), size=90)
     assert (take.steps, max(take.frames[0].shape)) == (4, 90)
     assert {tuple(int(COLOURS[role][i : i + 2], 16) for i in (1, 3, 5)) for role in ("body", "limb", "far")} <= {
         tuple(pixel) for pixel in take.frames[0].reshape(-1, 3).tolist()

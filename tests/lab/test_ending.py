@@ -46,7 +46,10 @@ HUGE = ("1e30", "1" + "0" * 400, "inf", "nan", "many", "")
     ("words", "flags"),
     [
         (TASK, ("--steps", "--seed", "--save-every")),
-        (STUDY, ("--source-steps", "--target-steps", "--shots", "--seeds", "--points", "--judged", "--threshold")),
+        (
+            STUDY,
+            ("--source-steps", "--target-steps", "--shots", "--seeds", "--evals", "--eval-episodes", "--threshold"),
+        ),
         (MOVE, ("--steps", "--shots")),
         (PLAY, ("--episodes", "--seed")),
         (("doctor", *STUDY[1:-2]), ("--steps", "--seeds")),
@@ -68,9 +71,9 @@ def test_numbers_that_are_none_get_one_sentence(words, flags, capsys, monkeypatc
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("train", "ppo:length=1e30", *TASK[2:]), "length takes a whole number up to 2147483647"),
+        (("train", "ppo:num_steps=1e30", *TASK[2:]), "length takes a whole number up to 2147483647"),
         (("train", "ppo:hidden=1e30", *TASK[2:]), "hidden takes a whole number up to 2147483647"),
-        (("train", "sac:updates=nan", *TASK[2:]), "sac:updates=nan does not fit; updates takes a number"),
+        (("train", "sac:update_to_data=nan", *TASK[2:]), "sac:update_to_data=nan does not fit; updates takes a number"),
         (("tasks", "FrozenLake-v1@horizon=1e30"), "give a whole number of steps, 1 or more, up to 1e9"),
         (("train", "ppo", "--source", "FrozenLake-v1@horizon=1e30", "--out", "out"), "up to 1e9"),
         ((*TASK, "--tensorboard", "file/live"), "file/live can be no folder (Not a directory); choose another"),

@@ -33,8 +33,8 @@ from headstart.methods.multitask.separate import Separate
 from headstart.methods.randomization.recurrent import Recurrent
 from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.methods.randomization.uposi import UPOSI
-from headstart.protocol.history import left
-from headstart.protocol.prior import Stage
+from headstart.protocol.history import params_after
+from headstart.protocol.prior import Training
 from headstart.tasks.strings import describe, parse
 from headstart.tasks.worlds import FourRooms
 
@@ -42,15 +42,15 @@ STEPS = 12  # of an episode
 READER = pathlib.Path(__file__).parents[2] / "examples" / "numpy_policy.py"
 SEEN = Box((-1.0, -1.0, 0.0), (1.0, float("inf"), 5.0))
 NUMBERS = Box((-2.0, 0.0, -float("inf"), -float("inf")), (2.0, float("inf"), 3.0, float("inf")))
-CONTINUOUS = Spec(SEEN, NUMBERS, parameters=2)
-DISCRETE = Spec(SEEN, Discrete(3), parameters=2)
-BOUNDED = CONTINUOUS._replace(action=Box((-2.0, 0.5), (2.0, 9.0)))
+CONTINUOUS = Spec(SEEN, NUMBERS, num_parameters=2)
+DISCRETE = Spec(SEEN, Discrete(3), num_parameters=2)
+BOUNDED = CONTINUOUS._replace(action_space=Box((-2.0, 0.5), (2.0, 9.0)))
 SMALL: dict[str, Any] = {"hidden": (5, 4)}
 
 
 def learned(method: Method, of: Spec) -> Trained:
     """Returns what a method might know after a transfer: numbers of any size, so that nothing hides behind zeros."""
-    state = left((Stage(method, of, True),))
+    state = params_after((Training(method, of, True),))
 
     def at(name: str, x: Any) -> Any:
         luck = np.random.default_rng(zlib.crc32(name.encode()))
@@ -65,9 +65,9 @@ def learned(method: Method, of: Spec) -> Trained:
 
 def observations(of: Spec) -> np.ndarray:
     luck = np.random.default_rng(0)
-    if isinstance(of.observation, Image):
-        return luck.integers(0, of.observation.brightest, (STEPS, *of.observation.shape), endpoint=True)
-    return luck.normal(0.0, 2.0, (STEPS, of.observation.size)).astype(np.float32)
+    if isinstance(of.observation_space, Image):
+        return luck.integers(0, of.observation_space.max_value, (STEPS, *of.observation_space.shape), endpoint=True)
+    return luck.normal(0.0, 2.0, (STEPS, of.observation_space.size)).astype(np.float32)
 
 
 CASES: dict[str, tuple[Method, Spec]] = {
@@ -75,32 +75,35 @@ CASES: dict[str, tuple[Method, Spec]] = {
     "PPO of choices": (PPO(**SMALL), DISCRETE),
     "PPO by swish": (PPO(**SMALL, activation="swish"), CONTINUOUS),
     "PPO by elu": (PPO(**SMALL, activation="elu"), CONTINUOUS),
-    "PPO of bits": (PPO(**SMALL), DISCRETE._replace(observation=Image((5, 6, 2)))),
-    "PPO of bytes": (PPO(**SMALL), CONTINUOUS._replace(observation=Image((16, 17, 1), "uint8"))),
+    "PPO of bits": (PPO(**SMALL), DISCRETE._replace(observation_space=Image((5, 6, 2)))),
+    "PPO of bytes": (PPO(**SMALL), CONTINUOUS._replace(observation_space=Image((16, 17, 1), "uint8"))),
     "SAC": (SAC(**SMALL), BOUNDED),
     "DQN": (DQN(**SMALL), DISCRETE),
     "DQN, dueling": (DQN(**SMALL, dueling=True), DISCRETE),
     "Finetune": (Finetune(SAC(**SMALL), l2_sp=0.1), BOUNDED),
-    "Recurrent": (Recurrent(PPO(**SMALL), units=3), CONTINUOUS),
-    "Recurrent of choices": (Recurrent(PPO(**SMALL), units=3), DISCRETE),
-    "Recurrent by SAC": (Recurrent(SAC(**SMALL), units=3), BOUNDED),
-    "Recurrent by DQN": (Recurrent(DQN(**SMALL), units=3, informed=False), DISCRETE),
-    "Recurrent by history": (Recurrent(PPO(**SMALL), memory="history", history=2), CONTINUOUS),
-    "UPOSI": (UPOSI(PPO(**SMALL), history=2, hidden=(4,)), CONTINUOUS),
-    "UPOSI of choices": (UPOSI(PPO(**SMALL), history=2, hidden=(4,)), DISCRETE),
-    "UPOSI by SAC": (UPOSI(SAC(**SMALL), history=2, hidden=(4,)), BOUNDED),
-    "UPOSI by DQN": (UPOSI(DQN(**SMALL), history=2, hidden=(4,)), DISCRETE),
-    "Distil": (Distil(PPO(**SMALL)), DISCRETE._replace(context=2)),
-    "Separate": (Separate(PPO(**SMALL)), CONTINUOUS._replace(context=2)),
-    "PopArt": (PopArt(DQN(**SMALL)), DISCRETE._replace(context=2)),
-    "PopArt with a memory": (Recurrent(PopArt(DQN(**SMALL)), units=3, informed=False), DISCRETE._replace(context=2)),
+    "Recurrent": (Recurrent(PPO(**SMALL), hidden_size=3), CONTINUOUS),
+    "Recurrent of choices": (Recurrent(PPO(**SMALL), hidden_size=3), DISCRETE),
+    "Recurrent by SAC": (Recurrent(SAC(**SMALL), hidden_size=3), BOUNDED),
+    "Recurrent by DQN": (Recurrent(DQN(**SMALL), hidden_size=3, asymmetric_critic=False), DISCRETE),
+    "Recurrent by history": (Recurrent(PPO(**SMALL), memory="history", history_length=2), CONTINUOUS),
+    "UPOSI": (UPOSI(PPO(**SMALL), history_length=2, hidden=(4,)), CONTINUOUS),
+    "UPOSI of choices": (UPOSI(PPO(**SMALL), history_length=2, hidden=(4,)), DISCRETE),
+    "UPOSI by SAC": (UPOSI(SAC(**SMALL), history_length=2, hidden=(4,)), BOUNDED),
+    "UPOSI by DQN": (UPOSI(DQN(**SMALL), history_length=2, hidden=(4,)), DISCRETE),
+    "Distil": (Distil(PPO(**SMALL)), DISCRETE._replace(context_dim=2)),
+    "Separate": (Separate(PPO(**SMALL)), CONTINUOUS._replace(context_dim=2)),
+    "PopArt": (PopArt(DQN(**SMALL)), DISCRETE._replace(context_dim=2)),
+    "PopArt with a memory": (
+        Recurrent(PopArt(DQN(**SMALL)), hidden_size=3, asymmetric_critic=False),
+        DISCRETE._replace(context_dim=2),
+    ),
 }
 
 
 @pytest.mark.parametrize(("method", "of"), CASES.values(), ids=CASES)
 def test_a_recipe_says_how_a_policy_acts(method: Method, of: Spec, tmp_path):
     """The reader that users copy acts like the policy, in two episodes."""
-    folder, context = save(learned(method, of), tmp_path), np.eye(1, of.context, 1)[0]
+    folder, context = save(learned(method, of), tmp_path), np.eye(1, of.context_dim, 1)[0]
     learner = method.learner(of, target=True)
     known = jax.tree.map(lambda x: x[0], load(folder).state.knowledge)
     policy = Policy(learner, known, of, jnp.asarray(context, jnp.float32))
@@ -120,7 +123,7 @@ def test_a_recipe_says_how_a_policy_acts(method: Method, of: Spec, tmp_path):
 def test_the_contract_that_the_docs_show_is_the_one_that_is_written(tmp_path):
     shown = (READER.parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
     _, _, after = shown.partition("```json\n")
-    method, of = PPO(hidden=(4,)), CONTINUOUS._replace(action=Box((-2.0,), (2.0,)))
+    method, of = PPO(hidden=(4,)), CONTINUOUS._replace(action_space=Box((-2.0,), (2.0,)))
     recipe = json.loads((save(learned(method, of), tmp_path) / "recipe.json").read_text())
     assert json.loads(after.partition("```")[0]) == recipe["policy"]
 
@@ -152,7 +155,7 @@ def test_who_is_told_parameters_has_to_be_told_them(tmp_path):
 
 def test_a_policy_of_several_sources_is_told_which_one_it_is_in():
     tasks = [parse(f"CartPole-v1@length={length}") for length in (0.5, 0.8)]
-    sources, of = tuple(map(describe, tasks)), spec(stack(tasks[:1]))._replace(context=2)
+    sources, of = tuple(map(describe, tasks)), spec(stack(tasks[:1]))._replace(context_dim=2)
     trained = dataclasses.replace(learned(Separate(PPO(**SMALL)), of), sources=sources)
     acts = lambda policy: [int(policy.act(obs)) for obs in np.random.default_rng(0).normal(0.0, 2.0, (STEPS, 4))]
     first, second, none = (acts(trained.policy(task)) for task in (tasks[0], sources[1], None))
@@ -169,10 +172,10 @@ def test_what_knows_no_contract_says_so(tmp_path):
         assert json.loads((folder / "recipe.json").read_text())["policy"] is None
         with pytest.raises(ValueError, match=f"does not say how {type(method).__name__} acts"):
             runpy.run_path(str(READER))["Policy"](folder)
-        assert int(load(folder).policy().act(np.zeros(of.observation.shape))) in range(of.action.size)
+        assert int(load(folder).policy().act(np.zeros(of.observation_space.shape))) in range(of.action_space.size)
 
 
-IMAGE = DISCRETE._replace(observation=Image((1, 1, 2), "uint8"))
+IMAGE = DISCRETE._replace(observation_space=Image((1, 1, 2), "uint8"))
 SHAPE = r"^The observation has shape \[.*\], but the policy takes \[3\]; give one observation at a time"
 NUMBERS_ONLY = r"^The observation must be an array of real numbers, of shape \[3\]"
 FINITE = r"^The observation holds .* at \[1\]; every number must be finite"

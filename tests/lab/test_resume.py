@@ -21,16 +21,16 @@ import safetensors.numpy
 import strangers
 
 import headstart as hs
-from headstart.core.run import Left
-from headstart.core.types import Method, Part, Spec, Task
+from headstart.core.run import Snapshot
+from headstart.core.types import Method, Spec, Stage, Task
 from headstart.lab import resume, snapshot
 from headstart.lab.cli import main
 from headstart.lab.progress import Board
 from headstart.lab.records import write_record
-from headstart.lab.resume import Keeper
+from headstart.lab.resume import FileCheckpointer
 
-SMALL = {"hidden": (4,), "length": 2, "copies": 2, "batch": 8, "capacity": 64, "start": 8}
-PPO = hs.PPO(hidden=(4,), length=8, copies=2, batch=8, epochs=1)
+SMALL = {"hidden": (4,), "num_steps": 2, "num_envs": 2, "batch_size": 8, "buffer_size": 64, "learning_starts": 8}
+PPO = hs.PPO(hidden=(4,), num_steps=8, num_envs=2, batch_size=8, num_epochs=1)
 CORRIDOR = probes.one(probes.Corridor())
 STEPS = 400  # PPO's 25 turns, of which 20 points tell
 
@@ -41,15 +41,15 @@ class Twice(Method):
 
     base: Method
 
-    def before(self, spec: Spec) -> tuple[Part, ...]:
-        return (Part(self.base, 0.5),)
+    def pretraining(self, spec: Spec) -> tuple[Stage, ...]:
+        return (Stage(self.base, 0.5),)
 
     def build(self, spec: Spec, target: bool):
         learner = self.base.learner(spec)
         return learner._replace(init=lambda key, prior: learner.init(key, None))
 
 
-class Stops(Keeper):
+class Stops(FileCheckpointer):
     """Looks after every turn, and ends after so many of them."""
 
     def __init__(self, folder: pathlib.Path, after: float = np.inf, every: float = 0.0):
@@ -59,10 +59,10 @@ class Stops(Keeper):
     def stretch(self, ahead: int) -> int:
         return 1
 
-    def look(self, left: Left, of: int) -> None:
+    def look(self, left: Snapshot, of: int) -> None:
         self.after -= 1
         self._ending = self.after <= 0
-        super().look(left, of)
+        super().after_chunk(left, of)
 
 
 def stop(folder: pathlib.Path, after: int, method: Method = PPO, task: Task = CORRIDOR, steps: int = STEPS) -> None:
@@ -78,7 +78,7 @@ def check_same(one: hs.Trained, other: hs.Trained) -> None:
 CASES = {
     "ppo": (PPO, CORRIDOR),
     "sac": (hs.SAC(**SMALL), probes.one(probes.Corridor(discrete=False))),
-    "dqn": (hs.DQN(**SMALL, updates=0.3), CORRIDOR),  # of a gradient step, a part is owed at every turn
+    "dqn": (hs.DQN(**SMALL, update_to_data=0.3), CORRIDOR),  # of a gradient step, a part is owed at every turn
     "mujoco": (PPO, hs.task("InvertedPendulum-v5")),
     "a training before": (Twice(PPO), CORRIDOR),
 }
@@ -114,14 +114,14 @@ def test_it_is_kept_every_so_many_minutes(tmp_path, monkeypatch):
 def test_stretches_take_about_a_second(tmp_path, monkeypatch):
     now = 0.0
     monkeypatch.setattr(resume.time, "monotonic", lambda: now)
-    keeper = Keeper(tmp_path)
+    keeper = FileCheckpointer(tmp_path)
     taken = []
     for seconds in (20.0, 1 / 128, 1.0, 4.0):  # the first is compiled
-        taken.append(keeper.stretch(1_000))
+        taken.append(keeper.chunk_size(1_000))
         now += seconds
     assert taken == [1, 1, 128, 128]
-    assert keeper.stretch(1_000) == 32
-    assert keeper.stretch(7) == 7
+    assert keeper.chunk_size(1_000) == 32
+    assert keeper.chunk_size(7) == 7
 
 
 def resumed() -> gymnasium.Env:
@@ -249,7 +249,7 @@ def test_ctrl_c_keeps_it_and_the_same_command_goes_on(tmp_path, capsys, monkeypa
 
 
 def test_asked_twice_it_ends_at_once(tmp_path):
-    keeper = Keeper(tmp_path, say=lambda line: None)
+    keeper = FileCheckpointer(tmp_path, say=lambda line: None)
     keeper._hear("SIGTERM")
     with pytest.raises(KeyboardInterrupt):
         keeper._hear("SIGINT")

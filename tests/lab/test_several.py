@@ -14,23 +14,26 @@ from headstart.lab.domains import domains
 from headstart.lab.news import silent
 from headstart.lab.study import Study
 from headstart.methods.strings import find_learner
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 from headstart.protocol.transfer import adapt, keys
 
 LEFT, RIGHT = "PointMass@goal_1_x=-0.7,goal_1_y=0", "PointMass@goal_1_x=0.7,goal_1_y=0"
 UP = "PointMass@goal_1_x=0,goal_1_y=0.7"
-LEARNER = "ppo:hidden=4:length=8:copies=2:batch=8:epochs=1"
+LEARNER = "ppo:hidden=4:num_steps=8:num_envs=2:batch_size=8:num_epochs=1"
 SMALL = find_learner(LEARNER)
-QUESTION = Question(
+QUESTION = StudyConfig(
     f"{LEFT} + {RIGHT}",
     UP,
-    ("joint:combine=pcgrad", "darc:base=sac:base.hidden=4:base.batch=4:base.start=4:base.capacity=1000:spare=5"),
+    (
+        "joint:surgery=pcgrad",
+        "darc:base=sac:base.hidden=4:base.batch_size=4:base.learning_starts=4:base.buffer_size=1000:source_steps_per_target_step=5",
+    ),
     source_steps=64,
     target_steps=40,
     shots=(0, 1),
     seeds=(0, 1),
-    points=1,
-    judged=2,
+    num_evals=1,
+    eval_episodes=2,
     oracle=False,
     learner=LEARNER,
 )
@@ -84,7 +87,7 @@ def test_in_the_target_the_matrix_is_what_a_row_starts_from(study, found):
 
 def test_the_untrained_policy_is_the_one_that_scratch_starts_from(study, found):
     scratch, seeds = find_learner(LEARNER), keys(QUESTION.seeds)
-    begun = next(adapt(scratch, None, study.domains.target_tasks, 40, (), seeds, judged=QUESTION.judged))
+    begun = next(adapt(scratch, None, study.domains.target_tasks, 40, (), seeds, eval_episodes=QUESTION.eval_episodes))
     np.testing.assert_array_equal(found["untrained"]["returns"][2], begun.returns.mean(1))
 
 
@@ -172,6 +175,6 @@ def test_one_policy_of_two_tasks_is_judged_on_each_and_goes_on_to_a_third(tmp_pa
     assert again.sources == (LEFT, RIGHT)
     for task in (LEFT, RIGHT, "PointMass@goal_1_x=0"):
         np.testing.assert_array_equal(hs.evaluate(trained, task, 2), hs.evaluate(again, task, 2))
-    further = hs.transfer(again, "PointMass@goal_1_x=0", 32, shots=(0,), points=1, judged=2)
+    further = hs.transfer(again, "PointMass@goal_1_x=0", 32, shots=(0,), num_evals=1, eval_episodes=2)
     assert further.trained.sources == (LEFT, RIGHT)
     assert further.trained.trained_on.endswith("goal_1_x=0")

@@ -17,7 +17,7 @@ import pytest
 import headstart
 from headstart.core.errors import InputError
 from headstart.core.stages import learn_source as real_learn
-from headstart.core.train import Point
+from headstart.core.train import Progress
 from headstart.lab import cells, checkpoint, clips, growth, matrix, sharing, sources, study
 from headstart.lab.checkpoint import load
 from headstart.lab.domains import domains
@@ -28,11 +28,11 @@ from headstart.lab.study import compare
 from headstart.methods import Entry
 from headstart.protocol import transfer
 from headstart.protocol.shift import Effect, Shift
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
 # One turn of PPO in the source, two in the target; two seeds, so that all studies here share their compiled programs.
 # test_cli.py asks for the same.
-QUESTION = Question(
+QUESTION = StudyConfig(
     source="CartPole-v1",
     target="CartPole-v1@force=-10",
     methods=("scratch", "naive", "finetune"),
@@ -40,9 +40,9 @@ QUESTION = Question(
     target_steps=500,
     shots=(0, 1, 3),
     seeds=(0, 1),
-    points=2,
-    judged=3,
-    learner="ppo:hidden=8:copies=4:length=64:epochs=2",
+    num_evals=2,
+    eval_episodes=3,
+    learner="ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2",
 )
 ROWS = ("random", "naive", "scratch", "finetune", "oracle")
 PASSING = ("seconds", "provenance", "date", "checksum", "cell")  # what is another each time
@@ -139,7 +139,7 @@ def test_what_a_cell_knows_is_judged_as_the_cell_was(whole, row):
     state = jax.tree.map(lambda *x: jnp.concatenate(x), *(one.state for one in each))
     tasks, seeds = domains(QUESTION).target_tasks, transfer.keys(QUESTION.seeds)
     learner = each[0].method.learner(each[0].spec, target=True)
-    returns = transfer.judge(learner, state, tasks, QUESTION.judged, seeds.judge).mean(1)
+    returns = transfer.evaluate_state(learner, state, tasks, QUESTION.eval_episodes, seeds.evaluation).mean(1)
     assert returns.tolist() == [cell(whole[0], row, seed)["returns"][-1] for seed in QUESTION.seeds]
 
 
@@ -318,7 +318,7 @@ def adapted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     found, real = [], transfer.adapt
 
     def told(method: Any, prior: Any, target: Any, steps: int, shots: Any, keys: transfer.Keys, *rest: Any) -> Any:
-        found.append((type(method).__name__, len(keys.judge)))
+        found.append((type(method).__name__, len(keys.evaluation)))
         return real(method, prior, target, steps, shots, keys, *rest)
 
     monkeypatch.setattr(transfer, "adapt", told)
@@ -535,7 +535,7 @@ def test_an_interrupted_study_keeps_what_was_finished_and_goes_on(whole, tmp_pat
     assert told(out) == told(whole[0])
 
 
-def broken_learn(*args: Any) -> Iterator[Point]:
+def broken_learn(*args: Any) -> Iterator[Progress]:
     """The real training, but for the first seed, whose knowledge is no longer finite in the end."""
     for point in real_learn(*args):
         spoilt = jax.tree.map(lambda x: x.at[0].set(jnp.nan), point.knowledge)
@@ -562,7 +562,7 @@ def test_a_seed_that_goes_wrong_in_the_source_fails_alone_and_is_run_again(whole
 
 
 def test_a_seed_that_goes_wrong_in_the_target_fails_alone_and_is_run_again(whole, out, monkeypatch):
-    def spoilt(*args: Any) -> Iterator[transfer.Judgement]:
+    def spoilt(*args: Any) -> Iterator[transfer.Evaluation]:
         for j in real(*args):
             yield j if j.shots == 0 else j._replace(returns=j.returns * np.array([[np.nan], [1.0]], np.float32))
 
@@ -630,7 +630,7 @@ def test_an_absurd_learning_rate_is_a_failure_and_no_crash(tmp_path):
     assert data["provenance"]["command"].startswith(
         "headstart.compare(source='CartPole-v1', target='CartPole-v1@force=-10'"
     )
-    assert eval(data["provenance"]["command"], {"headstart": Spy}) == Question(**data["question"] | {
+    assert eval(data["provenance"]["command"], {"headstart": Spy}) == StudyConfig(**data["question"] | {
         name: tuple(data["question"][name]) for name in ("methods", "shots", "seeds")
     })  # fmt: skip
 
@@ -639,7 +639,7 @@ class Spy:
     """Stands in for headstart where a command is only looked at."""
 
     @staticmethod
-    def compare(**fields: Any) -> Question:
+    def compare(**fields: Any) -> StudyConfig:
         assert fields.pop("out")
         assert not fields.pop("allow_no_shift")
-        return Question(**fields)
+        return StudyConfig(**fields)

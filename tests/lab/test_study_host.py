@@ -25,10 +25,10 @@ def test_a_study_of_somebodys_function_goes_on_where_it_was(tmp_path: pathlib.Pa
         target_steps=32,
         shots=[0, 1],
         seeds=[0],
-        points=1,
-        judged=2,
+        num_evals=1,
+        eval_episodes=2,
         oracle=False,
-        learner="ppo:hidden=4:length=8:copies=2:batch=8:epochs=1",
+        learner="ppo:hidden=4:num_steps=8:num_envs=2:batch_size=8:num_epochs=1",
     )
     data = ask()
     assert data["status"] == "done"

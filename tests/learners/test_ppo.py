@@ -12,11 +12,11 @@ from probes import experience
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
-from headstart.core.train import begin
+from headstart.core.train import init_loop_state
 from headstart.core.types import Box, Discrete, Knowledge, Learner, Spec
 from headstart.learners.ppo import PPO
-from headstart.nets.encoders import see
-from headstart.nets.moments import Scale
+from headstart.nets.encoders import encode
+from headstart.nets.running_statistics import RunningRMS
 
 KEY = jax.random.key(0)
 SPEC = Spec(Box((-1.0,), (1.0,)), Discrete(2))
@@ -53,10 +53,10 @@ def a_rollout(**fields: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def understood() -> tuple[Knowledge, Any]:
-    learner = PPO(discount=0.5, lam=0.5).learner(SPEC)
+    learner = PPO(discount=0.5, gae_lambda=0.5).learner(SPEC)
     k = certain(learner, 1.0, (0.25, 0.75))
-    k = k.replace(value=k.value.replace(scale=Scale(jnp.float32(4.0), jnp.float32(4.0))))  # so that values are 2
-    return jax.jit(learner.observe)(k, a_rollout(), KEY, 0.0)
+    k = k.replace(value=k.value.replace(scale=RunningRMS(jnp.float32(4.0), jnp.float32(4.0))))  # so that values are 2
+    return jax.jit(learner.prepare)(k, a_rollout(), KEY, 0.0)
 
 
 def test_advantages_are_centred_over_what_counts(understood: tuple[Knowledge, Any]):
@@ -92,7 +92,7 @@ def test_what_was_done_and_what_follows_is_remembered(understood: tuple[Knowledg
 def test_log_probabilities_are_taken_under_the_statistics_that_updates_will_use():
     learner = PPO(hidden=(4,)).learner(SPEC)
     k = probes.known(learner)
-    k, batch = jax.jit(learner.observe)(k, experience(np.arange(6.0).reshape(1, 3, 2)), KEY, 0.0)
+    k, batch = jax.jit(learner.prepare)(k, experience(np.arange(6.0).reshape(1, 3, 2)), KEY, 0.0)
     flat = jax.tree.map(lambda x: x.reshape(1, 6, *x.shape[3:]), batch)
     _, metrics = jax.jit(learner.loss)(k, None, flat, KEY, 0.0)
     assert float(metrics["kl"]) == pytest.approx(0.0, abs=1e-6)
@@ -110,7 +110,7 @@ def one_transition(weight: float = 1.0) -> Any:
 
 
 def test_the_loss_of_one_transition_by_hand():
-    learner = PPO(entropy=0.1, value=0.5, clip=0.2).learner(SPEC)
+    learner = PPO(entropy_coef=0.1, value_coef=0.5, clip_eps=0.2).learner(SPEC)
     loss, metrics = jax.jit(learner.loss)(certain(learner, 1.0, (0.25, 0.75)), None, one_transition(3.0), KEY, 0.0)
     entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
     expected = {
@@ -125,7 +125,7 @@ def test_the_loss_of_one_transition_by_hand():
 
 
 def test_statistics_get_no_gradient_and_the_rest_does():
-    learner = PPO(entropy=0.1, clip=0.9, hidden=(4,)).learner(SPEC)
+    learner = PPO(entropy_coef=0.1, clip_eps=0.9, hidden=(4,)).learner(SPEC)
     k = probes.known(learner)
     gradient = probes.slope(lambda k: learner.loss(k, None, one_transition(), KEY, 0.0)[0], k)
     assert jax.tree.leaves((gradient.features, gradient.value.scale)) == []
@@ -141,23 +141,23 @@ def test_updates_stop_at_one_and_a_half_times_the_target_kl():
 
 
 def test_a_context_is_seen_beside_the_observation():
-    learner = PPO(hidden=(4,)).learner(SPEC._replace(context=2))
+    learner = PPO(hidden=(4,)).learner(SPEC._replace(context_dim=2))
     k = probes.known(learner)
-    assert see(k, jnp.array([0.5]), jnp.array([1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
+    assert encode(k, jnp.array([0.5]), jnp.array([1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
     action, _, _ = learner.act(k, (), jnp.array([0.5]), jnp.array([1.0, 2.0]), KEY, 1.0)
     assert action.shape == ()
 
 
 # ------------------------------------------------------------------------------------------------ known answers
 
-QUICK = PPO(hidden=(16,), copies=32, length=16, batch=128, epochs=4, learning_rate=1e-2, discount=0.9)
+QUICK = PPO(hidden=(16,), num_envs=32, num_steps=16, batch_size=128, num_epochs=4, learning_rate=1e-2, discount=0.9)
 
 
 @jax.jit
 def chosen(k: Knowledge, shown: float, seed: int) -> Array:
     """-> the probability of action 1 where that number is shown."""
     alone = jax.tree.map(lambda x: x[seed], k)
-    return jnp.exp(alone.policy(see(alone, jnp.array([shown]), jnp.zeros(0))).log_prob(jnp.int32(1)))
+    return jnp.exp(alone.policy(encode(alone, jnp.array([shown]), jnp.zeros(0))).log_prob(jnp.int32(1)))
 
 
 @pytest.mark.parametrize("discrete", [True, False])
@@ -202,7 +202,7 @@ def test_what_follows_a_truncation_still_counts():
     _, last = probes.taught(QUICK, tasks, 40, seeds=3)
     for seed in range(3):
         k = jax.tree.map(lambda x, seed=seed: x[seed], last.knowledge)
-        value = k.value(see(k, jnp.zeros(1), jnp.zeros(0))) * k.value.scale.rms
+        value = k.value(encode(k, jnp.zeros(1), jnp.zeros(0))) * k.value.scale.rms
         assert float(value) == pytest.approx(10.0, rel=0.15)
 
 
@@ -214,17 +214,17 @@ def test_what_follows_a_truncation_still_counts():
     [
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
-        {"clip": -0.1},
-        {"value": 0.0},
+        {"clip_eps": -0.1},
+        {"value_coef": 0.0},
         {"max_grad_norm": 0.0},
         {"target_kl": 0.0},
         {"discount": 1.01},
-        {"lam": -0.1},
-        {"length": 0},
-        {"copies": -1},
-        {"epochs": 0},
-        {"batch": 0},
-        {"entropy": -1e-3},
+        {"gae_lambda": -0.1},
+        {"num_steps": 0},
+        {"num_envs": -1},
+        {"num_epochs": 0},
+        {"batch_size": 0},
+        {"entropy_coef": -1e-3},
     ],
     ids=str,
 )
@@ -247,10 +247,10 @@ def test_a_layer_has_at_least_one_unit(hidden: tuple[int, ...]):
 
 def test_a_constant_of_the_source_begins_anew_in_the_target():
     learner = PPO(hidden=(4,)).learner(SPEC)
-    prior = begin(learner, probes.keys(1)).state
+    prior = init_loop_state(learner, probes.keys(1)).state
     features = prior.knowledge.features.replace(variance=jnp.zeros((1, 1)), count=jnp.full((1, 1), 9.0))
     prior = prior.replace(knowledge=prior.knowledge.replace(features=features))
-    assert begin(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[0.0]]
+    assert init_loop_state(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[0.0]]
     varied = features.replace(variance=jnp.ones((1, 1)))
     prior = prior.replace(knowledge=prior.knowledge.replace(features=varied))
-    assert begin(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[9.0]]
+    assert init_loop_state(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[9.0]]

@@ -29,7 +29,7 @@ def test_steps_are_learned_one_after_the_other_by_hand():
         action=jnp.array([[[0], [1], [0], [1]]]),
         discount=jnp.array([[[1.0], [0.0], [1.0], [1.0]]]),
     )
-    k, _ = jax.jit(learner.observe)(Knowledge(value=jnp.zeros((3, 2))), fresh, KEY, 0.0)
+    k, _ = jax.jit(learner.prepare)(Knowledge(value=jnp.zeros((3, 2))), fresh, KEY, 0.0)
     # 4/2; 2/2; then 2 + ½ (4 + ½ · 1 − 2)
     np.testing.assert_allclose(k.value, [[3.25, 0.0], [0.0, 1.0], [0.0, 0.0]])
 
@@ -69,6 +69,6 @@ def test_a_table_of_more_states_than_there_is_room_for_is_refused():
 
 
 def test_several_tasks_at_once_are_refused():
-    of: Spec = spec(probes.task(GridWall()))._replace(tasks=3, context=3)
+    of: Spec = spec(probes.task(GridWall()))._replace(num_tasks=3, context_dim=3)
     with pytest.raises(InputError, match="give it one source, not 3 together"):
         QLearning().learner(of)

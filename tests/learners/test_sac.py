@@ -16,12 +16,21 @@ from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Box, Discrete, Knowledge, Spec, spec
 from headstart.learners.sac import SAC
-from headstart.nets.encoders import see
+from headstart.nets.encoders import encode
 
 KEY = jax.random.key(0)
 BOX = Box((-1.0,), (1.0,))
 SPEC = Spec(BOX, BOX)
-SMALL = SAC(hidden=(16,), batch=32, capacity=2_000, start=50, learning_rate=3e-3, copies=4, length=4, discount=0.5)
+SMALL = SAC(
+    hidden=(16,),
+    batch_size=32,
+    buffer_size=2_000,
+    learning_starts=50,
+    learning_rate=3e-3,
+    num_envs=4,
+    num_steps=4,
+    discount=0.5,
+)
 
 
 def says(net: Any, bias: Array) -> Any:
@@ -83,8 +92,8 @@ def test_each_part_is_moved_by_its_own_loss():
 
 
 def test_it_acts_at_random_at_first_and_surely_when_judged():
-    learner = SAC(start=10, hidden=(4,)).learner(SPEC)
-    k = certain(SAC(start=10, hidden=(4,)), (0.0, 0.0), mean=0.5)
+    learner = SAC(learning_starts=10, hidden=(4,)).learner(SPEC)
+    k = certain(SAC(learning_starts=10, hidden=(4,)), (0.0, 0.0), mean=0.5)
 
     def actions(k: Knowledge, explore: float) -> np.ndarray:
         act = lambda key: learner.act(k, (), jnp.zeros(1), jnp.zeros(0), key, explore)[0]
@@ -92,9 +101,9 @@ def test_it_acts_at_random_at_first_and_surely_when_judged():
 
     np.testing.assert_allclose(actions(k, 0.0), np.tanh(0.5), rtol=1e-5)
     assert actions(k, 1.0).std() == pytest.approx(3**-0.5, abs=0.05)  # uniform in [-1, 1]
-    seen, _ = jax.jit(learner.observe)(k, experience([[[1.0], [2.0]]] * 1), KEY, 0.0)
-    assert float(seen.extra.seen.numbers()) == 2.0
-    later = k.replace(extra=k.extra.replace(seen=count_of(10)))
+    seen, _ = jax.jit(learner.prepare)(k, experience([[[1.0], [2.0]]] * 1), KEY, 0.0)
+    assert float(seen.extra.env_steps.numbers()) == 2.0
+    later = k.replace(extra=k.extra.replace(env_steps=count_of(10)))
     np.testing.assert_allclose(actions(later, 1.0), np.tanh(0.5), rtol=1e-4)  # a spike
 
 
@@ -103,7 +112,7 @@ def test_it_acts_at_random_at_first_and_surely_when_judged():
 
 def q(k: Knowledge, shown: float, action: float) -> np.ndarray:
     """-> for each seed, what the critics make of an action."""
-    of = lambda k: k.value(see(k, jnp.array([shown]), jnp.zeros(0)), jnp.array([action])).mean()
+    of = lambda k: k.value(encode(k, jnp.array([shown]), jnp.zeros(0)), jnp.array([action])).mean()
     return np.asarray(jax.jit(jax.vmap(of))(k))
 
 
@@ -132,7 +141,7 @@ def test_the_way_out_of_a_corridor_is_found():
 def test_the_temperature_keeps_the_entropy_that_is_wanted():
     tasks = probes.task(probes.Bandit(lambda shown, action: -jnp.square(action[0]), BOX), ends=1.0)
     learner = dataclasses.replace(SMALL, target_entropy=-0.5).learner(spec(tasks))
-    last = probes.trained(learner, tasks, 300, seeds=2, points=6)  # the metrics are the last sixth's
+    last = probes.trained(learner, tasks, 300, seeds=2, num_points=6)  # the metrics are the last sixth's
     assert np.asarray(last.metrics["entropy"]) == pytest.approx(-0.5, abs=0.2)
 
 
@@ -141,7 +150,14 @@ def test_the_temperature_keeps_the_entropy_that_is_wanted():
 
 @pytest.mark.parametrize(
     "field",
-    [{"tau": 0.0}, {"discount": 1.5}, {"updates": 0.0}, {"temperature": 0.0}, {"batch": 0}, {"start": -1}],
+    [
+        {"tau": 0.0},
+        {"discount": 1.5},
+        {"update_to_data": 0.0},
+        {"temperature": 0.0},
+        {"batch_size": 0},
+        {"learning_starts": -1},
+    ],
     ids=str,
 )
 def test_what_is_out_of_range_is_said_in_one_sentence(field: dict[str, float]):

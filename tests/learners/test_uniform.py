@@ -8,13 +8,13 @@ import pytest
 from jaxtyping import Array
 
 from headstart.core.rollout import evaluate
-from headstart.core.types import Box, Discrete, Knowledge, Space, Spec, spec
+from headstart.core.types import ActionSpace, Box, Discrete, Knowledge, Spec, spec
 from headstart.learners.uniform import Uniform
 
 NOTHING = Knowledge()
 
 
-def actions(space: Space, explore: float) -> Array:
+def actions(space: ActionSpace, explore: float) -> Array:
     act = Uniform().learner(Spec(Box((0.0,), (1.0,)), space)).act
     each = jax.random.split(jax.random.key(0), 2000)
     return jax.vmap(lambda key: act(NOTHING, (), jnp.zeros(1), jnp.zeros(0), key, explore)[0])(each)

@@ -6,45 +6,45 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.losses.distillation import Leaning, Preferences, agree, differ
+from headstart.losses.distillation import GaussianOutput, Logits, agreement, distillation_loss
 
 HALF, QUARTER = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-WIDE = Leaning(jnp.array([1.0, 0.0]), jnp.array([2.0, 1.0]), squashed=False)
-PLAIN = Leaning(jnp.array([0.0, 0.0]), jnp.array([1.0, 1.0]), squashed=False)
+WIDE = GaussianOutput(jnp.array([1.0, 0.0]), jnp.array([2.0, 1.0]), squashed=False)
+PLAIN = GaussianOutput(jnp.array([0.0, 0.0]), jnp.array([1.0, 1.0]), squashed=False)
 
 
 def test_choices_by_hand():
-    expert, student = Preferences(QUARTER), Preferences(HALF + 7.0)  # what is added to all logits says nothing
+    expert, student = Logits(QUARTER), Logits(HALF + 7.0)  # what is added to all logits says nothing
     kl = 0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5)
-    assert float(differ("kl", expert, student)) == pytest.approx(kl, rel=1e-5)
-    assert float(differ("nll", expert, student)) == pytest.approx(np.log(2.0), rel=1e-5)
-    assert float(differ("mse", Preferences(jnp.array([1.0, 3.0])), Preferences(jnp.array([2.0, 5.0])))) == 5.0
+    assert float(distillation_loss("kl", expert, student)) == pytest.approx(kl, rel=1e-5)
+    assert float(distillation_loss("nll", expert, student)) == pytest.approx(np.log(2.0), rel=1e-5)
+    assert float(distillation_loss("mse", Logits(jnp.array([1.0, 3.0])), Logits(jnp.array([2.0, 5.0])))) == 5.0
     for loss in ("kl", "mse"):
-        assert float(differ(loss, expert, expert)) == pytest.approx(0.0, abs=1e-6)
+        assert float(distillation_loss(loss, expert, expert)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_gradient_of_the_divergence_is_that_of_the_cross_entropy():
     cross = lambda logits: -(jnp.exp(QUARTER) * jax.nn.log_softmax(logits)).sum()
-    divergence = lambda logits: differ("kl", Preferences(QUARTER), Preferences(logits))
+    divergence = lambda logits: distillation_loss("kl", Logits(QUARTER), Logits(logits))
     np.testing.assert_allclose(jax.grad(divergence)(HALF), jax.grad(cross)(HALF), rtol=1e-5)
 
 
 def test_gaussians_by_hand():
     # first component: log(1 / 2) + (4 + 1) / 2 − 1 / 2; the second is the same in both
-    assert float(differ("kl", WIDE, PLAIN)) == pytest.approx(2.0 - np.log(2.0), rel=1e-5)
-    assert float(differ("nll", WIDE, PLAIN)) == pytest.approx(0.5 + np.log(2 * np.pi), rel=1e-5)
-    assert float(differ("mse", WIDE, PLAIN)) == 1.0
-    assert float(differ("kl", WIDE, WIDE)) == pytest.approx(0.0, abs=1e-6)
+    assert float(distillation_loss("kl", WIDE, PLAIN)) == pytest.approx(2.0 - np.log(2.0), rel=1e-5)
+    assert float(distillation_loss("nll", WIDE, PLAIN)) == pytest.approx(0.5 + np.log(2 * np.pi), rel=1e-5)
+    assert float(distillation_loss("mse", WIDE, PLAIN)) == 1.0
+    assert float(distillation_loss("kl", WIDE, WIDE)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_who_agrees():
-    assert float(agree(Preferences(QUARTER), Preferences(jnp.array([0.0, 1.0])))) == 1.0
-    assert float(agree(Preferences(QUARTER), Preferences(jnp.array([1.0, 0.0])))) == 0.0
-    assert float(agree(WIDE, WIDE)) == 1.0
-    assert float(agree(WIDE, PLAIN)) == 0.0
+    assert float(agreement(Logits(QUARTER), Logits(jnp.array([0.0, 1.0])))) == 1.0
+    assert float(agreement(Logits(QUARTER), Logits(jnp.array([1.0, 0.0])))) == 0.0
+    assert float(agreement(WIDE, WIDE)) == 1.0
+    assert float(agreement(WIDE, PLAIN)) == 0.0
 
 
-@pytest.mark.parametrize("said", [Preferences(HALF), PLAIN._replace(squashed=True)], ids=["choices", "squashed"])
+@pytest.mark.parametrize("said", [Logits(HALF), PLAIN._replace(squashed=True)], ids=["choices", "squashed"])
 def test_what_cannot_be_compared_is_said(said):
     with pytest.raises(InputError, match="cannot be compared"):
-        differ("kl", WIDE, said)
+        distillation_loss("kl", WIDE, said)

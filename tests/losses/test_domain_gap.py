@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from headstart.losses.domain_gap import domain_loss, reward_gap
+from headstart.losses.domain_gap import domain_loss, reward_correction
 from headstart.tasks.worlds import GridWall
 from headstart.tasks.worlds.grid_wall import GOAL, START
 
@@ -36,7 +36,7 @@ def scored(policy: np.ndarray) -> float:
 
 
 def test_the_gap_and_the_loss_by_hand():
-    assert float(reward_gap(jnp.float32(2.0), jnp.float32(0.5))) == 1.5
+    assert float(reward_correction(jnp.float32(2.0), jnp.float32(0.5))) == 1.5
     likely = jnp.log(jnp.float32(3.0))  # three times as likely the target's: p = 3/4
     assert float(domain_loss(likely, jnp.int32(1))) == pytest.approx(np.log(4 / 3))
     assert float(domain_loss(likely, jnp.int32(0))) == pytest.approx(np.log(4))
@@ -48,7 +48,7 @@ def test_with_the_exact_gap_the_source_teaches_what_is_best_in_the_target(k: flo
     (p_source, r), (p_target, _) = tables(0.0), tables(1.0)
     # What a classifier that knows both dynamics says, where both domains are in s doing a equally often.
     logit = np.log(np.maximum(p_target, 1e-6)) - np.log(np.maximum(p_source, 1e-6))
-    gap = np.asarray(reward_gap(jnp.asarray(logit), jnp.zeros(logit.shape)))
+    gap = np.asarray(reward_correction(jnp.asarray(logit), jnp.zeros(logit.shape)))
     best = scored(greedy(p_target, r))
     assert best == pytest.approx(-0.325, abs=1e-3)
     assert scored(greedy(p_source, r + k * gap)) > best - 0.02
@@ -96,5 +96,5 @@ def test_the_classifier_of_choices_takes_out_who_is_where_doing_what():
     exact = (np.square((change - a) / 0.1) - np.square((change - 0.4 * a) / 0.1)) / 2
     of_step, of_choice = said(squares(s, a, change), domain), said(squares(s, a), domain)
     rmse = lambda gap: float(np.sqrt(np.square(gap - exact).mean()))
-    assert rmse(np.asarray(reward_gap(jnp.asarray(of_step), jnp.asarray(of_choice)))) <= 0.4
+    assert rmse(np.asarray(reward_correction(jnp.asarray(of_step), jnp.asarray(of_choice)))) <= 0.4
     assert rmse(of_step) >= 1.3

@@ -7,7 +7,7 @@ import pytest
 from probes import floats
 
 from headstart.core.types import Params
-from headstart.losses.successor import general_policy, least_squares, reward_step, successor_target
+from headstart.losses.successor import gpi_action, least_squares, reward_step, successor_target
 from headstart.tasks.worlds import RandomMDP
 
 fitted = jax.jit(least_squares, static_argnames="ridge")
@@ -73,7 +73,7 @@ def test_the_general_policy_is_nowhere_worse_than_any_it_is_made_of(seed: int):
     mdp, rng = tables(seed), np.random.default_rng(seed)
     bests = [optimum(mdp, w).argmax(1) for w in rng.normal(size=(3, 4))]
     library, w = np.stack([psi_of(mdp, policy) for policy in bests]), rng.normal(size=4)
-    choose = jax.vmap(lambda psi: general_policy(psi, jnp.asarray(w, jnp.float32), 3)[0], in_axes=1)
+    choose = jax.vmap(lambda psi: gpi_action(psi, jnp.asarray(w, jnp.float32), 3)[0], in_axes=1)
     general = np.asarray(choose(jnp.asarray(library, jnp.float32)))
     q = q_of(mdp, general, w)
     assert (q >= (library @ w).max(0) - 1e-4).all()  # chosen in float32
@@ -88,7 +88,7 @@ def test_a_target_by_hand():
 
 def test_the_choice_and_whose_it_is_by_hand():
     psi = jnp.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 3.0], [2.0, 0.0]]])  # [policy, choice, cumulant]
-    tell = lambda w, known: tuple(int(x) for x in general_policy(psi, jnp.array(w), known))
+    tell = lambda w, known: tuple(int(x) for x in gpi_action(psi, jnp.array(w), known))
     assert tell([1.0, 0.0], 2) == (1, 1)
     assert tell([0.0, 1.0], 2) == (0, 1)
     assert tell([0.0, 1.0], 1) == (1, 0)  # the second is not known yet

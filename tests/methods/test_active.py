@@ -9,24 +9,28 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.rollout import players
+from headstart.core.rollout import active_envs
 from headstart.core.train import train
 from headstart.core.types import Learner, Method, Replay, Spec, Task, spec
 from headstart.learners.ppo import PPO
-from headstart.methods.multitask.active import ActiveSampling, Standing, allotted, chances
+from headstart.methods.multitask.active import ActiveSampling, TaskReturns, systematic_allocation, task_probabilities
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.tasks.several import together
 
 KEY = jax.random.key(0)
-SMALL = PPO(hidden=(8,), length=4, copies=6, batch=8, epochs=2, learning_rate=0.03, anneal=False)
+SMALL = PPO(
+    hidden=(8,), num_steps=4, num_envs=6, batch_size=8, num_epochs=2, learning_rate=0.03, anneal_learning_rate=False
+)
 
 
 def test_a_source_is_drawn_by_how_far_it_is_from_solved():
-    active = ActiveSampling(SMALL, worst=-10.0, wanted=10.0, floor=0.1)
-    drawn = chances(active, jnp.array([10.0, 30.0, 0.0, -10.0]))
+    active = ActiveSampling(SMALL, min_return=-10.0, solved_return=10.0, min_gap=0.1)
+    drawn = task_probabilities(active, jnp.array([10.0, 30.0, 0.0, -10.0]))
     np.testing.assert_allclose(drawn, np.array([0.1, 0.1, 0.6, 1.1]) / 1.9, rtol=1e-6)
-    np.testing.assert_allclose(chances(ActiveSampling(by="uniform"), jnp.array([1.0, 0.0])), [0.5, 0.5])
+    np.testing.assert_allclose(
+        task_probabilities(ActiveSampling(sampling="uniform"), jnp.array([1.0, 0.0])), [0.5, 0.5]
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +44,7 @@ def test_a_source_is_drawn_by_how_far_it_is_from_solved():
     ],
 )
 def test_copies_are_shared_out_to_the_last(each, luck, counts):
-    assert jax.jit(allotted, static_argnums=1)(np.float32(each), 4, np.float32(luck)).tolist() == counts
+    assert jax.jit(systematic_allocation, static_argnums=1)(np.float32(each), 4, np.float32(luck)).tolist() == counts
 
 
 def payers(*levels: float) -> Task:
@@ -51,20 +55,20 @@ def payers(*levels: float) -> Task:
 
 def test_those_not_drawn_wait():
     tasks = payers(1.0, 2.0, 3.0)
-    learner = ActiveSampling(SMALL, floor=1e-6).learner(spec(tasks))
-    k = probes.known(learner).replace(model=Standing(jnp.array([1.0, 1.0, 0.0]), None))
-    playing = jax.jit(players, static_argnums=0)(learner, k, tasks, jnp.int32(0), KEY)
+    learner = ActiveSampling(SMALL, min_gap=1e-6).learner(spec(tasks))
+    k = probes.known(learner).replace(model=TaskReturns(jnp.array([1.0, 1.0, 0.0]), None))
+    playing = jax.jit(active_envs, static_argnums=0)(learner, k, tasks, jnp.int32(0), KEY)
     assert playing is not None
-    assert playing[:, 0].sum(1).sum() == SMALL.copies
+    assert playing[:, 0].sum(1).sum() == SMALL.num_envs
     assert playing[2].all()
-    worlds = probes.start(learner, tasks, SMALL.copies, KEY)
+    worlds = probes.start(learner, tasks, SMALL.num_envs, KEY)
     after, fresh = probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 3, playing[:, :3])
     np.testing.assert_array_equal(fresh.weight, playing[:, :3])
     assert after.episode.time.tolist() == [[0] * 6, [0] * 6, [1] * 6]
 
 
 def test_returns_follow_what_was_played_and_sources_count_by_it():
-    learner = ActiveSampling(SMALL, rate=0.5).learner(spec(payers(1.0, 2.0)))
+    learner = ActiveSampling(SMALL, step_size=0.5).learner(spec(payers(1.0, 2.0)))
     fresh = probes.experience(
         [[[1.0, 1.0]], [[2.0, 0.0]]],
         context=jnp.broadcast_to(jnp.eye(2)[:, None, None], (2, 1, 2, 2)),
@@ -75,7 +79,7 @@ def test_returns_follow_what_was_played_and_sources_count_by_it():
         obs=jnp.zeros((2, 1, 2, 1)),
         next_obs=jnp.zeros((2, 1, 2, 1)),
     )
-    k, batch = jax.jit(learner.observe)(probes.known(learner), fresh, KEY, 0.0)
+    k, batch = jax.jit(learner.prepare)(probes.known(learner), fresh, KEY, 0.0)
     assert k.model.returns.tolist() == [1.0, 1.0]  # half of the way from 0 to 2, and to 2: what has no weight is not
     np.testing.assert_allclose(batch.weight[:, 0], np.array([[2, 2], [1, 0]]) / 1.5, rtol=1e-6)
 
@@ -85,21 +89,21 @@ class Replaying(Method):
     """Keeps five rows of each source, and tells the weights that its loss sees."""
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        replay = Replay(length=3, copies=1, batch=2, capacity=5, updates=1.0)
+        replay = Replay(num_steps=3, num_envs=1, batch_size=2, buffer_size=5, update_to_data=1.0)
         return probes.counter(replay, loss=lambda k, slow, batch, key, progress: (-k.policy, {"w": batch.weight}))
 
 
 def test_a_replayed_source_weighs_by_what_is_there_to_draw_from():
     """Equally many rows are drawn of each source; 3 and 1 are there, and then 5 of the 6 that were played, and 3."""
     learner = ActiveSampling(Replaying()).learner(spec(payers(1.0, 2.0)))
-    k, step = probes.known(learner), jax.jit(learner.observe)
+    k, step = probes.known(learner), jax.jit(learner.prepare)
     drawn = probes.experience([[1.0, 1.0], [2.0, 2.0]])
     seen = jax.jit(lambda k: learner.loss(k, None, drawn, KEY, 0.0)[1]["w"])
     for weight, held, shares in (([1, 0, 0], [3, 1], [1.5, 0.5]), ([1, 1, 0], [5, 3], [1.25, 0.75])):
         fresh = probes.experience(np.ones((2, 3, 1)), np.array([[1, 1, 1], weight])[..., None])
         k, batch = step(k, fresh, KEY, 0.0)
         np.testing.assert_array_equal(batch.weight, fresh.weight)  # kept for long, and so as they are
-        assert k.model.held.tolist() == held
+        assert k.model.num_rows.tolist() == held
         assert seen(k).tolist() == [[share] * 2 for share in shares]
 
 
@@ -113,8 +117,8 @@ def test_it_and_surgery_on_gradients_are_one_or_the_other():
 def test_what_is_solved_is_hardly_played_and_steps_are_counted():
     """One bandit pays at once; the other never does, and so takes nearly all of the steps."""
     tasks = payers(1.0, 0.0)
-    learner = ActiveSampling(SMALL, wanted=1.0).learner(spec(tasks))
-    *_, last = train(learner, tasks, 2_400, jax.random.split(KEY, 2), points=4)
+    learner = ActiveSampling(SMALL, solved_return=1.0).learner(spec(tasks))
+    *_, last = train(learner, tasks, 2_400, jax.random.split(KEY, 2), num_points=4)
     assert last.steps.tolist() == [2_400.0] * 2
     assert (last.metrics["drawn_1"] < 0.2).all()
     assert (last.metrics["drawn_2"] > 0.8).all()
@@ -133,4 +137,4 @@ def test_a_base_with_a_model_is_refused():
 
 def test_what_is_never_solved_is_said():
     with pytest.raises(InputError, match="never solved by wanted=0, worst=1"):
-        ActiveSampling(worst=1.0, wanted=0.0)
+        ActiveSampling(min_return=1.0, solved_return=0.0)

@@ -10,12 +10,12 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.learn import begin_state
-from headstart.core.memory import holding
+from headstart.core.learn import init_train_state
+from headstart.core.memory import from_rollout
 from headstart.core.names import named
-from headstart.core.rollout import rollout, start
+from headstart.core.rollout import reset_envs, rollout
 from headstart.core.spaces import Discrete, Image
-from headstart.core.train import begin
+from headstart.core.train import init_loop_state
 from headstart.core.types import Knowledge, Method, Transition, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
@@ -25,8 +25,8 @@ from headstart.protocol.transfer import adapt, keys
 
 KEY = jax.random.key(0)
 SIGHT = Image((4, 4, 1), "uint8")
-PLAIN = PPO(hidden=(4,), length=4, copies=2, batch=8, epochs=1)
-DEEP = DQN(hidden=(4,), length=4, copies=2, batch=8, capacity=64, start=4, updates=1.0)
+PLAIN = PPO(hidden=(4,), num_steps=4, num_envs=2, batch_size=8, num_epochs=1)
+DEEP = DQN(hidden=(4,), num_steps=4, num_envs=2, batch_size=8, buffer_size=64, learning_starts=4, update_to_data=1.0)
 TASKS = stack([probes.one(probes.Pixel(SIGHT), target=target, swap=0.0) for target in (False, True)])
 SOURCE, TARGET = (jax.tree.map(lambda x, i=i: x[i : i + 1], TASKS) for i in range(2))
 OVER = [(kind, base) for kind in (DANN, MMD) for base in (PLAIN, DEEP)]
@@ -35,8 +35,8 @@ OVER = [(kind, base) for kind in (DANN, MMD) for base in (PLAIN, DEEP)]
 def over(method: Method) -> tuple[Any, Any, Transition]:
     """-> the method's learner over both domains, what it knows at first, and fresh experience."""
     learner = method.learner(spec(TASKS), target=True)
-    state = jax.tree.map(lambda x: x[0], begin(learner, probes.keys(1)).state)
-    played = lambda k: rollout(learner, k, TASKS, start(learner, TASKS, 2, KEY), KEY, 1.0, 4)[1]
+    state = jax.tree.map(lambda x: x[0], init_loop_state(learner, probes.keys(1)).state)
+    played = lambda k: rollout(learner, k, TASKS, reset_envs(learner, TASKS, 2, KEY), KEY, 1.0, 4)[1]
     return learner, state, jax.jit(played)(state.knowledge)
 
 
@@ -55,7 +55,7 @@ def test_without_weight_it_learns_what_the_source_alone_teaches(kind: Any, base:
     learner, state, fresh = over(kind(base, weight=0.0))
     alone = base.learner(spec(SOURCE))
     k = state.knowledge.replace(model=None)
-    begun = begin_state(alone, k)
+    begun = init_train_state(alone, k)
     source = jax.tree.map(lambda x: x[:1], fresh)
     theirs, ours = taken(alone, begun, source), taken(learner, state, fresh)
     for name, x in learned(theirs).items():
@@ -83,7 +83,7 @@ def test_the_gradient_reaches_the_features_reversed_and_the_discriminator_as_it_
     )
     slopes = {}
     for weight in (0.0, 1.0, 2.0):
-        learner, state, _ = over(DANN(PLAIN, weight=weight, pace=1e3))
+        learner, state, _ = over(DANN(PLAIN, weight=weight, reversal_gamma=1e3))
         lost = lambda k, learner=learner: learner.loss(k, None, batch, KEY, 1.0)[0]
         slopes[weight] = jax.jit(jax.grad(lost))(state.knowledge)
     straight = jax.jit(jax.grad(lambda k: _domain_loss(k, batch)))(state.knowledge)
@@ -109,7 +109,7 @@ def test_each_domain_is_half_of_what_the_discriminator_is_asked():
     k = state.knowledge.replace(model=state.knowledge.model.replace(last=last))
     batch = jax.jit(learner.observe)(k, fresh, KEY, 0.0)[1]
     few = batch.replace(weight=batch.weight.at[1, 1:].set(0.0))
-    told = jax.jit(learner.loss)(k, None, holding(few).rows, KEY, 0.5)[1]
+    told = jax.jit(learner.loss)(k, None, from_rollout(few).rows, KEY, 0.5)[1]
     assert float(told["domain_accuracy"]) == 0.5
     assert float(told["domain_loss"]) == pytest.approx(np.log(2))
 
@@ -117,13 +117,15 @@ def test_each_domain_is_half_of_what_the_discriminator_is_asked():
 @pytest.mark.parametrize("kind", [DANN, MMD])
 def test_alone_it_is_the_base_learner(kind: Any):
     alone, base = kind(PLAIN).learner(spec(TARGET), target=True), PLAIN.learner(spec(TARGET), target=True)
-    assert (alone.observe, alone.loss, alone.replay) == (base.observe, base.loss, base.replay)
-    assert kind(PLAIN, spare=2).learner(spec(TASKS), target=True).replay == base.replay._replace(spare=2)
+    assert (alone.observe, alone.loss, alone.replay) == (base.prepare, base.loss, base.replay)
+    assert kind(PLAIN, source_steps_per_target_step=2).learner(spec(TASKS), target=True).replay == base.replay._replace(
+        source_steps_per_target_step=2
+    )
 
 
 @pytest.mark.parametrize("kind", [DANN, MMD])
 def test_beside_a_source_the_target_waits(kind: Any):
-    *_, last = adapt(kind(PLAIN, spare=2), None, TARGET, 8, [], keys([0, 1]), 1, 2, SOURCE)
+    *_, last = adapt(kind(PLAIN, source_steps_per_target_step=2), None, TARGET, 8, [], keys([0, 1]), 1, 2, SOURCE)
     assert (last.steps.tolist(), last.source_steps.tolist()) == ([8.0] * 2, [16.0] * 2)
     assert np.isfinite(last.returns).all()
 
@@ -133,17 +135,17 @@ def test_numbers_are_refused(kind: Any):
     tasks = probes.task(probes.Corridor())
     with pytest.raises(InputError, match=rf"^{kind.__name__} makes images of two domains look the same, and this task"):
         kind().learner(spec(tasks))
-    assert kind(PLAIN).learner(spec(TARGET)._replace(action=Discrete(5))) is not None
+    assert kind(PLAIN).learner(spec(TARGET)._replace(action_space=Discrete(5))) is not None
 
 
 @pytest.mark.parametrize(
     ("method", "fields"),
     [
-        (DANN(), {"spare": 0}),
+        (DANN(), {"source_steps_per_target_step": 0}),
         (DANN(), {"weight": -1.0}),
-        (DANN(), {"pace": 0.0}),
+        (DANN(), {"reversal_gamma": 0.0}),
         (DANN(), {"learning_rate": 0.0}),
-        (MMD(), {"spare": 0}),
+        (MMD(), {"source_steps_per_target_step": 0}),
         (MMD(), {"weight": -1.0}),
     ],
     ids=str,

@@ -11,19 +11,19 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.learn import split
-from headstart.core.rollout import players
+from headstart.core.learn import split_statistics
+from headstart.core.rollout import active_envs
 from headstart.core.train import train
 from headstart.core.types import Knowledge, Learner, Task, Transition, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
-from headstart.losses.domain_gap import reward_gap
-from headstart.methods.adaptation.darc import DARC, say
+from headstart.losses.domain_gap import reward_correction
+from headstart.methods.adaptation.darc import DARC, classifier_logits
 from headstart.protocol.transfer import adapt, keys
 
 KEY = jax.random.key(0)
-SMALL = SAC(hidden=(4,), batch=4, capacity=64, start=4)
+SMALL = SAC(hidden=(4,), batch_size=4, buffer_size=64, learning_starts=4)
 
 
 def both(discrete: bool = False, **target: float) -> Task:
@@ -36,8 +36,8 @@ def test_the_target_plays_every_so_many_steps_and_waits_in_between():
     tasks = both()
     learner = probes.player(lambda obs: jnp.ones(1))
     worlds = probes.start(learner, tasks, 1, KEY)
-    learner = learner._replace(replay=learner.replay._replace(length=6, copies=1, spare=3))
-    playing = jax.jit(players, static_argnums=0)(learner, Knowledge(), tasks, jnp.int32(0), KEY)
+    learner = learner._replace(replay=learner.replay._replace(num_steps=6, num_envs=1, source_steps_per_target_step=3))
+    playing = jax.jit(active_envs, static_argnums=0)(learner, Knowledge(), tasks, jnp.int32(0), KEY)
     after, fresh = probes.rollout(learner, Knowledge(), tasks, worlds, KEY, 1.0, 6, playing)
     assert fresh.weight[..., 0].astype(int).tolist() == [[1] * 6, [1, 0, 0, 1, 0, 0]]
     assert after.episode.time[:, 0].tolist() == [0, 2]  # the source has been through two episodes
@@ -48,10 +48,10 @@ def test_the_target_plays_every_so_many_steps_and_waits_in_between():
 
 
 def test_what_each_domain_was_played_is_counted_over_dqn_too():
-    dqn = DQN(hidden=(4,), batch=4, capacity=64, start=4, updates=1.0)
-    tasks, method = both(discrete=True), DARC(dqn, spare=5)
-    plays = probes.player(probes.right, method.learner(spec(tasks)).replay._replace(capacity=0))
-    *_, last = train(plays, tasks, 60, keys([0, 1]).source, points=1)
+    dqn = DQN(hidden=(4,), batch_size=4, buffer_size=64, learning_starts=4, update_to_data=1.0)
+    tasks, method = both(discrete=True), DARC(dqn, source_steps_per_target_step=5)
+    plays = probes.player(probes.right, method.learner(spec(tasks)).replay._replace(buffer_size=0))
+    *_, last = train(plays, tasks, 60, keys([0, 1]).source, num_points=1)
     assert last.steps.tolist() == [60.0, 60.0]  # ten turns of five and one
     target = jax.tree.map(lambda x: x[1:], tasks)
     before, *_, after = adapt(method, None, target, 10, [1], keys([0, 1]), 2, 2, source(tasks))
@@ -69,7 +69,7 @@ def source(tasks: Task) -> Task:
 def test_the_source_is_paid_what_the_classifiers_say_and_target_rewards_are_not_seen():
     """The loss of the base learner is asked for with r + weight · Δr, on the source's rows alone, after the warm-up."""
     tasks = both()
-    method = DARC(SMALL, weight=0.5, warmup=0.5)
+    method = DARC(SMALL, weight=0.5, warmup_fraction=0.5)
     learner = method.learner(spec(tasks))
     base = SMALL.learner(spec(source(tasks)))
     batch = probes.experience(
@@ -82,7 +82,7 @@ def test_the_source_is_paid_what_the_classifiers_say_and_target_rewards_are_not_
     k = probes.known(learner)
     whole = [jax.jit(learner.loss)(k, k, batch, KEY, progress) for progress in (0.4, 0.6)]  # pyright: ignore[reportArgumentType, reportCallIssue]
     k_inner, _ = jax.random.split(KEY)
-    each = jax.jit(jax.vmap(jax.vmap(lambda t: reward_gap(*say(k.model, t, spec(tasks))))))(batch)
+    each = jax.jit(jax.vmap(jax.vmap(lambda t: reward_correction(*classifier_logits(k.model, t, spec(tasks))))))(batch)
     for (loss, told), paid in zip(whole, (0.0, 0.5), strict=True):
         corrected = batch.replace(reward=batch.reward + paid * each, weight=jnp.array([[1.0, 1.0], [0.0, 0.0]]))
         alone, _ = jax.jit(base.loss)(k, k, corrected, k_inner, 0.0)  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -95,16 +95,16 @@ def test_the_noise_says_how_different_is_different():
     That is -2, -1/2 and 0 here, where a has a deviation of 1/2 over both domains: where both do the same, 0.
     """
     tasks = both()
-    learner = DARC(SMALL, noise=1.0).learner(spec(tasks))
+    learner = DARC(SMALL, noise_std=1.0).learner(spec(tasks))
     action = jnp.tile(jnp.array([-1.0, -0.5, 0.0, 0.5, 1.0]), (2, 50))
     domain = jnp.zeros(action.shape, jnp.int32).at[1].set(1)
     moved = jnp.where(domain == 0, action, 0.0)
     rows = probes.experience(moved, obs=0 * moved[..., None], next_obs=moved[..., None], action=action[..., None])
     rows, k = rows.replace(domain=domain), probes.known(learner)
-    k, _ = jax.jit(learner.observe)(k, jax.tree.map(lambda x: np.asarray(x)[:, :, None], rows), KEY, 0.0)
+    k, _ = jax.jit(learner.prepare)(k, jax.tree.map(lambda x: np.asarray(x)[:, :, None], rows), KEY, 0.0)
     assert float(k.model.change.variance[0]) == pytest.approx(0.25)
     k = learn_classifiers(learner, k, rows, 800)
-    gap = lambda k, row: reward_gap(*say(k.model, row, spec(tasks)))
+    gap = lambda k, row: reward_correction(*classifier_logits(k.model, row, spec(tasks)))
     told = jax.jit(jax.vmap(gap, (None, 0)))(k, jax.tree.map(lambda x: np.asarray(x)[0, :5], rows))
     np.testing.assert_allclose(told, [-2.0, -0.5, 0.0, -0.5, -2.0], atol=0.3)
 
@@ -113,7 +113,7 @@ def learn_classifiers(learner: Learner, k: Knowledge, rows: Transition, steps: i
     """-> what is known after so many steps of Adam on all of the rows, by a rate that falls to 0."""
     optimizer = optax.adam(optax.linear_schedule(1e-2, 0.0, steps))
 
-    weights, statistics = split(k)
+    weights, statistics = split_statistics(k)
 
     def one(carry, key):
         weights, state = carry
@@ -135,7 +135,11 @@ def test_what_keeps_no_experience_is_refused():
         DARC(PPO()).learner(spec(both()))
 
 
-@pytest.mark.parametrize("field", [{"spare": 0}, {"warmup": 1.5}, {"noise": -1.0}, {"weight": -0.1}], ids=str)
+@pytest.mark.parametrize(
+    "field",
+    [{"source_steps_per_target_step": 0}, {"warmup_fraction": 1.5}, {"noise_std": -1.0}, {"weight": -0.1}],
+    ids=str,
+)
 def test_what_is_out_of_range_is_said(field: dict[str, float]):
     (name,) = field
     with pytest.raises(InputError, match=rf"^DARC\({name}=.*\) is out of range"):

@@ -13,8 +13,8 @@ from headstart.core.errors import InputError
 from headstart.core.types import Knowledge, Learner, spec
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
-from headstart.methods.randomization.epopt import EPOpt, first_steps, path_returns, worst
-from headstart.nets.encoders import see
+from headstart.methods.randomization.epopt import EPOpt, first_steps, path_returns, worst_paths
+from headstart.nets.encoders import encode
 
 KEY = jax.random.key(0)
 
@@ -37,7 +37,7 @@ def test_path_returns_by_hand():
 
 def test_an_episode_is_one_path_however_many_rollouts_it_takes():
     tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=3), level=2.0)
-    learner = EPOpt(SMALL, paths=1, length=2, discount=0.5).learner(spec(tasks))
+    learner = EPOpt(SMALL, num_envs=1, num_steps=2, discount=0.5).learner(spec(tasks))
     k, worlds = probes.known(learner), probes.start(learner, tasks, 1, KEY)
     seen = []
     for _ in range(2):
@@ -52,7 +52,7 @@ def test_paths_begin_with_the_rollout_and_after_each_end():
 
 
 def kept(returns: list, starts: list, epsilon: float) -> list:
-    return jax.jit(worst)(np.array(returns, np.float32), np.array(starts), np.float32(epsilon)).tolist()
+    return jax.jit(worst_paths)(np.array(returns, np.float32), np.array(starts), np.float32(epsilon)).tolist()
 
 
 def test_each_path_counts_once_however_long_it_is():
@@ -80,12 +80,14 @@ def test_the_share_is_exact_where_it_is_a_whole_number_of_paths(share: float):
         assert sum(kept([returns.tolist()], [[True] * paths], share)[0]) == round(share * paths)
 
 
-SMALL = PPO(hidden=(4,), length=2, copies=4, batch=8, discount=0.5, lam=1.0)
+SMALL = PPO(hidden=(4,), num_steps=2, num_envs=4, batch_size=8, discount=0.5, gae_lambda=1.0)
 
 
 def test_it_keeps_the_baseline_of_all_paths_and_the_advantages_of_the_worst():
     tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=2))
-    learners = [method.learner(spec(tasks)) for method in (SMALL, EPOpt(SMALL, paths=4, epsilon=0.5, warmup=0.25))]
+    learners = [
+        method.learner(spec(tasks)) for method in (SMALL, EPOpt(SMALL, num_envs=4, epsilon=0.5, warmup_fraction=0.25))
+    ]
     factor = jnp.array([[[1.0] * 4, [0.5] * 4]])
     fresh = experience(
         [[[1, 5, 2, 9], [1, 5, 3, 9]]],
@@ -96,7 +98,7 @@ def test_it_keeps_the_baseline_of_all_paths_and_the_advantages_of_the_worst():
     )
     k = probes.known(learners[0])
     (_, all_paths), (_, early), (_, late) = (
-        jax.jit(learner.observe)(k, fresh, KEY, progress)
+        jax.jit(learner.prepare)(k, fresh, KEY, progress)
         for learner, progress in zip([learners[0], *[learners[1]] * 2], (0.5, 0.2, 0.5), strict=True)
     )
     advantage = all_paths.extras["advantage"]
@@ -116,19 +118,23 @@ def test_a_base_without_a_critic_is_refused_in_a_sentence():
 
 def test_in_the_target_the_base_learner_goes_on():
     known = spec(probes.task(probes.Corridor()))
-    method = EPOpt(SMALL, paths=100, length=7, batch=50)
-    assert method.learner(known).replay == SMALL.learner(known).replay._replace(copies=100, length=7, batch=50)
+    method = EPOpt(SMALL, num_envs=100, num_steps=7, batch_size=50)
+    assert method.learner(known).replay == SMALL.learner(known).replay._replace(
+        num_envs=100, num_steps=7, batch_size=50
+    )
     assert method.learner(known, target=True) is SMALL.learner(known, target=True)
 
 
 # ------------------------------------------------------------------------------------------------ the bandit
 
 BANDIT = probes.task(probes.Risk(), bad=dist.Uniform(jnp.float32(-0.2), jnp.float32(0.8)))  # bad, if > 0.5: P = 0.3
-BASE = PPO(learning_rate=3e-3, epochs=4, entropy=5e-2, anneal=False, hidden=(16,))
+BASE = PPO(learning_rate=3e-3, num_epochs=4, entropy_coef=5e-2, anneal_learning_rate=False, hidden=(16,))
 
 
 def epopt(epsilon: float) -> Learner:
-    return EPOpt(BASE, paths=200, length=1, batch=200, epsilon=epsilon, warmup=1 / 3).learner(spec(BANDIT))
+    return EPOpt(BASE, num_envs=200, num_steps=1, batch_size=200, epsilon=epsilon, warmup_fraction=1 / 3).learner(
+        spec(BANDIT)
+    )
 
 
 def risky(learner: Learner) -> Array:
@@ -136,7 +142,7 @@ def risky(learner: Learner) -> Array:
     last = probes.trained(learner, BANDIT, 300, seeds=5)
 
     def of(k: Knowledge) -> Array:
-        return jnp.exp(k.policy(see(k, jnp.zeros(1), jnp.zeros(0))).log_prob(jnp.int32(1)))
+        return jnp.exp(k.policy(encode(k, jnp.zeros(1), jnp.zeros(0))).log_prob(jnp.int32(1)))
 
     return jax.jit(jax.vmap(of))(last.knowledge)
 
@@ -153,20 +159,22 @@ def test_centred_over_the_kept_paths_alone_the_tail_would_cancel():
     right = epopt(0.1)
 
     def centred_again(k, fresh, key, progress):
-        k, batch = right.observe(k, fresh, key, progress)
+        k, batch = right.prepare(k, fresh, key, progress)
         a = batch.extras["advantage"]
         kept = a != 0
         a = jnp.where(kept, a - a.sum() / kept.sum(), 0.0)
         return k, batch.replace(extras={**batch.extras, "advantage": a})
 
-    assert (risky(right._replace(observe=centred_again)) > 0.4).all()  # about where it began, and luck
+    assert (risky(right._replace(prepare=centred_again)) > 0.4).all()  # about where it began, and luck
 
 
 # ------------------------------------------------------------------------------------------------ bad input
 
 
 @pytest.mark.parametrize(
-    "field", [{"epsilon": 0.0}, {"epsilon": 1.5}, {"warmup": -0.1}, {"discount": 2.0}, {"paths": 0}], ids=str
+    "field",
+    [{"epsilon": 0.0}, {"epsilon": 1.5}, {"warmup_fraction": -0.1}, {"discount": 2.0}, {"num_envs": 0}],
+    ids=str,
 )
 def test_what_is_out_of_range_is_said_in_one_sentence(field: dict[str, float]):
     (name,) = field

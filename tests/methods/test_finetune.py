@@ -11,16 +11,16 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.learn import split
+from headstart.core.learn import split_statistics
 from headstart.core.names import named, within
-from headstart.core.rollout import rollout, start
-from headstart.core.train import begin
+from headstart.core.rollout import reset_envs, rollout
+from headstart.core.train import init_loop_state
 from headstart.core.types import PyTree, TrainState, Transition, spec
 from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune
-from headstart.nets.encoders import see
+from headstart.nets.encoders import encode
 
-BASE = PPO(hidden=(4,), length=8, copies=2, batch=16, epochs=1, learning_rate=1e-2)
+BASE = PPO(hidden=(4,), num_steps=8, num_envs=2, batch_size=16, num_epochs=1, learning_rate=1e-2)
 ROWS, UPDATES = 16, 1  # of one rollout
 SOURCE = probes.task(probes.Corridor(discrete=False))
 TARGET = probes.task(probes.Corridor(discrete=False), push=0.5)
@@ -30,8 +30,8 @@ STATISTICS = ["features", "value.scale"]  # moved by experience, not by gradient
 
 PLAIN = Finetune(BASE)
 LAST = Finetune(BASE, layers="last")
-STEADY = Finetune(BASE, normaliser="frozen", optimizer="kept")
-FROZEN = Finetune(BASE, freeze=("policy.net.layers.0", "policy.log_std", "value"), normaliser="fresh")
+STEADY = Finetune(BASE, normalizer="frozen", optimizer="kept")
+FROZEN = Finetune(BASE, freeze=("policy.net.layers.0", "policy.log_std", "value"), normalizer="fresh")
 
 
 class Story(NamedTuple):
@@ -52,14 +52,14 @@ def source() -> TrainState:
 def played() -> Transition:
     """-> a rollout in the target, by what the source left."""
     learner, known = BASE.learner(spec(TARGET)), jax.tree.map(lambda x: x[0], source().knowledge)
-    play = lambda k, key: rollout(learner, k, TARGET, start(learner, TARGET, 2, key), key, 1.0, 8)[1]
+    play = lambda k, key: rollout(learner, k, TARGET, reset_envs(learner, TARGET, 2, key), key, 1.0, 8)[1]
     return jax.jit(play)(known, jax.random.key(0))
 
 
 @functools.cache
 def story(finetune: Finetune) -> Story:
     learner = finetune.learner(spec(TARGET), target=True)
-    began = begin(learner, probes.keys(1), source()).state
+    began = init_loop_state(learner, probes.keys(1), source()).state
     after = jax.vmap(lambda state: probes.lesson(learner, state, played()))(began)
     states = (source(), began, after)
     prior, began, after = (named(state.knowledge) for state in states)
@@ -78,7 +78,7 @@ def parts(tree: dict[str, Any], of: list[str]) -> set[str]:
 def started(finetune: Finetune) -> dict[str, Any]:
     """-> knowledge at the target's beginning."""
     learner = finetune.learner(spec(TARGET), target=True)
-    return named(begin(learner, probes.keys(1), source()).state.knowledge)
+    return named(init_loop_state(learner, probes.keys(1), source()).state.knowledge)
 
 
 def test_as_it_is_all_is_kept_and_all_moves():
@@ -113,7 +113,7 @@ def test_what_is_reset_starts_anew():
 
 def test_only_what_came_along_is_tied():
     tied = Finetune(BASE, reset=("value",), reset_head=True, l2_sp=0.5).learner(spec(TARGET), target=True)
-    k, _ = split(jax.tree.map(lambda x: x[0], source().knowledge))
+    k, _ = split_statistics(jax.tree.map(lambda x: x[0], source().knowledge))
     optimizer = optax.with_extra_args_support(tied.optimizer)
 
     @jax.jit
@@ -134,7 +134,7 @@ def test_a_tether_holds_weights_and_no_statistic():
 
 
 def test_each_part_has_its_own_rate_and_the_most_exact_name_counts():
-    paced = Finetune(BASE, rates=("policy=0", "policy.net.last=0.5"))
+    paced = Finetune(BASE, learning_rate_scales=("policy=0", "policy.net.last=0.5"))
     prior, began, after, _ = story(paced)
     assert same(began, after) >= parts(prior, ["policy.net.layers", "policy.log_std"])
     assert same(began, after).isdisjoint(parts(prior, ["policy.net.last", "value.net"]))
@@ -143,13 +143,13 @@ def test_each_part_has_its_own_rate_and_the_most_exact_name_counts():
 @pytest.mark.parametrize("rates", ["policy", "policy=fast", "=0.1", "policy=-1"])
 def test_a_rate_that_is_none_is_refused(rates: str):
     with pytest.raises(InputError, match=r"is no name and factor; write such as policy\.net\.layers=0\.1"):
-        Finetune(BASE, rates=(rates,))
+        Finetune(BASE, learning_rate_scales=(rates,))
 
 
 def test_an_unknown_name_is_told_the_known_ones():
     learner = Finetune(BASE, freeze=("policy.nett",)).learner(spec(TARGET), target=True)
     with pytest.raises(InputError, match=r"^Finetune cannot freeze 'policy.nett': .* policy.net.last.weight") as raised:
-        begin(learner, probes.keys(1), source())
+        init_loop_state(learner, probes.keys(1), source())
     assert str(raised.value).endswith(".")
 
 
@@ -188,7 +188,7 @@ def test_the_optimizer_is_fresh_or_kept(finetune: Finetune, count: int):
 
 
 def test_cooling_halves_the_deviation_and_moves_nothing_else():
-    prior, began = named(source().knowledge), started(Finetune(BASE, cool=0.5))
+    prior, began = named(source().knowledge), started(Finetune(BASE, scale_std=0.5))
     np.testing.assert_allclose(began["policy.log_std"], prior["policy.log_std"] + np.log(0.5), rtol=1e-5)
     assert set(prior) - same(prior, began) == {"policy.log_std"}
 
@@ -196,22 +196,22 @@ def test_cooling_halves_the_deviation_and_moves_nothing_else():
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_warmer_softmax_is_less_certain(factor: float):
     known = spec(probes.task(probes.Corridor()))
-    prior = begin(BASE.learner(known), probes.keys(1)).state
-    sharp = prior.knowledge.policy.cool(0.01)  # a fresh policy is hardly certain of anything
+    prior = init_loop_state(BASE.learner(known), probes.keys(1)).state
+    sharp = prior.knowledge.policy.scale_std(0.01)  # a fresh policy is hardly certain of anything
     prior = prior.replace(knowledge=prior.knowledge.replace(policy=sharp))
-    began = begin(Finetune(BASE, cool=factor).learner(known, target=True), probes.keys(1), prior).state
+    began = init_loop_state(Finetune(BASE, scale_std=factor).learner(known, target=True), probes.keys(1), prior).state
 
     def entropy(state: TrainState) -> float:
         k = jax.tree.map(lambda x: x[0], state.knowledge)
-        return float(k.policy(see(k, jnp.ones(1), jnp.zeros(0))).entropy())
+        return float(k.policy(encode(k, jnp.ones(1), jnp.zeros(0))).entropy())
 
     assert (entropy(began) > entropy(prior)) == (factor > 1)
 
 
 def test_without_a_prior_it_learns_from_nothing():
-    learner = Finetune(BASE, reset_head=True, normaliser="frozen", cool=0.1).learner(spec(TARGET), target=True)
-    began = begin(learner, probes.keys(1)).state.knowledge
-    fresh = begin(BASE.learner(spec(TARGET)), probes.keys(1)).state.knowledge
+    learner = Finetune(BASE, reset_head=True, normalizer="frozen", scale_std=0.1).learner(spec(TARGET), target=True)
+    began = init_loop_state(learner, probes.keys(1)).state.knowledge
+    fresh = init_loop_state(BASE.learner(spec(TARGET)), probes.keys(1)).state.knowledge
     jax.tree.map(np.testing.assert_array_equal, began, fresh)
 
 
@@ -222,4 +222,4 @@ def test_in_the_source_the_base_learner_learns():
 @pytest.mark.parametrize("cool", [0.0, -1.0, float("nan")])
 def test_what_is_out_of_range_is_said_in_one_sentence(cool: float):
     with pytest.raises(InputError, match=r"^Finetune\(cool=.*\) is out of range: cool is within \(0, inf\]\.$"):
-        Finetune(cool=cool)
+        Finetune(scale_std=cool)

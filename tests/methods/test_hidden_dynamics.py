@@ -21,8 +21,10 @@ from headstart.nets.history import History
 from headstart.protocol.transfer import adapt, keys
 
 KEY = jax.random.key(0)
-FAST = PPO(hidden=(16,), length=8, copies=16, batch=32, epochs=4, learning_rate=5e-3, anneal=False)
-OFF_POLICY = {"hidden": (8,), "length": 4, "copies": 2, "batch": 8, "capacity": 64, "start": 8}
+FAST = PPO(
+    hidden=(16,), num_steps=8, num_envs=16, batch_size=32, num_epochs=4, learning_rate=5e-3, anneal_learning_rate=False
+)
+OFF_POLICY = {"hidden": (8,), "num_steps": 4, "num_envs": 2, "batch_size": 8, "buffer_size": 64, "learning_starts": 8}
 
 
 def sides(steps: int = 4, hidden: bool = False) -> Task:
@@ -33,10 +35,10 @@ def sides(steps: int = 4, hidden: bool = False) -> Task:
 def score(method: Method, tasks: Task, steps: int, seeds: int = 1) -> float:
     """-> the worst seed's return after so many steps in the source, judged there by the target's learner."""
     key = keys(range(seeds))
-    *_, point = learn_source(method, tasks, steps, key.source, points=1)
+    *_, point = learn_source(method, tasks, steps, key.source, num_points=1)
     judge = method.learner(spec(tasks), target=True)
-    k = jax.vmap(judge.init)(key.judge, point.knowledge)
-    return float(evaluate(judge, k, tasks, 100, key.judge).mean((1, 2)).min())
+    k = jax.vmap(judge.init)(key.evaluation, point.knowledge)
+    return float(evaluate(judge, k, tasks, 100, key.evaluation).mean((1, 2)).min())
 
 
 # ------------------------------------------------------------------------------------------------ they find out
@@ -49,7 +51,7 @@ def test_who_is_told_knows_what_nobody_can_see():
 
 @pytest.mark.parametrize(
     ("method", "steps"),
-    [(Recurrent(FAST, units=8, segment=4), 4), (Recurrent(FAST, memory="history", history=3), 3)],
+    [(Recurrent(FAST, hidden_size=8, sequence_length=4), 4), (Recurrent(FAST, memory="history", history_length=3), 3)],
     ids=["gru", "history"],
 )
 def test_who_remembers_acts_on_what_was_shown(method: Method, steps: int):
@@ -57,7 +59,9 @@ def test_who_remembers_acts_on_what_was_shown(method: Method, steps: int):
 
 
 def test_who_identifies_is_as_good_as_who_is_told():
-    identifies = UPOSI(FAST, share=0.5, hidden=(16,), updates=0.1, batch=64, learning_rate=5e-3)
+    identifies = UPOSI(
+        FAST, identification_fraction=0.5, hidden=(16,), update_to_data=0.1, batch_size=64, learning_rate=5e-3
+    )
     assert score(identifies, sides(), 10_000) > 3.6
 
 
@@ -72,12 +76,12 @@ def test_a_history_is_the_newest_steps_first():
     steps = past.push(past.push(steps, jnp.array([6.0]), jnp.int32(0)), jnp.array([7.0]), jnp.int32(1))
     assert steps.tolist() == [1, 7, 0, 1, 1, 6, 1, 0]
     once = past.push(past.empty(), jnp.array([5.0]), jnp.int32(1))
-    assert past.read(once, lambda obs: obs - 9.0).tolist() == [1, -4, 0, 1, 0, 0, 0, 0]  # what was not is 0
+    assert past.encode(once, lambda obs: obs - 9.0).tolist() == [1, -4, 0, 1, 0, 0, 0, 0]  # what was not is 0
 
 
 def test_a_universal_policy_is_told_in_deviations_of_what_it_has_seen():
     method, tasks = UniversalPolicy(FAST), sides()
-    *_, point = learn_source(method, tasks, 1_000, keys([0]).source, points=1)
+    *_, point = learn_source(method, tasks, 1_000, keys([0]).source, num_points=1)
     mean, variance = (np.asarray(x[0]) for x in (point.knowledge.model.mean, point.knowledge.model.variance))
     assert mean[0] == pytest.approx(1.0)
     assert variance[0] == pytest.approx(0.0, abs=1e-6)
@@ -86,11 +90,13 @@ def test_a_universal_policy_is_told_in_deviations_of_what_it_has_seen():
 
 
 def test_identification_begins_by_the_truth_and_goes_on_by_its_own():
-    method = UPOSI(FAST, truth=0.5, hidden=(4,))
+    method = UPOSI(FAST, true_parameters_fraction=0.5, hidden=(4,))
     learner = method.learner(spec(sides()))
     k = probes.known(learner)
     fresh = probes.experience(jnp.zeros((1, 1, 1)))
-    assert [float(learner.observe(k, fresh, KEY, at)[0].model.truth.value) for at in (0.0, 0.49, 0.5, 1.0)] == [
+    assert [
+        float(learner.prepare(k, fresh, KEY, at)[0].model.use_true_parameters.value) for at in (0.0, 0.49, 0.5, 1.0)
+    ] == [
         1,
         1,
         0,
@@ -100,19 +106,19 @@ def test_identification_begins_by_the_truth_and_goes_on_by_its_own():
 
 def test_the_target_is_not_told():
     """In the target, what parameters there are changes nothing in what is done."""
-    for method in (UPOSI(FAST, hidden=(4,)), Recurrent(FAST, units=4)):
+    for method in (UPOSI(FAST, hidden=(4,)), Recurrent(FAST, hidden_size=4)):
         source, target = (method.learner(spec(sides(hidden=True)), where) for where in (False, True))
         k = probes.known(source)
         known = probes.known(target, k)
         returns = [
-            evaluate(target, jax.tree.map(lambda x: x[None], known), tasks, 20, keys([0]).judge)
+            evaluate(target, jax.tree.map(lambda x: x[None], known), tasks, 20, keys([0]).evaluation)
             for tasks in (probes.task(probes.Hint(hidden=True), side=side) for side in (0.3, 0.9))
         ]
         np.testing.assert_array_equal(*returns)
 
 
 def test_critics_know_what_the_policy_does_not():
-    method = Recurrent(FAST, units=4)
+    method = Recurrent(FAST, hidden_size=4)
     k = probes.known(method.learner(spec(sides())))
     x = jnp.arange(2 + 4 + 2, dtype=jnp.float32)
     other = x.at[-1].set(-9.0)
@@ -121,12 +127,12 @@ def test_critics_know_what_the_policy_does_not():
 
 
 def test_sac_learns_so_too_and_goes_on_in_the_target():
-    method = Recurrent(SAC(**OFF_POLICY), units=4, segment=4, burn_in=2)
+    method = Recurrent(SAC(**OFF_POLICY), hidden_size=4, sequence_length=4, burn_in=2)
     law = dist.Uniform(jnp.float32(0.5), jnp.float32(1.5))
     source = probes.task(probes.Corridor(length=3, discrete=False), push=law)
     target = probes.task(probes.Corridor(length=3, discrete=False), target=True, push=0.4)
-    *_, learned = learn_source(method, source, 32, keys([0]).source, points=1)
-    *_, after = adapt(method, learned.state, target, 16, [0], keys([0]), points=1, judged=2)
+    *_, learned = learn_source(method, source, 32, keys([0]).source, num_points=1)
+    *_, after = adapt(method, learned.state, target, 16, [0], keys([0]), num_evals=1, eval_episodes=2)
     assert np.isfinite(after.returns).all()
     assert probes.different(learned.knowledge.policy, after.state.knowledge.policy)
 
@@ -142,12 +148,12 @@ def test_what_cannot_be_is_said():
     few = spec(sides())
     with pytest.raises(InputError, match="acts by its critic; use PPO or SAC, or informed=false"):
         probes.known(Recurrent(DQN()).learner(few))
-    assert probes.known(Recurrent(DQN(hidden=(4,)), informed=False, units=3).learner(few)).policy is None
+    assert probes.known(Recurrent(DQN(hidden=(4,)), asymmetric_critic=False, hidden_size=3).learner(few)).policy is None
     with pytest.raises(InputError, match="none that are listed"):
-        UniversalPolicy().learner(few._replace(parameters=0))
+        UniversalPolicy().learner(few._replace(num_parameters=0))
     known = probes.known(UniversalPolicy(FAST).learner(few))
     with pytest.raises(InputError, match="knows 2 parameters, and the target has 3"):
-        UniversalPolicy(FAST).learner(few._replace(parameters=3), True).init(KEY, known)
+        UniversalPolicy(FAST).learner(few._replace(num_parameters=3), True).init(KEY, known)
     with pytest.raises(InputError, match="burn_in"):
-        Recurrent(segment=4, burn_in=4)
-    assert isinstance(few.observation, Box)
+        Recurrent(sequence_length=4, burn_in=4)
+    assert isinstance(few.observation_space, Box)

@@ -15,9 +15,9 @@ import pytest
 from small import BASES, LEARNT, OTHERWISE, SMALL, small, tasks_for
 
 from headstart.core.errors import InputError
+from headstart.core.iterations import steps_per_iteration
 from headstart.core.stages import learn_source
-from headstart.core.train import begin
-from headstart.core.turns import per_turn
+from headstart.core.train import init_loop_state
 from headstart.core.types import Method, TrainState, no_loss, spec
 from headstart.lab import cells
 from headstart.lab.checkpoint import load, save
@@ -39,17 +39,17 @@ from headstart.methods.randomization.recurrent import Recurrent
 from headstart.methods.randomization.uposi import UPOSI
 from headstart.methods.strings import find, find_any, find_learner
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
-from headstart.protocol.prior import Stage
-from headstart.protocol.transfer import adapt, judge, keys
+from headstart.protocol.prior import Training
+from headstart.protocol.transfer import adapt, evaluate_state, keys
 
 # ------------------------------------------------------------------------------------------------ every method
 
 
-def reloaded(stages: tuple[Stage, ...], state: TrainState, folder: pathlib.Path) -> TrainState:
+def reloaded(stages: tuple[Training, ...], state: TrainState, folder: pathlib.Path) -> TrainState:
     """Returns what all seeds know, of checkpoints of each of them."""
     *before, (method, of, target) = stages
     each = []
-    for seed in range(len(state.taken)):
+    for seed in range(len(state.gradient_steps)):
         known = cells.of_seed(state, seed)
         trained = Trained(method, of, known, "Corridor", 1, seed, before=tuple(before), adapted=target)
         each.append(load(save(trained, folder / f"{len(stages)}-{seed}")))
@@ -61,24 +61,24 @@ def reloaded(stages: tuple[Stage, ...], state: TrainState, folder: pathlib.Path)
 def test_every_method_learns_in_the_source_adapts_one_shot_and_is_kept(method: Method, discrete: bool, tmp_path):
     source, target = tasks_for(method, discrete)
     learner, adapted = method.learner(spec(source)), method.learner(spec(target), target=True)
-    seeds, stage = keys([0, 1]), Stage(method, spec(source), False)
-    *_, learned = learn_source(method, source, 8 * per_turn(learner, source), seeds.source, points=2)
+    seeds, stage = keys([0, 1]), Training(method, spec(source), False)
+    *_, learned = learn_source(method, source, 8 * steps_per_iteration(learner, source), seeds.source, num_points=2)
     assert (learned.gradient_steps >= 2).all() or learner.loss is no_loss
     state = reloaded((stage,), learned.state, tmp_path)
     probes.check_same(state, learned.state)
 
-    before, after = adapt(method, state, target, 1, [1], seeds, judged=2)
+    before, after = adapt(method, state, target, 1, [1], seeds, eval_episodes=2)
     assert (before.shots, after.shots) == (0, 1)
     assert (before.steps.tolist(), after.episodes.tolist()) == ([0.0, 0.0], [1.0, 1.0])
     assert ((after.steps >= min(3, target.env.horizon)) & (after.steps <= target.env.horizon)).all()
     assert np.isfinite(before.returns).all()
     assert np.isfinite(after.returns).all()
     assert probes.different(before.state.knowledge, after.state.knowledge) == (method != Uniform())
-    kept = reloaded((stage, Stage(method, spec(target), True)), after.state, tmp_path)
+    kept = reloaded((stage, Training(method, spec(target), True)), after.state, tmp_path)
     probes.check_same(kept, after.state)
-    np.testing.assert_array_equal(judge(adapted, kept, target, 2, seeds.judge), after.returns)
+    np.testing.assert_array_equal(evaluate_state(adapted, kept, target, 2, seeds.evaluation), after.returns)
     policy = load(tmp_path / "2-0").policy(jax.tree.map(lambda x: x[0], target))
-    assert policy.act(np.zeros(target.env.observation.shape)).shape == (() if discrete else (1,))
+    assert policy.act(np.zeros(target.env.observation_space.shape)).shape == (() if discrete else (1,))
 
 
 KNOBS = {
@@ -86,12 +86,12 @@ KNOBS = {
     "reset_head": Finetune(SMALL, reset_head=True),
     "reset": Finetune(SMALL, reset=("value",)),
     "freeze": Finetune(SMALL, freeze=("policy.net.layers.0",)),
-    "rates": Finetune(SMALL, rates=("policy=0.1",)),
+    "rates": Finetune(SMALL, learning_rate_scales=("policy=0.1",)),
     "l2_sp": Finetune(SMALL, l2_sp=0.01),
     "optimizer": Finetune(SMALL, optimizer="kept"),
-    "fresh normaliser": Finetune(SMALL, normaliser="fresh"),
-    "frozen normaliser": Finetune(SMALL, normaliser="frozen"),
-    "cool": Finetune(SMALL, cool=2.0),
+    "fresh normaliser": Finetune(SMALL, normalizer="fresh"),
+    "frozen normaliser": Finetune(SMALL, normalizer="frozen"),
+    "cool": Finetune(SMALL, scale_std=2.0),
     "l2_sp of SAC": Finetune(BASES[SAC], l2_sp=0.01, layers="last"),
     "l2_sp of DQN": Finetune(BASES[DQN], l2_sp=0.01, reset_head=True),
     "l2_sp of UPOSI": Finetune(small(UPOSI), l2_sp=0.01),
@@ -111,12 +111,12 @@ def test_every_knob_of_finetune_and_what_several_sources_left_is_kept(method: Me
     """
     source, target = map(spec, tasks_for(method, not isinstance(getattr(method, "base", None), SAC)))
     told = several if several > 1 else 0
-    here = Stage(method, source._replace(tasks=several, context=told), False)
-    there = Stage(method, target._replace(context=told), True)
+    here = Training(method, source._replace(num_tasks=several, context_dim=told), False)
+    there = Training(method, target._replace(context_dim=told), True)
     for stages in ((there,), (here, there), (here, there, there)):  # from nothing; as a cell is; once more
         state = None
         for stage in stages:
-            state = begin(method.learner(stage.spec, stage.target), keys([0, 1]).target, state).state
+            state = init_loop_state(method.learner(stage.spec, stage.target), keys([0, 1]).target, state).state
         assert state is not None
         state = jax.tree.map(lambda x: x + jnp.arange(x.size, dtype=x.dtype).reshape(x.shape), state)
         probes.check_same(reloaded(stages, state, tmp_path), state)
@@ -172,7 +172,7 @@ def test_randomize_changes_the_task_and_nothing_else():
     [
         PPO(hidden=(3, 5), target_kl=0.1, activation="relu"),
         Uniform(),
-        Finetune(PPO(clip=0.3), freeze=("policy.net", "value"), normaliser="fresh"),
+        Finetune(PPO(clip_eps=0.3), freeze=("policy.net", "value"), normalizer="fresh"),
         EPOpt(Finetune(Randomize(SMALL)), epsilon=0.25),
         Distil(SMALL, (DQN(hidden=(2,)), PPO())),
     ],
@@ -183,7 +183,9 @@ def test_what_is_written_down_comes_back_as_it_was(method: Method):
 
 
 @pytest.mark.parametrize(
-    "data", [{"class": "Sorcery"}, {"class": "PPO", "magic": 1}, {"clip": 0.1}, {"class": "PPO", "clip": -1}], ids=str
+    "data",
+    [{"class": "Sorcery"}, {"class": "PPO", "magic": 1}, {"clip_eps": 0.1}, {"class": "PPO", "clip_eps": -1}],
+    ids=str,
 )
 def test_what_this_version_does_not_know_is_said(data: dict[str, Any]):
     with pytest.raises(InputError):
@@ -195,17 +197,19 @@ def test_what_this_version_does_not_know_is_said(data: dict[str, Any]):
 
 NAMED: dict[str, Method] = {
     "scratch": PPO(),
-    "naive:discount=0.9:hidden=32+16:anneal=false:length=1e2": PPO(
-        discount=0.9, hidden=(32, 16), anneal=False, length=100
+    "naive:discount=0.9:hidden=32+16:anneal_learning_rate=false:num_steps=1e2": PPO(
+        discount=0.9, hidden=(32, 16), anneal_learning_rate=False, num_steps=100
     ),
     "naive:target_kl=0.01": PPO(target_kl=0.01),
     "naive:target_kl=none": PPO(),
     "finetune:layers=last:freeze=policy.net+value": Finetune(layers="last", freeze=("policy.net", "value")),
     "randomize:base.activation=relu": Randomize(PPO(activation="relu")),
-    "finetune:base=sac:base.updates=2:layers=last": Finetune(SAC(updates=2.0), layers="last"),
-    "epopt:epsilon=0.2:base.target_kl=0.02": EPOpt(PPO(entropy=1e-3, target_kl=0.02), epsilon=0.2),
-    "distil:experts=dqn+ppo:share=0.3": Distil(experts=(DQN(), PPO()), share=0.3),
-    "actor_mimic:acts=experts": Distil(temperature=1.0, features=0.01, epsilon=0.1, acts="experts"),
+    "finetune:base=sac:base.update_to_data=2:layers=last": Finetune(SAC(update_to_data=2.0), layers="last"),
+    "epopt:epsilon=0.2:base.target_kl=0.02": EPOpt(PPO(entropy_coef=1e-3, target_kl=0.02), epsilon=0.2),
+    "distil:teachers=dqn+ppo:distillation_fraction=0.3": Distil(teachers=(DQN(), PPO()), distillation_fraction=0.3),
+    "actor_mimic:rollout_policy=teachers": Distil(
+        temperature=1.0, feature_coef=0.01, epsilon=0.1, rollout_policy="teachers"
+    ),
     "recurrent:memory=history:base=sac": Recurrent(SAC(), memory="history"),
 }
 
@@ -218,11 +222,13 @@ def test_a_name_and_settings_make_a_method(text: str, method: Method):
 
 
 def test_every_row_can_learn_by_another_learner():
-    learner = find_learner("dqn:n=2")
-    assert learner == DQN(n=2)
+    learner = find_learner("dqn:n_step=2")
+    assert learner == DQN(n_step=2)
     for text in ("scratch", "naive"):
         assert find(text, learner)[1] == learner
-    assert find("finetune:layers=last:base.every=9", learner)[1] == Finetune(DQN(n=2, every=9), layers="last")
+    assert find("finetune:layers=last:base.target_update_period=9", learner)[1] == Finetune(
+        DQN(n_step=2, target_update_period=9), layers="last"
+    )
 
 
 def test_a_method_without_a_base_takes_no_other_learner():
@@ -231,7 +237,7 @@ def test_a_method_without_a_base_takes_no_other_learner():
 
 
 def test_a_learner_is_named_as_a_method_is():
-    assert find_any("sac:updates=0.5") == SAC(updates=0.5)
+    assert find_any("sac:update_to_data=0.5") == SAC(update_to_data=0.5)
     assert find_any("epopt:epsilon=0.5") == EPOpt(epsilon=0.5)
     small = PPO(hidden=(8,))
     for before in (small, EPOpt(small)):  # what goes on is of the sizes that were learned
@@ -258,21 +264,24 @@ def test_a_learner_is_named_as_a_method_is():
             "epopt:epsilom=1",
             "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base (one of ppo, sac, dqn, qlearning),",
         ),
-        ("sf:use=best", "sf:use=best does not fit; use takes one of gpi, last."),
+        ("sf:act_by=best", "sf:act_by=best does not fit; use takes one of gpi, last."),
         ("epopt:base=1", "epopt:base=1 sets no field of EPOpt;"),
         ("epopt:epsilon.x=1", "epopt:epsilon.x=1 sets no field of EPOpt;"),
         ("epopt:base.clap=1", "epopt:base.clap=1 sets no field of PPO; FIELD=VALUE takes learning_rate,"),
         ("epopt:epsilon", "epopt:epsilon does not fit; epsilon takes a number."),
         (
-            "distil:experts=ppo+zzz",
-            "distil:experts=ppo+zzz does not fit; experts takes one of ppo, sac, dqn, qlearning, or several with +",
+            "distil:teachers=ppo+zzz",
+            "distil:teachers=ppo+zzz does not fit; experts takes one of ppo, sac, dqn, qlearning, or several with +",
         ),
-        ("uposi:share=1", "UPOSI(share=1.0) is out of range: share is within (0, 1)."),
+        ("uposi:identification_fraction=1", "UPOSI(share=1.0) is out of range: share is within (0, 1)."),
         ("epopt:epsilon=nan", "epopt:epsilon=nan does not fit; epsilon takes a number."),
         ("epopt:epsilon=2", "EPOpt(epsilon=2.0) is out of range: epsilon is within (0, 1]."),
-        ("scratch:copies=1.5", "scratch:copies=1.5 does not fit; copies takes a whole number."),
-        ("scratch:copies=1e999", "scratch:copies=1e999 does not fit; copies takes a whole number."),
-        ("scratch:anneal=maybe", "scratch:anneal=maybe does not fit; anneal takes true or false."),
+        ("scratch:num_envs=1.5", "scratch:num_envs=1.5 does not fit; copies takes a whole number."),
+        ("scratch:num_envs=1e999", "scratch:num_envs=1e999 does not fit; copies takes a whole number."),
+        (
+            "scratch:anneal_learning_rate=maybe",
+            "scratch:anneal_learning_rate=maybe does not fit; anneal takes true or false.",
+        ),
         ("scratch:target_kl=x", "scratch:target_kl=x does not fit; target_kl takes a number, or none."),
         (
             "scratch:hidden=x",

@@ -10,9 +10,9 @@ import pytest
 from probes import experience
 
 from headstart.core.errors import InputError
-from headstart.core.learn import begin_state, update
+from headstart.core.iterations import steps_per_iteration
+from headstart.core.learn import gradient_step, init_train_state
 from headstart.core.train import train
-from headstart.core.turns import per_turn
 from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, no_loss, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
@@ -26,8 +26,8 @@ from headstart.tasks.several import together
 from headstart.tasks.worlds import RandomMDP
 
 KEY = jax.random.key(0)
-SMALL = PPO(hidden=(4,), length=4, copies=2, batch=4, epochs=1)
-OFF_POLICY = {"hidden": (4,), "length": 4, "copies": 2, "batch": 4, "capacity": 64, "start": 4}
+SMALL = PPO(hidden=(4,), num_steps=4, num_envs=2, batch_size=4, num_epochs=1)
+OFF_POLICY = {"hidden": (4,), "num_steps": 4, "num_envs": 2, "batch_size": 4, "buffer_size": 64, "learning_starts": 4}
 
 
 def several(n: int, discrete: bool = True) -> Task:
@@ -38,7 +38,7 @@ def several(n: int, discrete: bool = True) -> Task:
 
 def before(learner: Learner) -> TrainState:
     """-> the state before the first gradient step."""
-    return begin_state(learner, probes.known(learner))
+    return init_train_state(learner, probes.known(learner))
 
 
 def whole(n: int, discrete: bool) -> tuple[Task, Task]:
@@ -48,12 +48,12 @@ def whole(n: int, discrete: bool) -> tuple[Task, Task]:
 
 
 def test_it_learns_several_sources_and_adapts_to_one_that_is_none_of_them():
-    method, seeds = Joint(SAC(**OFF_POLICY), combine="cagrad"), keys([0, 1])
+    method, seeds = Joint(SAC(**OFF_POLICY), surgery="cagrad"), keys([0, 1])
     tasks, target = whole(3, discrete=False)
     learner = method.learner(spec(tasks))
-    *_, learned = train(learner, tasks, 2 * per_turn(learner, tasks), seeds.source, points=2)
+    *_, learned = train(learner, tasks, 2 * steps_per_iteration(learner, tasks), seeds.source, num_points=2)
     assert (learned.gradient_steps >= 2).all()
-    first, after = adapt(method, learned.state, target, 1, [1], seeds, judged=2)
+    first, after = adapt(method, learned.state, target, 1, [1], seeds, eval_episodes=2)
     assert after.episodes.tolist() == [1.0, 1.0]
     assert np.isfinite(after.returns).all()
     assert probes.different(first.state.knowledge, after.state.knowledge)
@@ -61,7 +61,7 @@ def test_it_learns_several_sources_and_adapts_to_one_that_is_none_of_them():
 
 @pytest.mark.parametrize(
     ("method", "discrete"),
-    [(PopArt(Joint(SMALL, combine="pcgrad")), False), (Separate(DQN(updates=1.0, **OFF_POLICY)), True)],
+    [(PopArt(Joint(SMALL, surgery="pcgrad")), False), (Separate(DQN(update_to_data=1.0, **OFF_POLICY)), True)],
     ids=["PopArt-Joint", "Separate-DQN"],
 )
 def test_they_fit_one_another_and_other_learners(method: Method, discrete: bool):
@@ -73,7 +73,7 @@ def test_they_fit_one_another_and_other_learners(method: Method, discrete: bool)
 
 def test_with_one_source_and_in_the_target_joint_is_its_base():
     one, three = spec(several(1)), spec(several(3))
-    method = Joint(SMALL, combine="pcgrad")
+    method = Joint(SMALL, surgery="pcgrad")
     assert method.learner(one) is SMALL.learner(one)
     assert method.learner(three)._replace(combine=None) == SMALL.learner(three)
 
@@ -90,12 +90,12 @@ def test_the_mean_of_the_tasks_gradients_is_the_gradient_of_all():
 
     def moved(method: Method) -> Knowledge:
         learner = method.learner(spec(tasks))._replace(optimizer=optax.sgd(1.0))
-        return jax.jit(update, static_argnums=0)(learner, before(learner), batch, KEY, 0.0)[0].knowledge
+        return jax.jit(gradient_step, static_argnums=0)(learner, before(learner), batch, KEY, 0.0)[0].knowledge
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *map(moved, (SMALL, Joint(SMALL)))
     )
-    apart = moved(Joint(SMALL, combine="mgda"))
+    apart = moved(Joint(SMALL, surgery="mgda"))
     assert probes.different(apart.policy, moved(SMALL).policy)
 
 
@@ -104,7 +104,7 @@ def test_each_place_is_operated_on_by_itself():
     gradients = Knowledge(
         policy=jnp.array([[1.0], [-1.0]]), value=jnp.array([[2.0], [2.0]]), extra=jnp.array([1.0, 3.0])
     )
-    combine = Joint(SMALL, combine="mgda").learner(spec(several(2))).combine
+    combine = Joint(SMALL, surgery="mgda").learner(spec(several(2))).combine
     assert combine is not None
     found, told = jax.jit(combine)(gradients, jnp.array([5.0, 7.0]), KEY)
     np.testing.assert_allclose(found.policy, [0.0], atol=1e-6)
@@ -139,7 +139,7 @@ def test_separate_learners_share_nothing():
     batch = own.replace(context=jnp.repeat(jnp.eye(2)[:, None], 2, axis=1))
     huge = batch.replace(extras={**batch.extras, "advantage": jnp.array([[1.0, -1.0], [1e6, -1e6]])})
     state = before(learner)
-    after = [jax.jit(update, static_argnums=0)(learner, state, x, KEY, 0.0)[0].knowledge for x in (batch, huge)]
+    after = [jax.jit(gradient_step, static_argnums=0)(learner, state, x, KEY, 0.0)[0].knowledge for x in (batch, huge)]
     of_task = lambda k, i: jax.tree.map(lambda x: x[i], k)
     assert probes.different(of_task(state.knowledge, 0), of_task(after[0], 0))
     jax.tree.map(np.testing.assert_array_equal, of_task(after[0], 0), of_task(after[1], 0))
@@ -149,12 +149,12 @@ def test_separate_learners_share_nothing():
 def test_what_a_lesson_changes_in_the_lagged_copy_is_each_learners_own():
     learner = Separate(PopArt(DQN(**OFF_POLICY))).learner(spec(several(2)))
     slow = probes.known(learner)
-    units = slow.value.units.replace(mean=jnp.array([[3.0], [-70.0]]), square=jnp.array([[25.0], [10_000.0]]))
-    moved = learner.follow(slow, slow.replace(value=slow.value.replace(units=units)))
+    units = slow.value.statistics.replace(mean=jnp.array([[3.0], [-70.0]]), square=jnp.array([[25.0], [10_000.0]]))
+    moved = learner.rescale_target(slow, slow.replace(value=slow.value.replace(statistics=units)))
     assert moved is not None
-    assert moved.value.units.mean.tolist() == [[3.0], [-70.0]]
+    assert moved.value.statistics.mean.tolist() == [[3.0], [-70.0]]
     for task in range(2):
-        before, after = (jax.tree.map(lambda x, i=task: x[i], k.value).worth(jnp.ones(1)) for k in (slow, moved))
+        before, after = (jax.tree.map(lambda x, i=task: x[i], k.value).value(jnp.ones(1)) for k in (slow, moved))
         np.testing.assert_allclose(after, before, atol=1e-3)
 
 
@@ -178,4 +178,4 @@ def test_separate_cannot_stop_for_one_task_alone():
 
 def test_what_is_out_of_range_is_said():
     with pytest.raises(InputError, match=r"Joint\(c=1.5\) is out of range"):
-        Joint(c=1.5)
+        Joint(cagrad_c=1.5)

@@ -9,10 +9,10 @@ import probes
 import pytest
 from small import BASES, LEARNT, OTHERWISE, SMALL, small, tasks_for
 
-from headstart.core.learn import begin_state, observed, split, update
-from headstart.core.memory import holding, schedule, take
+from headstart.core.learn import gradient_step, init_train_state, split_statistics, with_prepared
+from headstart.core.memory import from_rollout, gather, plan_updates
 from headstart.core.names import named
-from headstart.core.rollout import rollout, start
+from headstart.core.rollout import reset_envs, rollout
 from headstart.core.types import Method, Statistics, Task, TrainState, no_loss, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.sac import SAC
@@ -36,7 +36,7 @@ MORE: dict[str, tuple[Method, bool]] = {
     "Joint-cagrad": (Joint(SMALL, "cagrad"), True),
     "UPOSI-SAC": (UPOSI(BASES[SAC]), False),
 }
-STEP: Any = inspect.unwrap(update)  # as it is traced, without a jit around it
+STEP: Any = inspect.unwrap(gradient_step)  # as it is traced, without a jit around it
 EVERY = [*LEARNT, *(pytest.param(*case, id=name) for name, case in (OTHERWISE | MORE).items())]
 
 
@@ -45,11 +45,11 @@ def one_turn(method: Method, tasks: Task, target: bool) -> None:
     learner = method.learner(spec(tasks), target)
 
     def turn(key: Any) -> TrainState:
-        state = begin_state(learner, learner.init(key, None))
-        worlds = start(learner, tasks, learner.replay.copies, key)
-        fresh = rollout(learner, state.knowledge, tasks, worlds, key, 1.0, learner.replay.length)[1]
-        knowledge, batch = learner.observe(state.knowledge, fresh, key, 0.5)
-        before, after = (named(split(k)[0]) for k in (state.knowledge, knowledge))
+        state = init_train_state(learner, learner.init(key, None))
+        worlds = reset_envs(learner, tasks, learner.replay.num_envs, key)
+        fresh = rollout(learner, state.knowledge, tasks, worlds, key, 1.0, learner.replay.num_steps)[1]
+        knowledge, batch = learner.prepare(state.knowledge, fresh, key, 0.5)
+        before, after = (named(split_statistics(k)[0]) for k in (state.knowledge, knowledge))
         moved = {name for name, x in after.items() if x is not before[name]}
         if learner.loss is no_loss:
             return state
@@ -57,14 +57,14 @@ def one_turn(method: Method, tasks: Task, target: bool) -> None:
             rescaled = {f"value.net.last.{x}" for x in ("weight", "bias")} if "PopArt" in repr(method) else set()
             assert moved <= rescaled, f"{moved} are moved by experience, and are no statistics"
 
-        state = observed(learner, state, knowledge)
-        rows = schedule(holding(batch), learner.replay, jnp.int32(1), jnp.int32(0), key)[2]
-        learned, _ = STEP(learner, state, take(holding(batch), rows(jnp.int32(0))), key, 0.5)
-        weights, known = split(learned.knowledge)
-        assert all(x is named(split(knowledge)[1])[name] for name, x in named(known).items())
+        state = with_prepared(learner, state, knowledge)
+        rows = plan_updates(from_rollout(batch), learner.replay, jnp.int32(1), jnp.int32(0), key)[2]
+        learned, _ = STEP(learner, state, gather(from_rollout(batch), rows(jnp.int32(0))), key, 0.5)
+        weights, known = split_statistics(learned.knowledge)
+        assert all(x is named(split_statistics(knowledge)[1])[name] for name, x in named(known).items())
         assert any(x is not named(state.knowledge)[name] for name, x in named(weights).items())
-        if learned.slow is not None:
-            lagged = named(split(learned.slow)[1])
+        if learned.target is not None:
+            lagged = named(split_statistics(learned.target)[1])
             assert all(x is lagged[name] for name, x in named(known).items())  # networks lag, statistics do not
         held = jax.tree.leaves(learned.optimizer, is_leaf=lambda x: isinstance(x, Statistics))
         assert not jax.tree.leaves([x for x in held if isinstance(x, Statistics)])  # no moments of them either

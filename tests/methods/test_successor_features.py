@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import probes
 
-from headstart.core.train import begin
+from headstart.core.train import init_loop_state
 from headstart.core.types import Key, Knowledge, spec
 from headstart.methods.values.successor_features import Library, SuccessorFeatures
 from headstart.tasks.worlds import RandomMDP
 
 KEY = jax.random.key(0)
 ENV = RandomMDP(states=3, actions=2, branching=1, features=2)
-METHOD = SuccessorFeatures(policies=3, learning_rate=0.5, reward_rate=0.5, discount=0.5)
+METHOD = SuccessorFeatures(max_policies=3, learning_rate=0.5, reward_learning_rate=0.5, discount=0.5)
 
 
 def step(library: Library, state: int, action: int, after: int, phi: list[float], reward: float) -> Library:
@@ -20,7 +20,7 @@ def step(library: Library, state: int, action: int, after: int, phi: list[float]
     seen = lambda s: jnp.eye(3)[s][None, None, None]
     fresh = probes.experience([[[reward]]], obs=seen(state), next_obs=seen(after))
     fresh = fresh.replace(action=jnp.array([[[action]]]), cumulants=jnp.array(phi)[None, None, None])
-    observe = jax.jit(METHOD.learner(spec(probes.task(ENV))).observe)
+    observe = jax.jit(METHOD.learner(spec(probes.task(ENV))).prepare)
     return observe(Knowledge(value=library), fresh, KEY, 0.0)[0].value
 
 
@@ -57,9 +57,9 @@ def test_a_new_task_begins_with_a_copy_of_the_newest_policy_and_a_worth_of_its_o
     learner = METHOD.learner(spec(probes.task(ENV)), target=True)
 
     def onward(prior, key: Key):
-        return begin(learner, key, prior).state
+        return init_loop_state(learner, key, prior).state
 
-    first = begin(learner, jax.random.split(KEY, 2)).state
+    first = init_loop_state(learner, jax.random.split(KEY, 2)).state
     second = onward(first, jax.random.split(jax.random.key(1), 2))
     library, before = second.knowledge.value, first.knowledge.value
     assert library.newest.tolist() == [1, 1]
@@ -77,4 +77,4 @@ def test_by_the_last_alone_older_policies_are_not_asked():
     def chosen(method: SuccessorFeatures) -> int:
         return int(method.learner(spec(probes.task(ENV))).act(k, (), jnp.eye(3)[0], jnp.zeros(0), KEY, 0.0)[0])
 
-    assert (chosen(METHOD), chosen(SuccessorFeatures(policies=3, use="last"))) == (1, 0)
+    assert (chosen(METHOD), chosen(SuccessorFeatures(max_policies=3, act_by="last"))) == (1, 0)

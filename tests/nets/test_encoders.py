@@ -11,13 +11,13 @@ from jaxtyping import Array
 
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
-from headstart.core.types import Box, Discrete, Image, Knowledge, Method, Space, Spec
+from headstart.core.types import ActionSpace, Box, Discrete, Image, Knowledge, Method, Spec
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
-from headstart.nets.encoders import Convolutions, convolutions, encoder, patches, see, width
+from headstart.nets.encoders import Convolutions, convolutions, encode, encoder, feature_dim, patches
 from headstart.nets.mlp import orthogonal
-from headstart.nets.moments import Moments, moments
+from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
 
 KEY = jax.random.key(0)
 SMALL = Image((4, 4, 1), "uint8")
@@ -49,7 +49,7 @@ def test_layers_have_the_sizes_that_are_said(image: Image, filters: list[tuple[i
     made = jax.eval_shape(lambda key: convolutions(image, key), KEY)
     assert [layer.weight.shape for layer in made.filters] == filters
     assert made.dense.weight.shape == dense
-    assert width(made, image) == dense[1]
+    assert feature_dim(made, image) == dense[1]
 
 
 def test_what_comes_out_by_hand():
@@ -83,14 +83,14 @@ def test_it_starts_orthogonal_by_no_lapack():
 def test_vectors_are_normalised_or_left_alone():
     box, context = Box((0.0, 0.0), (1.0, 1.0)), jnp.array([7.0])
     assert encoder(box, KEY, normalise=False) is None
-    assert see(Knowledge(), jnp.array([3.0, 4.0]), context).tolist() == [3, 4, 7]
-    seen = moments(2).include(jnp.array([[0.0, 0.0], [2.0, 4.0]]), jnp.ones(2))
-    assert isinstance(encoder(box, KEY, normalise=True), Moments)
-    np.testing.assert_allclose(see(Knowledge(seen), jnp.array([2.0, 2.0]), context), [1, 0, 7], atol=1e-6)
+    assert encode(Knowledge(), jnp.array([3.0, 4.0]), context).tolist() == [3, 4, 7]
+    seen = running_mean_std(2).update(jnp.array([[0.0, 0.0], [2.0, 4.0]]), jnp.ones(2))
+    assert isinstance(encoder(box, KEY, normalise=True), RunningMeanStd)
+    np.testing.assert_allclose(encode(Knowledge(seen), jnp.array([2.0, 2.0]), context), [1, 0, 7], atol=1e-6)
     assert isinstance(encoder(SMALL, KEY, normalise=True), Convolutions)
 
 
-def gradient(method: Method, action: Space, parts: tuple[str, ...], **extras: Array) -> dict[str, Any]:
+def gradient(method: Method, action: ActionSpace, parts: tuple[str, ...], **extras: Array) -> dict[str, Any]:
     """-> by name, the gradient of what is learned in one batch of images, of the losses of those names."""
     learner = method.learner(Spec(SMALL, action))
     k = probes.known(learner)
@@ -124,7 +124,7 @@ def test_dqns_loss_teaches_its_encoder_and_has_a_lagged_one():
     batch = probes.experience([[0.0]], extras={"discount": jnp.full((1, 1), 0.5)}, **fields)
     loss = jax.jit(learner.loss)
     lost = [float(loss(k, slow, batch, KEY, 0.0)[0]) for slow in (k, blind)]
-    q = np.asarray(jax.jit(lambda k, image: k.value(see(k, image, NONE)))(k, image[0, 0]))
+    q = np.asarray(jax.jit(lambda k, image: k.value(encode(k, image, NONE)))(k, image[0, 0]))
     assert lost[1] == pytest.approx(0.5 * float(q[0]) ** 2, rel=1e-4)  # to a blind lagged network all is worth 0
     assert lost[0] == pytest.approx(0.5 * float(q[0] - 0.5 * q.max()) ** 2, rel=1e-4)
 

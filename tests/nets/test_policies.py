@@ -67,14 +67,14 @@ def test_a_fresh_policy_is_almost_the_same_everywhere():
 
 
 def test_cooling_a_gaussian_halves_its_deviation_and_nothing_else():
-    warm, cold = gaussian(), gaussian().cool(0.5)
+    warm, cold = gaussian(), gaussian().scale_std(0.5)
     np.testing.assert_allclose(jnp.exp(cold.log_std), [0.25, 0.5, 1.0], rtol=1e-6)
     np.testing.assert_array_equal(mode(cold(X)), mode(warm(X)))
 
 
 @pytest.mark.parametrize("factor", [0.25, 4.0])
 def test_cooling_a_softmax_divides_its_logits(factor: float):
-    pi, cooled = categorical([0.0, 1.0, 3.0]), categorical([0.0, 1.0, 3.0]).cool(factor)
+    pi, cooled = categorical([0.0, 1.0, 3.0]), categorical([0.0, 1.0, 3.0]).scale_std(factor)
     share = np.exp(np.array([0, 1, 3]) / factor)
     np.testing.assert_allclose(shares(cooled(X), 3), share / share.sum(), rtol=1e-5)
     assert bool(cooled(X).entropy() > pi(X).entropy()) == (factor > 1)

@@ -10,14 +10,14 @@ from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.methods.strings import find
 from headstart.protocol.baselines import caveats, is_added, learner_name, needed, scratch_of
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
 
-def asked(*methods: str, **fields: Any) -> Question:
-    return Question("Pendulum-v1", "Pendulum-v1@mass=2", methods, **fields)
+def asked(*methods: str, **fields: Any) -> StudyConfig:
+    return StudyConfig("Pendulum-v1", "Pendulum-v1@mass=2", methods, **fields)
 
 
-def names(question: Question) -> list[str]:
+def names(question: StudyConfig) -> list[str]:
     return [entry.name for entry, _ in question.rows()]
 
 
@@ -26,12 +26,14 @@ def names(question: Question) -> list[str]:
     [
         ("finetune", PPO()),
         ("uposi", PPO()),
-        ("darc:base.batch=64", SAC(batch=64)),
+        ("darc:base.batch_size=64", SAC(batch_size=64)),
         ("distil:base=dqn", DQN()),
         ("sf:epsilon=0.3", QLearning(epsilon=0.3)),
         (
             "deep_sf:hidden=16",
-            DQN(1e-3, True, 0.95, 0.1, updates=0.25, batch=64, capacity=50_000, copies=4, hidden=(16,)),
+            DQN(
+                1e-3, True, 0.95, 0.1, update_to_data=0.25, batch_size=64, buffer_size=50_000, num_envs=4, hidden=(16,)
+            ),
         ),
     ],
 )
@@ -62,10 +64,10 @@ def test_nothing_is_added_where_learners_are_alike_or_the_reference_is_another()
 
 
 def test_other_settings_of_another_learner_are_another_scratch():
-    assert names(asked("darc", "darc:base.batch=64"))[-4:] == [
+    assert names(asked("darc", "darc:base.batch_size=64"))[-4:] == [
         "scratch (SAC)", "oracle (SAC)", "scratch (SAC batch-64)", "oracle (SAC batch-64)",
     ]  # fmt: skip
-    assert learner_name(SAC(batch=64, hidden=(8, 8))) == "SAC batch-64 hidden-8+8"
+    assert learner_name(SAC(batch_size=64, hidden=(8, 8))) == "SAC batch-64 hidden-8+8"
 
 
 def test_what_nobody_needs_is_taken_away():

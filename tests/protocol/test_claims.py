@@ -10,7 +10,7 @@ import pytest
 from headstart.lab.files import plain
 from headstart.protocol.claims import assemble
 from headstart.protocol.shift import Effect, Shift
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 
 EFFECT = Effect(initial=0.0, next_state=0.6, reward=0.1, termination=0.05, returns=-0.2)
 SHIFT = Shift(EFFECT, {"force": EFFECT}, {"force": ("10", "-10")})
@@ -19,7 +19,7 @@ LEDGER = {"source_steps": 500.0, "target_steps": 100.0, "gradient_steps": 8.0, "
 METRICS = {"jumpstart", "asymptote", "total", "transfer_ratio", "time_to_threshold"}
 
 
-def asked(**fields: Any) -> Question:
+def asked(**fields: Any) -> StudyConfig:
     told: dict[str, Any] = {
         "source": "CartPole-v1",
         "target": "CartPole-v1@force=-10",
@@ -29,7 +29,7 @@ def asked(**fields: Any) -> Question:
         "shots": (0, 1),
         "seeds": (0, 1, 2),
     }
-    return Question(**told | fields)
+    return StudyConfig(**told | fields)
 
 
 def cell(*returns: float, **fields: Any) -> dict[str, Any]:

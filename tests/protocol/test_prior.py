@@ -6,7 +6,7 @@ import jax
 import pytest
 import tiny
 
-from headstart.core import moving
+from headstart.core import space_matching
 from headstart.core.errors import InputError
 from headstart.core.types import Knowledge, Method, TrainState, spec
 from headstart.learners.dqn import DQN
@@ -17,7 +17,7 @@ from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.recurrent import Recurrent
 from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.methods.randomization.uposi import UPOSI
-from headstart.protocol.prior import Stage, moved
+from headstart.protocol.prior import Training, moved
 from headstart.protocol.transfer import keys
 
 TINY, OF = tiny.METHOD, spec(tiny.TASK)
@@ -26,18 +26,20 @@ TINY, OF = tiny.METHOD, spec(tiny.TASK)
 def begun(how: Method, state: TrainState | None = None, known: Method = TINY) -> TrainState:
     """-> what `how` may begin from of what `known` left, where nothing is seen or done otherwise."""
     state = tiny.learned() if state is None else state
-    return moved(Stage(known, OF, False), state, moving.plan(known, OF, OF), how, OF, keys(tiny.SEEDS).target)
+    return moved(
+        Training(known, OF, False), state, space_matching.plan(known, OF, OF), how, OF, keys(tiny.SEEDS).target
+    )
 
 
 def left(known: Method) -> TrainState:
     """-> what it knows before it has learned anything."""
-    knowledge = moving.begin(known, OF, keys(tiny.SEEDS).target)
-    return TrainState(knowledge, None, None, tiny.learned().taken)
+    knowledge = space_matching.init_knowledge(known, OF, keys(tiny.SEEDS).target)
+    return TrainState(knowledge, None, None, tiny.learned().gradient_steps)
 
 
 @pytest.mark.parametrize(
     "how",
-    [TINY, Finetune(TINY, optimizer="kept"), EPOpt(TINY), dataclasses.replace(TINY, clip=0.1), Distil(TINY)],
+    [TINY, Finetune(TINY, optimizer="kept"), EPOpt(TINY), dataclasses.replace(TINY, clip_eps=0.1), Distil(TINY)],
     ids=lambda how: type(how).__name__,
 )
 def test_what_is_of_the_same_form_is_begun_with_as_it_is(how: Method):
@@ -74,7 +76,7 @@ def test_a_model_that_is_of_no_use_stays_behind_and_one_that_is_missing_is_made(
 
 
 def test_moments_of_another_optimizer_are_refused():
-    how = Finetune(dataclasses.replace(TINY, clip=0.1), optimizer="kept")
+    how = Finetune(dataclasses.replace(TINY, clip_eps=0.1), optimizer="kept")
     assert begun(how) == tiny.learned()
     with pytest.raises(InputError, match=r"optimizer.* is missing there"):
         begun(how, tiny.learned().replace(optimizer=None))

@@ -115,7 +115,7 @@ class Far(probes.Corridor):
     length: int = 45
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Box((0.0, 0.0), (1.0, 1.0), components=components("place", "sign"))
 
     @property

@@ -7,12 +7,12 @@ import pytest
 from headstart.core.errors import InputError
 from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune
-from headstart.protocol.study import Question, row_name
+from headstart.protocol.study import StudyConfig, row_name
 
 
-def asked(**fields: Any) -> Question:
+def asked(**fields: Any) -> StudyConfig:
     told: dict[str, Any] = {"source": "CartPole-v1", "target": "CartPole-v1@force=-10", "methods": ("finetune",)}
-    return Question(**told | fields)
+    return StudyConfig(**told | fields)
 
 
 def rows(**fields: Any) -> list[str]:
@@ -57,8 +57,8 @@ def test_what_is_asked_twice_is_asked_once():
         ({"source_steps": 0}, r"--source-steps is 0, but .* at least 1"),
         ({"target_steps": -5}, r"--target-steps is -5, but .* at least 1"),
         ({"target_steps": 10**15}, "--target-steps"),
-        ({"points": 0}, "--points is 0"),
-        ({"judged": 0}, "--judged is 0"),
+        ({"num_evals": 0}, "--evals is 0"),
+        ({"eval_episodes": 0}, "--eval-episodes is 0"),
         ({"seeds": ()}, "write --seeds 5"),
         ({"seeds": (0, -1)}, r"--seeds has -1.*write another"),
         ({"seeds": (2**32,)}, r"--seeds has 4294967296"),
@@ -78,7 +78,7 @@ def test_a_question_that_makes_no_sense_gets_its_sentence(fields, mend):
         ("finetun", "did you mean finetune"),
         ("finetune:layer=last", r"FIELD=VALUE takes base .*, base\.FIELD of PPO, layers"),
         ("finetune:layers=first", "one of all, last"),
-        ("finetune:base.copies=1.5", "a whole number"),
+        ("finetune:base.num_envs=1.5", "a whole number"),
         ("finetune:base.learning_rate=1e999", "a number"),
         ("finetune:base=PPO", "FIELD=VALUE takes"),
         ("epopt", r"name one, such as --ensemble CartPole-v1@NAME=LOW\.\.HIGH"),

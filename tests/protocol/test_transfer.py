@@ -18,8 +18,8 @@ TINY, TASK, KEYS = tiny.METHOD, tiny.TASK, transfer.keys(tiny.SEEDS)
 SHOTS, STEPS, JUDGED = (0, 1, 3, 7), 200, 3
 
 
-def adapted(prior: TrainState | None, steps: int = STEPS, shots=SHOTS) -> list[transfer.Judgement]:
-    return list(transfer.adapt(TINY, prior, TASK, steps, shots, KEYS, points=3, judged=JUDGED))
+def adapted(prior: TrainState | None, steps: int = STEPS, shots=SHOTS) -> list[transfer.Evaluation]:
+    return list(transfer.adapt(TINY, prior, TASK, steps, shots, KEYS, num_evals=3, eval_episodes=JUDGED))
 
 
 def differ(a: TrainState, b: TrainState, part: str) -> np.ndarray:
@@ -36,7 +36,7 @@ def prior() -> TrainState:
 
 
 @pytest.fixture(scope="module")
-def judgements(prior: TrainState) -> list[transfer.Judgement]:
+def judgements(prior: TrainState) -> list[transfer.Evaluation]:
     return adapted(prior)
 
 
@@ -81,7 +81,7 @@ def test_then_the_rest_of_the_steps_is_spent(judgements):
     shots, *along = judgements[3:]
     assert np.all(np.diff([j.steps for j in (shots, *along)], axis=0) > 0)
     assert np.all(along[-1].steps >= STEPS)
-    assert np.min(along[-1].steps) < STEPS + TINY.length * TINY.copies
+    assert np.min(along[-1].steps) < STEPS + TINY.num_steps * TINY.num_envs
     assert np.all(along[-1].episodes > 7)
 
 
@@ -95,7 +95,7 @@ def test_one_episode_is_enough_to_learn_from(judgements):
     before, after = judgements[:2]
     for part in ("features", "policy", "value"):
         assert differ(before.state, after.state, part).all(), part
-    assert np.all(after.gradient_steps == np.ceil(after.steps / TINY.batch))
+    assert np.all(after.gradient_steps == np.ceil(after.steps / TINY.batch_size))
 
 
 def test_what_is_handed_over_is_left_alone(prior, judgements):
@@ -120,7 +120,7 @@ def test_two_methods_are_judged_in_the_same_episodes():
     task = probes.task(lottery, target=True, level=dist.Uniform(jnp.float32(0.0), jnp.float32(1.0)))
 
     def first(method) -> np.ndarray:
-        return next(iter(transfer.adapt(method, None, task, 0, (), KEYS, judged=5))).returns
+        return next(iter(transfer.adapt(method, None, task, 0, (), KEYS, eval_episodes=5))).returns
 
     ours, theirs = first(TINY), first(Uniform())
     np.testing.assert_array_equal(ours, theirs)

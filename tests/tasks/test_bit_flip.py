@@ -64,7 +64,7 @@ def test_slips_flip_any_bit():
 @pytest.mark.parametrize("n", [8, 15, 25])
 def test_sizes(n: int):
     env = hs.task(f"BitFlip-{n}").env
-    assert (env.name, env.horizon, env.observation.size, env.action.size) == (f"BitFlip-{n}", n, 2 * n, n)
+    assert (env.name, env.horizon, env.observation_space.size, env.action_space.size) == (f"BitFlip-{n}", n, 2 * n, n)
 
 
 def test_there_must_be_bits():

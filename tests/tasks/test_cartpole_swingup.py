@@ -154,7 +154,7 @@ def test_stays_finite_within_all_bounds():
 
 def test_reward_is_up_osis_and_bounded():
     reward = lambda *state: ENV.cumulants(params(), jnp.zeros(4), jnp.zeros(1), jnp.array(state))
-    assert ENV.rewards == ("reward_alive", "reward_upright", "reward_centre")
+    assert ENV.cumulant_names == ("reward_alive", "reward_upright", "reward_centre")
     np.testing.assert_allclose(reward(0.0, 1.0, 0.0, 2.0), [10, -math.log(0.1), 0.0], rtol=1e-6)
     np.testing.assert_allclose(reward(-2.0, 1.0, 1.5, 2.0), [10, -2.25 - math.log(2.35), -0.4], rtol=1e-6)
     hanging = reward(3.0, 0.0, math.pi, 0.0).sum()

@@ -22,7 +22,7 @@ from headstart.tasks.host import HostEnv, failures
 from headstart.tasks.host.atari import Console, Game, delivered
 from headstart.tasks.strings import describe, parse
 
-TINY = PPO(length=4, copies=2, epochs=1, batch=8, hidden=(4,))
+TINY = PPO(num_steps=4, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 RULES: dict[str, Any] = {"noop_max": 1, "full_action_space": False, "frameskip": 4, "max_num_frames_per_episode": 480}
 RULES |= {"repeat_action_probability": 0.25, "use_fire_reset": True, "episodic_life": False, "reward_clipping": False}
 
@@ -60,9 +60,9 @@ def pulled(
 def test_each_is_played_in_the_loop(text: str, seen: int, done: int):
     """What learns from it is no other program than on any of somebody's envs."""
     env, tasks = host_of(text), stack([parse(text)])
-    assert (env.observation.size, env.action.size, env.horizon) == (seen, done, 8)
+    assert (env.observation_space.size, env.action_space.size, env.horizon) == (seen, done, 8)
     assert describe(parse(text)) == text
-    returns = evaluate(Uniform().learner(spec(tasks)), Knowledge(), tasks, 2, keys([0]).judge)
+    returns = evaluate(Uniform().learner(spec(tasks)), Knowledge(), tasks, 2, keys([0]).evaluation)
     assert np.isfinite(returns).all()
     assert (env.pool.lent, failures(env)) == (0, {})
 
@@ -72,7 +72,7 @@ def test_one_of_them_transfers_in_one_shot():
     trained = hs.train(TINY, text, steps=16)
     assert (trained.gradient_steps, trained.trained_on) == (2, text)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state.knowledge))
-    moved = hs.transfer(trained, "Meta-World/push-v3@horizon=8", steps=8, shots=[0, 1], points=1, judged=1)
+    moved = hs.transfer(trained, "Meta-World/push-v3@horizon=8", steps=8, shots=[0, 1], num_evals=1, eval_episodes=1)
     assert np.isfinite([*moved.shots.values(), *moved.returns]).all()
     assert moved.trained.gradient_steps > 2
     pushed = host_of("Meta-World/push-v3@horizon=8")
@@ -82,7 +82,7 @@ def test_one_of_them_transfers_in_one_shot():
 def test_atari_trains_a_little():
     points: list[Any] = []
     trained = hs.train(TINY, "ALE/Freeway-v5@horizon=8,mode=1", steps=16, watch=points.append)
-    assert (trained.gradient_steps, trained.spec.observation) == (2, Image((84, 84, 4), "uint8"))
+    assert (trained.gradient_steps, trained.spec.observation_space) == (2, Image((84, 84, 4), "uint8"))
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state.knowledge))
     assert points[-1].episodes.tolist() == [2.0]
     assert points[-1].metrics["return"].tolist() == [0.0]  # a chicken does not cross the road in 8 steps
@@ -135,7 +135,7 @@ def test_goal_envs_show_their_goals():
 
 def test_meta_world_plays_one_of_fifty_goals_that_is_seen_and_the_same_in_each_env():
     env = host_of("Meta-World/reach-v3")
-    assert (env.observation.size, env.action.size, env.horizon) == (39, 4, 500)
+    assert (env.observation_space.size, env.action_space.size, env.horizon) == (39, 4, 500)
     goals = pulled(env, range(12), [])[0][0, :, -3:]
     assert len(np.unique(goals, axis=0)) > 6
     np.testing.assert_array_equal(pulled(env, [7], [])[0][0, 0, -3:], goals[7])
@@ -145,7 +145,7 @@ def test_meta_world_plays_one_of_fifty_goals_that_is_seen_and_the_same_in_each_e
 
 def test_atari_is_what_its_own_vector_env_shows():
     env, seeds = host_of("ALE/Pong-v5"), np.array([5, 9])
-    assert (env.observation, env.horizon) == (Image((84, 84, 4), "uint8"), 27_000)
+    assert (env.observation_space, env.horizon) == (Image((84, 84, 4), "uint8"), 27_000)
     theirs = AtariVectorEnv("pong", 2, repeat_action_probability=0.25, reward_clipping=False)
     stacks, rewards = [theirs.reset(seed=seeds)[0].copy()], [np.zeros(2)]
     for t in range(80):

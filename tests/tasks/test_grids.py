@@ -103,12 +103,12 @@ def test_what_is_seen_and_its_place_in_a_table():
     env, _ = walker()
     state = walk([UP] * 2 + [RIGHT] * 6)[0]
     seen = env.observe(params_of(env), state)
-    assert env.observation.size == seen.shape[0] == 38
+    assert env.observation_space.size == seen.shape[0] == 38
     taken = int(np.flatnonzero(four_rooms.PLACES == 10 * 13 + 6)[0])
     assert np.flatnonzero(seen).tolist() == [10, 13 + 6, 26 + taken]
-    assert int(env.observation.index(seen)) == (10 * 13 + 6) * 2**12 + 2 ** (11 - taken)
+    assert int(env.observation_space.index(seen)) == (10 * 13 + 6) * 2**12 + 2 ** (11 - taken)
     last = four_rooms.Walk(jnp.asarray(168), jnp.ones(12, bool))
-    assert int(env.observation.index(env.observe(params_of(env), last))) == 169 * 2**12 - 1
+    assert int(env.observation_space.index(env.observe(params_of(env), last))) == 169 * 2**12 - 1
 
 
 def test_four_rooms_slips():

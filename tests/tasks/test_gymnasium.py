@@ -97,7 +97,7 @@ def test_each_reset_draws_anew_and_a_seed_repeats():
 
 def test_reward_is_weighed_and_its_parts_are_told():
     env = to_gymnasium(headstart.task("Hopper-v5", physics="c", w=[1.0, 0.0, 2.0]))
-    names = env.task.env.rewards
+    names = env.task.env.cumulant_names
     _, info = env.reset(seed=0)
     assert info["rewards"] == dict.fromkeys(names, 0.0)
     _, reward, _, _, info = env.step(np.array([0.5, -0.5, 0.2], np.float32))

@@ -14,7 +14,7 @@ from numpyro import distributions as dist
 
 import headstart as hs
 from headstart.core.episode import observe, reset, step
-from headstart.core.rollout import evaluate, rollout, start
+from headstart.core.rollout import evaluate, reset_envs, rollout
 from headstart.core.train import train
 from headstart.core.types import Knowledge, Replay, stack
 from headstart.tasks.host import calls, failures, host
@@ -50,7 +50,7 @@ def test_a_batch_of_envs_is_played_as_by_hand(noted):
     @jax.jit
     @jax.vmap
     def play(key):
-        worlds = start(agent, tasks, 3, key)
+        worlds = reset_envs(agent, tasks, 3, key)
         return rollout(agent, Knowledge(), tasks, worlds, key, 1.0, 40)[1]
 
     noted.clear()  # of the probe
@@ -82,15 +82,18 @@ def _as_by_hand(fresh: Any, note: list[Any]) -> None:
 
 def test_in_training_each_step_is_one_call_and_all_envs_come_back(noted):
     env = host(clock, horizon=5)
-    tasks, agent = stack([probes.one(env), probes.one(env)]), probes.counter(Replay(length=4, copies=3, batch=1))
+    tasks, agent = (
+        stack([probes.one(env), probes.one(env)]),
+        probes.counter(Replay(num_steps=4, num_envs=3, batch_size=1)),
+    )
     noted.clear()
-    *_, last = train(agent, tasks, 6 * 24, probes.keys(2), points=3)
+    *_, last = train(agent, tasks, 6 * 24, probes.keys(2), num_points=3)
     assert last.steps.tolist() == [144.0, 144.0]
     assert len(noted) == env.pool.alive == 2 * 2 * 3
     assert env.pool.lent == 0
     for live in noted:
         assert [n[0] for n in live.note] == (["reset"] + ["step"] * 5) * 4 + ["reset"] + ["step"] * 4
-    points: Any = train(agent, tasks, 6 * 24, probes.keys(2), points=3)
+    points: Any = train(agent, tasks, 6 * 24, probes.keys(2), num_points=3)
     next(points)
     assert env.pool.lent == 12
     points.close()  # as where a `for` loop is left
@@ -154,7 +157,7 @@ def test_parameters_are_drawn_anew_for_each_episode_and_reach_the_env():
             return step(task, episode, jnp.int32(1), key)
 
         episode, seen = jax.lax.scan(on, reset(task, key), jax.random.split(key, 9))
-        task.env.leave(episode.state)
+        task.env.close(episode.state)
         return seen
 
     obs = np.asarray(play(KEY).obs)

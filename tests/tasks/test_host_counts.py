@@ -17,9 +17,9 @@ from headstart.methods.randomization.recurrent import Recurrent
 from headstart.protocol import transfer
 from headstart.tasks.host import host
 
-PPO_ = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
-DQN_ = DQN(length=4, copies=2, batch=4, capacity=64, start=4, updates=0.5, hidden=(4,))
-METHODS = {"ppo": PPO_, "dqn": DQN_, "recurrent": Recurrent(PPO_, units=4, segment=4)}
+PPO_ = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
+DQN_ = DQN(num_steps=4, num_envs=2, batch_size=4, buffer_size=64, learning_starts=4, update_to_data=0.5, hidden=(4,))
+METHODS = {"ppo": PPO_, "dqn": DQN_, "recurrent": Recurrent(PPO_, hidden_size=4, sequence_length=4)}
 JUDGED = 3
 
 
@@ -55,7 +55,7 @@ def played() -> dict[str, int]:
 def judged_steps(tasks: Any, seeds: int) -> int:
     """-> the steps of one judgement of all seeds: whoever acts, episodes are as long."""
     before = Counted.played["steps"]
-    evaluate(probes.player(probes.left), Knowledge(), tasks, JUDGED, transfer.keys(range(seeds)).judge)
+    evaluate(probes.player(probes.left), Knowledge(), tasks, JUDGED, transfer.keys(range(seeds)).evaluation)
     return Counted.played["steps"] - before
 
 
@@ -74,7 +74,7 @@ def test_shots_and_steps_play_what_the_curve_tells(name, delay, played):
     tasks, keys, method = stack([task]), transfer.keys([0, 1]), METHODS[name]
     each = judged_steps(tasks, 2)
     played.update(steps=0, episodes=0)
-    told = list(transfer.adapt(method, None, tasks, 40, [0, 1, 3], keys, points=2, judged=JUDGED))
+    told = list(transfer.adapt(method, None, tasks, 40, [0, 1, 3], keys, num_evals=2, eval_episodes=JUDGED))
     shots = [j for j in told if j.shots is not None]
     assert [j.episodes.tolist() for j in shots] == [[0, 0], [1, 1], [3, 3]]
     assert told[-1].steps.min() >= 40
@@ -87,7 +87,7 @@ def test_shots_and_steps_play_what_the_curve_tells(name, delay, played):
 
 def test_one_shot_is_one_episode_and_no_other_is_begun(played):
     tasks = stack([hs.task(ENV)])
-    told = list(transfer.adapt(PPO_, None, tasks, 1, [1, 2], transfer.keys([0]), points=1, judged=1))
+    told = list(transfer.adapt(PPO_, None, tasks, 1, [1, 2], transfer.keys([0]), num_evals=1, eval_episodes=1))
     assert [j.episodes.tolist() for j in told] == [[0], [1], [2]]
     judged = len(told)
     assert played["episodes"] == 2 + judged
@@ -97,11 +97,11 @@ def test_one_shot_is_one_episode_and_no_other_is_begun(played):
 def test_a_seed_that_has_spent_its_steps_begins_nothing_more(played):
     """Seeds whose shots were longer are done sooner."""
     tasks, keys = stack([hs.task(ENV)]), transfer.keys([0, 1, 2, 3])
-    shots = list(transfer.adapt(PPO_, None, tasks, 1, [3], keys, points=1, judged=1))
+    shots = list(transfer.adapt(PPO_, None, tasks, 1, [3], keys, num_evals=1, eval_episodes=1))
     spent = shots[-1].steps
     assert spent.min() < spent.max()
     played.update(steps=0, episodes=0)
-    told = list(transfer.adapt(PPO_, None, tasks, int(spent.max()), [3], keys, points=1, judged=1))
+    told = list(transfer.adapt(PPO_, None, tasks, int(spent.max()), [3], keys, num_evals=1, eval_episodes=1))
     rest = played["episodes"] - len(told) * 4 - 3 * 4
     going = (spent < spent.max()).sum()
     assert told[-1].steps.tolist() == [x + 16 * (x < spent.max()) for x in spent]

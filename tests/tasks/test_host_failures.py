@@ -21,10 +21,10 @@ from headstart.lab.news import silent
 from headstart.lab.study import Study
 from headstart.learners.ppo import PPO
 from headstart.protocol.shift import shift
-from headstart.protocol.study import Question
+from headstart.protocol.study import StudyConfig
 from headstart.tasks.host import HostEnv, failures, host
 
-TINY = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
+TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 FELL = "failed in step: RuntimeError: the gripper fell off"
 
 
@@ -112,7 +112,9 @@ def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
     entry: Any = strangers.broken(1, strangers.raises)
     gymnasium.register("strangers/Breaks-v0", entry, max_episode_steps=5)
     try:
-        asked = Question("strangers/Breaks-v0", "strangers/Breaks-v0@level=3", ("naive",), seeds=(0, 1), judged=2)
+        asked = StudyConfig(
+            "strangers/Breaks-v0", "strangers/Breaks-v0@level=3", ("naive",), seeds=(0, 1), eval_episodes=2
+        )
         study = Study(asked, tmp_path, silent)
         study.run_row(*study.rows[0])
         cells = study.cells()["random"]
@@ -132,7 +134,7 @@ def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path
     trained = hs.load(next(tmp_path.rglob("seed-3")))
     assert trained.gradient_steps == 4
     target = host(fine, horizon=6)
-    moved = hs.transfer(trained, hs.task(target, level=3.0), steps=6, shots=[0, 1], judged=2)
+    moved = hs.transfer(trained, hs.task(target, level=3.0), steps=6, shots=[0, 1], eval_episodes=2)
     assert moved.shots == {0: 21.0, 1: 21.0}  # 1 + … + 6, whoever acts
     assert (moved.episodes.tolist(), moved.steps.tolist()) == ([0.0, 1.0], [0.0, 6.0])
     assert moved.trained.gradient_steps > 4

@@ -12,14 +12,14 @@ import strangers
 import headstart as hs
 from headstart.core.counting import count_of
 from headstart.core.errors import InputError
-from headstart.core.train import begin, enter, go_on
+from headstart.core.train import enter_envs, init_loop_state, train_loop
 from headstart.core.types import spec, stack
 from headstart.learners.ppo import PPO
 from headstart.protocol import transfer
 from headstart.protocol.shift import shift
 from headstart.tasks.host import host
 
-TINY = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
+TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 
 
 class Interrupted(strangers.Clock):
@@ -57,7 +57,7 @@ def test_it_is_raised_wherever_the_env_is_stepped_and_no_env_stays_lent(what, tr
     asked = {
         "train": (20, lambda: hs.train(TINY, hs.task(ENV), steps=64)),
         "evaluate": (5, lambda: hs.evaluate(trained, hs.task(ENV), episodes=2)),
-        "shoot": (20, lambda: hs.transfer(trained, hs.task(ENV, power=2), steps=4, shots=[0, 2], judged=2)),
+        "shoot": (20, lambda: hs.transfer(trained, hs.task(ENV, power=2), steps=4, shots=[0, 2], eval_episodes=2)),
     }
     for at, ask in asked.values():
         Interrupted.what, Interrupted.at = what, at
@@ -73,8 +73,8 @@ def test_what_was_under_way_elsewhere_goes_on(trained):
     """A training whose reader is interrupted while it judges keeps its own envs."""
     tasks = stack([hs.task(ENV)])
     learner = TINY.learner(spec(tasks))
-    run = enter(learner, tasks, begin(learner, transfer.keys([0]).source))
-    points: Any = go_on(learner, tasks, run, 2, count_of(32), 2)
+    run = enter_envs(learner, tasks, init_loop_state(learner, transfer.keys([0]).source))
+    points: Any = train_loop(learner, tasks, run, 2, count_of(32), 2)
     next(points)
     Interrupted.what, Interrupted.at = KeyboardInterrupt(), 3
     with pytest.raises(KeyboardInterrupt):
@@ -102,10 +102,10 @@ def test_a_study_that_is_interrupted_marks_no_seed_as_failed(tmp_path):
         target_steps=16,
         shots=[0],
         seeds=[0, 1],
-        points=1,
-        judged=1,
+        num_evals=1,
+        eval_episodes=1,
         oracle=False,
-        learner="ppo:hidden=4:length=8:copies=2:batch=8:epochs=1",
+        learner="ppo:hidden=4:num_steps=8:num_envs=2:batch_size=8:num_epochs=1",
     )
     for at in (1200, 40):  # in what is known of the shift, and in the rows
         Interrupted.what, Interrupted.at = KeyboardInterrupt(), at

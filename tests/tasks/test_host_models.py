@@ -141,7 +141,7 @@ def test_it_is_said_what_follows_from_a_size():
         "geom_size[step][0]": "its bounds follow, mass and inertia stay",
     }
     told = {name: fields.find(name) for name in said}
-    assert {name: p and p.about for name, p in told.items()} == {
+    assert {name: p and p.description for name, p in told.items()} == {
         name: f"geom_size of MuJoCo's model; {what}" for name, what in said.items()
     }
 

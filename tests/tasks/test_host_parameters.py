@@ -38,7 +38,7 @@ def test_it_is_told_what_there_is_and_of_what_kind():
     told = {p.name: p for p in hs.parameters("FrozenLake-v1")}
     assert (told["success_rate"].nominal, told["success_rate"].high) == (pytest.approx(1 / 3), np.inf)
     slippery = told["is_slippery"]
-    assert slippery.about == "a keyword of its constructor"
+    assert slippery.description == "a keyword of its constructor"
     assert (slippery.nominal, slippery.low, slippery.high) == (1.0, 0.0, 1.0)
     assert list(told)[-2:] == ["action_delay", "observation_noise"]
 
@@ -69,7 +69,7 @@ class Counted(strangers.Clock):
 
 def test_numbers_that_are_counted_are_drawn_as_such():
     env = host(Counted, horizon=9)
-    told = {p.name: p.whole for p in env.parameters}
+    told = {p.name: p.integer for p in env.parameters}
     assert told == dict(
         told, rooms="from whole ends", mass="never", doors="always", lit="always", size="from whole ends"
     )
@@ -200,7 +200,7 @@ def test_other_constructions_of_one_id_are_other_envs():
     assert small != large
     assert small == host("FrozenLake-v1", map_name="4x4")
     assert hash(small.maker) == hash(host("FrozenLake-v1", map_name="4x4").maker)
-    assert (small.observation.size, large.observation.size) == (16, 64)
+    assert (small.observation_space.size, large.observation_space.size) == (16, 64)
     assert small.name == "FrozenLake-v1@map_name=4x4"
     with pytest.raises(InputError, match="There is no task"):
         parse(describe(hs.task(host("FrozenLake-v1", success_rate=0.5))))  # a parameter in disguise

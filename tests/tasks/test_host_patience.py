@@ -14,7 +14,7 @@ from headstart.learners.ppo import PPO
 from headstart.tasks.host import host
 from headstart.tasks.host.patience import Caller, patience
 
-TINY = PPO(length=8, copies=2, epochs=1, batch=8, hidden=(4,))
+TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 
 
 class Hangs(strangers.Clock):

@@ -100,7 +100,7 @@ def test_dicts_and_tuples_are_flattened_by_name():
     nested = Seen(spaces.Tuple([spaces.Dict({"card": spaces.Discrete(2)}), goal]))
     assert [part.name for part in nested.parts] == ["0.card", "1"]
     assert nested.row(({"card": 1}, np.array([0.5, -0.5]))).tolist() == [0, 1, 0.5, -0.5]
-    assert host("Blackjack-v1", horizon=20).observation.size == 32 + 11 + 2
+    assert host("Blackjack-v1", horizon=20).observation_space.size == 32 + 11 + 2
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ def cells(board: Any) -> list[list[int]]:
 def test_a_game_shows_a_bit_for_each_channel_and_as_many_actions_as_moves(world: MinAtar):
     state = compiled(world, "initial")(params(world), KEY)
     seen = compiled(world, "observe")(params(world), state)
-    assert (seen.shape, seen.dtype) == (world.observation.shape, jnp.dtype("bool"))
+    assert (seen.shape, seen.dtype) == (world.observation_space.shape, jnp.dtype("bool"))
     assert seen.shape == (10, 10, len(world.channels))
-    assert world.action.n == len(set(world.moves))
+    assert world.action_space.n == len(set(world.moves))
     assert world.parameters[0].name == "sticky"
     assert WORLDS[world.name]() == world
 

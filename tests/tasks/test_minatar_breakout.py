@@ -53,7 +53,7 @@ def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
     starts = [initial(params(), jax.random.key(i)) for i in range(20)]
     assert {str(told(s.game)) for s in starts} == {"([3, 0], [1, 1])", "([3, 9], [1, -1])"}
     image = observe(params(), starts[0])
-    assert (image.shape, image.dtype) == (WORLD.observation.shape, jnp.dtype(WORLD.observation.dtype))
+    assert (image.shape, image.dtype) == (WORLD.observation_space.shape, jnp.dtype(WORLD.observation_space.dtype))
     assert image.sum((0, 1)).tolist() == [1, 1, 1, 30]
     assert bool(image[9, 4, PADDLE])
     assert image[1:4, :, BRICK].all()

@@ -27,7 +27,9 @@ def player(name: str, names: tuple[str, ...], steps: int) -> Callable:
         start = env.initial(params, k_start)
 
         def step(state, key):
-            action = env.action.rescale(jax.random.uniform(key, (env.action.size,), minval=-1.0, maxval=1.0))
+            action = env.action_space.rescale(
+                jax.random.uniform(key, (env.action_space.size,), minval=-1.0, maxval=1.0)
+            )
             after = env.transition(params, state, action, key)
             seen = env.observe(params, after), env.cumulants(params, state, action, after).sum()
             return after, (action, *seen, env.terminal(params, after))

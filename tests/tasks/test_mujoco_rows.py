@@ -266,7 +266,7 @@ def test_parameters_are_described_and_within_their_bounds(name):
         assert p.low <= p.nominal <= p.high
         assert p.low < p.high
         assert p.unit
-        assert p.about
+        assert p.description
     groups = {"mass", "friction", "damping", "armature", "power", "gravity", "density", "wind"}
     # A factor of zeros changes nothing, so such a group is not offered.
     zeros = {name for name in ("damping", "armature") if not getattr(model, f"dof_{name}").any()}

@@ -299,9 +299,9 @@ def test_what_is_seen_and_what_it_is_worth_by_hand():
     seen = ENV.observe(params(), state)
     expected = [0.1, 0.2, 0.3, 0.4, 0.4, 0.6, 0.7, 0.8, 0.4, 0.0, 0.3, 0.4, 0.0, -0.6]
     np.testing.assert_allclose(seen, expected, rtol=1e-5, atol=1e-7)
-    assert seen.shape == (ENV.observation.size,)
+    assert seen.shape == (ENV.observation_space.size,)
     worth = lambda state: ENV.cumulants(params(), table(), jnp.array([0.5, -1.0]), state)
-    assert ENV.rewards == ("reward_dist", "reward_near", "reward_goal", "reward_ctrl")
+    assert ENV.cumulant_names == ("reward_dist", "reward_near", "reward_goal", "reward_ctrl")
     np.testing.assert_allclose(worth(state), [-0.6, -0.15, 0.0, -0.0125], rtol=1e-5)
     there = state.replace(goal=jnp.array([0.4, 0.54]))
     np.testing.assert_allclose(worth(there), [-0.06, -0.15, 1.0, -0.0125], rtol=1e-4)

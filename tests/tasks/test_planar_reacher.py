@@ -199,7 +199,7 @@ def test_what_is_seen_and_what_it_costs_by_hand():
     np.testing.assert_allclose(seen, [0, 0, 1, -1, 0.1, 0.2, 0.5, 0.1, 0.0, 0.4], atol=1e-6)
     costs = env.cumulants(params_of(env), state, jnp.array([0.5, -1.0]), state)
     np.testing.assert_allclose(costs, [-0.4, -0.125], atol=1e-6)
-    assert env.rewards == ("reward_dist", "reward_ctrl")
+    assert env.cumulant_names == ("reward_dist", "reward_ctrl")
     assert not env.terminal(params_of(env), state)
 
 

@@ -233,7 +233,7 @@ def test_rewards_are_the_distance_to_the_nearest_goal_and_being_there():
     env = PointMass(goals=2)
     given = params(env, goal_1_x=0.6, goal_1_y=0.8, goal_2_x=-0.5, goal_2_y=0.0, goal_radius=0.1)
     phi = lambda x, y: env.cumulants(given, jnp.zeros(4), jnp.zeros(2), jnp.array([x, y, 0.0, 0.0]))
-    assert env.rewards == ("reward_dist", "reward_goal")
+    assert env.cumulant_names == ("reward_dist", "reward_goal")
     np.testing.assert_allclose(phi(0.0, 0.0), [-0.5, 0.0])
     np.testing.assert_allclose(phi(0.6, 0.5), [-0.3, 0.0], rtol=1e-6)
     np.testing.assert_allclose(phi(-0.45, 0.0), [-0.05, 1.0], rtol=1e-6)

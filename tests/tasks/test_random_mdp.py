@@ -100,7 +100,7 @@ def test_starts_anywhere_and_is_seen_by_its_number():
     starts = jax.jit(jax.vmap(lambda key: SMALL.initial({}, key)))(jax.random.split(jax.random.key(0), 6000))
     np.testing.assert_allclose(np.bincount(starts) / 6000, 1 / 6, atol=0.02)
     assert SMALL.observe({}, jnp.asarray(4)).tolist() == [0, 0, 0, 0, 1, 0]
-    assert SMALL.rewards == ("feature_1", "feature_2")
+    assert SMALL.cumulant_names == ("feature_1", "feature_2")
 
 
 def test_sizes_and_seeds_that_cannot_be_are_told():
@@ -110,4 +110,4 @@ def test_sizes_and_seeds_that_cannot_be_are_told():
         RandomMDP(actions=0)
     with pytest.raises(InputError, match="seed=-1 is out of bounds"):
         hs.task("RandomMDP", seed=-1)
-    assert hs.task(RandomMDP(states=5), seed=3).env.observation.size == 5
+    assert hs.task(RandomMDP(states=5), seed=3).env.observation_space.size == 5

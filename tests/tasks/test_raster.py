@@ -40,7 +40,11 @@ def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
     env = WORLDS[name]()
     params = {k: jnp.float32(v) for k, v in env.defaults.items()}
     state = jax.jit(env.initial)(params, jax.random.key(0))
-    action = jnp.array(env.action.high) if isinstance(env.action, Box) else jnp.asarray(env.action.size - 1)
+    action = (
+        jnp.array(env.action_space.high)
+        if isinstance(env.action_space, Box)
+        else jnp.asarray(env.action_space.size - 1)
+    )
     first, transition = env.draw(params, state), jax.jit(env.transition)
     for i in range(9):  # a chicken has to wait before it may cross
         state = transition(params, state, action, jax.random.key(i))

@@ -40,12 +40,12 @@ def test_every_parameter_is_told_in_full(env_id: str):
     for p in told:
         assert p.low <= p.nominal <= p.high
         assert p.unit
-        assert len(p.about) > 8
+        assert len(p.description) > 8
     extra = ["action_delay", "action_noise", "observation_noise"]
     env = registry.make(env_id, "c")
-    if isinstance(env.action, Discrete):
+    if isinstance(env.action_space, Discrete):
         extra.remove("action_noise")
-    if isinstance(env.observation, Image):
+    if isinstance(env.observation_space, Image):
         extra.remove("observation_noise")
     assert [p.name for p in told][-len(extra) :] == extra
 

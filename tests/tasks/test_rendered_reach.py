@@ -31,7 +31,7 @@ SHOW = jax.jit(ENV.observe)
 def shown(state: Scene, **said: float) -> np.ndarray:
     """-> what is seen of it, as numbers."""
     picture = SHOW(params(**said), state)
-    assert (picture.shape, picture.dtype) == (ENV.observation.shape, jnp.dtype("uint8"))
+    assert (picture.shape, picture.dtype) == (ENV.observation_space.shape, jnp.dtype("uint8"))
     return np.asarray(picture).astype(float)
 
 
@@ -43,7 +43,7 @@ def test_moves_are_what_they_are_called_and_end_at_the_edge():
     for action, (x, y) in enumerate([(0, 0), (-0.08, 0), (0.08, 0), (0, 0.08), (0, -0.08)]):
         np.testing.assert_allclose(go((0.5, 0.5), action), [0.5 + x, 0.5 + y], rtol=1e-6)
     np.testing.assert_allclose(go((LOW, HIGH), 1), [LOW, HIGH], rtol=1e-6)
-    assert ENV.action.n == len(MOVES) == 5
+    assert ENV.action_space.n == len(MOVES) == 5
 
 
 def test_coming_nearer_is_paid_and_being_there_ends_it():
@@ -78,7 +78,7 @@ def test_a_style_changes_nothing_but_what_is_seen():
         k, worlds = probes.known(learner), probes.start(learner, tasks, 8, KEY)
         played.append(probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 40)[1])
     flat, real = played
-    for name in ("action", "reward", "discount", "last", "score"):
+    for name in ("action", "reward", "discount", "last", "episode_return"):
         np.testing.assert_array_equal(getattr(flat, name), getattr(real, name))
     assert flat.last.any()
     assert (np.asarray(flat.obs) != np.asarray(real.obs)).mean() > 0.9

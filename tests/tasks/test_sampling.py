@@ -9,7 +9,7 @@ import pytest
 import headstart
 from headstart.core.errors import InputError
 from headstart.core.types import stack
-from headstart.tasks.sampling import draw, held_out, in_range, is_ensemble, nominal
+from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal, sample_params
 from headstart.tasks.strings import parse
 
 KEY = jax.random.key(0)
@@ -18,7 +18,7 @@ N = 400
 
 def test_draw_is_complete_float32_and_each_name_has_its_own_stream():
     task = parse("Pendulum-v1@mass=0.5..2,length=0.5..2,gravity=9")
-    params = draw(task, KEY)
+    params = sample_params(task, KEY)
     assert sorted(params) == sorted(task.env.defaults)
     assert {(leaf.dtype, leaf.shape) for leaf in params.values()} == {(jnp.dtype("float32"), ())}
     assert float(params["gravity"]) == 9.0
@@ -26,7 +26,7 @@ def test_draw_is_complete_float32_and_each_name_has_its_own_stream():
     assert float(params["mass"]) != float(params["length"])
     expected = dist.Uniform(0.5, 2.0).sample(jax.random.fold_in(KEY, 1))  # length is second of the sorted names
     assert float(params["length"]) == float(expected)
-    assert draw(task, KEY) == params
+    assert sample_params(task, KEY) == params
 
 
 def test_in_range_draws_what_episodes_draw_and_keeps_the_rest():

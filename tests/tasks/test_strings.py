@@ -7,10 +7,10 @@ import numpyro.distributions as dist
 import pytest
 
 import headstart
-from headstart.core.episode import draw
+from headstart.core.episode import sample_params
 from headstart.core.errors import InputError
 from headstart.core.types import Parameter, stack
-from headstart.tasks import laws
+from headstart.tasks import distributions
 from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.strings import describe, parse, parse_untrusted, read
 from headstart.tasks.worlds import CartPole
@@ -19,7 +19,7 @@ HOPPER_TORSO = 3.6651914  # kg
 
 
 def law(text: str, name: str = "length"):
-    return laws.plain(parse(f"CartPole-v1@{name}={text}").params[name])
+    return distributions.plain(parse(f"CartPole-v1@{name}={text}").params[name])
 
 
 def test_an_env_alone_is_the_nominal_task():
@@ -149,7 +149,7 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
     def many(tasks, key):
         traces.append(1)
         keys = jax.random.split(key, 500)
-        return jax.vmap(lambda task: jax.vmap(lambda k: draw(task, k)["torso_mass"])(keys))(tasks)
+        return jax.vmap(lambda task: jax.vmap(lambda k: sample_params(task, k)["torso_mass"])(keys))(tasks)
 
     tasks = stack([parse(f"Hopper-v5@torso_mass={text}", "c") for text in texts])
     drawn = np.asarray(many(tasks, jax.random.key(0)))

@@ -145,7 +145,7 @@ def as_ours(name: str, state: np.ndarray) -> jax.Array:
 
 def as_action(name: str, action: Any) -> Any:
     """-> an int for choices, else an array."""
-    discrete = isinstance(WORLDS[name]().action, Discrete)
+    discrete = isinstance(WORLDS[name]().action_space, Discrete)
     return int(action) if discrete else np.atleast_1d(np.asarray(action, np.float32))
 
 
@@ -182,10 +182,10 @@ def test_equals_gymnasium_over_a_whole_episode(name: str, changed: bool, how: st
         state = as_ours(name, theirs.state)
         if how == "skilled":
             action = as_action(name, twin.skilled(np.asarray(state, np.float64)))
-        elif isinstance(env.action, Discrete):
-            action = int(rng.integers(env.action.n))
+        elif isinstance(env.action_space, Discrete):
+            action = int(rng.integers(env.action_space.n))
         else:
-            action = rng.uniform(env.action.low, env.action.high).astype(np.float32)
+            action = rng.uniform(env.action_space.low, env.action_space.high).astype(np.float32)
         seen, reward, ended, _ = one_step(name)(params, state, jnp.asarray(action))
         their_seen, their_reward, their_end, _, _ = theirs.step(action)
         np.testing.assert_allclose(seen, their_seen, rtol=1e-5, atol=twin.atol, err_msg=f"step {t}")
@@ -212,14 +212,14 @@ def test_has_gymnasiums_spaces_and_horizon(name: str):
     env, theirs = WORLDS[name](), cast(Any, gymnasium.make(name))
     assert env.name == name
     assert env.horizon == theirs.spec.max_episode_steps
-    assert isinstance(env.observation, Box)
-    np.testing.assert_array_equal(np.array(env.observation.low, np.float32), theirs.observation_space.low)
-    np.testing.assert_array_equal(np.array(env.observation.high, np.float32), theirs.observation_space.high)
-    if isinstance(env.action, Box):
-        np.testing.assert_array_equal(np.array(env.action.low, np.float32), theirs.action_space.low)
-        np.testing.assert_array_equal(np.array(env.action.high, np.float32), theirs.action_space.high)
+    assert isinstance(env.observation_space, Box)
+    np.testing.assert_array_equal(np.array(env.observation_space.low, np.float32), theirs.observation_space.low)
+    np.testing.assert_array_equal(np.array(env.observation_space.high, np.float32), theirs.observation_space.high)
+    if isinstance(env.action_space, Box):
+        np.testing.assert_array_equal(np.array(env.action_space.low, np.float32), theirs.action_space.low)
+        np.testing.assert_array_equal(np.array(env.action_space.high, np.float32), theirs.action_space.high)
     else:
-        assert env.action.n == theirs.action_space.n
+        assert env.action_space.n == theirs.action_space.n
 
 
 @pytest.mark.parametrize("name", TWINS)
@@ -288,5 +288,5 @@ def test_a_continuous_mountain_car_has_the_hills_of_the_other():
         assert bool(discrete[2]) == bool(continuous[2])
     env = WORLDS["MountainCarContinuous-v0"]()
     phi = env.cumulants(params, jnp.zeros(2), jnp.array([0.5]), jnp.array([0.54, 0.02]))
-    np.testing.assert_allclose(dict(zip(env.rewards, phi.tolist(), strict=True))["reward_goal"], 100.0)
+    np.testing.assert_allclose(dict(zip(env.cumulant_names, phi.tolist(), strict=True))["reward_goal"], 100.0)
     np.testing.assert_allclose(phi[1], -0.025)

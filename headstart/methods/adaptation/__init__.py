@@ -16,29 +16,31 @@ from headstart.core.errors import InputError
 from headstart.core.types import Image, Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition
 
 Domains = Int[Array, " row"]  # 0 source, 1 target
-Shares = Float[Array, " row"]  # of a row in its own domain's mean
-Lesson = Callable[[Knowledge, Float[Array, "row feature"], Domains, Shares, Array | float], tuple[Array, Metrics]]
+RowWeights = Float[Array, " row"]  # of a row in its own domain's mean
+AlignmentLoss = Callable[
+    [Knowledge, Float[Array, "row feature"], Domains, RowWeights, Array | float], tuple[Array, Metrics]
+]
 
 
-def sighted(method: Any, spec: Spec, target: bool, lesson: Lesson) -> Learner:
+def with_alignment_loss(method: Any, spec: Spec, target: bool, lesson: AlignmentLoss) -> Learner:
     """-> `method.base` on the sources alone, and `lesson` on what its encoder makes of both domains' images.
 
     The target is the last of the tasks, as `adapt` stacks them; nothing of it but its images reaches either. Alone, a
     task is learned by the base learner. Raises InputError where there are no images.
     """
     base: Method = method.base
-    inner = base.learner(spec._replace(tasks=1), target)
-    if not isinstance(spec.observation, Image):
+    inner = base.learner(spec._replace(num_tasks=1), target)
+    if not isinstance(spec.observation_space, Image):
         raise InputError(
             f"{type(method).__name__} makes images of two domains look the same, and this task shows numbers; choose "
             "a task that shows images, such as RenderedReach."
         )
-    if spec.tasks == 1:
+    if spec.num_tasks == 1:
         return inner
     return inner._replace(
-        observe=functools.partial(_observe, inner),
+        prepare=functools.partial(_observe, inner),
         loss=functools.partial(_loss, inner, lesson),
-        replay=inner.replay.sparing(method.spare),
+        replay=inner.replay.with_source_steps_per_target_step(method.source_steps_per_target_step),
     )
 
 
@@ -52,14 +54,14 @@ def _observe(
 ) -> tuple[Knowledge, Transition]:
     """The base learner's lesson of the sources; the target's rows come along as they are."""
     source, target = _apart(fresh)
-    k, batch = inner.observe(k, source, key, progress)
+    k, batch = inner.prepare(k, source, key, progress)
     target = target.replace(extras=jax.tree.map(lambda x: jnp.zeros_like(x[:1]), batch.extras))
     return k, jax.tree.map(lambda *x: jnp.concatenate(x), batch, target)
 
 
 def _loss(
     inner: Learner,
-    lesson: Lesson,
+    lesson: AlignmentLoss,
     k: Knowledge,
     slow: PyTree,
     batch: Transition,

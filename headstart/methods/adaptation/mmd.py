@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 from headstart.core.errors import check_choices, check_range
 from headstart.core.types import Knowledge, Learner, Method, Metrics, Spec
 from headstart.learners.ppo import PPO
-from headstart.losses.confusion import discrepancy
-from headstart.methods.adaptation import Domains, Shares, sighted
+from headstart.losses.domain_confusion import mmd
+from headstart.methods.adaptation import Domains, RowWeights, with_alignment_loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,26 +28,26 @@ class MMD(Method):
     """The base learner on the source, and a penalty on how far the target's features lie from the source's."""
 
     base: Method = dataclasses.field(default_factory=PPO)  # learns the source from images; its batch: 64 or more
-    spare: int = 4  # steps in the source for each in the target, >= 1
+    source_steps_per_target_step: int = 4  # steps in the source for each in the target, >= 1
     weight: float = 1.0  # λ of the penalty, >= 0
     kernel: Literal["linear", "gaussian"] = "gaussian"  # linear: the clouds' means; gaussian: their shapes too
 
     def __post_init__(self) -> None:
         check_choices(self, "kernel")
-        check_range(self, "spare", 1, float("inf"))
+        check_range(self, "source_steps_per_target_step", 1, float("inf"))
         check_range(self, "weight", 0.0, float("inf"))
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        return sighted(self, spec, target, functools.partial(_approach, self))
+        return with_alignment_loss(self, spec, target, functools.partial(_approach, self))
 
 
 def _approach(
-    mmd: MMD,
+    config: MMD,
     k: Knowledge,
     features: Float[Array, "row feature"],
     domain: Domains,
-    share: Shares,
+    share: RowWeights,
     progress: Array | float,
 ) -> tuple[Array, Metrics]:
-    found = discrepancy(features, jnp.where(domain == 1, -share, share), mmd.kernel)
-    return mmd.weight * found, {"mmd": found}
+    found = mmd(features, jnp.where(domain == 1, -share, share), config.kernel)
+    return config.weight * found, {"mmd": found}

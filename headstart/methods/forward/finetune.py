@@ -20,8 +20,8 @@ from headstart.core.errors import InputError, NameInputError, check_choices, che
 from headstart.core.names import map_named, named, within
 from headstart.core.types import Key, Knowledge, Learner, Method, Spec, no_loss
 from headstart.learners.ppo import PPO
-from headstart.nets.encoders import forget
-from headstart.nets.optimizers import pace, tie
+from headstart.nets.encoders import reset_statistics
+from headstart.nets.optimizers import l2_sp, scale_by_name
 
 CERTAIN = 1e12  # a statistic that has seen so many rows is moved by no new one
 
@@ -35,18 +35,20 @@ class Finetune(Method):
     reset_head: bool = False  # the last layers (and the policy's spread) start anew
     reset: tuple[str, ...] = ()  # names of what starts anew, such as "value"
     freeze: tuple[str, ...] = ()  # names of what stays as it is, such as "policy.net.layers.0"
-    rates: tuple[str, ...] = ()  # factors on the learning rate of what is named, such as "policy.net.layers=0.1"
+    learning_rate_scales: tuple[
+        str, ...
+    ] = ()  # factors on the learning rate of what is named, such as "policy.net.layers=0.1"
     l2_sp: float = 0.0  # weight of the pull back to where everything that came along began, >= 0
     optimizer: Literal["fresh", "kept"] = "fresh"  # whether Adam's moments come along
-    normaliser: Literal["kept", "fresh", "frozen"] = "kept"  # observation statistics: go on, start anew, stay
-    cool: float = 1.0  # factor on the policy's standard deviation (or temperature) at the start, > 0
+    normalizer: Literal["kept", "fresh", "frozen"] = "kept"  # observation statistics: go on, start anew, stay
+    scale_std: float = 1.0  # factor on the policy's standard deviation (or temperature) at the start, > 0
 
     def __post_init__(self) -> None:
-        check_choices(self, "layers", "optimizer", "normaliser")
-        check_names(self, "reset", "freeze", "rates")
-        check_range(self, "cool", 0.0, float("inf"), open_low=True)
+        check_choices(self, "layers", "optimizer", "normalizer")
+        check_names(self, "reset", "freeze", "learning_rate_scales")
+        check_range(self, "scale_std", 0.0, float("inf"), open_low=True)
         check_range(self, "l2_sp", 0.0, float("inf"))
-        for text in self.rates:
+        for text in self.learning_rate_scales:
             if _rate(text) is None:
                 raise InputError(
                     f"Finetune(rates={text!r}) is no name and factor; write such as policy.net.layers=0.1."
@@ -56,16 +58,16 @@ class Finetune(Method):
         inner = self.base.learner(spec, target)
         if not target:
             return inner
-        if inner.loss is no_loss and (self.freeze or self.rates or self.l2_sp or self.layers == "last"):
+        if inner.loss is no_loss and (self.freeze or self.learning_rate_scales or self.l2_sp or self.layers == "last"):
             raise InputError(
                 f"{self.base!r} learns by no gradients, which could be held; leave freeze, layers, rates and l2_sp out."
             )
         if self.l2_sp and self.optimizer == "kept":
             raise InputError("Finetune ties knowledge to its start by the optimizer, which must be fresh; use l2_sp=0.")
-        optimizer = pace(inner.optimizer, functools.partial(_pace, self))
+        optimizer = scale_by_name(inner.optimizer, functools.partial(_pace, self))
         return inner._replace(
             init=functools.partial(_init, self, inner),
-            optimizer=tie(optimizer, self.l2_sp, functools.partial(_came, self)) if self.l2_sp else optimizer,
+            optimizer=l2_sp(optimizer, self.l2_sp, functools.partial(_came, self)) if self.l2_sp else optimizer,
             keep_optimizer=self.optimizer == "kept",
         )
 
@@ -74,16 +76,16 @@ def _init(finetune: Finetune, inner: Learner, key: Key, prior: Knowledge | None)
     fresh = inner.init(key, None)
     if prior is None:
         return fresh
-    rated = [name for name, _ in map(_split, finetune.rates)]
+    rated = [name for name, _ in map(_split, finetune.learning_rate_scales)]
     _check_parts([("freeze", finetune.freeze), ("reset", finetune.reset), ("rate", rated)], fresh)
     knowledge = inner.init(key, prior)
     knowledge = map_named(lambda name, new, old: old if _came(finetune, name) else new, fresh, knowledge)
-    if finetune.normaliser == "fresh":
-        knowledge = knowledge.replace(features=forget(knowledge.features, fresh.features))
-    certain = (*finetune.freeze, "features") if finetune.normaliser == "frozen" else finetune.freeze
+    if finetune.normalizer == "fresh":
+        knowledge = knowledge.replace(features=reset_statistics(knowledge.features, fresh.features))
+    certain = (*finetune.freeze, "features") if finetune.normalizer == "frozen" else finetune.freeze
     knowledge = map_named(functools.partial(_stilled, certain), knowledge)
-    if finetune.cool != 1.0:
-        knowledge = knowledge.replace(policy=knowledge.policy.cool(finetune.cool))
+    if finetune.scale_std != 1.0:
+        knowledge = knowledge.replace(policy=knowledge.policy.scale_std(finetune.scale_std))
     return knowledge
 
 
@@ -107,7 +109,7 @@ def _pace(finetune: Finetune, name: str) -> float:
     moves = _in_head(name) or within(name, ("extra",))  # helpers, such as a temperature, are no layers
     if within(name, finetune.freeze) or (finetune.layers == "last" and not moves):
         return 0.0
-    rates = [(part, rate) for part, rate in map(_split, finetune.rates) if within(name, [part])]
+    rates = [(part, rate) for part, rate in map(_split, finetune.learning_rate_scales) if within(name, [part])]
     return max(rates, key=lambda told: len(told[0]))[1] if rates else 1.0  # the most exact name counts
 
 

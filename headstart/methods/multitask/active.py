@@ -26,18 +26,20 @@ class ActiveSampling(Method):
     """The base learner, whose copies play in each rollout just so many sources as one of them alone would play."""
 
     base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains
-    by: Literal["gap", "uniform"] = "gap"  # what sources are drawn by: how far they are from solved, or nothing
-    worst: float = 0.0  # return at which nothing is solved
-    wanted: float = 1.0  # return at which a source is solved, > worst
-    floor: float = 0.01  # gap of a source that is solved: it goes on being played now and then, in (0, 1]
-    rate: float = 0.1  # how far each rollout moves the mean return of a source, in (0, 1]
+    sampling: Literal["gap", "uniform"] = "gap"  # what sources are drawn by: how far they are from solved, or nothing
+    min_return: float = 0.0  # return at which nothing is solved
+    solved_return: float = 1.0  # return at which a source is solved, > worst
+    min_gap: float = 0.01  # gap of a source that is solved: it goes on being played now and then, in (0, 1]
+    step_size: float = 0.1  # how far each rollout moves the mean return of a source, in (0, 1]
 
     def __post_init__(self) -> None:
-        check_choices(self, "by")
-        for name in ("floor", "rate"):
+        check_choices(self, "sampling")
+        for name in ("min_gap", "step_size"):
             check_range(self, name, 0.0, 1.0, open_low=True)
-        if self.wanted <= self.worst:
-            raise InputError(f"A source is never solved by wanted={self.wanted:g}, worst={self.worst:g}; want more.")
+        if self.solved_return <= self.min_return:
+            raise InputError(
+                f"A source is never solved by wanted={self.solved_return:g}, worst={self.min_return:g}; want more."
+            )
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
@@ -46,49 +48,52 @@ class ActiveSampling(Method):
                 "ActiveSampling weighs sources by how much each was played, and its base gives each source's gradient "
                 "the same say; choose another base."
             )
-        if spec.tasks == 1:
+        if spec.num_tasks == 1:
             return inner
         return inner._replace(
-            init=functools.partial(_init, self, inner, spec.tasks),
-            observe=functools.partial(_observe, self, inner),
+            init=functools.partial(_init, self, inner, spec.num_tasks),
+            prepare=functools.partial(_observe, self, inner),
             loss=functools.partial(_loss, self, inner),
-            allot=functools.partial(_allot, self, inner.replay.copies),
+            allocate_envs=functools.partial(_allot, self, inner.replay.num_envs),
         )
 
 
-class Standing(Statistics):
+class TaskReturns(Statistics):
     """How each source goes: the mean of its last returns while learning, and how much of it there is to draw from."""
 
     returns: Float[Array, "*seed task"]
-    held: Float[Array, "*seed task"] | None  # rows in memory; None where only the newest rollout is learned from
+    num_rows: Float[Array, "*seed task"] | None  # rows in memory; None where only the newest rollout is learned from
 
 
-def chances(active: ActiveSampling, returns: Float[Array, " task"]) -> Float[Array, " task"]:
+def task_probabilities(active: ActiveSampling, returns: Float[Array, " task"]) -> Float[Array, " task"]:
     """-> how often each source is drawn; they add up to 1."""
-    gap = jnp.clip((active.wanted - returns) / (active.wanted - active.worst), 0.0, 1.0) + active.floor
-    return gap / gap.sum() if active.by == "gap" else jnp.full(returns.shape, 1.0 / returns.size)
+    gap = (
+        jnp.clip((active.solved_return - returns) / (active.solved_return - active.min_return), 0.0, 1.0)
+        + active.min_gap
+    )
+    return gap / gap.sum() if active.sampling == "gap" else jnp.full(returns.shape, 1.0 / returns.size)
 
 
-def allotted(chances: Float[Array, " task"], copies: int, luck: Float[Array, ""]) -> Int[Array, " task"]:
+def systematic_allocation(chances: Float[Array, " task"], copies: int, luck: Float[Array, ""]) -> Int[Array, " task"]:
     """-> so many copies, shared out by systematic sampling: each count is its mean, rounded up or down by `luck`."""
     edges = jnp.cumsum(chances)[:-1] * copies
     ends = jnp.concatenate([jnp.zeros(1), jnp.floor(edges + luck), jnp.full(1, float(copies))])
     return jnp.diff(jnp.clip(ends, 0.0, copies)).astype(jnp.int32)
 
 
-def shares(rows: Float[Array, " task"]) -> Float[Array, " task"]:
+def task_weights(rows: Float[Array, " task"]) -> Float[Array, " task"]:
     """Returns how much each source weighs, of which there are so many rows; 1 in the mean."""
     return rows / jnp.maximum(rows.mean(), 1e-8)
 
 
 def _init(active: ActiveSampling, inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:
     k = inner.init(key, prior)
-    begun = Standing(jnp.full(tasks, active.worst), jnp.zeros(tasks) if inner.replay.capacity else None)
-    return k.replace(model=begun) if isinstance(k.model, Standing) else k.with_model("ActiveSampling", begun)
+    begun = TaskReturns(jnp.full(tasks, active.min_return), jnp.zeros(tasks) if inner.replay.buffer_size else None)
+    return k.replace(model=begun) if isinstance(k.model, TaskReturns) else k.with_model("ActiveSampling", begun)
 
 
 def _allot(active: ActiveSampling, copies: int, k: Knowledge, key: Key) -> Int[Array, " task"]:
-    return allotted(chances(active, k.model.returns), copies, jax.random.uniform(key))
+    return systematic_allocation(task_probabilities(active, k.model.returns), copies, jax.random.uniform(key))
 
 
 def _observe(
@@ -98,18 +103,18 @@ def _observe(
 
     Rows that are kept count alike; of them, equally many are drawn of each source, and `_loss` weighs the sources.
     """
-    known, batch = inner.observe(k, fresh, key, progress)
+    known, batch = inner.prepare(k, fresh, key, progress)
     ended = fresh.weight * fresh.last
-    scores = jnp.where(ended > 0, fresh.score, 0.0).sum((1, 2))
+    scores = jnp.where(ended > 0, fresh.episode_return, 0.0).sum((1, 2))
     mean = scores / jnp.maximum(ended.sum((1, 2)), 1e-8)
     standing, some = k.model.returns, ended.sum((1, 2)) > 0
-    returns = jnp.where(some, standing + active.rate * (mean - standing), standing)
+    returns = jnp.where(some, standing + active.step_size * (mean - standing), standing)
     played = fresh.weight.sum((1, 2))
-    if k.model.held is not None:
-        held = jnp.minimum(k.model.held + played, inner.replay.capacity)
-        return known.replace(model=Standing(returns, held)), batch
-    weight = batch.weight * shares(played)[:, None, None]
-    return known.replace(model=Standing(returns, None)), batch.replace(weight=weight)
+    if k.model.num_rows is not None:
+        held = jnp.minimum(k.model.num_rows + played, inner.replay.buffer_size)
+        return known.replace(model=TaskReturns(returns, held)), batch
+    weight = batch.weight * task_weights(played)[:, None, None]
+    return known.replace(model=TaskReturns(returns, None)), batch.replace(weight=weight)
 
 
 def _loss(
@@ -121,9 +126,9 @@ def _loss(
     key: Key,
     progress: Array | float,
 ) -> tuple[Array, Metrics]:
-    if k.model.held is not None:
-        share = shares(k.model.held).reshape(-1, *[1] * (batch.weight.ndim - 1))
+    if k.model.num_rows is not None:
+        share = task_weights(k.model.num_rows).reshape(-1, *[1] * (batch.weight.ndim - 1))
         batch = batch.replace(weight=batch.weight * share)
     loss, metrics = inner.loss(k, slow, batch, key, progress)
-    drawn = chances(active, k.model.returns)
+    drawn = task_probabilities(active, k.model.returns)
     return loss, {**metrics, **{f"drawn_{i + 1}": chance for i, chance in enumerate(drawn)}}

@@ -21,7 +21,7 @@ from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTre
 from headstart.learners.ppo import PPO
 from headstart.losses.surgery import SURGERIES, Gram, Weights, diagnose
 
-OPERATED = ("features", "policy", "value")  # where tasks share weights
+SHARED_PARTS = ("features", "policy", "value")  # where tasks share weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,28 +33,28 @@ class Joint(Method):
     """
 
     base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains
-    combine: Literal["mean", "pcgrad", "mgda", "cagrad"] = "mean"  # how several tasks' gradients become one
-    c: float = 0.5  # CAGrad's: how far from the mean gradient it may go, in multiples of its length, in [0, 1]
+    surgery: Literal["mean", "pcgrad", "mgda", "cagrad"] = "mean"  # how several tasks' gradients become one
+    cagrad_c: float = 0.5  # CAGrad's: how far from the mean gradient it may go, in multiples of its length, in [0, 1]
 
     def __post_init__(self) -> None:
-        check_choices(self, "combine")
-        check_range(self, "c", 0.0, 1.0)
+        check_choices(self, "surgery")
+        check_range(self, "cagrad_c", 0.0, 1.0)
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
-        if inner.allot is not None:
+        if inner.allocate_envs is not None:
             raise InputError(
                 "Joint gives each source's gradient the same say, and its base weighs sources by how much each was "
                 "played; choose another base."
             )
-        return inner if spec.tasks == 1 else inner._replace(combine=functools.partial(_combine, self))
+        return inner if spec.num_tasks == 1 else inner._replace(combine=functools.partial(_combine, self))
 
 
 def _combine(joint: Joint, gradients: Knowledge, losses: Float[Array, " task"], key: Key) -> tuple[Knowledge, Metrics]:
     """-> one gradient of many, and how they got along."""
     direction = jax.tree.map(lambda x: x.mean(0), gradients)
     metrics = {f"loss_{i + 1}": loss for i, loss in enumerate(losses)}
-    for place in OPERATED:
+    for place in SHARED_PARTS:
         of_place = getattr(gradients, place)
         if jax.tree.leaves(of_place):
             products = gram(of_place)
@@ -66,8 +66,8 @@ def _combine(joint: Joint, gradients: Knowledge, losses: Float[Array, " task"], 
 
 
 def _weights(joint: Joint, products: Gram, key: Key) -> Weights:
-    how = SURGERIES[joint.combine]
-    return how(products, key, joint.c) if joint.combine == "cagrad" else how(products, key)
+    how = SURGERIES[joint.surgery]
+    return how(products, key, joint.cagrad_c) if joint.surgery == "cagrad" else how(products, key)
 
 
 def gram(gradients: PyTree) -> Gram:

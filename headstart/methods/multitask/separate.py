@@ -18,9 +18,9 @@ from jaxtyping import Array
 
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition, no_loss
-from headstart.learners.groups import check_names, of, which
 from headstart.learners.ppo import PPO
-from headstart.nets.contract import Contract, step
+from headstart.learners.teachers import check_task_context, select_task, task_index
+from headstart.nets.contract import PolicyContract, step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,20 +30,20 @@ class Separate(Method):
     base: Method = dataclasses.field(default_factory=PPO)  # learns each of them
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        check_names("Separate", spec)
-        inner = self.base.learner(spec._replace(tasks=1, context=0), target)
-        if spec.context == 0:
+        check_task_context("Separate", spec)
+        inner = self.base.learner(spec._replace(num_tasks=1, context_dim=0), target)
+        if spec.context_dim == 0:
             return inner
         if inner.stop is not None:
             raise InputError("Separate cannot stop one task's updates and go on with the others'; leave target_kl out.")
         optimizer = optax.with_extra_args_support(inner.optimizer)
         return inner._replace(
-            init=functools.partial(_init, inner, spec.context),
+            init=functools.partial(_init, inner, spec.context_dim),
             act=functools.partial(_act, inner),
-            observe=functools.partial(_observe, inner),
+            prepare=functools.partial(_observe, inner),
             loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner),
-            follow=jax.vmap(inner.follow),
-            contract=functools.partial(_contract, inner),
+            rescale_target=jax.vmap(inner.rescale_target),
+            policy_contract=functools.partial(_contract, inner),
             optimizer=optax.GradientTransformationExtraArgs(
                 jax.vmap(optimizer.init), functools.partial(_update, optimizer)
             ),
@@ -55,12 +55,12 @@ def _init(inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Know
 
 
 def _act(inner: Learner, k: Knowledge, carry: PyTree, obs: Array, context: Array, key: Key, explore: Array | float):
-    return inner.act(of(k, which(context)), carry, obs, context[:0], key, explore)
+    return inner.act(select_task(k, task_index(context)), carry, obs, context[:0], key, explore)
 
 
-def _contract(inner: Learner, k: Knowledge) -> Contract | None:
+def _contract(inner: Learner, k: Knowledge) -> PolicyContract | None:
     """Returns how the learner acts by the arrays of the task that is meant, without a word about which one it is."""
-    acts = inner.contract(k)
+    acts = inner.policy_contract(k)
     if acts is None:
         return None
     its_own = lambda steps: tuple({**one, "of": "task"} if "arrays" in one else one for one in steps)
@@ -71,13 +71,13 @@ def _contract(inner: Learner, k: Knowledge) -> Contract | None:
 def _observe(
     inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
-    tasks = which(fresh.context[:, 0, 0])
+    tasks = task_index(fresh.context[:, 0, 0])
 
     def one(k: Knowledge, fresh: Transition, key: Key) -> tuple[Knowledge, Transition]:
-        k, batch = inner.observe(k, _alone(fresh), key, progress)
+        k, batch = inner.prepare(k, _alone(fresh), key, progress)
         return k, jax.tree.map(lambda x: x[0], batch)
 
-    known, batch = jax.vmap(one)(of(k, tasks), fresh, jax.random.split(key, len(tasks)))
+    known, batch = jax.vmap(one)(select_task(k, tasks), fresh, jax.random.split(key, len(tasks)))
     k = jax.tree.map(lambda all_of, x: all_of.at[tasks].set(x), k, known)
     context = jnp.broadcast_to(fresh.context[:, :1, :1], (*batch.weight.shape, fresh.context.shape[-1]))
     return k, batch.replace(context=context)
@@ -86,13 +86,13 @@ def _observe(
 def _loss(
     inner: Learner, k: Knowledge, slow: PyTree, batch: Transition, key: Key, progress: Array | float
 ) -> tuple[Array, Metrics]:
-    tasks = which(batch.context[:, 0])
+    tasks = task_index(batch.context[:, 0])
 
     def one(k: Knowledge, slow: PyTree, batch: Transition, key: Key) -> tuple[Array, Metrics]:
         return inner.loss(k, slow, _alone(batch), key, progress)
 
     keys = jax.random.split(key, len(tasks))
-    losses, metrics = jax.vmap(one)(of(k, tasks), of(slow, tasks), batch, keys)
+    losses, metrics = jax.vmap(one)(select_task(k, tasks), select_task(slow, tasks), batch, keys)
     return losses.sum(), jax.tree.map(lambda x: x.mean(0), metrics)  # a sum: each keeps its whole gradient
 
 

@@ -28,67 +28,69 @@ class EPOpt(Method):
     all. Centring over the picked ones alone would make the tail's mean its own baseline, and cancel what EPOpt is for.
     """
 
-    base: Method = dataclasses.field(default_factory=lambda: PPO(entropy=1e-3))  # learns; alone in the target domain
-    paths: int = 128  # episodes side by side: a tail of ε = 0.1 wants 100 or more, >= 1
-    length: int = 16  # steps of each between updates, >= 1
-    batch: int = 64  # transitions in one gradient step, >= 1
+    base: Method = dataclasses.field(
+        default_factory=lambda: PPO(entropy_coef=1e-3)
+    )  # learns; alone in the target domain
+    num_envs: int = 128  # episodes side by side: a tail of ε = 0.1 wants 100 or more, >= 1
+    num_steps: int = 16  # steps of each between updates, >= 1
+    batch_size: int = 64  # transitions in one gradient step, >= 1
     epsilon: float = 0.1  # share of paths learned from after the beginning, in (0, 1]
-    warmup: float = 0.4  # share of the training with ε = 1, in [0, 1]
+    warmup_fraction: float = 0.4  # share of the training with ε = 1, in [0, 1]
     discount: float = 0.99  # γ of the paths' returns, in [0, 1]
 
     def __post_init__(self) -> None:
-        for name in ("paths", "length", "batch"):
+        for name in ("num_envs", "num_steps", "batch_size"):
             check_range(self, name, 1, float("inf"))
         check_range(self, "epsilon", 0.0, 1.0, open_low=True)
-        check_range(self, "warmup", 0.0, 1.0)
+        check_range(self, "warmup_fraction", 0.0, 1.0)
         check_range(self, "discount", 0.0, 1.0)
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
         if target:
             return inner
-        replay = inner.replay._replace(length=self.length, copies=self.paths, batch=self.batch)
+        replay = inner.replay._replace(num_steps=self.num_steps, num_envs=self.num_envs, batch_size=self.batch_size)
         return inner._replace(
-            begin=functools.partial(_begin, inner),
+            init_carry=functools.partial(_begin, inner),
             act=functools.partial(_act, inner),
-            remember=functools.partial(_remember, self, inner),
-            observe=functools.partial(_observe, self, inner),
+            update_carry=functools.partial(_remember, self, inner),
+            prepare=functools.partial(_observe, self, inner),
             replay=replay,
         )
 
 
-class Path(Record):
+class PathCarry(Record):
     """What an episode has come to so far."""
 
     carry: PyTree  # of the base learner
-    so_far: Float[Array, "*copy"]  # its discounted return
-    factor: Float[Array, "*copy"]  # γ to the power of its steps
+    return_so_far: Float[Array, "*copy"]  # its discounted return
+    discount_so_far: Float[Array, "*copy"]  # γ to the power of its steps
 
 
-def _begin(inner: Learner, key: Key, parameters: Float[Array, " parameter"]) -> Path:
-    return Path(inner.begin(key, parameters), jnp.zeros(()), jnp.ones(()))
+def _begin(inner: Learner, key: Key, parameters: Float[Array, " parameter"]) -> PathCarry:
+    return PathCarry(inner.init_carry(key, parameters), jnp.zeros(()), jnp.ones(()))
 
 
-def _act(inner: Learner, k: Knowledge, path: Path, obs: Array, context: Array, key: Key, explore: Array | float):
+def _act(inner: Learner, k: Knowledge, path: PathCarry, obs: Array, context: Array, key: Key, explore: Array | float):
     action, carry, extras = inner.act(k, path.carry, obs, context, key, explore)
-    return action, path.replace(carry=carry), {**extras, "so_far": path.so_far, "factor": path.factor}
+    return action, path.replace(carry=carry), {**extras, "so_far": path.return_so_far, "factor": path.discount_so_far}
 
 
-def _remember(epopt: EPOpt, inner: Learner, path: Path, seen: Transition) -> Path:
-    so_far = path.so_far + path.factor * seen.reward
-    return Path(inner.remember(path.carry, seen), so_far, epopt.discount * path.factor)
+def _remember(epopt: EPOpt, inner: Learner, path: PathCarry, seen: Transition) -> PathCarry:
+    so_far = path.return_so_far + path.discount_so_far * seen.reward
+    return PathCarry(inner.update_carry(path.carry, seen), so_far, epopt.discount * path.discount_so_far)
 
 
 def _observe(
     epopt: EPOpt, inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
     """Advantages of the worst paths, per share of them, and 0 for the others; the critic learns from all."""
-    k, batch = inner.observe(k, fresh, key, progress)
+    k, batch = inner.prepare(k, fresh, key, progress)
     if not {"advantage", "next_value"} <= batch.extras.keys():
         raise InputError(f"EPOpt needs a learner with a critic and advantages, and {epopt.base!r} is none; use PPO.")
     returns = path_returns(batch, epopt.discount)
-    epsilon = jnp.where(progress < epopt.warmup, 1.0, epopt.epsilon)
-    kept = jax.vmap(worst, in_axes=(0, 0, None))(returns, first_steps(batch.last), epsilon)
+    epsilon = jnp.where(progress < epopt.warmup_fraction, 1.0, epopt.epsilon)
+    kept = jax.vmap(worst_paths, in_axes=(0, 0, None))(returns, first_steps(batch.last), epsilon)
     share = (kept * batch.weight).sum() / jnp.maximum(batch.weight.sum(), 1.0)
     advantage = jnp.where(kept > 0, batch.extras["advantage"] / jnp.maximum(share, 1e-8), 0.0)
     return k, batch.replace(extras={**batch.extras, "advantage": advantage})
@@ -118,7 +120,7 @@ def first_steps(last: Bool[Array, "task time copy"]) -> Bool[Array, "task time c
     return jnp.concatenate([jnp.ones_like(last[:, :1]), last[:, :-1]], 1)
 
 
-def worst(
+def worst_paths(
     returns: Float[Array, "time copy"], starts: Bool[Array, "time copy"], epsilon: Float[Array, ""]
 ) -> Float[Array, "time copy"]:
     """-> 1 at each step of the paths whose return is at most the ε-quantile over paths (each path counted once)."""

@@ -12,10 +12,10 @@ import functools
 
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Knowledge, Learner, Method, Spec, Transition
+from headstart.learners.context_encoder import ContextEncoder, with_context_encoder
 from headstart.learners.ppo import PPO
-from headstart.learners.telling import Teller, tell
-from headstart.nets.contract import Contract, normalising
-from headstart.nets.moments import Moments, moments
+from headstart.nets.contract import PolicyContract, normalizing_step
+from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,23 +26,25 @@ class UniversalPolicy(Method):
 
     def build(self, spec: Spec, target: bool) -> Learner:
         check_parameters("UniversalPolicy", spec)
-        inner = self.base.learner(spec.telling(spec.parameters), target)
-        teller = Teller(
-            begin=lambda parameters: parameters,
-            tell=lambda k, memory, obs: k.model.normalise(memory),
-            include=(lambda k, fresh: k) if target else _include,
-            contract=lambda k: Contract((normalising("parameters", "said", "knowledge.model"),), told=("parameters",)),
+        inner = self.base.learner(spec.with_encoded_context(spec.num_parameters), target)
+        teller = ContextEncoder(
+            init_memory=lambda parameters: parameters,
+            encode=lambda k, memory, obs: k.model.normalize(memory),
+            update_statistics=(lambda k, fresh: k) if target else _include,
+            policy_contract=lambda k: PolicyContract(
+                (normalizing_step("parameters", "said", "knowledge.model"),), told=("parameters",)
+            ),
         )
-        return tell(inner, teller)._replace(init=functools.partial(_init, inner, spec))
+        return with_context_encoder(inner, teller)._replace(init=functools.partial(_init, inner, spec))
 
 
-def check_parameters(owner: str, spec: Spec, known: Moments | None = None) -> None:
+def check_parameters(owner: str, spec: Spec, known: RunningMeanStd | None = None) -> None:
     """Raises InputError where there are no parameters, or others than those that are known."""
-    if not spec.parameters:
+    if not spec.num_parameters:
         raise InputError(f"{owner} is about parameters, and this env has none that are listed; use another env.")
-    if known is not None and known.mean.size != spec.parameters:
+    if known is not None and known.mean.size != spec.num_parameters:
         raise InputError(
-            f"{owner} knows {known.mean.size} parameters, and the target has {spec.parameters}; name the same "
+            f"{owner} knows {known.mean.size} parameters, and the target has {spec.num_parameters}; name the same "
             "disturbances (such as action_delay) in both tasks."
         )
 
@@ -51,9 +53,9 @@ def _init(inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Know
     if prior is not None:
         check_parameters("UniversalPolicy", spec, prior.model)
         return inner.init(key, prior)
-    return inner.init(key, None).with_model("UniversalPolicy", moments(spec.parameters))
+    return inner.init(key, None).with_model("UniversalPolicy", running_mean_std(spec.num_parameters))
 
 
 def _include(k: Knowledge, fresh: Transition) -> Knowledge:
     told = fresh.extras["memory"]
-    return k.replace(model=k.model.include(told.reshape(-1, told.shape[-1]), fresh.weight.reshape(-1)))
+    return k.replace(model=k.model.update(told.reshape(-1, told.shape[-1]), fresh.weight.reshape(-1)))

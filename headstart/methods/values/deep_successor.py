@@ -32,14 +32,14 @@ from headstart.core.types import (
     no_loss,
 )
 from headstart.learners.dqn import DQN
-from headstart.learners.groups import check_names, which
-from headstart.losses.average import average
-from headstart.losses.successor import general_policy, least_squares, successor_target
-from headstart.nets.encoders import encoder, see, width
-from headstart.nets.exploration import bold, exploration
+from headstart.learners.teachers import check_task_context, task_index
+from headstart.losses.successor import gpi_action, least_squares, successor_target
+from headstart.losses.weighted import weighted_mean
+from headstart.nets.encoders import encode, encoder, feature_dim
+from headstart.nets.exploration import epsilon_greedy, epsilon_schedule
 from headstart.nets.mlp import check_network
 from headstart.nets.optimizers import clipped_adam
-from headstart.nets.successors import Successors, successors
+from headstart.nets.successors import SuccessorNetworks, successor_networks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,33 +47,33 @@ class DeepSuccessorFeatures(Method):
     """Q-learning of vectors: what each source's policy will come by, by a network of its own."""
 
     learning_rate: float = 1e-3  # Adam's step size, > 0
-    anneal: bool = True  # learning rate falls linearly to 0 over the training
+    anneal_learning_rate: bool = True  # learning rate falls linearly to 0 over the training
     discount: float = 0.95  # γ, in [0, 1]
     epsilon: float = 0.1  # share of random actions at last, in [0, 1]; 1 at first
-    exploration: float = 0.2  # share of the training in which that share falls, in (0, 1]
+    exploration_fraction: float = 0.2  # share of the training in which that share falls, in (0, 1]
     ridge: float = 1e-2  # steps' worth of doubt that keeps the target's weights at the sources' mean, > 0
     tau: float = 1.0  # share of the new in the lagged network when it moves, in (0, 1]
-    every: int = 100  # gradient steps between two moves of the lagged network, >= 1
+    target_update_period: int = 100  # gradient steps between two moves of the lagged network, >= 1
     max_grad_norm: float = 10.0  # the gradient's global norm is cut to this
-    updates: float = 0.25  # gradient steps for each step that a source gathers, within [1e-6, 1e4]
-    batch: int = 64  # transitions of each source in one of them
-    capacity: int = 50_000  # transitions kept of each source
-    start: int = 1_000  # steps in the sources before the first gradient step
-    length: int = 4  # steps per copy between gradient steps
-    copies: int = 4  # parallel worlds
+    update_to_data: float = 0.25  # gradient steps for each step that a source gathers, within [1e-6, 1e4]
+    batch_size: int = 64  # transitions of each source in one of them
+    buffer_size: int = 50_000  # transitions kept of each source
+    learning_starts: int = 1_000  # steps in the sources before the first gradient step
+    num_steps: int = 4  # steps per copy between gradient steps
+    num_envs: int = 4  # parallel worlds
     hidden: tuple[int, ...] = (128, 128)  # widths of the hidden layers of each policy's network
     activation: str = "relu"  # tanh, relu, swish or elu
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_grad_norm", "ridge"):
             check_range(self, name, 0.0, float("inf"), open_low=True)
-        check_range(self, "updates", *RATES)
-        for name in ("tau", "exploration"):
+        check_range(self, "update_to_data", *RATES)
+        for name in ("tau", "exploration_fraction"):
             check_range(self, name, 0.0, 1.0, open_low=True)
         for name in ("discount", "epsilon"):
             check_range(self, name, 0.0, 1.0)
-        check_range(self, "start", 0, float("inf"))
-        for name in ("every", "batch", "capacity", "length", "copies"):
+        check_range(self, "learning_starts", 0, float("inf"))
+        for name in ("target_update_period", "batch_size", "buffer_size", "num_steps", "num_envs"):
             check_range(self, name, 1, float("inf"))
         check_network(type(self).__name__, self.hidden, self.activation)
 
@@ -83,34 +83,42 @@ class DeepSuccessorFeatures(Method):
         return DQN(**{field.name: mine[field.name] for field in dataclasses.fields(DQN) if field.name in mine})
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        check_names("DeepSuccessorFeatures", spec)
-        if not isinstance(spec.action, Discrete):
+        check_task_context("DeepSuccessorFeatures", spec)
+        if not isinstance(spec.action_space, Discrete):
             raise InputError("Successor features are of choices, and this task takes real numbers; use SAC or PPO.")
         common = Learner(
             init=functools.partial(_init, self, spec),
             act=functools.partial(_act, self, target),
-            observe=functools.partial(_observe, self, target),
+            prepare=functools.partial(_observe, self, target),
             loss=no_loss,
             optimizer=optax.identity(),
-            replay=Replay(length=1, copies=1, batch=1),
+            replay=Replay(num_steps=1, num_envs=1, batch_size=1),
         )
         return (
             common
             if target
             else common._replace(
                 loss=functools.partial(_loss, self),
-                optimizer=clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal),
-                replay=Replay(self.length, self.copies, self.batch, 1, self.capacity, self.updates, self.start),
+                optimizer=clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal_learning_rate),
+                replay=Replay(
+                    self.num_steps,
+                    self.num_envs,
+                    self.batch_size,
+                    1,
+                    self.buffer_size,
+                    self.update_to_data,
+                    self.learning_starts,
+                ),
                 tau=self.tau,
-                every=self.every,
+                target_update_period=self.target_update_period,
             )
         )
 
 
-def weights(known: Successors, ridge: float) -> Float[Array, "task cumulant"]:
+def weights(known: SuccessorNetworks, ridge: float) -> Float[Array, "task cumulant"]:
     """-> what φ is worth in each task. No gradient reaches it."""
     fit = functools.partial(least_squares, ridge=ridge)
-    gram, paid = known.rewards.gram, known.rewards.paid
+    gram, paid = known.rewards.gram, known.rewards.reward_features
     sources = jax.vmap(fit, in_axes=(0, 0, None))(gram[:-1], paid[:-1], jnp.zeros(paid.shape[1]))
     target = fit(gram[-1], paid[-1], sources.mean(0))
     return jax.lax.stop_gradient(jnp.concatenate([sources, target[None]]))
@@ -119,34 +127,37 @@ def weights(known: Successors, ridge: float) -> Float[Array, "task cumulant"]:
 def _slot(context: Float[Array, "*n context"], target: bool, tasks: int) -> Array:
     """-> whose weights are meant: those of the source that the context names; in a target that is none, its own."""
     own = target & (context.sum(-1) == 0)
-    return jnp.where(own, tasks - 1, which(context))
+    return jnp.where(own, tasks - 1, task_index(context))
 
 
 def _init(deep: DeepSuccessorFeatures, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     if prior is not None:
-        return prior.replace(value=prior.value.forget_target(), extra=prior.extra.go_on())
-    features = encoder(spec.observation, key, normalise=False)
-    layers, sizes = (width(features, spec.observation), *deep.hidden), (max(spec.context, 1), spec.action.size)
-    known = successors(layers, *sizes, spec.cumulants, deep.activation, key)
-    return Knowledge(features, value=known, extra=exploration())
+        return prior.replace(value=prior.value.forget_target(), extra=prior.extra.for_transfer())
+    features = encoder(spec.observation_space, key, normalise=False)
+    layers, sizes = (
+        (feature_dim(features, spec.observation_space), *deep.hidden),
+        (max(spec.context_dim, 1), spec.action_space.size),
+    )
+    known = successor_networks(layers, *sizes, spec.num_cumulants, deep.activation, key)
+    return Knowledge(features, value=known, extra=epsilon_schedule())
 
 
 def _act(deep: DeepSuccessorFeatures, target: bool, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore):
     worth = weights(k.value, deep.ridge)
-    psi = k.value.psi(see(k, obs, context[:0]))
-    best, _ = general_policy(psi, worth[_slot(context, target, len(worth))], len(psi))
-    return bold(best, psi.shape[1], explore * k.extra.epsilon, key), carry, {}
+    psi = k.value.psi(encode(k, obs, context[:0]))
+    best, _ = gpi_action(psi, worth[_slot(context, target, len(worth))], len(psi))
+    return epsilon_greedy(best, psi.shape[1], explore * k.extra.epsilon, key), carry, {}
 
 
 def _observe(
     deep: DeepSuccessorFeatures, target: bool, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ):
-    tasks, d = k.value.rewards.paid.shape
+    tasks, d = k.value.rewards.reward_features.shape
     whose = jax.nn.one_hot(_slot(fresh.context, target, tasks), tasks) * fresh.weight[..., None]
     phi = jnp.where(fresh.weight[..., None] > 0, fresh.cumulants, 0.0).reshape(-1, d)
     reward = jnp.where(fresh.weight > 0, fresh.reward, 0.0).reshape(-1)
-    value = k.value.include(phi, reward, whose.reshape(-1, tasks))
-    return k.replace(value=value, extra=k.extra.fall(deep.epsilon, deep.exploration, progress)), fresh
+    value = k.value.update(phi, reward, whose.reshape(-1, tasks))
+    return k.replace(value=value, extra=k.extra.decay(deep.epsilon, deep.exploration_fraction, progress)), fresh
 
 
 def _loss(
@@ -157,8 +168,8 @@ def _loss(
 
     def one(t: Transition) -> Metrics:
         none = t.context[:0]
-        psi, ahead = k.value.psi(see(k, t.obs, none)), k.value.psi(see(k, t.next_obs, none))
-        lagged = slow.value.psi(see(slow, t.next_obs, none))
+        psi, ahead = k.value.psi(encode(k, t.obs, none)), k.value.psi(encode(k, t.next_obs, none))
+        lagged = slow.value.psi(encode(slow, t.next_obs, none))
 
         def of_policy(psi: Array, ahead: Array, lagged: Array, w: Array) -> Array:
             goes_on = lagged[jnp.argmax(ahead @ w)]
@@ -167,5 +178,5 @@ def _loss(
 
         return {"value_loss": jax.vmap(of_policy)(psi, ahead, lagged, worth).mean()}
 
-    mean = average(jax.vmap(jax.vmap(one))(batch), batch.weight)
+    mean = weighted_mean(jax.vmap(jax.vmap(one))(batch), batch.weight)
     return mean["value_loss"], {**mean, "epsilon": k.extra.epsilon}

@@ -18,26 +18,26 @@ from jaxtyping import Array, Float, Int
 
 from headstart.core.errors import check_choices, check_range
 from headstart.core.types import Key, Knowledge, Learner, Method, Record, Replay, Spec, Transition, no_loss
-from headstart.learners.qlearning import SMALL, QLearning, in_order, named_states, row
-from headstart.losses.successor import general_policy, reward_step, successor_target
-from headstart.nets.exploration import bold
+from headstart.learners.qlearning import SMALL, QLearning, require_named_states, state_index, time_ordered
+from headstart.losses.successor import gpi_action, reward_step, successor_target
+from headstart.nets.exploration import epsilon_greedy
 
 
 @dataclasses.dataclass(frozen=True)
 class SuccessorFeatures(Method):
     """Tables of successor features, one for each task so far; the newest begins as a copy of the one before it."""
 
-    policies: int = 20  # places in the library, >= 1
-    use: Literal["gpi", "last"] = "gpi"  # act by the best of all policies, or by the newest alone
+    max_policies: int = 20  # places in the library, >= 1
+    act_by: Literal["gpi", "last"] = "gpi"  # act by the best of all policies, or by the newest alone
     learning_rate: float = 0.5  # α of successor features, in (0, 1]
-    reward_rate: float = 0.5  # α of what they are worth, in (0, 1]
+    reward_learning_rate: float = 0.5  # α of what they are worth, in (0, 1]
     discount: float = 0.95  # γ, in [0, 1]
     epsilon: float = 0.15  # share of random actions, in [0, 1]
 
     def __post_init__(self) -> None:
-        check_choices(self, "use")
-        check_range(self, "policies", 1, float("inf"))
-        for name in ("learning_rate", "reward_rate"):
+        check_choices(self, "act_by")
+        check_range(self, "max_policies", 1, float("inf"))
+        for name in ("learning_rate", "reward_learning_rate"):
             check_range(self, name, 0.0, 1.0, open_low=True)
         for name in ("discount", "epsilon"):
             check_range(self, name, 0.0, 1.0)
@@ -47,14 +47,14 @@ class SuccessorFeatures(Method):
         return QLearning(self.learning_rate, self.discount, self.epsilon)
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        states = named_states("SuccessorFeatures", spec)
+        states = require_named_states("SuccessorFeatures", spec)
         return Learner(
             init=functools.partial(_init, self, states, spec),
             act=functools.partial(_act, self, spec),
-            observe=functools.partial(_observe, self, spec),
+            prepare=functools.partial(_observe, self, spec),
             loss=no_loss,
             optimizer=optax.identity(),
-            replay=Replay(length=1, copies=1, batch=1),
+            replay=Replay(num_steps=1, num_envs=1, batch_size=1),
         )
 
 
@@ -69,13 +69,15 @@ class Library(Record):
 def _init(sf: SuccessorFeatures, states: int, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
     k_psi, k_w = jax.random.split(key)
     small = functools.partial(jax.random.uniform, minval=-SMALL, maxval=SMALL)
-    worth = small(k_w, (spec.cumulants,))
+    worth = small(k_w, (spec.num_cumulants,))
     if prior is None:
-        psi = jnp.zeros((sf.policies, states, spec.action.size, spec.cumulants))
+        psi = jnp.zeros((sf.max_policies, states, spec.action_space.size, spec.num_cumulants))
         psi = psi.at[0].set(small(k_psi, psi.shape[1:]))
-        return Knowledge(value=Library(psi, jnp.zeros((sf.policies, spec.cumulants)).at[0].set(worth), jnp.int32(0)))
+        return Knowledge(
+            value=Library(psi, jnp.zeros((sf.max_policies, spec.num_cumulants)).at[0].set(worth), jnp.int32(0))
+        )
     known: Library = prior.value
-    newest = jnp.minimum(known.newest + 1, sf.policies - 1)
+    newest = jnp.minimum(known.newest + 1, sf.max_policies - 1)
     psi = known.psi.at[newest].set(known.psi[known.newest])
     return prior.replace(value=Library(psi, known.w.at[newest].set(worth), newest))
 
@@ -83,16 +85,16 @@ def _init(sf: SuccessorFeatures, states: int, spec: Spec, key: Key, prior: Knowl
 def _choose(sf: SuccessorFeatures, known: Library, state: Array) -> tuple[Array, Array]:
     """-> the best choice in that state, and the policy it is taken from."""
     psi, w = known.psi[:, state], known.w[known.newest]
-    if sf.use == "last":
+    if sf.act_by == "last":
         return jnp.argmax(psi[known.newest] @ w), known.newest
-    return general_policy(psi, w, known.newest + 1)
+    return gpi_action(psi, w, known.newest + 1)
 
 
 def _act(
     sf: SuccessorFeatures, spec: Spec, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float
 ):
-    best, _ = _choose(sf, k.value, row(spec, obs))
-    return bold(best, spec.action.size, explore * sf.epsilon, key), carry, {}
+    best, _ = _choose(sf, k.value, state_index(spec, obs))
+    return epsilon_greedy(best, spec.action_space.size, explore * sf.epsilon, key), carry, {}
 
 
 def _observe(
@@ -105,9 +107,9 @@ def _observe(
     """
 
     def learn(known: Library, t: Transition) -> tuple[Library, None]:
-        here, there = row(spec, t.obs), row(spec, t.next_obs)
+        here, there = state_index(spec, t.obs), state_index(spec, t.next_obs)
         newest, counts = known.newest, (t.weight > 0).astype(jnp.float32)
-        worth = reward_step(known.w[newest], t.cumulants, t.reward, counts * sf.reward_rate)
+        worth = reward_step(known.w[newest], t.cumulants, t.reward, counts * sf.reward_learning_rate)
         known = known.replace(w=known.w.at[newest].set(worth))
         _, followed = _choose(sf, known, here)
         goes_on, _ = _choose(sf, known, there)
@@ -122,4 +124,4 @@ def _observe(
         # One write after all reading: so XLA needs no second copy of the table.
         return known.replace(psi=known.psi.at[both, here, t.action].add(changes)), None
 
-    return k.replace(value=jax.lax.scan(learn, k.value, in_order(fresh))[0]), fresh
+    return k.replace(value=jax.lax.scan(learn, k.value, time_ordered(fresh))[0]), fresh

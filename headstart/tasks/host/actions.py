@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import Space as Theirs
 from gymnasium import spaces
 
-from headstart.core.spaces import BOUNDLESS, Box, Discrete, Space
+from headstart.core.spaces import BOUNDLESS, ActionSpace, Box, Discrete
 from headstart.tasks.host.spaces import SpaceError, leaves
 
 MOST_CHOICES = 1024  # that several choices at once may come to
@@ -19,7 +19,7 @@ Give = Callable[[np.ndarray], Any]  # from our actions [row ...] to one of their
 class Actions(NamedTuple):
     """An action space: ours, the way to theirs, and what was assumed on the way, a sentence each."""
 
-    space: Space
+    space: ActionSpace
     give: Give
     assumed: tuple[str, ...]
 

@@ -14,9 +14,9 @@ from jax import ShapeDtypeStruct
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.errors import InputError
-from headstart.core.spaces import Seen, Sight, Space
+from headstart.core.spaces import ActionSpace, Observation, ObservationSpace
 from headstart.core.types import Env, Key, Parameter, Params, Record
-from headstart.tasks import laws
+from headstart.tasks import distributions
 from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.host import extras
 from headstart.tasks.host.calls import flat, on_host
@@ -56,15 +56,15 @@ class HostEnv(Env):
         return self.pool.horizon if self.steps is None else self.steps
 
     @property
-    def observation(self) -> Sight:
+    def observation_space(self) -> ObservationSpace:
         return self.pool.seen.sight
 
     @property
-    def action(self) -> Space:
+    def action_space(self) -> ActionSpace:
         return self.pool.action
 
     @property
-    def assumed(self) -> tuple[str, ...]:
+    def assumptions(self) -> tuple[str, ...]:
         return self.pool.assumed
 
     @property
@@ -76,10 +76,10 @@ class HostEnv(Env):
     def parameters(self) -> tuple[Parameter, ...]:
         return self.pool.catalogue.listed
 
-    def unlisted(self, name: str) -> Parameter | None:
+    def unlisted_parameter(self, name: str) -> Parameter | None:
         return self.pool.catalogue.find(name)
 
-    def fitted(self, params: Mapping[str, Any]) -> "HostEnv":
+    def with_parameters(self, params: Mapping[str, Any]) -> "HostEnv":
         """Returns the env with an episode of as many steps as one that was made with these parameters says itself.
 
         The env is made, given the parameters (both ends of a distribution), and they are read back after its first
@@ -88,14 +88,14 @@ class HostEnv(Env):
         if not params:
             return self
         names = tuple(sorted(params))
-        ends = np.array([laws.ends(params[name]) for name in names], np.float32)
+        ends = np.array([distributions.ends(params[name]) for name in names], np.float32)
         steps = max(self.pool.rehearse(names, values) for values in np.unique(ends.T, axis=0))
         return HostEnv(self.maker, None if steps == self.pool.horizon else steps)
 
-    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+    def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
         return self.pool.catalogue.follows(name)
 
-    def joined(self, other: Env) -> Env:
+    def merged_with(self, other: Env) -> Env:
         """Returns the env with the longer episodes: in the other tasks, the env itself breaks them off."""
         same = isinstance(other, HostEnv) and other.maker == self.maker
         return other if same and other.horizon > self.horizon else self
@@ -110,19 +110,19 @@ class HostEnv(Env):
         return pool(self.maker)
 
     @property
-    def live(self) -> bool:
+    def stateful(self) -> bool:
         return True
 
     def initial(self, params: Params, key: Key) -> State:
         names, values = _vector(params)
         return self._call(functools.partial(self.pool.start, names), _seed(key), values)
 
-    def again(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
+    def reset_next(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
         names, values = _vector(params)
         call = functools.partial(self.pool.again, names)
         return self._call(call, state.lease, state.calls, ended, _seed(key), values)
 
-    def observe(self, params: Params, state: State) -> Seen:
+    def observe(self, params: Params, state: State) -> Observation:
         return self.pool.seen.show(state.observation)
 
     def transition(self, params: Params, state: State, action: Array, key: Key) -> State:
@@ -144,12 +144,12 @@ class HostEnv(Env):
     def idle(self, state: State) -> State:
         return state.replace(calls=jnp.full_like(state.calls, NOBODYS))
 
-    def leave(self, state: State) -> None:
+    def close(self, state: State) -> None:
         on_host(flat(self.pool.leave), (ShapeDtypeStruct((), jnp.int32),), state.lease)
 
     def _call(self, call: Any, *args: Array) -> State:
         number, flag = ShapeDtypeStruct((), jnp.int32), ShapeDtypeStruct((), jnp.bool_)
-        obs, reward = ShapeDtypeStruct((self.observation.size,), jnp.float32), ShapeDtypeStruct((), jnp.float32)
+        obs, reward = ShapeDtypeStruct((self.observation_space.size,), jnp.float32), ShapeDtypeStruct((), jnp.float32)
         return State(*on_host(flat(call), (number, number, obs, reward, flag, flag), *args))
 
 

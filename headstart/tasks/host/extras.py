@@ -59,9 +59,9 @@ def entry(env_id: str) -> Callable[..., gymnasium.Env] | None:
         mode, difficulty = delivered(known["game"])
         return functools.partial(Game, **known, mode=mode, difficulty=difficulty)
     if space == "Meta-World" and name in _sawyers():
-        from headstart.tasks.host.sawyer import Sawyer
+        from headstart.tasks.host.metaworld import MetaWorld
 
-        return functools.partial(Sawyer, name=name)
+        return functools.partial(MetaWorld, name=name)
     return None
 
 

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Float
 
 from headstart.core.errors import message
-from headstart.core.spaces import Box, Sight
+from headstart.core.spaces import Box, ObservationSpace
 from headstart.tasks.host.images import Picture, is_bytes, picture
 
 MOST_SEEN = 10_000  # choices that are seen as so many zeros and a one
@@ -52,7 +52,7 @@ class Seen:
         self.parts = tuple(parts)
         self._picture: Picture | None = picture(space)
         if self._picture is None:
-            self.sight: Sight = Box(tuple(low.tolist()), tuple(high.tolist()))
+            self.sight: ObservationSpace = Box(tuple(low.tolist()), tuple(high.tolist()))
             self.assumed = tuple(_assumed(every))
         else:
             self.sight, self.assumed = self._picture.image, (self._picture.assumed,)

@@ -53,12 +53,12 @@ class MujocoEnv(Env):
         return steps
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         names = self._robot.names(physics(self.robot_id).model)
         return Box((-np.inf,) * len(names), (np.inf,) * len(names), components=names)
 
     @property
-    def action(self) -> Box:
+    def action_space(self) -> Box:
         model = physics(self.robot_id).model
         low, high = model.actuator_ctrlrange.astype(np.float32).T
         return Box(tuple(low.tolist()), tuple(high.tolist()), components=motors(model))
@@ -67,15 +67,15 @@ class MujocoEnv(Env):
     def parameters(self) -> tuple[Parameter, ...]:
         return physics(self.robot_id).table.listed
 
-    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+    def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
         return physics(self.robot_id).table.follows(name)
 
     @property
-    def interval(self) -> float:
+    def dt(self) -> float:
         return float(physics(self.robot_id).model.opt.timestep) * self._robot.frame_skip
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return tuple(self._robot.rewards)
 
     @property
@@ -87,7 +87,7 @@ class MujocoEnv(Env):
         rest = physics(self.robot_id).rest
         at_rest = jnp.asarray(rest.qpos, jnp.float32), jnp.asarray(rest.qvel, jnp.float32)
         carry, observation = self._physics.start(params, *self._robot.reset.draw(key, *at_rest))
-        return State(carry, observation, jnp.zeros(len(self.rewards)), jnp.zeros((), bool))
+        return State(carry, observation, jnp.zeros(len(self.cumulant_names)), jnp.zeros((), bool))
 
     def observe(self, params: Params, state: State) -> Float[Array, " observation"]:
         return state.observation

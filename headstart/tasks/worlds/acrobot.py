@@ -39,12 +39,12 @@ class Acrobot(Env):
         return 500
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         high = (1.0, 1.0, 1.0, 1.0, *FASTEST)
         return Box(tuple(-x for x in high), high, components=SEEN)
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(3, components("backwards", "nothing", "forwards"))
 
     @property

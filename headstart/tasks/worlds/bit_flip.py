@@ -43,11 +43,11 @@ class BitFlip(Env):
         return self.n
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         return Box((0.0,) * (2 * self.n), (1.0,) * (2 * self.n), (1,) * (2 * self.n))
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(self.n)
 
     @property

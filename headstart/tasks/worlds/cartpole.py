@@ -33,12 +33,12 @@ class CartPole(Env):
         return 500
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         high = (2 * FARTHEST, math.inf, 2 * STEEPEST, math.inf)
         return Box(tuple(-x for x in high), high, components=SEEN)
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(2, components("left", "right"))
 
     @property

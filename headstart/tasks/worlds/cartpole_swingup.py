@@ -48,13 +48,13 @@ class CartPoleSwingUp(Env):
         return 500
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         high = (math.inf, math.inf, 1.0, 1.0, math.inf)
         seen = ("cart_position m", "cart_velocity m/s", "pole_cos", "pole_sin", "pole_angular_velocity rad/s")
         return Box(tuple(-x for x in high), high, components=components(*seen))
 
     @property
-    def action(self) -> Box:
+    def action_space(self) -> Box:
         return Box((-1.0,), (1.0,), components=components("force"))
 
     @property
@@ -75,7 +75,7 @@ class CartPoleSwingUp(Env):
         )
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_alive", "reward_upright", "reward_centre")
 
     def initial(self, params: Params, key: Key) -> Cart:

@@ -62,12 +62,12 @@ class FourRooms(Env):
         return 200
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         words = (SIDE, SIDE, *[1] * len(PLACES))
         return Box((0.0,) * sum(words), (1.0,) * sum(words), words)
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(LEADS.shape[1], NAMES)
 
     @property
@@ -75,7 +75,7 @@ class FourRooms(Env):
         return (Parameter("slip", 0.0, 0.0, 1.0, "chance", "chance that a step goes any of the four ways instead"),)
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_class_1", "reward_class_2", "reward_class_3", "reward_goal")
 
     def initial(self, params: Params, key: Key) -> Walk:
@@ -86,7 +86,7 @@ class FourRooms(Env):
         return jnp.concatenate([*place, state.collected.astype(jnp.float32)])
 
     def transition(self, params: Params, state: Walk, action: Int[Array, ""], key: Key) -> Walk:
-        cell = jnp.asarray(LEADS)[state.cell, slipped(key, action, self.action.n, params["slip"])]
+        cell = jnp.asarray(LEADS)[state.cell, slipped(key, action, self.action_space.n, params["slip"])]
         return Walk(cell, state.collected | (jnp.asarray(PLACES) == cell))
 
     def cumulants(self, params: Params, state: Walk, action: Int[Array, ""], next_state: Walk) -> Float[Array, " 4"]:

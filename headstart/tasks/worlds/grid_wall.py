@@ -41,11 +41,11 @@ class GridWall(Env):
         return 200
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         return Box((0.0,) * SIDE**2, (1.0,) * SIDE**2, (SIDE**2,))
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(LEADS.shape[-1], NAMES)
 
     @property
@@ -58,7 +58,7 @@ class GridWall(Env):
         )
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_step", "reward_goal")
 
     def initial(self, params: Params, key: Key) -> Cell:
@@ -68,7 +68,7 @@ class GridWall(Env):
         return jax.nn.one_hot(state, SIDE**2)
 
     def transition(self, params: Params, state: Cell, action: Int[Array, ""], key: Key) -> Cell:
-        return _leads(params)[state, slipped(key, action, self.action.n, params["slip"])]
+        return _leads(params)[state, slipped(key, action, self.action_space.n, params["slip"])]
 
     def cumulants(self, params: Params, state: Cell, action: Int[Array, ""], next_state: Cell) -> Float[Array, " 2"]:
         there = next_state == GOAL
@@ -81,7 +81,7 @@ class GridWall(Env):
         """-> the MDP of these parameters in full; its states are the cells."""
         cells = jnp.arange(SIDE**2)
         each = lambda state: jax.vmap(lambda after: self.cumulants(params, state, jnp.asarray(0), after))(cells)
-        cumulants = jnp.repeat(jax.vmap(each)(cells)[:, None], self.action.n, axis=1)
+        cumulants = jnp.repeat(jax.vmap(each)(cells)[:, None], self.action_space.n, axis=1)
         return Tables(chances(_leads(params), params["slip"]), cumulants)
 
     def draw(self, params: Params, state: Cell) -> Drawing:

@@ -32,11 +32,11 @@ class MountainCar(Env):
         return 200
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         return ROAD
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(3, components("left", "nothing", "right"))
 
     @property

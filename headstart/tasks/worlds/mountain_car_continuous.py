@@ -24,11 +24,11 @@ class MountainCarContinuous(Env):
         return 999
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         return ROAD
 
     @property
-    def action(self) -> Box:
+    def action_space(self) -> Box:
         return Box((-1.0,), (1.0,), components=components("throttle"))
 
     @property
@@ -36,7 +36,7 @@ class MountainCarContinuous(Env):
         return parameters(force=0.0015, goal=0.45)
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_goal", "reward_ctrl")
 
     def initial(self, params: Params, key: Key) -> Car:

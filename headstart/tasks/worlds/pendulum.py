@@ -33,12 +33,12 @@ class Pendulum(Env):
         return 200
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         seen = components("pole_cos", "pole_sin", "pole_angular_velocity rad/s")
         return Box((-1.0, -1.0, -FASTEST), (1.0, 1.0, FASTEST), components=seen)
 
     @property
-    def action(self) -> Box:
+    def action_space(self) -> Box:
         return Box((-TORQUE,), (TORQUE,), components=components("torque N·m"))
 
     @property

@@ -67,11 +67,11 @@ class PlanarPusher(Env):
         return 100
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         return Box((-math.inf,) * len(SEEN), (math.inf,) * len(SEEN), components=components(*SEEN))
 
     @property
-    def action(self) -> Box:
+    def action_space(self) -> Box:
         return Box((-1.0, -1.0), (1.0, 1.0), components=components("x_force", "y_force"))
 
     @property
@@ -97,7 +97,7 @@ class PlanarPusher(Env):
         )
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_dist", "reward_near", "reward_goal", "reward_ctrl")
 
     def initial(self, params: Params, key: Key) -> Table:

@@ -53,14 +53,14 @@ class PlanarReacher(Env):
         return 50
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         high = (1.0,) * (2 * self.links) + (FASTEST,) * self.links + (math.inf,) * 4
         of_joints = [f"joint_{i + 1}_{what}" for what in ("cos", "sin", "velocity rad/s") for i in range(self.links)]
         seen = components(*of_joints, "goal_x m", "goal_y m", "tip_from_goal_x m", "tip_from_goal_y m")
         return Box(tuple(-x for x in high), high, components=seen)
 
     @property
-    def action(self) -> Box:
+    def action_space(self) -> Box:
         names = components(*(f"joint_{i + 1}_torque" for i in range(self.links)))
         return Box((-1.0,) * self.links, (1.0,) * self.links, components=names)
 
@@ -83,7 +83,7 @@ class PlanarReacher(Env):
         )
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_dist", "reward_ctrl")
 
     def initial(self, params: Params, key: Key) -> Arm:

@@ -53,12 +53,12 @@ class PointMass(Env):
         return 100
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         high = (1.0, 1.0, math.inf, math.inf)
         return Box(tuple(-x for x in high), high, components=components("x", "y", "x_velocity", "y_velocity"))
 
     @property
-    def action(self) -> Box:
+    def action_space(self) -> Box:
         return Box((-1.0, -1.0), (1.0, 1.0), components=components("x_push", "y_push"))
 
     @property
@@ -80,7 +80,7 @@ class PointMass(Env):
         )
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_dist", "reward_goal")
 
     def initial(self, params: Params, key: Key) -> Point:

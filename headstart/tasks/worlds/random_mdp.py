@@ -58,11 +58,11 @@ class RandomMDP(Env):
         return 100
 
     @property
-    def observation(self) -> Box:
+    def observation_space(self) -> Box:
         return Box((0.0,) * self.states, (1.0,) * self.states, (self.states,))
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(self.actions)
 
     @property
@@ -72,7 +72,7 @@ class RandomMDP(Env):
         )
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return tuple(f"feature_{i + 1}" for i in range(self.features))
 
     def initial(self, params: Params, key: Key) -> State:

@@ -59,11 +59,11 @@ class RenderedReach(Env):
         return 30
 
     @property
-    def observation(self) -> Image:
+    def observation_space(self) -> Image:
         return Image((PIXELS, PIXELS, 3), "uint8")
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(len(MOVES), components("stay", "left", "right", "up", "down"))
 
     @property
@@ -84,7 +84,7 @@ class RenderedReach(Env):
         )
 
     @property
-    def rewards(self) -> tuple[str, ...]:
+    def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_nearer", "reward_there")
 
     def initial(self, params: Params, key: Key) -> Scene:

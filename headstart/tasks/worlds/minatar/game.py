@@ -80,11 +80,11 @@ class MinAtar(Env):
         return 1000
 
     @property
-    def observation(self) -> Image:
+    def observation_space(self) -> Image:
         return Image((SIDE, SIDE, len(self.channels)))
 
     @property
-    def action(self) -> Discrete:
+    def action_space(self) -> Discrete:
         return Discrete(len(self.moves), tuple(map(Component, self.moves)))
 
     @property

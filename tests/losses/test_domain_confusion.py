@@ -6,28 +6,28 @@ import numpy as np
 import pytest
 from probes import floats
 
-from headstart.losses import confusion
-from headstart.losses.confusion import WIDTHS, reversal, reverse
+from headstart.losses import domain_confusion
+from headstart.losses.domain_confusion import WIDTHS, reversal_strength, reverse_gradient
 
 X = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 3.0], [1.0, 5.0]], np.float32)
 SHARE = np.array([0.5, 0.5, -0.5, -0.5], np.float32)  # means (1, 0) and (1, 4): 4 apart
 
-discrepancy = jax.jit(confusion.discrepancy, static_argnames="kernel")
-slope_of = jax.jit(jax.value_and_grad(confusion.discrepancy), static_argnames="kernel")
+discrepancy = jax.jit(domain_confusion.mmd, static_argnames="kernel")
+slope_of = jax.jit(jax.value_and_grad(domain_confusion.mmd), static_argnames="kernel")
 
 
 def test_a_reversed_gradient_goes_back_by_minus_lambda():
     x = jnp.array([1.0, -2.0, 3.0])
     for strength in (0.0, 0.25, 2.0):
-        np.testing.assert_allclose(reverse(x, strength), x, rtol=1e-6)
-        back = jax.grad(lambda x, strength=strength: (jnp.arange(3.0) * reverse(x, strength)).sum())(x)
+        np.testing.assert_allclose(reverse_gradient(x, strength), x, rtol=1e-6)
+        back = jax.grad(lambda x, strength=strength: (jnp.arange(3.0) * reverse_gradient(x, strength)).sum())(x)
         np.testing.assert_allclose(back, -strength * np.arange(3.0), rtol=1e-6)
 
 
 def test_the_schedule_begins_at_nothing_and_comes_near_one():
-    assert float(reversal(0.0, 10.0)) == 0.0
-    assert float(reversal(0.1, 10.0)) == pytest.approx((1 - np.exp(-1)) / (1 + np.exp(-1)), rel=1e-5)
-    assert float(reversal(1.0, 10.0)) == pytest.approx(0.99991, abs=1e-5)
+    assert float(reversal_strength(0.0, 10.0)) == 0.0
+    assert float(reversal_strength(0.1, 10.0)) == pytest.approx((1 - np.exp(-1)) / (1 + np.exp(-1)), rel=1e-5)
+    assert float(reversal_strength(1.0, 10.0)) == pytest.approx(0.99991, abs=1e-5)
 
 
 def test_the_linear_discrepancy_is_the_distance_of_the_means_by_that_of_rows():

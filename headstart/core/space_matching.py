@@ -16,14 +16,14 @@ from jaxtyping import Int
 
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
-from headstart.core.spaces import Box, Component, Discrete, Image, Sight, Space, alike, kind
+from headstart.core.spaces import ActionSpace, Box, Component, Discrete, Image, ObservationSpace, compatible, kind_of
 from headstart.core.types import Key, Knowledge, Method, PyTree, Spec
 
 Places = Int[np.ndarray, " _"]
 Pair = tuple[Places, Places]  # where something was on an axis, and where it comes to lie
 
 
-class Match(NamedTuple):
+class SpaceMatch(NamedTuple):
     """The components of two spaces, by name."""
 
     places: Pair  # of what both have
@@ -38,16 +38,16 @@ class Axis(NamedTuple):
     """What an axis holds: how many numbers, and how many times over what is seen and what is done are among them."""
 
     size: int
-    seen: int
-    done: int
+    observation: int
+    action: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """How knowledge comes from one pair of spaces into another."""
 
-    observation: Match
-    action: Match
+    observation: SpaceMatch
+    action: SpaceMatch
     arrays: dict[str, tuple[Pair, ...] | None]  # of each, on every axis; None: it does not come along
 
     @property
@@ -56,7 +56,7 @@ class Plan:
         return self.observation.same and self.action.same
 
 
-class Came(NamedTuple):
+class ArrayTransfer(NamedTuple):
     """What became of an array's numbers."""
 
     copied: int
@@ -64,14 +64,16 @@ class Came(NamedTuple):
     dropped: int
 
 
-def match(what: str, old: Sight | Space, new: Sight | Space, renamed: Mapping[str, str]) -> Match:
+def match(
+    what: str, old: ObservationSpace | ActionSpace, new: ObservationSpace | ActionSpace, renamed: Mapping[str, str]
+) -> SpaceMatch:
     """-> the components of both by name, those of the old space renamed before.
 
     Raises InputError where they are of kinds that cannot be matched, have no names, or measure in other units.
     """
-    if alike(old, new) and not renamed:
+    if compatible(old, new) and not renamed:
         names, every = () if isinstance(new, Image) else new.names, np.arange(old.size)
-        return Match((every, every), (old.size, old.size), names, (), (), True)
+        return SpaceMatch((every, every), (old.size, old.size), names, (), (), True)
     before, after = _components(what, old, new, bool(renamed)), _components(what, new, old, bool(renamed))
     before = [c._replace(name=renamed.get(c.name, c.name)) for c in before]
     place, was = {c.name: i for i, c in enumerate(after)}, {c.name for c in before}
@@ -85,7 +87,7 @@ def match(what: str, old: Sight | Space, new: Sight | Space, renamed: Mapping[st
                 f"The {what} component {after[j].name!r} is in {units[0]} where it was learned, and in {units[1]} here;"
                 " rename it, so that it does not come along."
             )
-    return Match(
+    return SpaceMatch(
         (np.array([i for i, _ in both], int), np.array([j for _, j in both], int)),
         (len(before), len(after)),
         tuple(after[j].name for _, j in both),
@@ -95,14 +97,16 @@ def match(what: str, old: Sight | Space, new: Sight | Space, renamed: Mapping[st
     )
 
 
-def _components(what: str, space: Sight | Space, other: Sight | Space, renamed: bool) -> list[Component]:
+def _components(
+    what: str, space: ObservationSpace | ActionSpace, other: ObservationSpace | ActionSpace, renamed: bool
+) -> list[Component]:
     """-> those of a space. Raises InputError where they cannot be matched with those of the other one."""
     if type(space) is not type(other) or isinstance(space, Image):
         raise InputError(
             f"Knowledge moves from vectors to vectors and from choices to choices, and the {what} spaces are "
-            f"{kind(space)} and {kind(other)}; choose tasks that show and take the same kind."
+            f"{kind_of(space)} and {kind_of(other)}; choose tasks that show and take the same kind."
         )
-    if isinstance(space, Box) and space.words:
+    if isinstance(space, Box) and space.one_hot_groups:
         raise InputError(f"What the {what} spaces hold are names of states, which mean nothing elsewhere.")
     if not space.components and not renamed:
         raise InputError(
@@ -119,16 +123,16 @@ def plan(method: Method, known: Spec, wanted: Spec, renamed: Mapping[str, str] |
     possible, or a name is not there to be renamed.
     """
     renames = _by_space(renamed or {}, known)
-    seen = match("observation", known.observation, wanted.observation, renames["observation"])
-    done = match("action", known.action, wanted.action, renames["action"])
-    old, new = (_layout(method, of, not seen.same, not done.same) for of in (known, moved(known, wanted)))
+    seen = match("observation", known.observation_space, wanted.observation_space, renames["observation"])
+    done = match("action", known.action_space, wanted.action_space, renames["action"])
+    old, new = (_layout(method, of, not seen.same, not done.same) for of in (known, with_spaces_of(known, wanted)))
     arrays = {name: _places(axes, new.get(name, ()), seen, done) for name, axes in old.items()}
     return Plan(seen, done, arrays)
 
 
 def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, str]]:
     """-> new names by the old ones, for each space. An old name may say which of them it is of: `action.0`."""
-    spaces = {"observation": known.observation, "action": known.action}
+    spaces = {"observation": known.observation_space, "action": known.action_space}
     names = {what: () if isinstance(space, Image) else space.names for what, space in spaces.items()}
     found: dict[str, dict[str, str]] = {what: {} for what in spaces}
     for old, new in renamed.items():
@@ -143,17 +147,21 @@ def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, st
     return found
 
 
-def moved(known: Spec, wanted: Spec) -> Spec:
+def with_spaces_of(known: Spec, wanted: Spec) -> Spec:
     """-> what the knowledge's own learner is told of the world that it comes into."""
-    return known._replace(observation=wanted.observation, action=wanted.action, parameters=wanted.parameters)
+    return known._replace(
+        observation_space=wanted.observation_space,
+        action_space=wanted.action_space,
+        num_parameters=wanted.num_parameters,
+    )
 
 
 def _layout(method: Method, of: Spec, seen: bool, done: bool) -> dict[str, tuple[Axis, ...]]:
     """-> of each array, what its axes hold; of `seen` and `done`, what is asked for."""
     base = _shapes(method, of)
-    taller = _shapes(method, of._replace(observation=_wider(of.observation))) if seen else base
-    one_more = Discrete(of.action.n + 1) if isinstance(of.action, Discrete) else _wider(of.action)
-    busier = _shapes(method, of._replace(action=one_more)) if done else base
+    taller = _shapes(method, of._replace(observation_space=_wider(of.observation_space))) if seen else base
+    one_more = Discrete(of.action_space.n + 1) if isinstance(of.action_space, Discrete) else _wider(of.action_space)
+    busier = _shapes(method, of._replace(action_space=one_more)) if done else base
     return {
         name: tuple(
             Axis(n, more_seen - n, more_done - n)
@@ -168,34 +176,43 @@ def _shapes(method: Method, of: Spec) -> dict[str, tuple[int, ...]]:
     return {name: x.shape for name, x in named(known).items()}
 
 
-def _wider(space: Sight) -> Box:
+def _wider(space: ObservationSpace) -> Box:
     """-> the space with one more number."""
     assert isinstance(space, Box)
     return Box((*space.low, 0.0), (*space.high, 1.0))
 
 
-def _places(old: tuple[Axis, ...], new: tuple[Axis, ...], seen: Match, done: Match) -> tuple[Pair, ...] | None:
+def _places(
+    old: tuple[Axis, ...], new: tuple[Axis, ...], seen: SpaceMatch, done: SpaceMatch
+) -> tuple[Pair, ...] | None:
     """-> where an array's numbers were and come to lie, on each axis; None where the arrays are not of one kind."""
     if len(old) != len(new):
         return None
     pairs = []
     for a, b in zip(old, new, strict=True):
-        rest = [axis.size - axis.seen * seen.sizes[i] - axis.done * done.sizes[i] for i, axis in enumerate((a, b))]
-        if (a.seen, a.done) != (b.seen, b.done) or a.seen > 1 or rest[0] != rest[1] or rest[0] < 0:
+        rest = [
+            axis.size - axis.observation * seen.sizes[i] - axis.action * done.sizes[i] for i, axis in enumerate((a, b))
+        ]
+        if (
+            (a.observation, a.action) != (b.observation, b.action)
+            or a.observation > 1
+            or rest[0] != rest[1]
+            or rest[0] < 0
+        ):
             return None
         pairs.append(tuple(_axis(a, i, rest[0], seen, done) for i in range(2)))
     return tuple(pairs)
 
 
-def _axis(axis: Axis, side: int, rest: int, seen: Match, done: Match) -> Places:
+def _axis(axis: Axis, side: int, rest: int, seen: SpaceMatch, done: SpaceMatch) -> Places:
     """-> places on an axis of what both spaces have, before (`side` 0) or after (1)."""
-    first = axis.seen * seen.sizes[side]
-    parts = [seen.places[side]] * axis.seen + [first + np.arange(rest)]
-    parts += [first + rest + i * done.sizes[side] + done.places[side] for i in range(axis.done)]
+    first = axis.observation * seen.sizes[side]
+    parts = [seen.places[side]] * axis.observation + [first + np.arange(rest)]
+    parts += [first + rest + i * done.sizes[side] + done.places[side] for i in range(axis.action)]
     return np.concatenate(parts)
 
 
-def move(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
+def move_params(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
     """-> the fresh knowledge [seed], with the old one's numbers wherever they come along."""
     numbers = named(old)
 
@@ -211,12 +228,12 @@ def move(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
     return map_named(at, fresh)
 
 
-def begin(method: Method, of: Spec, keys: Key) -> Knowledge:
+def init_knowledge(method: Method, of: Spec, keys: Key) -> Knowledge:
     """-> what the method's learner knows before it has learned anything [seed]."""
     return jax.jit(jax.vmap(lambda key: method.learner(of).init(key, None)))(keys)
 
 
-def account(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, Came]:
+def count_transferred(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, ArrayTransfer]:
     """-> what became of each array between what was left [seed] and what is begun with [seed], by their numbers.
 
     Told by comparing them, not by what was meant: what a method changes on the way counts as new.
@@ -229,5 +246,5 @@ def account(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, Came]:
         if pairs is not None and name in left and name in begun:
             before, after = (np.ix_(*(pair[side] for pair in pairs)) if pairs else () for side in range(2))
             copied = int((was[before] == now[after]).sum())
-        came[name] = Came(copied, now.size - copied, was.size - copied)
+        came[name] = ArrayTransfer(copied, now.size - copied, was.size - copied)
     return came

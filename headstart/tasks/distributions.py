@@ -25,7 +25,7 @@ from numpyro.distributions.truncated import (
 
 from headstart.core.errors import InputError
 from headstart.core.types import Parameter
-from headstart.tasks import named_laws
+from headstart.tasks import named_distributions
 from headstart.tasks.kept import Kept
 
 NUMBER = re.compile(r"(x?)([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")  # 3.5, or x2: twice nominal
@@ -76,7 +76,7 @@ def _settle_plain(where: str, parameter: Parameter, law: Plain) -> dist.Distribu
     _check(f"{where}={_text(law, parameter)}", parameter, law)
     said = [end for end in law[1:3] if math.isfinite(end)]
     _check_whole(f"{where}={_text(law, parameter)}", parameter, *said)
-    if parameter.whole == "never" or any(end % 1 for end in said):
+    if parameter.integer == "never" or any(end % 1 for end in said):
         return _made(law)
     low, high = (jnp.asarray(end, jnp.float32) for end in law[1:3])
     return Kept(_made(law._replace(low=law.low - 0.5, high=law.high + 0.5)), low, high, whole=True)
@@ -96,7 +96,7 @@ def _settle_other(where: str, parameter: Parameter, law: dist.Distribution) -> d
     if np.isfinite(ends).all():  # which whoever wrote it could have chosen otherwise
         _check_bounds(where, parameter, *ends)
     settled = jax.tree.map(lambda x: _array(x, law.is_discrete), law)
-    whole = law.is_discrete or parameter.whole != "never"
+    whole = law.is_discrete or parameter.integer != "never"
     if not whole and parameter.low <= ends[0] and ends[1] <= parameter.high:
         return settled
     low, high = (jnp.asarray(end, jnp.float32) for end in (parameter.low, parameter.high))
@@ -124,7 +124,7 @@ def _check_scalar(where: str, law: dist.Distribution) -> None:
 
 
 def _check_whole(where: str, parameter: Parameter, *numbers: float) -> None:
-    if parameter.whole == "always" and any(number % 1 for number in numbers):
+    if parameter.integer == "always" and any(number % 1 for number in numbers):
         raise InputError(f"{where} is no whole number, and {parameter.name} is always one; write whole numbers.")
 
 
@@ -206,7 +206,7 @@ def words(value: Any, parameter: Parameter) -> str | None:
     if not isinstance(value, dist.Distribution):
         return written(value)
     law = plain(value)
-    return named_laws.write(_inner(value)) if law is None else _text(law, parameter)
+    return named_distributions.write(_inner(value)) if law is None else _text(law, parameter)
 
 
 def _inner(law: Any) -> Any:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.table import Table
 
-from headstart.core.moving import Came, Match, Plan
+from headstart.core.space_matching import ArrayTransfer, Plan, SpaceMatch
 from headstart.core.types import Knowledge
-from headstart.nets.moments import NEGLIGIBLE, Moments
+from headstart.nets.running_statistics import NEGLIGIBLE, RunningMeanStd
 
 NAMED = 8  # components that a sentence names
 
@@ -31,7 +31,7 @@ def woken(plan: Plan, source: Knowledge, target: Knowledge) -> tuple[Woken, ...]
     Empty where nothing is normalised, and where a method holds the source's statistics still.
     """
     before, after = source.features, target.features
-    if not isinstance(before, Moments) or not isinstance(after, Moments):
+    if not isinstance(before, RunningMeanStd) or not isinstance(after, RunningMeanStd):
         return ()
     found = []
     for name, i, j in zip(plan.observation.copied, *plan.observation.places, strict=True):
@@ -46,7 +46,7 @@ class Moved(NamedTuple):
     """How knowledge came into a target, and what became of it there."""
 
     plan: Plan
-    arrays: dict[str, Came]  # by name, in numbers
+    arrays: dict[str, ArrayTransfer]  # by name, in numbers
     optimizer: bool  # whether its moments came along
     woken: tuple[Woken, ...] = ()
 
@@ -82,7 +82,7 @@ class Moved(NamedTuple):
         return table
 
 
-def _said(what: str, match: Match) -> str:
+def _said(what: str, match: SpaceMatch) -> str:
     if match.same:
         return f"{what}: the same"
     parts = (("copied", match.copied), ("new", match.new), ("dropped", match.dropped))

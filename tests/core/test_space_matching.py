@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from probes import floats
 
-from headstart.core import moving
+from headstart.core import space_matching
 from headstart.core.errors import InputError
 from headstart.core.names import named
 from headstart.core.spaces import Box, Discrete, Image, components
@@ -24,19 +24,27 @@ def box(*said: str) -> Box:
     return Box((-1.0,) * len(said), (1.0,) * len(said), components=components(*said))
 
 
-KNOWN = Spec(box("x m", "y m", "speed m/s"), box("left", "right"), context=2)
-TURNED = Spec(box("speed m/s", "x m", "y m"), box("right", "left"), context=2)
-OTHER = Spec(box("y m", "angle rad", "x m"), box("right", "middle", "left"), context=2)
+KNOWN = Spec(box("x m", "y m", "speed m/s"), box("left", "right"), context_dim=2)
+TURNED = Spec(box("speed m/s", "x m", "y m"), box("right", "left"), context_dim=2)
+OTHER = Spec(box("y m", "angle rad", "x m"), box("right", "middle", "left"), context_dim=2)
 NAMELESS = Spec(Box((-1.0,) * 2, (1.0,) * 2), Box((-1.0,) * 2, (1.0,) * 2))
-SMALL = {"hidden": (4,), "length": 2, "copies": 2}
+SMALL = {"hidden": (4,), "num_steps": 2, "num_envs": 2}
 
 
-def moved(method: Method, known: Spec, wanted: Spec, **renamed: str) -> tuple[moving.Plan, Knowledge, Knowledge]:
+def moved(
+    method: Method, known: Spec, wanted: Spec, **renamed: str
+) -> tuple[space_matching.Plan, Knowledge, Knowledge]:
     """-> the plan, what was known (every statistic and bias of its own value), and what it becomes."""
-    plan = moving.plan(method, known, wanted, renamed)
+    plan = space_matching.plan(method, known, wanted, renamed)
     numbered = lambda x: jax.device_put(np.asarray(x) + np.arange(x.size, dtype=x.dtype).reshape(x.shape))
-    old = jax.tree.map(numbered, moving.begin(method, known, KEYS))
-    return plan, old, moving.move(plan, old, moving.begin(method, moving.moved(known, wanted), KEYS))
+    old = jax.tree.map(numbered, space_matching.init_knowledge(method, known, KEYS))
+    return (
+        plan,
+        old,
+        space_matching.move_params(
+            plan, old, space_matching.init_knowledge(method, space_matching.with_spaces_of(known, wanted), KEYS)
+        ),
+    )
 
 
 def one(k: Knowledge) -> Knowledge:
@@ -53,7 +61,7 @@ def test_in_another_order_a_policy_and_its_critic_say_the_same():
         before = act(one(old), (), seen, context, KEYS[0], 0.0)[0]
         after = act(one(new), (), turned, context, KEYS[0], 0.0)[0]
         np.testing.assert_allclose(after, before[::-1], rtol=1e-5)
-        came = moving.account(plan, old, new)
+        came = space_matching.count_transferred(plan, old, new)
         assert all(c.new == c.dropped == 0 for c in came.values())
     x_old, x_new = (np.concatenate(x) for x in ((seen, context), (turned, context)))
     worth = jax.jit(lambda k, *of: k.value(*of))
@@ -61,8 +69,10 @@ def test_in_another_order_a_policy_and_its_critic_say_the_same():
 
 
 def test_in_another_order_successor_features_are_those_of_the_same_choices():
-    known = Spec(box("x m", "y m"), Discrete(3, components("left", "stay", "right")), context=2, cumulants=2)
-    turned = known._replace(observation=box("y m", "x m"), action=Discrete(3, components("right", "left", "stay")))
+    known = Spec(box("x m", "y m"), Discrete(3, components("left", "stay", "right")), context_dim=2, num_cumulants=2)
+    turned = known._replace(
+        observation_space=box("y m", "x m"), action_space=Discrete(3, components("right", "left", "stay"))
+    )
     _, old, new = moved(DeepSuccessorFeatures(**SMALL), known, turned)
     psi, seen = jax.jit(lambda k, x: k.value.psi(x)), floats([0.3, -0.5])
     np.testing.assert_allclose(psi(one(new), seen[::-1]), psi(one(old), seen)[:, [2, 0, 1]], rtol=1e-5)
@@ -77,11 +87,11 @@ def test_what_has_no_namesake_begins_anew():
     )
     weight = new.policy.net.layers[0].weight
     np.testing.assert_array_equal(weight[:, [2, 0, 3, 4]], old.policy.net.layers[0].weight[:, [0, 1, 3, 4]])
-    fresh = moving.begin(PPO(**SMALL), OTHER, KEYS)
+    fresh = space_matching.init_knowledge(PPO(**SMALL), OTHER, KEYS)
     np.testing.assert_array_equal(weight[:, 1], fresh.policy.net.layers[0].weight[:, 1])
     np.testing.assert_array_equal(new.policy.log_std[:, [2, 0]], old.policy.log_std)
     np.testing.assert_array_equal(new.policy.log_std[:, 1], 0.0)
-    came = moving.account(plan, old, new)
+    came = space_matching.count_transferred(plan, old, new)
     assert came["policy.net.layers.0.weight"] == (4 * 4, 4, 4)
     assert came["value.net.last.weight"] == (4, 0, 0)
 
@@ -89,32 +99,38 @@ def test_what_has_no_namesake_begins_anew():
 def test_a_number_that_is_new_has_statistics_that_begin_anew():
     _, old, new = moved(PPO(**SMALL), KNOWN, OTHER)
     kept = old.features.replace(count=jnp.full((2, 3), 100.0), mean=jnp.full((2, 3), 5.0))
-    plan = moving.plan(PPO(**SMALL), KNOWN, OTHER)
-    new = moving.move(plan, old.replace(features=kept), moving.begin(PPO(**SMALL), OTHER, KEYS))
+    plan = space_matching.plan(PPO(**SMALL), KNOWN, OTHER)
+    new = space_matching.move_params(
+        plan, old.replace(features=kept), space_matching.init_knowledge(PPO(**SMALL), OTHER, KEYS)
+    )
     assert new.features.count[0].tolist() == [100, 0, 100]
-    include = jax.jit(lambda seen, x: seen.include(x, jnp.ones(100)))
+    include = jax.jit(lambda seen, x: seen.update(x, jnp.ones(100)))
     after = include(one(new).features, np.full((100, 3), 7.0, np.float32))
     np.testing.assert_allclose(after.mean, [6.0, 7.0, 6.0], rtol=1e-6)  # the new one is not held back by the old
 
 
 def test_choices_move_by_name_and_images_only_where_they_are_the_same():
     known = Spec(box("x"), Discrete(2, components("left", "right")))
-    plan, old, new = moved(DQN(**SMALL), known, known._replace(action=Discrete(3, components("right", "jump", "left"))))
+    plan, old, new = moved(
+        DQN(**SMALL), known, known._replace(action_space=Discrete(3, components("right", "jump", "left")))
+    )
     assert plan.observation.same
     np.testing.assert_array_equal(new.value.net.last.bias[:, [2, 0]], old.value.net.last.bias)
-    picture = known._replace(observation=Image((6, 6, 1)))
-    more = moving.plan(DQN(**SMALL), picture, picture._replace(action=Discrete(3, components("right", "up", "left"))))
+    picture = known._replace(observation_space=Image((6, 6, 1)))
+    more = space_matching.plan(
+        DQN(**SMALL), picture, picture._replace(action_space=Discrete(3, components("right", "up", "left")))
+    )
     assert more.action.copied == ("left", "right")
     with pytest.raises(InputError, match="observation spaces are images and numbers"):
-        moving.plan(DQN(**SMALL), picture, known)
+        space_matching.plan(DQN(**SMALL), picture, known)
 
 
 def test_a_memory_moves_by_name_and_what_was_seen_several_times_over_begins_anew():
-    gru = Recurrent(PPO(**SMALL), units=3, informed=False)
+    gru = Recurrent(PPO(**SMALL), hidden_size=3, asymmetric_critic=False)
     plan, old, new = moved(gru, KNOWN, OTHER)
     np.testing.assert_array_equal(new.model.cell.weight_ih[..., [2, 0]], old.model.cell.weight_ih[..., [0, 1]])
     np.testing.assert_array_equal(new.model.cell.weight_hh, old.model.cell.weight_hh)
-    plan = moving.plan(Recurrent(PPO(**SMALL), memory="history", informed=False), KNOWN, OTHER)
+    plan = space_matching.plan(Recurrent(PPO(**SMALL), memory="history", asymmetric_critic=False), KNOWN, OTHER)
     assert [name for name, pairs in plan.arrays.items() if pairs is None] == [
         "policy.net.layers.0.weight",
         "value.net.layers.0.weight",
@@ -124,20 +140,20 @@ def test_a_memory_moves_by_name_and_what_was_seen_several_times_over_begins_anew
 def test_renaming_brings_together_what_is_called_otherwise():
     plan, *_ = moved(PPO(**SMALL), KNOWN, OTHER, speed="angle_speed", left="middle")
     assert plan.action.copied == ("middle", "right")
-    plan = moving.plan(PPO(**SMALL), NAMELESS, KNOWN, {"observation.0": "speed", "action.1": "left"})
+    plan = space_matching.plan(PPO(**SMALL), NAMELESS, KNOWN, {"observation.0": "speed", "action.1": "left"})
     assert (plan.observation.copied, plan.action.copied) == (("speed",), ("left",))
-    nameless = KNOWN._replace(observation=Box((-1.0,) * 2, (1.0,) * 2))
+    nameless = KNOWN._replace(observation_space=Box((-1.0,) * 2, (1.0,) * 2))
     plan, *_ = moved(PPO(**SMALL), KNOWN, nameless, x="1")
     assert (plan.observation.copied, plan.observation.new) == (("1",), ("0",))
 
 
 def test_the_same_spaces_move_nothing():
-    plan = moving.plan(PPO(**SMALL), KNOWN, KNOWN)
+    plan = space_matching.plan(PPO(**SMALL), KNOWN, KNOWN)
     assert plan.same
-    nameless = KNOWN._replace(observation=Box((-1.0,) * 3, (1.0,) * 3))
-    assert moving.plan(PPO(**SMALL), KNOWN, nameless).same  # by their places, since nobody says otherwise
-    k = moving.begin(PPO(**SMALL), KNOWN, KEYS)
-    came = moving.account(plan, k, k.replace(value=None))
+    nameless = KNOWN._replace(observation_space=Box((-1.0,) * 3, (1.0,) * 3))
+    assert space_matching.plan(PPO(**SMALL), KNOWN, nameless).same  # by their places, since nobody says otherwise
+    k = space_matching.init_knowledge(PPO(**SMALL), KNOWN, KEYS)
+    came = space_matching.count_transferred(plan, k, k.replace(value=None))
     assert came["policy.log_std"] == (2, 0, 0)
     assert came["value.net.last.bias"] == (0, 0, 1)
     assert sum(c.copied for c in came.values()) == sum(x[0].size for x in named(k.replace(value=None)).values())
@@ -146,14 +162,18 @@ def test_the_same_spaces_move_nothing():
 @pytest.mark.parametrize(
     ("wanted", "renamed", "sentence"),
     [
-        (KNOWN._replace(action=Discrete(2)), {}, "action spaces are numbers and choices; choose tasks"),
+        (KNOWN._replace(action_space=Discrete(2)), {}, "action spaces are numbers and choices; choose tasks"),
         (
-            KNOWN._replace(observation=box("x cm", "y m")),
+            KNOWN._replace(observation_space=box("x cm", "y m")),
             {},
             "'x' is in m where it was learned, and in cm here; rename",
         ),
-        (KNOWN._replace(observation=Box((0.0,), (1.0,))), {}, "nobody has named them; say which is which by renaming"),
-        (KNOWN._replace(observation=Box((0.0,) * 4, (1.0,) * 4, (4,))), {}, "names of states"),
+        (
+            KNOWN._replace(observation_space=Box((0.0,), (1.0,))),
+            {},
+            "nobody has named them; say which is which by renaming",
+        ),
+        (KNOWN._replace(observation_space=Box((0.0,) * 4, (1.0,) * 4, (4,))), {}, "names of states"),
         (OTHER, {"z": "x"}, "There is no 'z' to be renamed; there are x, y, speed, left, right"),
         (NAMELESS, {"0": "x"}, "'0' is both seen and done; write observation.0 or action.0"),
         (OTHER, {"y": "x"}, "Two observation components have one name once renamed"),
@@ -161,4 +181,4 @@ def test_the_same_spaces_move_nothing():
 )
 def test_what_cannot_move_gets_its_sentence(wanted: Spec, renamed: dict[str, str], sentence: str):
     with pytest.raises(InputError, match=sentence):
-        moving.plan(PPO(**SMALL), NAMELESS if wanted is NAMELESS else KNOWN, wanted, renamed)
+        space_matching.plan(PPO(**SMALL), NAMELESS if wanted is NAMELESS else KNOWN, wanted, renamed)

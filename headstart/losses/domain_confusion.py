@@ -7,17 +7,17 @@ from jaxtyping import Array, Float
 Scalar = Float[Array, ""]
 
 
-def reverse(x: Float[Array, "*n"], strength: float | Scalar) -> Float[Array, "*n"]:
+def reverse_gradient(x: Float[Array, "*n"], strength: float | Scalar) -> Float[Array, "*n"]:
     """-> x; but the gradient that comes back is multiplied by −λ (arXiv:1505.07818, eqs. 14 and 15)."""
     return jax.lax.stop_gradient((1.0 + strength) * x) - strength * x
 
 
-def reversal(progress: float | Scalar, pace: float) -> Scalar:
+def reversal_strength(progress: float | Scalar, pace: float) -> Scalar:
     """λ_p = 2 / (1 + exp(−γ p)) − 1: from 0 to nearly 1 over the training (arXiv:1505.07818, section 5.2.2)."""
     return 2.0 * jax.nn.sigmoid(jnp.asarray(pace * progress)) - 1.0
 
 
-def discrepancy(x: Float[Array, "n feature"], share: Float[Array, " n"], kernel: str) -> Scalar:
+def mmd(x: Float[Array, "n feature"], share: Float[Array, " n"], kernel: str) -> Scalar:
     """Squared maximum mean discrepancy of two clouds of features: Σ_ij c_i c_j k(x_i, x_j) (arXiv:1412.3474, eq. 1).
 
     `share` is each row's part of its own cloud's mean: the first cloud's parts add up to 1, the second's to −1. The

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Transition, no_loss
-from headstart.nets.contract import Contract, step
+from headstart.nets.contract import PolicyContract, step
 
 Memory = Float[Array, "*memory"]
-Said = Float[Array, " said"]
+Encoded = Float[Array, " said"]
 
 
-class Teller(NamedTuple):
+class ContextEncoder(NamedTuple):
     """What is remembered of an episode, and what is told of that.
 
     begin    (parameters)                -> memory: before the first step; `parameters` are the episode's own numbers
@@ -29,42 +29,42 @@ class Teller(NamedTuple):
     contract (knowledge)                 -> as plain data, the steps to "said", and what is remembered
     """
 
-    begin: Callable[[Array], Memory]
-    tell: Callable[[Knowledge, Memory, Array], Said]
-    remember: Callable[[Memory, Said, Array, Array], Memory] = lambda memory, said, obs, action: memory
-    include: Callable[[Knowledge, Transition], Knowledge] = lambda k, fresh: k
-    contract: Callable[[Knowledge], Contract | None] = lambda k: None
-    segment: int = 1  # steps that gradients go back in time
+    init_memory: Callable[[Array], Memory]
+    encode: Callable[[Knowledge, Memory, Array], Encoded]
+    update_memory: Callable[[Memory, Encoded, Array, Array], Memory] = lambda memory, said, obs, action: memory
+    update_statistics: Callable[[Knowledge, Transition], Knowledge] = lambda k, fresh: k
+    policy_contract: Callable[[Knowledge], PolicyContract | None] = lambda k: None
+    sequence_length: int = 1  # steps that gradients go back in time
     burn_in: int = 0  # of these, steps that only bring the memory up to date
 
 
-class Remembered(Record):
+class EncoderCarry(Record):
     """What a policy remembers: of its learner's own, and for the teller."""
 
-    own: PyTree
+    inner: PyTree
     memory: Memory
-    said: Said  # at this step
+    encoded: Encoded  # at this step
 
 
-def tell(inner: Learner, teller: Teller) -> Learner:
+def with_context_encoder(inner: Learner, teller: ContextEncoder) -> Learner:
     """-> the learner, built for a context that is longer by what is told, in a world where nobody else tells it."""
     return inner._replace(
-        begin=functools.partial(_begin, inner, teller),
+        init_carry=functools.partial(_begin, inner, teller),
         act=functools.partial(_act, inner, teller),
-        remember=functools.partial(_remember, inner, teller),
-        observe=functools.partial(_observe, inner, teller),
+        update_carry=functools.partial(_remember, inner, teller),
+        prepare=functools.partial(_observe, inner, teller),
         loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner, teller),
-        contract=functools.partial(_contract, inner, teller),
+        policy_contract=functools.partial(_contract, inner, teller),
     )
 
 
-def _contract(inner: Learner, teller: Teller, k: Knowledge) -> Contract | None:
+def _contract(inner: Learner, teller: ContextEncoder, k: Knowledge) -> PolicyContract | None:
     """Returns how the learner acts, told what the teller says."""
-    said, acts = teller.contract(k), inner.contract(k)
+    said, acts = teller.policy_contract(k), inner.policy_contract(k)
     if said is None or acts is None or said.memory.keys() & acts.memory.keys():
         return None
     together = step("concatenate", ("context", "said"), "context")
-    return Contract(
+    return PolicyContract(
         (*said.steps, together, *acts.steps),
         {**said.memory, **acts.memory},
         (*said.remember, *acts.remember),
@@ -72,53 +72,59 @@ def _contract(inner: Learner, teller: Teller, k: Knowledge) -> Contract | None:
     )
 
 
-def _begin(inner: Learner, teller: Teller, key: Key, parameters: Array) -> Remembered:
-    return Remembered(inner.begin(key, parameters), teller.begin(parameters), jnp.zeros(0))
+def _begin(inner: Learner, teller: ContextEncoder, key: Key, parameters: Array) -> EncoderCarry:
+    return EncoderCarry(inner.init_carry(key, parameters), teller.init_memory(parameters), jnp.zeros(0))
 
 
 def _act(
     inner: Learner,
-    teller: Teller,
+    teller: ContextEncoder,
     k: Knowledge,
-    carry: Remembered,
+    carry: EncoderCarry,
     obs: Array,
     context: Array,
     key: Key,
     explore: Array | float,
 ):
-    said = teller.tell(k, carry.memory, obs)
-    action, own, extras = inner.act(k, carry.own, obs, jnp.concatenate([context, said]), key, explore)
-    return action, Remembered(own, carry.memory, said), {**extras, "memory": carry.memory}
+    said = teller.encode(k, carry.memory, obs)
+    action, own, extras = inner.act(k, carry.inner, obs, jnp.concatenate([context, said]), key, explore)
+    return action, EncoderCarry(own, carry.memory, said), {**extras, "memory": carry.memory}
 
 
-def _remember(inner: Learner, teller: Teller, carry: Remembered, seen: Transition) -> Remembered:
-    memory = teller.remember(carry.memory, carry.said, seen.obs, seen.action)
-    return Remembered(inner.remember(carry.own, seen), memory, jnp.zeros(0))
+def _remember(inner: Learner, teller: ContextEncoder, carry: EncoderCarry, seen: Transition) -> EncoderCarry:
+    memory = teller.update_memory(carry.memory, carry.encoded, seen.obs, seen.action)
+    return EncoderCarry(inner.update_carry(carry.inner, seen), memory, jnp.zeros(0))
 
 
 def _observe(
-    inner: Learner, teller: Teller, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
+    inner: Learner, teller: ContextEncoder, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
 ) -> tuple[Knowledge, Transition]:
-    k = teller.include(k, fresh)
-    streams = jax.vmap(jax.vmap(functools.partial(along, teller, k), in_axes=1, out_axes=1))
-    k, batch = inner.observe(k, streams(fresh), key, progress)
+    k = teller.update_statistics(k, fresh)
+    streams = jax.vmap(jax.vmap(functools.partial(unroll, teller, k), in_axes=1, out_axes=1))
+    k, batch = inner.prepare(k, streams(fresh), key, progress)
     extras = {name: x for name, x in batch.extras.items() if name != "next_context"}
     return k, batch.replace(context=batch.context[..., : fresh.context.shape[-1]], extras=extras)
 
 
 def _loss(
-    inner: Learner, teller: Teller, k: Knowledge, slow: PyTree, batch: Transition, key: Key, progress: Array | float
+    inner: Learner,
+    teller: ContextEncoder,
+    k: Knowledge,
+    slow: PyTree,
+    batch: Transition,
+    key: Key,
+    progress: Array | float,
 ) -> tuple[Array, Metrics]:
-    if teller.segment == 1:
+    if teller.sequence_length == 1:
         batch = jax.tree.map(lambda x: x[:, :, None], batch)
-    told = jax.vmap(jax.vmap(functools.partial(along, teller, k)))(batch)
+    told = jax.vmap(jax.vmap(functools.partial(unroll, teller, k)))(batch)
     counts = (jnp.arange(batch.weight.shape[2]) >= teller.burn_in).astype(jnp.float32)
     told = told.replace(weight=told.weight * counts[None, None])
     flat = jax.tree.map(lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]), told)
     return inner.loss(k, slow, flat, key, progress)
 
 
-def along(teller: Teller, k: Knowledge, stream: Transition) -> Transition:
+def unroll(teller: ContextEncoder, k: Knowledge, stream: Transition) -> Transition:
     """-> a stream [time] with what was told in it and at the next step of each.
 
     The memory is as it was at the beginning of every segment and every episode, and made anew from there on; no
@@ -129,14 +135,14 @@ def along(teller: Teller, k: Knowledge, stream: Transition) -> Transition:
         (memory, anew), (t, i) = carry, now
         memory = jnp.where(anew, t.extras["memory"], memory)
         memory = jnp.where(i == teller.burn_in, jax.lax.stop_gradient(memory), memory)
-        said = teller.tell(k, memory, t.obs)
-        after = teller.remember(memory, said, t.obs, t.action)
-        following = jnp.concatenate([t.context, teller.tell(k, after, t.next_obs)])
+        said = teller.encode(k, memory, t.obs)
+        after = teller.update_memory(memory, said, t.obs, t.action)
+        following = jnp.concatenate([t.context, teller.encode(k, after, t.next_obs)])
         told = t.replace(context=jnp.concatenate([t.context, said]), extras={**t.extras, "next_context": following})
-        return (after, t.last | (t.weight == 0) | (i == teller.segment - 1)), told
+        return (after, t.last | (t.weight == 0) | (i == teller.sequence_length - 1)), told
 
-    if teller.segment == 1:  # each step by itself
+    if teller.sequence_length == 1:  # each step by itself
         begun = jnp.array(True)
         return jax.vmap(lambda t: one((t.extras["memory"], begun), (t, jnp.int32(0)))[1])(stream)
-    places = jnp.arange(len(stream.weight)) % teller.segment
+    places = jnp.arange(len(stream.weight)) % teller.sequence_length
     return jax.lax.scan(one, (stream.extras["memory"][0], jnp.array(True)), (stream, places))[1]

@@ -6,13 +6,13 @@ from jaxtyping import Array, Float
 from headstart.core.types import Metrics
 
 
-def average(each: Metrics, weight: Float[Array, "task batch"]) -> Metrics:
+def weighted_mean(each: Metrics, weight: Float[Array, "task batch"]) -> Metrics:
     """-> the mean of each metric [task, batch] over the batch; 0 where nothing has weight."""
     total = jnp.maximum(weight.sum(), 1e-8)
     return {name: (x * weight).sum() / total for name, x in each.items()}
 
 
-def standardise(
+def standardize(
     x: Float[Array, "task time copy"], weight: Float[Array, "task time copy"], axis: tuple[int, ...] = (0, 1, 2)
 ) -> Float[Array, "task time copy"]:
     """-> `x` less its mean, in standard deviations, both over those axes and of what has weight."""

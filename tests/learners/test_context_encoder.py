@@ -6,21 +6,21 @@ import numpy as np
 import probes
 import pytest
 
-from headstart.core.rollout import rollout, start
+from headstart.core.rollout import reset_envs, rollout
 from headstart.core.types import Knowledge, Learner, Transition
-from headstart.learners.telling import Teller, along, tell
+from headstart.learners.context_encoder import ContextEncoder, unroll, with_context_encoder
 
 KEY = jax.random.key(0)
 TASKS = probes.task(probes.Hint(steps=3), side=0.5)
 
 
-def adder(segment: int = 1, burn_in: int = 0) -> Teller:
+def adder(segment: int = 1, burn_in: int = 0) -> ContextEncoder:
     """-> remembers the sum of what was told before; tells that, times what is known, plus 1."""
-    return Teller(
-        begin=lambda parameters: jnp.zeros(1),
-        tell=lambda k, memory, obs: k.model * memory + 1.0,
-        remember=lambda memory, said, obs, action: memory + said,
-        segment=segment,
+    return ContextEncoder(
+        init_memory=lambda parameters: jnp.zeros(1),
+        encode=lambda k, memory, obs: k.model * memory + 1.0,
+        update_memory=lambda memory, said, obs, action: memory + said,
+        sequence_length=segment,
         burn_in=burn_in,
     )
 
@@ -39,10 +39,10 @@ def listener() -> Learner:
     )
 
 
-def played(teller: Teller, length: int = 7) -> tuple[Learner, Knowledge, Transition]:
-    learner = tell(listener(), teller)
+def played(teller: ContextEncoder, length: int = 7) -> tuple[Learner, Knowledge, Transition]:
+    learner = with_context_encoder(listener(), teller)
     k = probes.known(learner)
-    go = lambda k: rollout(learner, k, TASKS, start(learner, TASKS, 1, KEY), KEY, 1.0, length)[1]
+    go = lambda k: rollout(learner, k, TASKS, reset_envs(learner, TASKS, 1, KEY), KEY, 1.0, length)[1]
     return learner, k, jax.jit(go)(k)
 
 
@@ -57,14 +57,14 @@ def test_what_is_told_grows_out_of_the_episode_and_begins_anew_with_it():
 def test_in_a_segment_it_is_told_the_same_again_and_what_comes_next(segment: int):
     teller = adder(segment)
     _, k, fresh = played(teller)
-    told = along(teller, k, jax.tree.map(lambda x: x[0, :, 0], fresh))
+    told = unroll(teller, k, jax.tree.map(lambda x: x[0, :, 0], fresh))
     assert told.context[:, 0].tolist() == [1, 2, 4, 1, 2, 4, 1]
     assert told.next_context[:, 0].tolist() == [2, 4, 8, 2, 4, 8, 2]
 
 
 def test_what_is_observed_is_told_and_what_is_kept_is_not():
     learner, k, fresh = played(adder(2))
-    _, batch = jax.jit(learner.observe)(k, fresh, KEY, 0.0)
+    _, batch = jax.jit(learner.prepare)(k, fresh, KEY, 0.0)
     assert batch.context.shape[-1] == 0
     assert set(batch.extras) == {"heard", "memory"}
 
@@ -96,4 +96,4 @@ def test_a_memory_begins_anew_after_steps_without_weight():
     stream = jax.tree.map(lambda x: x[0, :, 0], fresh)
     stream = stream.replace(weight=jnp.array([0.0, 1.0, 1.0, 1.0]), last=jnp.zeros(4, bool))
     stream = stream.replace(extras={**stream.extras, "memory": jnp.array([[0.0], [5.0], [9.0], [9.0]])})
-    np.testing.assert_array_equal(along(teller, k, stream).context[:, 0], [1.0, 6.0, 12.0, 24.0])
+    np.testing.assert_array_equal(unroll(teller, k, stream).context[:, 0], [1.0, 6.0, 12.0, 24.0])

@@ -15,7 +15,7 @@ def share(new: Float[Array, ""], old: Float[Array, "*shape"]) -> Float[Array, "*
     return new / jnp.maximum(old + new, 1e-8)
 
 
-class Moments(Statistics):
+class RunningMeanStd(Statistics):
     """Mean and variance of all that was seen so far (Chan, Golub and LeVeque 1979, for merging batches).
 
     A number that never varied has a variance of exactly 0, however many rows there are: rounding would make some of it.
@@ -25,7 +25,7 @@ class Moments(Statistics):
     variance: Float[Array, "*shape"]
     count: Float[Array, "*shape"]  # of each number its own: one that is new in another space begins at 0
 
-    def include(self, x: Float[Array, "n *shape"], weight: Float[Array, " n"]) -> "Moments":
+    def update(self, x: Float[Array, "n *shape"], weight: Float[Array, " n"]) -> "RunningMeanStd":
         """-> the moments of what was seen so far and of the rows of `x` that have weight."""
         weight = weight.reshape(-1, *[1] * (x.ndim - 1))
         n = weight.sum()
@@ -37,21 +37,21 @@ class Moments(Statistics):
         mean, variance = jnp.where(still, first, mean), jnp.where(still, 0.0, variance)
         new, shift = share(n, self.count), mean - self.mean
         spread = (1.0 - new) * self.variance + new * variance + new * (1.0 - new) * jnp.square(shift)
-        return Moments(self.mean + new * shift, spread, self.count + n)
+        return RunningMeanStd(self.mean + new * shift, spread, self.count + n)
 
     @property
     def constant(self) -> Bool[Array, "*shape"]:
         """Whether a number did not vary so far, but for noise."""
         return self.variance <= NEGLIGIBLE**2 * jnp.maximum(jnp.square(self.mean), 1.0)
 
-    def entered(self) -> "Moments":
+    def for_new_training(self) -> "RunningMeanStd":
         """Returns the moments for another training: of numbers that never varied, those of what it sees alone.
 
         Merged, two constants that differ by a millimetre would have a spread of a fraction of that.
         """
         return self.replace(count=jnp.where(self.constant, 0.0, self.count))
 
-    def normalise(self, x: Float[Array, "*shape"], clip: float = CLIP) -> Float[Array, "*shape"]:
+    def normalize(self, x: Float[Array, "*shape"], clip: float = CLIP) -> Float[Array, "*shape"]:
         """Returns `x` in standard deviations from the mean, clipped; numbers that never varied in their own units."""
         spread = jnp.where(self.constant, 1.0, jnp.sqrt(self.variance + EPSILON))
         mean, spread = jax.lax.stop_gradient((self.mean, spread))
@@ -64,29 +64,29 @@ class Setting(Statistics):
     value: Float[Array, "*seed"]
 
 
-def moments(size: int) -> Moments:
+def running_mean_std(size: int) -> RunningMeanStd:
     """-> before anything was seen: mean 0, variance 1."""
-    return Moments(jnp.zeros(size), jnp.ones(size), jnp.zeros(size))
+    return RunningMeanStd(jnp.zeros(size), jnp.ones(size), jnp.zeros(size))
 
 
-class Scale(Statistics):
+class RunningRMS(Statistics):
     """The root mean square of all that was seen so far: what divides returns, without moving their zero."""
 
     square: Float[Array, "*seed"]
     count: Float[Array, "*seed"]
 
-    def include(self, x: Float[Array, " n"], weight: Float[Array, " n"]) -> "Scale":
+    def update(self, x: Float[Array, " n"], weight: Float[Array, " n"]) -> "RunningRMS":
         """-> the scale of what was seen so far and of the entries of `x` that have weight."""
         n = weight.sum()
         square = (jnp.square(jnp.where(weight > 0, x, 0.0)) * weight).sum() / jnp.maximum(n, 1e-8)
         new = share(n, self.count)
-        return Scale((1.0 - new) * self.square + new * square, self.count + n)
+        return RunningRMS((1.0 - new) * self.square + new * square, self.count + n)
 
     @property
     def rms(self) -> Float[Array, "*seed"]:
         return jnp.sqrt(self.square + 1e-8)
 
 
-def scale() -> Scale:
+def running_rms() -> RunningRMS:
     """-> before anything was seen: 1."""
-    return Scale(jnp.ones(()), jnp.zeros(()))
+    return RunningRMS(jnp.ones(()), jnp.zeros(()))

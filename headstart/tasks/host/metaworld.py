@@ -8,7 +8,7 @@ import metaworld
 import numpy as np
 
 
-class Sawyer(gymnasium.Wrapper):
+class MetaWorld(gymnasium.Wrapper):
     """One of its tasks, with the 50 goals of its MT1 benchmark that `seed` draws. The goal is seen.
 
     Meta-World's own wrapper draws an episode's goal before it takes that episode's seed, and draws all goals anew for
