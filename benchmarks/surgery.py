@@ -1,8 +1,8 @@
 """Knowledge in another body: an arm of two links and then of three, Hopper and then Walker2d, by names.
 
-What was learned on the source begins in the target with whatever has the same name in both (`core/space_matching.py`): all that
-the smaller body sees and does, and none of the rest. Beside it is learning the target from nothing, in equal steps of
-it; and, as a control of what the names are worth, the same knowledge with its names shuffled.
+What was learned on the source begins in the target with whatever has the same name in both (`core/space_matching.py`):
+all that the smaller body sees and does, and none of the rest. Beside it is learning the target from nothing, in equal
+steps of it; and, as a control of what the names are worth, the same knowledge with its names shuffled.
 
     python benchmarks/surgery.py            # 5 seeds: half an hour on 2 cores
     python benchmarks/surgery.py --tiny     # does it still run?

@@ -29,7 +29,7 @@ from side_by_side import line
 
 import headstart as hs
 from headstart.core.rollout import reset_envs, rollout
-from headstart.core.types import Env, Key, Knowledge, Learner, Params, Record, Task, stack
+from headstart.core.types import Env, EnvParams, Key, Knowledge, Learner, Record, Task, stack
 from headstart.lab.files import plain, write_json
 from headstart.lab.plots import figure_sweep
 from headstart.lab.provenance import provenance
@@ -60,24 +60,24 @@ class Switched(CartPoleSwingUp):
 
     later: tuple[tuple[str, float], ...] = eqx.field(static=True)
 
-    def now(self, params: Params, state: Then) -> Params:
+    def now(self, params: EnvParams, state: Then) -> EnvParams:
         """-> the parameters at this step."""
         changed = {name: jnp.where(state.time < SWITCH, params[name], value) for name, value in self.later}
         return {**params, **changed}
 
-    def initial(self, params: Params, key: Key) -> Then:
+    def initial(self, params: EnvParams, key: Key) -> Then:
         return Then(super().initial(params, key), jnp.int32(0))
 
-    def observe(self, params: Params, state: Then) -> Array:
+    def observe(self, params: EnvParams, state: Then) -> Array:
         return super().observe(self.now(params, state), state.inner)
 
-    def transition(self, params: Params, state: Then, action: Array, key: Key) -> Then:
+    def transition(self, params: EnvParams, state: Then, action: Array, key: Key) -> Then:
         return Then(super().transition(self.now(params, state), state.inner, action, key), state.time + 1)
 
-    def cumulants(self, params: Params, state: Then, action: Array, next_state: Then) -> Array:
+    def cumulants(self, params: EnvParams, state: Then, action: Array, next_state: Then) -> Array:
         return super().cumulants(self.now(params, state), state.inner, action, next_state.inner)
 
-    def terminal(self, params: Params, state: Then) -> Array:
+    def terminal(self, params: EnvParams, state: Then) -> Array:
         return super().terminal(self.now(params, state), state.inner)
 
 

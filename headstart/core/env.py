@@ -14,7 +14,7 @@ from headstart.core.spaces import ActionSpace, Observation, ObservationSpace
 
 PyTree = Any
 Key = Array
-Params = dict[str, Array]
+EnvParams = dict[str, Array]
 
 
 Integer = Literal["never", "from whole ends", "always"]
@@ -103,26 +103,28 @@ class Env(eqx.Module):
         return {p.name: p.nominal for p in self.parameters}
 
     @abc.abstractmethod
-    def initial(self, params: Params, key: Key) -> PyTree:
+    def initial(self, params: EnvParams, key: Key) -> PyTree:
         """-> the first state of an episode."""
 
     @abc.abstractmethod
-    def observe(self, params: Params, state: PyTree) -> Observation:
+    def observe(self, params: EnvParams, state: PyTree) -> Observation:
         """-> what the agent sees."""
 
     @abc.abstractmethod
-    def transition(self, params: Params, state: PyTree, action: Array, key: Key) -> PyTree:
+    def transition(self, params: EnvParams, state: PyTree, action: Array, key: Key) -> PyTree:
         """-> the next state. `action` is in the world's own units and within its bounds."""
 
     @abc.abstractmethod
-    def cumulants(self, params: Params, state: PyTree, action: Array, next_state: PyTree) -> Float[Array, " cumulant"]:
+    def cumulants(
+        self, params: EnvParams, state: PyTree, action: Array, next_state: PyTree
+    ) -> Float[Array, " cumulant"]:
         """-> the parts of the reward (φ)."""
 
     @abc.abstractmethod
-    def terminal(self, params: Params, state: PyTree) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: PyTree) -> Bool[Array, ""]:
         """-> whether the MDP ended here."""
 
-    def draw(self, params: Params, state: PyTree) -> Drawing | None:
+    def draw(self, params: EnvParams, state: PyTree) -> Drawing | None:
         """-> what a state looks like; None where an env has no drawing. For people: never called while compiled."""
         return None
 
@@ -133,15 +135,15 @@ class Env(eqx.Module):
         """Whether a state stands for something outside of the program, which goes on just once and is left at last."""
         return False
 
-    def reset_next(self, params: Params, state: PyTree, ended: Bool[Array, ""], key: Key) -> PyTree:
+    def reset_next(self, params: EnvParams, state: PyTree, ended: Bool[Array, ""], key: Key) -> PyTree:
         """-> the first state of the episode after the one that came to `state`; of no meaning unless that `ended`."""
         return self.initial(params, key)
 
-    def truncated(self, params: Params, state: PyTree) -> Bool[Array, ""]:
+    def truncated(self, params: EnvParams, state: PyTree) -> Bool[Array, ""]:
         """-> whether the env breaks the episode off here, its horizon apart: not an end of the MDP."""
         return jnp.zeros((), bool)
 
-    def initial_where(self, params: Params, wanted: Bool[Array, ""], key: Key) -> PyTree:
+    def initial_where(self, params: EnvParams, wanted: Bool[Array, ""], key: Key) -> PyTree:
         """Returns the first state of an episode, of no meaning unless it is `wanted`: no live env begins one then."""
         return self.initial(params, key)
 

@@ -6,36 +6,36 @@ from jaxtyping import Array, Bool, Float, Int
 from numpyro.distributions import Distribution
 
 from headstart.core.spaces import Observation
-from headstart.core.types import Env, Key, Params, PyTree, Record, Task, Transition
+from headstart.core.types import Env, EnvParams, Key, PyTree, Record, Task, Transition
 
 
 class Episode(Record):
     """Where one copy of a task stands. What the task fixes is the task's, and is not carried along."""
 
-    sampled: Params  # what the task leaves open
+    sampled: EnvParams  # what the task leaves open
     state: PyTree
     time: Int[Array, ""]
     episode_return: Float[Array, ""]  # undiscounted return so far
 
 
-def sample_params(task: Task, key: Key) -> Params:
+def sample_params(task: Task, key: Key) -> EnvParams:
     """-> the parameters of one episode: what the task fixes as it is, what it leaves open drawn anew."""
     return _complete(task, _sample(task, key))
 
 
-def _sample(task: Task, key: Key) -> Params:
+def _sample(task: Task, key: Key) -> EnvParams:
     """-> what the task leaves open; each by a key of its own."""
     laws = [(i, *law) for i, law in enumerate(sorted(task.params.items())) if isinstance(law[1], Distribution)]
     return {name: jnp.asarray(law.sample(jax.random.fold_in(key, i))) for i, name, law in laws}
 
 
-def _complete(task: Task, drawn: Params) -> Params:
+def _complete(task: Task, drawn: EnvParams) -> EnvParams:
     nominal = {name: jnp.asarray(value, jnp.float32) for name, value in task.env.defaults.items()}
     fixed = {name: jnp.asarray(value) for name, value in task.params.items() if name not in drawn}
     return {**nominal, **fixed, **drawn}
 
 
-def params_of(task: Task, episode: Episode) -> Params:
+def params_of(task: Task, episode: Episode) -> EnvParams:
     """-> the parameters of this episode."""
     return _complete(task, episode.sampled)
 
@@ -57,7 +57,7 @@ def reset_next(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> E
     return _first(drawn, task.env.reset_next(_complete(task, drawn), state, ended, k_state))
 
 
-def _first(drawn: Params, state: PyTree) -> Episode:
+def _first(drawn: EnvParams, state: PyTree) -> Episode:
     return Episode(drawn, state, jnp.zeros((), jnp.int32), jnp.zeros(()))
 
 
@@ -66,7 +66,7 @@ def episode_parameters(task: Task, episode: Episode) -> Float[Array, " parameter
     return parameter_vector(task.env, params_of(task, episode))
 
 
-def parameter_vector(env: Env, params: Params) -> Float[Array, " parameter"]:
+def parameter_vector(env: Env, params: EnvParams) -> Float[Array, " parameter"]:
     """Returns parameters in the env's order; nominal where nothing else is said."""
     each = [params.get(p.name, p.nominal) for p in env.parameters]
     return jnp.array(each, jnp.float32) if each else jnp.zeros(0)

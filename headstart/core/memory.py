@@ -132,8 +132,8 @@ def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], D
     capacity = memory.rows.weight.shape[1]
     if replay.sequence_length * replay.num_envs > capacity:
         raise InputError(
-            f"A segment of {replay.sequence_length} steps does not fit into a rollout of {capacity // replay.num_envs}; "
-            "make the learner's length larger, or segment smaller."
+            f"A sequence of {replay.sequence_length} steps does not fit into a rollout of "
+            f"{capacity // replay.num_envs}; increase the learner's num_steps, or reduce sequence_length."
         )
     if replay.sequence_length == 1:
         starts, counts = jnp.arange(capacity), memory.rows.weight > 0

@@ -17,8 +17,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.env import Env, Key, PyTree
+from headstart.core.env import EnvParams as EnvParams
 from headstart.core.env import Parameter as Parameter
-from headstart.core.env import Params as Params
 from headstart.core.errors import InputError
 from headstart.core.fields import with_field_checks
 from headstart.core.replay import RATES as RATES

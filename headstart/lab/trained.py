@@ -72,7 +72,8 @@ def check_fit(trained: Trained, tasks: Task) -> None:
     check_context(trained, tasks)
     if known.num_parameters != wanted.num_parameters and _shapes(trained, known) != _shapes(trained, wanted):
         raise InputError(
-            f"What was learned on {trained.trained_on} is told {known.num_parameters} parameters, but {tasks.env.name} has "
+            f"What was learned on {trained.trained_on} is told {known.num_parameters} parameters, but "
+            f"{tasks.env.name} has "
             f"{wanted.num_parameters}; name the same disturbances (such as action_delay) in both tasks."
         )
 

@@ -66,7 +66,8 @@ class SAC(Method):
             raise InputError("SAC acts by real numbers, and this task takes one of some choices; use DQN or PPO.")
         if spec.action_space.unbounded:
             raise InputError(
-                f"SAC acts within bounds, and this task's actions have none for {', '.join(spec.action_space.unbounded)}; "
+                f"SAC acts within bounds, and this task's actions have none for "
+                f"{', '.join(spec.action_space.unbounded)}; "
                 "wrap the env by gymnasium.wrappers.TransformAction, with a Box that has finite bounds, or use PPO."
             )
         least = 1 if target else self.learning_starts  # in the target, one episode is to be learned from

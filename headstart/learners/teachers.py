@@ -20,8 +20,8 @@ def check_task_context(owner: str, spec: Spec) -> None:
     """Raises InputError where the context holds more than the names of tasks, and `owner` would take it for one."""
     if spec.encoded_dim:
         raise InputError(
-            f"{owner} tells tasks apart by their context, to which the method around it adds {spec.encoded_dim} numbers; make "
-            f"{owner} the outer one of the two, or choose another base."
+            f"{owner} tells tasks apart by their context, to which the method around it adds "
+            f"{spec.encoded_dim} numbers; make {owner} the outer one of the two, or choose another base."
         )
 
 

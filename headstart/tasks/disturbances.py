@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from headstart.core.drawing import Drawing
 from headstart.core.errors import InputError
 from headstart.core.spaces import Observation, ObservationSpace
-from headstart.core.types import ActionSpace, Box, Env, Image, Key, Parameter, Params, PyTree, Record
+from headstart.core.types import ActionSpace, Box, Env, EnvParams, Image, Key, Parameter, PyTree, Record
 
 LONGEST = 10  # steps of delay
 FOR_ACTIONS, FOR_SENSORS = 0x5EED_AC70, 0x5EED_0B50  # streams apart from any that the env inside makes of its key
@@ -87,17 +87,17 @@ class Disturbed(Env):
     def defaults(self) -> dict[str, float]:
         return {**self.env.defaults, **dict.fromkeys(self.names, 0.0)}
 
-    def initial(self, params: Params, key: Key) -> State:
+    def initial(self, params: EnvParams, key: Key) -> State:
         return self._first(self.env.initial(self._own(params), key), key)
 
-    def reset_next(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
+    def reset_next(self, params: EnvParams, state: State, ended: Bool[Array, ""], key: Key) -> State:
         return self._first(self.env.reset_next(self._own(params), state.inner, ended, key), key)
 
-    def observe(self, params: Params, state: State) -> Observation:
+    def observe(self, params: EnvParams, state: State) -> Observation:
         seen = self.env.observe(self._own(params), state.inner)
         return seen + params["observation_noise"] * state.noise if "observation_noise" in self.names else seen
 
-    def transition(self, params: Params, state: State, action: Array, key: Key) -> State:
+    def transition(self, params: EnvParams, state: State, action: Array, key: Key) -> State:
         waiting = state.waiting
         if "action_delay" in self.names:
             line = jnp.concatenate([action[None].astype(waiting.dtype), waiting])
@@ -108,16 +108,16 @@ class Disturbed(Env):
         inner = self.env.transition(self._own(params), state.inner, action, key)
         return State(inner, waiting, action.astype(state.acted.dtype), self._blur(key))
 
-    def cumulants(self, params: Params, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
+    def cumulants(self, params: EnvParams, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
         return self.env.cumulants(self._own(params), state.inner, next_state.acted, next_state.inner)
 
-    def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: State) -> Bool[Array, ""]:
         return self.env.terminal(self._own(params), state.inner)
 
-    def truncated(self, params: Params, state: State) -> Bool[Array, ""]:
+    def truncated(self, params: EnvParams, state: State) -> Bool[Array, ""]:
         return self.env.truncated(self._own(params), state.inner)
 
-    def draw(self, params: Params, state: State) -> Drawing | None:
+    def draw(self, params: EnvParams, state: State) -> Drawing | None:
         return self.env.draw(self._own(params), state.inner)
 
     def with_parameters(self, params: Mapping[str, Any]) -> "Disturbed":
@@ -135,7 +135,7 @@ class Disturbed(Env):
     def stateful(self) -> bool:
         return self.env.stateful
 
-    def initial_where(self, params: Params, wanted: Bool[Array, ""], key: Key) -> State:
+    def initial_where(self, params: EnvParams, wanted: Bool[Array, ""], key: Key) -> State:
         return self._first(self.env.initial_where(self._own(params), wanted, key), key)
 
     def idle(self, state: State) -> State:

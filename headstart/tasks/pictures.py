@@ -9,7 +9,7 @@ from PIL import Image as Picture
 
 from headstart.core.errors import InputError
 from headstart.core.spaces import Image
-from headstart.core.types import Env, Params, PyTree, Task
+from headstart.core.types import Env, EnvParams, PyTree, Task
 from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.host.env import RENDERED, HostEnv, rendering
 from headstart.tasks.host.maker import told
@@ -35,7 +35,7 @@ def visible(task: Task) -> Task:
     return task
 
 
-def picture(env: Env, params: Params, state: PyTree, size: int) -> RGB:
+def picture(env: Env, params: EnvParams, state: PyTree, size: int) -> RGB:
     """-> what a state of a visible task's env looks like; its longer side has `size` pixels, or somewhat more.
 
     Raises InputError where somebody else's env fails to render itself.

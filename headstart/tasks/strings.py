@@ -94,7 +94,8 @@ def describe(task: Task) -> str:
         parameter = registry.parameter(task.env, name)
         if distributions.words(value, parameter) is None:
             raise InputError(
-                f"{task.env.name}: {name} is a {distributions.text(value, parameter)}, for which task strings have no words; "
+                f"{task.env.name}: {name} is a {distributions.text(value, parameter)}, which task strings cannot "
+                "write; "
                 "use a law whose arguments are numbers, such as a uniform one."
             )
     told = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
@@ -142,7 +143,7 @@ def _weight(text: str, where: str) -> float:
 
 
 def read(text: str, parameter: Parameter, owner: str) -> float | distributions.Plain | dist.Distribution:
-    """-> a number or a law. What they must satisfy is checked by `distributions.settle`, for tasks made in Python too."""
+    """Returns a number or a distribution. `distributions.settle` checks them, for tasks made in Python too."""
     where = f"{owner}: {parameter.name}={text}"
     if named_distributions.is_named(text):
         return named_distributions.read(text, where)

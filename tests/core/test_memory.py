@@ -188,7 +188,7 @@ def test_segments_without_weight_are_not_drawn_and_those_with_some_are_whole():
 
 
 def test_a_segment_that_is_longer_than_the_rollout_is_refused():
-    with pytest.raises(InputError, match="A segment of 6 steps does not fit into a rollout of 5"):
+    with pytest.raises(InputError, match="A sequence of 6 steps does not fit into a rollout of 5"):
         batches(holding(steps_of(5, 2)), Replay(num_steps=5, num_envs=2, batch_size=6, sequence_length=6))
 
 

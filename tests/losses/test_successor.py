@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from probes import floats
 
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.losses.successor import gpi_action, least_squares, reward_step, successor_target
 from headstart.tasks.worlds import RandomMDP
 
@@ -18,7 +18,7 @@ Tables = tuple[np.ndarray, np.ndarray]  # transitions [s, a, s'], and φ(s, a) [
 
 
 def tables(seed: int) -> Tables:
-    params: Params = {"seed": jnp.float32(seed)}
+    params: EnvParams = {"seed": jnp.float32(seed)}
     full = jax.jit(ENV.tables)(params)
     p, phi = np.asarray(full.transitions, float), np.asarray(full.cumulants, float)
     p /= p.sum(2, keepdims=True)

@@ -9,7 +9,7 @@ import pytest
 
 import headstart as hs
 from headstart.core.drawing import Disc, Polygon
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.worlds import FourRooms, GridWall, four_rooms
 from headstart.tasks.worlds.grid import leads
 from headstart.tasks.worlds.grid_wall import GOAL, LEADS, START
@@ -19,7 +19,7 @@ UP, DOWN, LEFT, RIGHT = range(4)
 MDP = tuple[np.ndarray, np.ndarray]  # transitions and rewards [state, action, next state]
 
 
-def params_of(env: FourRooms | GridWall, **given: float) -> Params:
+def params_of(env: FourRooms | GridWall, **given: float) -> EnvParams:
     return {name: jnp.float32(value) for name, value in {**env.defaults, **given}.items()}
 
 

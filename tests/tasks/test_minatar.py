@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.worlds import WORLDS, Asterix, Breakout, Freeway, Seaquest, SpaceInvaders
 from headstart.tasks.worlds.minatar import asterix, freeway, space_invaders
 from headstart.tasks.worlds.minatar.game import MinAtar, board
@@ -25,7 +25,7 @@ def compiled(world: MinAtar, method: str) -> Callable:
     return jax.jit(getattr(world, method))
 
 
-def params(world: MinAtar, **changed: float) -> Params:
+def params(world: MinAtar, **changed: float) -> EnvParams:
     return {name: jnp.float32(x) for name, x in {**world.defaults, "sticky": 0.0, **changed}.items()}
 
 

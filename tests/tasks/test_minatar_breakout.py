@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import headstart as hs
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.worlds import Breakout
 from headstart.tasks.worlds.minatar.breakout import Game
 
@@ -20,7 +20,7 @@ play, observe, show = jax.jit(WORLD.play), jax.jit(WORLD.observe), jax.jit(WORLD
 begin, initial = jax.jit(WORLD.start), jax.jit(WORLD.initial)
 
 
-def params(**changed: float) -> Params:
+def params(**changed: float) -> EnvParams:
     return {name: jnp.float32(x) for name, x in {**WORLD.defaults, "sticky": 0.0, **changed}.items()}
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.worlds import Seaquest
 from headstart.tasks.worlds.minatar.seaquest import MOST_DIVERS, MOST_ENEMIES, Enemies, Game
 from headstart.tasks.worlds.minatar.swarm import Swarm, enters, pairs
@@ -20,7 +20,7 @@ play, show, begin = jax.jit(WORLD.play), jax.jit(WORLD.show), jax.jit(WORLD.star
 joined = jax.jit(lambda things, one: things.joined(jnp.array(True), **one))
 
 
-def params(**changed: float) -> Params:
+def params(**changed: float) -> EnvParams:
     return {name: jnp.float32(x) for name, x in {**WORLD.defaults, "sticky": 0.0, **changed}.items()}
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.mujoco import env, make, physics, physics_state
 from headstart.tasks.mujoco.env import State
 
 pytest.importorskip("mujoco.mjx")
 
 
-def played(simulator: Literal["c", "mjx"], params: Params) -> tuple[State, list[State]]:
+def played(simulator: Literal["c", "mjx"], params: EnvParams) -> tuple[State, list[State]]:
     """-> where each row's episode begins, and the 20 states that follow. A loop in Python: to trace a scan is slow."""
     robot, keys = make("InvertedPendulum-v5", simulator), jax.random.split(jax.random.key(0), 2)
     start = jax.jit(jax.vmap(robot.initial, (0, None)))(params, keys[0])

@@ -12,7 +12,7 @@ from probes import floats
 
 import headstart as hs
 from headstart.core.errors import InputError
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.worlds import PlanarPusher
 from headstart.tasks.worlds.planar_pusher import GRAVITY, SUBSTEPS, Table, impact, meeting
 
@@ -22,7 +22,7 @@ FAR = (-5.0, -5.0)  # a place out of the way
 TOUCHING = 0.1  # m, from the hand's middle to the puck's
 
 
-def params(**given: float) -> Params:
+def params(**given: float) -> EnvParams:
     assert set(given) <= set(ENV.defaults)
     return {name: jnp.float32(value) for name, value in {**ENV.defaults, **given}.items()}
 
@@ -33,11 +33,11 @@ def table(hand=(0.0, 0.0), hand_velocity=(0.0, 0.0), puck=FAR, puck_velocity=(0.
 
 
 @jax.jit
-def step(given: Params, state: Table, action: jax.Array) -> Table:
+def step(given: EnvParams, state: Table, action: jax.Array) -> Table:
     return ENV.transition(given, state, action, jax.random.key(0))
 
 
-def follow(given: Params, state: Table, actions: jax.Array) -> Table:
+def follow(given: EnvParams, state: Table, actions: jax.Array) -> Table:
     def on(state: Table, action: jax.Array) -> tuple[Table, Table]:
         after = ENV.transition(given, state, action, jax.random.key(0))
         return after, after
@@ -48,7 +48,7 @@ def follow(given: Params, state: Table, actions: jax.Array) -> Table:
 one, many = jax.jit(follow), jax.jit(jax.vmap(follow))
 
 
-def roll(given: Params, state: Table, actions: np.ndarray) -> Table:
+def roll(given: EnvParams, state: Table, actions: np.ndarray) -> Table:
     """-> all tables that follow. Every episode is of 100 steps, so that one program plays them all."""
     whole = np.concatenate([actions, rest(100 - len(actions))])
     return jax.tree.map(lambda x: np.asarray(x)[: len(actions)], one(given, state, whole))
@@ -62,12 +62,12 @@ def push(force: tuple[float, float], steps: int) -> np.ndarray:
     return np.tile(floats(force), (steps, 1))
 
 
-def energy(given: Params, state: Table) -> jax.Array:
+def energy(given: EnvParams, state: Table) -> jax.Array:
     hand, puck = state.hand_velocity @ state.hand_velocity, state.puck_velocity @ state.puck_velocity
     return (given["hand_mass"] * hand + given["puck_mass"] * puck) / 2
 
 
-def momentum(given: Params, state: Table) -> jax.Array:
+def momentum(given: EnvParams, state: Table) -> jax.Array:
     return given["hand_mass"] * state.hand_velocity + given["puck_mass"] * state.puck_velocity
 
 
@@ -233,7 +233,7 @@ def test_a_light_puck_is_pushed_faster_than_a_heavy_one_and_slides_on_where_it_i
 
 
 @functools.cache
-def corners(rows: int = 400) -> tuple[Params, Table]:
+def corners(rows: int = 400) -> tuple[EnvParams, Table]:
     """-> tables whose every parameter is at a bound, or nominal, with a hand that moves towards a puck on the move."""
     rng = np.random.default_rng(0)
     drawn = {p.name: rng.choice([p.low, p.nominal, p.high], rows) for p in ENV.parameters}
@@ -248,7 +248,7 @@ def corners(rows: int = 400) -> tuple[Params, Table]:
     return given, jax.vmap(Table)(starts.hand, speeds[0], puck, speeds[1], starts.goal)
 
 
-def touching(given: Params, seen: Table) -> np.ndarray:
+def touching(given: EnvParams, seen: Table) -> np.ndarray:
     """-> [row, time], whether hand and puck do."""
     apart = np.linalg.norm(seen.puck - seen.hand, axis=-1)
     return apart < np.asarray(given["hand_radius"] + given["puck_radius"])[:, None] + 1e-3
@@ -329,7 +329,7 @@ def test_every_parameter_matters():
     key, action = jax.random.key(3), jnp.array([0.8, 0.3])
     state = table((0.45, 0.05), (0.8, 0.1), (0.56, 0.05), (0.2, 0.1), (0.6, 0.1))
 
-    def told(given: Params) -> np.ndarray:
+    def told(given: EnvParams) -> np.ndarray:
         """-> the first state of an episode, and what comes of one step from elsewhere."""
         after = step(given, state, action)
         worth = ENV.cumulants(given, state, action, after)

@@ -12,7 +12,7 @@ from numpyro import distributions as dist
 
 import headstart as hs
 from headstart.core.errors import InputError
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.worlds import PlanarReacher
 from headstart.tasks.worlds.chain import Chain, accelerations, ends, energy, mass_matrix, solve
 from headstart.tasks.worlds.planar_reacher import FASTEST, TORQUE, Arm
@@ -43,11 +43,11 @@ def as_mujoco(chain: Chain, timestep: float = 0.002) -> Any:
     return mj.MjModel.from_xml_string(f"<mujoco>{option}<worldbody>{inner}</worldbody></mujoco>")
 
 
-def params_of(env: PlanarReacher, **given: float) -> Params:
+def params_of(env: PlanarReacher, **given: float) -> EnvParams:
     return {name: jnp.float32(value) for name, value in {**env.defaults, **given}.items()}
 
 
-def as_params(env: PlanarReacher, chain: Chain) -> Params:
+def as_params(env: PlanarReacher, chain: Chain) -> EnvParams:
     given = {f"link_{i + 1}_length": float(value) for i, value in enumerate(chain.lengths)}
     given |= {f"link_{i + 1}_mass": float(value) for i, value in enumerate(chain.masses)}
     rest = {name: float(getattr(chain, name)) for name in ("payload", "armature", "damping")}
@@ -132,7 +132,7 @@ def energies_of(n: int):
     return jax.jit(jax.vmap(episode, in_axes=(0, 0, None)))
 
 
-def many(env: PlanarReacher, copies: int, at_bounds: bool) -> Params:
+def many(env: PlanarReacher, copies: int, at_bounds: bool) -> EnvParams:
     """-> parameters of many arms without damping: nominal ones, or each of them at one of its bounds."""
     rng = np.random.default_rng(env.links)
     arms = {p.name: rng.choice([p.low, p.high] if at_bounds else [p.nominal], copies) for p in env.parameters}

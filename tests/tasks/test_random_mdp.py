@@ -9,14 +9,14 @@ import pytest
 
 import headstart as hs
 from headstart.core.errors import InputError
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.worlds import RandomMDP
 from headstart.tasks.worlds.tables import Tables
 
 SMALL = RandomMDP(states=6, actions=2, branching=3, features=2)
 
 
-def seeded(seed: float) -> Params:
+def seeded(seed: float) -> EnvParams:
     return {"seed": jnp.float32(seed)}
 
 

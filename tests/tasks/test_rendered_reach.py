@@ -9,7 +9,7 @@ import probes
 import pytest
 
 import headstart as hs
-from headstart.core.types import Params, spec, stack
+from headstart.core.types import EnvParams, spec, stack
 from headstart.learners.uniform import Uniform
 from headstart.tasks.worlds import RenderedReach
 from headstart.tasks.worlds.rendered_reach import DISC, GROUND, HIGH, LOW, MOVES, SQUARE, STYLES, Scene, chance
@@ -17,7 +17,7 @@ from headstart.tasks.worlds.rendered_reach import DISC, GROUND, HIGH, LOW, MOVES
 ENV, KEY = RenderedReach(), jax.random.key(0)
 
 
-def params(**said: float) -> Params:
+def params(**said: float) -> EnvParams:
     return {name: jnp.float32(x) for name, x in {**ENV.defaults, **said}.items()}
 
 

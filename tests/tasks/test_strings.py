@@ -116,7 +116,7 @@ def test_strings_and_python_say_the_same():
     assert describe(gamma) == "CartPole-v1@force=3,length=Gamma(concentration=2,rate=2)"
     assert jax.tree.structure(parse(describe(gamma))) == jax.tree.structure(gamma)
     either = dist.MixtureGeneral(dist.Categorical(jnp.array([0.5, 0.5])), [dist.Normal(1, 0.1), dist.Normal(2, 0.1)])
-    with pytest.raises(InputError, match="length is a MixtureGeneral, for which task strings have no words"):
+    with pytest.raises(InputError, match="length is a MixtureGeneral, which task strings cannot write"):
         describe(headstart.task("CartPole-v1", length=either))
     with pytest.raises(InputError, match="several tasks"):
         describe(stack([parse("CartPole-v1"), parse("CartPole-v1")]))

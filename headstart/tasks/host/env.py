@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.errors import InputError
 from headstart.core.spaces import ActionSpace, Observation, ObservationSpace
-from headstart.core.types import Env, Key, Parameter, Params, Record
+from headstart.core.types import Env, EnvParams, Key, Parameter, Record
 from headstart.tasks import distributions
 from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.host import extras
@@ -113,31 +113,31 @@ class HostEnv(Env):
     def stateful(self) -> bool:
         return True
 
-    def initial(self, params: Params, key: Key) -> State:
+    def initial(self, params: EnvParams, key: Key) -> State:
         names, values = _vector(params)
         return self._call(functools.partial(self.pool.start, names), _seed(key), values)
 
-    def reset_next(self, params: Params, state: State, ended: Bool[Array, ""], key: Key) -> State:
+    def reset_next(self, params: EnvParams, state: State, ended: Bool[Array, ""], key: Key) -> State:
         names, values = _vector(params)
         call = functools.partial(self.pool.again, names)
         return self._call(call, state.lease, state.calls, ended, _seed(key), values)
 
-    def observe(self, params: Params, state: State) -> Observation:
+    def observe(self, params: EnvParams, state: State) -> Observation:
         return self.pool.seen.show(state.observation)
 
-    def transition(self, params: Params, state: State, action: Array, key: Key) -> State:
+    def transition(self, params: EnvParams, state: State, action: Array, key: Key) -> State:
         return self._call(self.pool.step, state.lease, state.calls, action)
 
-    def cumulants(self, params: Params, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
+    def cumulants(self, params: EnvParams, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
         return next_state.reward[None]
 
-    def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: State) -> Bool[Array, ""]:
         return state.terminated
 
-    def truncated(self, params: Params, state: State) -> Bool[Array, ""]:
+    def truncated(self, params: EnvParams, state: State) -> Bool[Array, ""]:
         return state.truncated
 
-    def initial_where(self, params: Params, wanted: Bool[Array, ""], key: Key) -> State:
+    def initial_where(self, params: EnvParams, wanted: Bool[Array, ""], key: Key) -> State:
         names, values = _vector(params)
         return self._call(functools.partial(self.pool.start, names), _seed(key), values, wanted)
 
@@ -153,7 +153,7 @@ class HostEnv(Env):
         return State(*on_host(flat(call), (number, number, obs, reward, flag, flag), *args))
 
 
-def _vector(params: Params) -> tuple[tuple[str, ...], Float[Array, " name"]]:
+def _vector(params: EnvParams) -> tuple[tuple[str, ...], Float[Array, " name"]]:
     """The parameters in the order of their names."""
     names = tuple(sorted(params))
     return names, jnp.array([params[name] for name in names], jnp.float32)

@@ -11,7 +11,7 @@ import numpy as np
 from jax import ShapeDtypeStruct
 from jaxtyping import Array, Float, UInt32
 
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.mujoco import foreign
 from headstart.tasks.mujoco.bits import doubles, halved, widen
 from headstart.tasks.mujoco.physics import Names, physics
@@ -32,7 +32,7 @@ class CSimulator:
         self.observed = self.robot.observe(np, Reading(rest.qpos[None], rest.qvel[None], _as_rows(rest))).shape[-1]
 
     def start(
-        self, params: Params, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
+        self, params: EnvParams, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
     ) -> tuple[UInt32[Array, " carried"], Float[Array, " observation"]]:
         """-> what is carried from an episode's first moment, and what is observed then."""
         rest = jnp.zeros(self.physics.carried - qpos.size - qvel.size)
@@ -45,7 +45,7 @@ class CSimulator:
         (seen,) = self._on_host("start", self._fill_start, names, shapes, qpos, qvel, values)
         return carry, seen
 
-    def step(self, params: Params, carry: UInt32[Array, " carried"], action: Float[Array, " nu"]) -> Outcome:
+    def step(self, params: EnvParams, carry: UInt32[Array, " carried"], action: Float[Array, " nu"]) -> Outcome:
         """-> one environment step on."""
         names, values = _vector(params)
         reads = [ShapeDtypeStruct((2 * size,), jnp.uint32) for size in self.physics.sizes]
@@ -105,7 +105,7 @@ class CSimulator:
         return jax.pure_callback(host, shapes, *args, vmap_method="broadcast_all")
 
 
-def _vector(params: Params) -> tuple[Names, Float[Array, " name"]]:
+def _vector(params: EnvParams) -> tuple[Names, Float[Array, " name"]]:
     """The parameters in the order of their names."""
     names = tuple(sorted(params))
     return names, jnp.array([params[name] for name in names], jnp.float32)

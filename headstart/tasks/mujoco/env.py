@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from headstart.core.drawing import Drawing
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Env, Key, Parameter, Params, Record
+from headstart.core.types import Box, Env, EnvParams, Key, Parameter, Record
 from headstart.tasks.mujoco.callback import c_simulator
 from headstart.tasks.mujoco.drawing import drawing
 from headstart.tasks.mujoco.naming import motors
@@ -82,27 +82,27 @@ class MujocoEnv(Env):
     def defaults(self) -> dict[str, float]:
         return {}
 
-    def initial(self, params: Params, key: Key) -> State:
+    def initial(self, params: EnvParams, key: Key) -> State:
         self._check(params)
         rest = physics(self.robot_id).rest
         at_rest = jnp.asarray(rest.qpos, jnp.float32), jnp.asarray(rest.qvel, jnp.float32)
         carry, observation = self._physics.start(params, *self._robot.reset.draw(key, *at_rest))
         return State(carry, observation, jnp.zeros(len(self.cumulant_names)), jnp.zeros((), bool))
 
-    def observe(self, params: Params, state: State) -> Float[Array, " observation"]:
+    def observe(self, params: EnvParams, state: State) -> Float[Array, " observation"]:
         return state.observation
 
-    def transition(self, params: Params, state: State, action: Array, key: Key) -> State:
+    def transition(self, params: EnvParams, state: State, action: Array, key: Key) -> State:
         self._check(params)
         return State(*self._physics.step(params, state.carry, action))
 
-    def cumulants(self, params: Params, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
+    def cumulants(self, params: EnvParams, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
         return next_state.cumulants
 
-    def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: State) -> Bool[Array, ""]:
         return state.terminal
 
-    def draw(self, params: Params, state: State) -> Drawing:
+    def draw(self, params: EnvParams, state: State) -> Drawing:
         return drawing(self.robot_id, physics_state(self, state)[0])
 
     @property
@@ -118,7 +118,7 @@ class MujocoEnv(Env):
 
         return mjx_simulator(self.robot_id)
 
-    def _check(self, params: Params) -> None:
+    def _check(self, params: EnvParams) -> None:
         physics(self.robot_id).table.check(tuple(params), self.robot_id)
 
 

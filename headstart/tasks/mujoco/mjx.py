@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float
 from mujoco import mjx
 
 from headstart.core.errors import InputError
-from headstart.core.types import Params
+from headstart.core.types import EnvParams
 from headstart.tasks.mujoco.bindings import mujoco
 from headstart.tasks.mujoco.physics import physics
 from headstart.tasks.mujoco.robot import Reading, outcome
@@ -55,7 +55,7 @@ class MjxSimulator:
         self.stale = bool(self.robot.reads) and model.opt.integrator == int(mujoco.mjtIntegrator.mjINT_RK4)
 
     def start(
-        self, params: Params, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
+        self, params: EnvParams, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
     ) -> tuple[Carry, Float[Array, " observation"]]:
         """-> what is carried from an episode's first moment, and what is observed then."""
         now = Reading(qpos, qvel, self.robot.reset.derive(qpos, self.physics.rest.derived))
@@ -65,7 +65,7 @@ class MjxSimulator:
 
     @_as_mjx_is_written
     def step(
-        self, params: Params, carry: Carry, action: Float[Array, " nu"]
+        self, params: EnvParams, carry: Carry, action: Float[Array, " nu"]
     ) -> tuple[Carry, Float[Array, " observation"], Float[Array, " reward"], Bool[Array, ""]]:
         """-> one environment step on; NaN and terminal where the simulation is unstable."""
         model, nq, nv = self.with_parameters(params), self.physics.model.nq, self.physics.model.nv
@@ -82,7 +82,7 @@ class MjxSimulator:
         return carry, after.observation, after.rewards, ~after.healthy | ~jnp.isfinite(carry).all()
 
     @_as_mjx_is_written
-    def with_parameters(self, params: Params) -> mjx.Model:
+    def with_parameters(self, params: EnvParams) -> mjx.Model:
         """-> the model with these parameters, and what follows from them."""
         if not params:
             return self.model

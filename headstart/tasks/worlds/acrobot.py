@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Line
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, components
+from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, components
 
 FASTEST = 4 * math.pi, 9 * math.pi  # rad/s, of either joint
 SEEN = components(
@@ -67,14 +67,14 @@ class Acrobot(Env):
             Parameter("dt", 0.2, 1e-3, 0.5, "s", "time between two steps"),
         )
 
-    def initial(self, params: Params, key: Key) -> Links:
+    def initial(self, params: EnvParams, key: Key) -> Links:
         return jax.random.uniform(key, (4,), minval=-AT_START, maxval=AT_START)
 
-    def observe(self, params: Params, state: Links) -> Float[Array, " 6"]:
+    def observe(self, params: EnvParams, state: Links) -> Float[Array, " 6"]:
         first, second, speed, turn = state
         return jnp.stack([jnp.cos(first), jnp.sin(first), jnp.cos(second), jnp.sin(second), speed, turn])
 
-    def transition(self, params: Params, state: Links, action: Int[Array, ""], key: Key) -> Links:
+    def transition(self, params: EnvParams, state: Links, action: Int[Array, ""], key: Key) -> Links:
         torque, dt = params["torque"] * (action - 1), params["dt"]
         k1 = _change(params, state, torque)
         k2 = _change(params, state + dt / 2 * k1, torque)
@@ -85,16 +85,18 @@ class Acrobot(Env):
         turn = jnp.clip(turn, -params["max_speed_2"], params["max_speed_2"])
         return jnp.stack([_wrapped(first), _wrapped(second), speed, turn])
 
-    def cumulants(self, params: Params, state: Links, action: Int[Array, ""], next_state: Links) -> Float[Array, " 1"]:
+    def cumulants(
+        self, params: EnvParams, state: Links, action: Int[Array, ""], next_state: Links
+    ) -> Float[Array, " 1"]:
         return -1.0 + self.terminal(params, next_state).astype(jnp.float32)[None]
 
-    def terminal(self, params: Params, state: Links) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Links) -> Bool[Array, ""]:
         first, second, _, _ = state
         length_1, length_2 = params["length_1"], params["length_2"]
         height = -length_1 * jnp.cos(first) - length_2 * jnp.cos(first + second)
         return height > params["goal_height"] * (length_1 + length_2) / 2
 
-    def draw(self, params: Params, state: Links) -> Drawing:
+    def draw(self, params: EnvParams, state: Links) -> Drawing:
         first, second, _, _ = map(float, state)
         length_1, length_2 = float(params["length_1"]), float(params["length_2"])
         reach, unit = 1.1 * (length_1 + length_2), (length_1 + length_2) / 2
@@ -111,7 +113,7 @@ class Acrobot(Env):
         return Drawing((-reach, -reach), (reach, reach), shapes)
 
 
-def _change(params: Params, state: Links, torque: Float[Array, ""]) -> Links:
+def _change(params: EnvParams, state: Links, torque: Float[Array, ""]) -> Links:
     """-> how fast the state changes: mass · acceleration = torques, of two links."""
     first, second, speed, turn = state
     m1, m2, c1, c2 = (params[name] for name in ("mass_1", "mass_2", "centre_1", "centre_2"))

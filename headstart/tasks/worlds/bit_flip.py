@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Drawing, rectangle
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, Record
+from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.tables import slipped
 
 
@@ -54,25 +54,25 @@ class BitFlip(Env):
     def parameters(self) -> tuple[Parameter, ...]:
         return (Parameter("slip", 0.0, 0.0, 1.0, "chance", "chance that any of the bits flips instead"),)
 
-    def initial(self, params: Params, key: Key) -> Bits:
+    def initial(self, params: EnvParams, key: Key) -> Bits:
         bits, goal = jax.random.bernoulli(key, shape=(2, self.n))
         return Bits(bits, goal)
 
-    def observe(self, params: Params, state: Bits) -> Float[Array, " observation"]:
+    def observe(self, params: EnvParams, state: Bits) -> Float[Array, " observation"]:
         return jnp.concatenate([state.bits, state.goal]).astype(jnp.float32)
 
-    def transition(self, params: Params, state: Bits, action: Int[Array, ""], key: Key) -> Bits:
+    def transition(self, params: EnvParams, state: Bits, action: Int[Array, ""], key: Key) -> Bits:
         flipped = slipped(key, action, self.n, params["slip"])
         return state.replace(bits=state.bits ^ (jnp.arange(self.n) == flipped))
 
-    def cumulants(self, params: Params, state: Bits, action: Int[Array, ""], next_state: Bits) -> Float[Array, " 1"]:
+    def cumulants(self, params: EnvParams, state: Bits, action: Int[Array, ""], next_state: Bits) -> Float[Array, " 1"]:
         reached = (next_state.bits == next_state.goal).all()
         return reached.astype(jnp.float32)[None] - 1.0
 
-    def terminal(self, params: Params, state: Bits) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Bits) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
 
-    def draw(self, params: Params, state: Bits) -> Drawing:
+    def draw(self, params: EnvParams, state: Bits) -> Drawing:
         """The goal above, the bits below; a bar where they differ."""
         shapes = [rectangle((0.0, 0.0), (float(self.n), 2.6), "ground")]
         for i, (bit, goal) in enumerate(zip(state.bits.tolist(), state.goal.tolist(), strict=True)):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Drawing, Line, rectangle
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, components
+from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, components
 
 FARTHEST = 2.4  # m, of the cart from the middle
 STEEPEST = 12 * 2 * math.pi / 360  # rad, of the pole from upright
@@ -52,13 +52,13 @@ class CartPole(Env):
             Parameter("dt", 0.02, 1e-3, 0.1, "s", "time between two steps"),
         )
 
-    def initial(self, params: Params, key: Key) -> Cart:
+    def initial(self, params: EnvParams, key: Key) -> Cart:
         return jax.random.uniform(key, (4,), minval=-AT_START, maxval=AT_START)
 
-    def observe(self, params: Params, state: Cart) -> Float[Array, " 4"]:
+    def observe(self, params: EnvParams, state: Cart) -> Float[Array, " 4"]:
         return state
 
-    def transition(self, params: Params, state: Cart, action: Int[Array, ""], key: Key) -> Cart:
+    def transition(self, params: EnvParams, state: Cart, action: Int[Array, ""], key: Key) -> Cart:
         _, speed, angle, spin = state
         force = jnp.where(action == 1, params["force"], -params["force"])
         cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -69,14 +69,14 @@ class CartPole(Env):
         speed_up = push - pole * length * spin_up * cos / total
         return state + params["dt"] * jnp.stack([speed, speed_up, spin, spin_up])
 
-    def cumulants(self, params: Params, state: Cart, action: Int[Array, ""], next_state: Cart) -> Float[Array, " 1"]:
+    def cumulants(self, params: EnvParams, state: Cart, action: Int[Array, ""], next_state: Cart) -> Float[Array, " 1"]:
         return jnp.ones(1)
 
-    def terminal(self, params: Params, state: Cart) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Cart) -> Bool[Array, ""]:
         place, _, angle, _ = state
         return (jnp.abs(place) > FARTHEST) | (jnp.abs(angle) > STEEPEST)
 
-    def draw(self, params: Params, state: Cart) -> Drawing:
+    def draw(self, params: EnvParams, state: Cart) -> Drawing:
         place, _, angle, _ = map(float, state)
         length = 2 * float(params["length"])
         tip = place + length * math.sin(angle), 0.15 + length * math.cos(angle)

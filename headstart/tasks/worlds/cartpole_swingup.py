@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, rectangle
-from headstart.core.types import Box, Env, Key, Parameter, Params, components
+from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
 AT_START = 0.05  # each of the four numbers starts within ± this of hanging at rest in the middle
 SUBSTEPS = 2  # of each step: a short pole turns fast
@@ -78,15 +78,15 @@ class CartPoleSwingUp(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_alive", "reward_upright", "reward_centre")
 
-    def initial(self, params: Params, key: Key) -> Cart:
+    def initial(self, params: EnvParams, key: Key) -> Cart:
         place, speed, angle, spin = jax.random.uniform(key, (4,), minval=-AT_START, maxval=AT_START)
         return jnp.stack([place, speed, _wrapped(math.pi + angle), spin])
 
-    def observe(self, params: Params, state: Cart) -> Float[Array, " 5"]:
+    def observe(self, params: EnvParams, state: Cart) -> Float[Array, " 5"]:
         place, speed, angle, spin = state
         return jnp.stack([place, speed, jnp.cos(angle), jnp.sin(angle), spin])
 
-    def transition(self, params: Params, state: Cart, action: Float[Array, " 1"], key: Key) -> Cart:
+    def transition(self, params: EnvParams, state: Cart, action: Float[Array, " 1"], key: Key) -> Cart:
         """Runge and Kutta's fourth order without friction, then friction implicitly: stable however strong it is."""
         dt, push, turn = params["dt"] / SUBSTEPS, params["force"] * action[0], jnp.zeros(())
         change = lambda at: jnp.concatenate([at[2:], accelerations(params, at, push, turn)])
@@ -102,15 +102,15 @@ class CartPoleSwingUp(Env):
         return jnp.stack([place, speed, _wrapped(angle), spin])
 
     def cumulants(
-        self, params: Params, state: Cart, action: Float[Array, " 1"], next_state: Cart
+        self, params: EnvParams, state: Cart, action: Float[Array, " 1"], next_state: Cart
     ) -> Float[Array, " 3"]:
         place, _, angle, _ = next_state
         return jnp.stack([10.0 * jnp.ones(()), -(angle**2) - jnp.log(angle**2 + 0.1), -0.2 * jnp.abs(place)])
 
-    def terminal(self, params: Params, state: Cart) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Cart) -> Bool[Array, ""]:
         return jnp.abs(state[0]) > params["rail"]
 
-    def draw(self, params: Params, state: Cart) -> Drawing:
+    def draw(self, params: EnvParams, state: Cart) -> Drawing:
         place, _, angle, _ = map(float, state)
         rail, length, offset = (float(params[name]) for name in ("rail", "length", "offset"))
         along, aside = (math.sin(angle), math.cos(angle)), (math.cos(angle), -math.sin(angle))
@@ -127,7 +127,7 @@ class CartPoleSwingUp(Env):
         return Drawing((-rail - reach, -reach), (rail + reach, reach), shapes)
 
 
-def moments(params: Params, angle: Float[Array, ""]) -> tuple[Float[Array, ""], ...]:
+def moments(params: EnvParams, angle: Float[Array, ""]) -> tuple[Float[Array, ""], ...]:
     """-> M, J, P and Q of the equations above."""
     pole, tip, length, offset = (params[name] for name in ("pole_mass", "tip_mass", "length", "offset"))
     along, aside = (pole / 2 + tip) * length, tip * offset
@@ -136,7 +136,9 @@ def moments(params: Params, angle: Float[Array, ""]) -> tuple[Float[Array, ""], 
     return params["cart_mass"] + pole + tip, (pole / 3 + tip) * length**2 + tip * offset**2, p, q
 
 
-def accelerations(params: Params, state: Motion, push: Float[Array, ""], turn: Float[Array, ""]) -> Float[Array, " 2"]:
+def accelerations(
+    params: EnvParams, state: Motion, push: Float[Array, ""], turn: Float[Array, ""]
+) -> Float[Array, " 2"]:
     """-> of the cart (m/s²) and of the pole (rad/s²), under a force on the one and a torque on the other."""
     _, angle, _, spin = state
     total, inertia, p, q = moments(params, angle)
@@ -144,7 +146,7 @@ def accelerations(params: Params, state: Motion, push: Float[Array, ""], turn: F
     return jnp.stack([inertia * push - p * turn, total * turn - p * push]) / (total * inertia - p**2)
 
 
-def _slowed(params: Params, state: Motion, dt: Float[Array, ""]) -> Motion:
+def _slowed(params: EnvParams, state: Motion, dt: Float[Array, ""]) -> Motion:
     """-> after `dt` of nothing but friction, which acts by the speeds that it leaves."""
     place, angle, speed, spin = state
     total, inertia, p, _ = moments(params, angle)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Polygon, Shape
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, Record
+from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.grid import NAMES, board, leads, middle, square
 from headstart.tasks.worlds.tables import slipped
 
@@ -78,26 +78,26 @@ class FourRooms(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_class_1", "reward_class_2", "reward_class_3", "reward_goal")
 
-    def initial(self, params: Params, key: Key) -> Walk:
+    def initial(self, params: EnvParams, key: Key) -> Walk:
         return Walk(jnp.asarray(START, jnp.int32), jnp.zeros(len(PLACES), bool))
 
-    def observe(self, params: Params, state: Walk) -> Float[Array, " 38"]:
+    def observe(self, params: EnvParams, state: Walk) -> Float[Array, " 38"]:
         place = [jax.nn.one_hot(line, SIDE) for line in (state.cell // SIDE, state.cell % SIDE)]
         return jnp.concatenate([*place, state.collected.astype(jnp.float32)])
 
-    def transition(self, params: Params, state: Walk, action: Int[Array, ""], key: Key) -> Walk:
+    def transition(self, params: EnvParams, state: Walk, action: Int[Array, ""], key: Key) -> Walk:
         cell = jnp.asarray(LEADS)[state.cell, slipped(key, action, self.action_space.n, params["slip"])]
         return Walk(cell, state.collected | (jnp.asarray(PLACES) == cell))
 
-    def cumulants(self, params: Params, state: Walk, action: Int[Array, ""], next_state: Walk) -> Float[Array, " 4"]:
+    def cumulants(self, params: EnvParams, state: Walk, action: Int[Array, ""], next_state: Walk) -> Float[Array, " 4"]:
         new = next_state.collected & ~state.collected
         of_class = new[:, None] & jnp.asarray(CLASSES[:, None] == np.arange(3)[None])
         return jnp.append(of_class.sum(0), next_state.cell == GOAL).astype(jnp.float32)
 
-    def terminal(self, params: Params, state: Walk) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Walk) -> Bool[Array, ""]:
         return state.cell == GOAL
 
-    def draw(self, params: Params, state: Walk) -> Drawing:
+    def draw(self, params: EnvParams, state: Walk) -> Drawing:
         left = [(i, kind) for i, kind in enumerate(CLASSES) if not state.collected[i]]
         objects = [_object(int(PLACES[i]), int(kind)) for i, kind in left]
         goal, agent = square(int(GOAL), WALLS, 0.42, "goal"), Disc(middle(int(state.cell), WALLS), 0.32, "body")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params
+from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter
 from headstart.tasks.worlds.grid import NAMES, board, leads, middle, square
 from headstart.tasks.worlds.tables import Tables, chances, slipped
 
@@ -61,39 +61,39 @@ class GridWall(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_step", "reward_goal")
 
-    def initial(self, params: Params, key: Key) -> Cell:
+    def initial(self, params: EnvParams, key: Key) -> Cell:
         return jnp.asarray(START, jnp.int32)
 
-    def observe(self, params: Params, state: Cell) -> Float[Array, " cell"]:
+    def observe(self, params: EnvParams, state: Cell) -> Float[Array, " cell"]:
         return jax.nn.one_hot(state, SIDE**2)
 
-    def transition(self, params: Params, state: Cell, action: Int[Array, ""], key: Key) -> Cell:
+    def transition(self, params: EnvParams, state: Cell, action: Int[Array, ""], key: Key) -> Cell:
         return _leads(params)[state, slipped(key, action, self.action_space.n, params["slip"])]
 
-    def cumulants(self, params: Params, state: Cell, action: Int[Array, ""], next_state: Cell) -> Float[Array, " 2"]:
+    def cumulants(self, params: EnvParams, state: Cell, action: Int[Array, ""], next_state: Cell) -> Float[Array, " 2"]:
         there = next_state == GOAL
         return (state != GOAL) * jnp.stack([jnp.where(there, 0.0, -STEP_COST), there.astype(jnp.float32)])
 
-    def terminal(self, params: Params, state: Cell) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Cell) -> Bool[Array, ""]:
         return state == GOAL
 
-    def tables(self, params: Params) -> Tables:
+    def tables(self, params: EnvParams) -> Tables:
         """-> the MDP of these parameters in full; its states are the cells."""
         cells = jnp.arange(SIDE**2)
         each = lambda state: jax.vmap(lambda after: self.cumulants(params, state, jnp.asarray(0), after))(cells)
         cumulants = jnp.repeat(jax.vmap(each)(cells)[:, None], self.action_space.n, axis=1)
         return Tables(chances(_leads(params), params["slip"]), cumulants)
 
-    def draw(self, params: Params, state: Cell) -> Drawing:
+    def draw(self, params: EnvParams, state: Cell) -> Drawing:
         walls = (OPEN, WALLED)[int(_walled(params))]
         goal, agent = square(GOAL, walls, 0.42, "goal"), Disc(middle(int(state), walls), 0.32, "body")
         return Drawing((0.0, 0.0), (float(SIDE), float(SIDE)), (*board(walls), goal, agent))
 
 
-def _leads(params: Params) -> Int[Array, "cell move"]:
+def _leads(params: EnvParams) -> Int[Array, "cell move"]:
     """-> where each move leads from each cell."""
     return jnp.asarray(LEADS)[_walled(params)]
 
 
-def _walled(params: Params) -> Int[Array, ""]:
+def _walled(params: EnvParams) -> Int[Array, ""]:
     return (params["wall"] > 0.5).astype(jnp.int32)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Line, Polygon
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, components
+from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, components
 
 LEFT, RIGHT = -1.2, 0.6  # m, where the road ends
 FASTEST = 0.07  # m/step
@@ -43,22 +43,22 @@ class MountainCar(Env):
     def parameters(self) -> tuple[Parameter, ...]:
         return parameters(force=0.001, goal=0.5)
 
-    def initial(self, params: Params, key: Key) -> Car:
+    def initial(self, params: EnvParams, key: Key) -> Car:
         return start(key)
 
-    def observe(self, params: Params, state: Car) -> Float[Array, " 2"]:
+    def observe(self, params: EnvParams, state: Car) -> Float[Array, " 2"]:
         return state
 
-    def transition(self, params: Params, state: Car, action: Int[Array, ""], key: Key) -> Car:
+    def transition(self, params: EnvParams, state: Car, action: Int[Array, ""], key: Key) -> Car:
         return roll(params, state, (action - 1).astype(jnp.float32))
 
-    def cumulants(self, params: Params, state: Car, action: Int[Array, ""], next_state: Car) -> Float[Array, " 1"]:
+    def cumulants(self, params: EnvParams, state: Car, action: Int[Array, ""], next_state: Car) -> Float[Array, " 1"]:
         return -jnp.ones(1)
 
-    def terminal(self, params: Params, state: Car) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Car) -> Bool[Array, ""]:
         return arrived(params, state)
 
-    def draw(self, params: Params, state: Car) -> Drawing:
+    def draw(self, params: EnvParams, state: Car) -> Drawing:
         return picture(params, state)
 
 
@@ -85,7 +85,7 @@ def start(key: Key) -> Car:
     return jnp.stack([jax.random.uniform(key, (), minval=low, maxval=high), jnp.zeros(())])
 
 
-def roll(params: Params, state: Car, throttle: Float[Array, ""]) -> Car:
+def roll(params: EnvParams, state: Car, throttle: Float[Array, ""]) -> Car:
     """-> one step on. The left end takes all speed; at the right end the car stands still and keeps it."""
     position, speed = state
     speed = speed + throttle * params["force"] - params["gravity"] * jnp.cos(3 * position)
@@ -95,12 +95,12 @@ def roll(params: Params, state: Car, throttle: Float[Array, ""]) -> Car:
     return jnp.stack([position, jnp.where(stopped, 0.0, speed)])
 
 
-def arrived(params: Params, state: Car) -> Bool[Array, ""]:
+def arrived(params: EnvParams, state: Car) -> Bool[Array, ""]:
     position, speed = state
     return (position >= params["goal_position"]) & (speed >= params["goal_velocity"])
 
 
-def picture(params: Params, state: Car) -> Drawing:
+def picture(params: EnvParams, state: Car) -> Drawing:
     low, high = float(params["min_position"]), float(params["max_position"])
     place, flag = float(state[0]), float(params["goal_position"])
     height = lambda x: 0.45 * math.sin(3 * x) + 0.55

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Drawing
-from headstart.core.types import Box, Env, Key, Parameter, Params, components
+from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 from headstart.tasks.worlds.mountain_car import ROAD, Car, arrived, parameters, picture, roll, start
 
 
@@ -39,20 +39,22 @@ class MountainCarContinuous(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_goal", "reward_ctrl")
 
-    def initial(self, params: Params, key: Key) -> Car:
+    def initial(self, params: EnvParams, key: Key) -> Car:
         return start(key)
 
-    def observe(self, params: Params, state: Car) -> Float[Array, " 2"]:
+    def observe(self, params: EnvParams, state: Car) -> Float[Array, " 2"]:
         return state
 
-    def transition(self, params: Params, state: Car, action: Float[Array, " 1"], key: Key) -> Car:
+    def transition(self, params: EnvParams, state: Car, action: Float[Array, " 1"], key: Key) -> Car:
         return roll(params, state, action[0])
 
-    def cumulants(self, params: Params, state: Car, action: Float[Array, " 1"], next_state: Car) -> Float[Array, " 2"]:
+    def cumulants(
+        self, params: EnvParams, state: Car, action: Float[Array, " 1"], next_state: Car
+    ) -> Float[Array, " 2"]:
         return jnp.stack([100.0 * arrived(params, next_state), -0.1 * action[0] ** 2])
 
-    def terminal(self, params: Params, state: Car) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Car) -> Bool[Array, ""]:
         return arrived(params, state)
 
-    def draw(self, params: Params, state: Car) -> Drawing:
+    def draw(self, params: EnvParams, state: Car) -> Drawing:
         return picture(params, state)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line
-from headstart.core.types import Box, Env, Key, Parameter, Params, components
+from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
 TORQUE = 2.0  # N·m, the bound of the action
 FASTEST = 8.0  # rad/s
@@ -53,15 +53,15 @@ class Pendulum(Env):
             Parameter("dt", 0.05, 1e-3, 0.2, "s", "time between two steps"),
         )
 
-    def initial(self, params: Params, key: Key) -> Rod:
+    def initial(self, params: EnvParams, key: Key) -> Rod:
         high = jnp.array([math.pi, 1.0])
         return jax.random.uniform(key, (2,), minval=-high, maxval=high)
 
-    def observe(self, params: Params, state: Rod) -> Float[Array, " 3"]:
+    def observe(self, params: EnvParams, state: Rod) -> Float[Array, " 3"]:
         angle, speed = state
         return jnp.stack([jnp.cos(angle), jnp.sin(angle), speed])
 
-    def transition(self, params: Params, state: Rod, action: Float[Array, " 1"], key: Key) -> Rod:
+    def transition(self, params: EnvParams, state: Rod, action: Float[Array, " 1"], key: Key) -> Rod:
         angle, speed = state
         gravity, mass, length, dt = (params[name] for name in ("gravity", "mass", "length", "dt"))
         pull = 3.0 * gravity / (2.0 * length) * jnp.sin(angle)
@@ -70,22 +70,24 @@ class Pendulum(Env):
         # Gymnasium lets the angle grow; wrapped, it is the same angle, and float32 keeps all of its digits.
         return jnp.stack([_wrapped(angle + speed * dt), speed])
 
-    def cumulants(self, params: Params, state: Rod, action: Float[Array, " 1"], next_state: Rod) -> Float[Array, " 1"]:
+    def cumulants(
+        self, params: EnvParams, state: Rod, action: Float[Array, " 1"], next_state: Rod
+    ) -> Float[Array, " 1"]:
         angle, speed = state
         cost = _wrapped(angle) ** 2 + 0.1 * speed**2 + 0.001 * _torque(params, action) ** 2
         return -cost[None]
 
-    def terminal(self, params: Params, state: Rod) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Rod) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
 
-    def draw(self, params: Params, state: Rod) -> Drawing:
+    def draw(self, params: EnvParams, state: Rod) -> Drawing:
         angle, length = float(state[0]), float(params["length"])
         reach = 1.2 * length
         rod = Line(((0.0, 0.0), (-length * math.sin(angle), length * math.cos(angle))), 0.14 * length, "limb")
         return Drawing((-reach, -reach), (reach, reach), (rod, Disc((0.0, 0.0), 0.05 * length, "body")))
 
 
-def _torque(params: Params, action: Float[Array, " 1"]) -> Float[Array, ""]:
+def _torque(params: EnvParams, action: Float[Array, " 1"]) -> Float[Array, ""]:
     return jnp.clip(action[0], -params["max_torque"], params["max_torque"])
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, rectangle
-from headstart.core.types import Box, Env, Key, Parameter, Params, Record, components
+from headstart.core.types import Box, Env, EnvParams, Key, Parameter, Record, components
 
 GRAVITY = 9.81  # m/s²
 SUBSTEPS = 4
@@ -100,31 +100,31 @@ class PlanarPusher(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_dist", "reward_near", "reward_goal", "reward_ctrl")
 
-    def initial(self, params: Params, key: Key) -> Table:
+    def initial(self, params: EnvParams, key: Key) -> Table:
         middles = (jnp.array(HAND_STARTS), _place(params, "puck"), _place(params, "goal"))
         spreads = (params["start_spread"], params["start_spread"], params["goal_spread"])
         draws = jax.random.uniform(key, (3, 2), minval=-1.0)
         hand, puck, goal = (m + s * draw for m, s, draw in zip(middles, spreads, draws, strict=True))
         return Table(jnp.clip(hand, -params["reach"], params["reach"]), jnp.zeros(2), puck, jnp.zeros(2), goal)
 
-    def observe(self, params: Params, state: Table) -> Float[Array, " 14"]:
+    def observe(self, params: EnvParams, state: Table) -> Float[Array, " 14"]:
         moving = (state.hand, state.hand_velocity, state.puck, state.puck_velocity)
         return jnp.concatenate([*moving, state.goal, state.puck - state.hand, state.goal - state.puck])
 
-    def transition(self, params: Params, state: Table, action: Pair, key: Key) -> Table:
+    def transition(self, params: EnvParams, state: Table, action: Pair, key: Key) -> Table:
         force, h = params["hand_force"] * action, params["dt"] / SUBSTEPS
         return jax.lax.fori_loop(0, SUBSTEPS, lambda _, table: advance(params, table, force, h), state)
 
-    def cumulants(self, params: Params, state: Table, action: Pair, next_state: Table) -> Float[Array, " 4"]:
+    def cumulants(self, params: EnvParams, state: Table, action: Pair, next_state: Table) -> Float[Array, " 4"]:
         far = _length(next_state.goal - next_state.puck)
         near = _length(next_state.puck - next_state.hand)
         there = (far <= params["goal_radius"]).astype(jnp.float32)
         return jnp.stack([-far, -0.3 * near, there, -0.01 * (action**2).sum()])
 
-    def terminal(self, params: Params, state: Table) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Table) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
 
-    def draw(self, params: Params, state: Table) -> Drawing:
+    def draw(self, params: EnvParams, state: Table) -> Drawing:
         names = ("reach", "hand_radius", "puck_radius", "goal_radius")
         reach, hand, puck, goal = (float(params[name]) for name in names)
         place = lambda pair: (float(pair[0]), float(pair[1]))
@@ -139,7 +139,7 @@ class PlanarPusher(Env):
         return Drawing((-side, -side), (side, side), shapes)
 
 
-def advance(params: Params, table: Table, force: Pair, h: Number) -> Table:
+def advance(params: EnvParams, table: Table, force: Pair, h: Number) -> Table:
     """-> the table `h` seconds later: each disc goes its way until they meet, and then as the impact leaves it."""
     mass, radius = params["hand_mass"], params["hand_radius"] + params["puck_radius"]
     decay, time = _drag(params["hand_damping"] / mass, h)
@@ -215,7 +215,7 @@ def _drag(rate: Number, h: Number) -> tuple[Number, Number]:
     return jnp.exp(-x), h * jnp.where(x > 1e-6, -jnp.expm1(-x) / jnp.maximum(x, 1e-6), 1.0)
 
 
-def _place(params: Params, what: str) -> Pair:
+def _place(params: EnvParams, what: str) -> Pair:
     return jnp.stack([params[f"{what}_x"], params[f"{what}_y"]])
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, Role
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Env, Key, Parameter, Params, Record, components
+from headstart.core.types import Box, Env, EnvParams, Key, Parameter, Record, components
 from headstart.tasks.worlds.chain import Chain, accelerations, ends
 
 TORQUE = 2.0  # N·m, of a whole motor
@@ -86,7 +86,7 @@ class PlanarReacher(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_dist", "reward_ctrl")
 
-    def initial(self, params: Params, key: Key) -> Arm:
+    def initial(self, params: EnvParams, key: Key) -> Arm:
         k_angles, k_radius, k_direction = jax.random.split(key, 3)
         lengths = self._each(params, "link_{}_length")
         reach = lengths.sum()
@@ -100,11 +100,11 @@ class PlanarReacher(Env):
         angles = jax.random.uniform(k_angles, (self.links,), minval=-AT_START, maxval=AT_START)
         return Arm(angles, jnp.zeros(self.links), goal)
 
-    def observe(self, params: Params, state: Arm) -> Float[Array, " observation"]:
+    def observe(self, params: EnvParams, state: Arm) -> Float[Array, " observation"]:
         angles, goal = state.angles, state.goal
         return jnp.concatenate([jnp.cos(angles), jnp.sin(angles), state.speeds, goal, self._tip(params, state) - goal])
 
-    def transition(self, params: Params, state: Arm, action: Float[Array, " n"], key: Key) -> Arm:
+    def transition(self, params: EnvParams, state: Arm, action: Float[Array, " n"], key: Key) -> Arm:
         chain = self._chain(params)
         torques = TORQUE * self._each(params, "joint_{}_power") * action
         dt = params["dt"] / SUBSTEPS
@@ -117,14 +117,16 @@ class PlanarReacher(Env):
 
         return jax.lax.fori_loop(0, SUBSTEPS, substep, state)
 
-    def cumulants(self, params: Params, state: Arm, action: Float[Array, " n"], next_state: Arm) -> Float[Array, " 2"]:
+    def cumulants(
+        self, params: EnvParams, state: Arm, action: Float[Array, " n"], next_state: Arm
+    ) -> Float[Array, " 2"]:
         gap = self._tip(params, next_state) - next_state.goal
         return -jnp.stack([jnp.sqrt((gap**2).sum()), 0.1 * (action**2).sum()])
 
-    def terminal(self, params: Params, state: Arm) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Arm) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
 
-    def draw(self, params: Params, state: Arm) -> Drawing:
+    def draw(self, params: EnvParams, state: Arm) -> Drawing:
         chain = self._chain(params)
         x, y = map(float, state.goal)
         reach = 1.1 * max(float(chain.lengths.sum()), abs(x), abs(y))
@@ -140,13 +142,13 @@ class PlanarReacher(Env):
         )
         return Drawing((-reach, -reach), (reach, reach), shapes)
 
-    def _chain(self, params: Params) -> Chain:
+    def _chain(self, params: EnvParams) -> Chain:
         lengths, masses = self._each(params, "link_{}_length"), self._each(params, "link_{}_mass")
         return Chain(lengths, masses, params["payload"], params["armature"], params["damping"])
 
-    def _each(self, params: Params, named: str) -> Float[Array, " n"]:
+    def _each(self, params: EnvParams, named: str) -> Float[Array, " n"]:
         """-> the parameter of each link, or joint."""
         return jnp.stack([params[named.format(i + 1)] for i in range(self.links)])
 
-    def _tip(self, params: Params, state: Arm) -> Float[Array, " 2"]:
+    def _tip(self, params: EnvParams, state: Arm) -> Float[Array, " 2"]:
         return ends(self._each(params, "link_{}_length"), state.angles)[-1]

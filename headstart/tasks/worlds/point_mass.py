@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, rectangle
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Env, Key, Parameter, Params, components
+from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
 AROUND = 0.7  # m, from the middle to where goals are unless a task moves them
 SIDES = ("left", "bottom", "right", "top")
@@ -83,15 +83,15 @@ class PointMass(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_dist", "reward_goal")
 
-    def initial(self, params: Params, key: Key) -> Point:
+    def initial(self, params: EnvParams, key: Key) -> Point:
         middle = jnp.stack([params["start_x"], params["start_y"]])
         place = middle + params["start_spread"] * jax.random.uniform(key, (2,), minval=-1.0)
         return jnp.concatenate([jnp.clip(place, -1.0, 1.0), jnp.zeros(2)])
 
-    def observe(self, params: Params, state: Point) -> Point:
+    def observe(self, params: EnvParams, state: Point) -> Point:
         return state
 
-    def transition(self, params: Params, state: Point, action: Float[Array, " 2"], key: Key) -> Point:
+    def transition(self, params: EnvParams, state: Point, action: Float[Array, " 2"], key: Key) -> Point:
         place, velocity = state[:2], state[2:]
         inertia = params["inertia"]
         velocity = inertia * velocity + (1 - inertia) * params["speed"] * action
@@ -101,15 +101,15 @@ class PointMass(Env):
         return jnp.concatenate([place, jnp.where(boxed | blocked, 0.0, velocity)])
 
     def cumulants(
-        self, params: Params, state: Point, action: Float[Array, " 2"], next_state: Point
+        self, params: EnvParams, state: Point, action: Float[Array, " 2"], next_state: Point
     ) -> Float[Array, " 2"]:
         there = self.terminal(params, next_state).astype(jnp.float32)
         return jnp.stack([-self._distance(params, next_state), there])
 
-    def terminal(self, params: Params, state: Point) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Point) -> Bool[Array, ""]:
         return self._distance(params, state) <= params["goal_radius"]
 
-    def draw(self, params: Params, state: Point) -> Drawing:
+    def draw(self, params: EnvParams, state: Point) -> Drawing:
         numbers = {name: float(value) for name, value in params.items()}
         walls = [[numbers[f"wall_{i + 1}_{side}"] for side in SIDES] for i in range(self.walls)]
         goals = [(numbers[f"goal_{i + 1}_x"], numbers[f"goal_{i + 1}_y"]) for i in range(self.goals)]
@@ -124,7 +124,7 @@ class PointMass(Env):
         )
         return Drawing((-1.1, -1.1), (1.1, 1.1), shapes)
 
-    def _distance(self, params: Params, state: Point) -> Float[Array, ""]:
+    def _distance(self, params: EnvParams, state: Point) -> Float[Array, ""]:
         """-> to the nearest goal."""
         apart = [
             jnp.hypot(state[0] - params[f"goal_{i + 1}_x"], state[1] - params[f"goal_{i + 1}_y"])
@@ -132,7 +132,7 @@ class PointMass(Env):
         ]
         return jnp.stack(apart).min()
 
-    def _corners(self, params: Params) -> tuple[Corners, Corners]:
+    def _corners(self, params: EnvParams) -> tuple[Corners, Corners]:
         """-> of the walls, bottom left and top right, grown by the point's size. Those not there: out of all reach."""
         numbers = [[params[f"wall_{i + 1}_{side}"] for side in SIDES] for i in range(self.walls)]
         walls = jnp.stack([jnp.stack(row) for row in numbers]) if numbers else jnp.zeros((0, 4))

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Line, Point
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Discrete, Env, Key, Parameter, Params, Record
+from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.tables import Tables
 
 LARGEST = 2.0**24 - 1  # up to here float32 holds every whole number
@@ -75,32 +75,32 @@ class RandomMDP(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return tuple(f"feature_{i + 1}" for i in range(self.features))
 
-    def initial(self, params: Params, key: Key) -> State:
+    def initial(self, params: EnvParams, key: Key) -> State:
         return jax.random.randint(key, (), 0, self.states)
 
-    def observe(self, params: Params, state: State) -> Float[Array, " state"]:
+    def observe(self, params: EnvParams, state: State) -> Float[Array, " state"]:
         return jax.nn.one_hot(state, self.states)
 
-    def transition(self, params: Params, state: State, action: Int[Array, ""], key: Key) -> State:
+    def transition(self, params: EnvParams, state: State, action: Int[Array, ""], key: Key) -> State:
         ways = self._ways(params, state, action)
         return ways.to[jax.random.categorical(key, jnp.log(ways.chances))]
 
     def cumulants(
-        self, params: Params, state: State, action: Int[Array, ""], next_state: State
+        self, params: EnvParams, state: State, action: Int[Array, ""], next_state: State
     ) -> Float[Array, " feature"]:
         ways = self._ways(params, state, action)
         return ((ways.to == next_state)[:, None] * ways.features).sum(0)
 
-    def terminal(self, params: Params, state: State) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: State) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
 
-    def tables(self, params: Params) -> Tables:
+    def tables(self, params: EnvParams) -> Tables:
         """-> the MDP that this seed draws, in full. φ is 0 where there is no way."""
         of_state = jax.vmap(self._row, in_axes=(None, None, 0))
         of_all = jax.vmap(of_state, in_axes=(None, 0, None))
         return Tables(*of_all(params, jnp.arange(self.states), jnp.arange(self.actions)))
 
-    def draw(self, params: Params, state: State) -> Drawing:
+    def draw(self, params: EnvParams, state: State) -> Drawing:
         """The states on a circle, and the ways that lead on from this one: the wider, the likelier."""
         places = [_on_circle(i / self.states) for i in range(self.states)]
         radius = min(0.09, 1.5 / self.states)
@@ -112,7 +112,7 @@ class RandomMDP(Env):
         discs = [Disc(place, radius, "ground" if place != here else "body") for place in places]
         return Drawing((-1.15, -1.15), (1.15, 1.15), (*lines, *discs))
 
-    def _ways(self, params: Params, state: State, action: Int[Array, ""]) -> Ways:
+    def _ways(self, params: EnvParams, state: State, action: Int[Array, ""]) -> Ways:
         # A seed is the same world whichever generator JAX is set to.
         seed = jax.random.key(jnp.round(params["seed"]).astype(jnp.int32), impl="threefry2x32")
         k_to, k_chances, k_features = jax.random.split(jax.random.fold_in(seed, state * self.actions + action), 3)
@@ -124,7 +124,7 @@ class RandomMDP(Env):
         return Ways(to, pieces / pieces.sum(), features)
 
     def _row(
-        self, params: Params, state: State, action: Int[Array, ""]
+        self, params: EnvParams, state: State, action: Int[Array, ""]
     ) -> tuple[Float[Array, " next"], Float[Array, "next feature"]]:
         """-> the tables' entries for one state and action."""
         ways = self._ways(params, state, action)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from headstart.core.drawing import Disc, Drawing, rectangle
-from headstart.core.types import Discrete, Env, Image, Key, Parameter, Params, Record, components
+from headstart.core.types import Discrete, Env, EnvParams, Image, Key, Parameter, Record, components
 
 PIXELS = 32
 RADIUS, HALF = 0.09, 0.08  # of the disc, and half a side of the square; the picture's side is 1
@@ -87,7 +87,7 @@ class RenderedReach(Env):
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_nearer", "reward_there")
 
-    def initial(self, params: Params, key: Key) -> Scene:
+    def initial(self, params: EnvParams, key: Key) -> Scene:
         k_places, k_side, k_seed = jax.random.split(key, 3)
         place, goal = jax.random.uniform(k_places, (2, 2))
         right = jax.random.bernoulli(k_side, 0.5 * (1.0 + params["goal_side"]))
@@ -95,7 +95,7 @@ class RenderedReach(Env):
         inside = lambda x: LOW + (HIGH - LOW) * x
         return Scene(inside(place), inside(goal), jax.random.bits(k_seed, (), jnp.uint32), jnp.int32(0))
 
-    def observe(self, params: Params, state: Scene) -> UInt8[Array, "32 32 3"]:
+    def observe(self, params: EnvParams, state: Scene) -> UInt8[Array, "32 32 3"]:
         much = {name: params["style"] * params[name] for name in STYLES}
         ground, waves, things, tint, way = jnp.split(chance(state.seed, sum(LUCK)), np.cumsum(LUCK)[:-1])
         picture = jnp.broadcast_to(GROUND[None, None], (PIXELS, PIXELS, 3))
@@ -113,20 +113,20 @@ class RenderedReach(Env):
         picture = picture + much["noise"] * 0.1 * (noise - 0.5)
         return jnp.round(255.0 * jnp.clip(picture, 0.0, 1.0)).astype(jnp.uint8)
 
-    def transition(self, params: Params, state: Scene, action: Int[Array, ""], key: Key) -> Scene:
+    def transition(self, params: EnvParams, state: Scene, action: Int[Array, ""], key: Key) -> Scene:
         place = jnp.clip(state.place + params["speed"] * jnp.asarray(MOVES)[action], LOW, HIGH)
         return state.replace(place=place, time=state.time + 1)
 
     def cumulants(
-        self, params: Params, state: Scene, action: Int[Array, ""], next_state: Scene
+        self, params: EnvParams, state: Scene, action: Int[Array, ""], next_state: Scene
     ) -> Float[Array, " reward"]:
         there = self.terminal(params, next_state).astype(jnp.float32)
         return jnp.stack([_apart(state) - _apart(next_state), there])
 
-    def terminal(self, params: Params, state: Scene) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Scene) -> Bool[Array, ""]:
         return _apart(state) <= params["reach"]
 
-    def draw(self, params: Params, state: Scene) -> Drawing:
+    def draw(self, params: EnvParams, state: Scene) -> Drawing:
         (x, y), (goal_x, goal_y) = state.place.tolist(), state.goal.tolist()
         shapes = (
             rectangle((0.0, 0.0), (1.0, 1.0), "ground"),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from headstart.core.types import Key, Parameter, Params, Record
+from headstart.core.types import EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.minatar.game import LAST, Board, Channel, MinAtar, Played, block, board, disc, whole
 
 LANES = np.arange(1, LAST)  # the rows that things cross the board in, one in each
@@ -62,13 +62,13 @@ class Asterix(MinAtar):
             Parameter("player_speed", 1.0, -3.0, 3.0, "cells", "cells a move goes, rounded; below 0, the other way"),
         )
 
-    def start(self, params: Params, key: Key) -> Game:
+    def start(self, params: EnvParams, key: Key) -> Game:
         no, zero = jnp.zeros(len(LANES), bool), jnp.zeros(len(LANES), jnp.int32)
         spawns, moves, ramp = (whole(params[f"{name}_interval"]) for name in ("spawn", "move", "ramp"))
         middle = jnp.full(2, 5, jnp.int32)
         return Game(middle, no, zero, zero + 1, no, spawns, moves, ramp, spawns, moves, jnp.int32(0))
 
-    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+    def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
         game = jax.tree.map(
             lambda new, old: jnp.where(game.spawns_in == 0, new, old), _spawned(params, game, key), game
         )
@@ -89,7 +89,7 @@ class Asterix(MinAtar):
         enemy = ((met | met_then) & ~game.gold).any()
         return Played(_harder(params, game), taken.sum() + taken_then.sum(), enemy)
 
-    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+    def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
         within = lambda column, there: board(jnp.asarray(LANES), column, there)
         enemy, gold = (within(game.column, game.there & kind) for kind in (~game.gold, game.gold))
         return board(*game.player), enemy, within(game.column - game.way, game.there), gold
@@ -100,7 +100,7 @@ def _with_player(game: Game) -> Bool[Array, " 8"]:
     return (jnp.asarray(LANES) == game.player[0]) & (game.column == game.player[1])
 
 
-def _spawned(params: Params, game: Game, key: Key) -> Game:
+def _spawned(params: EnvParams, game: Game, key: Key) -> Game:
     """-> the game with something new in a free lane, if there is any."""
     k_way, k_gold, k_lane = jax.random.split(key, 3)
     right = jax.random.bernoulli(k_way)
@@ -114,7 +114,7 @@ def _spawned(params: Params, game: Game, key: Key) -> Game:
     )
 
 
-def _harder(params: Params, game: Game) -> Game:
+def _harder(params: EnvParams, game: Game) -> Game:
     """-> the game with more and, every second time, faster things, once it is time for it."""
     could = (game.spawns_every > 1) | (game.moves_every > 1)
     due = could & (game.harder_in < 0)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from headstart.core.types import Key, Parameter, Params, Record
+from headstart.core.types import EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
 
 SERVED_FROM = 3  # row
@@ -62,13 +62,13 @@ class Breakout(MinAtar):
             Parameter("rest", 0.0, 0.0, 0.9, "chance", "chance that the ball rests for a step: it is slower then"),
         )
 
-    def start(self, params: Params, key: Key) -> Game:
+    def start(self, params: EnvParams, key: Key) -> Game:
         right = jax.random.bernoulli(key).astype(jnp.int32)  # which edge it is served from
         ball = jnp.stack([jnp.int32(SERVED_FROM), LAST * right])
         way = jnp.stack([jnp.int32(1), 1 - 2 * right])
         return Game(jnp.int32(4), ball, ball, way, _wall(params), jnp.array(False))
 
-    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+    def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
         move = jnp.asarray([0, -1, 1])[action] * whole(params["paddle_speed"])
         game = game.replace(paddle=jnp.clip(game.paddle + move, 0, LAST))
         rests = jax.random.bernoulli(key, params["rest"])
@@ -78,24 +78,24 @@ class Breakout(MinAtar):
             _fly(params, game),
         )
 
-    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+    def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
         last = (jnp.arange(SIDE) == LAST)[:, None]
         paddle = last & _covered(params, game.paddle, jnp.arange(SIDE))[None, :]
         return paddle, board(*game.ball), board(*game.trail), game.bricks
 
 
-def _wall(params: Params) -> Board:
+def _wall(params: EnvParams) -> Board:
     """-> fresh bricks."""
     row = jnp.arange(SIDE)[:, None]
     return jnp.broadcast_to((row >= 1) & (row <= jnp.round(params["brick_rows"])), (SIDE, SIDE))
 
 
-def _covered(params: Params, paddle: Int[Array, ""], column: Int[Array, "*n"]) -> Bool[Array, "*n"]:
+def _covered(params: EnvParams, paddle: Int[Array, ""], column: Int[Array, "*n"]) -> Bool[Array, "*n"]:
     """-> whether the paddle is in a column."""
     return jnp.abs(column - paddle) <= jnp.round(params["paddle_reach"])
 
 
-def _fly(params: Params, game: Game) -> Played:
+def _fly(params: EnvParams, game: Game) -> Played:
     """-> the game once the ball has flown one cell, and what that hit is settled: sides, then top, brick or paddle."""
     ahead = game.ball + game.way
     sideways = (ahead[1] < 0) | (ahead[1] > LAST)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from headstart.core.types import Key, Parameter, Params, Record
+from headstart.core.types import EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
 
 LANES = np.arange(1, LAST)  # the cars' rows, one in each
@@ -57,11 +57,11 @@ class Freeway(MinAtar):
             Parameter("player_speed", 1.0, -3.0, 3.0, "cells", "cells a move goes, rounded; below 0, the other way"),
         )
 
-    def start(self, params: Params, key: Key) -> Game:
+    def start(self, params: EnvParams, key: Key) -> Game:
         rest, way = _cars(params, key)
         return Game(jnp.int32(LAST), whole(params["player_rest"]), jnp.zeros_like(rest), way, rest, rest)
 
-    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+    def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
         moves = (game.tired == 0) & (action != 0)
         step = jnp.where(moves, jnp.asarray([0, -1, 1])[action] * whole(params["player_speed"]), 0)
         row = jnp.clip(game.row + step, 0, LAST)
@@ -84,13 +84,13 @@ class Freeway(MinAtar):
         )
         return Played(game, across, jnp.array(False))
 
-    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+    def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
         lanes, behind = jnp.asarray(LANES), (game.column - game.way) % SIDE
         trails = (board(lanes, behind, game.rest == rest) for rest in RESTS.tolist())
         return board(game.row, jnp.int32(COLUMN)), board(lanes, game.column), *trails
 
 
-def _cars(params: Params, key: Key) -> tuple[Int[Array, " 8"], Int[Array, " 8"]]:
+def _cars(params: EnvParams, key: Key) -> tuple[Int[Array, " 8"], Int[Array, " 8"]]:
     """-> how long each car rests between two moves, and which way it goes."""
     k_rest, k_way = jax.random.split(key)
     least = whole(params["least_rest"])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Disc, Drawing, Line, Role, Shape, rectangle
 from headstart.core.spaces import Component
-from headstart.core.types import Discrete, Env, Image, Key, Parameter, Params, PyTree, Record
+from headstart.core.types import Discrete, Env, EnvParams, Image, Key, Parameter, PyTree, Record
 
 SIDE = 10  # cells
 LAST = SIDE - 1  # rows are counted from the top, columns from the left
@@ -64,15 +64,15 @@ class MinAtar(Env):
         """Its parameters, but for `sticky`."""
 
     @abc.abstractmethod
-    def start(self, params: Params, key: Key) -> PyTree:
+    def start(self, params: EnvParams, key: Key) -> PyTree:
         """-> the game as it begins."""
 
     @abc.abstractmethod
-    def play(self, params: Params, game: PyTree, action: Int[Array, ""], key: Key) -> Played:
+    def play(self, params: EnvParams, game: PyTree, action: Int[Array, ""], key: Key) -> Played:
         """-> the game a step later."""
 
     @abc.abstractmethod
-    def show(self, params: Params, game: PyTree) -> tuple[Board, ...]:
+    def show(self, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
         """-> a board for each channel."""
 
     @property
@@ -92,27 +92,27 @@ class MinAtar(Env):
         about = "chance that the last action acts again instead of the new one"
         return (Parameter("sticky", 0.1, 0.0, 1.0, "chance", about), *self.knobs)
 
-    def initial(self, params: Params, key: Key) -> Round:
+    def initial(self, params: EnvParams, key: Key) -> Round:
         return Round(self.start(params, key), jnp.float32(0), jnp.array(False), jnp.int32(0))
 
-    def observe(self, params: Params, state: Round) -> Bool[Array, "10 10 channel"]:
+    def observe(self, params: EnvParams, state: Round) -> Bool[Array, "10 10 channel"]:
         return jnp.stack(self.show(params, state.game), -1)
 
-    def transition(self, params: Params, state: Round, action: Int[Array, ""], key: Key) -> Round:
+    def transition(self, params: EnvParams, state: Round, action: Int[Array, ""], key: Key) -> Round:
         k_stick, k_play = jax.random.split(key)
         pressed = jnp.where(jax.random.bernoulli(k_stick, params["sticky"]), state.pressed, action)
         game, scored, over = self.play(params, state.game, pressed, k_play)
         return Round(game, scored.astype(jnp.float32), over, pressed.astype(jnp.int32))
 
     def cumulants(
-        self, params: Params, state: Round, action: Int[Array, ""], next_state: Round
+        self, params: EnvParams, state: Round, action: Int[Array, ""], next_state: Round
     ) -> Float[Array, " reward"]:
         return next_state.scored[None]
 
-    def terminal(self, params: Params, state: Round) -> Bool[Array, ""]:
+    def terminal(self, params: EnvParams, state: Round) -> Bool[Array, ""]:
         return state.over
 
-    def draw(self, params: Params, state: Round) -> Drawing:
+    def draw(self, params: EnvParams, state: Round) -> Drawing:
         boards = [np.argwhere(np.asarray(board)) for board in _shown(self, params, state.game)]
         shapes = [
             channel.look(column + 0.5, LAST - row + 0.5)
@@ -125,7 +125,7 @@ class MinAtar(Env):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _shown(env: MinAtar, params: Params, game: PyTree) -> tuple[Board, ...]:
+def _shown(env: MinAtar, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
     """-> its boards, by one program: outside of any, each operation is compiled by itself."""
     return env.show(params, game)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from headstart.core.types import Key, Parameter, Params, Record
+from headstart.core.types import EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.minatar.game import (
     LAST,
     SIDE,
@@ -98,7 +98,7 @@ class Seaquest(MinAtar):
             Parameter("ramp", 1.0, 0.0, 1.0, "switch", "1: it gets harder with each time of coming up; 0: it does not"),
         )
 
-    def start(self, params: Params, key: Key) -> Game:
+    def start(self, params: EnvParams, key: Key) -> Game:
         enemy, diver = whole(params["enemy_interval"]), whole(params["diver_interval"])
         zero, nothing = jnp.int32(0), jnp.zeros((SIDE, SIDE), bool)
         more = {"armed": jnp.zeros(MOST_ENEMIES, bool), "loads": jnp.zeros(MOST_ENEMIES, jnp.int32)}
@@ -121,7 +121,7 @@ class Seaquest(MinAtar):
             level=zero,
         )
 
-    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+    def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
         game = _steered(params, _came(params, game, key), action)
         game, shot = _shots_fly(game)
         game = _divers_swim(game)
@@ -130,7 +130,7 @@ class Seaquest(MinAtar):
         game, gain, drowned = _breathed(params, game)
         return Played(game, shot + shot_then + gain, met | hit | drowned)
 
-    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+    def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
         row, column = game.sub
         last, columns = jnp.full(SIDE, LAST), jnp.arange(SIDE)
         air = jnp.maximum(game.oxygen, 0) * 10 // whole(params["oxygen"])
@@ -148,7 +148,7 @@ class Seaquest(MinAtar):
         )
 
 
-def _came(params: Params, game: Game, key: Key) -> Game:
+def _came(params: EnvParams, game: Game, key: Key) -> Game:
     """-> the game with a new enemy and a new diver, when it is time; no enemy where one comes the other way."""
     k_enemy, k_armed, k_diver = jax.random.split(key, 3)
     enemy, diver = enters(k_enemy), enters(k_diver)
@@ -164,7 +164,7 @@ def _came(params: Params, game: Game, key: Key) -> Game:
     )
 
 
-def _steered(params: Params, game: Game, action: Int[Array, ""]) -> Game:
+def _steered(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
     """-> the game once the action has acted."""
     step = jnp.asarray(MOVES)[action] * whole(params["sub_speed"])
     shoots = (action == SHOOT) & (game.loads == 0)
@@ -197,7 +197,7 @@ def _divers_swim(game: Game) -> Game:
     return game.replace(aboard=aboard, divers=divers)
 
 
-def _enemies_swim(params: Params, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
+def _enemies_swim(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
     """-> the game once enemies moved and shot, how many swam into shots, and whether one met the submarine."""
     enemies = game.enemies
     met = enemies.meets(game.sub)
@@ -224,7 +224,7 @@ def _torpedoes_fly(game: Game) -> tuple[Game, Bool[Array, ""]]:
     return game.replace(left=left, right=right), hit
 
 
-def _breathed(params: Params, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
+def _breathed(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
     """-> the game with the air of a step less, or come up; what that gains; and whether it ends the game."""
     under, out_of_air = game.sub[0] > 0, game.oxygen <= 0
     up = ~under & ~game.surfaced
@@ -239,7 +239,7 @@ def _breathed(params: Params, game: Game) -> tuple[Game, Int[Array, ""], Bool[Ar
     return _harder(params, game, comes_up), gain, out_of_air | (up & ~comes_up)
 
 
-def _harder(params: Params, game: Game, when: Bool[Array, ""]) -> Game:
+def _harder(params: EnvParams, game: Game, when: Bool[Array, ""]) -> Game:
     """-> the game with more and, every second time, faster enemies, if `when` and as long as there are such."""
     could = (game.enemy_every > 1) | (game.enemies_rest > FASTEST)
     due = when & could & (whole(params["ramp"]) == 1)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from headstart.core.types import Key, Parameter, Params, Record
+from headstart.core.types import EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.minatar.game import (
     LAST,
     SIDE,
@@ -75,13 +75,13 @@ class SpaceInvaders(MinAtar):
             ),
         )
 
-    def start(self, params: Params, key: Key) -> Game:
+    def start(self, params: EnvParams, key: Key) -> Game:
         every, nothing = whole(params["alien_interval"]), jnp.zeros((SIDE, SIDE), bool)
         left, loaded = jnp.int32(-1), jnp.int32(0)
         bombs_in = whole(params["bomb_interval"])
         return Game(jnp.int32(5), nothing, nothing, _wave(params), left, loaded, every, bombs_in, every)
 
-    def play(self, params: Params, game: Game, action: Int[Array, ""], key: Key) -> Played:
+    def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
         shoots = (action == SHOOT) & (game.loads == 0)
         step = jnp.asarray([0, -1, 1, 0])[action] * whole(params["cannon_speed"])
         cannon = jnp.clip(game.cannon + step, 0, LAST)
@@ -108,12 +108,12 @@ class SpaceInvaders(MinAtar):
         )
         return Played(game, hit.sum(), over)
 
-    def show(self, params: Params, game: Game) -> tuple[Board, ...]:
+    def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
         left, right = game.aliens & (game.way < 0), game.aliens & (game.way > 0)
         return board(jnp.int32(LAST), game.cannon), game.aliens, left, right, game.shots, game.bombs
 
 
-def _wave(params: Params) -> Board:
+def _wave(params: EnvParams) -> Board:
     """-> aliens, all of a wave, at the top."""
     row, column = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
     return (row < whole(params["alien_rows"])) & (column >= 2) & (column < SIDE - 2)
