@@ -32,7 +32,7 @@ class Policy:
             raise ValueError(f"The recipe does not say how {recipe['method']['class']} acts; use headstart.")
         if "parameters" in self.contract["told"] and parameters is None:
             raise ValueError("This policy is told the parameters of an episode; give them.")
-        self.told = {"context": np.zeros(recipe["context"], np.float32) if context is None else _floats(context)}
+        self.told = {"context": np.zeros(recipe["context_dim"], np.float32) if context is None else _floats(context)}
         if parameters is not None:
             self.told["parameters"] = _floats(parameters)
         self.reset()

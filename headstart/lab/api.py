@@ -76,7 +76,7 @@ def train(
     tasks, point, key = together(each), None, protocol.keys([seed]).source
     dry_run(
         method, spec(tasks)._replace(num_tasks=1), spec(tasks)
-    )  # what cannot be transferred is said before it learns
+    )  # errors of a later transfer show up before training
     failures(tasks.env)
     keeper = keep if isinstance(keep, FileCheckpointer | None) else FileCheckpointer(as_path("keep", keep), every)
     question = {"method": describe_method(method), "tasks": names, "steps": int(steps), "seed": seed}

@@ -37,7 +37,7 @@ def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -
         "gradient_steps": trained.gradient_steps,
         "seed": trained.seed,
         "action_processing": CLIPPED if isinstance(spec.action_space, Box) else "an index",
-        "time_step": trained.interval,
+        "time_step": trained.dt,
         "policy": write_policy(trained),
         "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
         "sha256": sha256,
@@ -60,7 +60,7 @@ def read_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         **{name: int(recipe[name]) for name in ("steps", "seed", "gradient_steps")},
         "trained_on": str(recipe["trained_on"]),
         "sources": tuple(map(str, recipe["sources"])),
-        "interval": None if interval is None else float(interval),
+        "dt": None if interval is None else float(interval),
         "budgets": tuple(map(dict, recipe["budgets"])),
     }
 

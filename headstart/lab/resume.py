@@ -100,7 +100,7 @@ class FileCheckpointer(Checkpointer):
         self._at += done
         if not done:
             anew = "; its worlds live outside of the program, and begin anew at an episode's start"
-            self.say(f"going on from {self.folder}, {part.turns} of {of} turns{anew if run.worlds is None else ''}")
+            self.say(f"going on from {self.folder}, {part.turns} of {of} turns{anew if run.env_states is None else ''}")
         return Snapshot(run, tally, part.turns)
 
     def chunk_size(self, ahead: int) -> int:

@@ -30,7 +30,7 @@ class Trained:
     seed: int
     gradient_steps: int = 0
     sources: tuple[str, ...] = ()  # the tasks that were learned together: what the context names, in its order
-    interval: float | None = None  # seconds between two steps; None where nobody knows
+    dt: float | None = None  # seconds between two steps; None if unknown
     budgets: tuple[dict[str, Any], ...] = ()  # what each training was allowed, in their order
     before: tuple[Training, ...] = ()  # the trainings that led to the last one, which is by `method`
     adapted: bool = False  # whether the last one was in the target

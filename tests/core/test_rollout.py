@@ -53,7 +53,7 @@ def test_an_episode_that_is_played_once_ends_for_good():
     tasks = stack([probes.one(probes.Corridor(), push=push) for push in (1.0, 2.5)])
     learner = probes.player(probes.right)
     worlds, once = probes.start(learner, tasks, 2, KEY), jnp.array([[True, False], [True, False]])
-    ends, fresh = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 7, once=once)
+    ends, fresh = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 7, single_episode=once)
     played = [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
     assert fresh.weight[:, :, 0].tolist() == played
     assert fresh.last.sum((1, 2)).tolist() == [1, 1]

@@ -127,7 +127,7 @@ def test_stop_halts_the_rest_of_a_rollouts_updates():
     def kick(k, fresh, key, progress):  # so that the next rollout starts beyond where this one stopped
         return k.replace(policy=k.policy + 1.0), fresh
 
-    learner = counter(observe=kick, stop=lambda metrics: jnp.round(metrics["k"]) % 3 == 2)
+    learner = counter(prepare=kick, stop=lambda metrics: jnp.round(metrics["k"]) % 3 == 2)
     points = list(train(learner, levels(1.0), 8, probes.keys(1), num_points=2))
     # Of four steps each: from 1, then none at 2 (nor after it); kicked to 3: from 3 and 4, then none at 5.
     assert [k_of(p) for p in points] == [[2.0], [5.0]]
@@ -199,7 +199,7 @@ def test_relabelling_may_add_rows():
     def twice(k, fresh, key, progress):
         return k, jax.tree.map(lambda x: jnp.concatenate([x, x], 2), fresh)
 
-    last = probes.trained(counter(observe=twice), levels(1.0), 1)
+    last = probes.trained(counter(prepare=twice), levels(1.0), 1)
     assert last.gradient_steps.tolist() == [8.0]
 
 
@@ -294,7 +294,7 @@ def test_what_was_not_asked_for_has_no_weight():
     learner = counter(
         Replay(num_steps=6, num_envs=3, batch_size=1),
         init=lambda key, prior: Knowledge(policy=jnp.zeros((1, 6, 3))),
-        observe=keep_weights,
+        prepare=keep_weights,
         loss=loss,
         optimizer=optax.set_to_zero(),
     )

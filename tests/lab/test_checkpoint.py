@@ -167,7 +167,7 @@ def test_a_recipe_is_a_contract(trained, tmp_path):
     assert recipe["action_space"]["components"] == ["left", "right"]
     assert (recipe["time_step"], recipe["budgets"]) == (0.02, [{"task": "Corridor", "steps": 16}])
     again = load(tmp_path)
-    assert (again.spec, again.interval, again.budgets) == (told.spec, told.interval, told.budgets)
+    assert (again.spec, again.dt, again.budgets) == (told.spec, told.dt, told.budgets)
 
 
 def flip(file: str, at: int) -> Callable[[pathlib.Path], None]:
@@ -187,7 +187,7 @@ def test_a_recipe_says_how_a_policy_s_actions_become_the_world_s(trained, tmp_pa
 
 
 def test_bounds_without_end_survive(trained, tmp_path):
-    wide = dataclasses.replace(trained.spec.observation, low=(-float("inf"),), high=(float("inf"),))
+    wide = dataclasses.replace(trained.spec.observation_space, low=(-float("inf"),), high=(float("inf"),))
     again = load(save(dataclasses.replace(trained, spec=trained.spec._replace(observation_space=wide)), tmp_path))
     assert again.spec.observation_space == wide
 
@@ -274,7 +274,7 @@ DEFECTS = {
     "an unknown field": (set_to("method", {"class": "PPO", "magic": 1}), "magic"),
     "a bad field": (
         set_to("method", {"class": "PPO", "clip_eps": -1.0}),
-        r"recipe\.json: PPO\(clip=-1\.0\) is out of range",
+        r"recipe\.json: PPO\(clip_eps=-1\.0\) is out of range",
     ),
     "a method that is none": (set_to("method", "PPO"), r"recipe\.json is damaged"),
     "a space that is none": (
@@ -282,7 +282,7 @@ DEFECTS = {
         r"recipe\.json is damaged",
     ),
     "choices seen": (set_to("observation_space", {"kind": "discrete", "n": 3}), "an observation is a box"),
-    "a count that is none": (set_to("tasks", "many"), r"recipe\.json is damaged"),
+    "a count that is none": (set_to("num_tasks", "many"), r"recipe\.json is damaged"),
     "a history that is none": (set_to("before", [{"method": {"class": "PPO"}}]), r"recipe\.json is damaged"),
     "a domain that is none": (set_to("domain", "elsewhere"), r"recipe\.json is damaged"),
     "no seed": (without("seed"), r"recipe\.json is damaged .*seed"),

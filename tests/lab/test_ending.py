@@ -71,9 +71,12 @@ def test_numbers_that_are_none_get_one_sentence(words, flags, capsys, monkeypatc
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("train", "ppo:num_steps=1e30", *TASK[2:]), "length takes a whole number up to 2147483647"),
+        (("train", "ppo:num_steps=1e30", *TASK[2:]), "num_steps takes a whole number up to 2147483647"),
         (("train", "ppo:hidden=1e30", *TASK[2:]), "hidden takes a whole number up to 2147483647"),
-        (("train", "sac:update_to_data=nan", *TASK[2:]), "sac:update_to_data=nan does not fit; updates takes a number"),
+        (
+            ("train", "sac:update_to_data=nan", *TASK[2:]),
+            "sac:update_to_data=nan does not fit; update_to_data takes a number",
+        ),
         (("tasks", "FrozenLake-v1@horizon=1e30"), "give a whole number of steps, 1 or more, up to 1e9"),
         (("train", "ppo", "--source", "FrozenLake-v1@horizon=1e30", "--out", "out"), "up to 1e9"),
         ((*TASK, "--tensorboard", "file/live"), "file/live can be no folder (Not a directory); choose another"),

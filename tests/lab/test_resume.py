@@ -56,10 +56,10 @@ class Stops(FileCheckpointer):
         super().__init__(folder, every)
         self.after = after
 
-    def stretch(self, ahead: int) -> int:
+    def chunk_size(self, ahead: int) -> int:
         return 1
 
-    def look(self, left: Snapshot, of: int) -> None:
+    def after_chunk(self, left: Snapshot, of: int) -> None:
         self.after -= 1
         self._ending = self.after <= 0
         super().after_chunk(left, of)

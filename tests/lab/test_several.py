@@ -66,7 +66,7 @@ def test_a_study_of_several_sources_and_one_learned_beside_its_target(study):
     assert darc["ledger"]["target_steps"] == pytest.approx(darc["ledger"]["source_steps"] / 10)
     assert list(darc["shots"]) == ["0"]
     recipe = json.loads(next(study.out.rglob("joint*/seed-0/recipe.json")).read_text())
-    assert recipe["context"] == len(recipe["sources"]) == 2
+    assert recipe["context_dim"] == len(recipe["sources"]) == 2
 
 
 # ------------------------------------------------------------------------------------------------ each on each
@@ -74,7 +74,7 @@ def test_a_study_of_several_sources_and_one_learned_beside_its_target(study):
 
 def test_the_matrix_holds_each_source_alone_and_what_learned_all_of_them(found):
     assert found["columns"] == [LEFT, RIGHT, UP]
-    assert found["rows"] == [f"learned on {LEFT}", f"learned on {RIGHT}", "joint combine-pcgrad"]
+    assert found["rows"] == [f"learned on {LEFT}", f"learned on {RIGHT}", "joint surgery-pcgrad"]
     assert found["learned_on"] == [[LEFT], [RIGHT], [LEFT, RIGHT]]
     assert found["returns"].shape == (3, 3, 2)
     assert np.isfinite(found["returns"]).all()
@@ -160,7 +160,7 @@ def test_a_training_that_breaks_leaves_the_rest_of_the_matrix(study, found, tmp_
     (tmp_path / "sources").symlink_to(study.out / "sources")
     matrix.run(tmp_path, QUESTION, study.domains, study.rows, silent)
     again = matrix.read(tmp_path)["matrix"]
-    assert again["failed"] == {"joint combine-pcgrad": "ZeroDivisionError: nothing to divide"}
+    assert again["failed"] == {"joint surgery-pcgrad": "ZeroDivisionError: nothing to divide"}
     np.testing.assert_array_equal(again["returns"][:2], found["returns"][:2])
     assert again["value"][2] == [None] * 3
 

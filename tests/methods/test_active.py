@@ -74,7 +74,7 @@ def test_returns_follow_what_was_played_and_sources_count_by_it():
         context=jnp.broadcast_to(jnp.eye(2)[:, None, None], (2, 1, 2, 2)),
         action=jnp.ones((2, 1, 2), jnp.int32),
         last=jnp.ones((2, 1, 2), bool),
-        score=jnp.array([[[1.0, 3.0]], [[2.0, 8.0]]]),
+        episode_return=jnp.array([[[1.0, 3.0]], [[2.0, 8.0]]]),
         weight=jnp.array([[[1.0, 1.0]], [[1.0, 0.0]]]),
         obs=jnp.zeros((2, 1, 2, 1)),
         next_obs=jnp.zeros((2, 1, 2, 1)),

@@ -107,7 +107,7 @@ def test_each_domain_is_half_of_what_the_discriminator_is_asked():
     learner, state, fresh = over(DANN(PLAIN))
     last = jax.tree.map(jnp.zeros_like, state.knowledge.model.last)
     k = state.knowledge.replace(model=state.knowledge.model.replace(last=last))
-    batch = jax.jit(learner.observe)(k, fresh, KEY, 0.0)[1]
+    batch = jax.jit(learner.prepare)(k, fresh, KEY, 0.0)[1]
     few = batch.replace(weight=batch.weight.at[1, 1:].set(0.0))
     told = jax.jit(learner.loss)(k, None, from_rollout(few).rows, KEY, 0.5)[1]
     assert float(told["domain_accuracy"]) == 0.5
@@ -117,7 +117,7 @@ def test_each_domain_is_half_of_what_the_discriminator_is_asked():
 @pytest.mark.parametrize("kind", [DANN, MMD])
 def test_alone_it_is_the_base_learner(kind: Any):
     alone, base = kind(PLAIN).learner(spec(TARGET), target=True), PLAIN.learner(spec(TARGET), target=True)
-    assert (alone.observe, alone.loss, alone.replay) == (base.prepare, base.loss, base.replay)
+    assert (alone.prepare, alone.loss, alone.replay) == (base.prepare, base.loss, base.replay)
     assert kind(PLAIN, source_steps_per_target_step=2).learner(spec(TASKS), target=True).replay == base.replay._replace(
         source_steps_per_target_step=2
     )

@@ -221,5 +221,7 @@ def test_in_the_source_the_base_learner_learns():
 
 @pytest.mark.parametrize("cool", [0.0, -1.0, float("nan")])
 def test_what_is_out_of_range_is_said_in_one_sentence(cool: float):
-    with pytest.raises(InputError, match=r"^Finetune\(cool=.*\) is out of range: cool is within \(0, inf\]\.$"):
+    with pytest.raises(
+        InputError, match=r"^Finetune\(scale_std=.*\) is out of range: scale_std is within \(0, inf\]\.$"
+    ):
         Finetune(scale_std=cool)

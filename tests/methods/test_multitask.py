@@ -177,5 +177,5 @@ def test_separate_cannot_stop_for_one_task_alone():
 
 
 def test_what_is_out_of_range_is_said():
-    with pytest.raises(InputError, match=r"Joint\(c=1.5\) is out of range"):
+    with pytest.raises(InputError, match=r"Joint\(cagrad_c=1.5\) is out of range"):
         Joint(cagrad_c=1.5)

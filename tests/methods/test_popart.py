@@ -159,7 +159,7 @@ def test_dqns_values_and_their_lagged_copy_stay_where_they_are_while_units_move(
     assert float(now.knowledge.value.statistics.rollouts[0]) == 3.0
     assert units(now.knowledge.value) == units(now.target.value) != units(was.knowledge.value)
     for x in jax.random.normal(KEY, (5, 1)):
-        for one in ("knowledge", "slow"):
+        for one in ("knowledge", "target"):
             before, later = (getattr(state, one).value.value(x) for state in (was, now))
             np.testing.assert_allclose(later, before, rtol=1e-4, atol=1e-5)
 
@@ -192,7 +192,7 @@ def test_dueling_values_are_refused():
 
 
 def test_what_is_out_of_range_is_said():
-    with pytest.raises(InputError, match=r"PopArt\(rate=0.0\) is out of range"):
+    with pytest.raises(InputError, match=r"PopArt\(step_size=0.0\) is out of range"):
         PopArt(step_size=0.0)
 
 

@@ -65,9 +65,9 @@ def test_nothing_is_added_where_learners_are_alike_or_the_reference_is_another()
 
 def test_other_settings_of_another_learner_are_another_scratch():
     assert names(asked("darc", "darc:base.batch_size=64"))[-4:] == [
-        "scratch (SAC)", "oracle (SAC)", "scratch (SAC batch-64)", "oracle (SAC batch-64)",
+        "scratch (SAC)", "oracle (SAC)", "scratch (SAC batch_size-64)", "oracle (SAC batch_size-64)",
     ]  # fmt: skip
-    assert learner_name(SAC(batch_size=64, hidden=(8, 8))) == "SAC batch-64 hidden-8+8"
+    assert learner_name(SAC(batch_size=64, hidden=(8, 8))) == "SAC batch_size-64 hidden-8+8"
 
 
 def test_what_nobody_needs_is_taken_away():

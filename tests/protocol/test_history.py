@@ -45,8 +45,8 @@ def test_what_is_known_of_sources_alone_comes_along_or_stays_behind_as_methods_s
     assert "knowledge.model.returns" in names(sampled, Training(active, ADAPTED, True))
     assert "knowledge.model.returns" not in names(sampled, Training(Finetune(TINY), ADAPTED, True))
     student = Training(distil, THREE, False)
-    assert any(".experts." in name for name in names(student))
-    assert not any(".experts." in name for name in names(student, Training(distil, ADAPTED, True)))
+    assert any(".teachers." in name for name in names(student))
+    assert not any(".teachers." in name for name in names(student, Training(distil, ADAPTED, True)))
 
 
 def test_transfers_follow_one_another():

@@ -34,8 +34,8 @@ def play(env, params, actions, key=None):
 
 
 def some_actions(env, length=LENGTH):
-    if isinstance(env.action, Box):
-        return jax.random.uniform(jax.random.key(1), (length, env.action.size), minval=-2.0, maxval=2.0)
+    if isinstance(env.action_space, Box):
+        return jax.random.uniform(jax.random.key(1), (length, env.action_space.size), minval=-2.0, maxval=2.0)
     return jax.random.bernoulli(jax.random.key(1), 0.5, (length,)).astype(jnp.int32)
 
 

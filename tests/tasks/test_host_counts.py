@@ -81,7 +81,7 @@ def test_shots_and_steps_play_what_the_curve_tells(name, delay, played):
     assert played["steps"] == told[-1].steps.sum() + len(told) * each
     begun = played["episodes"] - len(told) * 2 * JUDGED
     ended = told[-1].episodes.sum()
-    assert ended <= begun <= ended + 2 * method.learner(spec(tasks)).replay.copies  # one in each copy is begun
+    assert ended <= begun <= ended + 2 * method.learner(spec(tasks)).replay.num_envs  # one in each copy is begun
     assert ENV.pool.lent == 0
 
 

@@ -159,13 +159,13 @@ def test_spaces_horizon_and_rewards_equal_gymnasiums(name):
     env: Any = make(name, "c")
     theirs: Any = gymnasium.make(name)
     assert env.name == name
-    assert env.observation.size == theirs.observation_space.shape[0]
-    assert np.array_equal(np.float32(env.action.low), theirs.action_space.low)
-    assert np.array_equal(np.float32(env.action.high), theirs.action_space.high)
+    assert env.observation_space.size == theirs.observation_space.shape[0]
+    assert np.array_equal(np.float32(env.action_space.low), theirs.action_space.low)
+    assert np.array_equal(np.float32(env.action_space.high), theirs.action_space.high)
     assert env.horizon == theirs.spec.max_episode_steps
     theirs.reset(seed=0)
     info = theirs.step(theirs.action_space.sample())[4]
-    assert sorted(env.rewards) == sorted(k for k in info if k.startswith("reward") or k.endswith("penalty"))
+    assert sorted(env.cumulant_names) == sorted(k for k in info if k.startswith("reward") or k.endswith("penalty"))
 
 
 @pytest.mark.parametrize("name", NAMES)

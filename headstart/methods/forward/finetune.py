@@ -35,9 +35,7 @@ class Finetune(Method):
     reset_head: bool = False  # the last layers (and the policy's spread) start anew
     reset: tuple[str, ...] = ()  # names of what starts anew, such as "value"
     freeze: tuple[str, ...] = ()  # names of what stays as it is, such as "policy.net.layers.0"
-    learning_rate_scales: tuple[
-        str, ...
-    ] = ()  # factors on the learning rate of what is named, such as "policy.net.layers=0.1"
+    learning_rate_scales: tuple[str, ...] = ()  # "NAME=FACTOR": learning rates relative to the others, >= 0
     l2_sp: float = 0.0  # weight of the pull back to where everything that came along began, >= 0
     optimizer: Literal["fresh", "kept"] = "fresh"  # whether Adam's moments come along
     normalizer: Literal["kept", "fresh", "frozen"] = "kept"  # observation statistics: go on, start anew, stay

@@ -35,9 +35,7 @@ class PopArt(Method):
     """The base learner with a value head for each source, which tells values in that source's own mean and spread."""
 
     base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains; PPO or DQN, or what is over them
-    step_size: float | None = (
-        None  # how far a rollout moves the statistics, in (0, 1]; None: 0.1, or 0.001 with a replay
-    )
+    step_size: float | None = None  # of the statistics after a rollout, in (0, 1]; None: 0.1, or 0.001 off-policy
 
     def __post_init__(self) -> None:
         check_range(self, "step_size", 0.0, 1.0, open_low=True)
@@ -71,9 +69,7 @@ class PopArtHeads(Record):
     statistics: ReturnStatistics
     step_size: float = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True, default=())  # of what is told for a task: (choices,), or one value
-    num_task_ids: int = eqx.field(
-        static=True, default=0
-    )  # of the context, the first numbers: they say which task it is
+    num_task_ids: int = eqx.field(static=True, default=0)  # how many of the context's first numbers are the task's id
     context_index: int = eqx.field(static=True, default=0)  # of the context, among the features
 
     def __call__(self, x: Float[Array, " features"]) -> Float[Array, "*choice"]:

@@ -28,9 +28,7 @@ class EPOpt(Method):
     all. Centring over the picked ones alone would make the tail's mean its own baseline, and cancel what EPOpt is for.
     """
 
-    base: Method = dataclasses.field(
-        default_factory=lambda: PPO(entropy_coef=1e-3)
-    )  # learns; alone in the target domain
+    base: Method = dataclasses.field(default_factory=lambda: PPO(entropy_coef=1e-3))  # the learner; alone in the target
     num_envs: int = 128  # episodes side by side: a tail of ε = 0.1 wants 100 or more, >= 1
     num_steps: int = 16  # steps of each between updates, >= 1
     batch_size: int = 64  # transitions in one gradient step, >= 1

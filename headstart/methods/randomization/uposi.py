@@ -50,13 +50,9 @@ class UPOSI(Method):
     base: Method = dataclasses.field(default_factory=PPO)  # learns the universal policy; alone in the target
     history_length: int = 3  # steps that the identifier is told, >= 1
     identification_fraction: float = 0.2  # of the source's steps, for identification, in (0, 1)
-    true_parameters_fraction: float = (
-        0.2  # share of identification in which the policy is told the true parameters, in [0, 1]
-    )
+    true_parameters_fraction: float = 0.2  # of identification, with the true parameters given to the policy, in [0, 1]
     learning_rate: float = 1e-3  # of the identifier: Adam's step size, > 0
-    update_to_data: float = (
-        0.02  # gradient steps of the identifier for each step that a task gathers, within [1e-6, 1e4]
-    )
+    update_to_data: float = 0.02  # gradient steps of the identifier per step of a task, in [1e-6, 1e4]
     batch_size: int = 256  # transitions in one of them, >= 1
     buffer_size: int = 100_000  # transitions kept for it, >= 1
     hidden: tuple[int, ...] = (256, 128, 64)  # widths of its hidden layers
