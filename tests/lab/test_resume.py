@@ -134,7 +134,7 @@ def test_worlds_that_live_elsewhere_begin_anew_and_it_says_so(tmp_path, capsys):
     stop(tmp_path / "run", 5, method, task, 80)
     (file,) = (tmp_path / "run").glob("*.safetensors")
     arrays = safetensors.numpy.load_file(file)
-    assert not [name for name in arrays if name.startswith("0.worlds")]
+    assert not [name for name in arrays if name.startswith("0.env_states")]
     assert [name for name in arrays if name.startswith("0.memory")]
     trained = hs.train(method, task, 80, keep=tmp_path / "run")
     assert trained.steps == 80
