@@ -138,7 +138,9 @@ class Env(eqx.Module):
         """Returns the next state. `action` is in the env's units and within its bounds."""
 
     @abc.abstractmethod
-    def cumulants(self, params: EnvParams, state: PyTree, action: Array, next_state: PyTree) -> Float[Array, " cumulant"]:
+    def cumulants(
+        self, params: EnvParams, state: PyTree, action: Array, next_state: PyTree
+    ) -> Float[Array, " cumulant"]:
         """Returns the parts of the reward (φ)."""
 
     @abc.abstractmethod
@@ -210,7 +212,7 @@ class Env(eqx.Module):
         return False
 
     def reset_next(self, params: EnvParams, state: PyTree, ended: Bool[Array, ""], key: Key) -> PyTree:
-        """Returns the first state of the episode after the one that reached `state`. Ignore it unless that one ended."""
+        """Returns the first state of the episode after the one that reached `state`, if that one `ended`."""
         return self.initial(params, key)
 
     def truncated(self, params: EnvParams, state: PyTree) -> Bool[Array, ""]:
@@ -218,7 +220,7 @@ class Env(eqx.Module):
         return jnp.zeros((), bool)
 
     def initial_where(self, params: EnvParams, wanted: Bool[Array, ""], key: Key) -> PyTree:
-        """Returns the first state of an episode. If it is not `wanted`, a stateful env starts none; ignore the state."""
+        """Returns the first state of an episode, if it is `wanted`; a stateful env starts no other."""
         return self.initial(params, key)
 
     def idle(self, state: PyTree) -> PyTree:

@@ -31,7 +31,7 @@ def _sample(task: Task, key: Key) -> EnvParams:
 
 def _complete(task: Task, drawn: EnvParams) -> EnvParams:
     nominal = {name: jnp.asarray(value, jnp.float32) for name, value in task.env.defaults.items()}
-    fixed = {name: jnp.asarray(value) for name, value in task.params.items() if name not in drawn}
+    fixed = {name: jax.tree.map(jnp.asarray, value) for name, value in task.params.items() if name not in drawn}
     return {**nominal, **fixed, **drawn}
 
 

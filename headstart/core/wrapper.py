@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Drawing
-from headstart.core.env import Env, GoalFunctions, Key, Parameter, EnvParams, PyTree, RewardFunction
+from headstart.core.env import Env, EnvParams, GoalFunctions, Key, Parameter, PyTree, RewardFunction
 from headstart.core.spaces import ActionSpace, Observation, ObservationSpace
 
 
@@ -122,7 +122,9 @@ class Wrapper(Env):
         inner = self.env.transition(self.inner_params(params), self.inner_state(state), action, key)
         return self.with_inner_state(state, inner)
 
-    def cumulants(self, params: EnvParams, state: PyTree, action: Array, next_state: PyTree) -> Float[Array, " cumulant"]:
+    def cumulants(
+        self, params: EnvParams, state: PyTree, action: Array, next_state: PyTree
+    ) -> Float[Array, " cumulant"]:
         states = self.inner_state(state), self.inner_state(next_state)
         return self.env.cumulants(self.inner_params(params), states[0], action, states[1])
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from headstart.core.env import GoalFunctions
 from headstart.core.errors import InputError
 from headstart.core.spaces import Observation
-from headstart.core.types import ActionSpace, Box, Env, Image, Key, Parameter, EnvParams, PyTree, Record
+from headstart.core.types import Box, Env, EnvParams, Image, Key, Parameter, PyTree, Record
 from headstart.core.wrapper import Wrapper
 
 MAX_DELAY = 10  # steps
@@ -44,7 +44,7 @@ class Disturbed(Wrapper):
     """An env with late actions, noisy actions or noisy observations: the disturbances in `names`.
 
     A disturbance of 0 leaves the env exactly as it is, its random numbers included (compiled programs may round
-    differently). Rewards and terminations are the inner env's, for the actions that it executed. Make it with `disturb`.
+    differently). Rewards and terminations are the inner env's, for the actions that it executed. `disturb` makes it.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)

@@ -13,7 +13,6 @@ from headstart.core.errors import InputError
 from headstart.core.spaces import Observation
 from headstart.core.types import Discrete, Env, Image, Key, Record, Task
 from headstart.tasks import registry
-from headstart.tasks.disturbances import BLUR, Disturbed
 from headstart.tasks.raster import raster
 
 FRAMES = 30  # a second, in videos
@@ -35,7 +34,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     def __init__(self, task: Task, render_mode: str | None = None):
         if task.domain.ndim:
             raise InputError("These are several tasks, stacked; make a Gymnasium env of one at a time.")
-        modes = ["rgb_array"] if has_drawing(task.env) else []
+        modes = ["rgb_array"] if task.env.drawable else []
         if render_mode is not None and render_mode not in modes:
             offer = "it has rgb_array" if modes else "it has no drawing, so leave render_mode out"
             raise InputError(f"{task.env.name} has no render_mode={render_mode!r}; {offer}.")
@@ -109,21 +108,16 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
         if self._episode is None:
             raise InputError(f"{self.task.env.name} has no episode yet; call reset() before physics_state().")
-        env, state = self.task.env, self._episode.state
-        if isinstance(env, Disturbed):
-            env, state = env.env, state.inner
+        env, state = self.task.env.unwrapped, self.task.env.unwrapped_state(self._episode.state)
         if not isinstance(env, MujocoEnv):
             raise InputError(f"{env.name} is not stepped by MuJoCo and has no qpos and qvel; use its observations.")
         return physics_state(env, state)
 
     def _check_alive(self) -> None:
         """Raises InputError with the message of a live env that broke."""
-        if self.task.env.stateful:
-            from headstart.tasks.host import failures  # our own envs do not need it
-
-            for message in failures(self.task.env).values():
-                self.close()
-                raise InputError(f"{message}.")
+        for message in self.task.env.failures().values():
+            self.close()
+            raise InputError(f"{message}.")
 
     def _checked(self, action: Any) -> Array:
         space = self.action_space
@@ -135,8 +129,9 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _info(self, cumulants: np.ndarray) -> dict[str, Any]:
         assert self._episode is not None
+        numbers = {n: x for n, x in params_of(self.task, self._episode).items() if n not in self.task.env.data_names}
         return {
-            "params": {name: float(value) for name, value in params_of(self.task, self._episode).items()},
+            "params": {name: float(value) for name, value in numbers.items()},
             "rewards": {name: float(c) for name, c in zip(self.task.env.cumulant_names, cumulants, strict=True)},
         }
 
@@ -151,18 +146,12 @@ def to_gymnasium(task: Task | Env | str, render_mode: str | None = None) -> Task
     return TaskEnv(task if isinstance(task, Task) else registry.task(task), render_mode)
 
 
-def has_drawing(env: Env) -> bool:
-    """-> whether an env can be drawn."""
-    inner = env.env if isinstance(env, Disturbed) else env
-    return type(inner).draw is not Env.draw
-
-
 def _sight(env: Env) -> gymnasium.spaces.Box:
     space = env.observation_space
     if isinstance(space, Image):
         return gymnasium.spaces.Box(0, space.max_value, space.shape, np.dtype(space.dtype).type)
     low, high = np.array(space.low, np.float32), np.array(space.high, np.float32)
-    if isinstance(env, Disturbed) and BLUR.name in env.names:  # what is seen may then be anything
+    if not env.bounded_observations:
         low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
     return gymnasium.spaces.Box(low, high, dtype=np.float32)
 

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution
@@ -13,7 +14,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, Parameter, Task
 from headstart.tasks import distributions
 from headstart.tasks.about import ABOUT
-from headstart.tasks.disturbances import Disturbed, disturb, offered
+from headstart.tasks.disturbances import disturb, offered
 from headstart.tasks.worlds import WORLDS
 
 PHYSICS = ("auto", "c", "mjx")
@@ -103,12 +104,15 @@ def task(
             raise InputError(f"The task {env!r} has {min(twice)} twice; keep one of them.")
         env, params, w = said.env, {**said.params, **params}, np.asarray(said.w).tolist() if w is None else w
     env = as_env(env, physics)
+    data = {name: jax.tree.map(jnp.asarray, params.pop(name)) for name in env.data_names if name in params}
+    if missing := set(env.data_names) - data.keys():
+        raise InputError(f"{env.name} needs data that the task does not hold; give task(..., {min(missing)}=…) too.")
     read = {n: strings.read(x, parameter(env, n), env.name) if isinstance(x, str) else x for n, x in params.items()}
     settled = {name: distributions.settle(env.name, parameter(env, name), value) for name, value in read.items()}
     weights = jnp.asarray(_weights(env, w))
     env = disturb(env, params)
     env = env.with_parameters(settled)
-    return Task(env, settled, weights, jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
+    return Task(env, {**settled, **data}, weights, jnp.zeros(0), jnp.asarray(int(target), jnp.int32))
 
 
 def as_env(given: Any, physics: str = "auto") -> Env:
@@ -144,8 +148,7 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
 def parameter(env: Env, name: str) -> Parameter:
     """-> what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
     known = _known(env)
-    inner = env.env if isinstance(env, Disturbed) else env
-    told = known.get(name) or inner.unlisted_parameter(name)
+    told = known.get(name) or env.unlisted_parameter(name)
     if told is not None:
         return told
     near = nearest(name, known)
@@ -176,8 +179,8 @@ def aligned(tasks: Sequence[Task]) -> list[Task]:
     different envs, or where what one leaves unsaid is no single number.
     """
     names = sorted({name for task in tasks for name in task.params})
-    drawn = {name for task in tasks if isinstance(task.env, Disturbed) for name in task.env.names}
-    envs = [disturb(task.env, {*names, *drawn}) for task in tasks]
+    known = {parameter.name for task in tasks for parameter in task.env.parameters}
+    envs = [disturb(task.env, {*names, *known}) for task in tasks]
     shared = functools.reduce(lambda one, other: one.merged_with(other), envs)
     for env in envs:
         if env.merged_with(shared) != shared:
@@ -215,9 +218,9 @@ def _unsaid(task: Task, told: Parameter) -> Any:
 
 
 def _known(env: Env) -> dict[str, Parameter]:
-    """-> its parameters by name, with all the disturbances it can have."""
-    inner = env.env if isinstance(env, Disturbed) else env
-    return {p.name: p for p in inner.parameters + offered(inner)}
+    """Returns its parameters by name; last come all the disturbances that it can have."""
+    disturbances = offered(env)
+    return {p.name: p for p in (*(p for p in env.parameters if p not in disturbances), *disturbances)}
 
 
 def _robots() -> tuple[str, ...]:

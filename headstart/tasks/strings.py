@@ -23,7 +23,6 @@ import numpyro.distributions as dist
 from headstart.core.errors import InputError
 from headstart.core.types import Env, Parameter, Task
 from headstart.tasks import distributions, named_distributions, registry
-from headstart.tasks.disturbances import Disturbed
 
 SHAPE = "ENV@name=value,name=value"
 YOURSELF = "if you trust it, name the task yourself, by --target"
@@ -90,6 +89,11 @@ def describe(task: Task) -> str:
     """
     if task.domain.ndim:
         raise InputError("These are several tasks, stacked; describe them one by one.")
+    if task.env.data_names:
+        raise InputError(
+            f"{task.env.name}: {min(task.env.data_names)} is a tree of arrays, which no task string can hold; "
+            "keep the task in Python."
+        )
     for name, value in task.params.items():
         parameter = registry.parameter(task.env, name)
         if distributions.words(value, parameter) is None:
@@ -107,7 +111,7 @@ def describe(task: Task) -> str:
 
 def _inner_name(task: Task) -> str:
     """-> what makes the env again: Gymnasium's own, where we have one of that name too, by its module."""
-    inner = task.env.env if isinstance(task.env, Disturbed) else task.env
+    inner = task.env.unwrapped
     return (
         f"gymnasium:{inner.name}" if inner.stateful and registry.is_ours(inner.name.partition("@")[0]) else inner.name
     )

@@ -1,4 +1,4 @@
-"""Disturbances: late actions, rough actuators and noisy sensors, on worlds whose right answer is known."""
+"""Disturbances: delayed actions, noisy actions and noisy observations, on envs whose right answer is known."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 
 from headstart.core.episode import reset, step
 from headstart.core.types import Box, Task
-from headstart.tasks.disturbances import LONGEST, Disturbed, disturb, offered
+from headstart.tasks.disturbances import MAX_DELAY, Disturbed, disturb, offered
 from headstart.tasks.worlds import Breakout, CartPole, Pendulum
 
 ALL = ("action_delay", "action_noise", "observation_noise")
@@ -19,7 +19,7 @@ def values(env, **given):
 
 
 def play(env, params, actions, key=None):
-    """-> what is seen at the start and after each action, the rewards and the ends."""
+    """Returns the observations at the start and after each action, the cumulants and the terminations."""
     key = jax.random.key(7) if key is None else key
     k_start, k_play = jax.random.split(key)
     state = env.initial(params, k_start)
@@ -27,8 +27,8 @@ def play(env, params, actions, key=None):
     def tick(state, now):
         action, key = now
         after = env.transition(params, state, action, key)
-        told = env.observe(params, after), env.cumulants(params, state, action, after), env.terminal(params, after)
-        return after, told
+        step = env.observe(params, after), env.cumulants(params, state, action, after), env.terminal(params, after)
+        return after, step
 
     return env.observe(params, state), *jax.lax.scan(tick, state, (actions, jax.random.split(k_play, len(actions))))[1]
 
@@ -44,7 +44,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("env", [CartPole(), Pendulum()], ids=lambda env: env.name)
-@pytest.mark.parametrize("late", [0, 1, 3, LONGEST])
+@pytest.mark.parametrize("late", [0, 1, 3, MAX_DELAY])
 def test_a_delay_of_k_is_the_same_actions_k_steps_later(env, late):
     actions = np.asarray(some_actions(env))
     disturbed = disturb(env, ["action_delay"])
@@ -61,19 +61,19 @@ def test_a_drawn_delay_is_rounded_to_a_whole_step():
     same(late(1.6), late(2.0))
 
 
-def test_what_waits_in_one_episode_does_not_act_in_the_next():
+def test_pending_actions_are_dropped_when_an_episode_ends():
     env = disturb(Pendulum(), ["action_delay"])
     task = Task(env, {"action_delay": jnp.float32(3)}, jnp.ones(1), jnp.zeros(0), jnp.int32(0))
     episode = reset(task, jax.random.key(0))
-    again = jax.jit(step)
+    step_once = jax.jit(step)
     for t in range(env.horizon):
-        episode, seen = again(task, episode, jnp.ones(1), jax.random.key(t))
-    assert bool(seen.last)
-    np.testing.assert_array_equal(episode.state.waiting, 0.0)
+        episode, transition = step_once(task, episode, jnp.ones(1), jax.random.key(t))
+    assert bool(transition.last)
+    np.testing.assert_array_equal(episode.state.pending, 0.0)
 
 
 @pytest.mark.parametrize("env", [CartPole(), Pendulum()], ids=lambda env: env.name)
-def test_zero_of_each_is_the_bare_env_exactly(env):
+def test_disturbances_of_zero_equal_the_bare_env_exactly(env):
     actions = some_actions(env, 8)
     disturbed = disturb(env, [p.name for p in offered(env)])
     assert isinstance(disturbed, Disturbed)
@@ -81,7 +81,7 @@ def test_zero_of_each_is_the_bare_env_exactly(env):
         same(play(disturbed, values(disturbed), actions), play(env, values(env), actions))
 
 
-def test_observation_noise_has_the_right_deviation_and_leaves_the_world_alone():
+def test_observation_noise_has_the_right_deviation_and_does_not_change_the_state():
     env, bare = disturb(Pendulum(), ["observation_noise"]), Pendulum()
     actions, keys = some_actions(env), jax.random.split(jax.random.key(3), 4000)
     many = jax.jit(jax.vmap(lambda key: play(env, values(env, observation_noise=0.3), actions, key)))(keys)
@@ -98,22 +98,22 @@ def test_observation_noise_has_the_right_deviation_and_leaves_the_world_alone():
     assert abs(np.corrcoef(steps[:, 0, 0], steps[:, 1, 0])[0, 1]) < 0.06
 
 
-def test_action_noise_is_in_half_ranges_within_bounds_and_what_the_reward_is_of():
+def test_action_noise_is_in_half_ranges_within_bounds_and_the_reward_is_for_the_noisy_action():
     env, world = disturb(Pendulum(), ["action_noise"]), Pendulum()
     params = values(env, action_noise=0.1)
     states = jax.jit(jax.vmap(lambda key: env.initial(params, key)))(jax.random.split(jax.random.key(0), 4000))
     move = jax.jit(jax.vmap(lambda state, action, key: env.transition(params, state, action, key), (0, None, 0)))
     keys = jax.random.split(jax.random.key(1), 4000)
     after = move(states, jnp.array([0.5]), keys)
-    np.testing.assert_allclose(after.acted.mean(), 0.5, atol=0.015)
-    np.testing.assert_allclose(after.acted.std(), 0.1 * 2.0, rtol=0.04)
-    assert float(jnp.abs(move(states, jnp.array([2.0]), keys).acted).max()) == 2.0
+    np.testing.assert_allclose(after.executed.mean(), 0.5, atol=0.015)
+    np.testing.assert_allclose(after.executed.std(), 0.1 * 2.0, rtol=0.04)
+    assert float(jnp.abs(move(states, jnp.array([2.0]), keys).executed).max()) == 2.0
     paid = jax.jit(jax.vmap(lambda s, s2: env.cumulants(params, s, jnp.array([0.5]), s2)))(states, after)
-    due = jax.jit(jax.vmap(lambda s, s2: world.cumulants(values(world), s.inner, s2.acted, s2.inner)))(states, after)
+    due = jax.jit(jax.vmap(lambda s, s2: world.cumulants(values(world), s.inner, s2.executed, s2.inner)))(states, after)
     same(paid, due)
 
 
-def test_only_the_disturbances_that_are_named_are_there_and_paid_for():
+def test_only_the_named_disturbances_are_present():
     bare = Pendulum()
     assert disturb(bare, ["mass", "gravity"]) is bare
     env = disturb(bare, ["mass", "observation_noise", "action_delay"])
@@ -121,13 +121,13 @@ def test_only_the_disturbances_that_are_named_are_there_and_paid_for():
     assert [p.name for p in env.parameters] == [p.name for p in bare.parameters] + ["action_delay", "observation_noise"]
     assert env.defaults == {**bare.defaults, "action_delay": 0.0, "observation_noise": 0.0}
     state = disturb(bare, ["action_noise"]).initial(values(bare, action_noise=1), jax.random.key(0))
-    assert state.waiting.size == state.noise.size == 0
+    assert state.pending.size == state.noise.size == 0
     assert [p.name for p in offered(CartPole())] == ["action_delay", "observation_noise"]
     assert [p.name for p in offered(bare)] == list(ALL)
     with pytest.raises(ValueError, match="CartPole-v1 has no action_noise"):
         disturb(CartPole(), ["action_noise"])
     assert [p.name for p in offered(Breakout())] == ["action_delay"]
-    with pytest.raises(ValueError, match="Breakout-MinAtar has no observation_noise, because it shows images"):
+    with pytest.raises(ValueError, match="Breakout-MinAtar has no observation_noise, because it observes images"):
         disturb(Breakout(), ["observation_noise"])
 
 

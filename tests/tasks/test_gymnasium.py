@@ -30,7 +30,7 @@ TEXTS = [
 @functools.cache
 def made(text: str) -> Any:
     task = parse(text, physics="c")
-    return to_gymnasium(task, "rgb_array" if ours.has_drawing(task.env) else None)
+    return to_gymnasium(task, "rgb_array" if task.env.drawable else None)
 
 
 @pytest.mark.parametrize("text", TEXTS)

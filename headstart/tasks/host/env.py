@@ -13,14 +13,14 @@ import numpy as np
 from jax import ShapeDtypeStruct
 from jaxtyping import Array, Bool, Float, Int
 
+from headstart.core.drawing import Drawing
 from headstart.core.errors import InputError
 from headstart.core.spaces import ActionSpace, Observation, ObservationSpace
 from headstart.core.types import Env, EnvParams, Key, Parameter, Record
 from headstart.tasks import distributions
-from headstart.tasks.disturbances import Disturbed
 from headstart.tasks.host import extras
 from headstart.tasks.host.calls import flat, on_host
-from headstart.tasks.host.maker import Factory, Maker
+from headstart.tasks.host.maker import Factory, Maker, told
 from headstart.tasks.host.pool import NOBODYS, Pool, pool
 from headstart.tasks.host.spaces import Part
 
@@ -147,6 +147,49 @@ class HostEnv(Env):
     def close(self, state: State) -> None:
         on_host(flat(self.pool.leave), (ShapeDtypeStruct((), jnp.int32),), state.lease)
 
+    def closing_on_error(self) -> contextlib.AbstractContextManager[None]:
+        return self.pool.giving_back()
+
+    def failures(self) -> dict[int, str]:
+        found, self.pool.failures = self.pool.failures, {}
+        return found
+
+    @property
+    def drawable(self) -> bool:
+        return self.pool.catalogue.of_mujoco
+
+    def draw(self, params: EnvParams, state: State) -> Drawing | None:
+        """Returns a drawing of a MuJoCo model. MuJoCo's renderer is not used: without OpenGL it may end the process."""
+        if not self.pool.catalogue.of_mujoco:
+            return None
+        from headstart.tasks.mujoco.drawing import overview  # imports all of MuJoCo's robots
+
+        inner: Any = self.pool.env(int(state.lease)).unwrapped
+        return overview(inner.model, inner.data)
+
+    def rendered(self) -> Env | None:
+        """Returns an env that is made with `render_mode="rgb_array"`, if it can be."""
+        if self.drawable:
+            return self
+        keywords = {**dict(self.maker.keywords), "render_mode": RENDERED}
+        maker = dataclasses.replace(self.maker, keywords=tuple(sorted(keywords.items())))
+        try:
+            pool(maker)
+        except InputError:
+            return super().rendered()
+        return HostEnv(maker, self.steps)
+
+    def render(self, state: State) -> np.ndarray | None:
+        if dict(self.maker.keywords).get("render_mode") != RENDERED:
+            return None
+        from PIL import Image as Picture
+
+        try:
+            image = np.asarray(self.pool.env(int(state.lease)).render())
+            return np.array(Picture.fromarray(image).convert("RGB"))
+        except Exception as error:  # a missing display or library
+            raise InputError(f"{self.name} cannot render itself here: {told(error)}.") from None
+
     def _call(self, call: Any, *args: Array) -> State:
         number, flag = ShapeDtypeStruct((), jnp.int32), ShapeDtypeStruct((), jnp.bool_)
         obs, reward = ShapeDtypeStruct((self.observation_space.size,), jnp.float32), ShapeDtypeStruct((), jnp.float32)
@@ -201,23 +244,6 @@ def _of_string(text: str, horizon: int | None, keywords: dict[str, Any]) -> Host
     return host(maker.source, horizon or maker.steps, **{**dict(maker.keywords), **keywords})
 
 
-def rendering(env: HostEnv) -> HostEnv | None:
-    """-> the env, made so that it renders images of itself; None where it cannot be.
-
-    One that holds a MuJoCo model is left as it is: that is drawn without its renderer, which needs OpenGL, and where
-    there is none may end the whole process.
-    """
-    if env.pool.catalogue.of_mujoco:
-        return env
-    keywords = {**dict(env.maker.keywords), "render_mode": RENDERED}
-    maker = dataclasses.replace(env.maker, keywords=tuple(sorted(keywords.items())))
-    try:
-        pool(maker)
-    except InputError:
-        return None
-    return HostEnv(maker, env.steps)
-
-
 _named: dict[str, HostEnv | None] = {}  # those of functions; None: two functions are called the same
 
 
@@ -233,14 +259,9 @@ def named(name: str) -> HostEnv | None:
 
 def giving_back(env: Env) -> contextlib.AbstractContextManager[None]:
     """Returns a context in which a program that is ended by an error keeps no live env of this kind."""
-    inner = env.env if isinstance(env, Disturbed) else env
-    return inner.pool.giving_back() if isinstance(inner, HostEnv) else contextlib.nullcontext()
+    return env.closing_on_error()
 
 
 def failures(env: Env) -> dict[int, str]:
     """-> why live envs of this kind came to nothing, by seed (counted from 0), since this was last asked."""
-    inner = env.env if isinstance(env, Disturbed) else env
-    if not isinstance(inner, HostEnv):
-        return {}
-    found, inner.pool.failures = inner.pool.failures, {}
-    return found
+    return env.failures()

@@ -13,7 +13,7 @@ import gymnasium
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.wrappers import TimeLimit
 
-from headstart.core.env import Integer
+from headstart.core.env import IntegerRange
 from headstart.core.errors import InputError, message
 from headstart.tasks.distributions import NUMBER
 from headstart.tasks.host import extras
@@ -69,10 +69,10 @@ class Maker:
         found = {p.name: said.get(p.name, p.default) for p in taken}
         return {name: x for name, x in found.items() if isinstance(x, numbers.Real) and not name.startswith("_")}  # pyright: ignore[reportReturnType]
 
-    def whole(self) -> dict[str, Integer]:
+    def whole(self) -> dict[str, IntegerRange]:
         """Returns of which keywords the constructor says whether they are whole numbers, by an annotation."""
         said = {p.name: getattr(p.annotation, "__name__", str(p.annotation)) for p in self._constructor()[0]}
-        known: dict[str, Integer] = {"int": "always", "bool": "always", "float": "never"}
+        known: dict[str, IntegerRange] = {"int": "always", "bool": "always", "float": "never"}
         return {name: known[kind] for name, kind in said.items() if kind in known}
 
     def _constructor(self) -> tuple[Iterable[inspect.Parameter], dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import gymnasium
 import numpy as np
 
-from headstart.core.env import Integer, Parameter
+from headstart.core.env import IntegerRange, Parameter
 from headstart.tasks.mujoco.bits import as_typed
 
 NOT_OF_THE_WORLD = ("render", "screen", "window", "viewport", "metadata", "np_random", "frame_skip")
@@ -37,7 +37,7 @@ class Catalogue:
     """All that can be changed about one kind of env."""
 
     def __init__(
-        self, env: gymnasium.Env, options: dict[str, Any], whole: Mapping[str, Integer] = MappingProxyType({})
+        self, env: gymnasium.Env, options: dict[str, Any], whole: Mapping[str, IntegerRange] = MappingProxyType({})
     ):
         """`env` is looked at, reset and stepped: it is not to be used again. `whole` says which options are counted."""
         self.known: dict[str, Known] = {}
@@ -56,7 +56,7 @@ class Catalogue:
             self._add("attribute", name, nominal, "a number that it holds")
         self.listed = tuple(known.parameter for known in self.known.values())
 
-    def _add(self, way: Way, name: str, nominal: Any, about: str, whole: Integer | None = None) -> None:
+    def _add(self, way: Way, name: str, nominal: Any, about: str, whole: IntegerRange | None = None) -> None:
         if math.isfinite(nominal):
             flag = isinstance(nominal, bool | np.bool_)
             low, high = (0.0, 1.0) if flag else (-math.inf, math.inf)

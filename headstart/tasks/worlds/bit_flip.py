@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.drawing import Drawing, rectangle
+from headstart.core.env import GoalFunctions
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.tables import slipped
@@ -49,6 +50,15 @@ class BitFlip(Env):
     @property
     def action_space(self) -> Discrete:
         return Discrete(self.n)
+
+    @property
+    def goal(self) -> GoalFunctions:
+        return GoalFunctions(
+            achieved=lambda obs: obs[: self.n],
+            desired=lambda obs: obs[self.n :],
+            with_goal=lambda obs, goal: jnp.concatenate([obs[: self.n], goal]),
+            reward=lambda achieved, desired: (achieved == desired).all().astype(jnp.float32)[None] - 1.0,
+        )
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, rectangle
+from headstart.core.env import RewardFunction
 from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
 AT_START = 0.05  # each of the four numbers starts within ± this of hanging at rest in the middle
@@ -104,8 +105,11 @@ class CartPoleSwingUp(Env):
     def cumulants(
         self, params: EnvParams, state: Cart, action: Float[Array, " 1"], next_state: Cart
     ) -> Float[Array, " 3"]:
-        place, _, angle, _ = next_state
-        return jnp.stack([10.0 * jnp.ones(()), -(angle**2) - jnp.log(angle**2 + 0.1), -0.2 * jnp.abs(place)])
+        return _rewards(next_state[0], next_state[2])
+
+    @property
+    def reward_of(self) -> RewardFunction:
+        return lambda obs, action, next_obs: _rewards(next_obs[0], jnp.arctan2(next_obs[3], next_obs[2]))
 
     def terminal(self, params: EnvParams, state: Cart) -> Bool[Array, ""]:
         return jnp.abs(state[0]) > params["rail"]
@@ -125,6 +129,10 @@ class CartPoleSwingUp(Env):
             Disc(weight, 0.04 + 0.05 * min(float(params["tip_mass"]), 1.0), "mark"),
         )
         return Drawing((-rail - reach, -reach), (rail + reach, reach), shapes)
+
+
+def _rewards(place: Float[Array, ""], angle: Float[Array, ""]) -> Float[Array, " 3"]:
+    return jnp.stack([10.0 * jnp.ones(()), -(angle**2) - jnp.log(angle**2 + 0.1), -0.2 * jnp.abs(place)])
 
 
 def moments(params: EnvParams, angle: Float[Array, ""]) -> tuple[Float[Array, ""], ...]:

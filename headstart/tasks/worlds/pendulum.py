@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line
+from headstart.core.env import RewardFunction
 from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
 TORQUE = 2.0  # N·m, the bound of the action
@@ -73,9 +74,12 @@ class Pendulum(Env):
     def cumulants(
         self, params: EnvParams, state: Rod, action: Float[Array, " 1"], next_state: Rod
     ) -> Float[Array, " 1"]:
-        angle, speed = state
-        cost = _wrapped(angle) ** 2 + 0.1 * speed**2 + 0.001 * _torque(params, action) ** 2
-        return -cost[None]
+        return _reward(_wrapped(state[0]), state[1], _torque(params, action))
+
+    @property
+    def reward_of(self) -> RewardFunction:
+        """The cumulants of tasks that leave `max_torque` as it is; others pay less for torque than this says."""
+        return lambda obs, action, next_obs: _reward(jnp.arctan2(obs[1], obs[0]), obs[2], action[0])
 
     def terminal(self, params: EnvParams, state: Rod) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
@@ -85,6 +89,10 @@ class Pendulum(Env):
         reach = 1.2 * length
         rod = Line(((0.0, 0.0), (-length * math.sin(angle), length * math.cos(angle))), 0.14 * length, "limb")
         return Drawing((-reach, -reach), (reach, reach), (rod, Disc((0.0, 0.0), 0.05 * length, "body")))
+
+
+def _reward(angle: Float[Array, ""], speed: Float[Array, ""], torque: Float[Array, ""]) -> Float[Array, " 1"]:
+    return -(angle**2 + 0.1 * speed**2 + 0.001 * torque**2)[None]
 
 
 def _torque(params: EnvParams, action: Float[Array, " 1"]) -> Float[Array, ""]:

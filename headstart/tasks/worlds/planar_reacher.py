@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from headstart.core.drawing import Disc, Drawing, Line, Role
+from headstart.core.env import GoalFunctions, RewardFunction
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, EnvParams, Key, Parameter, Record, components
 from headstart.tasks.worlds.chain import Chain, accelerations, ends
@@ -83,6 +84,20 @@ class PlanarReacher(Env):
         )
 
     @property
+    def goal(self) -> GoalFunctions:
+        """Places of the tip. The last four numbers of an observation are the goal, and the tip less the goal."""
+        return GoalFunctions(
+            achieved=lambda obs: obs[-2:] + obs[-4:-2],
+            desired=lambda obs: obs[-4:-2],
+            with_goal=lambda obs, goal: jnp.concatenate([obs[:-4], goal, obs[-2:] + obs[-4:-2] - goal]),
+            reward=lambda achieved, desired: _rewards(achieved - desired, jnp.zeros(self.links)),
+        )
+
+    @property
+    def reward_of(self) -> RewardFunction:
+        return lambda obs, action, next_obs: _rewards(next_obs[-2:], action)
+
+    @property
     def cumulant_names(self) -> tuple[str, ...]:
         return ("reward_dist", "reward_ctrl")
 
@@ -120,8 +135,7 @@ class PlanarReacher(Env):
     def cumulants(
         self, params: EnvParams, state: Arm, action: Float[Array, " n"], next_state: Arm
     ) -> Float[Array, " 2"]:
-        gap = self._tip(params, next_state) - next_state.goal
-        return -jnp.stack([jnp.sqrt((gap**2).sum()), 0.1 * (action**2).sum()])
+        return _rewards(self._tip(params, next_state) - next_state.goal, action)
 
     def terminal(self, params: EnvParams, state: Arm) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
@@ -152,3 +166,8 @@ class PlanarReacher(Env):
 
     def _tip(self, params: EnvParams, state: Arm) -> Float[Array, " 2"]:
         return ends(self._each(params, "link_{}_length"), state.angles)[-1]
+
+
+def _rewards(gap: Float[Array, " 2"], action: Float[Array, " n"]) -> Float[Array, " 2"]:
+    """Returns the cumulants for a tip that is `gap` (m) away from the goal."""
+    return -jnp.stack([jnp.sqrt((gap**2).sum()), 0.1 * (action**2).sum()])
