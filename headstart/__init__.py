@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from headstart.methods.values.deep_successor import DeepSuccessorFeatures
     from headstart.methods.values.successor_features import SuccessorFeatures
     from headstart.tasks.gymnasium import to_gymnasium
-    from headstart.tasks.host.env import host
+    from headstart.tasks.host.registry import host
     from headstart.tasks.registry import parameters, task
 
 _HOMES = {
@@ -66,7 +66,7 @@ _HOMES = {
     "methods.values.deep_successor": ["DeepSuccessorFeatures"],
     "methods.values.successor_features": ["SuccessorFeatures"],
     "tasks.gymnasium": ["to_gymnasium"],
-    "tasks.host.env": ["host"],
+    "tasks.host.registry": ["host"],
     "tasks.registry": ["parameters", "task"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

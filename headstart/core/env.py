@@ -234,6 +234,6 @@ class Env(eqx.Module):
         """Returns a context that closes the states made in it if an error leaves it."""
         return contextlib.nullcontext()
 
-    def failures(self) -> dict[int, str]:
+    def pop_failures(self) -> dict[int, str]:
         """Returns why states of this kind of env broke, by seed (counted from 0), since the last call."""
         return {}

@@ -191,5 +191,5 @@ class Wrapper(Env):
     def closing_on_error(self) -> contextlib.AbstractContextManager[None]:
         return self.env.closing_on_error()
 
-    def failures(self) -> dict[int, str]:
-        return self.env.failures()
+    def pop_failures(self) -> dict[int, str]:
+        return self.env.pop_failures()

@@ -40,7 +40,6 @@ from headstart.protocol.checks import AT_ONCE, check_budget, check_env, check_sh
 from headstart.protocol.history import dry_run
 from headstart.protocol.prior import moved
 from headstart.protocol.study import study_config
-from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 from headstart.tasks.sampling import nominal
 from headstart.tasks.several import SEVERAL, together, told
@@ -77,7 +76,7 @@ def train(
     dry_run(
         method, spec(tasks)._replace(num_tasks=1), spec(tasks)
     )  # errors of a later transfer show up before training
-    failures(tasks.env)
+    tasks.env.pop_failures()
     keeper = keep if isinstance(keep, FileCheckpointer | None) else FileCheckpointer(as_path("keep", keep), every)
     question = {"method": describe_method(method), "tasks": names, "steps": int(steps), "seed": seed}
     with contextlib.nullcontext() if keeper is None else keeper.open(question):
@@ -110,7 +109,7 @@ def evaluate(
     tasks = stack([told(as_task(task), trained.sources)])
     check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
-    failures(tasks.env)
+    tasks.env.pop_failures()
     returns = np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).evaluation))[
         0, 0
     ]
@@ -177,7 +176,7 @@ def transfer(
     keys, judgements = protocol.keys([trained.seed]), []
     plan = space_matching.plan(trained.method, trained.spec, spec(tasks), renamed)
     prior = moved(trained.stages[-1], trained.state, plan, how, spec(tasks), keys.target)
-    failures(task.env)
+    task.env.pop_failures()
     for judgement in protocol.adapt(how, prior, tasks, int(steps), shots, keys, num_evals, eval_episodes):
         judgements.append(judgement)
         if watch is not None:

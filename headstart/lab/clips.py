@@ -18,7 +18,6 @@ from headstart.core.spaces import Observation
 from headstart.core.types import Key, Task, Transition
 from headstart.lab.files import write
 from headstart.lab.policy import Policy
-from headstart.tasks.host import failures
 from headstart.tasks.pictures import picture, visible
 
 SIZE = 180  # pixels
@@ -69,7 +68,7 @@ def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOS
     finally:
         if env.stateful:
             _leave(task, episode)
-    for message in failures(env).values():
+    for message in env.pop_failures().values():
         raise InputError(f"{message}.")
     return Take(frames, every, filmed, steps, score)
 

@@ -28,7 +28,6 @@ from headstart.protocol import matrix as claims
 from headstart.protocol import transfer
 from headstart.protocol.history import dry_run
 from headstart.protocol.study import StudyConfig
-from headstart.tasks.host import failures
 from headstart.tasks.sampling import nominal
 from headstart.tasks.strings import describe
 
@@ -193,9 +192,9 @@ class _Judge(NamedTuple):
             return found
         learner = method.learner(spec(tasks[0]), target=True)
         for returns, task in zip(found, tasks, strict=True):
-            failures(task.env)
+            task.env.pop_failures()
             returns[:] = transfer.evaluate_state(
                 learner, state, task, self.question.eval_episodes, self.keys.evaluation
             ).mean(1)
-            returns[[*lost, *failures(task.env)]] = np.nan
+            returns[[*lost, *task.env.pop_failures()]] = np.nan
         return found

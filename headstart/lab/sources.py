@@ -23,7 +23,6 @@ from headstart.lab.shelf import Shelf, digits
 from headstart.lab.trained import Trained
 from headstart.protocol import transfer
 from headstart.protocol.study import StudyConfig
-from headstart.tasks.host import failures
 from headstart.tasks.registry import interval
 
 LOST = "learning in the source went wrong: its numbers are no longer finite"
@@ -113,7 +112,7 @@ def _train(
 ) -> None:
     """Learns with the seeds of a group, and writes those that are missing; without knowledge where one went wrong."""
     tasks, began, history, point = of.tasks, time.monotonic(), [], None
-    failures(tasks.env)
+    tasks.env.pop_failures()
     for point in learn_source(method, tasks, of.steps, transfer.keys(group).source):
         returns = np.asarray(point.metrics["return"])
         history.append((np.asarray(point.steps), returns))
@@ -121,7 +120,7 @@ def _train(
     assert point is not None
     taken, updates = np.asarray(point.steps), np.asarray(point.gradient_steps)
     fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(group)
-    failed = failures(tasks.env)
+    failed = tasks.env.pop_failures()
     fine[list(failed)] = False
     found = {}
     for seed in missing:

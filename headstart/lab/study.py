@@ -33,7 +33,6 @@ from headstart.protocol.history import params_after
 from headstart.protocol.prior import Training
 from headstart.protocol.shift import Shift
 from headstart.protocol.study import StudyConfig, row_name
-from headstart.tasks.host import failures
 
 DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
 
@@ -203,7 +202,7 @@ class Study:
             sources_too = len(self.domains.sources)
             learner = method.learner(self.of._replace(num_tasks=1 + sources_too), target=True)
             steps = min(steps, question.source_steps // (learner.replay.source_steps_per_target_step * sources_too))
-        failures(target.env)
+        target.env.pop_failures()
         for j in transfer.adapt(
             method, prior, target, steps, shots, keys, question.num_evals, question.eval_episodes, beside
         ):
@@ -214,7 +213,7 @@ class Study:
             curve = transfer.held(curve, question.shots, question.target_steps)
         ranges = {} if prior is None else self._generalisation(method, prior, keys)
         seconds = (time.monotonic() - began) / len(seeds)
-        return Outcome(seeds, source, curve, judgements[-1], ranges, failures(target.env), seconds)
+        return Outcome(seeds, source, curve, judgements[-1], ranges, target.env.pop_failures(), seconds)
 
     def before(self, entry: Entry) -> sources.Domain | None:
         """-> where the row learns before it sees the target."""

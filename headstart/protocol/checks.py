@@ -13,7 +13,6 @@ import numpy as np
 from headstart.core.errors import InputError
 from headstart.core.spaces import ActionSpace, Image, ObservationSpace, compatible, kind_of
 from headstart.core.types import Env
-from headstart.tasks.host import failures
 
 MOST = 10**12  # steps: what lies above is a slip, and more than turns of a loop can be counted
 MOST_EPISODES = 10**9  # they are counted by int32
@@ -73,8 +72,8 @@ class BrokenEnvError(InputError):
 
 
 def check_env(env: Env) -> None:
-    """Raises BrokenEnvError where an env of somebody else's broke since `failures` was asked."""
-    for message in failures(env).values():
+    """Raises BrokenEnvError where an env of somebody else's broke since its `pop_failures` was called."""
+    for message in env.pop_failures().values():
         raise BrokenEnvError(f"{message}.")
 
 

@@ -17,7 +17,6 @@ from headstart.core.rollout import evaluate
 from headstart.core.types import Box, Key, Knowledge, Learner, PyTree, Record, Task, spec, stack
 from headstart.learners.uniform import StickyRandom, Uniform
 from headstart.protocol.checks import check_env
-from headstart.tasks.host import failures, giving_back
 from headstart.tasks.registry import aligned, value_of
 
 COPIES, STEPS, EPISODES = 32, 50, 16
@@ -87,8 +86,8 @@ def shift(source: Task, target: Task, key: Key, policy: Policy | None = None) ->
     variants = [target]
     for name in changed:
         variants.append(source.replace(params={**source.params, name: target.params[name]}))
-    failures(source.env)  # what broke before is not of these tasks
-    with giving_back(source.env):
+    source.env.pop_failures()  # what broke before is not of these tasks
+    with source.env.closing_on_error():
         played = [_played(source, variant, key, policy) for variant in variants]
     before, *after = [random_returns(task, key) for task in (source, *variants)]
     each = [_effect(seen, before, returns) for seen, returns in zip(played, after, strict=True)]

@@ -115,7 +115,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
     def _check_alive(self) -> None:
         """Raises InputError with the message of a live env that broke."""
-        for message in self.task.env.failures().values():
+        for message in self.task.env.pop_failures().values():
             self.close()
             raise InputError(f"{message}.")
 

@@ -95,7 +95,7 @@ def test_what_has_no_drawing_shows_its_image_or_says_so():
     there = picture(bits, {}, jnp.array([0, 3]), 40)
     assert (there[:10, 30:] == 255).all()
     assert there.sum() == 100 * 3 * 255
-    with pytest.raises(InputError, match=r"Corridor cannot be looked at: it has no drawing"):
+    with pytest.raises(InputError, match=r"Corridor cannot be shown: it has no drawing"):
         visible(probes.one(probes.Corridor()))
 
 
@@ -138,7 +138,7 @@ def test_a_renderer_that_fails_is_told_in_a_sentence():
 
 
 def test_what_can_only_be_made_without_rendering_is_told_so():
-    with pytest.raises(InputError, match="cannot be looked at"):
+    with pytest.raises(InputError, match="cannot be shown"):
         visible(probes.one(hs.host(strangers.Clock, horizon=9)))
 
 

@@ -18,7 +18,7 @@ from headstart.core.types import Knowledge, spec, stack
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.protocol.transfer import keys
-from headstart.tasks.host import HostEnv, failures
+from headstart.tasks.host import HostEnv
 from headstart.tasks.host.atari import Console, Game, delivered
 from headstart.tasks.strings import describe, parse
 
@@ -64,7 +64,7 @@ def test_each_is_played_in_the_loop(text: str, seen: int, done: int):
     assert describe(parse(text)) == text
     returns = evaluate(Uniform().learner(spec(tasks)), Knowledge(), tasks, 2, keys([0]).evaluation)
     assert np.isfinite(returns).all()
-    assert (env.pool.lent, failures(env)) == (0, {})
+    assert (env.pool.lent, env.pop_failures()) == (0, {})
 
 
 def test_one_of_them_transfers_in_one_shot():
@@ -76,7 +76,7 @@ def test_one_of_them_transfers_in_one_shot():
     assert np.isfinite([*moved.shots.values(), *moved.returns]).all()
     assert moved.trained.gradient_steps > 2
     pushed = host_of("Meta-World/push-v3@horizon=8")
-    assert (pushed.pool.lent, failures(pushed)) == (0, {})
+    assert (pushed.pool.lent, pushed.pop_failures()) == (0, {})
 
 
 def test_atari_trains_a_little():
@@ -86,7 +86,7 @@ def test_atari_trains_a_little():
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state.knowledge))
     assert points[-1].episodes.tolist() == [2.0]
     assert points[-1].metrics["return"].tolist() == [0.0]  # a chicken does not cross the road in 8 steps
-    assert not failures(host_of("ALE/Freeway-v5@horizon=8"))
+    assert not host_of("ALE/Freeway-v5@horizon=8").pop_failures()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_parameter_changes_what_happens_and_the_same_seed_repeats_it(
     np.testing.assert_array_equal(seen, again)
     np.testing.assert_array_equal(paid, paid_again)
     assert not np.array_equal(seen, pulled(env, [4], actions)[0])
-    assert not failures(env)
+    assert not env.pop_failures()
 
 
 def test_minigrid_shows_all_but_its_mission():

@@ -22,7 +22,7 @@ from headstart.lab.study import Study
 from headstart.learners.ppo import PPO
 from headstart.protocol.shift import shift
 from headstart.protocol.study import StudyConfig
-from headstart.tasks.host import HostEnv, failures, host
+from headstart.tasks.host import HostEnv, host
 
 TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 FELL = "failed in step: RuntimeError: the gripper fell off"
@@ -64,8 +64,8 @@ def test_whatever_breaks_is_nan_from_then_on_and_tells_why(how: Callable[[strang
     np.testing.assert_array_equal(rewards[[0, 2]], [[0, 1, 2, 3, 4, 5]] * 2)
     np.testing.assert_array_equal(rewards[1], [0, 1, 2, np.nan, np.nan, np.nan])
     assert env.pool.alive == 2  # what broke is thrown away
-    assert failures(env) == {1: sentence}
-    assert failures(env) == {}
+    assert env.pop_failures() == {1: sentence}
+    assert env.pop_failures() == {}
 
 
 class Picky(strangers.Clock):
@@ -82,7 +82,7 @@ def test_parameters_that_an_env_does_not_take_are_its_failure_too():
     assert np.isnan(out.obs).all(1).tolist() == [True, False]
     pool.leave(1, out.lease)
     said = "Picky cannot be made: gravity is not to point upwards"
-    assert failures(env) == {0: f"Picky failed in taking its parameters: {said}"}
+    assert env.pop_failures() == {0: f"Picky failed in taking its parameters: {said}"}
     with pytest.raises(InputError, match=rf"^Picky does not take gravity=-7: {said}\.$"):
         hs.task(env, gravity=-7.0)
 
@@ -96,7 +96,7 @@ def test_an_action_that_is_no_number_is_not_the_envs_fault():
         return step(task, reset(task, key), jnp.full(1, jnp.nan), key)[1]
 
     assert bool(jnp.isnan(play(jax.random.key(0)).reward))
-    assert not failures(env)
+    assert not env.pop_failures()
 
 
 def test_judging_fails_in_one_seed():
@@ -104,7 +104,7 @@ def test_judging_fails_in_one_seed():
     tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
     returns = evaluate(agent, jax.tree.map(jnp.zeros_like, Knowledge()), tasks, 2, probes.keys(2))[:, 0]
     assert np.isnan(returns).tolist() == [[False, True], [False, False]]
-    assert list(failures(env)) == [0]
+    assert list(env.pop_failures()) == [0]
     assert (env.pool.alive, env.pool.lent) == (3, 0)
 
 

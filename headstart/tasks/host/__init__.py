@@ -6,7 +6,8 @@ ours; `parameters` and `models` find what can be changed about it; `maker` makes
 whose, with `atari` and `sawyer` for two that are made in a way of our own.
 """
 
-from headstart.tasks.host.env import HostEnv, State, failures, giving_back, host, named
+from headstart.tasks.host.env import HostEnv, State
 from headstart.tasks.host.maker import ids, registered, settling
+from headstart.tasks.host.registry import host, named
 
-__all__ = ["HostEnv", "State", "failures", "giving_back", "host", "ids", "named", "registered", "settling"]
+__all__ = ["HostEnv", "State", "host", "ids", "named", "registered", "settling"]
