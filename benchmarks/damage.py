@@ -25,15 +25,18 @@ from typing import Any, NamedTuple
 from flags import RUNS, flags, read
 
 from headstart.core.errors import InputError
-from headstart.lab import cells, checkpoint, cli, filming, matrix, results
-from headstart.lab.files import write_json
-from headstart.lab.news import silent
-from headstart.lab.provenance import provenance
-from headstart.lab.records import write_record
-from headstart.lab.report import show
-from headstart.lab.resume import FileCheckpointer
-from headstart.lab.study import Study, compare
-from headstart.protocol.study import StudyConfig
+from headstart.lab import cli
+from headstart.lab.checkpoint import result_folder, save_load
+from headstart.lab.checkpoint.files import write_json
+from headstart.lab.checkpoint.records import write_record
+from headstart.lab.checkpoint.resume import FileCheckpointer
+from headstart.lab.study import cross_evaluation, study_clips, study_folder
+from headstart.lab.study.provenance import provenance
+from headstart.lab.study.runner import compare
+from headstart.lab.study.study import Study
+from headstart.lab.study.study_folder import write_report_files
+from headstart.lab.watch.progress_event import silent
+from headstart.protocol.study_config import StudyConfig
 
 LEARNER = "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2"
 QUESTION = StudyConfig(
@@ -87,8 +90,10 @@ def make(work: pathlib.Path) -> list[Reader]:
     out, trained, moved, stopped = (work / name for name in ("study", "trained", "moved", "stopped"))
     compare(QUESTION, out, video=True)
     study = Study(QUESTION, out, silent)
-    question = matrix.question_of(QUESTION, study.domains, study.rows)
-    write_record(out / matrix.FILE, matrix.FORMAT, {"question": question, "left_out": "it is left out"})
+    question = cross_evaluation.question_of(QUESTION, study.domains, study.rows)
+    write_record(
+        out / cross_evaluation.FILE, cross_evaluation.FORMAT, {"question": question, "left_out": "it is left out"}
+    )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         cli.main([*TRAIN, str(trained)])
         words = ("--target", QUESTION.target, "--steps", "500", "--shots", "0,1", "--out", str(moved))
@@ -97,7 +102,11 @@ def make(work: pathlib.Path) -> list[Reader]:
             stop(stopped)
     sources = [path.parent for path in out.glob("sources/*/seed-*/curve.json")]
     return [
-        Reader("study", [out / cells.STUDY], lambda file: (cells.check_folder(out, QUESTION), show(out))),
+        Reader(
+            "study",
+            [out / study_folder.STUDY],
+            lambda file: (study_folder.check_folder(out, QUESTION), write_report_files(out)),
+        ),
         Reader("cell", sorted(out.glob("cells/*/seed-*/curve.json")), lambda file: study.cells()),
         *(
             Reader(f"checkpoint's {name}", sorted(out.glob(f"cells/*/seed-*/{name}")), lambda file: take(study, file))
@@ -107,8 +116,8 @@ def make(work: pathlib.Path) -> list[Reader]:
             Reader(f"source's {name}", [at / name for at in sources], lambda file: source(study))
             for name in ("curve.json", "recipe.json", "knowledge.safetensors")
         ),
-        Reader("matrix", [out / matrix.FILE], lambda file: matrix.read(out, question)),
-        Reader("clip's record", sorted(out.glob("clips/*/*.json")), lambda file: filming.read(study)),
+        Reader("matrix", [out / cross_evaluation.FILE], lambda file: cross_evaluation.read(out, question)),
+        Reader("clip's record", sorted(out.glob("clips/*/*.json")), lambda file: study_clips.read(study)),
         *(Reader("result", [at / name for name in FILES], again) for at in (trained, moved)),
         Reader("stopped training", [stopped / "run.json", *stopped.glob("*.safetensors")], lambda file: go_on(stopped)),
     ]
@@ -119,30 +128,30 @@ FILES = ("curve.json", "recipe.json", "knowledge.safetensors")
 
 def take(study: Study, file: pathlib.Path) -> None:
     """Reads a cell's checkpoint, as who takes it on does, and as one of the study's clips does."""
-    checkpoint.load(file.parent)
+    save_load.load(file.parent)
     row = next(row for row in study.rows if row[0].name == file.parent.parent.name)
     study.shelf(*row).load(int(file.parent.name.removeprefix("seed-")))
 
 
 def source(study: Study) -> None:
     """Reads what was learned in the source, as the row `naive` does."""
-    from headstart.lab import sources
+    from headstart.lab.study import source_training
 
     entry, method = next(row for row in study.rows if row[0].name == "naive")
     before = study.before(entry)
     assert before is not None
-    sources.learned(study.out, method, before, QUESTION.seeds)
+    source_training.learned(study.out, method, before, QUESTION.seeds)
 
 
 def again(file: pathlib.Path) -> None:
     """Reads a result, as the same command does."""
-    results.finished(file.parent, asked_of(file.parent))
+    result_folder.finished(file.parent, asked_of(file.parent))
 
 
 @functools.cache
 def asked_of(folder: pathlib.Path) -> dict[str, Any]:
     """Returns what the command that left a result was asked; it is read before anything is damaged."""
-    return json.loads((folder / results.CURVE).read_text())["question"]
+    return json.loads((folder / result_folder.CURVE).read_text())["question"]
 
 
 class Stops(FileCheckpointer):

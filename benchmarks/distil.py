@@ -27,10 +27,10 @@ import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.stages import Learned, learn_source
 from headstart.core.types import Method, Task, spec, stack
-from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import provenance
-from headstart.lab.tables import interval, show
+from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, keys
 from headstart.tasks.several import together

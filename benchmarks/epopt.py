@@ -22,10 +22,10 @@ import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import Method, Task, spec, stack
-from headstart.lab.figure import Series
-from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.plots import figure_sweep
-from headstart.lab.provenance import commit, provenance
+from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.report.figures import figure_sweep
+from headstart.lab.report.line_chart import Series
+from headstart.lab.study.provenance import commit, provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
 

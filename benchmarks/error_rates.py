@@ -17,11 +17,11 @@ import numpy as np
 from flags import RUNS, flags, read
 from rich.table import Table
 
-from headstart.lab.figure import Reference, Series
-from headstart.lab.files import plain, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import provenance
-from headstart.lab.tables import show
+from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.line_chart import Reference, Series
+from headstart.lab.report.terminal_tables import show
+from headstart.lab.study.provenance import provenance
 from headstart.protocol.verdicts import ALPHA, decide
 
 Law = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]  # -> returns of that shape

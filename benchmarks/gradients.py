@@ -28,10 +28,10 @@ from together import lines, measure
 
 import headstart as hs
 from headstart.core.types import Method, Task
-from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import provenance
-from headstart.lab.tables import interval, show
+from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.study.provenance import provenance
 from headstart.losses.surgery import SURGERIES
 from headstart.protocol.statistics import bootstrap
 from headstart.tasks.several import together

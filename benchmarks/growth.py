@@ -33,12 +33,12 @@ from headstart.core.counting import count_of
 from headstart.core.run import LoopState
 from headstart.core.train import enter_envs, init_loop_state, train_chunk
 from headstart.core.types import Learner, Task, spec, stack
-from headstart.lab.figure import Series
-from headstart.lab.files import read_json, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.progress import thin
-from headstart.lab.provenance import provenance
-from headstart.lab.tables import show
+from headstart.lab.checkpoint.files import read_json, write_json
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.line_chart import Series
+from headstart.lab.report.terminal_tables import show
+from headstart.lab.study.provenance import provenance
+from headstart.lab.watch.progress_bar import thin
 from headstart.protocol.transfer import keys
 from headstart.tasks.mujoco.physics import physics
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from headstart.lab.tables import interval
+from headstart.lab.report.terminal_tables import interval
 from headstart.protocol.comparisons import COMPARED_BY
 from headstart.protocol.verdicts import compare, plain
 

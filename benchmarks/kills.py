@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 from flags import RUNS, flags, read
 
 from headstart.lab import cli
-from headstart.lab import commands as commands  # with JAX, once for all: each trial is a fork of this process
-from headstart.lab.files import write_json
+from headstart.lab.checkpoint.files import write_json
 
 LEARNER = "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2"
 TRAIN = ("train", LEARNER, "--source", "CartPole-v1", "--steps", "3e4", "--save-every", "0.001", "--out")
@@ -51,7 +50,7 @@ def main() -> None:
     found = {name: trials(asked.work / name, COMMANDS[name], kills, at_once) for name in asked.only}
     for name, counts in found.items():
         print(name, counts)
-    from headstart.lab.provenance import provenance  # which asks JAX for its devices: not before a fork
+    from headstart.lab.study.provenance import provenance  # which asks JAX for its devices: not before a fork
 
     told = f"python benchmarks/kills.py --kills {asked.kills}" + " --tiny" * asked.tiny
     write_json(asked.out / "kills.json", {"commands": found, "provenance": provenance(told)})

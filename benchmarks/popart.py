@@ -22,10 +22,10 @@ from together import EPISODES, measure
 import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Task, spec
-from headstart.lab.files import plain, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import provenance
-from headstart.lab.tables import interval, show
+from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.study.provenance import provenance
 from headstart.learners.uniform import Uniform
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys

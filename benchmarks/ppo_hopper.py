@@ -20,10 +20,10 @@ from side_by_side import EPISODES, PEER, Curves, lines, ours, theirs
 import headstart as hs
 from headstart.core.train import train
 from headstart.core.types import spec, stack
-from headstart.lab.figure import Reference
-from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import provenance
+from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.line_chart import Reference
+from headstart.lab.study.provenance import provenance
 from headstart.protocol.metrics import time_to_threshold
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys

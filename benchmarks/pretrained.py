@@ -11,8 +11,8 @@ import numpy as np
 from headstart.core.rollout import evaluate
 from headstart.core.stages import Learned, learn_source
 from headstart.core.types import Key, Knowledge, Learner, Method, Task, spec
-from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.provenance import commit
+from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.study.provenance import commit
 from headstart.protocol.transfer import keys
 
 Further = Callable[[Learner, Knowledge, Key], dict[str, Any]]  # what else is asked of what was learned

@@ -29,10 +29,10 @@ from side_by_side import line
 import headstart as hs
 from headstart.core.rollout import reset_envs, rollout
 from headstart.core.types import Key, Knowledge, Learner, Task, stack
-from headstart.lab.files import plain, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import provenance
-from headstart.lab.tables import interval, show
+from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 
 SOONER = ("feed-forward", "history of 8", "told the parameters", "recurrent")

@@ -20,7 +20,7 @@ import numpy as np
 from flags import RESULTS
 from judging import HOW
 
-from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import plain, read_json, write_json
 from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
 from headstart.protocol.metrics import totals
 

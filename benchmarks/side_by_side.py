@@ -10,9 +10,9 @@ import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import Method, spec, stack
-from headstart.lab.figure import Series
-from headstart.lab.files import plain, read_json
-from headstart.lab.provenance import commit
+from headstart.lab.checkpoint.files import plain, read_json
+from headstart.lab.report.line_chart import Series
+from headstart.lab.study.provenance import commit
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
 

@@ -26,9 +26,9 @@ from rates.settings import CARTPOLE_PPO, HOPPER_PPO, HOPPER_SAC, MANY_CARTPOLES,
 from rates.table import machine, show_rows, summarise
 
 from headstart.core.errors import InputError
-from headstart.lab.files import write_json
-from headstart.lab.provenance import provenance
-from headstart.lab.tables import show
+from headstart.lab.checkpoint.files import write_json
+from headstart.lab.report.terminal_tables import show
+from headstart.lab.study.provenance import provenance
 
 EQUAL = {
     "PPO on Hopper-v5": HOPPER_PPO,

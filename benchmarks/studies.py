@@ -13,13 +13,13 @@ import shutil
 
 from flags import RUNS, flags, read
 
-from headstart.lab.cells import read_study
-from headstart.lab.commands import plan
-from headstart.lab.files import write_json
-from headstart.lab.progress import Board, console
-from headstart.lab.study import compare
-from headstart.lab.tables import show, study_tables
-from headstart.protocol.study import StudyConfig
+from headstart.lab.checkpoint.files import write_json
+from headstart.lab.cli.commands import plan
+from headstart.lab.report.terminal_tables import show, study_tables
+from headstart.lab.study.runner import compare
+from headstart.lab.study.study_folder import read_study
+from headstart.lab.watch.progress_bar import Board, console
+from headstart.protocol.study_config import StudyConfig
 
 STUDIES = {
     "heavier": StudyConfig(

@@ -24,11 +24,11 @@ from headstart.core import space_matching
 from headstart.core.spaces import Box
 from headstart.core.stages import learn_source
 from headstart.core.types import Method, Spec, spec, stack
-from headstart.lab.files import plain, read_json, write_json
-from headstart.lab.plots import figure_curves
-from headstart.lab.provenance import commit, provenance
-from headstart.lab.space_report import Moved
-from headstart.lab.tables import interval, show
+from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.transfer_summary import Moved
+from headstart.lab.report.figures import figure_curves
+from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.study.provenance import commit, provenance
 from headstart.protocol.metrics import total
 from headstart.protocol.prior import Training, moved
 from headstart.protocol.statistics import bootstrap

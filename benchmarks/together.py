@@ -10,8 +10,8 @@ from side_by_side import line
 from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import Method, Task, spec
-from headstart.lab.figure import Series
-from headstart.lab.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.report.line_chart import Series
 from headstart.protocol.transfer import keys
 
 POINTS, EPISODES = 20, 20

@@ -25,7 +25,7 @@ from unittest import mock
 
 from headstart.core import errors
 from headstart.core.types import Method
-from headstart.lab import cli
+from headstart.lab.cli import arguments, program
 from headstart.methods import LEARNERS, METHODS
 from headstart.nets.mlp import ACTIVATIONS
 
@@ -257,7 +257,7 @@ def help_text(words: list[str]) -> str:
         contextlib.redirect_stdout(io.StringIO()) as out,
         contextlib.suppress(SystemExit),
     ):
-        cli.read([*words, "--help"])
+        program.parse([*words, "--help"])
     return "\n".join(line for long in out.getvalue().strip().splitlines() for line in wrapped(long.rstrip()))
 
 
@@ -273,7 +273,7 @@ def wrapped(line: str) -> list[str]:
 @functools.cache
 def command_line() -> str:
     """Returns the page of the command line: what each command prints for --help."""
-    commands = [re.sub("(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in cli.COMMANDS]
+    commands = [re.sub("(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in arguments.COMMANDS]
     parts = [
         "# Command line\n",
         "This page shows what `headstart --help` and `headstart COMMAND --help` print.\n",

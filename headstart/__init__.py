@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from headstart.core.errors import InputError
     from headstart.core.types import Method, Task
     from headstart.lab.api import Transferred, compare, evaluate, play, train, transfer
-    from headstart.lab.checkpoint import load, save
-    from headstart.lab.trained import Trained
+    from headstart.lab.checkpoint.save_load import load, save
+    from headstart.lab.checkpoint.trained import Trained
     from headstart.learners.dqn import DQN
     from headstart.learners.ppo import PPO
     from headstart.learners.qlearning import QLearning
@@ -43,8 +43,8 @@ _HOMES = {
     "core.errors": ["InputError"],
     "core.types": ["Method", "Task"],
     "lab.api": ["Transferred", "compare", "evaluate", "play", "train", "transfer"],
-    "lab.checkpoint": ["load", "save"],
-    "lab.trained": ["Trained"],
+    "lab.checkpoint.save_load": ["load", "save"],
+    "lab.checkpoint.trained": ["Trained"],
     "learners.dqn": ["DQN"],
     "learners.ppo": ["PPO"],
     "learners.qlearning": ["QLearning"],
@@ -116,7 +116,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'headstart' has no attribute {name!r}")
     found = getattr(importlib.import_module(f"headstart.{_HOME[name]}"), name)
     if "jax" in sys.modules:
-        importlib.import_module("headstart.lab.compiled").keep()
+        importlib.import_module("headstart.lab.compilation_cache").keep()
     return found
 
 

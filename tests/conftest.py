@@ -27,16 +27,16 @@ beartype_package("headstart.lab", conf=TYPES)
 # What takes longest, the longest first: at the end, all but one of the workers would wait for it.
 LONG = (
     "tests/methods/test_methods.py",
-    "tests/lab/test_cli.py",
-    "tests/lab/test_study.py",
+    "tests/lab/cli/test_cli.py",
+    "tests/lab/study/test_runner.py",
     "tests/methods/test_hidden_dynamics.py",
-    "tests/lab/test_several.py",
+    "tests/lab/study/test_several_sources.py",
     "tests/tasks/test_extras.py",
     "tests/methods/test_distil.py",
     "tests/methods/test_confusion.py",
     "tests/tasks/test_mujoco.py",
     "tests/learners",
-    "tests/lab/test_resume.py",
+    "tests/lab/checkpoint/test_resume.py",
     "tests/core/test_train.py",
     "tests/methods",
     "tests/tasks/test_mujoco_mjx.py",
@@ -47,9 +47,9 @@ LONG = (
 )
 # By file, another one that compiles the same: one worker takes both.
 LIKE = {
-    "tests/lab/test_study.py": "tests/lab/test_cli.py",
-    "tests/lab/test_checkpoint.py": "tests/lab/test_cli.py",
-    "tests/lab/test_checkpoint_fuzz.py": "tests/lab/test_cli.py",
+    "tests/lab/study/test_runner.py": "tests/lab/cli/test_cli.py",
+    "tests/lab/checkpoint/test_save_load.py": "tests/lab/cli/test_cli.py",
+    "tests/lab/checkpoint/test_checkpoint_fuzz.py": "tests/lab/cli/test_cli.py",
 }
 
 
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_debug_nans", False)
     # Most of the tests' time is compilation. Programs with callbacks (Gymnasium's envs) are never kept.
     if hasattr(config, "cache"):  # unless pytest was told to keep none
-        from headstart.lab.compiled import MOST, processor  # not before jaxtyping is there to check it
+        from headstart.lab.compilation_cache import MOST, processor  # not before jaxtyping is there to check it
 
         kept = {
             "jax_compilation_cache_dir": str(config.cache.mkdir(f"compiled-{processor()}")),
@@ -120,6 +120,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def room():
     """No file's tests are aborted for what those before it compiled."""
-    from headstart.lab.compiled import make_room  # not before jaxtyping is there to check it
+    from headstart.lab.compilation_cache import make_room  # not before jaxtyping is there to check it
 
     make_room(full=0.8)  # no file compiles more than a tenth, and to let all go takes ten seconds

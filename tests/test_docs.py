@@ -12,7 +12,7 @@ import pytest
 import headstart
 from headstart.core.errors import InputError
 from headstart.core.types import Method
-from headstart.lab import cli
+from headstart.lab.cli import arguments
 from headstart.methods import CLASSES, LEARNERS, METHODS
 from headstart.methods.strings import find_any
 from headstart.tasks.registry import parameters, tasks
@@ -247,4 +247,4 @@ def check_call(name: str, given: list[str]) -> None:
 
 def test_commands_have_pages():
     shown = re.findall(r"^## ([\w-]+)$", read(DOCS / "cli.md"), re.MULTILINE)
-    assert len(shown) == len(cli.COMMANDS)
+    assert len(shown) == len(arguments.COMMANDS)

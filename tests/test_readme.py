@@ -7,7 +7,8 @@ import shlex
 import numpy as np
 import pytest
 
-from headstart.lab import cli
+from headstart.lab.cli import arguments, program
+from headstart.lab.cli.examples import EXAMPLES
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,7 +26,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 SHOWN = [(page.name, words) for page in PAGES for block in blocks(page, "") for words in commands(block)]
-SHOWN += [("--help", words) for words in commands(cli.EXAMPLES.replace("tasks: ", "\n"))]
+SHOWN += [("--help", words) for words in commands(EXAMPLES.replace("tasks: ", "\n"))]
 
 
 def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsys):
@@ -53,10 +54,10 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsy
 
 @pytest.mark.parametrize(("page", "words"), SHOWN, ids=[f"{page}: {words[0]}" for page, words in SHOWN])
 def test_each_command_that_is_shown_is_a_command(page, words):
-    assert isinstance(cli.read(words), cli.COMMANDS)
+    assert isinstance(program.parse(words), arguments.COMMANDS)
 
 
 def test_commands_are_shown():
-    kinds = {type(cli.read(words)) for _, words in SHOWN}
-    assert kinds == set(cli.COMMANDS)
+    kinds = {type(program.parse(words)) for _, words in SHOWN}
+    assert kinds == set(arguments.COMMANDS)
     assert "README.md" in {page for page, _ in SHOWN}

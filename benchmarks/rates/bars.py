@@ -4,9 +4,9 @@ import math
 import pathlib
 from collections.abc import Mapping
 
-from headstart.lab.figure_look import FONT, PAPER
-from headstart.lab.files import write
-from headstart.lab.markup import Markup, element
+from headstart.lab.checkpoint.files import write
+from headstart.lab.report.markup import Markup, element
+from headstart.lab.report.styles import FONT, PAPER
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 720.0, 250.0, 90.0, 64.0, 30.0  # pixels
 

@@ -24,7 +24,7 @@ import numpy as np
 from mujoco import rollout
 
 from headstart.core.types import Array
-from headstart.lab.files import write_json
+from headstart.lab.checkpoint.files import write_json
 from headstart.tasks.mujoco.bindings import mujoco
 from headstart.tasks.mujoco.physics import physics
 from rates.ours import stepping

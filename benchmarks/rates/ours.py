@@ -23,7 +23,7 @@ from headstart.core.iterations import steps_per_iteration
 from headstart.core.rollout import evaluate, num_tasks
 from headstart.core.train import enter_envs, init_loop_state, train, train_chunk, train_loop
 from headstart.core.types import Array, Box, Key, Task, spec, stack
-from headstart.lab.files import write_json
+from headstart.lab.checkpoint.files import write_json
 from headstart.methods.strings import find_learner
 from headstart.protocol.transfer import keys
 

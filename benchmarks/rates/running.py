@@ -8,8 +8,8 @@ import tempfile
 import time
 
 from headstart.core.errors import InputError
-from headstart.lab.files import read_json, write_json
-from headstart.lab.provenance import commit
+from headstart.lab.checkpoint.files import read_json, write_json
+from headstart.lab.study.provenance import commit
 from rates.rows import BENCHMARKS, Program
 
 

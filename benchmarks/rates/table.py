@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from headstart.lab.progress import thin
+from headstart.lab.watch.progress_bar import thin
 from rates.rows import OURS, Row
 from rates.running import figure
 

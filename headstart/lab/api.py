@@ -18,10 +18,12 @@ from headstart.core.rollout import evaluate as judge
 from headstart.core.run import Progress
 from headstart.core.stages import learn_source
 from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
-from headstart.lab import clips, study
-from headstart.lab.clips import Take
-from headstart.lab.files import Path, as_path
-from headstart.lab.given import (
+from headstart.lab.call_guard import playing
+from headstart.lab.checkpoint.files import Path, as_path
+from headstart.lab.checkpoint.resume import FileCheckpointer
+from headstart.lab.checkpoint.trained import Trained, check_context, check_fit
+from headstart.lab.checkpoint.transferred import Transferred, transferred
+from headstart.lab.inputs import (
     as_method,
     as_tasks,
     as_text,
@@ -29,17 +31,16 @@ from headstart.lab.given import (
     check_renamed,
     check_watch,
 )
-from headstart.lab.news import Watch, silent
-from headstart.lab.playing import playing
-from headstart.lab.resume import FileCheckpointer
-from headstart.lab.trained import Trained, check_context, check_fit
-from headstart.lab.transferred import Transferred, transferred
+from headstart.lab.study import runner
+from headstart.lab.watch import clips
+from headstart.lab.watch.clips import Take
+from headstart.lab.watch.progress_event import Watch, silent
 from headstart.methods import describe as describe_method
 from headstart.protocol import transfer as protocol
 from headstart.protocol.checks import AT_ONCE, check_budget, check_env, check_shots
 from headstart.protocol.history import dry_run
 from headstart.protocol.prior import moved
-from headstart.protocol.study import study_config
+from headstart.protocol.study_config import study_config
 from headstart.tasks.registry import interval
 from headstart.tasks.sampling import nominal
 from headstart.tasks.several import SEVERAL, together, told
@@ -57,14 +58,12 @@ def train(
     every: float = 10.0,
     step_timeout: float | None = None,
 ) -> Trained:
-    """Learns a task, or several together, in at least `steps` environment steps of all of them.
+    """Trains on one task, or on several together, for at least `steps` environment steps in total.
 
-    Of several, each says by its context which one it is. `watch` is called with about twenty Points on the way. `keep`
-    is a folder to keep it in `every` so many minutes while it is under way: the same call goes on from there, and
-    returns at once what was finished. Raises InputError where `steps` is no budget or `seed` none that there is, where
-    tasks cannot be learned together, where the method could not go on in a target (such as for a name that there is
-    not), where the folder holds something else, and where learning went wrong (its numbers are no longer finite) or the
-    env did.
+    The context of each task says which of several it is. `watch` is called with a `Progress` about twenty times. `keep`
+    is a folder in which the training is saved `every` so many minutes: the same call resumes from it. Raises InputError
+    if an argument is invalid, if the tasks cannot be learned together, if the method could not adapt to a target, if
+    `keep` holds something else, if parameters are no longer finite, and if the env fails.
     """
     check_budget("steps", steps)
     check_watch(watch)
@@ -73,9 +72,8 @@ def train(
     if len(set(names)) < len(each):
         raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
     tasks, point, key = together(each), None, protocol.keys([seed]).source
-    dry_run(
-        method, spec(tasks)._replace(num_tasks=1), spec(tasks)
-    )  # errors of a later transfer show up before training
+    # a method that could not adapt later fails here, before it trains
+    dry_run(method, spec(tasks)._replace(num_tasks=1), spec(tasks))
     tasks.env.pop_failures()
     keeper = keep if isinstance(keep, FileCheckpointer | None) else FileCheckpointer(as_path("keep", keep), every)
     question = {"method": describe_method(method), "tasks": names, "steps": int(steps), "seed": seed}
@@ -200,8 +198,8 @@ def compare(
 ) -> dict[str, Any]:
     """Runs a whole study -> `study.json` as plain data.
 
-    `budgets` are the other fields of a `headstart.protocol.study.Question`. Raises InputError as
-    `headstart.lab.study.compare` does.
+    `budgets` are the other fields of a `headstart.protocol.study_config.Question`. Raises InputError as
+    `headstart.lab.study.runner.compare` does.
     """
     several = isinstance(source, list | tuple)
     sources = SEVERAL.join(map(as_text, source if several else [source]))
@@ -212,7 +210,7 @@ def compare(
     fields = {**vars(question), "out": str(out), "allow_no_shift": allow_no_shift}
     fields |= {"video": True} if video else {}
     command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
-    return study.compare(question, folder, allow_no_shift, command, watch or silent, video)
+    return runner.compare(question, folder, allow_no_shift, command, watch or silent, video)
 
 
 def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: FileCheckpointer | None = None) -> None:

@@ -13,7 +13,7 @@ from headstart.protocol.headroom import headroom, middle
 from headstart.protocol.metrics import summarise, totals
 from headstart.protocol.shift import Effect, Shift
 from headstart.protocol.statistics import Interval, bootstrap
-from headstart.protocol.study import StudyConfig, row_name
+from headstart.protocol.study_config import StudyConfig, row_name
 
 Cell = Mapping[str, Any]  # steps, episodes, returns [point]; shots {n: return}; generalisation; ledger; failed
 Cells = Mapping[str, Mapping[int, Cell]]  # [row][seed]

@@ -16,10 +16,10 @@ from headstart.core.rollout import evaluate
 from headstart.core.spaces import Box, Image
 from headstart.core.train import enter_envs, init_loop_state
 from headstart.core.types import Method, TrainState, spec
-from headstart.lab.checkpoint import load, save
-from headstart.lab.recipe import FORMAT
-from headstart.lab.records import write_record
-from headstart.lab.trained import Trained
+from headstart.lab.checkpoint.recipe import FORMAT
+from headstart.lab.checkpoint.records import write_record
+from headstart.lab.checkpoint.save_load import load, save
+from headstart.lab.checkpoint.trained import Trained
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.methods.forward.finetune import Finetune

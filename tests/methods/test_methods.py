@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import probes
 import pytest
+from headstart.lab.trained import Trained
 from small import BASES, LEARNT, OTHERWISE, SMALL, small, tasks_for
 
 from headstart.core.errors import InputError
@@ -21,7 +22,6 @@ from headstart.core.train import init_loop_state
 from headstart.core.types import Method, TrainState, no_loss, spec
 from headstart.lab import cells
 from headstart.lab.checkpoint import load, save
-from headstart.lab.trained import Trained
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC

@@ -10,7 +10,7 @@ from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.methods.strings import find
 from headstart.protocol.baselines import caveats, is_added, learner_name, needed, scratch_of
-from headstart.protocol.study import StudyConfig
+from headstart.protocol.study_config import StudyConfig
 
 
 def asked(*methods: str, **fields: Any) -> StudyConfig:

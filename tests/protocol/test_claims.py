@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.lab.files import plain
+from headstart.lab.checkpoint.files import plain
 from headstart.protocol.claims import assemble
 from headstart.protocol.shift import Effect, Shift
-from headstart.protocol.study import StudyConfig
+from headstart.protocol.study_config import StudyConfig
 
 EFFECT = Effect(initial=0.0, next_state=0.6, reward=0.1, termination=0.05, returns=-0.2)
 SHIFT = Shift(EFFECT, {"force": EFFECT}, {"force": ("10", "-10")})

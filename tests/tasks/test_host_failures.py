@@ -16,12 +16,13 @@ from headstart.core.episode import reset, step
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.types import Knowledge, stack
-from headstart.lab import sources
-from headstart.lab.news import silent
-from headstart.lab.study import Study
+from headstart.lab.study import source_training
+from headstart.lab.study.runner import run_row
+from headstart.lab.study.study import Study
+from headstart.lab.watch.progress_event import silent
 from headstart.learners.ppo import PPO
 from headstart.protocol.shift import shift
-from headstart.protocol.study import StudyConfig
+from headstart.protocol.study_config import StudyConfig
 from headstart.tasks.host import HostEnv, host
 
 TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
@@ -116,7 +117,7 @@ def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
             "strangers/Breaks-v0", "strangers/Breaks-v0@level=3", ("naive",), seeds=(0, 1), eval_episodes=2
         )
         study = Study(asked, tmp_path, silent)
-        study.run_row(*study.rows[0])
+        run_row(study, *study.rows[0])
         cells = study.cells()["random"]
         assert cells[0]["failed"] == f"strangers/Breaks-v0 {FELL}"
         assert cells[1]["failed"] is None
@@ -126,8 +127,8 @@ def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
 
 def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path):
     env = host(named(strangers.broken(4, strangers.raises), "breaks"), horizon=6)
-    where = sources.Domain(stack([hs.task(env)]), "breaks", (), 32, "auto")
-    source = sources.learn(tmp_path, "row", TINY, where, [3, 8], silent, 0.0)
+    where = source_training.Domain(stack([hs.task(env)]), "breaks", (), 32, "auto")
+    source = source_training.learn(tmp_path, "row", TINY, where, [3, 8], silent, 0.0)
     assert source.lost == [8]
     assert source.curves[8]["failed"] == f"breaks {FELL}"
     assert source.curves[3]["failed"] is None

@@ -1,0 +1,40 @@
+"""Where a result comes from: versions, commit, command, machine, date."""
+
+import datetime
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import jax
+
+from headstart.lab.checkpoint.recipe import versions
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """-> what someone needs to get the same numbers again."""
+    return {
+        "versions": versions(),
+        "commit": commit(),
+        "command": command,
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+            "devices": [device.device_kind for device in jax.devices()],
+        },
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def commit() -> str | None:
+    """-> the commit of headstart's own checkout (with `+` where it was changed since), or None where it has none."""
+    here = pathlib.Path(__file__).parent
+    try:
+        ask = lambda *words: (
+            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout
+        )
+        ask("ls-files", "--error-unmatch", pathlib.Path(__file__).name)  # an installed copy may lie in another's
+        return ask("rev-parse", "--short", "HEAD").strip() + ("+" if ask("status", "--porcelain", "-uno", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,69 @@
+"""What is told of numbers that never varied in the source."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from headstart.core.space_matching import ArrayTransfer, Plan, match
+from headstart.core.spaces import Box, Component
+from headstart.core.types import Knowledge
+from headstart.lab.checkpoint.transfer_summary import Moved, woken
+from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
+
+NAMES = ("x", "goal", "mass", "wind", "speed")
+
+
+def box(*names: str) -> Box:
+    return Box((-1.0,) * len(names), (1.0,) * len(names), (), tuple(map(Component, names)))
+
+
+def plan(old: Box, new: Box) -> Plan:
+    return Plan(match("observation", old, new, {}), match("action", box("a"), box("a"), {}), {})
+
+
+def seen(rows: np.ndarray) -> Knowledge:
+    """Returns knowledge [seed] whose normaliser has seen these rows."""
+    include = jax.jit(lambda x: running_mean_std(x.shape[1]).update(x, jnp.ones(len(x))))
+    return Knowledge(features=jax.tree.map(lambda x: x[None], include(jnp.asarray(rows, jnp.float32))))
+
+
+def rows(**columns: Any) -> np.ndarray:
+    return np.stack(np.broadcast_arrays(*columns.values()), 1)
+
+
+VARIES = np.array([0.0, 1.0, 2.0])
+SOURCE = rows(x=VARIES, goal=0.5, mass=2.0, wind=0.0, speed=1.0)
+TARGET = rows(x=5.0, goal=0.501, mass=2.0, wind=np.array([-1.0, 1.0, 0.0]), speed=1.0 + 1e-8)
+
+
+def test_a_constant_that_is_another_one_or_varies_in_the_target_is_named():
+    same = plan(box(*NAMES), box(*NAMES))
+    found = woken(same, seen(SOURCE), seen(TARGET))
+    assert [one.name for one in found] == ["goal", "wind"]
+    line = Moved(same, {"features.mean": ArrayTransfer(5, 0, 0)}, False, found).lines()[-1]
+    assert line == (
+        "constant in the source, but not in the target: goal (0.5 there, 0.501 here), wind (0 there, 0 ± 0.816 here)"
+    )
+    told = Moved(same, {}, False, found).data["constant_in_source"]
+    assert [sorted(one) for one in told] == [["name", "source", "spread", "target"]] * 2
+
+
+def test_components_are_followed_by_name_into_another_space():
+    after = seen(TARGET[:, [3, 1]])
+    assert [one.name for one in woken(plan(box(*NAMES), box("wind", "goal")), seen(SOURCE), after)] == ["goal", "wind"]
+
+
+def test_many_are_counted_and_none_is_told_where_nothing_is_normalised():
+    names = tuple(map(str, range(11)))
+    same = plan(box(*names), box(*names))
+    found = woken(same, seen(np.zeros((3, 11))), seen(np.ones((3, 11))))
+    assert Moved(same, {"features.mean": ArrayTransfer(1, 0, 0)}, False, found).lines()[-1].endswith(", and 3 more")
+    assert woken(same, Knowledge(), Knowledge()) == ()
+
+
+def test_what_is_held_still_tells_nothing():
+    held = seen(SOURCE)
+    assert isinstance(held.features, RunningMeanStd)
+    assert woken(plan(box(*NAMES), box(*NAMES)), held, held) == ()

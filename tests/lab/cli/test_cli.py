@@ -1,0 +1,417 @@
+"""The command line: what it prints and where, how it ends, and a sentence for each way to get it wrong."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from headstart import __version__
+from headstart.core.types import spec
+from headstart.lab import api
+from headstart.lab.checkpoint.recipe import FORMAT
+from headstart.lab.checkpoint.records import write_record
+from headstart.lab.checkpoint.save_load import load, save
+from headstart.lab.checkpoint.trained import Trained
+from headstart.lab.cli import commands, main
+from headstart.lab.cli.arguments import COMMANDS
+from headstart.lab.study import source_training
+from headstart.protocol import transfer
+
+SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")
+# The study of test_study.py: in one session they share what is compiled.
+SMALL = ("--source-steps", "250", "--target-steps", "500", "--shots", "0,1,3", "--seeds", "2", "--evals", "2")
+LEARNER = ("--learner", "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2")
+COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, *LEARNER, "--eval-episodes", "3", "--out")
+
+
+def run(*words: Any) -> int:
+    """-> the exit status."""
+    try:
+        main([str(word) for word in words])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """-> a folder that holds a study, a training and checkpoints with something wrong."""
+    folder = tmp_path_factory.mktemp("lab")
+    assert run(*COMPARE, folder / "study") == 0
+    assert run("train", "ppo:hidden=8", "--source", "CartPole-v1", "--steps", "2e3", "--out", folder / "trained") == 0
+    state = jax.tree.map(lambda x: x[:1], tiny.learned())
+    save(Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, 3), folder / "corridor")
+    shutil.copytree(folder / "trained", folder / "damaged")
+    (folder / "damaged" / "knowledge.safetensors").write_bytes(b"half of it")
+    (folder / "foreign").mkdir()
+    (folder / "foreign" / "recipe.json").write_text('{"format": "another\'s"}')
+    (folder / "foreign" / "study.json").write_text('{"study": "another\'s"}')
+    return folder
+
+
+def test_transfer_into_other_spaces_says_what_came_along(folder, capsys):
+    names = "observation.0=cart_position,action.0=left,action.1=right"
+    words = ("--target", "CartPole-v1", "--rename", names, "--steps", "16", "--shots", "0")
+    assert run("transfer", folder / "corridor", *words, "--out", folder / "moved") == 0
+    out, _ = capsys.readouterr()
+    assert "observation: copied cart_position; new cart_velocity, pole_angle, pole_angular_velocity" in out
+    assert "action: copied left, right" in out
+    assert "optimizer: fresh" in out
+    assert "features.mean" in out
+    moved = json.loads((folder / "moved" / "curve.json").read_text())["moved"]
+    assert moved["arrays"]["policy.net.layers.0.weight"] == {"copied": 4, "new": 12, "dropped": 0}
+    assert (moved["action"]["new"], moved["action"]["dropped"]) == ([], [])
+
+
+def test_compare_prints_its_tables_and_where_the_report_is(folder, capsys, monkeypatch):
+    monkeypatch.setattr(source_training, "learn_source", None)  # all is done
+    assert run(*COMPARE, folder / "study") == 0
+    out, _ = capsys.readouterr()
+    assert "finetune" in out
+    assert "against learning from scratch" in out
+    assert f"report: {folder / 'study' / 'report.html'}" in out
+    assert json.loads((folder / "study" / "study.json").read_text())["provenance"]["command"].startswith(
+        "headstart compare --source CartPole-v1 --target CartPole-v1@force=-10"
+    )
+
+
+def test_compare_and_report_print_json_that_is_the_study(folder, capsys):
+    assert run(*COMPARE, folder / "study", "--json") == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert run("report", folder / "study", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == compared
+    assert list(compared["methods"]) == ["naive", "scratch", "finetune"]
+
+
+def test_a_report_can_be_written_again(folder, capsys):
+    (folder / "study" / "report.html").unlink()
+    assert run("report", folder / "study") == 0
+    assert "report.html" in capsys.readouterr().out
+    assert "finetune" in (folder / "study" / "report.html").read_text()
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
+    assert run("train", "ppo:hidden=8", "--source", "CartPole-v1", "--steps", "2e3", "--out", tmp_path / "out") == 0
+    out, err = capsys.readouterr()
+    *_, last = err.strip().splitlines()
+    assert "\x1b" not in err
+    assert last.startswith("100 %")
+    assert "2 048 of 2 000 steps" in last
+    assert "· return " in last
+    assert "return" in out
+    assert f"checkpoint: {tmp_path / 'out'}" in out
+
+
+def test_a_training_goes_to_the_target_by_its_checkpoint(folder, tmp_path, capsys):
+    trained = load(folder / "trained")
+    assert (trained.trained_on, trained.steps, trained.seed) == ("CartPole-v1", 2_048, 0)
+    words = ("--target", "CartPole-v1@force=-10", "--steps", "2e3", "--shots", "1,0,1", "--json")
+    assert run("transfer", folder / "trained", *words, "--out", tmp_path / "heavy") == 0
+    shown, kept = json.loads(capsys.readouterr().out), json.loads((tmp_path / "heavy" / "curve.json").read_text())
+    assert shown == {name: kept[name] for name in ("steps", "episodes", "returns", "shots", "moved")}
+    assert list(kept["shots"]) == ["0", "1"]
+    assert kept["episodes"][:2] == [0, 1]
+    assert kept["steps"][-1] >= 2_000
+    adapted = load(tmp_path / "heavy")
+    assert adapted.trained_on == "CartPole-v1, then CartPole-v1@force=-10"
+    assert adapted.steps == 2_048 + kept["steps"][-1]
+
+
+def test_what_is_learned_can_be_watched_live(tmp_path):
+    words = ("--source", "CartPole-v1", "--steps", "2e3", "--seed", "1", "--out", tmp_path / "out")
+    assert run("train", "ppo:hidden=8", *words, "--tensorboard", tmp_path / "live") == 0
+    [file] = (tmp_path / "live" / "ppo hidden-8" / "seed-1").iterdir()
+    for name in (b"source/return", b"source/policy_loss", b"source/value_loss", b"source/entropy"):
+        assert name in file.read_bytes()
+
+
+def test_a_checkpoint_is_played(folder, tmp_path, capsys):
+    assert run("play", folder / "trained", "--episodes", "2", "--out", tmp_path / "clip.gif") == 0
+    first, second, said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"CartPole-v1: return (\d+) in \1 steps", first)
+    assert first != second
+    assert said == f"clip: {tmp_path / 'clip.gif'}"
+    with Image.open(tmp_path / "clip.gif") as image:
+        assert image.n_frames > 2  # pyright: ignore[reportAttributeAccessIssue]
+    assert run("play", folder / "trained", "--target", "CartPole-v1@force=-10") == 0
+    assert "CartPole-v1@force=-10: return" in capsys.readouterr().out
+    assert (folder / "trained" / "clip.webp").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("trained", "--out", "clip.mp4"), r"clip\.mp4 is no file for a clip; .*\.webp or \.gif"),
+        (("nowhere",), r"There is no .*recipe\.json"),
+        (("study/cells/random/seed-0",), r"seed-0 was trained on nothing; say by --target"),
+        (("trained", "--target", "Pendulum-v1"), r"Pendulum-v1"),
+        (("trained", "--episodes", "0"), r"--episodes"),
+    ],
+)
+def test_what_cannot_be_played_is_told_in_a_sentence(folder, tmp_path, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert run("play", folder / words[0], *words[1:]) == 2
+    out, err = capsys.readouterr()
+    assert re.search(said, err)
+    assert (out, err.count("\n")) == ("", 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_somebody_else_s_runs_no_code(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "intruder.py").write_text("raise SystemExit('it was let in')")
+    monkeypatch.syspath_prepend(tmp_path)
+    theirs = pathlib.Path(shutil.copytree(folder / "trained", tmp_path / "theirs"))
+    recipe = json.loads((theirs / "recipe.json").read_text())
+    recipe["trained_on"] = "CartPole-v1, then intruder:CartPole-v1"
+    write_record(theirs / "recipe.json", FORMAT, recipe)
+    assert run("play", theirs) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"theirs/recipe\.json: The task 'intruder:CartPole-v1' imports .*by --target\.$", said.strip())
+    assert run("play", theirs, "--target", "CartPole-v1", "--out", tmp_path / "clip.gif") == 0
+
+
+def test_the_doctor_tells_a_shift_by_its_parameters(capsys):
+    assert run("doctor", *SHIFTED, "--steps", "0") == 0
+    out = capsys.readouterr().out
+    assert "another task" in out
+    assert out.endswith("Whether it leaves anything to gain, two short trainings tell: --steps 100000.\n")
+    assert run("doctor", *SHIFTED, "--steps", "0", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["differs"], found["same"], found["along_policy"]) == (True, False, False)
+    assert found["effects"].keys() == {"all together", "force"}
+    assert found["headroom"] is None
+    assert run("doctor", *SHIFTED[:3], "CartPole-v1@force=10", "--json") == 0  # there is nothing to train for
+    found = json.loads(capsys.readouterr().out)
+    assert (found["differs"], found["same"]) == (False, True)
+    assert found["advice"].startswith("Source and target are the same task")
+
+
+def test_the_doctor_tells_the_headroom_by_policies(folder, capsys, monkeypatch):
+    """A checkpoint stands for the source's training, and is looked along; the target is learned for each seed."""
+    trained = []
+    monkeypatch.setattr(api, "train", lambda method, task, steps, seed: trained.append((steps, seed)))
+    returns = lambda trained, task, seed: np.full(3, 500.0 if trained is None else 100.0 + seed)
+    monkeypatch.setattr(api, "evaluate", returns)
+    checkpoint = folder / "study" / "cells" / "naive" / "seed-0"
+    assert run("doctor", *SHIFTED, "--steps", "500", "--seeds", "0,2,2", "--checkpoint", checkpoint) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "head-room after 500 steps each (2 seeds)" in out
+    assert "101 [100, 102]" in out
+    assert out.endswith(
+        "There is something to adapt: the source's policy, run as it is, scores 101 of the 500 that as much training "
+        "on the target reaches."
+    )
+    assert trained == [(500, 0), (500, 2)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("methods",),
+        ("tasks",),
+        ("parameters", "CartPole-v1"),
+        ("parameters", "Hopper-v5"),
+        ("parameters", "FrozenLake-v1@map_name=8x8,horizon=20"),
+    ],
+)
+def test_tables_are_tables_and_json(words, capsys):
+    assert run(*words) == 0
+    shown = capsys.readouterr().out
+    assert run(*words, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) >= 5
+    name = next(iter(rows[-1].values()))
+    assert name in shown
+    assert all(row.keys() == rows[0].keys() for row in rows)
+
+
+def test_what_was_assumed_of_an_environment_is_told(capsys):
+    assert run("tasks", "FrozenLake-v1@horizon=20", "--json") == 0
+    rows = {row["of it"]: row["what it is"] for row in json.loads(capsys.readouterr().out)}
+    assert (rows["observation"], rows["action"]) == ("16 numbers within [0, 1]", "one of 4 choices")
+    assert run("tasks", "Blackjack-v1@horizon=20") == 0
+    assert "The parts of its observation are seen in a row: 0, 1, 2." in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"headstart {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [[], *([re.sub(r"\B([A-Z])", r"-\1", kind.__name__).lower()] for kind in COMMANDS)], ids=str
+)
+def test_every_command_has_help(words, capsys):
+    assert run(*words, "--help") == 0
+    out, err = capsys.readouterr()
+    assert "usage: headstart" in out
+    assert err == ""
+
+
+def test_help_has_examples(capsys):
+    assert run() == 0
+    assert "headstart compare --source Hopper-v5" in capsys.readouterr().out
+
+
+OUT = object()  # stands for a folder in which nothing may be written
+
+SPACES = "unequal observation spaces (4 and 3 components); choose tasks of one env"
+MISTAKES: list[tuple[list[Any], str]] = [
+    (["train", "ppo", "--source", "CartPol-v1", "--out", OUT], "the nearest are CartPole-v1"),
+    (["train", "ppo", "--source", "Hoper-v5", "--out", OUT], "the nearest are Hopper-v5"),
+    (
+        ["train", "ppo", "--source", "CartPole-v1@pole_mas=1", "--out", OUT],
+        "no parameter 'pole_mas'; the nearest is pole_mass",
+    ),
+    (["train", "ppo", "--source", "CartPole-v1@force=1e9", "--out", OUT], "out of bounds; force lies within"),
+    (["train", "ppo", "--source", "CartPole-v1@force=5..5", "--out", OUT], "empty range; write force=5"),
+    (["train", "ppo", "--source", "CartPole-v1@force=9..5", "--out", OUT], "write the smaller end first: 5..9"),
+    (["train", "ppo", "--source", "CartPole-v1@force", "--out", OUT], "has no value for force; write force=VALUE"),
+    (["train", "ppo", "--source", "CartPole-v1@", "--out", OUT], "ends after its @"),
+    (["train", "ppo", "--source", "", "--out", OUT], "names no env"),
+    (["train", "epop", "--source", "CartPole-v1", "--out", OUT], "did you mean epopt"),
+    (["train", "epopt:epsilon=2", "--source", "CartPole-v1", "--out", OUT], "epsilon is within (0, 1]"),
+    (
+        ["train", "ppo", "--source", "CartPole-v1", "--steps", "0", "--out", OUT],
+        "--steps is 0, but a budget is at least 1",
+    ),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "-3", "--out", OUT], "--steps is -3"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "1e400", "--out", OUT], "'1e400' is no finite number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "1e300", "--out", OUT], "write a smaller number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "2.5", "--out", OUT], "'2.5' is no whole number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--seed", "-1", "--out", OUT], "--seed has -1"),
+    (["train", "ppo", "--source", "CartPole-v1", "--out", "study"], "is not empty; choose another --out"),
+    ([*COMPARE, OUT, "--target", "Pendulum-v1"], SPACES),
+    ([*COMPARE, OUT, "--target", "CartPole-v1@force=10"], "Change the target, or say --allow-no-shift"),
+    ([*COMPARE, OUT, "--methods", "finetune,epopt"], "name one, such as --ensemble CartPole-v1@NAME=LOW..HIGH"),
+    ([*COMPARE, OUT, "--methods", "finetune,rainbow"], "There is no method 'rainbow'; did you mean"),
+    ([*COMPARE, OUT, "--methods", ""], "write --methods scratch,naive,finetune"),
+    ([*COMPARE, OUT, "--ensemble", "CartPole-v1@force=5"], "draws nothing; write a range"),
+    ([*COMPARE, OUT, "--source-steps", "0"], "--source-steps is 0"),
+    ([*COMPARE, OUT, "--target-steps", "-1"], "--target-steps is -1"),
+    ([*COMPARE, OUT, "--seeds", "0"], "0 is no number of seeds; write one from 1 to"),
+    ([*COMPARE, OUT, "--seeds", "-1"], "-1 is no number of seeds"),
+    ([*COMPARE, OUT, "--seeds", "1e9"], "1e9 is no number of seeds"),
+    ([*COMPARE, OUT, "--seeds", "0,-1"], "--seeds has -1"),
+    ([*COMPARE, OUT, "--seeds", "many"], "how many seeds, such as 5, or which, such as 0,1,2"),
+    ([*COMPARE, OUT, "--shots", "a"], "'a' is no number; write one, several with commas between them, such as 0,1,10"),
+    ([*COMPARE, OUT, "--shots", "0,-1"], "--shots has -1"),
+    ([*COMPARE, OUT, "--threshold", "nan"], "'nan' is no finite number"),
+    ([*COMPARE, OUT, "--evals", "0"], "--evals is 0"),
+    ([*COMPARE, "study", "--learner", "ppo"], "holds another study (its learner differ)"),
+    ([*COMPARE, "trained"], "is not empty and holds no study"),
+    (["doctor", *SHIFTED[:2], "--target", "Pendulum-v1"], SPACES),
+    (["doctor", *SHIFTED, "--steps", "-1"], "--steps is -1"),
+    (["transfer", "nowhere", "--target", "CartPole-v1", "--out", OUT], "a folder that headstart wrote?"),
+    (["transfer", "damaged", "--target", "CartPole-v1", "--out", OUT], "take another copy of it"),
+    (["transfer", "foreign", "--target", "CartPole-v1", "--out", OUT], "no record of this version of headstart"),
+    (["transfer", "corridor", "--target", "CartPole-v1", "--out", OUT], "(1 and 4 components)"),
+    (["transfer", "trained", "--target", "CartPole-v1", "--steps", "0", "--out", OUT], "--steps is 0"),
+    (["transfer", "trained", "--target", "CartPole-v1", "--shots", "-5", "--out", OUT], "--shots has -5"),
+    (["transfer", "trained", "--target", "CartPole-v1", "--out", "study"], "is not empty; choose another --out"),
+    (
+        ["transfer", "trained", "--target", "CartPole-v1", "--method", "finetune:freeze=x", "--out", OUT],
+        "cannot freeze",
+    ),
+    (
+        ["transfer", "trained", "--target", "CartPole-v1", "--method", "dqn", "--out", OUT],
+        "DQN cannot begin from what PPO learned",
+    ),
+    (["report", "nowhere"], "There is no"),
+    (["report", "foreign"], "no record of this version of headstart (format 'headstart study 1'); name a folder that"),
+    (["parameters", "Hopper"], "the nearest is Hopper-v5"),
+    (["parameters", "Blackjack-v1"], "write Blackjack-v1@horizon=1000"),
+]
+
+
+@pytest.mark.parametrize(("words", "mend"), MISTAKES, ids=[mend for _, mend in MISTAKES])
+def test_a_mistake_gets_one_sentence_with_the_mend_and_writes_nothing(folder, capsys, monkeypatch, words, mend):
+    monkeypatch.chdir(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert run(*("new" if word is OUT else word for word in words)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("headstart: ")
+    assert err.count("\n") == 1
+    assert mend in err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("words", [["compare"], ["comparee"], ["train", "ppo", "--sourc", "CartPole-v1"]])
+def test_words_that_make_no_command_are_pointed_out(words, capsys):
+    assert run(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "headstart" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            KeyboardInterrupt(),
+            130,
+            "headstart: stopped. What was finished is kept; the same command goes on from there.",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/there"),
+            2,
+            "headstart: /there: Permission denied; choose another place.",
+        ),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_what_comes_from_outside_ends_it_without_a_traceback(tmp_path, capsys, monkeypatch, error, status, said):
+    def fail(*asked: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "compare", fail)
+    assert run(*COMPARE, tmp_path) == status
+    assert capsys.readouterr().err.strip() == said
+
+
+def test_duplicates_are_harmless(folder, capsys, monkeypatch):
+    """The same study, written another way: it finds all its cells there."""
+    monkeypatch.setattr(transfer, "adapt", None)
+    words = ("--seeds", "0,1,0", "--shots", "3,0,1,3", "--methods", "finetune,finetune")
+    assert run(*COMPARE, folder / "study", *words) == 0
+
+
+def test_help_and_version_need_no_jax():
+    """In a process of its own, as a user's: quick, because nothing heavy is imported."""
+    code = """
+import sys
+from headstart.lab.cli import main
+main(["--version"])
+try:
+    main(["--help"])
+except SystemExit as end:
+    heavy = {"jax", "numpy", "mujoco", "gymnasium", "plotly", "typeguard"}
+    print("status", end.code, *sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == f"headstart {__version__}"
+    assert done.stdout.splitlines()[-1] == "status 0"
+
+
+def test_the_program_itself_exits_with_2(tmp_path):
+    code = "from headstart.lab.cli import main; main()"
+    words = [sys.executable, "-c", code, "train", "ppo", "--source", "CartPole-v1@force=9..5", "--out", "out"]
+    plain = {"PYTHONWARNINGS": "error::DeprecationWarning:headstart", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ | plain, timeout=600)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("headstart: CartPole-v1: force=9..5 runs backwards")
+    assert list(tmp_path.iterdir()) == []

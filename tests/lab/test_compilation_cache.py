@@ -1,0 +1,98 @@
+"""What is compiled is kept."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import ShapeDtypeStruct, monitoring
+
+from headstart.lab import compilation_cache
+from headstart.tasks.mujoco import foreign
+
+HITS = "/jax/compilation_cache/cache_hits"
+
+
+def place(**env: str) -> str:
+    """-> where a program that uses headstart keeps what it compiles."""
+    code = "import headstart as hs, jax; hs.task; print(jax.config.jax_compilation_cache_dir)"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**inherited, **env}, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_programs_are_kept_in_the_users_cache_folder(tmp_path):
+    kept = place(XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path))
+    assert kept.startswith(str(tmp_path))
+    assert kept.endswith(compilation_cache.processor())
+
+
+def test_whoever_gives_jax_a_place_is_left_with_it(tmp_path):
+    assert place(JAX_COMPILATION_CACHE_DIR=str(tmp_path)) == str(tmp_path)
+
+
+def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(compilation_cache.platformdirs, "user_cache_path", lambda name: tmp_path / "file")
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        compilation_cache.keep.__wrapped__()
+        assert jax.config.values["jax_compilation_cache_dir"] is None
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_programs_are_let_go_when_there_is_no_room_for_more():
+    traced: list[int] = []
+    twice = jax.jit(lambda x: (traced.append(1), 2 * x)[1])
+    for full, times in ((compilation_cache.FULL, 1), (0.0, 2 if pathlib.Path("/proc/self/maps").exists() else 1)):
+        twice(1.0)
+        compilation_cache.make_room(full)
+        twice(1.0)
+        assert len(traced) == times
+
+
+@pytest.fixture
+def hits():
+    """How many programs came out of the cache."""
+    found: list[str] = []
+    note = lambda event, **_: found.append(event) if event == HITS else None
+    monitoring.register_event_listener(note)
+    before = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    yield found
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", before)
+    monitoring.unregister_event_listener(note)
+
+
+def test_a_program_that_calls_numpy_by_name_is_kept(hits):
+    def fill(given: list[np.ndarray], out: list[np.ndarray]) -> None:
+        (x, nothing), (twice, positive) = given, out
+        assert nothing.shape == (*x.shape[:-1], 0)
+        twice[...], positive[...] = 2 * x, (x > 0).all(-1)
+
+    foreign.register("test/twice", fill)
+    shapes = ShapeDtypeStruct((3,), jnp.float32), ShapeDtypeStruct((), jnp.bool_)
+    x = jnp.arange(-6.0, 12.0).reshape(2, 3, 3)
+    one = lambda x: foreign.call("test/twice", shapes, x, jnp.zeros(0))
+    for _ in range(2):
+        jax.clear_caches()
+        twice, positive = jax.jit(jax.vmap(jax.vmap(one)))(x)
+        np.testing.assert_array_equal(twice, 2 * x)
+        assert positive.tolist() == [[False, False, False], [True, True, True]]
+    assert HITS in hits
+
+
+def test_what_goes_wrong_by_name_is_told():
+    def fill(given: list[np.ndarray], out: list[np.ndarray]) -> None:
+        raise ValueError("no such thing")
+
+    foreign.register("test/broken", fill)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="ValueError: no such thing"):
+        jax.block_until_ready(foreign.call("test/broken", (ShapeDtypeStruct((), jnp.float32),), jnp.zeros(())))
