@@ -25,7 +25,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 250, 40
 # Imports that would close a cycle, and stand inside of a function for that reason: (importer, imported).
 DEFERRED = {
     ("headstart.tasks.registry", "headstart.tasks.strings"),  # `task` takes a task string too
-    ("headstart.tasks.host.env", "headstart.tasks.strings"),  # a host env is rebuilt from its task string
+    ("headstart.tasks.host.registry", "headstart.tasks.strings"),  # a host env is rebuilt from its task string
 }
 EXCEPTIONS: dict[str, str] = {}  # file, or file:function -> why it is better long
 

@@ -20,8 +20,9 @@ from headstart.core.iterations import steps_per_iteration
 from headstart.core.stages import learn_source
 from headstart.core.train import init_loop_state
 from headstart.core.types import Method, TrainState, no_loss, spec
-from headstart.lab import cells
-from headstart.lab.checkpoint import load, save
+from headstart.lab.checkpoint.save_load import load, save
+from headstart.lab.checkpoint.trained import Trained
+from headstart.lab.study import study_folder
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
@@ -50,7 +51,7 @@ def reloaded(stages: tuple[Training, ...], state: TrainState, folder: pathlib.Pa
     *before, (method, of, target) = stages
     each = []
     for seed in range(len(state.gradient_steps)):
-        known = cells.of_seed(state, seed)
+        known = study_folder.of_seed(state, seed)
         trained = Trained(method, of, known, "Corridor", 1, seed, before=tuple(before), adapted=target)
         each.append(load(save(trained, folder / f"{len(stages)}-{seed}")))
         assert each[-1].stages == stages
