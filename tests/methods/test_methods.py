@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import probes
 import pytest
-from headstart.lab.trained import Trained
 from small import BASES, LEARNT, OTHERWISE, SMALL, small, tasks_for
 
 from headstart.core.errors import InputError
