@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import json
 import pathlib
 import re
 import runpy
@@ -248,3 +249,46 @@ def check_call(name: str, given: list[str]) -> None:
 def test_commands_have_pages():
     shown = re.findall(r"^## ([\w-]+)$", read(DOCS / "cli.md"), re.MULTILINE)
     assert len(shown) == len(arguments.COMMANDS)
+
+
+# ------------------------------------------------------------------------------------------------ measured numbers
+
+NUMBER = r"[−-]?\d[\d ]*(?:\.\d+)?"
+INTERVAL = re.compile(rf"({NUMBER})(?: %| ×)? \[({NUMBER}), ({NUMBER})\]")
+
+
+def records(page: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the committed records of the benchmarks that a page names; all of them for the README."""
+    results, text = ROOT / "benchmarks" / "results", read(page)
+    scripts = re.findall(r"benchmarks/(?:results/)?(\w+)\.(?:py|json)", text) + re.findall(r"studies\.py (\w+)", text)
+    everything = not scripts or page.parent == ROOT
+    return [
+        path for path in results.glob("*.json") if everything or any(path.stem.startswith(name) for name in scripts)
+    ]
+
+
+def estimates(record: object) -> list[tuple[float, float, float]]:
+    """Returns each estimate in a record with the ends of its interval."""
+    found = []
+    if isinstance(record, dict):
+        keys = [key for key in ("iqm", "mean", "median", "ratio") if isinstance(record.get(key), float)]
+        if {"low", "high"} <= set(record) and record["low"] is not None:
+            found = [(record[key], record["low"], record["high"]) for key in keys]
+        record = list(record.values())
+    if isinstance(record, list):
+        found += [one for part in record for one in estimates(part)]
+    return found
+
+
+def rounds_to(text: str, value: float) -> bool:
+    """Returns whether a value, or the same in per cent, is written as that text."""
+    decimals = len(text.partition(".")[2])
+    shown = float(text.replace(" ", "").replace("−", "-"))
+    return any(abs(scale * value - shown) <= 0.51 * 10**-decimals for scale in (1, 100))
+
+
+@each(PAGES)
+def test_measured_numbers_are_those_of_the_committed_records(page):
+    known = [one for path in records(page) for one in estimates(json.loads(path.read_text(encoding="utf-8")))]
+    for shown in INTERVAL.findall(re.sub(r"\s+", " ", read(page))):
+        assert any(all(map(rounds_to, shown, one)) for one in known), f"{shown} is in no record"
