@@ -1,4 +1,4 @@
-"""Draws the tree as it stands, floor by floor: `python docs/floors.py` writes docs/img/floors.svg."""
+"""Draws the packages and their modules, floor by floor: `python docs/floors.py` writes docs/img/floors.svg."""
 
 import pathlib
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from html import escape
 
 ROOT = pathlib.Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "img" / "floors.svg"
-FLOORS = (  # from the roof down: each imports only from those below it
-    {"lab": "what a user types and sees: command line, studies, report, checkpoints"},
+FLOORS = (  # from the top: each imports only from those below it
+    {"lab": "command line, studies, report, checkpoints"},
     {"protocol": "n-shot curves and their statistics"},
-    {"methods": "the lecture's map: what each way to transfer changes"},
-    {"learners": "records of pure functions", "tasks": "worlds, robots, other people's envs"},
-    {"losses": "of one sample", "nets": "from numbers to numbers", "core": "the words, the loop, the memory"},
+    {"methods": "one file for each method, by the lecture's sections"},
+    {"learners": "PPO, SAC, DQN, Q-learning", "tasks": "worlds, robots, Gymnasium environments"},
+    {"losses": "of one sample", "nets": "neural networks", "core": "types, training loop, memory"},
 )
 SHARE = {"tasks": 3}  # of a floor's width; the others': 1
 WIDTH, MARGIN, PAD, ROW, LETTER = 1080, 12, 14, 26, 7.0
@@ -26,14 +26,14 @@ rect { fill: #fff; stroke: #cfcdc6 } .file { fill: #eef3f8; stroke: none }
 
 
 def files(folder: pathlib.Path) -> list[str]:
-    """-> the names of its modules; a folder's own text counts where it holds definitions."""
+    """Returns the names of a folder's modules; `__init__` counts if it defines functions."""
     names = sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
     own = folder / "__init__.py"
     return names + ["__init__"] * (own.exists() and "\ndef " in own.read_text(encoding="utf-8"))
 
 
 def parts(room: pathlib.Path) -> list[tuple[str, list[str]]]:
-    """-> the room's own files, and those of each of its folders."""
+    """Returns a package's own modules, and those of each of its folders."""
     inner = sorted(path for path in room.glob("**/") if path != room and any(path.glob("*.py")))
     return [("", files(room))] * bool(files(room)) + [
         (path.relative_to(room).as_posix(), files(path)) for path in inner
@@ -41,7 +41,7 @@ def parts(room: pathlib.Path) -> list[tuple[str, list[str]]]:
 
 
 def rows(names: list[str], width: float) -> Iterator[list[tuple[str, float]]]:
-    """Yields rows of names, each with where it begins, that fit the width."""
+    """Yields rows of names that fit the width, each name with its position."""
     row, at = [], 0.0
     for name in names:
         wide = LETTER * len(name) + 14
@@ -54,7 +54,7 @@ def rows(names: list[str], width: float) -> Iterator[list[tuple[str, float]]]:
 
 
 def room(name: str, role: str, x: float, y: float, width: float) -> tuple[list[str], float]:
-    """-> the drawing of a room without its walls, and where it ends."""
+    """Returns the drawing of a package without its border, and its lower end."""
     title = f'<text class="room" x="{x + PAD:g}" y="{y + 24:g}">{name}</text>'
     drawn = [title, f'<text class="role" x="{x + PAD:g}" y="{y + 42:g}">{escape(role)}</text>']
     y += 54
@@ -73,13 +73,13 @@ def room(name: str, role: str, x: float, y: float, width: float) -> tuple[list[s
 
 
 def draw() -> str:
-    """-> the picture."""
+    """Returns the picture."""
     drawn, y = [], float(MARGIN)
     for floor in FLOORS:
         shares = [SHARE.get(name, 1) for name in floor]
         unit = (WIDTH - MARGIN * (len(floor) + 1)) / sum(shares)
         walls = [(MARGIN * (i + 1) + unit * sum(shares[:i]), unit * share) for i, share in enumerate(shares)]
-        rooms = [room(*told, x, y, width) for told, (x, width) in zip(floor.items(), walls, strict=True)]
+        rooms = [room(*item, x, y, width) for item, (x, width) in zip(floor.items(), walls, strict=True)]
         end = max(bottom for _, bottom in rooms)
         for (inside, _), (x, width) in zip(rooms, walls, strict=True):
             drawn.append(f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{end - y:g}" rx="8"/>')

@@ -153,6 +153,28 @@ def test_the_navigation_has_every_page_once():
     assert sorted(listed) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
+# ---------------------------------------------------------------------------------------------- lists of methods
+
+
+def test_the_readme_lists_every_method_with_its_section():
+    """The rows of a section follow the row that names it, in the order of the map."""
+    rows = [row.split(" | ") for row in read(ROOT / "README.md").splitlines() if row.startswith("| ")]
+    section, shown = "", []
+    for cells in rows[1:]:
+        section = re.sub(r"[|\[ ]*([\w -]*?)s?( |\].*)?$", r"\1", cells[0]).strip().lower() or section
+        shown += [(name, section) for name in re.findall(r"`(\w+)`", cells[1])]
+    assert sorted(shown) == sorted((entry.name, re.sub("s$", "", entry.section)) for entry in METHODS.values())
+
+
+def test_the_map_of_the_lecture_has_31_systems_and_links_those_that_exist():
+    rows = re.findall(r"^\| (\d+) \|(.*)$", read(DOCS / "index.md"), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 32))
+    linked = {name for _, row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert linked == set(METHODS) - {"scratch", "naive", "separate"}
+    there = [row for _, row in rows if not row.endswith("| not yet |") and "| not yet;" not in row]
+    assert len(there) == 11
+
+
 # ----------------------------------------------------------------------------------- names on the handwritten pages
 
 
