@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import json
 import pathlib
+import pydoc
 import re
 import runpy
 
@@ -271,6 +272,15 @@ def check_call(name: str, given: list[str]) -> None:
 def test_commands_have_pages():
     shown = re.findall(r"^## ([\w-]+)$", read(DOCS / "cli.md"), re.MULTILINE)
     assert len(shown) == len(arguments.COMMANDS)
+
+
+@each(PAGES)
+def test_files_and_modules_that_pages_name_exist(page):
+    text = read(page)
+    for path in re.findall(r"`((?:headstart|benchmarks|examples|tests|docs)/[a-z\d_/.]*\w\.\w+)`", text):
+        assert (ROOT / path).exists(), f"{path} is not there"
+    for name in re.findall(r"`(headstart(?:\.\w+)+)", text):
+        assert pydoc.locate(name) is not None or name.rpartition(".")[2] in headstart.__all__, f"{name} is not there"
 
 
 # ------------------------------------------------------------------------------------------------ measured numbers
