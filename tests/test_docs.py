@@ -283,6 +283,22 @@ def test_files_and_modules_that_pages_name_exist(page):
         assert pydoc.locate(name) is not None or name.rpartition(".")[2] in headstart.__all__, f"{name} is not there"
 
 
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> dict:
+    """Returns the recipe of a checkpoint of PPO with one hidden layer on Pendulum."""
+    ppo = headstart.PPO(hidden=(8,), num_steps=8, num_envs=2, num_epochs=1, batch_size=16)
+    trained = headstart.train(ppo, "Pendulum-v1", steps=16)
+    return json.loads((headstart.save(trained, tmp_path_factory.mktemp("checkpoint")) / "recipe.json").read_text())
+
+
+def test_the_page_of_checkpoints_describes_a_checkpoint(recipe):
+    page = read(DOCS / "checkpoints.md")
+    table = page[page.index("| in `recipe.json` |") :].partition("\n\n")[0].splitlines()[2:]
+    assert sorted(key for row in table for key in re.findall(r"`(\w+)`", row.split(" | ")[0])) == sorted(recipe)
+    [shown] = [body for language, body in BLOCK.findall(page) if language == "json"]
+    assert json.loads(shown) == recipe["policy"]
+
+
 # ------------------------------------------------------------------------------------------------ measured numbers
 
 NUMBER = r"[−-]?\d[\d ]*(?:\.\d+)?"

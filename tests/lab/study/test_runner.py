@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from documented import documented
 
 import headstart
 from headstart.core.errors import InputError
@@ -116,6 +117,14 @@ def test_a_study_leaves_its_data_its_report_and_its_cells(whole):
             assert load(folder).seed == seed
     assert data["provenance"]["command"] == "headstart compare ..."
     assert {"versions", "commit", "command", "machine"} <= data["provenance"].keys()
+
+
+def test_the_page_of_files_describes_study_json(whole):
+    data = json.loads((whole[0] / "study.json").read_text())
+    assert documented("key") - {"matrix", "clips"} == set(data) - {"iqm", "low", "high"}
+    for row in data["methods"].values():
+        assert documented("key of a row") == set(row)
+    assert documented("key of the shift") == set(data["shift"])
 
 
 def test_cells_tell_what_was_spent_and_what_came_of_it(whole):

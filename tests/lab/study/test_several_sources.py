@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from documented import documented
 
 import headstart as hs
 from headstart.core.types import spec
@@ -71,6 +72,10 @@ def test_a_study_of_several_sources_and_one_learned_beside_its_target(study):
 
 
 # ------------------------------------------------------------------------------------------------ each on each
+
+
+def test_the_page_of_files_describes_the_matrix(found):
+    assert documented("key of the matrix") == {*found, "left_out"} - {"question", "format", "checksum"}
 
 
 def test_the_matrix_holds_each_source_alone_and_what_learned_all_of_them(found):
