@@ -258,16 +258,20 @@ def help_text(words: list[str]) -> str:
         contextlib.suppress(SystemExit),
     ):
         program.parse([*words, "--help"])
-    return "\n".join(line for long in out.getvalue().strip().splitlines() for line in wrapped(long.rstrip()))
+    paragraphs = re.split(r"\n[ ]*\n", out.getvalue().strip())
+    return "\n\n".join(wrapped(paragraph) for paragraph in paragraphs)
 
 
-def wrapped(line: str) -> list[str]:
-    """Returns a line of prose in lines of 80 columns; commands and short lines stay as they are."""
-    start = line.lstrip()
-    if len(line) <= WIDTH or start.startswith(("headstart", "--")):
-        return [line]
-    indent = " " * (len(line) - len(start))
-    return textwrap.wrap(start, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
+def wrapped(paragraph: str) -> str:
+    """Returns a paragraph in lines of 80 columns; a paragraph with commands, or of short lines, stays as it is."""
+    lines = [line.rstrip() for line in paragraph.splitlines()]
+    starts = [line.lstrip() for line in lines]
+    if max(map(len, lines)) <= WIDTH or any(start.startswith("headstart") for start in starts):
+        return "\n".join(lines)
+    text = " ".join(starts)
+    if text.startswith("usage:"):
+        text = text.replace(",", ", ")  # so that the list of commands can be broken
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 @functools.cache
