@@ -200,13 +200,13 @@ def range_text(name: str, hint: Any, checked: str | None, comment: str) -> str:
         return ", ".join(f"`{one}`" for one in ACTIVATIONS)
     if hint == tuple[int, ...]:
         return "each ≥ 1"
-    if inner[:1] == [str]:
-        return "parts"
     if Method in (hint, *inner):
         return "learner or method"
-    stated = STATED_RANGE.search(comment)
+    stated = [one.lstrip(", ").replace(">=", "≥").replace("<=", "≤") for one in STATED_RANGE.findall(comment)]
+    if inner[:1] == [str]:
+        return ", ".join(["parts", *stated])
     if stated:
-        return stated.group().lstrip(", ").replace(">=", "≥").replace("<=", "≤")
+        return stated[0]
     return "true, false" if hint is bool else "any"
 
 
