@@ -141,6 +141,15 @@ def test_the_help_is_80_columns_wide():
     assert all(re.match(r" *(headstart|--)", line) for line in long), long
 
 
+def test_numbers_and_intervals_stay_on_one_line():
+    hook = runpy.run_path(str(DOCS / "hooks.py"))["on_page_content"]
+    html = "<p>1 344 [−4 855, 5 619] of 10 seeds</p><pre>1 000 [1, 2]</pre>"
+    assert (
+        hook(html).replace("\N{NO-BREAK SPACE}", "_")
+        == "<p>1_344_[−4_855,_5_619] of 10 seeds</p><pre>1 000 [1, 2]</pre>"
+    )
+
+
 # --------------------------------------------------------------------------------------------------- the API page
 
 
