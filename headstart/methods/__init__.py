@@ -34,6 +34,8 @@ from headstart.methods.randomization.uposi import UPOSI
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 from headstart.methods.values.successor_features import SuccessorFeatures
 
+Role = Literal["method", "scratch", "naive", "oracle", "random"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -45,13 +47,15 @@ class Entry:
     learns_on: Literal["nothing", "source", "ensemble", "both"]  # before it sees the target; both: beside it
     adapts: bool  # whether it goes on learning in the target
     about: str
+    role: Role = "method"
+    added_for: str | None = None  # of a scratch or oracle that a study adds: the learner of the rows it is for
 
 
 METHODS: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("scratch", PPO, "control", "nothing", True, "learns the target from nothing"),
-        Entry("naive", PPO, "control", "source", False, "runs the source's policy on the target, as it is"),
+        Entry("scratch", PPO, "control", "nothing", True, "learns the target from nothing", "scratch"),
+        Entry("naive", PPO, "control", "source", False, "runs the source's policy on the target, as it is", "naive"),
         Entry("finetune", Finetune, "forward transfer", "source", True, "goes on from the source's knowledge"),
         Entry("dann", DANN, "domain adaptation", "both", True, "learns the source by features that hide the domain"),
         Entry("mmd", MMD, "domain adaptation", "both", True, "learns the source by features that lie alike in both"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headstart.protocol.baselines import SCRATCH, caveats, is_oracle, is_scratch, scratch_of
+from headstart.protocol.baselines import SCRATCH, Rows, caveats, matching_scratch
 from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
 from headstart.protocol.headroom import headroom, middle
 from headstart.protocol.metrics import summarise, totals
@@ -21,25 +21,26 @@ Cells = Mapping[str, Mapping[int, Cell]]  # [row][seed]
 
 def assemble(question: StudyConfig, cells: Cells, shift: Shift) -> dict[str, Any]:
     """-> the study as plain data. Rows and seeds that are not there yet, or failed, are left out, and counted."""
-    asked, levels = question.rows(), {name: row for name, row in cells.items() if name == "random" or is_oracle(name)}
+    asked = question.rows()
+    roles = dict.fromkeys(cells, "method") | {entry.name: entry.role for entry, _ in asked}
+    levels = {name: row for name, row in cells.items() if roles[name] in ("random", "oracle")}
     rows = {name: row for name, row in cells.items() if name not in levels and row}
     curves = {name: _curve(question, row) for name, row in rows.items()}
     reference = {name: _last(question, levels.get(name)) for name in ("random", "oracle", *levels)}
     ends = {name: returns[:, -1] for name, (_, returns) in curves.items()}
     room = headroom({**ends, "random": reference["random"], "oracle": reference["oracle"]}, question.threshold)
-    scratches = scratch_of(asked) if question.reference == SCRATCH else {}
+    scratches = matching_scratch(asked) if question.reference == SCRATCH else {}
+    own = {name: name for name, role in roles.items() if role == "scratch"}
     budget = question.target_steps
-    metrics = summarise(curves, room.random, room.threshold, budget, scratches, untold=room.no_threshold)
+    metrics = summarise(curves, room.random, room.threshold, budget, {**scratches, **own}, untold=room.no_threshold)
     areas = {name: totals(curve, question.target_steps) for name, curve in curves.items()}
     compared = against(areas, controls(question, list(curves), scratches))
     methods = {
         name: {**_row(question, row, curves[name]), "metrics": metrics[name], **compared[name]}
         for name, row in rows.items()
     }
-    for entry, method in asked:
-        if entry.name in methods:
-            unlike = caveats(entry, method, compared[entry.name]["against"], asked, question.shots)
-            methods[entry.name] |= {"about": entry.about, "settings": repr(method), "caveats": unlike}
+    for name, description in _descriptions(question, asked, compared).items():
+        methods[name] |= description
     return {
         **dataclasses.asdict(question),
         "question": dataclasses.asdict(question),  # whole, beside the rest, where `methods` holds the results
@@ -53,9 +54,23 @@ def assemble(question: StudyConfig, cells: Cells, shift: Shift) -> dict[str, Any
             "headroom": None if "naive" not in curves else room.data(middle(curves["naive"][1][:, 0])),
         },
         "methods": methods,
-        "equal_total": _equal_total(question, rows, ends, levels, reference),
+        "equal_total": _equal_total(question, rows, ends, levels, reference, roles),
         "judged_by": COMPARED_BY,
         "pairs": pairwise(areas),
+    }
+
+
+def _descriptions(question: StudyConfig, rows: Rows, compared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns what each compared row is: its role, a sentence about it, its settings and its caveats."""
+    return {
+        entry.name: {
+            "role": entry.role,
+            "about": entry.about,
+            "settings": repr(method),
+            "caveats": caveats(entry, method, compared[entry.name]["against"], rows, question.shots),
+        }
+        for entry, method in rows
+        if entry.name in compared
     }
 
 
@@ -163,6 +178,7 @@ def _equal_total(
     ends: Mapping[str, np.ndarray],
     levels: Mapping[str, Mapping[int, Cell]],
     reference: Mapping[str, np.ndarray],
+    roles: Mapping[str, str],
 ) -> dict[str, Any]:
     """Returns final returns at an equal total of steps: an oracle is a scratch that has the source's steps too.
 
@@ -177,6 +193,8 @@ def _equal_total(
         return {**numbers, "total_steps": float(np.mean(spent)) if good else None, "shots": max(shots, default=None)}
 
     all_steps = {name: f"{name.replace('oracle', 'scratch', 1)}, all steps in the target" for name in levels}
-    found = {all_steps[name]: told(reference[name], row) for name, row in levels.items() if name != "random" and row}
-    found |= {name: told(ends[name], row) for name, row in rows.items() if name != "naive" and not is_scratch(name)}
+    oracles = {name: row for name, row in levels.items() if roles[name] == "oracle" and row}
+    found = {all_steps[name]: told(reference[name], row) for name, row in oracles.items()}
+    adapted = {name: row for name, row in rows.items() if roles[name] not in ("naive", "scratch")}
+    found |= {name: told(ends[name], row) for name, row in adapted.items()}
     return {"steps": question.source_steps + question.target_steps, "rows": found}

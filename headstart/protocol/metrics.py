@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headstart.core.errors import InputError
-from headstart.protocol.baselines import SCRATCH, is_scratch
+from headstart.protocol.baselines import SCRATCH
 from headstart.protocol.statistics import Interval, bootstrap, iqm, paired_difference
 
 Curve = tuple[Float[np.ndarray, "seed _point"], Float[np.ndarray, "seed _point"]]  # steps, returns
@@ -89,10 +89,10 @@ def summarise(
 
     Row i of every curve is the same seed. `budget` is in target steps; None: the most that all curves cover. Where a
     metric cannot be told, its numbers are None and `reason` says why; `untold` is why there is no threshold.
-    `scratches` names the scratch that a row is compared with: itself, if it is one, or else `scratch`, by default.
+    `scratches` names the scratch row that a row is compared with; it is `scratch` for rows that are not in it.
     """
     budget = common_budget(curves) if budget is None else budget
-    mine = lambda name: curves.get((scratches or {}).get(name, name if is_scratch(name) else SCRATCH))
+    mine = lambda name: curves.get((scratches or {}).get(name, SCRATCH))
     return {
         name: {
             "jumpstart": _jumpstart(curve, mine(name)),

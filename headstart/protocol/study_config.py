@@ -12,12 +12,14 @@ from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.methods import Entry
 from headstart.methods.strings import find, find_learner
-from headstart.protocol.baselines import SCRATCH, more_references
+from headstart.protocol.baselines import SCRATCH, added_references
 from headstart.protocol.checks import AT_ONCE, MOST, check_budget, check_number, check_seeds, check_shots
 
 MOST_SEEDS = 10_000  # more than that was meant to be something else
-ORACLE = Entry("oracle", PPO, "control", "nothing", True, "learns the target with all the steps of both domains")
-RANDOM = Entry("random", Uniform, "control", "nothing", False, "acts at random")
+ORACLE = Entry(
+    "oracle", PPO, "control", "nothing", True, "learns the target with all the steps of both domains", "oracle"
+)
+RANDOM = Entry("random", Uniform, "control", "nothing", False, "acts at random", "random")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,8 @@ class StudyConfig:
         rows = []
         for text in dict.fromkeys(("naive", "scratch", *self.methods)):
             entry, method = find(text, learner)
-            rows.append((dataclasses.replace(entry, name=row_name(text)), method))
+            role = entry.role if text == entry.name else "method"  # `scratch:hidden=8` is compared like any method
+            rows.append((dataclasses.replace(entry, name=row_name(text), role=role), method))
         names = [entry.name for entry, _ in rows]
         if row_name(self.reference) not in names:
             raise InputError(f"--reference {self.reference} is no row of this study; choose one of {', '.join(names)}.")
@@ -78,7 +81,7 @@ class StudyConfig:
                 )
         ceiling = [(ORACLE, learner or PPO())] if self.oracle else []
         scratch = next(entry for entry, _ in rows if entry.name == SCRATCH)
-        more = more_references(rows, scratch, ORACLE if self.oracle else None) if self.reference == SCRATCH else []
+        more = added_references(rows, scratch, ORACLE if self.oracle else None) if self.reference == SCRATCH else []
         return [(RANDOM, Uniform()), *rows, *ceiling, *more]
 
 

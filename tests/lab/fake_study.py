@@ -90,6 +90,7 @@ def _method(name: str, curve: tuple[np.ndarray, np.ndarray], metrics: dict[str, 
     mine = name == "scratch"
     ensemble = name in ("randomize", "epopt")
     data = {
+        "role": name if name in ("scratch", "naive") else "method",
         "about": ABOUT[name],
         "curve": {
             "target_steps": steps.mean(0).tolist(),

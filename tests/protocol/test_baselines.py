@@ -9,7 +9,7 @@ from headstart.learners.ppo import PPO
 from headstart.learners.qlearning import QLearning
 from headstart.learners.sac import SAC
 from headstart.methods.strings import find
-from headstart.protocol.baselines import caveats, is_added, learner_name, needed, scratch_of
+from headstart.protocol.baselines import caveats, learner_name, matching_scratch, needed_rows
 from headstart.protocol.study_config import StudyConfig
 
 
@@ -19,6 +19,10 @@ def asked(*methods: str, **fields: Any) -> StudyConfig:
 
 def names(question: StudyConfig) -> list[str]:
     return [entry.name for entry, _ in question.rows()]
+
+
+def added(question: StudyConfig) -> list[str]:
+    return [entry.name for entry, _ in question.rows() if entry.added_for is not None]
 
 
 @pytest.mark.parametrize(
@@ -50,16 +54,16 @@ def test_a_row_by_another_learner_brings_its_scratch_and_its_oracle():
     rows = dict(zip(names(question), question.rows(), strict=True))
     assert rows["scratch (SAC)"][1] == rows["oracle (SAC)"][1] == SAC()
     assert rows["oracle (SAC)"][0].about == "learns the target with all the steps of both domains, by SAC"
-    assert scratch_of(question.rows()) == {
+    assert matching_scratch(question.rows()) == {
         "naive": "scratch", "finetune": "scratch", "darc": "scratch (SAC)", "darc weight-2": "scratch (SAC)",
         "sf": "scratch (QLearning)",
     }  # fmt: skip
 
 
 def test_nothing_is_added_where_learners_are_alike_or_the_reference_is_another():
-    assert not any(map(is_added, names(asked("finetune", "epopt", ensemble="Pendulum-v1@mass=1..2"))))
-    assert not any(map(is_added, names(asked("darc", learner="sac"))))
-    assert not any(map(is_added, names(asked("finetune", "darc", reference="finetune"))))
+    assert not added(asked("finetune", "epopt", ensemble="Pendulum-v1@mass=1..2"))
+    assert not added(asked("darc", learner="sac"))
+    assert not added(asked("finetune", "darc", reference="finetune"))
     assert "oracle (SAC)" not in names(asked("darc", oracle=False))
 
 
@@ -73,20 +77,21 @@ def test_other_settings_of_another_learner_are_another_scratch():
 def test_what_nobody_needs_is_taken_away():
     rows = asked("finetune", "darc").rows()
     left = [row for row in rows if row[0].name != "darc"]  # it cannot run
-    assert needed(left, scratch_of(rows)) == {"random", "naive", "scratch", "finetune", "oracle"}
-    assert needed(rows, scratch_of(rows)) == {entry.name for entry, _ in rows}
+    assert needed_rows(left, matching_scratch(rows)) == {"random", "naive", "scratch", "finetune", "oracle"}
+    assert needed_rows(rows, matching_scratch(rows)) == {entry.name for entry, _ in rows}
 
 
 def test_what_is_unlike_is_said():
     rows = asked("finetune:base.discount=0.9", "dann", "darc").rows()
     said = {
-        entry.name: caveats(entry, method, scratch_of(rows).get(entry.name), rows, (0, 10)) for entry, method in rows
+        entry.name: caveats(entry, method, matching_scratch(rows).get(entry.name), rows, (0, 10))
+        for entry, method in rows
     }
     assert said["naive"] == said["scratch"] == said["oracle"] == []
     assert said["finetune base.discount-0.9"] == ["Its PPO has other settings than that of scratch: discount=0.9."]
-    schedules = "It takes no shots, where {} begins with its shots: their schedules in the target differ."
+    schedules = "It takes no shots, but {} begins with its shots: their schedules in the target differ."
     assert said["dann"] == [schedules.format("scratch")]
     assert said["darc"] == [schedules.format("scratch (SAC)")]
     by_name = {entry.name: (entry, method) for entry, method in rows}
     assert caveats(*by_name["darc"], "scratch (SAC)", rows, (0,)) == []
-    assert caveats(*by_name["darc"], "naive", rows, (0,)) == ["It learns by SAC, and naive by PPO."]
+    assert caveats(*by_name["darc"], "naive", rows, (0,)) == ["It uses SAC, and naive uses PPO."]

@@ -25,7 +25,6 @@ from headstart.lab.study import cross_evaluation, runner, study_folder
 from headstart.lab.watch.progress_bar import Board, console, thin
 from headstart.lab.watch.progress_event import both
 from headstart.lab.watch.tensorboard import scalars
-from headstart.protocol.baselines import is_oracle
 from headstart.protocol.checks import check_budget, check_seeds
 from headstart.protocol.study_config import StudyConfig
 from headstart.tasks.several import SEVERAL
@@ -51,7 +50,7 @@ def plan(question: StudyConfig) -> dict[tuple[str, str], float]:
     for entry, _ in question.rows():
         if entry.learns_on in ("source", "ensemble"):
             plan[entry.name, "source"] = question.source_steps
-        extra = question.source_steps if is_oracle(entry.name) else 0
+        extra = question.source_steps if entry.role == "oracle" else 0
         plan[entry.name, "target"] = question.target_steps + extra if entry.adapts else 0
     if SEVERAL in question.source and cross_evaluation.trains_more(question.rows()):
         plan[cross_evaluation.ALONE, "source"] = question.source_steps

@@ -7,7 +7,6 @@ from headstart.lab import formats
 from headstart.lab.report import advice
 from headstart.lab.report.sentences import LABELS, episodes, learning, reach, value
 from headstart.lab.report.study_data import Study, table
-from headstart.protocol.baselines import is_scratch
 from headstart.protocol.headroom import NOTHING_LEARNED
 
 
@@ -72,20 +71,21 @@ def _fastest(study: Study) -> str | None:
     if not arrived:
         return _furthest(study)
     name = next(iter(arrived))
+    row = study.row(name)
+    assert row is not None
     goal = f"a return of {formats.number(study.threshold)}{_of_oracle(study)}"
-    if name == "naive":
+    if row.role == "naive":
         return f"No episode of the target is needed: the source's policy, run as it is, already reaches {goal}."
     first = f"{name} gets the target in the fewest episodes: it reaches {goal} after {episodes(arrived[name])}"
     if arrived[name] < 0.5:
         first = f"{name} needs no episode of the target: it starts out at {goal}"
-    if is_scratch(name):
+    if row.role == "scratch":
         return f"{first}, sooner than anything that transfers."
-    row = study.row(name)
-    control = row.against if row is not None and is_scratch(row.against or "") else "scratch"
+    control = row.against if row.against and study.is_scratch(row.against) else "scratch"
     if control in arrived:
-        return f"{first}, where {learning(control)} takes {episodes(arrived[control])}."
+        return f"{first}, where {learning(control, study)} takes {episodes(arrived[control])}."
     return (
-        f"{first}; {learning(control)} does not get there within the budget."
+        f"{first}; {learning(control, study)} does not get there within the budget."
         if study.row(control or "")
         else f"{first}."
     )
@@ -93,8 +93,8 @@ def _fastest(study: Study) -> str | None:
 
 def _arrivals(study: Study) -> dict[str, float]:
     """-> the target episodes until the threshold of each method that gets there, the fewest first."""
-    found = {row.name: at for row in study.contenders if (at := reach(row, study.threshold)) is not None}
-    return dict(sorted(found.items(), key=lambda item: (item[1], item[0] != "naive")))
+    found = [(at, row) for row in study.contenders if (at := reach(row, study.threshold)) is not None]
+    return {row.name: at for at, row in sorted(found, key=lambda item: (item[0], item[1].role != "naive"))}
 
 
 def _rivals(study: Study) -> str | None:
@@ -125,7 +125,7 @@ def _furthest(study: Study) -> str | None:
 
 
 def _overall(study: Study) -> str | None:
-    rows = [row for row in study.challengers if row.name != "naive"]
+    rows = [row for row in study.challengers if row.role != "naive"]
     said = {kind: [row.name for row in rows if row.verdict == kind] for kind in LABELS}
     unjudged = [row.name for row in rows if row.verdict is None and row.no_verdict]
     parts = [

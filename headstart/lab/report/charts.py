@@ -7,8 +7,7 @@ from headstart.lab import formats
 from headstart.lab.report.line_chart import Reference, Scale, Series, curves
 from headstart.lab.report.markup import Markup, element
 from headstart.lab.report.study_data import Row, Study
-from headstart.lab.report.styles import FONT, PAGE, SHAPES, Style, key
-from headstart.protocol.baselines import is_scratch
+from headstart.lab.report.styles import FONT, PAGE, SHAPES, Style, Theme, key, styles
 from headstart.protocol.statistics import Interval
 
 METRICS = {
@@ -38,6 +37,13 @@ def learning_curves(study: Study, looks: dict[str, Style]) -> Markup:
     ]
     legend = element("div", buttons, class_="legend", role="group", aria_label="Show or hide methods")
     return element("div", legend, element("div", panels, class_="panels"))
+
+
+def row_styles(study: Study, theme: Theme) -> dict[str, Style]:
+    """Returns the style of each row of a study."""
+    return styles(
+        [row.name for row in study.contenders], theme, {row.name for row in study.contenders if row.role == "scratch"}
+    )
 
 
 def swatch(look: Style) -> Markup:
@@ -84,7 +90,7 @@ def _forest_panel(name: str, study: Study, looks: dict[str, Style]) -> Markup | 
     if name == "difference":
         told = {row.name: told[row.name] for row in study.challengers}
     if name == "jumpstart":
-        told = {row: value for row, value in told.items() if not is_scratch(row)}
+        told = {row: value for row, value in told.items() if not study.is_scratch(row)}
     known = [value for value in told.values() if value is not None]
     if not known:
         return None

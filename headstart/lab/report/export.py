@@ -9,8 +9,9 @@ from typing import Any
 from headstart.core.errors import InputError
 from headstart.lab import formats
 from headstart.lab.checkpoint.files import write
+from headstart.lab.report.charts import row_styles
 from headstart.lab.report.study_data import Study, read
-from headstart.lab.report.styles import DOTS, PAPER, styles
+from headstart.lab.report.styles import DOTS, PAPER
 from headstart.protocol.statistics import Interval
 
 HEAD = ("row", "seed", "point", "target_steps", "target_episodes", "return", "failed")
@@ -93,7 +94,7 @@ def to_pdf(study: Mapping[str, Any], path: pathlib.Path) -> None:
     known, out = read(dict(study)), io.BytesIO()
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot(xlabel="target steps", ylabel="return", title=f"{known.source} → {known.target}")
-    looks = styles([row.name for row in known.contenders], PAPER)
+    looks = row_styles(known, PAPER)
     for row in known.contenders:
         if row.curve is None:
             continue

@@ -68,7 +68,7 @@ def verdicts(study: Study, looks: dict[str, Style]) -> Markup | None:
     body = [
         [
             named(row.name, looks),
-            badge(row),
+            badge(row, study),
             row.against or "scratch",
             signed(row.difference),
             formats.p_value(row.p),
@@ -161,11 +161,11 @@ def task(text: str) -> Markup:
     return element("span", [[piece, element("wbr")] for piece in pieces], class_="task")
 
 
-def badge(row: Row) -> Markup:
+def badge(row: Row, study: Study) -> Markup:
     """-> the verdict as a word with a sign; colour only repeats it."""
     kind = row.verdict if row.verdict in LABELS else "none"
     sign = {"positive": "▲", "negative": "▼", "none": "■"}[kind]
-    return element("span", element("span", sign, aria_hidden="true"), " ", label(row), class_=f"badge {kind}")
+    return element("span", element("span", sign, aria_hidden="true"), " ", label(row, study), class_=f"badge {kind}")
 
 
 def told(value: Interval | None, best: bool = False, to: float | None = None) -> Markup:

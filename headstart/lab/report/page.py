@@ -10,14 +10,14 @@ from headstart.lab.checkpoint.files import write
 from headstart.lab.report import advice
 from headstart.lab.report import html_tables as tables
 from headstart.lab.report.answer import answer
-from headstart.lab.report.charts import forest, learning_curves
+from headstart.lab.report.charts import forest, learning_curves, row_styles
 from headstart.lab.report.clip_cards import before_and_after
 from headstart.lab.report.heat_map import heat_map, matrix, matrix_table, remarks
 from headstart.lab.report.markup import Markup, element
 from headstart.lab.report.pairwise_table import LEAD, pairs
 from headstart.lab.report.sentences import difference, sentence
 from headstart.lab.report.study_data import Study, read, table
-from headstart.lab.report.styles import PAGE, Style, styles
+from headstart.lab.report.styles import PAGE, Style
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -33,7 +33,7 @@ def write_report(study: dict[str, Any], path: str | os.PathLike[str]) -> None:
 def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
     """-> the report as one HTML document; clips are those of the study's folder `out`."""
     told = read(study)
-    looks = styles([row.name for row in told.contenders], PAGE)
+    looks = row_styles(told, PAGE)
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -109,7 +109,9 @@ def _methods(study: Study, looks: dict[str, Style]) -> Markup | None:
     cards = [
         element(
             "article",
-            element("h3", tables.named(row.name, looks), tables.badge(row) if row.verdict or row.no_verdict else None),
+            element(
+                "h3", tables.named(row.name, looks), tables.badge(row, study) if row.verdict or row.no_verdict else None
+            ),
             element("p", sentence(row, study)),
             element("p", row.about, class_="about") if row.about else None,
         )

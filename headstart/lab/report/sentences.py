@@ -7,7 +7,6 @@ import numpy as np
 from headstart.lab import formats
 from headstart.lab.report import advice
 from headstart.lab.report.study_data import Row, Study, interval, table
-from headstart.protocol.baselines import is_scratch
 from headstart.protocol.statistics import Interval
 
 DOING = {  # methods by the name of their entry; any other speaks for itself
@@ -30,11 +29,11 @@ def sentence(row: Row, study: Study) -> str:
     control = study.row(row.against or "scratch")
     ours, base = row.metrics.get("total"), control.metrics.get("total") if control else None
     if control is None or ours is None or base is None:
-        return f"{who} cannot be compared: there is no run {_by(row.against)} beside it. {failures}".strip()
-    if row.name == "naive":
+        return f"{who} cannot be compared: there is no run {_by(row.against, study)} beside it. {failures}".strip()
+    if row.role == "naive":
         return " ".join(part for part in (_as_it_is(ours, base, row, study), *row.caveats, failures) if part)
     spent = f"the same {formats.count(study.budget)} steps of the target" if study.budget else "the same steps"
-    against = f"{value(base)} {_by(row.against)}"
+    against = f"{value(base)} {_by(row.against, study)}"
     opening = {
         "positive": f"{who} helped: over {spent} it averaged {value(ours)} against {against}.",
         "negative": f"{who} hurt: over {spent} it averaged only {value(ours)} against {against}.",
@@ -43,11 +42,11 @@ def sentence(row: Row, study: Study) -> str:
     return " ".join(part for part in parts if part)
 
 
-def label(row: Row) -> str:
+def label(row: Row, study: Study) -> str:
     """-> the verdict in a word or three."""
     if row.verdict not in LABELS:
         return UNJUDGED
-    if row.verdict != "none" and (row.name == "naive" or not is_scratch(row.against or "scratch")):
+    if row.verdict != "none" and (row.role == "naive" or not study.is_scratch(row.against or "scratch")):
         return f"{'above' if row.verdict == 'positive' else 'below'} {row.against or 'scratch'}"
     return LABELS[row.verdict]
 
@@ -105,20 +104,20 @@ def _as_it_is(ours: Interval, base: Interval, row: Row, study: Study) -> str:
     )
     return (
         f"Just running the policy of {study.source}, without learning, scores {value(ours)}; "
-        f"{learning(row.against)} averages {beside}{value(base)} over the budget."
+        f"{learning(row.against, study)} averages {beside}{value(base)} over the budget."
     )
 
 
-def _by(control: str | None) -> str:
+def _by(control: str | None, study: Study) -> str:
     """Returns how a control learned: `from scratch`, `from scratch by SAC`, or `by finetune`."""
     name = control or "scratch"
-    return f"from {_of(name)}" if is_scratch(name) else f"by {name}"
+    return f"from {_of(name)}" if study.is_scratch(name) else f"by {name}"
 
 
-def learning(control: str | None) -> str:
+def learning(control: str | None, study: Study) -> str:
     """Returns what a control did: `learning from scratch`, or its name."""
     name = control or "scratch"
-    return f"learning from {_of(name)}" if is_scratch(name) else name
+    return f"learning from {_of(name)}" if study.is_scratch(name) else name
 
 
 def _of(scratch: str) -> str:
@@ -127,7 +126,7 @@ def _of(scratch: str) -> str:
 
 
 def _undecided(who: str, row: Row, study: Study, ours: Interval, base: Interval) -> str:
-    beside = f"it averaged {value(ours)}, and {learning(row.against)} {value(base)}"
+    beside = f"it averaged {value(ours)}, and {learning(row.against, study)} {value(base)}"
     if len(study.seeds) == 1:
         return f"{who} cannot be judged by one seed: {beside}."
     if row.verdict is None and row.no_verdict:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headstart.protocol.baselines import is_scratch
+from headstart.protocol.baselines import SCRATCH
 from headstart.protocol.statistics import Interval, bootstrap
 
-CONTROLS = ("scratch", "naive")  # what every method has to beat
-REFERENCES = ("random", "oracle")  # between which everything lies; lines, not contenders
+ORDER = {"naive": 1, "scratch": 2}  # of roles, from top to bottom, below the study's own scratch row
+REFERENCES = ("random", "oracle")  # roles that are drawn as levels, not as rows
 
 Table = dict[str, Any]
 
@@ -29,6 +29,7 @@ class Row(NamedTuple):
     """A method and all that is claimed of it."""
 
     name: str
+    role: str  # as in `headstart.methods.Entry`
     about: str
     curve: Points | None
     shots: dict[int, Interval]
@@ -70,19 +71,24 @@ class Study(NamedTuple):
     @property
     def contenders(self) -> list[Row]:
         """-> all rows but the references."""
-        return [row for row in self.rows if row.name not in REFERENCES]
+        return [row for row in self.rows if row.role not in REFERENCES]
+
+    def is_scratch(self, name: str) -> bool:
+        """Returns whether the row of that name learns the target from nothing."""
+        row = self.row(name)
+        return name == SCRATCH if row is None else row.role == "scratch"
 
     @property
     def challengers(self) -> list[Row]:
         """Returns the rows that are compared with a control, which is scratch unless the study says otherwise."""
         controls = {row.against for row in self.contenders if row.against} or {"scratch"}
-        return [row for row in self.contenders if row.against or not (row.name in controls or is_scratch(row.name))]
+        return [row for row in self.contenders if row.against or not (row.name in controls or row.role == "scratch")]
 
 
 def read(study: Table) -> Study:
     """-> the study, with every part that is missing left empty."""
     rows = [_row(str(name), method or {}) for name, method in table(study, "methods").items()]
-    rows.sort(key=lambda row: CONTROLS.index(row.name) if row.name in CONTROLS else 3 - is_scratch(row.name))
+    rows.sort(key=lambda row: 0 if row.name == SCRATCH else ORDER.get(row.role, 3))
     shots = _shots(study, rows)
     judged = len(study.get("seeds") or []) != 1  # one seed has no spread, and so allows no verdict
     budget = _number(study.get("budget")) or _number(study.get("target_steps"))
@@ -127,6 +133,7 @@ def _row(name: str, method: Table) -> Row:
     known = {key: told for key, value in metrics.items() if (told := interval(value)) is not None}
     return Row(
         name=name,
+        role=str(method.get("role") or "method"),
         about=str(method.get("about") or ""),
         curve=_points(table(method, "curve")),
         shots={int(k): told for k, v in table(method, "shots").items() if (told := interval(v)) is not None},

@@ -1,10 +1,9 @@
 """How figures look: the colours of a page and of a file, and which shape, dash and colour a method has."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from headstart.lab.report.markup import Markup, element
-from headstart.protocol.baselines import is_scratch
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SHAPES = {
@@ -55,11 +54,11 @@ class Style(NamedTuple):
     dash: str | None = None
 
 
-def styles(names: Sequence[str], theme: Theme) -> dict[str, Style]:
-    """-> a look for each name: scratches and naive in greys, all others in the order they come."""
+def styles(names: Sequence[str], theme: Theme, scratches: Collection[str] = ()) -> dict[str, Style]:
+    """Returns a style for each name: `scratch`, `naive` and the other `scratches` in grey, the rest in colours."""
     fixed = {"scratch": Style(theme.controls[0], "square"), "naive": Style(theme.controls[1], "circle", DOTS)}
-    scratches = [name for name in names if name not in fixed and is_scratch(name)]
-    fixed |= {name: Style(theme.controls[0], "diamond", f"{7 - 3 * (i % 2)} 3") for i, name in enumerate(scratches)}
+    more = [name for name in names if name not in fixed and name in scratches]
+    fixed |= {name: Style(theme.controls[0], "diamond", f"{7 - 3 * (i % 2)} 3") for i, name in enumerate(more)}
     shapes = ("circle", "triangle", "diamond", "down", "cross")
     others = [name for name in names if name not in fixed]
     looks = {name: Style(theme.series[i % 6], shapes[i % 5], None if i < 6 else "7 3") for i, name in enumerate(others)}

@@ -10,7 +10,6 @@ from rich.table import Column, Table
 from headstart.lab import formats
 from headstart.lab.report.answer import best, nothing_learned
 from headstart.lab.watch.progress_bar import plain_console, thin
-from headstart.protocol.baselines import is_scratch
 
 PIPED = 160  # columns where nobody's terminal says how many there are
 
@@ -75,7 +74,11 @@ def _verdicts(data: Mapping[str, Any]) -> Table:
     """Returns each row's verdict against the study's reference, and what it rests on."""
     methods = data["methods"]
     known = {row.get("against") for row in methods.values() if row.get("against")} or {"scratch"}
-    rows = {name: row for name, row in methods.items() if row.get("against") or not (name in known or is_scratch(name))}
+    rows = {
+        name: row
+        for name, row in methods.items()
+        if row.get("against") or not (name in known or row.get("role") == "scratch")
+    }
     controls = list(dict.fromkeys(row["against"] for row in rows.values() if row.get("against"))) or ["scratch"]
     heads = ["verdict", "difference", "p", "P(better)", "to threshold"]
     if failed := any(row.get("failed") for row in rows.values()):
@@ -98,19 +101,23 @@ def _verdicts(data: Mapping[str, Any]) -> Table:
             interval(row.get("metrics", {}).get("time_to_threshold")),
         ]
         table.add_row(*cells, *[", ".join(row.get("failed", {})) or "none"] * failed)
+    table.caption = "\n".join(_verdict_notes(data, rows))
+    return table
+
+
+def _verdict_notes(data: Mapping[str, Any], rows: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the sentences below the table of verdicts: caveats, missing verdicts and rows that were left out."""
+    yield "p: adjusted by Holm's method for all verdicts of this table. To threshold: steps of the target."
+    yield from (f"{name}: {caveat}" for name, row in rows.items() for caveat in row.get("caveats") or ())
     missing: dict[str, list[str]] = {}
     for name, row in rows.items():
         if row.get("no_verdict"):
             missing.setdefault(row["no_verdict"], []).append(name)
-    said = ["p: adjusted by Holm's method for all verdicts of this table. To threshold: steps of the target."]
-    said += [f"{name}: {caveat}" for name, row in rows.items() for caveat in row.get("caveats") or ()]
-    said += [f"No verdict for {', '.join(names)}. {why}" for why, names in missing.items()]
+    yield from (f"No verdict for {', '.join(names)}. {why}" for why, names in missing.items())
     left_out = dict(data.get("left_out") or {})
     if "left_out" in (matrix := data.get("matrix") or {}):
         left_out["the matrix of sources"] = matrix["left_out"]
-    said += [f"{name} is left out. {why}" for name, why in left_out.items()]
-    table.caption = "\n".join(said)
-    return table
+    yield from (f"{name} is left out. {why}" for name, why in left_out.items())
 
 
 def _equal_total(data: Mapping[str, Any]) -> Table:

@@ -6,7 +6,6 @@ from typing import Any
 from headstart.core.errors import InputError
 from headstart.core.types import Method
 from headstart.methods import Entry, describe
-from headstart.protocol.baselines import is_oracle
 from headstart.protocol.study_config import StudyConfig
 
 SAME = ("source", "target", "physics", "learner")  # parts of a question that make it another study
@@ -15,7 +14,7 @@ SAME = ("source", "target", "physics", "learner")  # parts of a question that ma
 def of_row(entry: Entry, method: Method, question: StudyConfig) -> dict[str, Any]:
     """Returns what the cells of a row depend on, beside their seed."""
     learns = entry.learns_on in ("source", "ensemble")
-    spends = entry.learns_on != "nothing" or is_oracle(entry.name)
+    spends = entry.learns_on != "nothing" or entry.role == "oracle"
     return {
         "row": entry.name,
         "method": describe(method),
@@ -27,7 +26,7 @@ def of_row(entry: Entry, method: Method, question: StudyConfig) -> dict[str, Any
         "ensemble": question.ensemble if learns else None,  # its 0-shot return is judged on it
         "source_steps": question.source_steps if spends else None,
         "target_steps": question.target_steps,
-        "shots": None if is_oracle(entry.name) else list(question.shots),  # the oracle takes none
+        "shots": None if entry.role == "oracle" else list(question.shots),  # the oracle takes none
         "num_evals": question.num_evals if entry.adapts else None,
         "eval_episodes": question.eval_episodes,
     }

@@ -26,6 +26,7 @@ from headstart.methods import describe as describe_method
 from headstart.methods.multitask.separate import Separate
 from headstart.protocol import transfer
 from headstart.protocol import transfer_matrix as claims
+from headstart.protocol.baselines import SCRATCH
 from headstart.protocol.history import dry_run
 from headstart.protocol.study_config import StudyConfig
 from headstart.tasks.sampling import nominal
@@ -92,7 +93,7 @@ def run(
         return
     asked = question_of(question, domains, rows)
     of, before = spec(domains.target_tasks), spec(domains.source_tasks)
-    scratch = next(method for entry, method in question.rows() if entry.name == "scratch")
+    scratch = next(method for entry, method in question.rows() if entry.name == SCRATCH)
     learned = trainings(rows, before)
     alone = {method: names for method, names in learned.items() if isinstance(method, Separate)}
     alone = alone or {Separate(scratch): [ALONE]}

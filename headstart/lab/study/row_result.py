@@ -12,7 +12,6 @@ from headstart.lab.study.study_folder import Ledger
 from headstart.lab.study.study_tasks import Domains
 from headstart.methods import Entry
 from headstart.protocol import transfer
-from headstart.protocol.baselines import is_oracle
 from headstart.protocol.prior import Training
 from headstart.protocol.study_config import StudyConfig
 from headstart.tasks.registry import interval
@@ -81,4 +80,4 @@ class Outcome(NamedTuple):
 
 def target_steps(entry: Entry, question: StudyConfig) -> int:
     """-> the environment steps that a row may spend in the target."""
-    return (question.target_steps if entry.adapts else 0) + (question.source_steps if is_oracle(entry.name) else 0)
+    return (question.target_steps if entry.adapts else 0) + (question.source_steps if entry.role == "oracle" else 0)

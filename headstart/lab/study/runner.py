@@ -34,7 +34,6 @@ from headstart.lab.study.study import Study
 from headstart.lab.watch.progress_event import News, Watch, WatcherError, silent
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
-from headstart.protocol.baselines import is_oracle
 from headstart.protocol.shift import Shift
 from headstart.protocol.study_config import StudyConfig
 
@@ -173,7 +172,7 @@ def _run(study: Study, entry: Entry, method: Method, seeds: tuple[int, ...]) -> 
             return Outcome(seeds, source, None, None, {}, {}, 0.0)
     prior, began, judgements = None if source is None else source.state, time.monotonic(), []
     steps = target_steps(entry, question)
-    shots = question.shots if entry.adapts and not is_oracle(entry.name) else ()
+    shots = question.shots if entry.adapts and entry.role != "oracle" else ()
     beside = study.domains.source_tasks if entry.learns_on == "both" else None
     if beside is not None:  # neither domain's budget is overspent
         sources_too = len(study.domains.sources)

@@ -44,7 +44,7 @@ def again(found: Shift, domains: Domains, question: StudyConfig, out: pathlib.Pa
 
 def _source_policy(domains: Domains, question: StudyConfig, out: pathlib.Path) -> Policy | None:
     """Returns what the source taught to the first seed of `naive`; None where that failed."""
-    naive = next(method for entry, method in question.rows() if entry.name == "naive")
+    naive = next(method for entry, method in question.rows() if entry.role == "naive")
     source = source_training.learned(out, naive, source_training.domain(domains, question), question.seeds)
     if source is None or source.state is None:
         return None

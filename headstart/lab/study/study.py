@@ -15,7 +15,7 @@ from headstart.lab.study.cell_store import Shelf
 from headstart.lab.study.study_tasks import domains
 from headstart.lab.watch.progress_event import Watch, guarded
 from headstart.methods import Entry
-from headstart.protocol.baselines import is_added, needed, scratch_of
+from headstart.protocol.baselines import matching_scratch, needed_rows
 from headstart.protocol.history import params_after
 from headstart.protocol.prior import Training
 from headstart.protocol.study_config import StudyConfig, row_name
@@ -37,11 +37,10 @@ class Study:
             except NameInputError:  # a slip, which is to be mended: no row that cannot run here
                 raise
             except InputError as error:
-                self.left_out[entry.name] = str(error)
-        kept = needed(self.rows, scratch_of(question.rows()))
+                if entry.added_for is None:
+                    self.left_out[entry.name] = str(error)
+        kept = needed_rows(self.rows, matching_scratch(question.rows()))
         self.rows = [(entry, method) for entry, method in self.rows if entry.name in kept]
-        for name in [name for name in self.left_out if is_added(name)]:  # nobody asked for those
-            del self.left_out[name]
         if not kept & {row_name(text) for text in question.methods}:
             raise InputError(next(iter(self.left_out.values())))
 

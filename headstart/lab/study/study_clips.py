@@ -23,7 +23,6 @@ from headstart.lab.study.study import Study
 from headstart.lab.watch import clips
 from headstart.methods import Entry
 from headstart.protocol import transfer
-from headstart.protocol.baselines import is_oracle
 
 FORMAT = "headstart clip 1"
 
@@ -59,7 +58,7 @@ def run(study: Study) -> None:
 
 def missing(study: Study) -> list[tuple[Entry, Method, str]]:
     """Returns the clips that are not there yet. One that failed is not: another machine may be able to draw it."""
-    rows = [row for row in study.rows if row[0].name != "random" and not is_oracle(row[0].name)]  # what is compared
+    rows = [row for row in study.rows if row[0].role not in ("random", "oracle")]  # what is compared
     each = [
         (entry, method, stage)
         for entry, method in rows
