@@ -206,7 +206,7 @@ def range_text(name: str, hint: Any, checked: str | None, comment: str) -> str:
     if inner[:1] == [str]:
         return ", ".join(["parts", *stated])
     if stated:
-        return stated[0]
+        return re.sub(r"[a-z_]{3,}", r"`\g<0>`", stated[0])  # another field's name
     return "true, false" if hint is bool else "any"
 
 
