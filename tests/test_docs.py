@@ -292,6 +292,15 @@ def test_files_and_modules_that_pages_name_exist(page):
         assert pydoc.locate(name) is not None or name.rpartition(".")[2] in headstart.__all__, f"{name} is not there"
 
 
+@each(sorted((DOCS / "methods").glob("*.md")))
+def test_metrics_that_a_page_lists_are_logged(page):
+    source = "".join(read(path) for path in (ROOT / "headstart").rglob("*.py"))
+    section = read(page).partition("## The metrics")[2].partition("\n## ")[0]
+    for name in re.findall(r"`([a-z_]+?)(?:_1)?`", section):
+        part = re.sub("^(policy|value)_", "", name)  # a metric of each part
+        assert re.search(rf'"(?:{name}|{part})(?:_{{|")', source), f"{name} is logged nowhere"
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory) -> dict:
     """Returns the recipe of a checkpoint of PPO with one hidden layer on Pendulum."""
