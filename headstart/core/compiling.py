@@ -21,7 +21,7 @@ ONE_CORE: dict[str, str | bool] = {**EVERY_CORE, "xla_cpu_multi_thread_eigen": F
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """-> a function of (learner, tasks, run, …), compiled for products of the size that the learner's are of."""
+    """Returns a function of (learner, tasks, run, …), compiled for products of the size that the learner's are of."""
     small, large = (
         jax.jit(function, static_argnames="learner", compiler_options=told, **options)
         for told in (ONE_CORE, EVERY_CORE)
@@ -35,6 +35,6 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
 
 
 def is_large(learner: Learner, tasks: Task, run: LoopState) -> bool:
-    """-> whether a gradient step's largest product is worth more than one core."""
+    """Returns whether a gradient step's largest product is worth more than one core."""
     matrices = [math.prod(x.shape[-2:]) for x in jax.tree.leaves(run.state.knowledge) if x.ndim > 2]  # [seed, …]
     return learner.replay.batch_size * tasks.w.shape[0] * max(matrices, default=0) >= LARGE

@@ -40,6 +40,6 @@ class Drawing(NamedTuple):
 
 
 def rectangle(low: Point, high: Point, role: Role) -> Polygon:
-    """-> the upright rectangle between two corners."""
+    """Returns the upright rectangle between two corners."""
     (left, bottom), (right, top) = low, high
     return Polygon(((left, bottom), (right, bottom), (right, top), (left, top)), role)

@@ -19,12 +19,12 @@ class Episode(Record):
 
 
 def sample_params(task: Task, key: Key) -> EnvParams:
-    """-> the parameters of one episode: what the task fixes as it is, what it leaves open drawn anew."""
+    """Returns the parameters of one episode: what the task fixes as it is, what it leaves open drawn anew."""
     return _complete(task, _sample(task, key))
 
 
 def _sample(task: Task, key: Key) -> EnvParams:
-    """-> what the task leaves open; each by a key of its own."""
+    """Returns what the task leaves open; each by a key of its own."""
     laws = [(i, *law) for i, law in enumerate(sorted(task.params.items())) if isinstance(law[1], Distribution)]
     return {name: jnp.asarray(law.sample(jax.random.fold_in(key, i))) for i, name, law in laws}
 
@@ -36,12 +36,12 @@ def _complete(task: Task, drawn: EnvParams) -> EnvParams:
 
 
 def params_of(task: Task, episode: Episode) -> EnvParams:
-    """-> the parameters of this episode."""
+    """Returns the parameters of this episode."""
     return _complete(task, episode.sampled)
 
 
 def reset(task: Task, key: Key, wanted: Bool[Array, ""] | None = None) -> Episode:
-    """-> a new episode; of no meaning where there is one that is not `wanted`."""
+    """Returns a new episode; of no meaning where there is one that is not `wanted`."""
     k_params, k_state = jax.random.split(key)
     drawn = _sample(task, k_params)
     params = _complete(task, drawn)
@@ -51,7 +51,7 @@ def reset(task: Task, key: Key, wanted: Bool[Array, ""] | None = None) -> Episod
 
 
 def reset_next(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> Episode:
-    """-> the episode after the one that came to `state`; of no meaning unless that one `ended`."""
+    """Returns the episode after the one that came to `state`; of no meaning unless that one `ended`."""
     k_params, k_state = jax.random.split(key)
     drawn = _sample(task, k_params)
     return _first(drawn, task.env.reset_next(_complete(task, drawn), state, ended, k_state))
@@ -62,7 +62,7 @@ def _first(drawn: EnvParams, state: PyTree) -> Episode:
 
 
 def episode_parameters(task: Task, episode: Episode) -> Float[Array, " parameter"]:
-    """-> the numbers of this episode's parameters, in the env's order; nominal where nothing else is said."""
+    """Returns the numbers of this episode's parameters, in the env's order; nominal where nothing else is said."""
     return parameter_vector(task.env, params_of(task, episode))
 
 
@@ -73,12 +73,12 @@ def parameter_vector(env: Env, params: EnvParams) -> Float[Array, " parameter"]:
 
 
 def observe(task: Task, episode: Episode) -> Observation:
-    """-> what the agent sees now."""
+    """Returns what the agent sees now."""
     return task.env.observe(params_of(task, episode), episode.state)
 
 
 def step(task: Task, episode: Episode, action: Array, key: Key, auto_reset: bool = True) -> tuple[Episode, Transition]:
-    """-> the episode one step on (or a new one, if this one ended and `renew`), and what was experienced."""
+    """Returns the episode one step on (or a new one, if this one ended and `renew`), and what was experienced."""
     k_step, k_reset = jax.random.split(key)
     on, seen = step_once(task, episode, action, k_step)
     if not auto_reset:
@@ -90,7 +90,7 @@ def step(task: Task, episode: Episode, action: Array, key: Key, auto_reset: bool
 def step_once(
     task: Task, episode: Episode, action: Array, key: Key, command: Array | None = None
 ) -> tuple[Episode, Transition]:
-    """-> the episode one step on, even where it ended there, and what was experienced.
+    """Returns the episode one step on, even where it ended there, and what was experienced.
 
     `command` is the action in the env's units; None: as the action space has it. This is the one place where an env's
     functions become a step.

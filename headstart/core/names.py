@@ -9,13 +9,13 @@ from headstart.core.types import PyTree
 
 
 def named(tree: PyTree) -> dict[str, Any]:
-    """-> the leaves by name."""
+    """Returns the leaves by name."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def map_named(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> PyTree:
-    """-> `function(name, leaf, *other leaves)` at each leaf."""
+    """Returns `function(name, leaf, *other leaves)` at each leaf."""
 
     def at(path, *leaves):
         return function(jax.tree_util.keystr(path, simple=True, separator="."), *leaves)
@@ -24,5 +24,5 @@ def map_named(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> Py
 
 
 def within(name: str, parts: Iterable[str]) -> bool:
-    """-> whether the name is one of the parts or lies inside one: `policy.net` holds `policy.net.layers.0.bias`."""
+    """Returns whether the name is one of the parts or lies inside one: `policy.net` holds `policy.net.layers.0.bias`."""
     return any(name == part or name.startswith(part + ".") for part in parts)

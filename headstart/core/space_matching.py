@@ -67,7 +67,7 @@ class ArrayTransfer(NamedTuple):
 def match(
     what: str, old: ObservationSpace | ActionSpace, new: ObservationSpace | ActionSpace, renamed: Mapping[str, str]
 ) -> SpaceMatch:
-    """-> the components of both by name, those of the old space renamed before.
+    """Returns the components of both by name, those of the old space renamed before.
 
     Raises InputError where they are of kinds that cannot be matched, have no names, or measure in other units.
     """
@@ -100,7 +100,7 @@ def match(
 def _components(
     what: str, space: ObservationSpace | ActionSpace, other: ObservationSpace | ActionSpace, renamed: bool
 ) -> list[Component]:
-    """-> those of a space. Raises InputError where they cannot be matched with those of the other one."""
+    """Returns those of a space. Raises InputError where they cannot be matched with those of the other one."""
     if type(space) is not type(other) or isinstance(space, Image):
         raise InputError(
             f"Knowledge moves from vectors to vectors and from choices to choices, and the {what} spaces are "
@@ -117,7 +117,7 @@ def _components(
 
 
 def plan(method: Method, known: Spec, wanted: Spec, renamed: Mapping[str, str] | None = None) -> Plan:
-    """-> how what `method` knows in `known` comes into the spaces of `wanted`.
+    """Returns how what `method` knows in `known` comes into the spaces of `wanted`.
 
     `renamed` gives components of the old spaces their names in the new ones. Raises InputError where that is not
     possible, or a name is not there to be renamed.
@@ -131,7 +131,7 @@ def plan(method: Method, known: Spec, wanted: Spec, renamed: Mapping[str, str] |
 
 
 def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, str]]:
-    """-> new names by the old ones, for each space. An old name may say which of them it is of: `action.0`."""
+    """Returns new names by the old ones, for each space. An old name may say which of them it is of: `action.0`."""
     spaces = {"observation": known.observation_space, "action": known.action_space}
     names = {what: () if isinstance(space, Image) else space.names for what, space in spaces.items()}
     found: dict[str, dict[str, str]] = {what: {} for what in spaces}
@@ -148,7 +148,7 @@ def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, st
 
 
 def with_spaces_of(known: Spec, wanted: Spec) -> Spec:
-    """-> what the knowledge's own learner is told of the world that it comes into."""
+    """Returns what the knowledge's own learner is told of the world that it comes into."""
     return known._replace(
         observation_space=wanted.observation_space,
         action_space=wanted.action_space,
@@ -157,7 +157,7 @@ def with_spaces_of(known: Spec, wanted: Spec) -> Spec:
 
 
 def _layout(method: Method, of: Spec, seen: bool, done: bool) -> dict[str, tuple[Axis, ...]]:
-    """-> of each array, what its axes hold; of `seen` and `done`, what is asked for."""
+    """Returns of each array, what its axes hold; of `seen` and `done`, what is asked for."""
     base = _shapes(method, of)
     taller = _shapes(method, of._replace(observation_space=_wider(of.observation_space))) if seen else base
     one_more = Discrete(of.action_space.n + 1) if isinstance(of.action_space, Discrete) else _wider(of.action_space)
@@ -177,7 +177,7 @@ def _shapes(method: Method, of: Spec) -> dict[str, tuple[int, ...]]:
 
 
 def _wider(space: ObservationSpace) -> Box:
-    """-> the space with one more number."""
+    """Returns the space with one more number."""
     assert isinstance(space, Box)
     return Box((*space.low, 0.0), (*space.high, 1.0))
 
@@ -185,7 +185,7 @@ def _wider(space: ObservationSpace) -> Box:
 def _places(
     old: tuple[Axis, ...], new: tuple[Axis, ...], seen: SpaceMatch, done: SpaceMatch
 ) -> tuple[Pair, ...] | None:
-    """-> where an array's numbers were and come to lie, on each axis; None where the arrays are not of one kind."""
+    """Returns where an array's numbers were and come to lie, on each axis; None where the arrays are not of one kind."""
     if len(old) != len(new):
         return None
     pairs = []
@@ -205,7 +205,7 @@ def _places(
 
 
 def _axis(axis: Axis, side: int, rest: int, seen: SpaceMatch, done: SpaceMatch) -> Places:
-    """-> places on an axis of what both spaces have, before (`side` 0) or after (1)."""
+    """Returns places on an axis of what both spaces have, before (`side` 0) or after (1)."""
     first = axis.observation * seen.sizes[side]
     parts = [seen.places[side]] * axis.observation + [first + np.arange(rest)]
     parts += [first + rest + i * done.sizes[side] + done.places[side] for i in range(axis.action)]
@@ -213,7 +213,7 @@ def _axis(axis: Axis, side: int, rest: int, seen: SpaceMatch, done: SpaceMatch) 
 
 
 def move_params(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
-    """-> the fresh knowledge [seed], with the old one's numbers wherever they come along."""
+    """Returns the fresh knowledge [seed], with the old one's numbers wherever they come along."""
     numbers = named(old)
 
     def at(name: str, x: PyTree) -> PyTree:
@@ -229,12 +229,12 @@ def move_params(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
 
 
 def init_knowledge(method: Method, of: Spec, keys: Key) -> Knowledge:
-    """-> what the method's learner knows before it has learned anything [seed]."""
+    """Returns what the method's learner knows before it has learned anything [seed]."""
     return jax.jit(jax.vmap(lambda key: method.learner(of).init(key, None)))(keys)
 
 
 def count_transferred(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, ArrayTransfer]:
-    """-> what became of each array between what was left [seed] and what is begun with [seed], by their numbers.
+    """Returns what became of each array between what was left [seed] and what is begun with [seed], by their numbers.
 
     Told by comparing them, not by what was meant: what a method changes on the way counts as new.
     """

@@ -22,12 +22,12 @@ class Component(NamedTuple):
 
 
 def components(*said: str) -> tuple[Component, ...]:
-    """-> components of "name unit", such as "cart_velocity m/s"; a name alone has no unit."""
+    """Returns components of "name unit", such as "cart_velocity m/s"; a name alone has no unit."""
     return tuple(Component(name, unit) for name, _, unit in (text.partition(" ") for text in said))
 
 
 def _named(given: tuple[Component, ...], size: int) -> tuple[str, ...]:
-    """-> names of the components; their places, where nobody gave them any."""
+    """Returns names of the components; their places, where nobody gave them any."""
     return tuple(c.name for c in given) if given else tuple(map(str, range(size)))
 
 
@@ -75,7 +75,7 @@ class Box:
         return math.prod(max(word, 2) for word in self.one_hot_groups) if self.one_hot_groups else None
 
     def index(self, x: Float[Array, "*n size"]) -> Int[Array, "*n"]:
-        """-> which of the states a vector names."""
+        """Returns which of the states a vector names."""
         values, above = [], 1  # what each of its numbers is worth, where it is 1
         for word in reversed(self.one_hot_groups):
             values = [above * i for i in (range(word) if word > 1 else (1,))] + values
@@ -110,7 +110,7 @@ class Box:
         return jnp.where(above & below, between, jnp.where(above | below, one_sided, action))
 
     def to_features(self, action: Float[Array, "*n size"]) -> Float[Array, "*n size"]:
-        """-> what a network is told of an action."""
+        """Returns what a network is told of an action."""
         return action
 
 
@@ -166,19 +166,19 @@ class Discrete:
         return action
 
     def to_features(self, action: Int[Array, "*n"]) -> Float[Array, "*n {self.n}"]:
-        """-> what a network is told of an action: 1 in its place."""
+        """Returns what a network is told of an action: 1 in its place."""
         return jax.nn.one_hot(action, self.n)
 
 
 def kind_of(space: "ObservationSpace | ActionSpace") -> str:
-    """-> what a space is made of, in a word."""
+    """Returns what a space is made of, in a word."""
     if isinstance(space, Image):
         return "images"
     return "numbers" if isinstance(space, Box) else "choices"
 
 
 def compatible(a: "ObservationSpace | ActionSpace", b: "ObservationSpace | ActionSpace") -> bool:
-    """-> whether what is known in one can be used in the other as it is: names count only where both have some."""
+    """Returns whether what is known in one can be used in the other as it is: names count only where both have some."""
     if isinstance(a, Image) or isinstance(b, Image) or (a.components and b.components):
         return a == b
     return dataclasses.replace(a, components=()) == dataclasses.replace(b, components=())

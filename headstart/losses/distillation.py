@@ -28,7 +28,7 @@ Loss = Literal["kl", "nll", "mse"]
 
 
 def distillation_loss(loss: Loss, wanted: PolicyOutput, said: PolicyOutput) -> Float[Array, ""]:
-    """-> how far a student is from what is wanted of it. Raises InputError where the two are of unlike kinds."""
+    """Returns how far a student is from what is wanted of it. Raises InputError where the two are of unlike kinds."""
     if isinstance(wanted, Logits) and isinstance(said, Logits):
         of_choices = {"kl": categorical_kl, "nll": categorical_nll, "mse": squared_error}
         return of_choices[loss](wanted.logits, said.logits)
@@ -42,7 +42,7 @@ def distillation_loss(loss: Loss, wanted: PolicyOutput, said: PolicyOutput) -> F
 
 
 def agreement(wanted: PolicyOutput, said: PolicyOutput) -> Float[Array, ""]:
-    """-> 1 where both choose the same; of real numbers, where the likeliest are less than a tenth apart."""
+    """Returns 1 where both choose the same; of real numbers, where the likeliest are less than a tenth apart."""
     if isinstance(wanted, Logits) and isinstance(said, Logits):
         return (jnp.argmax(wanted.logits) == jnp.argmax(said.logits)).astype(jnp.float32)
     assert isinstance(wanted, GaussianOutput)
@@ -51,7 +51,7 @@ def agreement(wanted: PolicyOutput, said: PolicyOutput) -> Float[Array, ""]:
 
 
 def categorical_kl(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
-    """-> KL(softmax(teacher) || softmax(student)) (1511.06295, equation 3, of values divided by τ already).
+    """Returns KL(softmax(teacher) || softmax(student)) (1511.06295, equation 3, of values divided by τ already).
 
     Its gradient is that of the cross-entropy (1511.06342, equation 3): the teacher's entropy is a constant.
     """
@@ -60,19 +60,19 @@ def categorical_kl(teacher: Float[Array, " choice"], student: Float[Array, " cho
 
 
 def categorical_nll(teacher: Float[Array, " choice"], student: Float[Array, " choice"]) -> Float[Array, ""]:
-    """-> −log softmax(student) of the teacher's best choice (1511.06295, equation 1)."""
+    """Returns −log softmax(student) of the teacher's best choice (1511.06295, equation 1)."""
     return -jax.nn.log_softmax(student)[jnp.argmax(teacher)]
 
 
 def squared_error(teacher: Float[Array, " n"], student: Float[Array, " n"]) -> Float[Array, ""]:
-    """-> the squared distance (1511.06295, equation 2, of values; of means; or 1511.06342, equation 4, of features)."""
+    """Returns the squared distance (1511.06295, equation 2, of values; of means; or 1511.06342, equation 4, of features)."""
     return jnp.square(teacher - student).sum()
 
 
 def gaussian_kl(
     mean: Float[Array, " n"], std: Float[Array, " n"], student_mean: Float[Array, " n"], student_std: Float[Array, " n"]
 ) -> Float[Array, ""]:
-    """-> KL of two Gaussians whose components are independent, the teacher's first."""
+    """Returns KL of two Gaussians whose components are independent, the teacher's first."""
     ratio = jnp.square(std / student_std)
     apart = jnp.square((mean - student_mean) / student_std)
     return 0.5 * (ratio + apart - 1.0 - jnp.log(ratio)).sum()
@@ -81,6 +81,6 @@ def gaussian_kl(
 def gaussian_nll(
     wanted: Float[Array, " n"], student_mean: Float[Array, " n"], student_std: Float[Array, " n"]
 ) -> Float[Array, ""]:
-    """-> −log of the student's density at what the teacher does at best."""
+    """Returns −log of the student's density at what the teacher does at best."""
     apart = jnp.square((wanted - student_mean) / student_std)
     return 0.5 * (apart + jnp.log(2.0 * jnp.pi) + 2.0 * jnp.log(student_std)).sum()

@@ -8,7 +8,7 @@ Scalar = Float[Array, ""]
 
 
 def reverse_gradient(x: Float[Array, "*n"], strength: float | Scalar) -> Float[Array, "*n"]:
-    """-> x; but the gradient that comes back is multiplied by −λ (arXiv:1505.07818, eqs. 14 and 15)."""
+    """Returns x; but the gradient that comes back is multiplied by −λ (arXiv:1505.07818, eqs. 14 and 15)."""
     return jax.lax.stop_gradient((1.0 + strength) * x) - strength * x
 
 

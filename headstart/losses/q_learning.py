@@ -13,7 +13,7 @@ def n_step(
     next_obs: Shaped[Array, "time *observation"],
     n: int,
 ) -> tuple[Float[Array, " time"], Float[Array, " time"], Shaped[Array, "time *observation"]]:
-    """-> Σ_{k<m} γ^k r_{t+k}, the discount of what follows (γ^m, or 0 where the MDP ended), and s_{t+m}.
+    """Returns Σ_{k<m} γ^k r_{t+k}, the discount of what follows (γ^m, or 0 where the MDP ended), and s_{t+m}.
 
     m is n, or less where the episode or the stream ends before (Sutton and Barto 2018, section 7.1, bootstrapped at
     whatever comes last). `discount` is γ, or 0 where the MDP ended.

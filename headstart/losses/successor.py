@@ -16,7 +16,7 @@ def successor_target(
 def gpi_action(
     psi: Float[Array, "policy choice cumulant"], w: Float[Array, " cumulant"], known: Int[Array, ""] | int
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
-    """-> argmax_a max_i ψ_i(s, a) · w, and the policy i that it is taken from, of the first `known` ones (eq. 7)."""
+    """Returns argmax_a max_i ψ_i(s, a) · w, and the policy i that it is taken from, of the first `known` ones (eq. 7)."""
     q = jnp.where(jnp.arange(psi.shape[0])[:, None] < known, psi @ w, -jnp.inf)
     return jnp.argmax(q.max(0)), jnp.argmax(q.max(1))
 
@@ -34,7 +34,7 @@ def least_squares(
     doubted: Float[Array, " cumulant"],
     ridge: float,
 ) -> Float[Array, " cumulant"]:
-    """-> the w that is nearest to Σ (r − φ · w)² being least, and to what it was thought to be (by `ridge`).
+    """Returns the w that is nearest to Σ (r − φ · w)² being least, and to what it was thought to be (by `ridge`).
 
     `gram` is Σ φ φᵀ and `paid` Σ r φ. By Gauss and Jordan: positive definite systems need no pivots, and LAPACK's
     solvers, several at once, may wait for each other (docs/architecture.md).

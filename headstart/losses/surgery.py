@@ -62,7 +62,7 @@ def cagrad(gram: Gram, key: Array, c: float) -> Weights:
 
 
 def min_norm_in_simplex(gram: Gram, tilt: Weights, c: float) -> Weights:
-    """-> w on the simplex where w · tilt + c ‖g_w‖ is least.
+    """Returns w on the simplex where w · tilt + c ‖g_w‖ is least.
 
     Weight goes from the gradient where the slope is highest to that where it is lowest, as far as is best along that
     line (pairwise Frank-Wolfe, with exact steps): of two gradients, all of it in one step.

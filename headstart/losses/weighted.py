@@ -7,7 +7,7 @@ from headstart.core.types import Metrics
 
 
 def weighted_mean(each: Metrics, weight: Float[Array, "task batch"]) -> Metrics:
-    """-> the mean of each metric [task, batch] over the batch; 0 where nothing has weight."""
+    """Returns the mean of each metric [task, batch] over the batch; 0 where nothing has weight."""
     total = jnp.maximum(weight.sum(), 1e-8)
     return {name: (x * weight).sum() / total for name, x in each.items()}
 
@@ -15,7 +15,7 @@ def weighted_mean(each: Metrics, weight: Float[Array, "task batch"]) -> Metrics:
 def standardize(
     x: Float[Array, "task time copy"], weight: Float[Array, "task time copy"], axis: tuple[int, ...] = (0, 1, 2)
 ) -> Float[Array, "task time copy"]:
-    """-> `x` less its mean, in standard deviations, both over those axes and of what has weight."""
+    """Returns `x` less its mean, in standard deviations, both over those axes and of what has weight."""
     n = jnp.maximum(weight.sum(axis, keepdims=True), 1.0)
     centred = x - (x * weight).sum(axis, keepdims=True) / n
     spread = jnp.sqrt((jnp.square(centred) * weight).sum(axis, keepdims=True) / n)

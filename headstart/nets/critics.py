@@ -19,6 +19,6 @@ class Twin(Record):
 
 
 def twin(inputs: int, action: int, hidden: tuple[int, ...], activation: str, key: Key, critics: int = 2) -> Twin:
-    """-> fresh critics of features and a continuous action."""
+    """Returns fresh critics of features and a continuous action."""
     sizes = (inputs + action, *hidden, 1)
     return Twin(tuple(mlp(sizes, 1.0, activation, one) for one in jax.random.split(key, critics)))

@@ -48,7 +48,7 @@ class Convolutions(Record):
 
 
 def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:
-    """-> every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next.
+    """Returns every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next.
 
     Columns first, then rows of these: 2 · side slices to compile, and as many to go back through, where side² will do.
     """
@@ -58,7 +58,7 @@ def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Floa
 
 
 def convolutions(image: Image, key: Key) -> Convolutions:
-    """-> fresh convolutions for images of that shape. Raises InputError where they are too small for any."""
+    """Returns fresh convolutions for images of that shape. Raises InputError where they are too small for any."""
     rows, columns, channels = image.shape
     layers, width = next(layers for least, layers in SIDES if min(rows, columns) >= least)
     *keys, k_dense = jax.random.split(key, len(layers) + 1)
@@ -78,19 +78,19 @@ Encoder = RunningMeanStd | Convolutions | None
 
 
 def encoder(sight: ObservationSpace, key: Key, normalise: bool) -> Encoder:
-    """-> what images need; for vectors a normaliser, or nothing. Only images take something of the key."""
+    """Returns what images need; for vectors a normaliser, or nothing. Only images take something of the key."""
     if isinstance(sight, Image):
         return convolutions(sight, jax.random.fold_in(key, ord("x")))
     return running_mean_std(sight.size) if normalise else None
 
 
 def feature_dim(features: Encoder, sight: ObservationSpace) -> int:
-    """-> how many numbers an encoder makes of what is seen."""
+    """Returns how many numbers an encoder makes of what is seen."""
     return features.dense.weight.shape[-1] if isinstance(features, Convolutions) else sight.size
 
 
 def encode(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:
-    """-> what policy and value are told."""
+    """Returns what policy and value are told."""
     features: Encoder = k.features
     if isinstance(features, Convolutions):
         obs = features(obs)
@@ -100,12 +100,12 @@ def encode(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float
 
 
 def update_statistics(features: Encoder, obs: Array, weight: Float[Array, "..."]) -> Encoder:
-    """-> the encoder, its statistics (if it has any) those of what was seen so far and of the rows that have weight."""
+    """Returns the encoder, its statistics (if it has any) those of what was seen so far and of the rows that have weight."""
     if not isinstance(features, RunningMeanStd):
         return features
     return features.update(obs.reshape(weight.size, -1), weight.reshape(-1))
 
 
 def reset_statistics(features: Encoder, fresh: Encoder) -> Encoder:
-    """-> the encoder with fresh statistics; what it learned by gradients stays."""
+    """Returns the encoder with fresh statistics; what it learned by gradients stays."""
     return fresh if isinstance(features, RunningMeanStd) else features

@@ -16,22 +16,22 @@ class EpsilonSchedule(Statistics):
     initial: Float[Array, "*seed"]  # at the beginning of the training: 1, or the last of what it was taught before
 
     def decay(self, last: float, share: float, progress: Array | float) -> Self:
-        """-> after `progress` of the training; it falls to `last` in a `share` of it."""
+        """Returns after `progress` of the training; it falls to `last` in a `share` of it."""
         fallen = jnp.minimum(progress / share, 1.0)
         return self.replace(epsilon=self.initial + fallen * (last - self.initial))
 
     def for_transfer(self) -> Self:
-        """-> for a training after this one: it need not act at random once more."""
+        """Returns for a training after this one: it need not act at random once more."""
         return self.replace(initial=self.epsilon)
 
 
 def epsilon_schedule() -> EpsilonSchedule:
-    """-> at first: always."""
+    """Returns at first: always."""
     return EpsilonSchedule(jnp.ones(()), jnp.ones(()))
 
 
 def epsilon_greedy(best: Int[Array, ""], n: int, epsilon: Array | float, key: Key) -> Int[Array, ""]:
-    """-> the best choice, or with the chance ε any of the `n`."""
+    """Returns the best choice, or with the chance ε any of the `n`."""
     k_whether, k_which = jax.random.split(key)
     anything = jax.random.randint(k_which, (), 0, n, best.dtype)
     return jnp.where(jax.random.uniform(k_whether) < epsilon, anything, best)

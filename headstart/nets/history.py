@@ -22,20 +22,20 @@ class History(NamedTuple):
         return self.length * (1 + self.observation + self.action.size)
 
     def empty(self) -> Float[Array, " {self.size}"]:
-        """-> before the first step."""
+        """Returns before the first step."""
         return jnp.zeros(self.size)
 
     def push(
         self, past: Float[Array, " {self.size}"], obs: Float[Array, " {self.observation}"], action: Array
     ) -> Float[Array, " {self.size}"]:
-        """-> the steps until now and this one; the oldest is forgotten."""
+        """Returns the steps until now and this one; the oldest is forgotten."""
         newest = jnp.concatenate([jnp.ones(1), obs, self.action.to_features(action)])
         return jnp.concatenate([newest, past])[: self.size]
 
     def encode(
         self, past: Float[Array, " {self.size}"], eyes: Callable[[Array], Array]
     ) -> Float[Array, " {self.size}"]:
-        """-> what a network is told of it: observations as `eyes` see them; 0 for steps that were not."""
+        """Returns what a network is told of it: observations as `eyes` see them; 0 for steps that were not."""
 
         def one(step: Array) -> Array:
             there, obs, action = jnp.split(step, [1, 1 + self.observation])

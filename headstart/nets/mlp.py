@@ -25,7 +25,7 @@ class Linear(Record):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)  # traced once for each shape
 def orthogonal(inputs: int, outputs: int, gain: float, key: Key) -> Linear:
-    """-> a layer with orthogonal weights of that gain, and zero biases (arXiv:1312.6120).
+    """Returns a layer with orthogonal weights of that gain, and zero biases (arXiv:1312.6120).
 
     By Gram and Schmidt, not by `jnp.linalg.qr`: of that, several at once for several seeds wait for ever on a CPU with
     two cores (jaxlib 0.10.2; each holds a thread of the pool in which it waits for its parts). By rows, which lie
@@ -54,14 +54,14 @@ class MLP(Record):
         return self.last(self.hidden(x))
 
     def hidden(self, x: Float[Array, " inputs"]) -> Float[Array, " hidden"]:
-        """-> what the last layer is told."""
+        """Returns what the last layer is told."""
         for layer in self.layers:
             x = ACTIVATIONS[self.activation](layer(x))
         return x
 
 
 def mlp(sizes: tuple[int, ...], gain: float, activation: str, key: Key) -> MLP:
-    """-> an MLP through layers of those sizes: gain √2 inside, `gain` at the last layer."""
+    """Returns an MLP through layers of those sizes: gain √2 inside, `gain` at the last layer."""
     keys = jax.random.split(key, len(sizes) - 1)
     inner = (orthogonal(n, m, 2.0**0.5, k) for n, m, k in zip(sizes[:-2], sizes[1:-1], keys[:-1], strict=True))
     return MLP(tuple(inner), orthogonal(sizes[-2], sizes[-1], gain, keys[-1]), activation)

@@ -20,7 +20,7 @@ class Gaussian(Record):
         return dist.Normal(self.net(x), jnp.exp(self.log_std)).to_event(1)
 
     def scale_std(self, factor: float) -> "Gaussian":
-        """-> the same policy with its standard deviation times `factor`."""
+        """Returns the same policy with its standard deviation times `factor`."""
         return self.replace(log_std=self.log_std + jnp.log(factor))
 
 
@@ -33,7 +33,7 @@ class Categorical(Record):
         return dist.CategoricalLogits(jax.nn.log_softmax(self.net(x)))
 
     def scale_std(self, factor: float) -> "Categorical":
-        """-> the same policy with its temperature times `factor`."""
+        """Returns the same policy with its temperature times `factor`."""
         return self.replace(net=self.net.replace(last=jax.tree.map(lambda x: x / factor, self.net.last)))
 
 
@@ -43,23 +43,23 @@ class SquashedGaussian(Record):
     net: MLP  # means, then logarithms of standard deviations
 
     def mean_and_std(self, x: Float[Array, " features"]) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
-        """-> mean and standard deviation before the squashing."""
+        """Returns mean and standard deviation before the squashing."""
         mean, log_std = jnp.split(self.net(x), 2)
         return mean, jnp.exp(jnp.clip(log_std, *LOG_STD))
 
     def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
-        """-> what it does when it does not explore."""
+        """Returns what it does when it does not explore."""
         return jnp.tanh(self.mean_and_std(x)[0])
 
     def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
-        """-> a reparametrised action, and its log-density."""
+        """Returns a reparametrised action, and its log-density."""
         mean, std = self.mean_and_std(x)
         raw = mean + std * jax.random.normal(key, mean.shape)
         squashing = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # log(1 − tanh²), safe at the ends
         return jnp.tanh(raw), (dist.Normal(mean, std).log_prob(raw) - squashing).sum()
 
     def scale_std(self, factor: float) -> "SquashedGaussian":
-        """-> the same policy with its standard deviation times `factor`."""
+        """Returns the same policy with its standard deviation times `factor`."""
         both = self.net.last.bias
         bias = both.at[..., both.shape[-1] // 2 :].add(jnp.log(factor))
         return self.replace(net=eqx.tree_at(lambda net: net.last.bias, self.net, bias))
@@ -76,17 +76,17 @@ class MaskedPolicy(Record):
         return self.inner(self._seen(x))
 
     def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
-        """-> what it does when it does not explore."""
+        """Returns what it does when it does not explore."""
         assert isinstance(self.inner, SquashedGaussian)
         return self.inner.mode(self._seen(x))
 
     def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
-        """-> a reparametrised action, and its log-density."""
+        """Returns a reparametrised action, and its log-density."""
         assert isinstance(self.inner, SquashedGaussian)
         return self.inner.sample(self._seen(x), key)
 
     def scale_std(self, factor: float) -> "MaskedPolicy":
-        """-> the same policy, cooled."""
+        """Returns the same policy, cooled."""
         return self.replace(inner=self.inner.scale_std(factor))
 
     def _seen(self, x: Float[Array, " features"]) -> Float[Array, " seen"]:
@@ -98,7 +98,7 @@ LOG_STD = (-20.0, 2.0)  # bounds of a squashed Gaussian's spread
 
 
 def policy(inputs: int, hidden: tuple[int, ...], action: ActionSpace, activation: str, key: Key) -> Policy:
-    """-> a fresh policy for an action space, almost the same for every state (last layer's gain 0.01)."""
+    """Returns a fresh policy for an action space, almost the same for every state (last layer's gain 0.01)."""
     net = mlp((inputs, *hidden, action.size), 0.01, activation, key)
     if isinstance(action, Box):
         return Gaussian(net, jnp.zeros(action.size))
@@ -107,12 +107,12 @@ def policy(inputs: int, hidden: tuple[int, ...], action: ActionSpace, activation
 
 
 def squashed_gaussian(inputs: int, hidden: tuple[int, ...], action: Box, activation: str, key: Key) -> SquashedGaussian:
-    """-> a fresh squashed policy, almost the same for every state, and wide."""
+    """Returns a fresh squashed policy, almost the same for every state, and wide."""
     return SquashedGaussian(mlp((inputs, *hidden, 2 * action.size), 0.01, activation, key))
 
 
 def mode(distribution: dist.Distribution) -> Array:
-    """-> the most likely action."""
+    """Returns the most likely action."""
     if isinstance(distribution, dist.Independent):
         return jnp.asarray(distribution.mean)
     assert isinstance(distribution, dist.CategoricalLogits)

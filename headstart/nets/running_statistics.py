@@ -11,7 +11,7 @@ NEGLIGIBLE = 1e-6  # a standard deviation of this share of the mean is noise; of
 
 
 def share(new: Float[Array, ""], old: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """-> what part of all weight is new; 0 where none is, so that nothing seen changes nothing."""
+    """Returns what part of all weight is new; 0 where none is, so that nothing seen changes nothing."""
     return new / jnp.maximum(old + new, 1e-8)
 
 
@@ -26,7 +26,7 @@ class RunningMeanStd(Statistics):
     count: Float[Array, "*shape"]  # of each number its own: one that is new in another space begins at 0
 
     def update(self, x: Float[Array, "n *shape"], weight: Float[Array, " n"]) -> "RunningMeanStd":
-        """-> the moments of what was seen so far and of the rows of `x` that have weight."""
+        """Returns the moments of what was seen so far and of the rows of `x` that have weight."""
         weight = weight.reshape(-1, *[1] * (x.ndim - 1))
         n = weight.sum()
         x = jnp.where(weight > 0, x, 0.0)
@@ -65,7 +65,7 @@ class Setting(Statistics):
 
 
 def running_mean_std(size: int) -> RunningMeanStd:
-    """-> before anything was seen: mean 0, variance 1."""
+    """Returns before anything was seen: mean 0, variance 1."""
     return RunningMeanStd(jnp.zeros(size), jnp.ones(size), jnp.zeros(size))
 
 
@@ -76,7 +76,7 @@ class RunningRMS(Statistics):
     count: Float[Array, "*seed"]
 
     def update(self, x: Float[Array, " n"], weight: Float[Array, " n"]) -> "RunningRMS":
-        """-> the scale of what was seen so far and of the entries of `x` that have weight."""
+        """Returns the scale of what was seen so far and of the entries of `x` that have weight."""
         n = weight.sum()
         square = (jnp.square(jnp.where(weight > 0, x, 0.0)) * weight).sum() / jnp.maximum(n, 1e-8)
         new = share(n, self.count)
@@ -88,5 +88,5 @@ class RunningRMS(Statistics):
 
 
 def running_rms() -> RunningRMS:
-    """-> before anything was seen: 1."""
+    """Returns before anything was seen: 1."""
     return RunningRMS(jnp.ones(()), jnp.zeros(()))

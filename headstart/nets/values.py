@@ -14,20 +14,20 @@ class UnnormalizedValues(Record):
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
-        """-> the value of each choice, in these units."""
+        """Returns the value of each choice, in these units."""
 
     def value(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
-        """-> the value of each choice as it is."""
+        """Returns the value of each choice as it is."""
         return self(x)
 
     def update(
         self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]
     ) -> Self:
-        """-> the same values, in units that know of these returns too."""
+        """Returns the same values, in units that know of these returns too."""
         return self
 
     def normalize(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
-        """-> returns in these units."""
+        """Returns returns in these units."""
         return returns
 
 
@@ -53,7 +53,7 @@ class DuelingQNetwork(UnnormalizedValues):
 def q_network(
     inputs: int, hidden: tuple[int, ...], n: int, activation: str, dueling: bool, key: Key
 ) -> QNetwork | DuelingQNetwork:
-    """-> a fresh Q-network over `n` choices."""
+    """Returns a fresh Q-network over `n` choices."""
     if dueling:
         return DuelingQNetwork(mlp((inputs, *hidden, n + 1), 1.0, activation, key))
     return QNetwork(mlp((inputs, *hidden, n), 1.0, activation, key))

@@ -43,7 +43,7 @@ class Plain(NamedTuple):
 
 
 def settle(owner: str, parameter: Parameter, value: Any) -> Array | dist.Distribution:
-    """-> the value (a number, a `numpyro` distribution or a `Plain` law) as tasks hold it: float32, and checked.
+    """Returns the value (a number, a `numpyro` distribution or a `Plain` law) as tasks hold it: float32, and checked.
 
     Raises InputError, with `owner` (the env's name) in it, where the value is no number and no scalar law,
     where a range is empty or reversed, and where anything lies outside of the parameter's bounds or is not finite.
@@ -67,7 +67,7 @@ def settle(owner: str, parameter: Parameter, value: Any) -> Array | dist.Distrib
 
 
 def _settle_plain(where: str, parameter: Parameter, law: Plain) -> dist.Distribution:
-    """-> the law anew, so that all of one kind have one structure; a normal one within the parameter's bounds."""
+    """Returns the law anew, so that all of one kind have one structure; a normal one within the parameter's bounds."""
     if law.kind == "normal":
         law = law._replace(
             low=parameter.low if math.isinf(law.low) else law.low,
@@ -90,7 +90,7 @@ def _made(law: Plain) -> dist.Distribution:
 
 
 def _settle_other(where: str, parameter: Parameter, law: dist.Distribution) -> dist.Distribution:
-    """-> a law for which task strings have no short form, its draws kept within the parameter's bounds."""
+    """Returns a law for which task strings have no short form, its draws kept within the parameter's bounds."""
     where = f"{where}={text(law, parameter)}"
     ends = _support(law)
     if np.isfinite(ends).all():  # which whoever wrote it could have chosen otherwise
@@ -110,7 +110,7 @@ def _array(number: Any, counts: bool) -> Array:
 
 
 def _support(law: dist.Distribution) -> tuple[float, float]:
-    """-> the ends of what a law draws, infinite where it has none or does not say."""
+    """Returns the ends of what a law draws, infinite where it has none or does not say."""
     if law.support is constraints.boolean:
         return 0.0, 1.0
     low, high = (getattr(law.support, end, None) for end in ("lower_bound", "upper_bound"))
@@ -129,7 +129,7 @@ def _check_whole(where: str, parameter: Parameter, *numbers: float) -> None:
 
 
 def plain(law: Any) -> Plain | None:
-    """-> the law in plain numbers; None where task strings have no short form for it."""
+    """Returns the law in plain numbers; None where task strings have no short form for it."""
     if isinstance(law, Kept):
         told = plain(law.base)
         return None if told is None else told._replace(low=float(law.low), high=float(law.high))
@@ -194,7 +194,7 @@ def _check_bounds(where: str, parameter: Parameter, *numbers: Any) -> None:
 
 
 def text(value: Any, parameter: Parameter) -> str:
-    """-> the value as a task string has it: `9`, `3..9`, `log:0.1..10`, `6~1.5`, `6~1.5|3..9`, `Poisson(rate=3)`.
+    """Returns the value as a task string has it: `9`, `3..9`, `log:0.1..10`, `6~1.5`, `6~1.5|3..9`, `Poisson(rate=3)`.
 
     A law that task strings have no words for is named as numpyro names it.
     """
@@ -223,16 +223,16 @@ def _text(law: Plain, parameter: Parameter) -> str:
 
 
 def truncated(law: Plain, parameter: Parameter) -> bool:
-    """-> whether a normal law ends before its parameter's bounds do."""
+    """Returns whether a normal law ends before its parameter's bounds do."""
     return bool(single(law.low) > single(parameter.low) or single(law.high) < single(parameter.high))
 
 
 def single(number: Any) -> np.float32:
-    """-> the number as float32; what is too large for it is infinite."""
+    """Returns the number as float32; what is too large for it is infinite."""
     with np.errstate(over="ignore"):
         return np.float32(number)
 
 
 def written(number: Any) -> str:
-    """-> the shortest decimal that is this float32."""
+    """Returns the shortest decimal that is this float32."""
     return f"{number:g}" if np.isinf(single(number)) else str(single(number)).removesuffix(".0")

@@ -87,7 +87,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         self._episode = None
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
-        """-> what the episode looks like now, in RGB; None without a render mode.
+        """Returns what the episode looks like now, in RGB; None without a render mode.
 
         Raises InputError before the first `reset`.
         """
@@ -100,7 +100,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         return raster(drawing)
 
     def physics_state(self) -> tuple[np.ndarray, np.ndarray]:
-        """-> (qpos, qvel) of a MuJoCo robot, in float64, as Gymnasium's `set_state` takes them.
+        """Returns (qpos, qvel) of a MuJoCo robot, in float64, as Gymnasium's `set_state` takes them.
 
         Raises InputError for other tasks, and before the first `reset`.
         """
@@ -137,7 +137,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
 
 def to_gymnasium(task: Task | Env | str, render_mode: str | None = None) -> TaskEnv:
-    """-> the task as a Gymnasium env: float32 (images as they are), actions in the world's own units.
+    """Returns the task as a Gymnasium env: float32 (images as they are), actions in the world's own units.
 
     Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step. Worlds
     and robots have a drawing, and so `render_mode="rgb_array"`. An env or a task string stands for its task. Raises

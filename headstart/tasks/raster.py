@@ -20,7 +20,7 @@ FINER = 3  # drawn so many times as large, then shrunk: edges without steps
 
 
 def raster(drawing: Drawing, size: int = 400) -> UInt8[np.ndarray, "height width 3"]:
-    """-> the drawing in RGB; its longer side has `size` pixels."""
+    """Returns the drawing in RGB; its longer side has `size` pixels."""
     (left, bottom), (right, top) = drawing.low, drawing.high
     unit = FINER * size / max(right - left, top - bottom)  # pixels
     wide, high = (max(round(side * unit), FINER) for side in (right - left, top - bottom))

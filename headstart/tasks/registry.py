@@ -32,12 +32,12 @@ class Row(NamedTuple):
 
 
 def is_ours(env_id: str) -> bool:
-    """-> whether headstart has an env of this name itself, and knows all that can be said about it."""
+    """Returns whether headstart has an env of this name itself, and knows all that can be said about it."""
     return env_id in WORLDS or env_id in _robots()
 
 
 def make(env_id: str, physics: str = "auto", **said: Any) -> Env:
-    """-> the env of this name, at its nominal parameters where tasks say nothing else: ours, or else Gymnasium's.
+    """Returns the env of this name, at its nominal parameters where tasks say nothing else: ours, or else Gymnasium's.
 
     `physics` is what steps a MuJoCo robot: "c", "mjx", or "auto" (MJX where JAX has an accelerator). `said` goes to
     `headstart.host`, for an env that is not ours. Raises InputError where there is no such env, offering the nearest
@@ -64,7 +64,7 @@ def make(env_id: str, physics: str = "auto", **said: Any) -> Env:
 
 
 def tasks() -> list[Row]:
-    """-> the table of all tasks by name."""
+    """Returns the table of all tasks by name."""
     rows = []
     for kind, ids in (("world", WORLDS), ("mujoco", _robots())):
         for env_id in ids:
@@ -76,7 +76,7 @@ def tasks() -> list[Row]:
 
 
 def parameters(env: str | Env) -> tuple[Parameter, ...]:
-    """-> everything in which tasks of this env may differ, disturbances last. Raises InputError as `make` does."""
+    """Returns everything in which tasks of this env may differ, disturbances last. Raises InputError as `make` does."""
     if isinstance(env, str) and "@" in env:
         return parameters(task(env, "c").env)
     return tuple(_known(as_env(env, "c")).values())
@@ -129,7 +129,7 @@ def as_env(given: Any, physics: str = "auto") -> Env:
 
 
 def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.ndarray:
-    """-> a weight for each reward, in float32. Raises InputError where they are not its rewards, or not finite."""
+    """Returns a weight for each reward, in float32. Raises InputError where they are not its rewards, or not finite."""
     named = {} if w is None else w
     unknown = named.keys() - set(env.cumulant_names) if isinstance(named, Mapping) else set()
     listed = [named.get(name, 1.0) for name in env.cumulant_names] if isinstance(named, Mapping) else named
@@ -146,7 +146,7 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
 
 
 def parameter(env: Env, name: str) -> Parameter:
-    """-> what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
+    """Returns what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
     known = _known(env)
     told = known.get(name) or env.unlisted_parameter(name)
     if told is not None:
@@ -157,7 +157,7 @@ def parameter(env: Env, name: str) -> Parameter:
 
 
 def value_of(task: Task, name: str) -> str:
-    """-> a task's value for one parameter, as task strings write it; its nominal value where the task says nothing.
+    """Returns a task's value for one parameter, as task strings write it; its nominal value where the task says nothing.
 
     Raises InputError as `parameter` does.
     """
@@ -166,14 +166,14 @@ def value_of(task: Task, name: str) -> str:
 
 
 def interval(task: Task) -> float | None:
-    """-> seconds between two steps of a task, or of stacked ones; None where there is not one number that is so."""
+    """Returns seconds between two steps of a task, or of stacked ones; None where there is not one number that is so."""
     said = task.params.get("dt", task.env.dt)
     each = [] if said is None or isinstance(said, Distribution) else np.unique(said).tolist()
     return float(each[0]) if len(each) == 1 else None
 
 
 def aligned(tasks: Sequence[Task]) -> list[Task]:
-    """-> the same tasks, each naming all that any of them names, on one shared env.
+    """Returns the same tasks, each naming all that any of them names, on one shared env.
 
     Those of equal kinds (numbers, or laws of one kind) can then be stacked. Raises InputError where they are tasks of
     different envs, or where what one leaves unsaid is no single number.
@@ -195,7 +195,7 @@ def aligned(tasks: Sequence[Task]) -> list[Task]:
 
 
 def nearest(name: str, known: Iterable[str], like: float = 0.5) -> list[str]:
-    """-> up to three known names that are most like this one, however it is capitalised; [] where none is."""
+    """Returns up to three known names that are most like this one, however it is capitalised; [] where none is."""
     by_lower = {k.lower(): k for k in known}
     return [by_lower[k] for k in difflib.get_close_matches(name.lower(), by_lower, 3, like)]
 
@@ -205,7 +205,7 @@ def _offer(near: list[str]) -> str:
 
 
 def _unsaid(task: Task, told: Parameter) -> Any:
-    """-> the value of a parameter that the task does not name: nominal, or what others that it names make of it."""
+    """Returns the value of a parameter that the task does not name: nominal, or what others that it names make of it."""
     for other, times in task.env.derived_from(told.name):
         if isinstance(task.params.get(other), Distribution):
             raise InputError(

@@ -24,12 +24,12 @@ __all__ = ["held_out", "in_range", "is_ensemble", "nominal", "sample_params"]
 
 
 def is_ensemble(task: Task) -> bool:
-    """-> whether episodes draw any of its parameters."""
+    """Returns whether episodes draw any of its parameters."""
     return bool(_drawn(task))
 
 
 def nominal(task: Task) -> Task:
-    """-> the task with what it draws at the nominal values; what it fixes stays."""
+    """Returns the task with what it draws at the nominal values; what it fixes stays."""
     fixed = {
         name: jnp.full(task.domain.shape, registry.parameter(task.env, name).nominal, jnp.float32)
         for name in _drawn(task)
@@ -38,7 +38,7 @@ def nominal(task: Task) -> Task:
 
 
 def in_range(task: Task, n: int, key: Key) -> Task:
-    """-> `n` stacked tasks of fixed numbers, drawn as the task's episodes draw them. Raises InputError for a stack."""
+    """Returns `n` stacked tasks of fixed numbers, drawn as the task's episodes draw them. Raises InputError for a stack."""
     _check_single(task)
     drawn = {}
     for i, name in enumerate(sorted(task.params)):
@@ -48,7 +48,7 @@ def in_range(task: Task, n: int, key: Key) -> Task:
 
 
 def held_out(task: Task, n: int, key: Key) -> Task:
-    """-> `n` stacked tasks of fixed numbers, none of which the task's episodes (commonly) draw, in any parameter.
+    """Returns `n` stacked tasks of fixed numbers, none of which the task's episodes (commonly) draw, in any parameter.
 
     Uniform in the two bands beside a range, each a quarter of its width (of the logarithm's, for log-uniform laws), and
     from 2 to 3 standard deviations off a normal law that is not truncated there; no further than the parameter's bounds
@@ -81,7 +81,7 @@ def _stacked(task: Task, n: int, drawn: dict[str, Array]) -> Task:
 
 
 def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array, " {n}"]:
-    """-> values on both sides of a law, either side as likely as it is wide."""
+    """Returns values on both sides of a law, either side as likely as it is wide."""
     law = distributions.plain(task.params[parameter.name])
     where = f"{task.env.name}: {parameter.name}={registry.value_of(task, parameter.name)}"
     if law is None:
@@ -100,7 +100,7 @@ def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array,
 
 
 def _bands(law: distributions.Plain, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
-    """-> what lies beside a law: (low, high) below it and above; empty (low >= high) where its bounds leave nothing."""
+    """Returns what lies beside a law: (low, high) below it and above; empty (low >= high) where its bounds leave nothing."""
     if law.kind == "log":
         ratio = (law.high / law.low) ** BEYOND
         outer, inner = (law.low / ratio, law.high * ratio), (law.low, law.high)

@@ -15,7 +15,7 @@ SEVERAL = " + "  # between the strings of several tasks that are learned togethe
 
 
 def together(tasks: Sequence[Task]) -> Task:
-    """-> the tasks, stacked. Of several, each has a context of as many numbers, all 0 but its own; one has none.
+    """Returns the tasks, stacked. Of several, each has a context of as many numbers, all 0 but its own; one has none.
 
     Raises InputError where they are tasks of different envs, or do not draw the same parameters by laws of one kind.
     """
@@ -31,7 +31,7 @@ def together(tasks: Sequence[Task]) -> Task:
 
 
 def told(task: Task, known: Sequence[str]) -> Task:
-    """-> the task, told which of the known ones (strings, in a context's order) it is; zeros where it is none of them.
+    """Returns the task, told which of the known ones (strings, in a context's order) it is; zeros where it is none of them.
 
     Where there are none, nothing is told.
     """

@@ -30,7 +30,7 @@ BETWEEN = re.compile(r",(?![^(]*\))")  # the commas that are not within brackets
 
 
 def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
-    """-> the task that the string describes.
+    """Returns the task that the string describes.
 
     Raises InputError, in one sentence, where it is malformed, or as `headstart.tasks.registry.task` does.
     """
@@ -83,7 +83,7 @@ def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> T
 
 
 def describe(task: Task) -> str:
-    """-> the string of a task, with absolute numbers: `parse` makes the same task of it.
+    """Returns the string of a task, with absolute numbers: `parse` makes the same task of it.
 
     Raises InputError where the task holds a law that strings have no words for, or is a stack of tasks.
     """
@@ -110,7 +110,7 @@ def describe(task: Task) -> str:
 
 
 def _inner_name(task: Task) -> str:
-    """-> what makes the env again: Gymnasium's own, where we have one of that name too, by its module."""
+    """Returns what makes the env again: Gymnasium's own, where we have one of that name too, by its module."""
     inner = task.env.unwrapped
     return (
         f"gymnasium:{inner.name}" if inner.stateful and registry.is_ours(inner.name.partition("@")[0]) else inner.name
@@ -118,7 +118,7 @@ def _inner_name(task: Task) -> str:
 
 
 def _items(text: str, rest: str) -> dict[str, str]:
-    """-> the values of a task string by name."""
+    """Returns the values of a task string by name."""
     given: dict[str, str] = {}
     for item in BETWEEN.split(rest):
         name, equals, value = (part.strip() for part in item.partition("="))
@@ -139,7 +139,7 @@ def _said(env_id: str, given: dict[str, str]) -> dict[str, Any]:
 
 
 def _weight(text: str, where: str) -> float:
-    """-> the weight of a reward, a plain number."""
+    """Returns the weight of a reward, a plain number."""
     try:
         return float(text)
     except ValueError:

@@ -25,7 +25,7 @@ NUMBER = (jax.ShapeDtypeStruct((), jnp.int32),)
 
 
 def program(raised: BaseException, way: Any = on_host) -> Any:
-    """-> a compiled loop that calls something which raises this."""
+    """Returns a compiled loop that calls something which raises this."""
 
     def call(x: Any) -> Any:
         raise raised

@@ -34,7 +34,7 @@ SMALL = {"hidden": (4,), "num_steps": 2, "num_envs": 2}
 def moved(
     method: Method, known: Spec, wanted: Spec, **renamed: str
 ) -> tuple[space_matching.Plan, Knowledge, Knowledge]:
-    """-> the plan, what was known (every statistic and bias of its own value), and what it becomes."""
+    """Returns the plan, what was known (every statistic and bias of its own value), and what it becomes."""
     plan = space_matching.plan(method, known, wanted, renamed)
     numbered = lambda x: jax.device_put(np.asarray(x) + np.arange(x.size, dtype=x.dtype).reshape(x.shape))
     old = jax.tree.map(numbered, space_matching.init_knowledge(method, known, KEYS))

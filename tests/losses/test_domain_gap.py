@@ -13,13 +13,13 @@ ENV, GAMMA = GridWall(), 0.95
 
 
 def tables(wall: float) -> tuple[np.ndarray, np.ndarray]:
-    """-> transitions, and rewards, both [state, action, next state]."""
+    """Returns transitions, and rewards, both [state, action, next state]."""
     full = jax.jit(ENV.tables)({"wall": jnp.float32(wall), "slip": jnp.float32(0.1)})
     return np.asarray(full.transitions, float), np.asarray(full.cumulants, float).sum(-1)
 
 
 def greedy(p: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """-> the best choice in each state."""
+    """Returns the best choice in each state."""
     value, gain = np.zeros(len(p)), (p * r).sum(2)
     for _ in range(500):
         value = (gain + GAMMA * p @ value).max(1)
@@ -27,7 +27,7 @@ def greedy(p: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def scored(policy: np.ndarray) -> float:
-    """-> its undiscounted return in the target, over the horizon."""
+    """Returns its undiscounted return in the target, over the horizon."""
     (p, r), s = tables(1.0), np.arange(len(policy))
     value, on = np.zeros(len(policy)), p[s, policy]
     for _ in range(ENV.horizon):
@@ -60,7 +60,7 @@ def test_with_the_exact_gap_the_source_teaches_what_is_best_in_the_target(k: flo
 
 
 def steps(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """-> s, a, s' − s and the domain of n steps in each, where s' = s + k a + 0.1 ε: k is 1, or 0.4 in the target.
+    """Returns s, a, s' − s and the domain of n steps in each, where s' = s + k a + 0.1 ε: k is 1, or 0.4 in the target.
 
     The target is elsewhere and does something else, by 0.8 and 0.5 on average, each with a deviation of 0.5.
     """
@@ -71,13 +71,13 @@ def steps(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def squares(*x: np.ndarray) -> np.ndarray:
-    """-> 1, each number, and every product of two [n, feature]: the logarithm of a normal law is a sum of these."""
+    """Returns 1, each number, and every product of two [n, feature]: the logarithm of a normal law is a sum of these."""
     ones = (np.ones_like(x[0]), *x)
     return np.stack([a * b for i, a in enumerate(ones) for b in ones[i:]], 1)
 
 
 def said(features: np.ndarray, domain: np.ndarray) -> np.ndarray:
-    """-> what a classifier, linear in the features, says of each step once its loss is least (Newton's method)."""
+    """Returns what a classifier, linear in the features, says of each step once its loss is least (Newton's method)."""
     told = jnp.asarray(domain, jnp.int32)
 
     def loss(v, x):

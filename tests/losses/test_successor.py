@@ -26,7 +26,7 @@ def tables(seed: int) -> Tables:
 
 
 def psi_of(mdp: Tables, policy: np.ndarray) -> np.ndarray:
-    """-> ψ [s, a, cumulant] of a deterministic policy [s]: φ + γ P (I − γ P_π)⁻¹ φ_π."""
+    """Returns ψ [s, a, cumulant] of a deterministic policy [s]: φ + γ P (I − γ P_π)⁻¹ φ_π."""
     p, phi = mdp
     s = np.arange(len(policy))
     on = np.linalg.solve(np.eye(len(policy)) - GAMMA * p[s, policy], phi[s, policy])
@@ -34,7 +34,7 @@ def psi_of(mdp: Tables, policy: np.ndarray) -> np.ndarray:
 
 
 def q_of(mdp: Tables, policy: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """-> Q [s, a] of the policy, by thousands of its Bellman equation's sweeps."""
+    """Returns Q [s, a] of the policy, by thousands of its Bellman equation's sweeps."""
     p, phi = mdp
     q = np.zeros(phi.shape[:2])
     for _ in range(1000):
@@ -43,7 +43,7 @@ def q_of(mdp: Tables, policy: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def optimum(mdp: Tables, w: np.ndarray) -> np.ndarray:
-    """-> Q* [s, a]."""
+    """Returns Q* [s, a]."""
     p, phi = mdp
     q = np.zeros(phi.shape[:2])
     for _ in range(1000):

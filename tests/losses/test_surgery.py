@@ -18,7 +18,7 @@ def rows(*gradients: tuple[float, ...]) -> Array:
 
 
 def direction(how, *gradients: tuple[float, ...]) -> np.ndarray:
-    """-> what becomes of them."""
+    """Returns what becomes of them."""
     g = rows(*gradients)
     return np.asarray(how(g @ g.T, KEY) @ g)
 

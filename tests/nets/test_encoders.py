@@ -91,7 +91,7 @@ def test_vectors_are_normalised_or_left_alone():
 
 
 def gradient(method: Method, action: ActionSpace, parts: tuple[str, ...], **extras: Array) -> dict[str, Any]:
-    """-> by name, the gradient of what is learned in one batch of images, of the losses of those names."""
+    """Returns by name, the gradient of what is learned in one batch of images, of the losses of those names."""
     learner = method.learner(Spec(SMALL, action))
     k = probes.known(learner)
     slow = None if learner.tau is None else k

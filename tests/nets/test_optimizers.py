@@ -20,7 +20,7 @@ def b_stays(name: str) -> float:
 
 
 def changes(optimizer: Any, state: Any = None, **extra: float) -> dict[str, Array]:
-    """-> what the optimizer adds to the weights, in its first step or from that state on."""
+    """Returns what the optimizer adds to the weights, in its first step or from that state on."""
     return optimizer.update(GRADIENT, optimizer.init(WEIGHTS) if state is None else state, WEIGHTS, **extra)[0]
 
 

@@ -18,7 +18,7 @@ X = jnp.array([0.3, -1.0])
 
 @functools.partial(jax.jit, static_argnames="n")
 def shares(pi: dist.Distribution, n: int) -> Array:
-    """-> the probability of each of `n` choices."""
+    """Returns the probability of each of `n` choices."""
     return jnp.exp(jnp.stack([jnp.asarray(pi.log_prob(jnp.int32(a))) for a in range(n)]))
 
 

@@ -43,7 +43,7 @@ known = table(nominal)
 
 
 def forces(values: dict[str, float]) -> np.ndarray:
-    """-> [actuator dof] what each actuator, acting alone, does in one state of the robot."""
+    """Returns [actuator dof] what each actuator, acting alone, does in one state of the robot."""
     model = copy.copy(nominal)
     apply(model, known.fields(np, values))
     mujoco.mj_setConst(model, mujoco.MjData(model))

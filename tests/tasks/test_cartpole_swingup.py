@@ -120,7 +120,7 @@ def test_energy_is_kept_without_friction_and_lost_by_it(given: dict[str, float])
 
 
 def lever(given: dict[str, float]) -> tuple[float, float]:
-    """-> the first moments of mass, along the pole and to its side (kg·m)."""
+    """Returns the first moments of mass, along the pole and to its side (kg·m)."""
     full = {**ENV.defaults, **given}
     return (full["pole_mass"] / 2 + full["tip_mass"]) * full["length"], full["tip_mass"] * full["offset"]
 

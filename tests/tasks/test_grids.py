@@ -54,7 +54,7 @@ def walker():
 
 
 def walk(moves: list[int]) -> tuple[four_rooms.Walk, list[list[float]], bool]:
-    """-> where a walk from the start ends, what each of its steps collects, and whether the last ends the episode."""
+    """Returns where a walk from the start ends, what each of its steps collects, and whether the last ends the episode."""
     env, step = walker()
     state, gathered, ended = env.initial(params_of(env), jax.random.key(0)), [], False
     for move in moves:
@@ -135,14 +135,14 @@ def test_what_is_collected_is_no_longer_drawn():
 
 @functools.cache
 def exact(wall: float) -> MDP:
-    """-> transitions, and rewards with both parts weighing 1, of the world with or without its wall."""
+    """Returns transitions, and rewards with both parts weighing 1, of the world with or without its wall."""
     env = GridWall()
     tables = jax.jit(env.tables)(params_of(env, wall=wall))
     return np.asarray(tables.transitions, float), np.asarray(tables.cumulants.sum(-1), float)
 
 
 def best(transitions: np.ndarray, rewards: np.ndarray, order: tuple[int, ...], discount: float = 0.95) -> np.ndarray:
-    """-> the optimal action in each state, by value iteration; of those as good, the first in `order`."""
+    """Returns the optimal action in each state, by value iteration; of those as good, the first in `order`."""
     value = np.zeros(100)
     for _ in range(600):
         worth = (transitions * (rewards + discount * value)).sum(-1)

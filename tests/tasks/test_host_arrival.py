@@ -107,7 +107,7 @@ class Drops(Falls):
 
 
 def named(name: str, value: Any) -> Any:
-    """-> a keyword, whatever its name."""
+    """Returns a keyword, whatever its name."""
     return {name: value}
 
 

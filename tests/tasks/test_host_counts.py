@@ -53,7 +53,7 @@ def played() -> dict[str, int]:
 
 
 def judged_steps(tasks: Any, seeds: int) -> int:
-    """-> the steps of one judgement of all seeds: whoever acts, episodes are as long."""
+    """Returns the steps of one judgement of all seeds: whoever acts, episodes are as long."""
     before = Counted.played["steps"]
     evaluate(probes.player(probes.left), Knowledge(), tasks, JUDGED, transfer.keys(range(seeds)).evaluation)
     return Counted.played["steps"] - before

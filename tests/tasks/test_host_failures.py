@@ -39,7 +39,7 @@ def named(factory: Callable[[], gymnasium.Env], name: str) -> Callable[[], gymna
 
 
 def pulled(env: HostEnv, rows: int, steps: int) -> list[Any]:
-    """-> what the pool says at each step, first of all the start."""
+    """Returns what the pool says at each step, first of all the start."""
     pool = env.pool
     out = [pool.start((), 1, np.arange(rows, dtype=np.int32), np.zeros((rows, 0), np.float32))]
     for _ in range(steps):

@@ -20,7 +20,7 @@ from headstart.tasks.strings import describe, parse
 
 
 def catalogue(env_id: str) -> tuple[Catalogue, Any]:
-    """-> the pool's catalogue, and an env of its own to change."""
+    """Returns the pool's catalogue, and an env of its own to change."""
     env = host(env_id)
     return env.pool.catalogue, env.maker.make()
 

@@ -21,7 +21,7 @@ STAY, LEFT, UP, RIGHT, DOWN = range(5)  # Asterix' actions
 
 @functools.cache
 def compiled(world: MinAtar, method: str) -> Callable:
-    """-> one of its functions, compiled once."""
+    """Returns one of its functions, compiled once."""
     return jax.jit(getattr(world, method))
 
 
@@ -30,14 +30,14 @@ def params(world: MinAtar, **changed: float) -> EnvParams:
 
 
 def begun(world: MinAtar, said: dict[str, float] | None = None, **changed: Any) -> Any:
-    """-> the game as it begins, with some of it changed."""
+    """Returns the game as it begins, with some of it changed."""
     game = compiled(world, "start")(params(world, **(said or {})), KEY)
     like = lambda x, old: jnp.broadcast_to(jnp.asarray(x, old.dtype), old.shape)
     return game.replace(**{name: like(x, getattr(game, name)) for name, x in changed.items()})
 
 
 def after(world: MinAtar, game: Any, action: int = 0, key: Any = KEY, **said: float) -> tuple[Any, float, bool]:
-    """-> the game a step later, what that scored, and whether it is over."""
+    """Returns the game a step later, what that scored, and whether it is over."""
     then, scored, over = compiled(world, "play")(params(world, **said), game, jnp.int32(action), key)
     return then, float(scored), bool(over)
 
@@ -79,7 +79,7 @@ def test_what_is_beyond_the_edge_is_nowhere_on_the_board():
 
 
 def lane(row: int, column: int, way: int = 1, gold: bool = False, **changed: Any) -> asterix.Game:
-    """-> Asterix with one thing, and the player in the middle."""
+    """Returns Asterix with one thing, and the player in the middle."""
     return begun(Asterix(), there=np.arange(1, 9) == row, column=column, way=way, gold=gold, **changed)
 
 
@@ -152,7 +152,7 @@ def test_asterix_gets_harder_and_faster_every_second_time():
 
 
 def road(**changed: Any) -> freeway.Game:
-    """-> cars at the left edge that all go right and rest for long, unless told otherwise."""
+    """Returns cars at the left edge that all go right and rest for long, unless told otherwise."""
     return begun(Freeway(), **{"way": 1, "rest": 5, "rests": 5, "tired": 0, **changed})
 
 
@@ -211,7 +211,7 @@ def test_freeway_cars_rest_come_in_again_and_leave_their_trail():
 
 
 def wave(aliens: Any = ((2, 5),), **changed: Any) -> space_invaders.Game:
-    """-> those aliens only, which go left and neither move nor drop bombs soon."""
+    """Returns those aliens only, which go left and neither move nor drop bombs soon."""
     marked = {
         name: np.isin(np.arange(100).reshape(10, 10), [10 * row + column for row, column in where])
         for name, where in {"aliens": aliens, "shots": (), "bombs": (), **changed}.items()

@@ -25,7 +25,7 @@ def params(**changed: float) -> EnvParams:
 
 
 def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: Any = (), **changed: Any) -> Game:
-    """-> a game with those bricks only."""
+    """Returns a game with those bricks only."""
     wall = np.zeros((10, 10), bool)
     for cell in bricks:
         wall[cell] = True
@@ -35,7 +35,7 @@ def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: A
 
 
 def after(state: Game, action: int = STAY, **changed: float) -> tuple[Game, float]:
-    """-> the game a step later, and what that scored; the ball is not lost."""
+    """Returns the game a step later, and what that scored; the ball is not lost."""
     then, scored, lost = play(params(**changed), state, jnp.int32(action), KEY)
     assert not lost
     return then, float(scored)

@@ -18,7 +18,7 @@ WORLD = {"gravity": 5.0, "density": 3.0, "wind": 2.0}
 
 
 def chosen(name: str) -> dict[str, float]:
-    """-> every group that the robot has, the world's numbers, and the last named parameter of each kind."""
+    """Returns every group that the robot has, the world's numbers, and the last named parameter of each kind."""
     listed = [p.name for p in physics(name).table.listed]
     kinds = {p.rpartition("_")[2]: p for p in listed if "_" in p}  # mass, friction, damping, armature, gear
     single = {parameter: 2.0 for kind, parameter in kinds.items()}
@@ -26,12 +26,12 @@ def chosen(name: str) -> dict[str, float]:
 
 
 def depth_first(body: Any) -> list[Any]:
-    """-> the body and all that hang from it, in the order in which models number them."""
+    """Returns the body and all that hang from it, in the order in which models number them."""
     return [body, *(each for child in body.bodies for each in depth_first(child))]
 
 
 def compiled(name: str, values: dict[str, float]) -> Any:
-    """-> the robot as MuJoCo compiles it with these parameters."""
+    """Returns the robot as MuJoCo compiles it with these parameters."""
     nominal = physics(name).model
     spec = mujoco.MjSpec.from_file(os.path.join(ASSETS, physics(name).robot.xml))
     for geom in spec.geoms:

@@ -16,7 +16,7 @@ pytest.importorskip("mujoco.mjx")
 
 
 def played(simulator: Literal["c", "mjx"], params: EnvParams) -> tuple[State, list[State]]:
-    """-> where each row's episode begins, and the 20 states that follow. A loop in Python: to trace a scan is slow."""
+    """Returns where each row's episode begins, and the 20 states that follow. A loop in Python: to trace a scan is slow."""
     robot, keys = make("InvertedPendulum-v5", simulator), jax.random.split(jax.random.key(0), 2)
     start = jax.jit(jax.vmap(robot.initial, (0, None)))(params, keys[0])
     step = jax.jit(jax.vmap(robot.transition, (0, 0, None, None)))

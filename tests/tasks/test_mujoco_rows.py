@@ -24,7 +24,7 @@ DERIVED = ("body_subtreemass", "dof_invweight0", "body_invweight0", "dof_M0", "a
 
 
 def rolled(params, key, steps=40):
-    """-> what one row observes over some steps of random actions."""
+    """Returns what one row observes over some steps of random actions."""
     k_start, k_play = jax.random.split(key)
 
     def step(state, key):
@@ -36,7 +36,7 @@ def rolled(params, key, steps=40):
 
 
 def models(names, *rows) -> Any:
-    """-> one row's model, after each of these values in turn."""
+    """Returns one row's model, after each of these values in turn."""
     simulator = physics.physics("Hopper-v5")
     held = Models(simulator.model, simulator.table, derive=True)
     for row in rows:

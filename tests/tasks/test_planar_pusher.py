@@ -49,7 +49,7 @@ one, many = jax.jit(follow), jax.jit(jax.vmap(follow))
 
 
 def roll(given: EnvParams, state: Table, actions: np.ndarray) -> Table:
-    """-> all tables that follow. Every episode is of 100 steps, so that one program plays them all."""
+    """Returns all tables that follow. Every episode is of 100 steps, so that one program plays them all."""
     whole = np.concatenate([actions, rest(100 - len(actions))])
     return jax.tree.map(lambda x: np.asarray(x)[: len(actions)], one(given, state, whole))
 
@@ -234,7 +234,7 @@ def test_a_light_puck_is_pushed_faster_than_a_heavy_one_and_slides_on_where_it_i
 
 @functools.cache
 def corners(rows: int = 400) -> tuple[EnvParams, Table]:
-    """-> tables whose every parameter is at a bound, or nominal, with a hand that moves towards a puck on the move."""
+    """Returns tables whose every parameter is at a bound, or nominal, with a hand that moves towards a puck on the move."""
     rng = np.random.default_rng(0)
     drawn = {p.name: rng.choice([p.low, p.nominal, p.high], rows) for p in ENV.parameters}
     given = {name: jnp.asarray(value, jnp.float32) for name, value in drawn.items()}
@@ -249,7 +249,7 @@ def corners(rows: int = 400) -> tuple[EnvParams, Table]:
 
 
 def touching(given: EnvParams, seen: Table) -> np.ndarray:
-    """-> [row, time], whether hand and puck do."""
+    """Returns [row, time], whether hand and puck do."""
     apart = np.linalg.norm(seen.puck - seen.hand, axis=-1)
     return apart < np.asarray(given["hand_radius"] + given["puck_radius"])[:, None] + 1e-3
 
@@ -330,7 +330,7 @@ def test_every_parameter_matters():
     state = table((0.45, 0.05), (0.8, 0.1), (0.56, 0.05), (0.2, 0.1), (0.6, 0.1))
 
     def told(given: EnvParams) -> np.ndarray:
-        """-> the first state of an episode, and what comes of one step from elsewhere."""
+        """Returns the first state of an episode, and what comes of one step from elsewhere."""
         after = step(given, state, action)
         worth = ENV.cumulants(given, state, action, after)
         return np.concatenate([*jax.tree.leaves(ENV.initial(given, key)), *jax.tree.leaves(after), worth])
@@ -341,7 +341,7 @@ def test_every_parameter_matters():
 
 
 def pusher(state: Table) -> np.ndarray:
-    """-> the action of a hand-made controller: behind the puck, and then after it, faster the farther the goal is."""
+    """Returns the action of a hand-made controller: behind the puck, and then after it, faster the farther the goal is."""
     hand, speed, puck, _, goal = (np.asarray(x, np.float64) for x in jax.tree.leaves(state))
     left = goal - puck
     way = left / max(np.linalg.norm(left), 1e-6)

@@ -28,7 +28,7 @@ def random_chain(n: int, rng: np.random.Generator) -> Chain:
 
 
 def as_mujoco(chain: Chain, timestep: float = 0.002) -> Any:
-    """-> the same arm, its inertia set rod by rod."""
+    """Returns the same arm, its inertia set rod by rod."""
     lengths, masses = np.asarray(chain.lengths, float), np.asarray(chain.masses, float)
     hinge = f'<joint axis="0 0 1" armature="{float(chain.armature)}" damping="{float(chain.damping)}"/>'
     inner = ""
@@ -113,7 +113,7 @@ def test_solves_what_need_not_be_symmetric():
 
 @functools.cache
 def energies_of(n: int):
-    """-> a compiled function: the energy after each step of an episode, over that at its start, and the top speed."""
+    """Returns a compiled function: the energy after each step of an episode, over that at its start, and the top speed."""
     env = PlanarReacher(n)
 
     def episode(params, key, power):
@@ -133,7 +133,7 @@ def energies_of(n: int):
 
 
 def many(env: PlanarReacher, copies: int, at_bounds: bool) -> EnvParams:
-    """-> parameters of many arms without damping: nominal ones, or each of them at one of its bounds."""
+    """Returns parameters of many arms without damping: nominal ones, or each of them at one of its bounds."""
     rng = np.random.default_rng(env.links)
     arms = {p.name: rng.choice([p.low, p.high] if at_bounds else [p.nominal], copies) for p in env.parameters}
     arms["damping"] = np.zeros(copies)

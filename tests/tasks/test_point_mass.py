@@ -34,7 +34,7 @@ def _step(env: PointMass, given: dict, state: jax.Array, action: jax.Array) -> j
 
 
 def play(env: PointMass, given: dict, state: jax.Array, actions: jax.Array) -> jax.Array:
-    """-> all states of an episode that nothing ends."""
+    """Returns all states of an episode that nothing ends."""
 
     def on(state: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
         after = env.transition(given, state, action, jax.random.key(0))
@@ -150,7 +150,7 @@ def test_among_random_walls_it_is_never_within_one():
         return play(env, given, state, actions)
 
     def within(points: np.ndarray) -> np.ndarray:
-        """-> [row, time], whether in any wall, its surroundings included."""
+        """Returns [row, time], whether in any wall, its surroundings included."""
         at = points[:, :, None, :2]
         return np.any(np.all((at > reach[:, None, :, :2]) & (at < reach[:, None, :, 2:]), axis=-1), axis=-1)
 

@@ -29,7 +29,7 @@ SHOW = jax.jit(ENV.observe)
 
 
 def shown(state: Scene, **said: float) -> np.ndarray:
-    """-> what is seen of it, as numbers."""
+    """Returns what is seen of it, as numbers."""
     picture = SHOW(params(**said), state)
     assert (picture.shape, picture.dtype) == (ENV.observation_space.shape, jnp.dtype("uint8"))
     return np.asarray(picture).astype(float)

@@ -137,14 +137,14 @@ def change(name: str, env: Any, given: dict[str, float]) -> None:
 
 
 def as_ours(name: str, state: np.ndarray) -> jax.Array:
-    """-> Gymnasium's state as ours: the same, but for the turns that its pendulum has made."""
+    """Returns Gymnasium's state as ours: the same, but for the turns that its pendulum has made."""
     if name == "Pendulum-v1":
         state = np.array([(state[0] + np.pi) % (2 * np.pi) - np.pi, state[1]])
     return jnp.asarray(state, jnp.float32)
 
 
 def as_action(name: str, action: Any) -> Any:
-    """-> an int for choices, else an array."""
+    """Returns an int for choices, else an array."""
     discrete = isinstance(WORLDS[name]().action_space, Discrete)
     return int(action) if discrete else np.atleast_1d(np.asarray(action, np.float32))
 
@@ -242,7 +242,7 @@ def test_every_constant_is_a_parameter_within_its_bounds_and_matters(name: str):
     assert set(twin.changed) == set(env.defaults)
 
     def told(params: dict) -> np.ndarray:
-        """-> what follows on each telling state, and whether it was an end already."""
+        """Returns what follows on each telling state, and whether it was an end already."""
         all_told = []
         for numbered, action in twin.telling:
             state = jnp.array(numbered)

@@ -138,7 +138,7 @@ class Console:
 
 @functools.cache
 def delivered(game: str) -> tuple[int, int]:
-    """-> the mode and difficulty that a game has where nobody says."""
+    """Returns the mode and difficulty that a game has where nobody says."""
     ale, rom = _quiet(), roms.get_rom_path(game)
     if rom is None:
         raise InputError(f"Atari has no game {game!r}; games are written as in space_invaders.")
@@ -153,14 +153,14 @@ def _quiet() -> ALEInterface:
 
 
 def _small(screen: UInt8[np.ndarray, "row column"]) -> UInt8[np.ndarray, "side side"]:
-    """-> the screen as a square; each pixel is the mean of the area that it covers."""
+    """Returns the screen as a square; each pixel is the mean of the area that it covers."""
     up, along = (_shares(n) for n in screen.shape)
     return np.rint(up @ screen.astype(np.float32) @ along.T).astype(np.uint8)
 
 
 @functools.cache
 def _shares(pixels: int) -> Float[np.ndarray, "side pixel"]:
-    """-> how much of each of a screen's pixels is in each of ours, along one axis."""
+    """Returns how much of each of a screen's pixels is in each of ours, along one axis."""
     ends = np.arange(SIDE + 1) * pixels / SIDE
     at = np.arange(pixels)
     covered = np.minimum(ends[1:, None], at + 1.0) - np.maximum(ends[:-1, None], at)

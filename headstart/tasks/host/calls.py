@@ -69,7 +69,7 @@ def _copied(call: Call, shapes: Shapes, *args: Any) -> Any:
 
 
 def flat(call: Call) -> Call:
-    """-> the call on rows: it sees one leading axis, whatever there are, and first how many rows each seed has.
+    """Returns the call on rows: it sees one leading axis, whatever there are, and first how many rows each seed has.
 
     Where there are several axes the first is of seeds: everything in `core` that is compiled is one `vmap` over them.
     """

@@ -50,7 +50,7 @@ def bring(env_id: str) -> None:
 
 
 def entry(env_id: str) -> Callable[..., gymnasium.Env] | None:
-    """-> what makes an id's env where that is not Gymnasium's business; None for all other ids."""
+    """Returns what makes an id's env where that is not Gymnasium's business; None for all other ids."""
     space, _, name = env_id.rpartition("/")
     if space == "ALE" and name.endswith("-v5") and env_id in gymnasium.registry:
         from headstart.tasks.host.atari import Game, delivered
@@ -66,7 +66,7 @@ def entry(env_id: str) -> Callable[..., gymnasium.Env] | None:
 
 
 def names() -> list[str]:
-    """-> the ids that only `entry` knows, of the packages that were brought so far."""
+    """Returns the ids that only `entry` knows, of the packages that were brought so far."""
     return [f"Meta-World/{name}" for name in _sawyers()]
 
 

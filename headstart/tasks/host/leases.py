@@ -23,12 +23,12 @@ class Leases:
 
     @property
     def alive(self) -> int:
-        """-> how many envs there are, lent or not."""
+        """Returns how many envs there are, lent or not."""
         return len(self._lent) + len(self._free)
 
     @property
     def lent(self) -> int:
-        """-> how many envs some program has."""
+        """Returns how many envs some program has."""
         return len(self._lent)
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class Leases:
         return self._leases, live
 
     def _called(self, lease: np.ndarray, calls: np.ndarray, out: Outcome, i: int) -> Live | None:
-        """-> the env of a row, one call further on; None where there is none to be called."""
+        """Returns the env of a row, one call further on; None where there is none to be called."""
         number, count = int(lease[i]), int(calls[i])
         out.lease[i], out.calls[i] = number, count
         live = self._lent.get(number)
@@ -80,7 +80,7 @@ class Leases:
             raise
 
     def env(self, lease: int) -> gymnasium.Env:
-        """-> a lent env, to be looked at between two steps."""
+        """Returns a lent env, to be looked at between two steps."""
         env = self._lent[lease].env
         assert env is not None
         return env

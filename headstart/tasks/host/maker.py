@@ -36,7 +36,7 @@ class Maker:
 
     @property
     def name(self) -> str:
-        """-> what the user calls it: a task string, unless there is a keyword that those cannot say."""
+        """Returns what the user calls it: a task string, unless there is a keyword that those cannot say."""
         name = self.source if isinstance(self.source, str) else getattr(self.source, "__name__", repr(self.source))
         words = {key: _word(value) for key, value in self.keywords}
         if not isinstance(self.source, str) or None in words.values():
@@ -46,7 +46,7 @@ class Maker:
         return f"{name}@{','.join(f'{key}={value}' for key, value in said.items())}" if said else name
 
     def make(self, **changed: Any) -> gymnasium.Env:
-        """-> a new env. Raises InputError where it cannot be made."""
+        """Returns a new env. Raises InputError where it cannot be made."""
         keywords: dict[str, Any] = {**dict(self.keywords), **changed}
         try:
             with warnings.catch_warnings():
@@ -63,7 +63,7 @@ class Maker:
         return env
 
     def options(self) -> dict[str, int | float]:
-        """-> the keywords of its constructor that are numbers, with what they are where nobody says."""
+        """Returns the keywords of its constructor that are numbers, with what they are where nobody says."""
         taken, registered = self._constructor()
         said = {**registered, **dict(self.keywords)}
         found = {p.name: said.get(p.name, p.default) for p in taken}
@@ -89,7 +89,7 @@ class Maker:
             return (), {}
 
     def horizon(self, env: gymnasium.Env) -> int:
-        """-> the steps of an episode. Raises InputError where nobody says how many."""
+        """Returns the steps of an episode. Raises InputError where nobody says how many."""
         steps = _limit(env) if self.steps is None else self.steps
         if steps is None:
             at = "," if "@" in self.name else "@"
@@ -104,7 +104,7 @@ class Maker:
 
     @property
     def _own(self) -> Factory | None:
-        """-> what makes it where that is not Gymnasium."""
+        """Returns what makes it where that is not Gymnasium."""
         return extras.entry(self.source) if isinstance(self.source, str) else self.source
 
     @property
@@ -113,7 +113,7 @@ class Maker:
 
 
 def _limit(env: gymnasium.Env) -> Any:
-    """-> after how many steps an env breaks its episodes off, by a wrapper or by itself; None where it says nowhere."""
+    """Returns after how many steps an env breaks its episodes off, by a wrapper or by itself; None where it says nowhere."""
     limits, inner, said = [], env, None if env.spec is None else env.spec.max_episode_steps
     while isinstance(inner, gymnasium.Wrapper):
         limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
@@ -124,12 +124,12 @@ def _limit(env: gymnasium.Env) -> Any:
 
 
 def ids() -> list[str]:
-    """-> what Gymnasium has been told of so far."""
+    """Returns what Gymnasium has been told of so far."""
     return [*gymnasium.registry, *extras.names()]
 
 
 def registered(env_id: str) -> bool:
-    """-> whether there is such an id. Raises InputError where its module (`module:Env-v0`) cannot be imported."""
+    """Returns whether there is such an id. Raises InputError where its module (`module:Env-v0`) cannot be imported."""
     extras.bring(env_id)
     if extras.entry(env_id) is not None:
         return True
@@ -148,7 +148,7 @@ def registered(env_id: str) -> bool:
 
 
 def settling(env_id: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """-> what of a task string's values says which env it is: its `horizon`, and constructor keywords that are words.
+    """Returns what of a task string's values says which env it is: its `horizon`, and constructor keywords that are words.
 
     All others are parameters. Raises InputError where the horizon is no whole number.
     """
@@ -173,19 +173,19 @@ def _whole(text: str, env_id: str) -> int:
 
 
 def _is_word(text: str) -> bool:
-    """-> whether this is neither a number nor a range, and no more than one value."""
+    """Returns whether this is neither a number nor a range, and no more than one value."""
     return bool(WORD.fullmatch(text)) and not NUMBER.fullmatch(text) and ".." not in text and text not in YES_OR_NO
 
 
 def _word(value: Any) -> str | None:
-    """-> a keyword's value as task strings write it; None for what they have no way to."""
+    """Returns a keyword's value as task strings write it; None for what they have no way to."""
     if isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, str) and _is_word(value) else None
 
 
 def told(error: BaseException) -> str:
-    """-> the error in a line, without a full stop."""
+    """Returns the error in a line, without a full stop."""
     if type(error) is ValueError or isinstance(error, InputError):  # which is a sentence already
         return message(error).rstrip(".")
     lines = message(error).strip().splitlines()

@@ -53,7 +53,7 @@ class Fields:
         self._data = mujoco.MjData(self.model)
 
     def find(self, name: str) -> Parameter | None:
-        """-> what is known of such a number as body_mass[torso]; None where there is none.
+        """Returns what is known of such a number as body_mass[torso]; None where there is none.
 
         Raises InputError where there is one that cannot be set.
         """
@@ -98,7 +98,7 @@ class Fields:
         compiled.derive(model, self.model, self._resolved, changed, self._workspace(model))
 
     def _workspace(self, model: Model) -> Any:
-        """-> data in which to derive: one for all models of the same sizes, as it takes longer to make than to use."""
+        """Returns data in which to derive: one for all models of the same sizes, as it takes longer to make than to use."""
         if any(getattr(model, size) != getattr(self.model, size) for size in SIZES):
             return mujoco.MjData(model)
         return self._data
@@ -151,7 +151,7 @@ class Fields:
         return tuple(sorted(each, key=lambda one: one[0] in GROUPS))
 
     def _sized(self, values: dict[str, float]) -> list[int]:
-        """-> the bodies whose geoms have a size of their own in these values."""
+        """Returns the bodies whose geoms have a size of their own in these values."""
         raw = [self._raw[name] for name in values if name in self._raw]
         return compiled.bodies_of(self.model, [one.rows[0] for one in raw if one.field == "geom_size"])
 
@@ -173,7 +173,7 @@ class Fields:
                         raise ValueError(f"{other} and {name} set the same number; give one of them")
 
     def _rows(self, field: str, element: str) -> list[int]:
-        """-> the rows of an element, by its number or its name; [] where there is none of this name."""
+        """Returns the rows of an element, by its number or its name; [] where there is none of this name."""
         kind = KINDS.get(field.partition("_")[0])
         if element.isdigit():
             return [int(element)]
@@ -183,7 +183,7 @@ class Fields:
         return [i] if i >= 0 else []
 
     def _made(self, values: dict[str, float], before: Iterable[str] = ()) -> Arrays:
-        """-> fields as they are to be: those of the table, and whatever else is named."""
+        """Returns fields as they are to be: those of the table, and whatever else is named."""
         known = {name: x for name, x in values.items() if name not in self._raw}
         made = {name: np.array(x, np.float64) for name, x in self.table.fields(np, known).items()}
         made["geom_friction"] = np.concatenate([made["geom_friction"][:, None], self.model.geom_friction[:, 1:]], 1)
@@ -199,7 +199,7 @@ class Fields:
         return made
 
     def _touched(self, names: Iterable[str]) -> Arrays:
-        """-> which entries of which fields these parameters change."""
+        """Returns which entries of which fields these parameters change."""
         found: Arrays = {}
         for name in names:
             if name not in self._entries:

@@ -70,7 +70,7 @@ class Catalogue:
         return self._fields is not None
 
     def find(self, name: str) -> Parameter | None:
-        """-> what is known of a parameter; None where there is none of this name."""
+        """Returns what is known of a parameter; None where there is none of this name."""
         if name not in self.known and self._fields is not None and (told := self._fields.find(name)):
             self.known[name] = Known(told, "model", told.nominal)
         return self.known[name].parameter if name in self.known else None
@@ -82,7 +82,7 @@ class Catalogue:
         return self._fields.follows(name)
 
     def meant(self, names: tuple[str, ...], row: np.ndarray) -> dict[str, Any]:
-        """-> float32 values as the env is to have them: whole numbers as such, where its own are."""
+        """Returns float32 values as the env is to have them: whole numbers as such, where its own are."""
         return {name: _like(self.known[name].nominal, value) for name, value in zip(names, row, strict=True)}
 
     def by_way(self, values: dict[str, Any], way: Way) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Catalogue:
 
 
 def _model(inner: Any) -> Any:
-    """-> the MuJoCo model of an env; None where there is none, or none yet."""
+    """Returns the MuJoCo model of an env; None where there is none, or none yet."""
     model = getattr(inner, "model", None)
     return model if type(model).__name__ == "MjModel" else None
 
@@ -141,12 +141,12 @@ def _fields(inner: Any) -> Any:
 
 
 def _same(now: Any, value: Any) -> bool:
-    """-> whether these are one number, of single precision at least."""
+    """Returns whether these are one number, of single precision at least."""
     return _is_number(now, True) and math.isclose(now, value, rel_tol=1e-6, abs_tol=1e-12)
 
 
 def _value(inner: Any, name: str) -> Any:
-    """-> a number that a setter or an attribute sets."""
+    """Returns a number that a setter or an attribute sets."""
     return getattr(inner, name) if hasattr(inner, name) else getattr(inner, f"get_{name}")()
 
 
@@ -158,7 +158,7 @@ def _like(nominal: Any, value: np.float32) -> Any:
 
 
 def _settable(inner: gymnasium.Env) -> dict[str, Any]:
-    """-> the numbers that a method sets and that can be read."""
+    """Returns the numbers that a method sets and that can be read."""
     found = {}
     for method in (name for name in dir(type(inner)) if name.startswith("set_") and callable(getattr(inner, name))):
         name = method.removeprefix("set_")
@@ -171,7 +171,7 @@ def _settable(inner: gymnasium.Env) -> dict[str, Any]:
 
 
 def _mirrors(inner: Any, options: dict[str, Any]) -> dict[str, str]:
-    """-> the attributes that hold keywords of the constructor: by the same name, and of the same value."""
+    """Returns the attributes that hold keywords of the constructor: by the same name, and of the same value."""
     found = {}
     for name, value in options.items():
         for attribute in (name, f"_{name}"):
@@ -182,7 +182,7 @@ def _mirrors(inner: Any, options: dict[str, Any]) -> dict[str, str]:
 
 
 def _steady(env: gymnasium.Env) -> dict[str, Any]:
-    """-> the numbers that an env holds and that no reset and no step changes: the others are its state."""
+    """Returns the numbers that an env holds and that no reset and no step changes: the others are its state."""
     found = _held(env.unwrapped)
     with contextlib.suppress(Exception):  # what an env raises is told when it is played
         env.action_space.seed(0)

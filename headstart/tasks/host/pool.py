@@ -170,7 +170,7 @@ class Pool(Leases):
 
 @functools.cache
 def pool(maker: Maker) -> Pool:
-    """-> the envs of this maker. They are closed as the process ends: those of C++ complain if they outlive it."""
+    """Returns the envs of this maker. They are closed as the process ends: those of C++ complain if they outlive it."""
     made = Pool(maker)
     atexit.register(made.close)
     return made

@@ -10,7 +10,7 @@ from headstart.tasks.host.pool import pool
 
 
 def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> HostEnv:
-    """-> any Gymnasium env: of an id (`LunarLander-v3`, `module:Env-v0`), or of a function that makes one.
+    """Returns any Gymnasium env: of an id (`LunarLander-v3`, `module:Env-v0`), or of a function that makes one.
 
     `horizon` is the steps of an episode, where its registration names none or another is wanted; `keywords` are for its
     constructor. One and the same function is one env: define it once. Raises InputError where the env cannot be made,
@@ -51,7 +51,7 @@ _named: dict[str, HostEnv | None] = {}  # those of functions; None: two function
 
 
 def named(name: str) -> HostEnv | None:
-    """-> the env of a function that `host` was given in this process; None where there is none of this name.
+    """Returns the env of a function that `host` was given in this process; None where there is none of this name.
 
     Raises InputError where there are several.
     """

@@ -58,11 +58,11 @@ class Seen:
             self.sight, self.assumed = self._picture.image, (self._picture.assumed,)
 
     def show(self, row: Float[Array, " n"]) -> Array:
-        """-> what a policy sees: the row, or the image that it was made of, channels last."""
+        """Returns what a policy sees: the row, or the image that it was made of, channels last."""
         return row if self._picture is None else self._picture.show(row)
 
     def row(self, observation: Any) -> np.ndarray:
-        """-> the observation as float32. Raises ValueError, naming the component, where it is not of its space."""
+        """Returns the observation as float32. Raises ValueError, naming the component, where it is not of its space."""
         rows = []
         for name, path, read in self._reads:
             value = observation
@@ -83,7 +83,7 @@ class Seen:
 
 
 def leaves(space: Theirs, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tuple[Any, ...], Theirs]]:
-    """-> (name, where it is, space) of all that is not made of others."""
+    """Returns (name, where it is, space) of all that is not made of others."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         for key, part in inner:
@@ -93,12 +93,12 @@ def leaves(space: Theirs, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tup
 
 
 def _is_text(space: Theirs) -> bool:
-    """-> whether its values are strings; not every package makes them a `spaces.Text`."""
+    """Returns whether its values are strings; not every package makes them a `spaces.Text`."""
     return space.dtype is not None and space.dtype.kind == "U"
 
 
 def _component(space: Theirs, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
-    """-> lowest and highest row, and how a row is read."""
+    """Returns lowest and highest row, and how a row is read."""
     if isinstance(space, spaces.Box):
         return _numbers(space)
     if isinstance(space, spaces.MultiBinary):

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, UInt32
 
 
 def widen(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
-    """-> the same numbers as float64, each as its two halves (low, high): what numpy's `.view(np.float64)` reads.
+    """Returns the same numbers as float64, each as its two halves (low, high): what numpy's `.view(np.float64)` reads.
 
     Exact for every normal float32, infinities and NaN; denormals (below 1.2e-38) become 0. JAX without x64 cannot
     hold a float64, but it can carry its bits.
@@ -22,17 +22,17 @@ def widen(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
 
 
 def doubles(halves: UInt32[Array, " n2"]) -> Float[Array, " n"]:
-    """-> the float64 whose halves these are. To be called, and used, under `jax.enable_x64(True)`."""
+    """Returns the float64 whose halves these are. To be called, and used, under `jax.enable_x64(True)`."""
     return lax.bitcast_convert_type(halves.reshape(-1, 2), jnp.float64)
 
 
 def halved(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
-    """-> float64 numbers as their two halves each."""
+    """Returns float64 numbers as their two halves each."""
     return lax.bitcast_convert_type(x, jnp.uint32).reshape(-1)
 
 
 def as_typed(value: np.float32, nominal: float) -> float:
-    """-> the float64 that a person meant who typed this float32.
+    """Returns the float64 that a person meant who typed this float32.
 
     The nominal itself, where it rounds to `value`; else the shortest decimal, where that has at most 6 digits (`6.3`);
     else a multiple of the nominal by at most 4 digits (`x1.1`); else (a random draw) `value` as it is.

@@ -34,7 +34,7 @@ class CSimulator:
     def start(
         self, params: EnvParams, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
     ) -> tuple[UInt32[Array, " carried"], Float[Array, " observation"]]:
-        """-> what is carried from an episode's first moment, and what is observed then."""
+        """Returns what is carried from an episode's first moment, and what is observed then."""
         rest = jnp.zeros(self.physics.carried - qpos.size - qvel.size)
         carry = widen(jnp.concatenate([jnp.zeros(1), qpos, qvel, rest]))
         if not self.robot.starts_in_c:
@@ -46,7 +46,7 @@ class CSimulator:
         return carry, seen
 
     def step(self, params: EnvParams, carry: UInt32[Array, " carried"], action: Float[Array, " nu"]) -> Outcome:
-        """-> one environment step on."""
+        """Returns one environment step on."""
         names, values = _vector(params)
         reads = [ShapeDtypeStruct((2 * size,), jnp.uint32) for size in self.physics.sizes]
         shapes = (ShapeDtypeStruct(carry.shape, jnp.uint32), ShapeDtypeStruct((), jnp.bool_), *reads, *reads)
@@ -63,7 +63,7 @@ class CSimulator:
         return Reading(state[1 : 1 + nq], state[1 + nq : 1 + nq + nv], derived)
 
     def _outcome(self, state: Array, before: Reading, after: Array, now: Reading, action: Array, bad: Array) -> Outcome:
-        """-> what a row has come to, in float32 but for what it carries; NaN, and the end, for one that is `bad`."""
+        """Returns what a row has come to, in float32 but for what it carries; NaN, and the end, for one that is `bad`."""
         was = state[-1]
         if self.robot.place:  # none is known of an episode that begins
             was = jnp.where(state[0] == 0.0, self.robot.place(jnp, before), was)
@@ -122,5 +122,5 @@ def _as_rows(reading: Reading) -> dict[str, np.ndarray]:
 
 @functools.cache
 def c_simulator(name: str) -> CSimulator:
-    """-> the robot of this name in C MuJoCo."""
+    """Returns the robot of this name in C MuJoCo."""
     return CSimulator(name)

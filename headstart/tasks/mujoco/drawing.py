@@ -53,7 +53,7 @@ VIEWS = {
 
 
 def drawing(robot: str, qpos: Float[np.ndarray, " nq"]) -> Drawing:
-    """-> the robot as it stands. No parameter of a robot changes its shape, so that its nominal model is drawn."""
+    """Returns the robot as it stands. No parameter of a robot changes its shape, so that its nominal model is drawn."""
     model = physics(robot).model
     data = mujoco.MjData(model)
     data.qpos[:] = qpos
@@ -62,7 +62,7 @@ def drawing(robot: str, qpos: Float[np.ndarray, " nq"]) -> Drawing:
 
 
 def overview(model: Model, data: Data) -> Drawing:
-    """-> any model as it stands, from aslant: all that there is where it begins, and then along with what moves."""
+    """Returns any model as it stands, from aslant: all that there is where it begins, and then along with what moves."""
     view = View((0.0, 0.0), (0.0, 0.0), 30.0, 40.0, "xy" if model.body_dofnum[1] else "", 1.0)
     rest = mujoco.MjData(model)
     mujoco.mj_kinematics(model, rest)
@@ -75,7 +75,7 @@ def overview(model: Model, data: Data) -> Drawing:
 
 
 def scene(model: Model, data: Data, view: View) -> Drawing:
-    """-> a model as it stands."""
+    """Returns a model as it stands."""
     basis = axes(view)
     root = data.xpos[1] * [axis in view.follows for axis in "xyz"]
     x, y, _ = basis @ root
@@ -88,7 +88,7 @@ def scene(model: Model, data: Data, view: View) -> Drawing:
 
 
 def shows(model: Model, i: int) -> bool:
-    """-> whether a geom is part of the picture: no floor, no handle, of a group that MuJoCo's renderer shows."""
+    """Returns whether a geom is part of the picture: no floor, no handle, of a group that MuJoCo's renderer shows."""
     handle = model.body_mocapid[model.geom_bodyid[i]] >= 0
     painted = model.geom_group[i] < 3 and model.geom_rgba[i, 3] > 0
     return bool(painted and model.geom_type[i] != PLANE and not handle)
@@ -96,7 +96,7 @@ def shows(model: Model, i: int) -> bool:
 
 @functools.cache
 def axes(view: View) -> Float[np.ndarray, "3 3"]:
-    """-> what is to the right, upwards and away in the picture, one row each."""
+    """Returns what is to the right, upwards and away in the picture, one row each."""
     a, e = math.radians(view.turned), math.radians(view.raised)
     return np.array(
         [
@@ -108,7 +108,7 @@ def axes(view: View) -> Float[np.ndarray, "3 3"]:
 
 
 def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> Shape:
-    """-> a geom as it is seen."""
+    """Returns a geom as it is seen."""
     kind, size, role = model.geom_type[i], model.geom_size[i], role_of(model, i)
     place, turn = data.geom_xpos[i], data.geom_xmat[i].reshape(3, 3)
     if kind == SPHERE:
@@ -129,7 +129,7 @@ def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> S
 
 
 def role_of(model: Model, i: int) -> Role:
-    """-> what a geom stands for, told by the names of it and of its body."""
+    """Returns what a geom stands for, told by the names of it and of its body."""
     body = model.geom_bodyid[i]
     names = f"{model.geom(i).name} {model.body(body).name}"
     if "goal" in names or "target" in names:
@@ -142,12 +142,12 @@ def role_of(model: Model, i: int) -> Role:
 
 
 def seen(points: Points, basis: Float[np.ndarray, "3 3"]) -> list[Point]:
-    """-> where points are in the picture (m)."""
+    """Returns where points are in the picture (m)."""
     return [(x, y) for x, y, _ in (points @ basis.T).tolist()]
 
 
 def hull(points: list[Point]) -> tuple[Point, ...]:
-    """-> the corners of the points' convex hull, in turn (Andrew's monotone chain)."""
+    """Returns the corners of the points' convex hull, in turn (Andrew's monotone chain)."""
 
     def half(points: list[Point]) -> list[Point]:
         chain: list[Point] = []

@@ -123,7 +123,7 @@ class MujocoEnv(Env):
 
 
 def make(name: str, physics: Literal["c", "mjx", "auto"] = "auto") -> Env:
-    """-> the robot `name` (one of `NAMES`), stepped by C MuJoCo (`c`), by MJX (`mjx`), or by MJX only where JAX has an
+    """Returns the robot `name` (one of `NAMES`), stepped by C MuJoCo (`c`), by MJX (`mjx`), or by MJX only where JAX has an
     accelerator and MJX is installed and can run it (`auto`).
 
     Raises InputError where there is no such robot, or where MJX is asked for and is not installed or cannot run it.
@@ -149,7 +149,7 @@ def _why_not_in_mjx(name: str) -> str | None:
 
 
 def physics_state(env: Env, state: State) -> tuple[np.ndarray, np.ndarray]:
-    """-> (qpos, qvel) of one state, in float64, as `gymnasium`'s `set_state` takes them."""
+    """Returns (qpos, qvel) of one state, in float64, as `gymnasium`'s `set_state` takes them."""
     model = physics(env.name).model
     carry = np.asarray(state.carry)
     numbers = carry.view(np.float64) if carry.dtype == np.uint32 else carry.astype(np.float64)

@@ -62,7 +62,7 @@ class _Buffer(ctypes.Structure):
     )
 
     def array(self) -> np.ndarray:
-        """-> XLA's own memory."""
+        """Returns XLA's own memory."""
         return _memory(self.data, self.kind, *self.shape[: self.rank])
 
 
@@ -137,5 +137,5 @@ def _unraisable(before: Callable[[Any], None], what: Any) -> None:
 
 
 def call(name: str, shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:
-    """-> arrays of those shapes, filled by what is registered under the name. Any leading axes are the call's own."""
+    """Returns arrays of those shapes, filled by what is registered under the name. Any leading axes are the call's own."""
     return jax.ffi.ffi_call(name, shapes, vmap_method="broadcast_all")(*args)

@@ -57,7 +57,7 @@ class MjxSimulator:
     def start(
         self, params: EnvParams, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
     ) -> tuple[Carry, Float[Array, " observation"]]:
-        """-> what is carried from an episode's first moment, and what is observed then."""
+        """Returns what is carried from an episode's first moment, and what is observed then."""
         now = Reading(qpos, qvel, self.robot.reset.derive(qpos, self.physics.rest.derived))
         place = self.robot.place(jnp, now) if self.robot.place else jnp.zeros(())
         carry = jnp.concatenate([jnp.zeros(1), qpos, qvel, jnp.zeros(qvel.size), place[None]])
@@ -67,7 +67,7 @@ class MjxSimulator:
     def step(
         self, params: EnvParams, carry: Carry, action: Float[Array, " nu"]
     ) -> tuple[Carry, Float[Array, " observation"], Float[Array, " reward"], Bool[Array, ""]]:
-        """-> one environment step on; NaN and terminal where the simulation is unstable."""
+        """Returns one environment step on; NaN and terminal where the simulation is unstable."""
         model, nq, nv = self.with_parameters(params), self.physics.model.nq, self.physics.model.nv
         time, qpos, qvel, warm, was = jnp.split(carry, np.cumsum([1, nq, nv, nv]))
         data = mjx.make_data(self.model).replace(time=time[0], qpos=qpos, qvel=qvel, qacc_warmstart=warm, ctrl=action)
@@ -83,7 +83,7 @@ class MjxSimulator:
 
     @_as_mjx_is_written
     def with_parameters(self, params: EnvParams) -> mjx.Model:
-        """-> the model with these parameters, and what follows from them."""
+        """Returns the model with these parameters, and what follows from them."""
         if not params:
             return self.model
         fluid = sorted(FLUID.intersection(params))
@@ -143,14 +143,14 @@ def _is_under(parents: np.ndarray, body: int, root: int) -> bool:
 
 @functools.cache
 def mjx_simulator(name: str) -> MjxSimulator:
-    """-> the robot of this name in MJX."""
+    """Returns the robot of this name in MJX."""
     return MjxSimulator(name)
 
 
 @functools.cache
 @_as_mjx_is_written
 def why_not(name: str, fluid: bool = False) -> str | None:
-    """-> why the installed MJX cannot run this robot (in a medium that resists it); None where it can."""
+    """Returns why the installed MJX cannot run this robot (in a medium that resists it); None where it can."""
     try:
         model = mjx_simulator(name).model
         if fluid:

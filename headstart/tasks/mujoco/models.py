@@ -25,7 +25,7 @@ if hasattr(os, "register_at_fork"):  # else a forked process could inherit the l
 
 
 def unpainted(path: str) -> Model:
-    """-> the model of an XML file, without its textures: 20 KB instead of half a megabyte, for a copy in each row.
+    """Returns the model of an XML file, without its textures: 20 KB instead of half a megabyte, for a copy in each row.
 
     Nor does it start anew by itself when it goes wrong: that would look like a robot back at its start.
     """
@@ -99,7 +99,7 @@ class Models:
         return [None if self.refused[i] else self.held[i] for i in range(len(values))]
 
     def _rewrite(self, model: Model, names: Names, row: Floats) -> bool:
-        """-> whether these are values within their bounds, from which MuJoCo could derive what follows."""
+        """Returns whether these are values within their bounds, from which MuJoCo could derive what follows."""
         meant = {name: as_typed(value, self.known[name].nominal) for name, value in zip(names, row, strict=True)}
         within = (self.known[name].low <= value <= self.known[name].high for name, value in meant.items())
         if not (np.isfinite(row).all() and all(within)):

@@ -19,7 +19,7 @@ INERTIA = ("xx", "yy", "zz", "xy", "xz", "yz", "x", "y", "z", "mass")
 
 
 def joints(hidden: int = 0, positions: int | None = None, velocities: int | None = None) -> Names:
-    """-> positions of the joints without the first `hidden`, then their velocities; only so many of either."""
+    """Returns positions of the joints without the first `hidden`, then their velocities; only so many of either."""
 
     def names(model: Model) -> tuple[Component, ...]:
         where, speeds = _joints(model)
@@ -29,7 +29,7 @@ def joints(hidden: int = 0, positions: int | None = None, velocities: int | None
 
 
 def _joints(model: Model) -> tuple[list[Component], list[Component]]:
-    """-> what qpos and qvel hold."""
+    """Returns what qpos and qvel hold."""
     where, speeds = [], []
     for i in range(model.njnt):
         name = model.joint(i).name
@@ -47,30 +47,30 @@ def _joints(model: Model) -> tuple[list[Component], list[Component]]:
 
 
 def bodies(what: str, parts: tuple[str, ...], first: int = 1, last: int | None = None, unit: str = "") -> Names:
-    """-> `parts` of every body from `first` to before `last`; one that has no name is called by its number."""
+    """Returns `parts` of every body from `first` to before `last`; one that has no name is called by its number."""
     each = lambda model: [model.body(i).name or f"body_{i}" for i in range(model.nbody)][first:last]
     return lambda model: tuple(Component(f"{body}_{what}_{part}", unit) for body in each(model) for part in parts)
 
 
 def forces(first: int) -> Names:
-    """-> forces of the motors on each degree of freedom from `first` on."""
+    """Returns forces of the motors on each degree of freedom from `first` on."""
     return lambda model: tuple(
         Component(f"{speed.name.removesuffix('_velocity')}_motor_force", "N·m") for speed in _joints(model)[1][first:]
     )
 
 
 def listed(*said: Component) -> Names:
-    """-> these, whatever the model."""
+    """Returns these, whatever the model."""
     return lambda model: said
 
 
 def joined(*parts: Names) -> Names:
-    """-> one after the other."""
+    """Returns one after the other."""
     return lambda model: tuple(component for part in parts for component in part(model))
 
 
 def motors(model: Model) -> tuple[Component, ...]:
-    """-> what an action is made of: each motor by the joint that it moves."""
+    """Returns what an action is made of: each motor by the joint that it moves."""
     return tuple(Component(f"{model.joint(model.actuator_trnid[i, 0]).name}_motor") for i in range(model.nu))
 
 

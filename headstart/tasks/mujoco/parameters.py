@@ -68,7 +68,7 @@ class Table:
         return ((self.named[name].group, self.named[name].parameter.nominal),) if name in self.named else ()
 
     def fields(self, xp: Any, values: Mapping[str, Any]) -> Fields:
-        """-> MjModel's fields as these parameters make them, by name; `gravity`, `density` and `wind` are in its `opt`.
+        """Returns MjModel's fields as these parameters make them, by name; `gravity`, `density` and `wind` are in its `opt`.
 
         Inertia scales with mass. In the array namespace `xp`, so that NumPy (for C) and JAX (for MJX) share it.
         """
@@ -99,7 +99,7 @@ class Table:
             made[one.field] = xp.where(one.where, value, made[one.field])
 
     def _inertia(self, xp: Any, values: Mapping[str, Any]) -> Any:
-        """-> by what each body's inertia is multiplied.
+        """Returns by what each body's inertia is multiplied.
 
         Not the quotient of masses: a group's factor has to reach the inertia to the last bit, as contacts amplify it.
         """
@@ -120,7 +120,7 @@ def apply(model: Model, made: Fields) -> None:
 
 
 def table(model: Model) -> Table:
-    """-> the parameters of this model."""
+    """Returns the parameters of this model."""
     nominal = {
         "body_mass": model.body_mass.copy(),
         "body_inertia": model.body_inertia.copy(),

@@ -94,7 +94,7 @@ class Physics:
     # -------------------------------------------------------------------------------------------- a start
 
     def start(self, qpos: Floats, qvel: Floats, names: Names, values: Floats) -> Floats:
-        """-> [row observation] float64: what is seen first at these positions and velocities.
+        """Returns [row observation] float64: what is seen first at these positions and velocities.
 
         Only for robots whose first observation takes the simulator (Humanoid's inertias and velocities of bodies).
         """
@@ -132,5 +132,5 @@ def use_threads(n: int) -> None:
 
 @functools.cache
 def physics(name: str) -> Physics:
-    """-> the simulator of the robot of this name, built when it is first asked for."""
+    """Returns the simulator of the robot of this name, built when it is first asked for."""
     return Physics(ROBOTS[name])

@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(xp: XP, robot: Robot, now: Reading, was: Rows, action: Rows, dt: float) -> Outcome:
-    """-> what this step came to; `was` is the place before it (m), `dt` how long it took (s)."""
+    """Returns what this step came to; `was` is the place before it (m), `dt` how long it took (s)."""
     healthy = robot.healthy(xp, now)
     place = robot.place(xp, now) if robot.place else xp.zeros(healthy.shape)
     step = Step(now, healthy, action, (place - was) / dt)

@@ -129,7 +129,7 @@ def _address(x: np.ndarray) -> int:
 
 @functools.cache
 def _library() -> Any:
-    """-> `headstart_step_rows`. Raises InputError where it was not built."""
+    """Returns `headstart_step_rows`. Raises InputError where it was not built."""
     found = find_spec("headstart.tasks.mujoco._rows")
     if found is None or found.origin is None:
         raise InputError(
@@ -143,7 +143,7 @@ def _library() -> Any:
 
 @functools.cache
 def _mujoco() -> dict[str, int]:
-    """-> addresses of MuJoCo's functions and handlers."""
+    """Returns addresses of MuJoCo's functions and handlers."""
     folder = os.path.dirname(mujoco.__file__)
     [name] = (name for name in os.listdir(folder) if name.startswith("libmujoco"))
     library = ctypes.CDLL(os.path.join(folder, name))

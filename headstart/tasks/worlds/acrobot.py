@@ -114,7 +114,7 @@ class Acrobot(Env):
 
 
 def _change(params: EnvParams, state: Links, torque: Float[Array, ""]) -> Links:
-    """-> how fast the state changes: mass · acceleration = torques, of two links."""
+    """Returns how fast the state changes: mass · acceleration = torques, of two links."""
     first, second, speed, turn = state
     m1, m2, c1, c2 = (params[name] for name in ("mass_1", "mass_2", "centre_1", "centre_2"))
     l1, inertia, gravity = params["length_1"], params["inertia"], params["gravity"]

@@ -136,7 +136,7 @@ def _rewards(place: Float[Array, ""], angle: Float[Array, ""]) -> Float[Array, "
 
 
 def moments(params: EnvParams, angle: Float[Array, ""]) -> tuple[Float[Array, ""], ...]:
-    """-> M, J, P and Q of the equations above."""
+    """Returns M, J, P and Q of the equations above."""
     pole, tip, length, offset = (params[name] for name in ("pole_mass", "tip_mass", "length", "offset"))
     along, aside = (pole / 2 + tip) * length, tip * offset
     p = along * jnp.cos(angle) - aside * jnp.sin(angle)
@@ -147,7 +147,7 @@ def moments(params: EnvParams, angle: Float[Array, ""]) -> tuple[Float[Array, ""
 def accelerations(
     params: EnvParams, state: Motion, push: Float[Array, ""], turn: Float[Array, ""]
 ) -> Float[Array, " 2"]:
-    """-> of the cart (m/s²) and of the pole (rad/s²), under a force on the one and a torque on the other."""
+    """Returns of the cart (m/s²) and of the pole (rad/s²), under a force on the one and a torque on the other."""
     _, angle, _, spin = state
     total, inertia, p, q = moments(params, angle)
     push, turn = push + q * spin**2, turn + params["gravity"] * q
@@ -155,7 +155,7 @@ def accelerations(
 
 
 def _slowed(params: EnvParams, state: Motion, dt: Float[Array, ""]) -> Motion:
-    """-> after `dt` of nothing but friction, which acts by the speeds that it leaves."""
+    """Returns after `dt` of nothing but friction, which acts by the speeds that it leaves."""
     place, angle, speed, spin = state
     total, inertia, p, _ = moments(params, angle)
     cart, joint = params["cart_friction"], params["joint_friction"]

@@ -25,20 +25,20 @@ class Chain(Record):
 
 
 def ends(lengths: Float[Array, " n"], angles: Float[Array, " n"]) -> Float[Array, "n 2"]:
-    """-> where each rod ends; the first begins at the origin."""
+    """Returns where each rod ends; the first begins at the origin."""
     directions = jnp.cumsum(angles)
     along = jnp.stack([jnp.cos(directions), jnp.sin(directions)], axis=-1)
     return jnp.cumsum(lengths[:, None] * along, axis=0)
 
 
 def mass_matrix(chain: Chain, angles: Float[Array, " n"]) -> Float[Array, "n n"]:
-    """-> the inertia of the hinges: half of it, between their speeds, is the kinetic energy."""
+    """Returns the inertia of the hinges: half of it, between their speeds, is the kinetic energy."""
     cosines, _ = _between(angles)
     return _of_hinges(_inertia(chain) * cosines) + chain.armature * jnp.eye(angles.shape[0])
 
 
 def energy(chain: Chain, angles: Float[Array, " n"], speeds: Float[Array, " n"]) -> Float[Array, ""]:
-    """-> the kinetic energy, which is all there is without gravity."""
+    """Returns the kinetic energy, which is all there is without gravity."""
     return 0.5 * (mass_matrix(chain, angles) * speeds[:, None] * speeds[None]).sum()
 
 
@@ -49,7 +49,7 @@ def accelerations(
     torques: Float[Array, " n"],
     ahead: Array | float = 0.0,
 ) -> Float[Array, " n"]:
-    """-> of the hinges, now or (where `ahead` is not 0) on the mean of a step of so many seconds from here.
+    """Returns of the hinges, now or (where `ahead` is not 0) on the mean of a step of so many seconds from here.
 
     In that step one speed of each product is the speed after it, which asks for no more than what is solved anyway
     (Kahan's method): far less energy is lost or won than in an explicit step, and strong damping cannot overshoot.
@@ -62,7 +62,7 @@ def accelerations(
 
 
 def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
-    """-> x of matrix · x = right, for a matrix whose symmetric part is positive definite: it needs no pivots.
+    """Returns x of matrix · x = right, for a matrix whose symmetric part is positive definite: it needs no pivots.
 
     Gauss's elimination, number by number: under `vmap` each number is a vector over the batch, and XLA fuses them. For
     7 x 7 LAPACK, which is called once for each of a batch, takes twice as long, and has waited for ever for XLA's
@@ -83,7 +83,7 @@ def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array
 
 
 def _inertia(chain: Chain) -> Float[Array, "n n"]:
-    """-> c_jk. Sums, no matrix products: a GPU would round those to 10 bits."""
+    """Returns c_jk. Sums, no matrix products: a GPU would round those to 10 bits."""
     masses, lengths = chain.masses, chain.lengths
     n = masses.shape[0]
     beyond = jnp.append(_from_here_on(masses)[1:], 0.0) + chain.payload
@@ -92,7 +92,7 @@ def _inertia(chain: Chain) -> Float[Array, "n n"]:
 
 
 def _between(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
-    """-> cosines and sines of θ_j - θ_k, from those of θ alone, which are fewer."""
+    """Returns cosines and sines of θ_j - θ_k, from those of θ alone, which are fewer."""
     directions = jnp.cumsum(angles)
     cos, sin = jnp.cos(directions), jnp.sin(directions)
     crossed = sin[:, None] * cos[None]
@@ -100,7 +100,7 @@ def _between(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Arr
 
 
 def _of_hinges(of_rods: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """-> the same form of the hinges' speeds, each of which is in the speeds of all rods from there on."""
+    """Returns the same form of the hinges' speeds, each of which is in the speeds of all rods from there on."""
     return _from_here_on(_from_here_on(of_rods).T).T
 
 

@@ -105,7 +105,7 @@ class FourRooms(Env):
 
 
 def _object(cell: int, kind: int) -> Shape:
-    """-> a disc, a square or a triangle, by class."""
+    """Returns a disc, a square or a triangle, by class."""
     x, y = middle(cell, WALLS)
     if kind == 0:
         return Disc((x, y), 0.26, "limb")

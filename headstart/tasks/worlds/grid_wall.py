@@ -78,7 +78,7 @@ class GridWall(Env):
         return state == GOAL
 
     def tables(self, params: EnvParams) -> Tables:
-        """-> the MDP of these parameters in full; its states are the cells."""
+        """Returns the MDP of these parameters in full; its states are the cells."""
         cells = jnp.arange(SIDE**2)
         each = lambda state: jax.vmap(lambda after: self.cumulants(params, state, jnp.asarray(0), after))(cells)
         cumulants = jnp.repeat(jax.vmap(each)(cells)[:, None], self.action_space.n, axis=1)
@@ -91,7 +91,7 @@ class GridWall(Env):
 
 
 def _leads(params: EnvParams) -> Int[Array, "cell move"]:
-    """-> where each move leads from each cell."""
+    """Returns where each move leads from each cell."""
     return jnp.asarray(LEADS)[_walled(params)]
 
 

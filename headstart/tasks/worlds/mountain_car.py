@@ -68,7 +68,7 @@ ROAD = Box((LEFT, -FASTEST), (RIGHT, FASTEST), components=components("car_positi
 
 
 def parameters(force: float, goal: float) -> tuple[Parameter, ...]:
-    """-> what can be changed about either car."""
+    """Returns what can be changed about either car."""
     return (
         Parameter("force", force, -1.0, 1.0, "m/step²", "what full throttle adds to the speed; below 0, the other way"),
         Parameter("gravity", 0.0025, 0.0, 1.0, "m/step²", "what the steepest slope adds to the speed"),
@@ -86,7 +86,7 @@ def start(key: Key) -> Car:
 
 
 def roll(params: EnvParams, state: Car, throttle: Float[Array, ""]) -> Car:
-    """-> one step on. The left end takes all speed; at the right end the car stands still and keeps it."""
+    """Returns one step on. The left end takes all speed; at the right end the car stands still and keeps it."""
     position, speed = state
     speed = speed + throttle * params["force"] - params["gravity"] * jnp.cos(3 * position)
     speed = jnp.clip(speed, -params["max_speed"], params["max_speed"])

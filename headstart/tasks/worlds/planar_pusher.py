@@ -140,7 +140,7 @@ class PlanarPusher(Env):
 
 
 def advance(params: EnvParams, table: Table, force: Pair, h: Number) -> Table:
-    """-> the table `h` seconds later: each disc goes its way until they meet, and then as the impact leaves it."""
+    """Returns the table `h` seconds later: each disc goes its way until they meet, and then as the impact leaves it."""
     mass, radius = params["hand_mass"], params["hand_radius"] + params["puck_radius"]
     decay, time = _drag(params["hand_damping"] / mass, h)
     hand_free = decay * table.hand_velocity + time * force / mass
@@ -168,12 +168,12 @@ def advance(params: EnvParams, table: Table, force: Pair, h: Number) -> Table:
 
 
 def rubbed(velocity: Pair, grip: Number) -> Pair:
-    """-> the velocity after friction that can take `grip` off the speed: slower, or at rest, never turned around."""
+    """Returns the velocity after friction that can take `grip` off the speed: slower, or at rest, never turned around."""
     return velocity * jnp.maximum(1.0 - grip / jnp.maximum(_length(velocity), 1e-12), 0.0)
 
 
 def meeting(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Bool[Array, ""], Number]:
-    """-> whether two discs meet within `h`, and when; `h` where they do not.
+    """Returns whether two discs meet within `h`, and when; `h` where they do not.
 
     `apart` and `velocity` are of one disc relative to the other, `radius` is the sum of both. Discs that touch meet at
     once if they approach each other, and not if they part.
@@ -187,7 +187,7 @@ def meeting(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Boo
 
 
 def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) -> tuple[Pair, Pair]:
-    """-> velocities of hand and puck that have met and do not rebound, after friction under the puck.
+    """Returns velocities of hand and puck that have met and do not rebound, after friction under the puck.
 
     Along the normal, the hand has the speed w before, and the puck a; across it, the puck has b. The push that gives
     the puck y in place of a leaves w - r (y - a) to the hand, with r the ratio of the puck's mass to the hand's.
@@ -210,7 +210,7 @@ def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) ->
 
 
 def _drag(rate: Number, h: Number) -> tuple[Number, Number]:
-    """-> what drag (1/s) leaves of a velocity after `h`, and the time for which a force then has acted, as it were."""
+    """Returns what drag (1/s) leaves of a velocity after `h`, and the time for which a force then has acted, as it were."""
     x = rate * h
     return jnp.exp(-x), h * jnp.where(x > 1e-6, -jnp.expm1(-x) / jnp.maximum(x, 1e-6), 1.0)
 
@@ -224,6 +224,6 @@ def _length(pair: Pair) -> Number:
 
 
 def _direction(pair: Pair) -> Pair:
-    """-> the unit vector; to the right where there is none."""
+    """Returns the unit vector; to the right where there is none."""
     length = _length(pair)
     return jnp.where(length > 0.0, pair / jnp.maximum(length, 1e-12), jnp.array([1.0, 0.0]))

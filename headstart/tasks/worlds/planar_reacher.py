@@ -161,7 +161,7 @@ class PlanarReacher(Env):
         return Chain(lengths, masses, params["payload"], params["armature"], params["damping"])
 
     def _each(self, params: EnvParams, named: str) -> Float[Array, " n"]:
-        """-> the parameter of each link, or joint."""
+        """Returns the parameter of each link, or joint."""
         return jnp.stack([params[named.format(i + 1)] for i in range(self.links)])
 
     def _tip(self, params: EnvParams, state: Arm) -> Float[Array, " 2"]:

@@ -125,7 +125,7 @@ class PointMass(Env):
         return Drawing((-1.1, -1.1), (1.1, 1.1), shapes)
 
     def _distance(self, params: EnvParams, state: Point) -> Float[Array, ""]:
-        """-> to the nearest goal."""
+        """Returns to the nearest goal."""
         apart = [
             jnp.hypot(state[0] - params[f"goal_{i + 1}_x"], state[1] - params[f"goal_{i + 1}_y"])
             for i in range(self.goals)
@@ -133,7 +133,7 @@ class PointMass(Env):
         return jnp.stack(apart).min()
 
     def _corners(self, params: EnvParams) -> tuple[Corners, Corners]:
-        """-> of the walls, bottom left and top right, grown by the point's size. Those not there: out of all reach."""
+        """Returns of the walls, bottom left and top right, grown by the point's size. Those not there: out of all reach."""
         numbers = [[params[f"wall_{i + 1}_{side}"] for side in SIDES] for i in range(self.walls)]
         walls = jnp.stack([jnp.stack(row) for row in numbers]) if numbers else jnp.zeros((0, 4))
         low, high = walls[:, :2], walls[:, 2:]
@@ -142,7 +142,7 @@ class PointMass(Env):
 
 
 def slide(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place, Bool[Array, " 2"]]:
-    """-> where a point comes that wants to go straight to `wish`, and in which directions walls stopped it.
+    """Returns where a point comes that wants to go straight to `wish`, and in which directions walls stopped it.
 
     At the first wall that it meets it loses the motion towards it and keeps the motion along it; a second wall then
     leaves nothing. Where it ends is never within a wall, to the last bit, unless it began there.
@@ -166,7 +166,7 @@ def slide(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place
 
 
 def _contact(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place, Place]:
-    """-> for each direction, the coordinate of the first face that stops it, and when (inf: never) from 0 to 1.
+    """Returns for each direction, the coordinate of the first face that stops it, and when (inf: never) from 0 to 1.
 
     A straight way enters a wall where it has entered its range of x and its range of y, before it leaves either.
     """
@@ -188,12 +188,12 @@ def _contact(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Pl
 
 
 def _within(place: Place, low: Corners, high: Corners) -> Bool[Array, "wall 2"]:
-    """-> whether it is in a wall's range, for each direction; on its edge is not in it."""
+    """Returns whether it is in a wall's range, for each direction; on its edge is not in it."""
     return (low < place[None]) & (place[None] < high)
 
 
 def _goal(i: int, goals: int) -> tuple[Parameter, Parameter]:
-    """-> the parameters of one of the goals, which stand evenly around the middle, the first to its right."""
+    """Returns the parameters of one of the goals, which stand evenly around the middle, the first to its right."""
     angle = 2 * math.pi * i / goals
     x, y = round(AROUND * math.cos(angle), 6) + 0.0, round(AROUND * math.sin(angle), 6) + 0.0
     return (

@@ -95,7 +95,7 @@ class RandomMDP(Env):
         return jnp.zeros((), bool)
 
     def tables(self, params: EnvParams) -> Tables:
-        """-> the MDP that this seed draws, in full. φ is 0 where there is no way."""
+        """Returns the MDP that this seed draws, in full. φ is 0 where there is no way."""
         of_state = jax.vmap(self._row, in_axes=(None, None, 0))
         of_all = jax.vmap(of_state, in_axes=(None, 0, None))
         return Tables(*of_all(params, jnp.arange(self.states), jnp.arange(self.actions)))
@@ -126,7 +126,7 @@ class RandomMDP(Env):
     def _row(
         self, params: EnvParams, state: State, action: Int[Array, ""]
     ) -> tuple[Float[Array, " next"], Float[Array, "next feature"]]:
-        """-> the tables' entries for one state and action."""
+        """Returns the tables' entries for one state and action."""
         ways = self._ways(params, state, action)
         transitions, cumulants = jnp.zeros(self.states), jnp.zeros((self.states, self.features))
         return transitions.at[ways.to].set(ways.chances), cumulants.at[ways.to].set(ways.features)

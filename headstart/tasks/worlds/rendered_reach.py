@@ -146,7 +146,7 @@ STRIDE, STEP = np.uint32(0x9E3779B9), np.uint32(0x27D4EB2F)  # odd, and far from
 
 
 def chance(seed: UInt32[Array, ""], n: int) -> Float[Array, " {n}"]:
-    """-> so many numbers in [0, 1) that look drawn, and are the same again for the same seed.
+    """Returns so many numbers in [0, 1) that look drawn, and are the same again for the same seed.
 
     A picture is asked for without a key, and more than once. This is MurmurHash3's last mix over a count: one loop
     without branches, where JAX's generators cost more than the rest of a picture.
@@ -158,7 +158,7 @@ def chance(seed: UInt32[Array, ""], n: int) -> Float[Array, " {n}"]:
 
 
 def _waves(luck: Float[Array, " number"]) -> Picture:
-    """-> waves across the picture, of two to six periods, each in a colour of its own: about -1 to 1.
+    """Returns waves across the picture, of two to six periods, each in a colour of its own: about -1 to 1.
 
     sin(x + y) = sin x cos y + cos x sin y: a product of matrices, with sines of rows and of columns and none of pixels.
     """
@@ -173,12 +173,12 @@ def _waves(luck: Float[Array, " number"]) -> Picture:
 
 
 def disc(at: Place, radius: float) -> Mask:
-    """-> how much of each pixel it covers, from 0 to 1 within a pixel around its edge."""
+    """Returns how much of each pixel it covers, from 0 to 1 within a pixel around its edge."""
     return _covered(radius - jnp.sqrt(jnp.square(X - at[0]) + jnp.square(Y - at[1])))
 
 
 def square(at: Place, half: float) -> Mask:
-    """-> the same of an upright square."""
+    """Returns the same of an upright square."""
     return _covered(half - jnp.maximum(jnp.abs(X - at[0]), jnp.abs(Y - at[1])))
 
 
@@ -187,5 +187,5 @@ def _covered(inside: Mask) -> Mask:
 
 
 def paint(picture: Picture, mask: Mask, colour: Float[np.ndarray, " 3"]) -> Picture:
-    """-> the picture, where the mask is of that colour."""
+    """Returns the picture, where the mask is of that colour."""
     return picture + mask[..., None] * (colour[None, None] - picture)

@@ -14,13 +14,13 @@ class Tables(Record):
 
 
 def chances(leads: Int[Array, "state action"], slip: Float[Array, ""]) -> Float[Array, "state action next"]:
-    """-> the transitions where each action leads to one state, but slips by `slipped`."""
+    """Returns the transitions where each action leads to one state, but slips by `slipped`."""
     sure = jax.nn.one_hot(leads, leads.shape[0])
     return (1 - slip) * sure + slip * sure.mean(1, keepdims=True)
 
 
 def slipped(key: Array, action: Int[Array, ""], choices: int, slip: Float[Array, ""]) -> Int[Array, ""]:
-    """-> the action, or with the chance `slip` any of the choices, itself among them."""
+    """Returns the action, or with the chance `slip` any of the choices, itself among them."""
     k_whether, k_which = jax.random.split(key)
     anything = jax.random.randint(k_which, (), 0, choices)
     return jax.numpy.where(jax.random.bernoulli(k_whether, slip), anything, action)

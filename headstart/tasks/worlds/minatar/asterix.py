@@ -96,12 +96,12 @@ class Asterix(MinAtar):
 
 
 def _with_player(game: Game) -> Bool[Array, " 8"]:
-    """-> whether the player is in the lane, where the thing is or would be."""
+    """Returns whether the player is in the lane, where the thing is or would be."""
     return (jnp.asarray(LANES) == game.player[0]) & (game.column == game.player[1])
 
 
 def _spawned(params: EnvParams, game: Game, key: Key) -> Game:
-    """-> the game with something new in a free lane, if there is any."""
+    """Returns the game with something new in a free lane, if there is any."""
     k_way, k_gold, k_lane = jax.random.split(key, 3)
     right = jax.random.bernoulli(k_way)
     lane = jax.random.categorical(k_lane, jnp.where(game.there, -jnp.inf, 0.0))
@@ -115,7 +115,7 @@ def _spawned(params: EnvParams, game: Game, key: Key) -> Game:
 
 
 def _harder(params: EnvParams, game: Game) -> Game:
-    """-> the game with more and, every second time, faster things, once it is time for it."""
+    """Returns the game with more and, every second time, faster things, once it is time for it."""
     could = (game.spawns_every > 1) | (game.moves_every > 1)
     due = could & (game.harder_in < 0)
     faster = due & (game.moves_every > 1) & (game.level % 2 == 1)

@@ -85,18 +85,18 @@ class Breakout(MinAtar):
 
 
 def _wall(params: EnvParams) -> Board:
-    """-> fresh bricks."""
+    """Returns fresh bricks."""
     row = jnp.arange(SIDE)[:, None]
     return jnp.broadcast_to((row >= 1) & (row <= jnp.round(params["brick_rows"])), (SIDE, SIDE))
 
 
 def _covered(params: EnvParams, paddle: Int[Array, ""], column: Int[Array, "*n"]) -> Bool[Array, "*n"]:
-    """-> whether the paddle is in a column."""
+    """Returns whether the paddle is in a column."""
     return jnp.abs(column - paddle) <= jnp.round(params["paddle_reach"])
 
 
 def _fly(params: EnvParams, game: Game) -> Played:
-    """-> the game once the ball has flown one cell, and what that hit is settled: sides, then top, brick or paddle."""
+    """Returns the game once the ball has flown one cell, and what that hit is settled: sides, then top, brick or paddle."""
     ahead = game.ball + game.way
     sideways = (ahead[1] < 0) | (ahead[1] > LAST)
     way = jnp.where(sideways, game.way * jnp.asarray([1, -1]), game.way)

@@ -91,7 +91,7 @@ class Freeway(MinAtar):
 
 
 def _cars(params: EnvParams, key: Key) -> tuple[Int[Array, " 8"], Int[Array, " 8"]]:
-    """-> how long each car rests between two moves, and which way it goes."""
+    """Returns how long each car rests between two moves, and which way it goes."""
     k_rest, k_way = jax.random.split(key)
     least = whole(params["least_rest"])
     most = jnp.maximum(whole(params["most_rest"]), least)

@@ -65,15 +65,15 @@ class MinAtar(Env):
 
     @abc.abstractmethod
     def start(self, params: EnvParams, key: Key) -> PyTree:
-        """-> the game as it begins."""
+        """Returns the game as it begins."""
 
     @abc.abstractmethod
     def play(self, params: EnvParams, game: PyTree, action: Int[Array, ""], key: Key) -> Played:
-        """-> the game a step later."""
+        """Returns the game a step later."""
 
     @abc.abstractmethod
     def show(self, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
-        """-> a board for each channel."""
+        """Returns a board for each channel."""
 
     @property
     def horizon(self) -> int:
@@ -126,30 +126,30 @@ class MinAtar(Env):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _shown(env: MinAtar, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
-    """-> its boards, by one program: outside of any, each operation is compiled by itself."""
+    """Returns its boards, by one program: outside of any, each operation is compiled by itself."""
     return env.show(params, game)
 
 
 def whole(number: Float[Array, ""]) -> Int[Array, ""]:
-    """-> a parameter that counts something."""
+    """Returns a parameter that counts something."""
     return jnp.round(number).astype(jnp.int32)
 
 
 def board(row: Int[Array, "*n"], column: Int[Array, "*n"], there: Bool[Array, "*n"] | bool = True) -> Board:
-    """-> where on the board any of them is; what is beyond its edge is nowhere."""
+    """Returns where on the board any of them is; what is beyond its edge is nowhere."""
     rows, columns = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
     place = lambda x: jnp.asarray(x).reshape(-1, 1, 1)
     return ((place(row) == rows[None]) & (place(column) == columns[None]) & place(there)).any(0)
 
 
 def shifted(things: Board, by: int, axis: int) -> Board:
-    """-> all of it a cell further along the rows (axis 1) or columns (0), by 1 or -1; what leaves the board is gone."""
+    """Returns all of it a cell further along the rows (axis 1) or columns (0), by 1 or -1; what leaves the board is gone."""
     entered = 0 if by == 1 else LAST
     return jnp.roll(things, by, axis) & jnp.expand_dims(jnp.arange(SIDE) != entered, 1 - axis)
 
 
 def block(role: Role) -> Look:
-    """-> most of a cell."""
+    """Returns most of a cell."""
     return lambda x, y: rectangle((x - 0.44, y - 0.4), (x + 0.44, y + 0.4), role)
 
 

@@ -149,7 +149,7 @@ class Seaquest(MinAtar):
 
 
 def _came(params: EnvParams, game: Game, key: Key) -> Game:
-    """-> the game with a new enemy and a new diver, when it is time; no enemy where one comes the other way."""
+    """Returns the game with a new enemy and a new diver, when it is time; no enemy where one comes the other way."""
     k_enemy, k_armed, k_diver = jax.random.split(key, 3)
     enemy, diver = enters(k_enemy), enters(k_diver)
     enemies, armed = game.enemies, jax.random.bernoulli(k_armed, params["armed_chance"])
@@ -165,7 +165,7 @@ def _came(params: EnvParams, game: Game, key: Key) -> Game:
 
 
 def _steered(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
-    """-> the game once the action has acted."""
+    """Returns the game once the action has acted."""
     step = jnp.asarray(MOVES)[action] * whole(params["sub_speed"])
     shoots = (action == SHOOT) & (game.loads == 0)
     way = jnp.where(step[1] == 0, game.way, jnp.sign(step[1]))
@@ -179,14 +179,14 @@ def _steered(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
 
 
 def _shots_fly(game: Game) -> tuple[Game, Int[Array, ""]]:
-    """-> the game a cell of the shots' way later, and how many enemies they struck: fish before submarines."""
+    """Returns the game a cell of the shots' way later, and how many enemies they struck: fish before submarines."""
     shots, enemies = game.shots.moved(game.shots.there, jnp.int32(0)), game.enemies
     spent, struck = pairs(shots, enemies, enemies.there, ~enemies.armed)
     return game.replace(shots=shots.without(spent), enemies=enemies.without(struck)), struck.sum()
 
 
 def _divers_swim(game: Game) -> Game:
-    """-> the game once divers were taken aboard, moved on, and were taken aboard where they got to."""
+    """Returns the game once divers were taken aboard, moved on, and were taken aboard where they got to."""
     aboard, divers = game.aboard, game.divers
     for move in (False, True):
         if move:
@@ -198,7 +198,7 @@ def _divers_swim(game: Game) -> Game:
 
 
 def _enemies_swim(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
-    """-> the game once enemies moved and shot, how many swam into shots, and whether one met the submarine."""
+    """Returns the game once enemies moved and shot, how many swam into shots, and whether one met the submarine."""
     enemies = game.enemies
     met = enemies.meets(game.sub)
     swims = enemies.there & (enemies.rests == 0)
@@ -218,14 +218,14 @@ def _enemies_swim(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], 
 
 
 def _torpedoes_fly(game: Game) -> tuple[Game, Bool[Array, ""]]:
-    """-> the game a cell of their way later, and whether one hit the submarine."""
+    """Returns the game a cell of their way later, and whether one hit the submarine."""
     left, right = shifted(game.left, -1, 1), shifted(game.right, 1, 1)
     hit = (board(*game.sub) & (game.left | game.right | left | right)).any()
     return game.replace(left=left, right=right), hit
 
 
 def _breathed(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
-    """-> the game with the air of a step less, or come up; what that gains; and whether it ends the game."""
+    """Returns the game with the air of a step less, or come up; what that gains; and whether it ends the game."""
     under, out_of_air = game.sub[0] > 0, game.oxygen <= 0
     up = ~under & ~game.surfaced
     comes_up, full = up & (game.aboard != 0), game.aboard == FULL
@@ -240,7 +240,7 @@ def _breathed(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool
 
 
 def _harder(params: EnvParams, game: Game, when: Bool[Array, ""]) -> Game:
-    """-> the game with more and, every second time, faster enemies, if `when` and as long as there are such."""
+    """Returns the game with more and, every second time, faster enemies, if `when` and as long as there are such."""
     could = (game.enemy_every > 1) | (game.enemies_rest > FASTEST)
     due = when & could & (whole(params["ramp"]) == 1)
     return game.replace(

@@ -114,13 +114,13 @@ class SpaceInvaders(MinAtar):
 
 
 def _wave(params: EnvParams) -> Board:
-    """-> aliens, all of a wave, at the top."""
+    """Returns aliens, all of a wave, at the top."""
     row, column = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
     return (row < whole(params["alien_rows"])) & (column >= 2) & (column < SIDE - 2)
 
 
 def _march(game: Game) -> tuple[Board, Int[Array, ""], Array]:
-    """-> the aliens, moved if it is time; their way; and whether one of them went down from the last row."""
+    """Returns the aliens, moved if it is time; their way; and whether one of them went down from the last row."""
     time = game.moves_in == 0
     down = time & jnp.where(game.way < 0, game.aliens[:, 0], game.aliens[:, LAST]).any()
     sideways = jnp.where(game.way < 0, jnp.roll(game.aliens, -1, 1), jnp.roll(game.aliens, 1, 1))
@@ -129,7 +129,7 @@ def _march(game: Game) -> tuple[Board, Int[Array, ""], Array]:
 
 
 def _bomber(aliens: Board, cannon: Int[Array, ""]) -> Board:
-    """-> the lowest alien of the column nearest to the cannon's, of two the left one."""
+    """Returns the lowest alien of the column nearest to the cannon's, of two the left one."""
     distance = jnp.abs(jnp.arange(SIDE) - cannon)
     column = jnp.where(aliens.any(0), distance, SIDE).argmin()
     row = jnp.where(aliens[:, column], jnp.arange(SIDE), -1).max()
