@@ -1,4 +1,4 @@
-"""Exact counts. JAX counts in 32 bits: float32 stands still at 2^24, and int32 ends at 2^31."""
+"""Exact counts. JAX computes in 32 bits: adding 1 to a float32 has no effect from 2^24 on, and int32 ends at 2^31."""
 
 from fractions import Fraction
 
@@ -9,54 +9,54 @@ from jaxtyping import Array, Bool, Float, Int
 
 from headstart.core.types import Statistics
 
-LOW = 20  # bits of a count's lower part
-DIGIT = 10  # bits of `gathered` that are multiplied at once: a fraction's part has at most 20, and both fit into 31
+LOW_BITS = 20  # bits of a count's lower part
+DIGIT_BITS = 10  # bits of `gathered` per multiplication: a denominator has at most 20, so that a product fits into 31
 
 
 class Count(Statistics):
-    """A whole number from 0 to 2^51, as two of 32 bits."""
+    """An integer from 0 to 2^51, as two int32."""
 
     high: Int[Array, "*seed"]
     low: Int[Array, "*seed"]  # below 2^20
 
     def add(self, n: Array) -> "Count":
-        """Returns the count plus `n`, a whole number from 0 to 2^30 of any dtype."""
+        """Returns the count plus `n`, an integer from 0 to 2^30 of any dtype."""
         low = self.low + n.astype(jnp.int32)
-        return Count(self.high + (low >> LOW), low & ((1 << LOW) - 1))
+        return Count(self.high + (low >> LOW_BITS), low & ((1 << LOW_BITS) - 1))
 
-    def less(self, than: "Count") -> Bool[Array, "*seed"]:
+    def less(self, other: "Count") -> Bool[Array, "*seed"]:
         """Returns whether this count is below the other."""
-        return (self.high < than.high) | ((self.high == than.high) & (self.low < than.low))
+        return (self.high < other.high) | ((self.high == other.high) & (self.low < other.low))
 
     def share(self, of: "Count") -> Float[Array, "*seed"]:
-        """Returns this count divided by `of`, at most 1. It goes on rising at any size, though in steps of 6e-8."""
-        whole = lambda count: count.high.astype(jnp.float32) * 2.0**LOW + count.low.astype(jnp.float32)
+        """Returns this count divided by `of`, at most 1. It grows with the count at any size, in steps of 6e-8."""
+        whole = lambda count: count.high.astype(jnp.float32) * 2.0**LOW_BITS + count.low.astype(jnp.float32)
         return jnp.minimum(whole(self) / whole(of), 1.0)
 
     def numbers(self) -> Float[np.ndarray, "*seed"]:
-        """Returns the count in float64, which is exact. Not for compiled code."""
-        return np.asarray(np.asarray(self.high) * 2.0**LOW + np.asarray(self.low))
+        """Returns the count in float64, which is exact. It is not for compiled code."""
+        return np.asarray(np.asarray(self.high) * 2.0**LOW_BITS + np.asarray(self.low))
 
 
 def count_of(n: float) -> Count:
-    """Returns a whole number as a count; the largest there is where it is larger."""
-    n = int(min(n, (1 << 31 + LOW) - 1))
-    return Count(jnp.int32(n >> LOW), jnp.int32(n & ((1 << LOW) - 1)))
+    """Returns an integer as a count; the largest possible count if it is too large."""
+    n = int(min(n, (1 << 31 + LOW_BITS) - 1))
+    return Count(jnp.int32(n >> LOW_BITS), jnp.int32(n & ((1 << LOW_BITS) - 1)))
 
 
 def due(rate: Fraction, gathered: Int[Array, ""], owed: Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
-    """Returns the whole part of rate · gathered + owed / denominator, and its remainder as the new `owed`.
+    """Returns the integer part of rate · gathered + owed / denominator, and the remainder as the new `owed`.
 
-    `owed` is in parts of the rate's denominator, so that over any number of calls nothing is lost and nothing is
-    rounded. The denominator is at most 10^6 and `gathered` below 2^30; digit by digit, no product leaves int32.
+    `owed` is in units of 1 / denominator, so that no rounding adds up over any number of calls. The denominator is at
+    most 10^6 and `gathered` below 2^30; the division is digit by digit, so that no product overflows int32.
     """
     whole, part = divmod(rate.numerator, rate.denominator)
     if not part:
         return whole * gathered, owed
     of, steps, rest = rate.denominator, jnp.zeros_like(gathered), jnp.zeros_like(gathered)
-    for shift in (2 * DIGIT, DIGIT, 0):
-        digit = (gathered >> shift) & ((1 << DIGIT) - 1)
-        rest = (rest << DIGIT) + part * digit
-        steps, rest = (steps << DIGIT) + jax.lax.div(rest, jnp.int32(of)), jax.lax.rem(rest, jnp.int32(of))
+    for shift in (2 * DIGIT_BITS, DIGIT_BITS, 0):
+        digit = (gathered >> shift) & ((1 << DIGIT_BITS) - 1)
+        rest = (rest << DIGIT_BITS) + part * digit
+        steps, rest = (steps << DIGIT_BITS) + jax.lax.div(rest, jnp.int32(of)), jax.lax.rem(rest, jnp.int32(of))
     rest = rest + owed
     return whole * gathered + steps + jax.lax.div(rest, jnp.int32(of)), jax.lax.rem(rest, jnp.int32(of))

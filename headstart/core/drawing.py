@@ -1,11 +1,11 @@
-"""What a world looks like: shapes in the world's own units. Who shows them gives them their colours.
+"""Drawings of a state: shapes in the env's units. Whoever displays them chooses the colours.
 
-Shapes later in a drawing cover earlier ones.
+Later shapes cover earlier ones.
 """
 
 from typing import Literal, NamedTuple
 
-Role = Literal["ground", "wall", "body", "limb", "far", "goal", "mark"]  # what a shape stands for; far: the other limb
+Role = Literal["ground", "wall", "body", "limb", "far", "goal", "mark"]  # of a shape; far: a limb on the far side
 Point = tuple[float, float]  # x to the right, y upwards
 
 
@@ -32,10 +32,10 @@ Shape = Disc | Line | Polygon
 
 
 class Drawing(NamedTuple):
-    """Shapes, and the part of the world that is in the picture."""
+    """Shapes, and the rectangle of the plane that the picture shows."""
 
-    low: Point  # the corner bottom left
-    high: Point  # the corner top right
+    low: Point  # the bottom left corner
+    high: Point  # the top right corner
     shapes: tuple[Shape, ...]
 
 

@@ -1,4 +1,4 @@
-"""One copy of one task: drawing its parameters, starting it, stepping it, starting it anew when it ends."""
+"""Episodes of one env copy of one task: sampling its parameters, resetting it and stepping it."""
 
 import jax
 import jax.numpy as jnp
@@ -10,21 +10,21 @@ from headstart.core.types import Env, EnvParams, Key, PyTree, Record, Task, Tran
 
 
 class Episode(Record):
-    """Where one copy of a task stands. What the task fixes is the task's, and is not carried along."""
+    """The state of one env copy. It holds the sampled parameters only; fixed ones are the task's."""
 
-    sampled: EnvParams  # what the task leaves open
+    sampled: EnvParams  # the parameters that the task draws
     state: PyTree
     time: Int[Array, ""]
-    episode_return: Float[Array, ""]  # undiscounted return so far
+    episode_return: Float[Array, ""]  # undiscounted return so far, weighted by `Task.w`
 
 
 def sample_params(task: Task, key: Key) -> EnvParams:
-    """Returns the parameters of one episode: what the task fixes as it is, what it leaves open drawn anew."""
+    """Returns the parameters of one episode: the task's fixed ones, and a new sample of those that it draws."""
     return _complete(task, _sample(task, key))
 
 
 def _sample(task: Task, key: Key) -> EnvParams:
-    """Returns what the task leaves open; each by a key of its own."""
+    """Returns a sample of the parameters that the task draws; each uses a key of its own."""
     laws = [(i, *law) for i, law in enumerate(sorted(task.params.items())) if isinstance(law[1], Distribution)]
     return {name: jnp.asarray(law.sample(jax.random.fold_in(key, i))) for i, name, law in laws}
 
@@ -36,12 +36,12 @@ def _complete(task: Task, drawn: EnvParams) -> EnvParams:
 
 
 def params_of(task: Task, episode: Episode) -> EnvParams:
-    """Returns the parameters of this episode."""
+    """Returns the parameters of an episode."""
     return _complete(task, episode.sampled)
 
 
 def reset(task: Task, key: Key, wanted: Bool[Array, ""] | None = None) -> Episode:
-    """Returns a new episode; of no meaning where there is one that is not `wanted`."""
+    """Returns a new episode. If `wanted` is given and false, the result is to be ignored."""
     k_params, k_state = jax.random.split(key)
     drawn = _sample(task, k_params)
     params = _complete(task, drawn)
@@ -51,7 +51,7 @@ def reset(task: Task, key: Key, wanted: Bool[Array, ""] | None = None) -> Episod
 
 
 def reset_next(task: Task, state: PyTree, ended: Bool[Array, ""], key: Key) -> Episode:
-    """Returns the episode after the one that came to `state`; of no meaning unless that one `ended`."""
+    """Returns the episode after the one that reached `state`. The result is to be ignored unless that one `ended`."""
     k_params, k_state = jax.random.split(key)
     drawn = _sample(task, k_params)
     return _first(drawn, task.env.reset_next(_complete(task, drawn), state, ended, k_state))
@@ -62,23 +62,23 @@ def _first(drawn: EnvParams, state: PyTree) -> Episode:
 
 
 def episode_parameters(task: Task, episode: Episode) -> Float[Array, " parameter"]:
-    """Returns the numbers of this episode's parameters, in the env's order; nominal where nothing else is said."""
+    """Returns the parameters of an episode in the env's order; nominal values where the task sets none."""
     return parameter_vector(task.env, params_of(task, episode))
 
 
 def parameter_vector(env: Env, params: EnvParams) -> Float[Array, " parameter"]:
-    """Returns parameters in the env's order; nominal where nothing else is said."""
+    """Returns parameters in the env's order; nominal values where `params` has none."""
     each = [params.get(p.name, p.nominal) for p in env.parameters]
     return jnp.array(each, jnp.float32) if each else jnp.zeros(0)
 
 
 def observe(task: Task, episode: Episode) -> Observation:
-    """Returns what the agent sees now."""
+    """Returns the current observation."""
     return task.env.observe(params_of(task, episode), episode.state)
 
 
 def step(task: Task, episode: Episode, action: Array, key: Key, auto_reset: bool = True) -> tuple[Episode, Transition]:
-    """Returns the episode one step on (or a new one, if this one ended and `renew`), and what was experienced."""
+    """Returns the episode after one step, or a new one if this step ended it and `auto_reset` is set; and the step."""
     k_step, k_reset = jax.random.split(key)
     on, seen = step_once(task, episode, action, k_step)
     if not auto_reset:
@@ -90,10 +90,10 @@ def step(task: Task, episode: Episode, action: Array, key: Key, auto_reset: bool
 def step_once(
     task: Task, episode: Episode, action: Array, key: Key, command: Array | None = None
 ) -> tuple[Episode, Transition]:
-    """Returns the episode one step on, even where it ended there, and what was experienced.
+    """Returns the episode after one step, without a reset, and the step.
 
-    `command` is the action in the env's units; None: as the action space has it. This is the one place where an env's
-    functions become a step.
+    `command` is the action in the env's units; None: `action_space.rescale(action)`. Outside of `tasks.gymnasium`, this
+    is the only place that calls an env's functions in turn.
     """
     env, params, state = task.env, params_of(task, episode), episode.state
     done = env.action_space.rescale(action) if command is None else command

@@ -1,29 +1,29 @@
-"""What goes wrong because of what was asked for: one sentence that names the mistake, the place and the mend."""
+"""Errors of the user's input. A message is one sentence: what is wrong, where, and how to mend it."""
 
 import typing
 
 
 class InputError(ValueError):
-    """The user's input cannot be used. The command line prints the sentence and exits with 2, without a traceback."""
+    """The user's input cannot be used. The command line prints the message and exits with 2, without a traceback."""
 
 
 class NameInputError(InputError):
-    """A setting names what is not there. It is a slip, whatever else there is to run."""
+    """A setting refers to something that does not exist. Nothing else of the request is run either."""
 
 
 def message(error: BaseException) -> str:
-    """Returns what an error says, as text that can be written; also where its own `__str__` raises."""
+    """Returns the message of an error as text that can be encoded, even if its `__str__` raises."""
     try:
         text = str(error)
     except Exception as another:
-        text = f"its message cannot be read, for that raises {type(another).__name__}"
+        text = f"its message cannot be read, because it raises {type(another).__name__}"
     return text.encode(errors="backslashreplace").decode()
 
 
 def check_range(
     owner: object, name: str, low: float, high: float, *, open_low: bool = False, open_high: bool = False
 ) -> None:
-    """Raises InputError where a field lies outside of [low, high] (less the ends that are open), or is no number."""
+    """Raises InputError if a field is not a number in [low, high], or in the interval that is open where asked."""
     value = getattr(owner, name)
     above = value is None or (low < value if open_low else low <= value)
     below = value is None or (value < high if open_high else value <= high)
@@ -36,10 +36,10 @@ def check_range(
 
 
 def check_choices(owner: object, *names: str) -> None:
-    """Raises InputError where one of these fields holds none of the words that its type lists."""
-    kinds = typing.get_type_hints(type(owner))
+    """Raises InputError if one of these fields holds none of the values that its Literal type lists."""
+    types = typing.get_type_hints(type(owner))
     for name in names:
-        value, known = getattr(owner, name), typing.get_args(kinds[name])
+        value, known = getattr(owner, name), typing.get_args(types[name])
         if value not in known:
             raise InputError(
                 f"{type(owner).__name__}({name}={value!r}) is unknown: {name} is one of {', '.join(known)}."
@@ -47,9 +47,9 @@ def check_choices(owner: object, *names: str) -> None:
 
 
 def check_names(owner: object, *names: str) -> None:
-    """Raises InputError where one of these fields is no tuple of words, such as a single word without its comma."""
+    """Raises InputError if one of these fields is not a tuple of names, such as a single name without its comma."""
     for name in names:
         value = getattr(owner, name)
-        if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
+        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             example = f"({value!r},)" if isinstance(value, str) else '("policy.net",)'
             raise InputError(f"{type(owner).__name__}({name}={value!r}) is no tuple of names; write {name}={example}.")

@@ -1,4 +1,4 @@
-"""What the fields of a method may hold: values of the types that they are annotated with, as plain Python has them."""
+"""Checks of a method's fields: each value fits its annotated type and is plain Python."""
 
 import dataclasses
 import functools
@@ -8,31 +8,31 @@ from typing import Any, Literal
 
 from headstart.core.errors import InputError
 
-LARGEST = 2**31 - 1  # of a field that counts something: compiled programs count by int32
-PLAIN = {bool: "true or false", int: f"a whole number up to {LARGEST}", float: "a number", str: "a word"}
+MAX_INTEGER = 2**31 - 1  # of a field that counts something, because compiled programs count in int32
+DESCRIPTIONS = {bool: "true or false", int: f"a whole number up to {MAX_INTEGER}", float: "a number", str: "a word"}
 
 
 def check_fields(owner: Any) -> None:
-    """Gives the fields of a dataclass their annotated types: numpy's and whole floats as Python's, lists as tuples.
+    """Converts the fields of a dataclass to their annotated types: numpy numbers to Python's, lists to tuples.
 
-    Raises InputError, with the field and what it takes, where a value is of another type.
+    Raises InputError, with the field and what it takes, if a value has another type.
     """
     for name, kind in _kinds(type(owner)).items():
         value = getattr(owner, name)
         try:
             fitting = fit(kind, value)
         except (TypeError, ValueError, OverflowError):
-            said = f"{type(owner).__name__}({name}={value!r})"
-            raise InputError(f"{said} does not fit; {name} takes {describe_type(kind)}.") from None
+            text = f"{type(owner).__name__}({name}={value!r})"
+            raise InputError(f"{text} does not fit; {name} takes {describe_type(kind)}.") from None
         if fitting is not value:
             object.__setattr__(owner, name, fitting)
 
 
 def fit(kind: Any, value: Any) -> Any:
-    """Returns the value as that type. Raises TypeError, ValueError or OverflowError where it is of another."""
+    """Returns the value as that type. Raises TypeError, ValueError or OverflowError if it is of another."""
     inner, origin = typing.get_args(kind), typing.get_origin(kind)
     if origin is Literal or (isinstance(value, str) and inner and inner[0] is str):
-        return value  # which `check_choices` and `check_names` know best
+        return value  # `check_choices` and `check_names` have better messages
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise TypeError(value)
@@ -48,7 +48,7 @@ def fit(kind: Any, value: Any) -> Any:
 
 
 def describe_type(kind: Any) -> str:
-    """Returns what a field of that type takes, as a person would say it."""
+    """Returns a phrase for the values that a field of this type takes."""
     inner = typing.get_args(kind)
     if typing.get_origin(kind) is Literal:
         return f"one of {', '.join(inner)}"
@@ -56,14 +56,14 @@ def describe_type(kind: Any) -> str:
         return f"{describe_type(inner[0])}, or several"
     if inner:  # `X | None`
         return f"{describe_type(inner[0])}, or none"
-    return PLAIN.get(kind, "a method, such as headstart.PPO()")
+    return DESCRIPTIONS.get(kind, "a method, such as headstart.PPO()")
 
 
 def _number(kind: type, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(value)
     number: Any = value
-    if kind is int and (number != int(number) or abs(number) > LARGEST):
+    if kind is int and (number != int(number) or abs(number) > MAX_INTEGER):
         raise ValueError(value)
     return number if type(number) in (int, kind) else kind(number)
 
@@ -75,7 +75,7 @@ def _kinds(owner: type) -> dict[str, Any]:
 
 
 def with_field_checks(owner: type) -> None:
-    """Lets a dataclass check its fields as an instance is made, before it checks them itself."""
+    """Makes a dataclass check its fields when an instance is made, before its own `__post_init__`."""
     own = owner.__dict__.get("__post_init__")
 
     def check(self: Any) -> None:

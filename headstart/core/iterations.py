@@ -1,33 +1,31 @@
-"""How many environment steps the loop's turns take."""
+"""How many environment steps the loop's iterations take."""
 
 from headstart.core.types import Learner, Task
 
 
 def steps_per_iteration(learner: Learner, tasks: Task) -> int:
-    """Returns the environment steps of the first turn, of all tasks together."""
+    """Returns the environment steps of the first iteration, over all tasks."""
     return steps_taken(learner, tasks, 1)
 
 
-def steps_taken(learner: Learner, tasks: Task, turns: int) -> int:
-    """Returns the environment steps of so many turns, of all tasks together.
+def steps_taken(learner: Learner, tasks: Task, iterations: int) -> int:
+    """Returns the environment steps of this many iterations, over all tasks.
 
-    A task of the target domain plays every `spare`-th step, counted over turns: so not every turn has equally many.
+    A task of the target domain takes one step per `source_steps_per_target_step`, counted across iterations, so that
+    iterations may differ in their number of steps.
     """
-    length, copies, spare = (
-        learner.replay.num_steps,
-        learner.replay.num_envs,
-        learner.replay.source_steps_per_target_step,
-    )
+    num_steps, num_envs = learner.replay.num_steps, learner.replay.num_envs
     if learner.allocate_envs is not None:
-        return turns * length * copies
-    each = [-(-turns * length // spare) if domain else turns * length for domain in tasks.domain.tolist()]
-    return copies * sum(each)
+        return iterations * num_steps * num_envs
+    every = learner.replay.source_steps_per_target_step
+    steps = [-(-iterations * num_steps // (every if domain else 1)) for domain in tasks.domain.tolist()]
+    return num_envs * sum(steps)
 
 
 def iterations_for(learner: Learner, tasks: Task, steps: int) -> int:
-    """Returns the least number of turns that take at least so many environment steps; 0 where `steps` is none."""
+    """Returns the smallest number of iterations with at least `steps` environment steps; 0 if `steps` is 0."""
     low, high = 0, max(-(-steps // (learner.replay.num_steps * learner.replay.num_envs)), 0)
-    while steps_taken(learner, tasks, high) < steps:  # only targets play: each of their steps takes `spare`
+    while steps_taken(learner, tasks, high) < steps:  # if all tasks are targets, each of their steps takes several
         low, high = high, 2 * high
     while low < high:
         middle = (low + high) // 2

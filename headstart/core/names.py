@@ -1,4 +1,4 @@
-"""Every leaf of a pytree has a name, such as `policy.net.layers.0.weight`: for freezing, saving and reporting."""
+"""Names of a pytree's leaves, such as `policy.net.layers.0.weight`: for freezing, saving and reporting."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,13 +9,13 @@ from headstart.core.types import PyTree
 
 
 def named(tree: PyTree) -> dict[str, Any]:
-    """Returns the leaves by name."""
+    """Returns the leaves of a pytree by name."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def map_named(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> PyTree:
-    """Returns `function(name, leaf, *other leaves)` at each leaf."""
+    """Applies `function(name, leaf, *other leaves)` to each leaf and returns the tree of results."""
 
     def at(path, *leaves):
         return function(jax.tree_util.keystr(path, simple=True, separator="."), *leaves)
@@ -24,5 +24,5 @@ def map_named(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> Py
 
 
 def within(name: str, parts: Iterable[str]) -> bool:
-    """Returns whether the name is one of the parts or lies inside one: `policy.net` holds `policy.net.layers.0.bias`."""
+    """Returns whether a name is one of the parts or inside one: `policy.net` contains `policy.net.layers.0.bias`."""
     return any(name == part or name.startswith(part + ".") for part in parts)

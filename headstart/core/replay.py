@@ -1,43 +1,41 @@
-"""How experience is gathered and used again, in numbers."""
+"""How experience is gathered and reused, in numbers."""
 
 from fractions import Fraction
 from typing import NamedTuple, Self
 
 from headstart.core.errors import InputError
 
-FINEST = 10**6  # the largest denominator of a rate of gradient steps
-RATES = (1 / FINEST, 1e4)  # the rates that there can be
+MAX_DENOMINATOR = 10**6  # the largest denominator of `update_rate`
+RATES = (1 / MAX_DENOMINATOR, 1e4)  # the range of `update_to_data`
 
 
 class Replay(NamedTuple):
-    """How experience is gathered and used again. On-policy is a replay that holds just the newest rollout."""
+    """How experience is gathered and reused. On-policy, the replay holds only the newest rollout."""
 
-    num_steps: int  # steps per copy between updates
-    num_envs: int  # parallel worlds per task
+    num_steps: int  # steps per env copy between updates
+    num_envs: int  # parallel env copies per task
     batch_size: int  # transitions per task in one gradient step
     num_epochs: int = 1  # on-policy: passes over the rollout
-    buffer_size: int = 0  # off-policy: transitions kept per task; 0 is on-policy
-    update_to_data: float = 0.0  # off-policy: gradient steps for each transition that a task gathers, within RATES
+    buffer_size: int = 0  # off-policy: transitions stored per task; 0 is on-policy
+    update_to_data: float = 0.0  # off-policy: gradient steps per transition that a task gathers, within RATES
     learning_starts: int = 1  # off-policy: transitions before the first gradient step
-    sequence_length: int = 1  # steps in a row that are seen together; above 1, what a loss sees is [task, batch, time]
-    n_step: int = 1  # steps from what a row shows to its next observation, once observed; at most `length`
-    source_steps_per_target_step: int = (
-        1  # where a target is learned beside sources: it plays just every so many-th step
-    )
+    sequence_length: int = 1  # consecutive steps per sample; above 1, the loss gets [task, batch, time]
+    n_step: int = 1  # steps from a row's observation to its next observation; at most `num_steps`
+    source_steps_per_target_step: int = 1  # steps of source tasks per step of a target task learned beside them
 
     @property
     def update_rate(self) -> Fraction:
-        """Returns `updates` as a fraction: exact for up to six decimal places, the nearest one for others."""
-        return Fraction(self.update_to_data).limit_denominator(FINEST)
+        """Returns `update_to_data` as a fraction: exact for up to six decimal places, the nearest one for others."""
+        return Fraction(self.update_to_data).limit_denominator(MAX_DENOMINATOR)
 
     def check_next(self, owner: str) -> None:
-        """Raises InputError where rows do not hold what followed each step, and `owner` needs to see that."""
+        """Raises InputError if rows do not hold the next step, and `owner` needs it."""
         if self.n_step > 1:
             raise InputError(
-                f"{owner} looks at what follows each step, and its base learner keeps what follows {self.n_step} steps "
+                f"{owner} needs each step's next observation, and its base learner stores that {self.n_step} steps "
                 "later; use n=1."
             )
 
-    def with_source_steps_per_target_step(self, spare: int) -> Self:
-        """The same, where the target waits so; it plays in every rollout at least once."""
-        return self._replace(num_steps=max(self.num_steps, spare), source_steps_per_target_step=spare)
+    def with_source_steps_per_target_step(self, steps: int) -> Self:
+        """Returns the replay with this setting, and a rollout long enough for the target to take a step in each."""
+        return self._replace(num_steps=max(self.num_steps, steps), source_steps_per_target_step=steps)

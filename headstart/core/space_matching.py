@@ -1,9 +1,9 @@
-"""Knowledge in other spaces: what has the same name in both is taken along, the rest begins anew.
+"""Transfer between different spaces: components with the same name are copied, the rest is initialised anew.
 
-Which rows and columns of an array belong to what is seen, and which to what is done, nobody has to write down: a
-learner is asked for the shapes of what it would know with one more component of either. An axis that grows by that
-holds them: what is seen first, what is done last (several times over, where a policy has means and spreads), what it is
-told between the two.
+Nobody has to declare which rows and columns of an array belong to observations and which to actions. A learner is asked
+for the shapes of its knowledge with one more component of either. An axis that grows holds these components, in a
+fixed order: observations first, actions last (repeatedly, if a policy has means and standard deviations), the context
+between.
 """
 
 import dataclasses
@@ -20,22 +20,22 @@ from headstart.core.spaces import ActionSpace, Box, Component, Discrete, Image, 
 from headstart.core.types import Key, Knowledge, Method, PyTree, Spec
 
 Places = Int[np.ndarray, " _"]
-Pair = tuple[Places, Places]  # where something was on an axis, and where it comes to lie
+Pair = tuple[Places, Places]  # indices on an old axis, and on the new one
 
 
 class SpaceMatch(NamedTuple):
-    """The components of two spaces, by name."""
+    """The components of two observation spaces, or of two action spaces, by name."""
 
-    places: Pair  # of what both have
+    places: Pair  # of the components that both have
     sizes: tuple[int, int]
     copied: tuple[str, ...]
     new: tuple[str, ...]  # names that only the new space has
-    dropped: tuple[str, ...]  # names that only the old one had
-    same: bool  # whether the spaces are alike, and nothing has to move
+    dropped: tuple[str, ...]  # names that only the old space has
+    same: bool  # whether the spaces are compatible as they are
 
 
 class Axis(NamedTuple):
-    """What an axis holds: how many numbers, and how many times over what is seen and what is done are among them."""
+    """What an axis holds: its size, and how many times it contains the observation and the action."""
 
     size: int
     observation: int
@@ -44,20 +44,20 @@ class Axis(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How knowledge comes from one pair of spaces into another."""
+    """How knowledge is copied from one pair of spaces into another."""
 
     observation: SpaceMatch
     action: SpaceMatch
-    arrays: dict[str, tuple[Pair, ...] | None]  # of each, on every axis; None: it does not come along
+    arrays: dict[str, tuple[Pair, ...] | None]  # of each array, the indices on every axis; None: it is not copied
 
     @property
     def same(self) -> bool:
-        """Whether everything comes along as it is."""
+        """Whether everything is copied as it is."""
         return self.observation.same and self.action.same
 
 
 class ArrayTransfer(NamedTuple):
-    """What became of an array's numbers."""
+    """How many of an array's numbers were copied, are new, and were dropped."""
 
     copied: int
     new: int
@@ -67,9 +67,9 @@ class ArrayTransfer(NamedTuple):
 def match(
     what: str, old: ObservationSpace | ActionSpace, new: ObservationSpace | ActionSpace, renamed: Mapping[str, str]
 ) -> SpaceMatch:
-    """Returns the components of both by name, those of the old space renamed before.
+    """Matches the components of two spaces by name, after renaming those of the old space.
 
-    Raises InputError where they are of kinds that cannot be matched, have no names, or measure in other units.
+    Raises InputError if the kinds of the spaces cannot be matched, or if components have no names or different units.
     """
     if compatible(old, new) and not renamed:
         names, every = () if isinstance(new, Image) else new.names, np.arange(old.size)
@@ -78,14 +78,14 @@ def match(
     before = [c._replace(name=renamed.get(c.name, c.name)) for c in before]
     place, was = {c.name: i for i, c in enumerate(after)}, {c.name for c in before}
     if len(was) < len(before):
-        raise InputError(f"Two {what} components have one name once renamed; give each a name of its own.")
+        raise InputError(f"Two {what} components have the same name once renamed; give each a name of its own.")
     both = [(i, place[c.name]) for i, c in enumerate(before) if c.name in place]
     for i, j in both:
         units = before[i].unit, after[j].unit
         if all(units) and units[0] != units[1]:
             raise InputError(
                 f"The {what} component {after[j].name!r} is in {units[0]} where it was learned, and in {units[1]} here;"
-                " rename it, so that it does not come along."
+                " rename it, so that it is not copied."
             )
     return SpaceMatch(
         (np.array([i for i, _ in both], int), np.array([j for _, j in both], int)),
@@ -100,38 +100,40 @@ def match(
 def _components(
     what: str, space: ObservationSpace | ActionSpace, other: ObservationSpace | ActionSpace, renamed: bool
 ) -> list[Component]:
-    """Returns those of a space. Raises InputError where they cannot be matched with those of the other one."""
+    """Returns the components of `space`. Raises InputError if they cannot be matched with those of `other`."""
     if type(space) is not type(other) or isinstance(space, Image):
         raise InputError(
-            f"Knowledge moves from vectors to vectors and from choices to choices, and the {what} spaces are "
-            f"{kind_of(space)} and {kind_of(other)}; choose tasks that show and take the same kind."
+            f"Knowledge transfers from vectors to vectors and from choices to choices, but the {what} spaces are "
+            f"{kind_of(space)} and {kind_of(other)}; choose tasks with spaces of the same kind."
         )
     if isinstance(space, Box) and space.one_hot_groups:
-        raise InputError(f"What the {what} spaces hold are names of states, which mean nothing elsewhere.")
+        raise InputError(f"The {what} spaces encode states, whose numbers mean nothing in another space.")
     if not space.components and not renamed:
         raise InputError(
-            f"The {what} spaces differ ({space.size} and {other.size} components), and in one of them nobody has named "
-            "them; say which is which by renaming."
+            f"The {what} spaces differ ({space.size} and {other.size} components), and one of them has no names for "
+            "its components; match them by renaming."
         )
     return list(space.components) or [Component(name) for name in space.names]
 
 
 def plan(method: Method, known: Spec, wanted: Spec, renamed: Mapping[str, str] | None = None) -> Plan:
-    """Returns how what `method` knows in `known` comes into the spaces of `wanted`.
+    """Plans how knowledge of `method` in the spaces of `known` is copied into those of `wanted`.
 
-    `renamed` gives components of the old spaces their names in the new ones. Raises InputError where that is not
-    possible, or a name is not there to be renamed.
+    `renamed` gives components of the old spaces their names in the new ones. Raises InputError if the spaces cannot be
+    matched, or if `renamed` has an unknown name.
     """
     renames = _by_space(renamed or {}, known)
-    seen = match("observation", known.observation_space, wanted.observation_space, renames["observation"])
-    done = match("action", known.action_space, wanted.action_space, renames["action"])
-    old, new = (_layout(method, of, not seen.same, not done.same) for of in (known, with_spaces_of(known, wanted)))
-    arrays = {name: _places(axes, new.get(name, ()), seen, done) for name, axes in old.items()}
-    return Plan(seen, done, arrays)
+    observation = match("observation", known.observation_space, wanted.observation_space, renames["observation"])
+    action = match("action", known.action_space, wanted.action_space, renames["action"])
+    old, new = (
+        _layout(method, of, not observation.same, not action.same) for of in (known, with_spaces_of(known, wanted))
+    )
+    arrays = {name: _places(axes, new.get(name, ()), observation, action) for name, axes in old.items()}
+    return Plan(observation, action, arrays)
 
 
 def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, str]]:
-    """Returns new names by the old ones, for each space. An old name may say which of them it is of: `action.0`."""
+    """Returns new names by old ones, for each space. A prefix tells the space of an ambiguous old name: `action.0`."""
     spaces = {"observation": known.observation_space, "action": known.action_space}
     names = {what: () if isinstance(space, Image) else space.names for what, space in spaces.items()}
     found: dict[str, dict[str, str]] = {what: {} for what in spaces}
@@ -140,15 +142,15 @@ def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, st
         where = [(what, name) for what, name in where if name in names[what]]
         if not where:
             known_names = ", ".join((*names["observation"], *names["action"]))
-            raise InputError(f"There is no {old!r} to be renamed; there are {known_names}.")
+            raise InputError(f"There is no {old!r} to rename; there are {known_names}.")
         if len(where) > 1:
-            raise InputError(f"{old!r} is both seen and done; write observation.{old} or action.{old}.")
+            raise InputError(f"{old!r} is both observed and an action; write observation.{old} or action.{old}.")
         found[where[0][0]][where[0][1]] = new
     return found
 
 
 def with_spaces_of(known: Spec, wanted: Spec) -> Spec:
-    """Returns what the knowledge's own learner is told of the world that it comes into."""
+    """Returns the Spec that the knowledge's own learner gets in the new spaces."""
     return known._replace(
         observation_space=wanted.observation_space,
         action_space=wanted.action_space,
@@ -156,16 +158,20 @@ def with_spaces_of(known: Spec, wanted: Spec) -> Spec:
     )
 
 
-def _layout(method: Method, of: Spec, seen: bool, done: bool) -> dict[str, tuple[Axis, ...]]:
-    """Returns of each array, what its axes hold; of `seen` and `done`, what is asked for."""
+def _layout(method: Method, of: Spec, observation: bool, action: bool) -> dict[str, tuple[Axis, ...]]:
+    """Returns what the axes of each array hold; the flags say which of both to look for."""
     base = _shapes(method, of)
-    taller = _shapes(method, of._replace(observation_space=_wider(of.observation_space))) if seen else base
-    one_more = Discrete(of.action_space.n + 1) if isinstance(of.action_space, Discrete) else _wider(of.action_space)
-    busier = _shapes(method, of._replace(action_space=one_more)) if done else base
+    with_observation = (
+        _shapes(method, of._replace(observation_space=_wider(of.observation_space))) if observation else base
+    )
+    one_action_more = (
+        Discrete(of.action_space.n + 1) if isinstance(of.action_space, Discrete) else _wider(of.action_space)
+    )
+    with_action = _shapes(method, of._replace(action_space=one_action_more)) if action else base
     return {
         name: tuple(
-            Axis(n, more_seen - n, more_done - n)
-            for n, more_seen, more_done in zip(shape, taller[name], busier[name], strict=True)
+            Axis(n, more_observed - n, more_acted - n)
+            for n, more_observed, more_acted in zip(shape, with_observation[name], with_action[name], strict=True)
         )
         for name, shape in base.items()
     }
@@ -183,15 +189,16 @@ def _wider(space: ObservationSpace) -> Box:
 
 
 def _places(
-    old: tuple[Axis, ...], new: tuple[Axis, ...], seen: SpaceMatch, done: SpaceMatch
+    old: tuple[Axis, ...], new: tuple[Axis, ...], observation: SpaceMatch, action: SpaceMatch
 ) -> tuple[Pair, ...] | None:
-    """Returns where an array's numbers were and come to lie, on each axis; None where the arrays are not of one kind."""
+    """Returns the indices of an array's numbers on each old and new axis; None if the axes hold different things."""
     if len(old) != len(new):
         return None
     pairs = []
     for a, b in zip(old, new, strict=True):
         rest = [
-            axis.size - axis.observation * seen.sizes[i] - axis.action * done.sizes[i] for i, axis in enumerate((a, b))
+            axis.size - axis.observation * observation.sizes[i] - axis.action * action.sizes[i]
+            for i, axis in enumerate((a, b))
         ]
         if (
             (a.observation, a.action) != (b.observation, b.action)
@@ -200,25 +207,25 @@ def _places(
             or rest[0] < 0
         ):
             return None
-        pairs.append(tuple(_axis(a, i, rest[0], seen, done) for i in range(2)))
+        pairs.append(tuple(_axis(a, i, rest[0], observation, action) for i in range(2)))
     return tuple(pairs)
 
 
-def _axis(axis: Axis, side: int, rest: int, seen: SpaceMatch, done: SpaceMatch) -> Places:
-    """Returns places on an axis of what both spaces have, before (`side` 0) or after (1)."""
-    first = axis.observation * seen.sizes[side]
-    parts = [seen.places[side]] * axis.observation + [first + np.arange(rest)]
-    parts += [first + rest + i * done.sizes[side] + done.places[side] for i in range(axis.action)]
+def _axis(axis: Axis, side: int, rest: int, observation: SpaceMatch, action: SpaceMatch) -> Places:
+    """Returns the indices of the shared components on an axis, of the old array (`side` 0) or the new one (1)."""
+    first = axis.observation * observation.sizes[side]
+    parts = [observation.places[side]] * axis.observation + [first + np.arange(rest)]
+    parts += [first + rest + i * action.sizes[side] + action.places[side] for i in range(axis.action)]
     return np.concatenate(parts)
 
 
 def move_params(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
-    """Returns the fresh knowledge [seed], with the old one's numbers wherever they come along."""
+    """Returns the fresh knowledge [seed], with the old numbers wherever the plan copies them."""
     numbers = named(old)
 
     def at(name: str, x: PyTree) -> PyTree:
         pairs = plan.arrays.get(name)
-        if pairs is None or name not in numbers:  # what was adapted may have left some of it behind
+        if pairs is None or name not in numbers:  # adapted knowledge may lack parts of what its method starts with
             return x
         x, seeds = np.array(x), np.arange(len(x))
         before, after = (np.ix_(seeds, *(pair[side] for pair in pairs)) for side in range(2))
@@ -229,14 +236,14 @@ def move_params(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
 
 
 def init_knowledge(method: Method, of: Spec, keys: Key) -> Knowledge:
-    """Returns what the method's learner knows before it has learned anything [seed]."""
+    """Returns the knowledge [seed] of an untrained learner of this method."""
     return jax.jit(jax.vmap(lambda key: method.learner(of).init(key, None)))(keys)
 
 
 def count_transferred(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, ArrayTransfer]:
-    """Returns what became of each array between what was left [seed] and what is begun with [seed], by their numbers.
+    """Counts what became of each array between the old knowledge [seed] and the start in the new space [seed].
 
-    Told by comparing them, not by what was meant: what a method changes on the way counts as new.
+    The numbers themselves are compared, so that whatever a method changes on the way counts as new.
     """
     left, begun, came = named(old), named(start), {}
     for name in [*left, *(name for name in begun if name not in left)]:

@@ -1,4 +1,4 @@
-"""What can be seen: vectors of real numbers, or images. What can be done: such vectors, or one of some choices."""
+"""Observation spaces: vectors of real numbers, or images. Action spaces: such vectors, or discrete actions."""
 
 import dataclasses
 import math
@@ -11,31 +11,31 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from headstart.core.errors import InputError
 
-BOUNDLESS = 1e9  # bounds from here on (1e30, the largest float32, the largest int32) say that there is none
+UNBOUNDED = 1e9  # a bound of at least this size (1e30, the largest float32, the largest int32) counts as none
 
 
 class Component(NamedTuple):
-    """One number of a vector, or one choice: by its name, knowledge finds it again in another space."""
+    """One number of a vector, or one discrete action. Its name identifies it across spaces."""
 
     name: str
-    unit: str = ""  # such as m/s; "" where it has none, or nobody says
+    unit: str = ""  # such as m/s; "" if it has none or it is unknown
 
 
-def components(*said: str) -> tuple[Component, ...]:
-    """Returns components of "name unit", such as "cart_velocity m/s"; a name alone has no unit."""
-    return tuple(Component(name, unit) for name, _, unit in (text.partition(" ") for text in said))
+def components(*texts: str) -> tuple[Component, ...]:
+    """Returns components from texts such as "cart_velocity m/s": a name, and a unit if it has one."""
+    return tuple(Component(name, unit) for name, _, unit in (text.partition(" ") for text in texts))
 
 
 def _named(given: tuple[Component, ...], size: int) -> tuple[str, ...]:
-    """Returns names of the components; their places, where nobody gave them any."""
+    """Returns the names of the components; without components, their indices."""
     return tuple(c.name for c in given) if given else tuple(map(str, range(size)))
 
 
 def _check_components(owner: str, given: tuple[Component, ...], size: int) -> None:
     if given and (len(given) != size or len({c.name for c in given}) != size):
         raise InputError(
-            f"{owner} has {size} components, and {len(given)} names for them ({', '.join(c.name for c in given)}); "
-            "give each a name of its own, or none any."
+            f"{owner} has {size} components and {len(given)} names for them ({', '.join(c.name for c in given)}); "
+            "give each component a name of its own, or give no names."
         )
 
 
@@ -43,9 +43,9 @@ def _check_components(owner: str, given: tuple[Component, ...], size: int) -> No
 class Box:
     """Vectors of real numbers, each within its bounds (which may be infinite).
 
-    `components` say what each number is; () where nobody says. Where they are no more than names, `words` are the
-    lengths of these: a word of n numbers has a 1 in one of n places, and a word of 1 is a bit. Then each vector has an
-    index among so many `states`.
+    `components` describes each number; () if nobody does. `one_hot_groups` is for vectors that only encode a discrete
+    state: the lengths of groups of which each is one-hot, or for a length of 1 a bit. Such a vector has an index below
+    `num_states`.
     """
 
     low: tuple[float, ...]
@@ -57,7 +57,7 @@ class Box:
         _check_components("A box", self.components, len(self.low))
         if self.one_hot_groups and sum(self.one_hot_groups) != len(self.low):
             raise InputError(
-                f"Box(words={self.one_hot_groups!r}) is out of range: together they are {len(self.low)} long."
+                f"Box(one_hot_groups={self.one_hot_groups!r}) is out of range: their sum must be {len(self.low)}."
             )
 
     @property
@@ -66,20 +66,20 @@ class Box:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each number is called: its place, where nobody says."""
+        """The name of each number; without components, its index."""
         return _named(self.components, self.size)
 
     @property
     def num_states(self) -> int | None:
-        """How many different vectors there are; None where they are no names."""
-        return math.prod(max(word, 2) for word in self.one_hot_groups) if self.one_hot_groups else None
+        """How many different vectors there are; None without `one_hot_groups`."""
+        return math.prod(max(size, 2) for size in self.one_hot_groups) if self.one_hot_groups else None
 
     def index(self, x: Float[Array, "*n size"]) -> Int[Array, "*n"]:
-        """Returns which of the states a vector names."""
-        values, above = [], 1  # what each of its numbers is worth, where it is 1
-        for word in reversed(self.one_hot_groups):
-            values = [above * i for i in (range(word) if word > 1 else (1,))] + values
-            above *= max(word, 2)
+        """Returns the index of the state that a vector encodes."""
+        values, above = [], 1  # what each of its numbers adds to the index
+        for size in reversed(self.one_hot_groups):
+            values = [above * i for i in (range(size) if size > 1 else (1,))] + values
+            above *= max(size, 2)
         return (x > 0.5).astype(jnp.int32) @ jnp.array(values, jnp.int32)
 
     @property
@@ -88,19 +88,19 @@ class Box:
 
     @property
     def unbounded(self) -> tuple[str, ...]:
-        """Returns the names of the components that have no bound on one side, or on either."""
+        """Returns the names of the components that lack a lower or an upper bound."""
         ends = zip(self.names, self.low, self.high, strict=True)
-        return tuple(name for name, low, high in ends if not (abs(low) < BOUNDLESS and abs(high) < BOUNDLESS))
+        return tuple(name for name, low, high in ends if not (abs(low) < UNBOUNDED and abs(high) < UNBOUNDED))
 
     def rescale(self, action: Float[Array, " n"]) -> Float[Array, " n"]:
-        """Converts a policy's action to the world's own units.
+        """Converts a policy's action to the env's units.
 
-        Where a component has both bounds, -1 is `low` and 1 is `high`, and the action is clipped to them. Where it has
-        one, the action is moved so that -1 is `low` (or 1 is `high`), and clipped there; a unit remains a unit. Where
-        it has none, the action passes as it is.
+        A component with both bounds is clipped to [-1, 1] and scaled so that -1 is `low` and 1 is `high`. One with a
+        single bound is shifted so that -1 is `low` (or 1 is `high`) and clipped there, without scaling. One without
+        bounds is left unchanged.
         """
         ends = np.array(self.low, np.float32), np.array(self.high, np.float32)
-        above, below = (np.abs(end) < BOUNDLESS for end in ends)  # which bounds there are
+        above, below = (np.abs(end) < UNBOUNDED for end in ends)  # whether there is a bound
         low = jnp.array(np.where(above, ends[0], np.float32(-1.0)))
         high = jnp.array(np.where(below, ends[1], np.float32(1.0)))
         between = low + (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5 * (high - low)
@@ -110,13 +110,13 @@ class Box:
         return jnp.where(above & below, between, jnp.where(above | below, one_sided, action))
 
     def to_features(self, action: Float[Array, "*n size"]) -> Float[Array, "*n size"]:
-        """Returns what a network is told of an action."""
+        """Returns an action as input of a network."""
         return action
 
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """Rows, columns and channels of bits (bool) or of bytes (uint8): what an env shows, and memory keeps, as it is."""
+    """Images of bits (bool) or bytes (uint8): rows, columns and channels."""
 
     shape: tuple[int, ...]
     dtype: str = "bool"
@@ -124,7 +124,7 @@ class Image:
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise InputError(
-                f"Image(shape={self.shape!r}) is out of range: it is at least one row, column and channel."
+                f"Image(shape={self.shape!r}) is out of range: it needs at least one row, column and channel."
             )
         if self.dtype not in MAX_VALUES:
             raise InputError(f"Image(dtype={self.dtype!r}) is unknown: it is one of {', '.join(MAX_VALUES)}.")
@@ -135,7 +135,7 @@ class Image:
 
     @property
     def max_value(self) -> int:
-        """What 1 is once a network sees it; the darkest is 0."""
+        """The value that a network's input shows as 1; 0 is the darkest."""
         return MAX_VALUES[self.dtype]
 
 
@@ -144,7 +144,7 @@ MAX_VALUES = {"bool": 1, "uint8": 255}
 
 @dataclasses.dataclass(frozen=True)
 class Discrete:
-    """One of `n` choices, 0 … n - 1."""
+    """One of `n` actions, 0 … n - 1."""
 
     n: int
     components: tuple[Component, ...] = ()
@@ -158,27 +158,27 @@ class Discrete:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each choice is called: its number, where nobody says."""
+        """The name of each action; without components, its index."""
         return _named(self.components, self.n)
 
     def rescale(self, action: Int[Array, ""]) -> Int[Array, ""]:
-        """Choices are the world's own already."""
+        """Returns the action unchanged: discrete actions are in the env's units."""
         return action
 
     def to_features(self, action: Int[Array, "*n"]) -> Float[Array, "*n {self.n}"]:
-        """Returns what a network is told of an action: 1 in its place."""
+        """Returns an action as input of a network: one-hot."""
         return jax.nn.one_hot(action, self.n)
 
 
 def kind_of(space: "ObservationSpace | ActionSpace") -> str:
-    """Returns what a space is made of, in a word."""
+    """Returns the kind of a space in one word."""
     if isinstance(space, Image):
         return "images"
     return "numbers" if isinstance(space, Box) else "choices"
 
 
 def compatible(a: "ObservationSpace | ActionSpace", b: "ObservationSpace | ActionSpace") -> bool:
-    """Returns whether what is known in one can be used in the other as it is: names count only where both have some."""
+    """Returns whether what was learned in one space fits the other as it is. Names count only if both have some."""
     if isinstance(a, Image) or isinstance(b, Image) or (a.components and b.components):
         return a == b
     return dataclasses.replace(a, components=()) == dataclasses.replace(b, components=())
@@ -187,7 +187,7 @@ def compatible(a: "ObservationSpace | ActionSpace", b: "ObservationSpace | Actio
 ActionSpace = Box | Discrete  # of actions
 ObservationSpace = Box | Image  # of observations
 
-# An observation, or many. Images are told from vectors by their type.
+# One observation, or many. The type distinguishes images from vectors.
 Observation = Float[Array, " observation"] | Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
 Observations = (
     Float[Array, "*n observation"] | Bool[Array, "*n row column channel"] | UInt8[Array, "*n row column channel"]

@@ -1,4 +1,4 @@
-"""The last steps of an episode, as one vector: what was seen and done at each, the newest first, and whether it was."""
+"""The last steps of an episode as one vector: observation and action of each, the newest first, and whether it exists."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from headstart.core.types import ActionSpace
 
 
 class History(NamedTuple):
-    """How many steps are kept, and of what size."""
+    """How many steps a history holds, and the size of each."""
 
     length: int
     observation: int
@@ -22,23 +22,23 @@ class History(NamedTuple):
         return self.length * (1 + self.observation + self.action.size)
 
     def empty(self) -> Float[Array, " {self.size}"]:
-        """Returns before the first step."""
+        """Returns the history before the first step."""
         return jnp.zeros(self.size)
 
     def push(
         self, past: Float[Array, " {self.size}"], obs: Float[Array, " {self.observation}"], action: Array
     ) -> Float[Array, " {self.size}"]:
-        """Returns the steps until now and this one; the oldest is forgotten."""
+        """Returns the history with this step added and the oldest one dropped."""
         newest = jnp.concatenate([jnp.ones(1), obs, self.action.to_features(action)])
         return jnp.concatenate([newest, past])[: self.size]
 
     def encode(
-        self, past: Float[Array, " {self.size}"], eyes: Callable[[Array], Array]
+        self, past: Float[Array, " {self.size}"], encode: Callable[[Array], Array]
     ) -> Float[Array, " {self.size}"]:
-        """Returns what a network is told of it: observations as `eyes` see them; 0 for steps that were not."""
+        """Returns the history as input of a network: observations through `encode`, and 0 for steps that do not exist."""
 
         def one(step: Array) -> Array:
-            there, obs, action = jnp.split(step, [1, 1 + self.observation])
-            return there[0] * jnp.concatenate([there, eyes(obs), action])
+            exists, obs, action = jnp.split(step, [1, 1 + self.observation])
+            return exists[0] * jnp.concatenate([exists, encode(obs), action])
 
         return jax.vmap(one)(past.reshape(self.length, -1)).reshape(-1)

@@ -1,4 +1,4 @@
-"""What optax does not have: schedules of the training's progress, and parts of knowledge that move as they are told."""
+"""What optax lacks: schedules over the training's progress, and learning rates and penalties by a leaf's name."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def linear_decay() -> optax.GradientTransformationExtraArgs:
 def clipped_adam(
     learning_rate: float, max_grad_norm: float, anneals: bool, eps: float = 1e-8
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam on gradients whose global norm is cut; where it anneals, its step size falls to 0 over the training."""
+    """Adam with clipping of the global gradient norm; with annealing, its step size falls to 0 over the training."""
     return optax.with_extra_args_support(
         optax.chain(
             optax.clip_by_global_norm(max_grad_norm),
@@ -35,10 +35,10 @@ def clipped_adam(
 def scale_by_name(
     optimizer: optax.GradientTransformation, rate: Callable[[str], float]
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimizer, moving each leaf by its name's `rate` times as much; at 0 not at all.
+    """The optimizer with each leaf's updates multiplied by the `rate` of its name; a leaf of rate 0 is frozen.
 
-    The state is the optimizer's own, so that it can be carried over; leaves that stay give no gradient either, so that
-    they do not use up the gradient's norm.
+    The state is the optimizer's own, so that it can be carried over. The gradient of a frozen leaf is set to 0, so
+    that it does not count towards the clipped norm.
     """
     inner = optax.with_extra_args_support(optimizer)
 
@@ -55,16 +55,16 @@ def scale_by_name(
 def l2_sp(
     optimizer: optax.GradientTransformation, weight: float, to: Callable[[str], bool]
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimizer of a loss with ½ · `weight` · ‖θ − θ₀‖² added, θ₀ being where the leaves named by `to` began.
+    """The optimizer of a loss plus ½ · `weight` · ‖θ − θ₀‖², where θ₀ is the initial value of the leaves named by `to`.
 
-    L2-SP's penalty (arXiv:1802.01483, equation 5, its first term): in the gradient, so before any clipping of its norm.
+    This is L2-SP's penalty (arXiv:1802.01483, equation 5, first term), added to the gradient before any clipping.
     """
     inner = optax.with_extra_args_support(optimizer)
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra):
-        began, inside = state
-        pull = lambda name, g, now, then: g + weight * (now - then) if to(name) else g
-        changes, inside = inner.update(map_named(pull, updates, params, began), inside, params, **extra)
-        return changes, (began, inside)
+        initial, inner_state = state
+        pull = lambda name, g, x, start: g + weight * (x - start) if to(name) else g
+        changes, inner_state = inner.update(map_named(pull, updates, params, initial), inner_state, params, **extra)
+        return changes, (initial, inner_state)
 
     return optax.GradientTransformationExtraArgs(lambda params: (params, inner.init(params)), update)

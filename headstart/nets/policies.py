@@ -11,7 +11,7 @@ from headstart.nets.mlp import MLP, mlp
 
 
 class Gaussian(Record):
-    """A Gaussian around the network's output, with a spread of its own for each component, whatever the state."""
+    """A Gaussian around the network's output, with a learned standard deviation that does not depend on the state."""
 
     net: MLP
     log_std: Float[Array, "*seed action"]
@@ -38,24 +38,24 @@ class Categorical(Record):
 
 
 class SquashedGaussian(Record):
-    """A Gaussian whose spread depends on the state, squashed into (-1, 1) by tanh (arXiv:1812.05905, appendix C)."""
+    """A Gaussian with state-dependent standard deviation, squashed to (-1, 1) by tanh (arXiv:1812.05905, appendix C)."""
 
     net: MLP  # means, then logarithms of standard deviations
 
     def mean_and_std(self, x: Float[Array, " features"]) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
-        """Returns mean and standard deviation before the squashing."""
+        """Returns mean and standard deviation before squashing."""
         mean, log_std = jnp.split(self.net(x), 2)
         return mean, jnp.exp(jnp.clip(log_std, *LOG_STD))
 
     def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
-        """Returns what it does when it does not explore."""
+        """Returns the deterministic action."""
         return jnp.tanh(self.mean_and_std(x)[0])
 
     def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
-        """Returns a reparametrised action, and its log-density."""
+        """Returns a reparametrised action and its log-density."""
         mean, std = self.mean_and_std(x)
         raw = mean + std * jax.random.normal(key, mean.shape)
-        squashing = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # log(1 − tanh²), safe at the ends
+        squashing = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # log(1 − tanh²), without overflow
         return jnp.tanh(raw), (dist.Normal(mean, std).log_prob(raw) - squashing).sum()
 
     def scale_std(self, factor: float) -> "SquashedGaussian":
@@ -66,7 +66,7 @@ class SquashedGaussian(Record):
 
 
 class MaskedPolicy(Record):
-    """A policy that does not look at the last of its features: they are for critics alone."""
+    """A policy that ignores the last of its features, which are for critics only."""
 
     inner: Gaussian | Categorical | SquashedGaussian
     unseen: int = eqx.field(static=True)
@@ -76,17 +76,17 @@ class MaskedPolicy(Record):
         return self.inner(self._seen(x))
 
     def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
-        """Returns what it does when it does not explore."""
+        """Returns the deterministic action."""
         assert isinstance(self.inner, SquashedGaussian)
         return self.inner.mode(self._seen(x))
 
     def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
-        """Returns a reparametrised action, and its log-density."""
+        """Returns a reparametrised action and its log-density."""
         assert isinstance(self.inner, SquashedGaussian)
         return self.inner.sample(self._seen(x), key)
 
     def scale_std(self, factor: float) -> "MaskedPolicy":
-        """Returns the same policy, cooled."""
+        """Returns the same policy with its standard deviation, or temperature, times `factor`."""
         return self.replace(inner=self.inner.scale_std(factor))
 
     def _seen(self, x: Float[Array, " features"]) -> Float[Array, " seen"]:
@@ -94,11 +94,11 @@ class MaskedPolicy(Record):
 
 
 Policy = Gaussian | Categorical
-LOG_STD = (-20.0, 2.0)  # bounds of a squashed Gaussian's spread
+LOG_STD = (-20.0, 2.0)  # bounds of log σ of a squashed Gaussian
 
 
 def policy(inputs: int, hidden: tuple[int, ...], action: ActionSpace, activation: str, key: Key) -> Policy:
-    """Returns a fresh policy for an action space, almost the same for every state (last layer's gain 0.01)."""
+    """Returns a new policy for an action space, almost the same in every state (the last layer's gain is 0.01)."""
     net = mlp((inputs, *hidden, action.size), 0.01, activation, key)
     if isinstance(action, Box):
         return Gaussian(net, jnp.zeros(action.size))
@@ -107,7 +107,7 @@ def policy(inputs: int, hidden: tuple[int, ...], action: ActionSpace, activation
 
 
 def squashed_gaussian(inputs: int, hidden: tuple[int, ...], action: Box, activation: str, key: Key) -> SquashedGaussian:
-    """Returns a fresh squashed policy, almost the same for every state, and wide."""
+    """Returns a new squashed Gaussian, almost the same in every state, with a large standard deviation."""
     return SquashedGaussian(mlp((inputs, *hidden, 2 * action.size), 0.01, activation, key))
 
 

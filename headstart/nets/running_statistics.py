@@ -1,4 +1,4 @@
-"""Running statistics. They are knowledge: they transfer, and are saved, with what was learned under them."""
+"""Running statistics. They are part of knowledge: they transfer and are saved with the networks trained on them."""
 
 import jax
 import jax.numpy as jnp
@@ -6,27 +6,27 @@ from jaxtyping import Array, Bool, Float
 
 from headstart.core.types import Statistics
 
-EPSILON, CLIP = 1e-8, 10.0  # added to a variance; how many deviations from the mean a number is at most
-NEGLIGIBLE = 1e-6  # a standard deviation of this share of the mean is noise; of this size, where the mean is below 1
+EPSILON, CLIP = 1e-8, 10.0  # added to a variance; the bound of a normalized number
+NEGLIGIBLE = 1e-6  # a standard deviation up to this times max(1, |mean|) is rounding
 
 
 def share(new: Float[Array, ""], old: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns what part of all weight is new; 0 where none is, so that nothing seen changes nothing."""
+    """Returns the share of the total weight that is new; 0 if there is no new weight."""
     return new / jnp.maximum(old + new, 1e-8)
 
 
 class RunningMeanStd(Statistics):
-    """Mean and variance of all that was seen so far (Chan, Golub and LeVeque 1979, for merging batches).
+    """Running mean and variance (Chan, Golub and LeVeque 1979, for merging batches).
 
-    A number that never varied has a variance of exactly 0, however many rows there are: rounding would make some of it.
+    A number that never varied has a variance of exactly 0, however many rows there are, without rounding errors.
     """
 
     mean: Float[Array, "*shape"]
     variance: Float[Array, "*shape"]
-    count: Float[Array, "*shape"]  # of each number its own: one that is new in another space begins at 0
+    count: Float[Array, "*shape"]  # one for each number: a number that is new in another space begins at 0
 
     def update(self, x: Float[Array, "n *shape"], weight: Float[Array, " n"]) -> "RunningMeanStd":
-        """Returns the moments of what was seen so far and of the rows of `x` that have weight."""
+        """Returns the statistics with the rows of `x` merged in, by their weight."""
         weight = weight.reshape(-1, *[1] * (x.ndim - 1))
         n = weight.sum()
         x = jnp.where(weight > 0, x, 0.0)
@@ -41,42 +41,42 @@ class RunningMeanStd(Statistics):
 
     @property
     def constant(self) -> Bool[Array, "*shape"]:
-        """Whether a number did not vary so far, but for noise."""
+        """Whether a number did not vary so far, up to rounding."""
         return self.variance <= NEGLIGIBLE**2 * jnp.maximum(jnp.square(self.mean), 1.0)
 
     def for_new_training(self) -> "RunningMeanStd":
-        """Returns the moments for another training: of numbers that never varied, those of what it sees alone.
+        """Returns the statistics for another training. Numbers that never varied are estimated from new data alone.
 
-        Merged, two constants that differ by a millimetre would have a spread of a fraction of that.
+        Merging two constants that differ by a millimetre would give a standard deviation of a fraction of that.
         """
         return self.replace(count=jnp.where(self.constant, 0.0, self.count))
 
     def normalize(self, x: Float[Array, "*shape"], clip: float = CLIP) -> Float[Array, "*shape"]:
-        """Returns `x` in standard deviations from the mean, clipped; numbers that never varied in their own units."""
+        """Returns `x` in standard deviations from the mean, clipped. Numbers that never varied keep their units."""
         spread = jnp.where(self.constant, 1.0, jnp.sqrt(self.variance + EPSILON))
         mean, spread = jax.lax.stop_gradient((self.mean, spread))
         return jnp.clip((x - mean) / spread, -clip, clip)
 
 
 class Setting(Statistics):
-    """A number that a learner sets in `observe`, such as whether it is told the truth."""
+    """A number that a learner sets in `prepare`, such as whether the policy gets the true parameters."""
 
     value: Float[Array, "*seed"]
 
 
 def running_mean_std(size: int) -> RunningMeanStd:
-    """Returns before anything was seen: mean 0, variance 1."""
+    """Returns statistics without data: mean 0, variance 1."""
     return RunningMeanStd(jnp.zeros(size), jnp.ones(size), jnp.zeros(size))
 
 
 class RunningRMS(Statistics):
-    """The root mean square of all that was seen so far: what divides returns, without moving their zero."""
+    """Running root mean square: it divides returns without moving their zero."""
 
     square: Float[Array, "*seed"]
     count: Float[Array, "*seed"]
 
     def update(self, x: Float[Array, " n"], weight: Float[Array, " n"]) -> "RunningRMS":
-        """Returns the scale of what was seen so far and of the entries of `x` that have weight."""
+        """Returns the statistics with the entries of `x` merged in, by their weight."""
         n = weight.sum()
         square = (jnp.square(jnp.where(weight > 0, x, 0.0)) * weight).sum() / jnp.maximum(n, 1e-8)
         new = share(n, self.count)
@@ -88,5 +88,5 @@ class RunningRMS(Statistics):
 
 
 def running_rms() -> RunningRMS:
-    """Returns before anything was seen: 1."""
+    """Returns statistics without data: a root mean square of 1."""
     return RunningRMS(jnp.ones(()), jnp.zeros(()))

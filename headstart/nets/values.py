@@ -1,4 +1,4 @@
-"""Q-networks: from features to the value of every choice."""
+"""Q-networks: from features to the value of every action."""
 
 import abc
 from typing import Self
@@ -10,29 +10,29 @@ from headstart.nets.mlp import MLP, mlp
 
 
 class UnnormalizedValues(Record):
-    """Values that are told as they are. A method may put others in their place, which have units of their own."""
+    """Action values in the units of returns. A method may replace them by normalized ones, which have other units."""
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
-        """Returns the value of each choice, in these units."""
+        """Returns the value of each action, in the network's units."""
 
     def value(self, x: Float[Array, " features"]) -> Float[Array, " choice"]:
-        """Returns the value of each choice as it is."""
+        """Returns the value of each action, in the units of returns."""
         return self(x)
 
     def update(
         self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]
     ) -> Self:
-        """Returns the same values, in units that know of these returns too."""
+        """Returns the same values, with their units adapted to these returns."""
         return self
 
     def normalize(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
-        """Returns returns in these units."""
+        """Returns `returns` in the network's units."""
         return returns
 
 
 class QNetwork(UnnormalizedValues):
-    """A value for each choice, by one head."""
+    """One value per action, by one head."""
 
     net: MLP
 
@@ -41,7 +41,7 @@ class QNetwork(UnnormalizedValues):
 
 
 class DuelingQNetwork(UnnormalizedValues):
-    """The state's value, and how much better than their mean each choice is, by one head (arXiv:1511.06581, eq. 9)."""
+    """The state's value plus each action's advantage over the mean advantage, by one head (arXiv:1511.06581, eq. 9)."""
 
     net: MLP  # the value, then the advantages
 
@@ -53,7 +53,7 @@ class DuelingQNetwork(UnnormalizedValues):
 def q_network(
     inputs: int, hidden: tuple[int, ...], n: int, activation: str, dueling: bool, key: Key
 ) -> QNetwork | DuelingQNetwork:
-    """Returns a fresh Q-network over `n` choices."""
+    """Returns a new Q-network for `n` actions."""
     if dueling:
         return DuelingQNetwork(mlp((inputs, *hidden, n + 1), 1.0, activation, key))
     return QNetwork(mlp((inputs, *hidden, n), 1.0, activation, key))

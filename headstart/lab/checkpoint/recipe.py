@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.core.spaces import BOUNDLESS, Component, ObservationSpace
+from headstart.core.spaces import UNBOUNDED, Component, ObservationSpace
 from headstart.core.types import ActionSpace, Box, Discrete, Image, Spec
 from headstart.lab.checkpoint.trained import Trained
 from headstart.methods import describe, rebuild
@@ -100,7 +100,7 @@ def write_policy(trained: Trained) -> dict[str, Any] | None:
     to_units = step("copy", ("action",), "command")
     if isinstance(action, Box):
         ends: dict[str, Any] = {
-            side: [x if abs(x) < BOUNDLESS else None for x in getattr(action, side)] for side in ("low", "high")
+            side: [x if abs(x) < UNBOUNDED else None for x in getattr(action, side)] for side in ("low", "high")
         }
         to_units = step("rescale", ("action",), "command", **ends)
     return {

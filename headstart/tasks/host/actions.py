@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import Space as Theirs
 from gymnasium import spaces
 
-from headstart.core.spaces import BOUNDLESS, ActionSpace, Box, Discrete
+from headstart.core.spaces import UNBOUNDED, ActionSpace, Box, Discrete
 from headstart.tasks.host.spaces import SpaceError, leaves
 
 MOST_CHOICES = 1024  # that several choices at once may come to
@@ -79,7 +79,7 @@ def _without_limits(end: np.ndarray, boxes: list[spaces.Box]) -> tuple[float, ..
     """Returns bounds, infinite where they are so large, or all that their dtype can say, that they mean none."""
     limits = [np.finfo(str(box.dtype)).max if np.issubdtype(box.dtype, np.floating) else np.inf for box in boxes]
     most = np.concatenate([np.full(int(np.prod(b.shape)), float(x)) for b, x in zip(boxes, limits, strict=True)])
-    none = np.abs(end) >= np.minimum(most, BOUNDLESS)
+    none = np.abs(end) >= np.minimum(most, UNBOUNDED)
     return tuple(np.where(none, np.copysign(np.inf, end), end).astype(np.float32).tolist())
 
 

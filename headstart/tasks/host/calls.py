@@ -42,12 +42,12 @@ def _carrying(call: Call) -> Call:
     @functools.wraps(call)
     def carrying(*args: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
-            with interrupts.inside():
+            with interrupts.callback_scope():
                 return call(*args)
         except Exception:
             raise
         except BaseException as interrupt:
-            raise interrupts.carry(interrupt) from None
+            raise interrupts.wrap(interrupt) from None
 
     return carrying
 

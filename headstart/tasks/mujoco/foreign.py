@@ -111,11 +111,11 @@ def register(name: str, fill: Fill) -> None:
                 metadata, api = frame.extension.contents.metadata.contents, frame.api.contents
                 metadata.version.major, metadata.version.minor = api.version.major, api.version.minor
                 return None
-            with interrupts.inside():
+            with interrupts.callback_scope():
                 interrupts.check()
                 fill(frame.arguments.arrays(), frame.results.arrays())
         except BaseException as error:  # nothing may pass through XLA's frames but an error of its own
-            error = error if isinstance(error, Exception) else interrupts.carry(error)
+            error = error if isinstance(error, Exception) else interrupts.wrap(error)
             told = f"{type(error).__name__}: {message(error)}".encode()
             return call.contents.api.contents.create_error(_Error(ctypes.sizeof(_Error), None, told, INTERNAL))
         return None
@@ -131,7 +131,7 @@ def register(name: str, fill: Fill) -> None:
 def _unraisable(before: Callable[[Any], None], what: Any) -> None:
     """Sees what Python cannot raise: Ctrl-C in a handler, before its first line or after its last, is among that."""
     if what.object in _handlers and not isinstance(what.exc_value, Exception):
-        interrupts.overhear(what.exc_value)
+        interrupts.defer(what.exc_value)
     else:
         before(what)
 
