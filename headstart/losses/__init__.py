@@ -1,5 +1,5 @@
 """Losses and estimators as pure functions of one stream or one sample, with the paper's symbols and equation numbers.
 
-There is no batch axis here, but where a loss is one of whole batches: `vmap` makes the batch. Each is tested with
-numbers that one can check on paper.
+They have no batch axis, except for losses of a whole batch: `vmap` adds it. Each is tested with numbers that can be
+checked on paper.
 """

@@ -1,4 +1,4 @@
-"""What makes features the same in two domains: a gradient turned around, and the distance of two clouds of features."""
+"""Losses that make features of two domains alike: a reversed gradient, and the maximum mean discrepancy."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ Scalar = Float[Array, ""]
 
 
 def reverse_gradient(x: Float[Array, "*n"], strength: float | Scalar) -> Float[Array, "*n"]:
-    """Returns x; but the gradient that comes back is multiplied by −λ (arXiv:1505.07818, eqs. 14 and 15)."""
+    """Returns x, and multiplies its gradient by −λ (arXiv:1505.07818, eqs. 14 and 15)."""
     return jax.lax.stop_gradient((1.0 + strength) * x) - strength * x
 
 
@@ -18,12 +18,12 @@ def reversal_strength(progress: float | Scalar, pace: float) -> Scalar:
 
 
 def mmd(x: Float[Array, "n feature"], share: Float[Array, " n"], kernel: str) -> Scalar:
-    """Squared maximum mean discrepancy of two clouds of features: Σ_ij c_i c_j k(x_i, x_j) (arXiv:1412.3474, eq. 1).
+    """Squared maximum mean discrepancy of two sets of features: Σ_ij c_i c_j k(x_i, x_j) (arXiv:1412.3474, eq. 1).
 
-    `share` is each row's part of its own cloud's mean: the first cloud's parts add up to 1, the second's to −1. The
-    features are measured by the root of their mean squared distance from one another, so that nothing is gained by
-    making all of them smaller. The kernel is linear (then it is the distance of the two means), or the mean of five
-    Gaussian ones (arXiv:1502.02791).
+    `share` is each row's weight in the mean of its set: the weights of the first set add up to 1, those of the second
+    to −1. Features are divided by the root of their mean squared distance, so that shrinking all of them does not
+    reduce the loss. The kernel is linear (which gives the distance of the two means), or the mean of five Gaussians
+    (arXiv:1502.02791).
     """
     of = x @ x.T
     squares = jnp.diagonal(of)

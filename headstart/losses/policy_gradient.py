@@ -17,10 +17,10 @@ def gae(
 ) -> Float[Array, " time"]:
     """Generalized advantage estimation (arXiv:1506.02438, eq. 16): Â_t = Σ_l (γλ)^l δ_{t+l}.
 
-    `discount` is γ, or 0 where the MDP ended; `v_next` is the value of the step's own next observation. So a
-    truncated episode (`last` with discount γ) is bootstrapped, and no sum runs past an episode's end.
+    `discount` is γ, or 0 where the MDP ended; `v_next` is the value of the step's own next observation. So a truncated
+    episode (`last` with discount γ) bootstraps, and no sum crosses the end of an episode.
     """
-    # `where`, not products alone: what lies beyond an end may be anything, even NaN
+    # `where` instead of a product, because values after the end may be NaN
     delta = r + jnp.where(discount > 0, discount * v_next, 0.0) - v
 
     def back(later: Scalar, x: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
@@ -39,5 +39,5 @@ def clipped_surrogate(log_ratio: Scalar, advantage: Scalar, epsilon: float | Sca
 
 
 def approximate_kl(log_ratio: Scalar) -> Scalar:
-    """An unbiased, never negative estimate of KL(old ‖ new) from one action of the old policy: ρ − 1 − log ρ."""
+    """An unbiased, non-negative estimate of KL(old ‖ new) from one action of the old policy: ρ − 1 − log ρ."""
     return jnp.expm1(log_ratio) - log_ratio

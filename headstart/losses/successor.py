@@ -1,4 +1,4 @@
-"""Successor features: what a policy will see of φ, whatever that is worth; and policies made of several."""
+"""Successor features: discounted sums of φ under a policy, and generalised policy improvement over several of them."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -16,7 +16,7 @@ def successor_target(
 def gpi_action(
     psi: Float[Array, "policy choice cumulant"], w: Float[Array, " cumulant"], known: Int[Array, ""] | int
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
-    """Returns argmax_a max_i ψ_i(s, a) · w, and the policy i that it is taken from, of the first `known` ones (eq. 7)."""
+    """Returns argmax_a max_i ψ_i(s, a) · w, and the policy i of the maximum, among the first `known` ones (eq. 7)."""
     q = jnp.where(jnp.arange(psi.shape[0])[:, None] < known, psi @ w, -jnp.inf)
     return jnp.argmax(q.max(0)), jnp.argmax(q.max(1))
 
@@ -24,7 +24,7 @@ def gpi_action(
 def reward_step(
     w: Float[Array, " cumulant"], phi: Float[Array, " cumulant"], r: Scalar, rate: float | Scalar
 ) -> Float[Array, " cumulant"]:
-    """w after a step of regression of r on φ · w (section 4.2): what is left of the error along φ."""
+    """w after one step of the regression of r on φ · w (section 4.2): along φ, by the remaining error."""
     return w + rate * (r - phi @ w) * phi
 
 
@@ -34,10 +34,10 @@ def least_squares(
     doubted: Float[Array, " cumulant"],
     ridge: float,
 ) -> Float[Array, " cumulant"]:
-    """Returns the w that is nearest to Σ (r − φ · w)² being least, and to what it was thought to be (by `ridge`).
+    """Returns the w that minimises Σ (r − φ · w)² plus a ridge penalty towards the previous w.
 
-    `gram` is Σ φ φᵀ and `paid` Σ r φ. By Gauss and Jordan: positive definite systems need no pivots, and LAPACK's
-    solvers, several at once, may wait for each other (docs/architecture.md).
+    `gram` is Σ φ φᵀ and `paid` Σ r φ. The solver is Gauss-Jordan elimination: positive definite systems need no pivots,
+    and several of LAPACK's solvers at once may deadlock (docs/architecture.md).
     """
     n = paid.size
     rows = jnp.concatenate([gram + ridge * jnp.eye(n), (paid - gram @ doubted)[:, None]], 1)

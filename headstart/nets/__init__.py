@@ -1,1 +1,1 @@
-"""Networks as unbatched modules: one vector in, one out, `vmap` outside. Their leaves are arrays and nothing else."""
+"""Networks as modules without a batch axis: one vector in, one out, `vmap` outside. Their leaves are arrays only."""

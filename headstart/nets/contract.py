@@ -1,8 +1,8 @@
-"""How a policy acts, as plain data: what whoever reads a checkpoint without headstart does, step after step.
+"""A policy as plain data, for programs that read a checkpoint without headstart: a list of steps.
 
-A step is a table: its operation `op`, the names of the values that it takes (`in`) and of the one that it makes
-(`out`), its constants, and under `arrays` the names of the arrays that it takes. `examples/numpy_policy.py` reads them
-by numpy alone. Learners write their own contract (`Learner.contract`), beside what it is a contract of.
+A step is a table: its operation `op`, the names of its inputs (`in`) and of its output (`out`), its constants, and
+under `arrays` the names of the arrays that it uses. `examples/numpy_policy.py` runs such steps with numpy alone.
+Learners return the contract of their policy by `Learner.policy_contract`.
 """
 
 import dataclasses
@@ -20,29 +20,31 @@ Step = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class PolicyContract:
-    """What leads from an observation to the action of a policy that does not explore."""
+    """How an observation becomes the action of a policy that does not explore."""
 
-    steps: tuple[Step, ...]  # from "observation", "context" and what is remembered to "action", before `Space.rescale`
-    memory: dict[str, int] = dataclasses.field(default_factory=dict)  # sizes of what is remembered; 0 in the beginning
-    remember: tuple[Step, ...] = ()  # from all values to what is remembered after a step
-    told: tuple[str, ...] = ()  # what else has to be told of an episode: "parameters", the env's own numbers
+    # From "observation", "context" and the memory to "action", before `rescale` of the action space.
+    steps: tuple[Step, ...]
+    # Sizes of the values that the policy remembers; 0 at first.
+    memory: dict[str, int] = dataclasses.field(default_factory=dict)
+    remember: tuple[Step, ...] = ()  # from all values to the memory after a step
+    told: tuple[str, ...] = ()  # other inputs of an episode: "parameters", the env's own
 
 
-def step(op: str, taken: tuple[str, ...], made: str, arrays: dict[str, str] | None = None, **constants: Any) -> Step:
-    """Returns a step: an operation on values, what it makes of them, and what else it takes."""
-    told = {"op": op, "in": list(taken), "out": made, **constants}
-    return told if arrays is None else {**told, "arrays": arrays}
+def step(op: str, inputs: tuple[str, ...], output: str, arrays: dict[str, str] | None = None, **constants: Any) -> Step:
+    """Returns a step: an operation, the values it takes, the value it makes, its arrays and constants."""
+    table = {"op": op, "in": list(inputs), "out": output, **constants}
+    return table if arrays is None else {**table, "arrays": arrays}
 
 
 def feedforward_contract(k: Knowledge) -> PolicyContract:
-    """Returns the contract of a policy, or of Q-values, that is told what is seen and then the context."""
+    """Returns the contract of a policy, or of Q-values, whose input is the encoded observation and the context."""
     seen = (*observation_steps(k.features), step("concatenate", ("seen", "context"), "x"))
-    says, at = (k.value, "knowledge.value") if k.policy is None else (k.policy, "knowledge.policy")
-    return PolicyContract((*seen, *_head_steps(says, at)))
+    head, at = (k.value, "knowledge.value") if k.policy is None else (k.policy, "knowledge.policy")
+    return PolicyContract((*seen, *_head_steps(head, at)))
 
 
 def observation_steps(features: Encoder) -> tuple[Step, ...]:
-    """Returns the steps from "observation" to "seen"."""
+    """Returns the steps from "observation" to "seen", the encoded observation."""
     at = "knowledge.features"
     if isinstance(features, RunningMeanStd):
         return (normalizing_step("observation", "seen", at),)
@@ -56,63 +58,64 @@ def observation_steps(features: Encoder) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-NORMALIZED: dict[str, Any] = {"epsilon": EPSILON, "clip": CLIP, "negligible": NEGLIGIBLE}  # as `Moments` do
+# As `RunningMeanStd` has them.
+NORMALIZED: dict[str, Any] = {"epsilon": EPSILON, "clip": CLIP, "negligible": NEGLIGIBLE}
 
 
-def normalizing_step(taken: str, made: str, at: str) -> Step:
-    """Returns the step from a value to standard deviations from its mean, by the moments of that name."""
-    return step("normalise", (taken,), made, _statistics(at), **NORMALIZED)
+def normalizing_step(inputs: str, output: str, at: str) -> Step:
+    """Returns the step that normalizes a value by the running statistics named `at`."""
+    return step("normalise", (inputs,), output, _statistics(at), **NORMALIZED)
 
 
 def _statistics(at: str) -> dict[str, str]:
     return {"mean": f"{at}.mean", "variance": f"{at}.variance"}
 
 
-def network_steps(net: MLP, at: str, made: str = "x") -> tuple[Step, ...]:
-    """Returns the steps from "x" to what a network of that name makes of it."""
+def network_steps(net: MLP, at: str, output: str = "x") -> tuple[Step, ...]:
+    """Returns the steps from "x" to the output of the network named `at`."""
     steps = []
     for i in range(len(net.layers)):
         steps += [_linear("x", f"{at}.layers.{i}"), step(net.activation, ("x",), "x")]
-    return (*steps, _linear("x", f"{at}.last", made))
+    return (*steps, _linear("x", f"{at}.last", output))
 
 
-def _linear(taken: str, at: str, made: str | None = None) -> Step:
-    return step("linear", (taken,), made or taken, {"weight": f"{at}.weight", "bias": f"{at}.bias"})
+def _linear(inputs: str, at: str, output: str | None = None) -> Step:
+    return step("linear", (inputs,), output or inputs, {"weight": f"{at}.weight", "bias": f"{at}.bias"})
 
 
-def _head_steps(says: Any, at: str) -> tuple[Step, ...]:
-    """Returns the steps from "x" to "action", by a policy or by Q-values of that name."""
-    if isinstance(says, MaskedPolicy):
-        return (step("slice", ("x",), "x", start=0, stop=-says.unseen), *_head_steps(says.inner, f"{at}.inner"))
-    if isinstance(says, Gaussian):
-        return network_steps(says.net, f"{at}.net", "action")
-    if isinstance(says, SquashedGaussian):
-        half = says.net.last.bias.shape[-1] // 2
-        mean = step("slice", ("x",), "x", start=0, stop=half)  # the other half are logarithms of deviations
-        return (*network_steps(says.net, f"{at}.net"), mean, step("tanh", ("x",), "action"))
+def _head_steps(head: Any, at: str) -> tuple[Step, ...]:
+    """Returns the steps from "x" to "action", by the policy or the Q-values named `at`."""
+    if isinstance(head, MaskedPolicy):
+        return (step("slice", ("x",), "x", start=0, stop=-head.unseen), *_head_steps(head.inner, f"{at}.inner"))
+    if isinstance(head, Gaussian):
+        return network_steps(head.net, f"{at}.net", "action")
+    if isinstance(head, SquashedGaussian):
+        half = head.net.last.bias.shape[-1] // 2
+        mean = step("slice", ("x",), "x", start=0, stop=half)  # the other half is log σ
+        return (*network_steps(head.net, f"{at}.net"), mean, step("tanh", ("x",), "action"))
     best = step("argmax", ("x",), "action")
-    if isinstance(says, DuelingQNetwork):  # the state's value, which comes first, is the same for all choices
-        return (*network_steps(says.net, f"{at}.net"), step("slice", ("x",), "x", start=1, stop=None), best)
-    assert isinstance(says, Categorical | QNetwork)
-    return (*network_steps(says.net, f"{at}.net"), best)
+    if isinstance(head, DuelingQNetwork):  # the first output is the state's value, the same for all actions
+        return (*network_steps(head.net, f"{at}.net"), step("slice", ("x",), "x", start=1, stop=None), best)
+    assert isinstance(head, Categorical | QNetwork)
+    return (*network_steps(head.net, f"{at}.net"), best)
 
 
-def action_features_step(action: ActionSpace, made: str) -> Step:
-    """Returns the step from "action" to what a network is told of it (`Space.numbers`)."""
+def action_features_step(action: ActionSpace, output: str) -> Step:
+    """Returns the step from "action" to its form as a network's input (`to_features` of the action space)."""
     if isinstance(action, Discrete):
-        return step("one_hot", ("action",), made, n=action.n)
+        return step("one_hot", ("action",), output, n=action.n)
     assert isinstance(action, Box)
-    return step("copy", ("action",), made)
+    return step("copy", ("action",), output)
 
 
-def history_step(k: Knowledge, steps: int, observation: int, made: str) -> Step:
-    """Returns the step from "past", the last steps as they were, to what a network is told of them (`History.read`)."""
+def history_step(k: Knowledge, steps: int, observation: int, output: str) -> Step:
+    """Returns the step from "past", the last steps as they were, to a network's input (`History.encode`)."""
     sizes: dict[str, Any] = {"steps": steps, "observation": observation}
     if not isinstance(k.features, RunningMeanStd):
-        return step("recall", ("past",), made, **sizes)
-    return step("recall", ("past",), made, _statistics("knowledge.features"), **sizes, **NORMALIZED)
+        return step("recall", ("past",), output, **sizes)
+    return step("recall", ("past",), output, _statistics("knowledge.features"), **sizes, **NORMALIZED)
 
 
 def history_update(action: ActionSpace) -> tuple[Step, ...]:
-    """Returns the steps by which "past" becomes one step longer, and forgets its oldest (`History.push`)."""
+    """Returns the steps that append a step to "past" and drop its oldest (`History.push`)."""
     return (action_features_step(action, "done"), step("push", ("past", "observation", "done"), "past"))

@@ -9,16 +9,16 @@ from headstart.nets.mlp import MLP, mlp
 
 
 class Twin(Record):
-    """Several critics of the same shape; the least of them is believed (arXiv:1802.09477)."""
+    """Several critics of the same shape, of which the smallest value is used (arXiv:1802.09477)."""
 
     nets: tuple[MLP, ...]
 
     def __call__(self, x: Float[Array, " features"], action: Float[Array, " action"]) -> Float[Array, " critic"]:
-        told = jnp.concatenate([x, action])
-        return jnp.stack([net(told)[0] for net in self.nets])
+        inputs = jnp.concatenate([x, action])
+        return jnp.stack([net(inputs)[0] for net in self.nets])
 
 
-def twin(inputs: int, action: int, hidden: tuple[int, ...], activation: str, key: Key, critics: int = 2) -> Twin:
-    """Returns fresh critics of features and a continuous action."""
-    sizes = (inputs + action, *hidden, 1)
+def twin(features: int, action: int, hidden: tuple[int, ...], activation: str, key: Key, critics: int = 2) -> Twin:
+    """Returns new critics of features and a continuous action."""
+    sizes = (features + action, *hidden, 1)
     return Twin(tuple(mlp(sizes, 1.0, activation, one) for one in jax.random.split(key, critics)))

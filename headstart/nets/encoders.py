@@ -1,9 +1,9 @@
-"""Encoders: what is seen, turned into what policy and value are told. They are `Knowledge.features`.
+"""Encoders: from observations to the features that policy and value get. They are `Knowledge.features`.
 
-Of a vector: its running normaliser, or nothing at all. Of an image: a small convolutional network, which learns by
-whatever loss is told its features. Those of 10 x 10 cells or so get MinAtar's (Young and Tian 2019, arXiv:1903.03176),
-large ones DQN's (Mnih et al. 2015), and those between them two layers of our own, since MinAtar's dense layer grows
-with their area. Each layer is rectified.
+Vectors are normalized by running statistics, or used as they are. Images go through a small convolutional network,
+trained by any loss that uses its features: MinAtar's for images of about 10 x 10 cells (Young and Tian 2019,
+arXiv:1903.03176), DQN's for large ones (Mnih et al. 2015), and two layers of our own in between, where MinAtar's dense
+layer would be large. Each layer is followed by a ReLU.
 """
 
 import equinox as eqx
@@ -17,21 +17,21 @@ from headstart.nets.mlp import Linear, orthogonal
 from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
 
 Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
-Shape = tuple[int, int, int]  # of a layer's patches: their side, the step from one to the next, and filters
+Shape = tuple[int, int, int]  # of a layer's patches: side, stride, and number of filters
 
 Layers = tuple[tuple[Shape, ...], int]  # convolutions, and the dense layer's width
 
 MINATAR: Layers = ((3, 1, 16),), 128
-BETWEEN: Layers = ((6, 4, 16), (3, 2, 32)), 128
+MEDIUM: Layers = ((6, 4, 16), (3, 2, 32)), 128
 ATARI: Layers = ((8, 4, 32), (4, 2, 64), (3, 1, 64)), 512
-SIDES = ((36, ATARI), (16, BETWEEN), (0, MINATAR))  # pixels, from which on; ATARI leaves nothing of less than 36
+LAYERS_BY_SIDE = ((36, ATARI), (16, MEDIUM), (0, MINATAR))  # smallest side in pixels; ATARI needs 36
 
 
 class Convolutions(Record):
     """Convolutions without padding, then a dense layer.
 
-    A convolution is a fully connected layer of every patch: for many seeds at once XLA makes a product of matrices of
-    that on a CPU, and of its own convolution with weights for each seed something much slower.
+    A convolution is a dense layer applied to every patch. For many seeds at once, XLA on a CPU turns that into a
+    product of matrices; its own convolution with different weights per seed is much slower.
     """
 
     filters: tuple[Linear, ...]
@@ -48,9 +48,9 @@ class Convolutions(Record):
 
 
 def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:
-    """Returns every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next.
+    """Returns every square of this side, flattened by rows, columns and channels; `step` pixels lie between two.
 
-    Columns first, then rows of these: 2 · side slices to compile, and as many to go back through, where side² will do.
+    Columns are sliced first, then rows of these: that makes 2 · side slices to compile and to differentiate, not side².
     """
     up, along = (n - side + 1 for n in x.shape[:2])
     x = jnp.concatenate([x[:, j : j + along : step] for j in range(side)], -1)
@@ -58,15 +58,15 @@ def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Floa
 
 
 def convolutions(image: Image, key: Key) -> Convolutions:
-    """Returns fresh convolutions for images of that shape. Raises InputError where they are too small for any."""
+    """Returns new convolutions for images of this shape. Raises InputError if the images are too small."""
     rows, columns, channels = image.shape
-    layers, width = next(layers for least, layers in SIDES if min(rows, columns) >= least)
+    layers, width = next(layers for smallest, layers in LAYERS_BY_SIDE if min(rows, columns) >= smallest)
     *keys, k_dense = jax.random.split(key, len(layers) + 1)
     filters = []
     for (side, step, count), k in zip(layers, keys, strict=True):
         if min(rows, columns) < side:
             raise InputError(
-                f"An image of {rows} x {columns} is too small to be encoded; it is {side} x {side} at least."
+                f"An image of {rows} x {columns} is too small to be encoded; it needs at least {side} x {side}."
             )
         filters.append(orthogonal(side * side * channels, count, 2.0**0.5, k))
         rows, columns, channels = (rows - side) // step + 1, (columns - side) // step + 1, count
@@ -77,20 +77,20 @@ def convolutions(image: Image, key: Key) -> Convolutions:
 Encoder = RunningMeanStd | Convolutions | None
 
 
-def encoder(sight: ObservationSpace, key: Key, normalise: bool) -> Encoder:
-    """Returns what images need; for vectors a normaliser, or nothing. Only images take something of the key."""
-    if isinstance(sight, Image):
-        return convolutions(sight, jax.random.fold_in(key, ord("x")))
-    return running_mean_std(sight.size) if normalise else None
+def encoder(space: ObservationSpace, key: Key, normalise: bool) -> Encoder:
+    """Returns an encoder for a space: convolutions for images; for vectors running statistics, or None."""
+    if isinstance(space, Image):
+        return convolutions(space, jax.random.fold_in(key, ord("x")))
+    return running_mean_std(space.size) if normalise else None
 
 
-def feature_dim(features: Encoder, sight: ObservationSpace) -> int:
-    """Returns how many numbers an encoder makes of what is seen."""
-    return features.dense.weight.shape[-1] if isinstance(features, Convolutions) else sight.size
+def feature_dim(features: Encoder, space: ObservationSpace) -> int:
+    """Returns how many features an encoder makes of an observation."""
+    return features.dense.weight.shape[-1] if isinstance(features, Convolutions) else space.size
 
 
 def encode(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:
-    """Returns what policy and value are told."""
+    """Returns the features of an observation, followed by the context."""
     features: Encoder = k.features
     if isinstance(features, Convolutions):
         obs = features(obs)
@@ -100,12 +100,12 @@ def encode(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float
 
 
 def update_statistics(features: Encoder, obs: Array, weight: Float[Array, "..."]) -> Encoder:
-    """Returns the encoder, its statistics (if it has any) those of what was seen so far and of the rows that have weight."""
+    """Returns the encoder with the rows of `obs` merged into its running statistics, if it has any, by their weight."""
     if not isinstance(features, RunningMeanStd):
         return features
     return features.update(obs.reshape(weight.size, -1), weight.reshape(-1))
 
 
 def reset_statistics(features: Encoder, fresh: Encoder) -> Encoder:
-    """Returns the encoder with fresh statistics; what it learned by gradients stays."""
+    """Returns the encoder with fresh running statistics; weights that gradients have trained stay."""
     return fresh if isinstance(features, RunningMeanStd) else features

@@ -1,4 +1,4 @@
-"""The last steps of an episode as one vector: observation and action of each, the newest first, and whether it exists."""
+"""The last steps of an episode as one vector: observation and action of each, and whether it exists, newest first."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class History(NamedTuple):
     def encode(
         self, past: Float[Array, " {self.size}"], encode: Callable[[Array], Array]
     ) -> Float[Array, " {self.size}"]:
-        """Returns the history as input of a network: observations through `encode`, and 0 for steps that do not exist."""
+        """Returns the history as input of a network: observations through `encode`, 0 for steps that do not exist."""
 
         def one(step: Array) -> Array:
             exists, obs, action = jnp.split(step, [1, 1 + self.observation])

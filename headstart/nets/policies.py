@@ -38,7 +38,7 @@ class Categorical(Record):
 
 
 class SquashedGaussian(Record):
-    """A Gaussian with state-dependent standard deviation, squashed to (-1, 1) by tanh (arXiv:1812.05905, appendix C)."""
+    """A Gaussian with state-dependent deviation, squashed to (-1, 1) by tanh (arXiv:1812.05905, appendix C)."""
 
     net: MLP  # means, then logarithms of standard deviations
 

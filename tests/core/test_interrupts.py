@@ -128,7 +128,7 @@ class Shy(Exception):  # noqa: N818
 
 
 def test_errors_that_cannot_be_read_have_a_message_all_the_same():
-    assert message(Shy()) == "its message cannot be read, for that raises RuntimeError"
+    assert message(Shy()) == "its message cannot be read, because it raises RuntimeError"
     assert message(ValueError("half a pair: \ud800")) == r"half a pair: \ud800"
     assert message(ValueError("as it is")) == "as it is"
 

@@ -171,12 +171,12 @@ def test_the_same_spaces_move_nothing():
         (
             KNOWN._replace(observation_space=Box((0.0,), (1.0,))),
             {},
-            "nobody has named them; say which is which by renaming",
+            "one of them has no names for its components; match them by renaming",
         ),
-        (KNOWN._replace(observation_space=Box((0.0,) * 4, (1.0,) * 4, (4,))), {}, "names of states"),
-        (OTHER, {"z": "x"}, "There is no 'z' to be renamed; there are x, y, speed, left, right"),
-        (NAMELESS, {"0": "x"}, "'0' is both seen and done; write observation.0 or action.0"),
-        (OTHER, {"y": "x"}, "Two observation components have one name once renamed"),
+        (KNOWN._replace(observation_space=Box((0.0,) * 4, (1.0,) * 4, (4,))), {}, "spaces encode states"),
+        (OTHER, {"z": "x"}, "There is no 'z' to rename; there are x, y, speed, left, right"),
+        (NAMELESS, {"0": "x"}, "'0' is both observed and an action; write observation.0 or action.0"),
+        (OTHER, {"y": "x"}, "Two observation components have the same name once renamed"),
     ],
 )
 def test_what_cannot_move_gets_its_sentence(wanted: Spec, renamed: dict[str, str], sentence: str):

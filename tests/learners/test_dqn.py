@@ -197,7 +197,7 @@ def test_real_numbers_are_not_for_it():
     ids=lambda method: f"{type(method).__name__}-{method.memory if isinstance(method, Recurrent) else ''}",
 )
 def test_over_rewards_of_several_steps_nobody_takes_what_follows_them_for_what_follows_one(method: Method):
-    with pytest.raises(InputError, match=r"looks at what follows each step.*what follows 2 steps later; use n=1\.$"):
+    with pytest.raises(InputError, match=r"needs each step's next observation.*stores that 2 steps later; use n=1\.$"):
         method.learner(SPEC._replace(num_parameters=1))
 
 

@@ -138,5 +138,5 @@ def test_sacs_encoder_is_taught_by_its_critics_alone():
 
 
 def test_an_image_of_almost_nothing_is_refused():
-    with pytest.raises(InputError, match=r"An image of 2 x 9 is too small to be encoded; it is 3 x 3 at least\.$"):
+    with pytest.raises(InputError, match=r"An image of 2 x 9 is too small to be encoded; it needs at least 3 x 3\.$"):
         DQN().learner(Spec(Image((2, 9, 1)), Discrete(2))).init(KEY, None)
