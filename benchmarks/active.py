@@ -25,7 +25,7 @@ from headstart.lab.report.figures import figure_curves
 from headstart.lab.report.terminal_tables import interval, show
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 
 FORCES = (40.0, 25.0, 15.0, 10.0)  # N, of an action of 1
 SOLVED = 6_000.0  # return; a pole that stands up at once comes to some 7 000
@@ -35,7 +35,7 @@ BASE = hs.PPO(num_envs=32, num_steps=64, batch_size=256, num_epochs=8)
 
 def motors() -> Task:
     """-> poles that are swung up by motors of different strength."""
-    return together([hs.task("CartPoleSwingUp", force=force) for force in FORCES])
+    return stack_tasks([hs.task("CartPoleSwingUp", force=force) for force in FORCES])
 
 
 def rows() -> dict[str, tuple[Method, Task]]:

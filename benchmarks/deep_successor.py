@@ -30,7 +30,7 @@ from headstart.lab.report.terminal_tables import interval, show
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import Evaluation, adapt, curve, keys
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 
 SOURCES = ((1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 0.0, 1.0))
 TARGETS, STEPS, SHOTS, POINTS, EPISODES = 6, 20_000, (1, 3, 10), 8, 5
@@ -44,7 +44,7 @@ def room(w: tuple[float, ...]) -> Task:
 
 def sources() -> Task:
     """-> the four, each told which one it is."""
-    return together([room(w) for w in SOURCES])
+    return stack_tasks([room(w) for w in SOURCES])
 
 
 def targets(number: int) -> list[Task]:

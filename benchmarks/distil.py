@@ -33,7 +33,7 @@ from headstart.lab.report.terminal_tables import interval, show
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, keys
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 
 FORCES, LEFT_OUT = (10.0, -10.0, 5.0, -20.0), -5.0  # N
 EPISODES, POINTS = 20, 20
@@ -43,7 +43,7 @@ BASE = hs.DQN(num_envs=4, num_steps=4, update_to_data=0.25, hidden=(128, 128))
 
 def carts() -> Task:
     """-> the four sources, each told which one it is."""
-    return together([hs.task("CartPole-v1", force=force) for force in FORCES])
+    return stack_tasks([hs.task("CartPole-v1", force=force) for force in FORCES])
 
 
 def students() -> dict[str, Method]:

@@ -34,7 +34,7 @@ from headstart.lab.report.terminal_tables import interval, show
 from headstart.lab.study.provenance import provenance
 from headstart.losses.surgery import SURGERIES
 from headstart.protocol.statistics import bootstrap
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 
 STARTS = ((-8.5, 7.5), (-8.5, -5.0), (9.0, 9.0))
 LEAST = -15.092  # the mean loss at its optimum
@@ -80,7 +80,7 @@ def goals() -> Task:
     angles = [2 * math.pi * i / GOALS for i in range(GOALS)]
     place = lambda f, angle: round(AROUND * f(angle), 4)
     at = lambda a: {"goal_x": place(math.cos, a), "goal_y": place(math.sin, a), "goal_spread": 0.0}
-    return together([hs.task("PlanarReacher-2", **at(a)) for a in angles])  # pyright: ignore[reportArgumentType]
+    return stack_tasks([hs.task("PlanarReacher-2", **at(a)) for a in angles])  # pyright: ignore[reportArgumentType]
 
 
 def rows(tiny: bool) -> dict[str, tuple[Method, Task]]:

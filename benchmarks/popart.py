@@ -29,7 +29,7 @@ from headstart.lab.study.provenance import provenance
 from headstart.learners.uniform import Uniform
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 
 TIMES = (1.0, 10.0, 100.0, 1000.0)
 AROUND = 0.7  # m, from the middle
@@ -44,12 +44,12 @@ def goals() -> Task:
         "goal_1_x": round(AROUND * math.cos(i * math.pi / 2), 4),
         "goal_1_y": round(AROUND * math.sin(i * math.pi / 2), 4),
     }
-    return together([hs.task("PointMass", w=(times, times), **place(i)) for i, times in enumerate(TIMES)])  # pyright: ignore[reportArgumentType]
+    return stack_tasks([hs.task("PointMass", w=(times, times), **place(i)) for i, times in enumerate(TIMES)])  # pyright: ignore[reportArgumentType]
 
 
 def carts() -> Task:
     """-> four tasks, whose motors differ in strength and direction and whose rewards grow."""
-    return together([hs.task("CartPole-v1", w=(x,), force=force) for x, force in zip(TIMES, FORCES, strict=True)])  # pyright: ignore[reportArgumentType]
+    return stack_tasks([hs.task("CartPole-v1", w=(x,), force=force) for x, force in zip(TIMES, FORCES, strict=True)])  # pyright: ignore[reportArgumentType]
 
 
 WORLDS: dict[str, tuple[Method, Callable[[], Task]]] = {"": (PPO, goals), "DQN, ": (DQN, carts)}

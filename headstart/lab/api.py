@@ -43,8 +43,8 @@ from headstart.protocol.prior import moved
 from headstart.protocol.study_config import study_config
 from headstart.tasks.registry import interval
 from headstart.tasks.sampling import nominal
-from headstart.tasks.several import SEVERAL, together, told
 from headstart.tasks.strings import as_task, describe
+from headstart.tasks.task_ids import TASK_SEPARATOR, stack_tasks, with_task_id
 
 
 @playing
@@ -71,7 +71,7 @@ def train(
     names = tuple(describe(one) for one in each)
     if len(set(names)) < len(each):
         raise InputError(f"{list(names)} are the tasks to learn; give one or several, each of them once.")
-    tasks, point, key = together(each), None, protocol.keys([seed]).source
+    tasks, point, key = stack_tasks(each), None, protocol.keys([seed]).source
     # a method that could not adapt later fails here, before it trains
     dry_run(method, spec(tasks)._replace(num_tasks=1), spec(tasks))
     tasks.env.pop_failures()
@@ -82,7 +82,7 @@ def train(
             if (keeper is None or keeper.is_news(point)) and watch is not None:
                 watch(point)
     assert point is not None
-    told_on = SEVERAL.join(names)
+    told_on = TASK_SEPARATOR.join(names)
     _check_outcome(tasks.env, point.knowledge, told_on, keeper)
     taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
     who = (told_on, taken, seed, updates, sources, interval(tasks), ({"task": told_on, "steps": int(steps)},))
@@ -104,7 +104,7 @@ def evaluate(
     """
     check_budget("episodes", episodes, most=AT_ONCE)
     trained, episodes = as_trained(trained), int(episodes)
-    tasks = stack([told(as_task(task), trained.sources)])
+    tasks = stack([with_task_id(as_task(task), trained.sources)])
     check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
     tasks.env.pop_failures()
@@ -132,7 +132,7 @@ def play(
     check_budget("episodes", episodes, most=AT_ONCE)
     trained, path, episodes = as_trained(trained), as_path("path", path), int(episodes)
     clips.check_kind(path)
-    one = told(as_task(task), trained.sources)
+    one = with_task_id(as_task(task), trained.sources)
     policy = trained.policy(one, seed)
     each = jax.random.split(protocol.keys([seed]).evaluation[0], episodes)
     takes = [clips.film(policy, one, key, *clips.LARGE) for key in each]
@@ -168,7 +168,7 @@ def transfer(
     check_renamed(renamed)
     trained = as_trained(trained)
     task = as_task(target, target=True)
-    tasks = stack([told(nominal(task), trained.sources)])
+    tasks = stack([with_task_id(nominal(task), trained.sources)])
     check_context(trained, tasks)
     how = trained.method if method is None else as_method(method, after=trained.method)
     keys, judgements = protocol.keys([trained.seed]), []
@@ -202,7 +202,7 @@ def compare(
     `headstart.lab.study.runner.compare` does.
     """
     several = isinstance(source, list | tuple)
-    sources = SEVERAL.join(map(as_text, source if several else [source]))
+    sources = TASK_SEPARATOR.join(map(as_text, source if several else [source]))
     random = None if ensemble is None else as_text(ensemble)
     check_watch(watch)
     folder = as_path("out", out)

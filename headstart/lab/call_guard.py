@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from headstart.core.interrupts import reraising
 from headstart.lab.compilation_cache import make_room
-from headstart.tasks.host.patience import patience
+from headstart.tasks.host.timeouts import call_timeout
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ def playing(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **named: P.kwargs) -> R:
         seconds = signature.bind(*args, **named).arguments.get("step_timeout")
         make_room()
-        with patience(seconds), reraising():
+        with call_timeout(seconds), reraising():
             return function(*args, **named)
 
     return call

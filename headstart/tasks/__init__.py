@@ -18,8 +18,8 @@ from headstart.tasks.disturbances import Disturbed, disturb
 from headstart.tasks.gymnasium import TaskEnv, to_gymnasium
 from headstart.tasks.registry import aligned, make, parameters, task, tasks, value_of
 from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal, sample_params
-from headstart.tasks.several import together, told
 from headstart.tasks.strings import describe, parse
+from headstart.tasks.task_ids import stack_tasks, with_task_id
 
 __all__ = [
     "Disturbed",
@@ -35,10 +35,10 @@ __all__ = [
     "parameters",
     "parse",
     "sample_params",
+    "stack_tasks",
     "task",
     "tasks",
     "to_gymnasium",
-    "together",
-    "told",
     "value_of",
+    "with_task_id",
 ]

@@ -44,7 +44,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         self._key: Key | None = None
         self._episode: Episode | None = None
         env = task.env
-        self.observation_space = _sight(env)
+        self.observation_space = _observation_space(env)
         if isinstance(env.action_space, Discrete):
             self.action_space = gymnasium.spaces.Discrete(env.action_space.n)
         else:
@@ -63,7 +63,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         key = jax.random.key(int(self.np_random.integers(2**31)))
         self.close()
         self._key, self._episode, obs = _start(self.task, key)
-        self._check_alive()
+        self._raise_failures()
         return np.array(obs), self._info(np.zeros(len(self.task.env.cumulant_names)))
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -73,9 +73,9 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         """
         if self._episode is None:
             raise InputError(f"{self.task.env.name} has no episode yet; call reset() before step().")
-        self._key, episode, step = _step(self.task, self._episode, self._checked(action), self._key)
+        self._key, episode, step = _step(self.task, self._episode, self._as_action(action), self._key)
         self._episode = episode
-        self._check_alive()
+        self._raise_failures()
         truncated = bool(step.truncated) or int(episode.time) >= self.task.env.horizon
         reward, terminated = float(step.reward), bool(step.terminated)
         return np.array(step.obs), reward, terminated, truncated, self._info(np.asarray(step.cumulants))
@@ -83,7 +83,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     def close(self) -> None:
         """Let go of the episode there is."""
         if self._episode is not None and self.task.env.stateful:
-            _leave(self.task, self._episode)
+            _close(self.task, self._episode)
         self._episode = None
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
@@ -113,13 +113,13 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
             raise InputError(f"{env.name} is not stepped by MuJoCo and has no qpos and qvel; use its observations.")
         return physics_state(env, state)
 
-    def _check_alive(self) -> None:
+    def _raise_failures(self) -> None:
         """Raises InputError with the message of a live env that broke."""
         for message in self.task.env.pop_failures().values():
             self.close()
             raise InputError(f"{message}.")
 
-    def _checked(self, action: Any) -> Array:
+    def _as_action(self, action: Any) -> Array:
         space = self.action_space
         discrete = isinstance(space, gymnasium.spaces.Discrete)
         given = np.asarray(action)
@@ -146,7 +146,7 @@ def to_gymnasium(task: Task | Env | str, render_mode: str | None = None) -> Task
     return TaskEnv(task if isinstance(task, Task) else registry.task(task), render_mode)
 
 
-def _sight(env: Env) -> gymnasium.spaces.Box:
+def _observation_space(env: Env) -> gymnasium.spaces.Box:
     space = env.observation_space
     if isinstance(space, Image):
         return gymnasium.spaces.Box(0, space.max_value, space.shape, np.dtype(space.dtype).type)
@@ -176,5 +176,5 @@ def _step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Key, E
 
 
 @jax.jit
-def _leave(task: Task, episode: Episode) -> None:
+def _close(task: Task, episode: Episode) -> None:
     task.env.close(episode.state)

@@ -13,7 +13,7 @@ from numpyro.distributions import Distribution
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, Parameter, Task
 from headstart.tasks import distributions
-from headstart.tasks.about import ABOUT
+from headstart.tasks.descriptions import DESCRIPTIONS
 from headstart.tasks.disturbances import disturb, offered
 from headstart.tasks.worlds import WORLDS
 
@@ -51,11 +51,11 @@ def make(env_id: str, physics: str = "auto", **said: Any) -> Env:
         from headstart.tasks import mujoco  # slow to import, and not needed by worlds
 
         return mujoco.make(env_id, physics)  # pyright: ignore[reportArgumentType]
-    from headstart.tasks.host import host, ids, named, registered  # and with it Gymnasium
+    from headstart.tasks.host import host, ids, is_registered, named  # and with it Gymnasium
 
     if (env := named(env_id)) is not None:
         return env
-    if registered(env_id):
+    if is_registered(env_id):
         return host(env_id, **said)
     known = [*WORLDS, *_robots()]
     near = nearest(env_id, known) or nearest(env_id, ids(), 0.8)
@@ -71,7 +71,7 @@ def tasks() -> list[Row]:
             env = make(env_id, "c")
             kind_of_action = "number" if isinstance(env.action_space, Box) else "choice"
             action = f"{env.action_space.size} {kind_of_action}{'s' * (env.action_space.size != 1)}"
-            rows.append(Row(env_id, kind, env.observation_space.size, action, env.horizon, ABOUT[env_id]))
+            rows.append(Row(env_id, kind, env.observation_space.size, action, env.horizon, DESCRIPTIONS[env_id]))
     return rows
 
 
@@ -79,7 +79,7 @@ def parameters(env: str | Env) -> tuple[Parameter, ...]:
     """Returns everything in which tasks of this env may differ, disturbances last. Raises InputError as `make` does."""
     if isinstance(env, str) and "@" in env:
         return parameters(task(env, "c").env)
-    return tuple(_known(as_env(env, "c")).values())
+    return tuple(_parameters_by_name(as_env(env, "c")).values())
 
 
 def task(
@@ -108,7 +108,7 @@ def task(
     if missing := set(env.data_names) - data.keys():
         raise InputError(f"{env.name} needs data that the task does not hold; give task(..., {min(missing)}=…) too.")
     read = {n: strings.read(x, parameter(env, n), env.name) if isinstance(x, str) else x for n, x in params.items()}
-    settled = {name: distributions.settle(env.name, parameter(env, name), value) for name, value in read.items()}
+    settled = {name: distributions.canonical(env.name, parameter(env, name), value) for name, value in read.items()}
     weights = jnp.asarray(_weights(env, w))
     env = disturb(env, params)
     env = env.with_parameters(settled)
@@ -147,7 +147,7 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
 
 def parameter(env: Env, name: str) -> Parameter:
     """Returns what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
-    known = _known(env)
+    known = _parameters_by_name(env)
     told = known.get(name) or env.unlisted_parameter(name)
     if told is not None:
         return told
@@ -162,7 +162,7 @@ def value_of(task: Task, name: str) -> str:
     Raises InputError as `parameter` does.
     """
     told = parameter(task.env, name)
-    return distributions.text(task.params[name] if name in task.params else _unsaid(task, told), told)
+    return distributions.text(task.params[name] if name in task.params else _default(task, told), told)
 
 
 def interval(task: Task) -> float | None:
@@ -188,7 +188,7 @@ def aligned(tasks: Sequence[Task]) -> list[Task]:
     filled = []
     for task in tasks:
         missing = [name for name in names if name not in task.params]
-        unsaid = {name: _unsaid(task, parameter(shared, name)) for name in missing}
+        unsaid = {name: _default(task, parameter(shared, name)) for name in missing}
         full = {name: jnp.full(task.domain.shape, value, jnp.float32) for name, value in unsaid.items()}
         filled.append(task.replace(env=shared, params={**task.params, **full}))
     return filled
@@ -204,7 +204,7 @@ def _offer(near: list[str]) -> str:
     return f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
 
 
-def _unsaid(task: Task, told: Parameter) -> Any:
+def _default(task: Task, told: Parameter) -> Any:
     """Returns the value of a parameter that the task does not name: nominal, or what others that it names make of it."""
     for other, times in task.env.derived_from(told.name):
         if isinstance(task.params.get(other), Distribution):
@@ -217,7 +217,7 @@ def _unsaid(task: Task, told: Parameter) -> Any:
     return told.nominal
 
 
-def _known(env: Env) -> dict[str, Parameter]:
+def _parameters_by_name(env: Env) -> dict[str, Parameter]:
     """Returns its parameters by name; last come all the disturbances that it can have."""
     disturbances = offered(env)
     return {p.name: p for p in (*(p for p in env.parameters if p not in disturbances), *disturbances)}

@@ -12,10 +12,10 @@ from headstart.core.episode import sample_params
 from headstart.core.errors import InputError
 from headstart.core.types import Key, Parameter, Task
 from headstart.tasks import distributions, registry
+from headstart.tasks.bounded_distribution import BoundedDistribution
 from headstart.tasks.disturbances import DELAY
-from headstart.tasks.kept import Kept
 
-BEYOND = 0.25  # how far held-out values lie beyond a range, in widths of it
+BAND_WIDTH = 0.25  # how far held-out values lie beyond a range, in widths of it
 NEAR, FAR = 2.0, 3.0  # between how many standard deviations they lie, of normal laws
 
 Band = tuple[float, float]
@@ -82,32 +82,32 @@ def _stacked(task: Task, n: int, drawn: dict[str, Array]) -> Task:
 
 def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array, " {n}"]:
     """Returns values on both sides of a law, either side as likely as it is wide."""
-    law = distributions.plain(task.params[parameter.name])
+    law = distributions.spec_of(task.params[parameter.name])
     where = f"{task.env.name}: {parameter.name}={registry.value_of(task, parameter.name)}"
     if law is None:
         raise InputError(f"{where} has no held-out range; use a uniform, log-uniform or normal law.")
     on_scale, off_scale = (np.log, jnp.exp) if law.kind == "log" else (np.asarray, jnp.asarray)
-    bands = _bands(law, parameter, parameter == DELAY or isinstance(task.params[parameter.name], Kept))
+    bands = _bands(law, parameter, parameter == DELAY or isinstance(task.params[parameter.name], BoundedDistribution))
     below, above = ((float(on_scale(low)), float(on_scale(high))) for low, high in bands)
     sizes = [max(high - low, 0.0) for low, high in (below, above)]
     if sum(sizes) == 0:
         raise InputError(f"{where} fills all that is possible, so that nothing is held out; narrow it.")
     along = jax.random.uniform(key, (n,)) * sum(sizes)
     drawn = off_scale(jnp.where(along < sizes[0], below[0] + along, above[0] + along - sizes[0]))
-    if isinstance(task.params[parameter.name], Kept):  # whole numbers, away from the law's own
+    if isinstance(task.params[parameter.name], BoundedDistribution):  # whole numbers, away from the law's own
         drawn = jnp.where(along < sizes[0], jnp.ceil(drawn - 0.5), jnp.floor(drawn + 0.5))
     return jnp.clip(drawn, parameter.low, parameter.high)
 
 
-def _bands(law: distributions.Plain, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
+def _bands(law: distributions.DistributionSpec, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
     """Returns what lies beside a law: (low, high) below it and above; empty (low >= high) where its bounds leave nothing."""
     if law.kind == "log":
-        ratio = (law.high / law.low) ** BEYOND
+        ratio = (law.high / law.low) ** BAND_WIDTH
         outer, inner = (law.low / ratio, law.high * ratio), (law.low, law.high)
     elif law.kind == "normal" and not distributions.truncated(law, parameter):
         outer, inner = ((law.centre - k * law.deviation, law.centre + k * law.deviation) for k in (FAR, NEAR))
     else:
-        width = BEYOND * (law.high - law.low)
+        width = BAND_WIDTH * (law.high - law.low)
         outer, inner = (law.low - width, law.high + width), (law.low, law.high)
     if whole:  # they are rounded, and so must be ones that the law never comes to
         inner = math.ceil(inner[0] - 0.5) - 0.5, math.floor(inner[1] + 0.5) + 0.5

@@ -25,8 +25,8 @@ from headstart.core.types import Env, Parameter, Task
 from headstart.tasks import distributions, named_distributions, registry
 
 SHAPE = "ENV@name=value,name=value"
-YOURSELF = "if you trust it, name the task yourself, by --target"
-BETWEEN = re.compile(r",(?![^(]*\))")  # the commas that are not within brackets
+NAME_IT = "if you trust it, name the task yourself, by --target"
+COMMA = re.compile(r",(?![^(]*\))")  # the commas that are not within brackets
 
 
 def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
@@ -40,7 +40,7 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
     if at and not rest:
         raise InputError(f"The task {text!r} ends after its @; drop it, or write {SHAPE}.")
     given = _items(text, rest) if at else {}
-    said = {} if registry.is_ours(env_id) else _said(env_id, given)
+    said = {} if registry.is_ours(env_id) else _host_options(env_id, given)
     env = registry.make(env_id, physics, **said)
     params, w = {}, {}
     for name, value in given.items():
@@ -73,11 +73,11 @@ def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> T
     env_id, _, rest = (part.strip() for part in text.partition("@"))
     module, _, _ = env_id.rpartition(":")
     if module not in ("", "gymnasium"):
-        raise InputError(f"The task {text!r} imports the module {module!r}, which a file may not ask for; {YOURSELF}.")
-    said = {} if registry.is_ours(env_id) or not rest else _said(env_id, _items(text, rest))
+        raise InputError(f"The task {text!r} imports the module {module!r}, which a file may not ask for; {NAME_IT}.")
+    said = {} if registry.is_ours(env_id) or not rest else _host_options(env_id, _items(text, rest))
     if words := [name for name in said if name != "horizon"]:
         raise InputError(
-            f"The task {text!r} gives the env's constructor a {words[0]}, which a file may not ask for; {YOURSELF}."
+            f"The task {text!r} gives the env's constructor a {words[0]}, which a file may not ask for; {NAME_IT}."
         )
     return parse(text, physics, target)
 
@@ -96,7 +96,7 @@ def describe(task: Task) -> str:
         )
     for name, value in task.params.items():
         parameter = registry.parameter(task.env, name)
-        if distributions.words(value, parameter) is None:
+        if distributions.text_or_none(value, parameter) is None:
             raise InputError(
                 f"{task.env.name}: {name} is a {distributions.text(value, parameter)}, which task strings cannot "
                 "write; "
@@ -105,11 +105,11 @@ def describe(task: Task) -> str:
     told = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
     weights = zip(task.env.cumulant_names, np.asarray(task.w), strict=True)
     told += [f"w.{name}={np.format_float_positional(x, trim='-')}" for name, x in weights if x != 1.0]
-    name = _inner_name(task)
+    name = _env_name(task)
     return f"{name}{',' if '@' in name else '@'}{','.join(told)}" if told else name
 
 
-def _inner_name(task: Task) -> str:
+def _env_name(task: Task) -> str:
     """Returns what makes the env again: Gymnasium's own, where we have one of that name too, by its module."""
     inner = task.env.unwrapped
     return (
@@ -120,7 +120,7 @@ def _inner_name(task: Task) -> str:
 def _items(text: str, rest: str) -> dict[str, str]:
     """Returns the values of a task string by name."""
     given: dict[str, str] = {}
-    for item in BETWEEN.split(rest):
+    for item in COMMA.split(rest):
         name, equals, value = (part.strip() for part in item.partition("="))
         if not name:
             raise InputError(f"The task {text!r} has a value without a name, {item!r}; write {SHAPE}.")
@@ -132,10 +132,10 @@ def _items(text: str, rest: str) -> dict[str, str]:
     return given
 
 
-def _said(env_id: str, given: dict[str, str]) -> dict[str, Any]:
-    from headstart.tasks.host import settling  # and with it Gymnasium
+def _host_options(env_id: str, given: dict[str, str]) -> dict[str, Any]:
+    from headstart.tasks.host import env_options  # and with it Gymnasium
 
-    return settling(env_id, given)
+    return env_options(env_id, given)
 
 
 def _weight(text: str, where: str) -> float:
@@ -146,7 +146,7 @@ def _weight(text: str, where: str) -> float:
         raise InputError(f"{where} weighs a reward by what is no number; write one, such as w.reward=2.") from None
 
 
-def read(text: str, parameter: Parameter, owner: str) -> float | distributions.Plain | dist.Distribution:
+def read(text: str, parameter: Parameter, owner: str) -> float | distributions.DistributionSpec | dist.Distribution:
     """Returns a number or a distribution. `distributions.settle` checks them, for tasks made in Python too."""
     where = f"{owner}: {parameter.name}={text}"
     if named_distributions.is_named(text):
@@ -157,13 +157,13 @@ def read(text: str, parameter: Parameter, owner: str) -> float | distributions.P
         if parameter.nominal < 0 and "x" in bell.partition("~")[2]:
             deviation = -deviation  # a multiple of a negative number; a deviation has no sign
         low, high = _range(ends, parameter, where) if bar else (-math.inf, math.inf)
-        return distributions.Plain("normal", low, high, centre, deviation)
+        return distributions.DistributionSpec("normal", low, high, centre, deviation)
     if bar:
         raise InputError(f"{where} truncates what is not a normal law; write it as 6~1.5|3..9.")
     if text.startswith("log:"):
-        return distributions.Plain("log", *_range(text.removeprefix("log:"), parameter, where))
+        return distributions.DistributionSpec("log", *_range(text.removeprefix("log:"), parameter, where))
     return (
-        distributions.Plain("uniform", *_range(text, parameter, where))
+        distributions.DistributionSpec("uniform", *_range(text, parameter, where))
         if ".." in text
         else _number(text, parameter, where)
     )

@@ -17,7 +17,7 @@ from jax.errors import JaxRuntimeError
 from headstart.core import interrupts
 from headstart.core.errors import message
 from headstart.core.interrupts import reraising
-from headstart.tasks.host.calls import _carrying, _copied, on_host
+from headstart.tasks.host.calls import _copied, _storing_interrupts, on_host
 from headstart.tasks.mujoco import foreign
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def test_what_is_no_exception_arrives_as_it_was(raised):
 def test_on_a_gpu_too():
     raised = SystemExit(3)
     with pytest.raises(SystemExit) as caught, reraising():
-        program(raised, lambda call, *rest: _copied(_carrying(call), *rest))(3).block_until_ready()
+        program(raised, lambda call, *rest: _copied(_storing_interrupts(call), *rest))(3).block_until_ready()
     assert caught.value is raised
 
 
@@ -165,6 +165,6 @@ try:
 except KeyboardInterrupt:
     before = Slow.steps
     time.sleep(0.5)
-    print(before, task.env.pool.lent, Slow.steps - before)
+    print(before, task.env.pool.num_in_use, Slow.steps - before)
     sys.exit(130)
 """

@@ -16,7 +16,7 @@ from headstart.learners.ppo import PPO
 from headstart.methods.multitask.active import ActiveSampling, TaskReturns, systematic_allocation, task_probabilities
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.randomization.universal import UniversalPolicy
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 
 KEY = jax.random.key(0)
 SMALL = PPO(
@@ -50,7 +50,7 @@ def test_copies_are_shared_out_to_the_last(each, luck, counts):
 def payers(*levels: float) -> Task:
     """-> bandits that pay their number for a 1."""
     bandit = probes.Bandit(lambda shown, action: shown * action, steps=2)
-    return together([probes.one(bandit, level=level) for level in levels])
+    return stack_tasks([probes.one(bandit, level=level) for level in levels])
 
 
 def test_those_not_drawn_wait():

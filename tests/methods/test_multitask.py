@@ -22,7 +22,7 @@ from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
 from headstart.methods.multitask.separate import Separate
 from headstart.protocol.transfer import adapt, keys
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 from headstart.tasks.worlds import RandomMDP
 
 KEY = jax.random.key(0)
@@ -120,7 +120,7 @@ def test_each_place_is_operated_on_by_itself():
 
 def test_separate_tables_learn_without_a_gradient():
     few = RandomMDP(states=3, actions=2, branching=1, features=1)
-    tasks = together([probes.one(few, seed=seed) for seed in (1, 2)])
+    tasks = stack_tasks([probes.one(few, seed=seed) for seed in (1, 2)])
     learner, last = probes.taught(Separate(QLearning()), tasks, 20)
     assert learner.loss is no_loss
     assert last.gradient_steps.tolist() == [0.0]

@@ -25,7 +25,7 @@ from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 from headstart.nets.encoders import encode
 from headstart.nets.mlp import mlp
-from headstart.tasks.several import together
+from headstart.tasks.task_ids import stack_tasks
 
 KEY = jax.random.key(0)
 SMALL = PPO(hidden=(8,), num_steps=4, num_envs=2, batch_size=4, num_epochs=1)
@@ -218,7 +218,7 @@ class Two(probes.Corridor):
 )
 def test_told_the_parameters_too_a_task_has_the_head_of_its_name(base: Method, outer: Callable[[Method], Method]):
     """The parameter that is told lies behind the name, and is larger than any 1 in it."""
-    tasks = together([probes.one(Two(), push=push) for push in (2.0, 3.0)])
+    tasks = stack_tasks([probes.one(Two(), push=push) for push in (2.0, 3.0)])
     learner = outer(base).learner(spec(tasks))
     k = probes.known(learner)
     heads: PopArtHeads = k.value
@@ -239,6 +239,6 @@ def test_told_the_parameters_too_a_task_has_the_head_of_its_name(base: Method, o
 
 @pytest.mark.parametrize("inner", [Separate(SMALL), Distil(SMALL), DeepSuccessorFeatures(hidden=(4,))], ids=repr)
 def test_what_would_take_a_told_number_for_a_name_is_refused(inner: Method):
-    tasks = together([probes.one(Two(), push=push) for push in (2.0, 3.0)])
+    tasks = stack_tasks([probes.one(Two(), push=push) for push in (2.0, 3.0)])
     with pytest.raises(InputError, match="tells tasks apart by their context, to which the method around it adds 1"):
         UniversalPolicy(inner).learner(spec(tasks))

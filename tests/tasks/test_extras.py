@@ -19,7 +19,7 @@ from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.protocol.transfer import keys
 from headstart.tasks.host import HostEnv
-from headstart.tasks.host.atari import Console, Game, delivered
+from headstart.tasks.host.atari import Console, Game, default_switches
 from headstart.tasks.strings import describe, parse
 
 TINY = PPO(num_steps=4, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
@@ -44,8 +44,8 @@ def pulled(
     )
     out = [env.pool.start(names, len(seeds), np.array(seeds, np.int32), values)]
     for action in actions:
-        out.append(env.pool.step(len(seeds), out[-1].lease, out[-1].calls, np.array([action] * len(seeds))))
-    env.pool.leave(len(seeds), out[-1].lease)
+        out.append(env.pool.step(len(seeds), out[-1].handle, out[-1].calls, np.array([action] * len(seeds))))
+    env.pool.release(len(seeds), out[-1].handle)
     return np.stack([x.obs for x in out]), np.stack([x.reward for x in out])
 
 
@@ -64,7 +64,7 @@ def test_each_is_played_in_the_loop(text: str, seen: int, done: int):
     assert describe(parse(text)) == text
     returns = evaluate(Uniform().learner(spec(tasks)), Knowledge(), tasks, 2, keys([0]).evaluation)
     assert np.isfinite(returns).all()
-    assert (env.pool.lent, env.pop_failures()) == (0, {})
+    assert (env.pool.num_in_use, env.pop_failures()) == (0, {})
 
 
 def test_one_of_them_transfers_in_one_shot():
@@ -76,7 +76,7 @@ def test_one_of_them_transfers_in_one_shot():
     assert np.isfinite([*moved.shots.values(), *moved.returns]).all()
     assert moved.trained.gradient_steps > 2
     pushed = host_of("Meta-World/push-v3@horizon=8")
-    assert (pushed.pool.lent, pushed.pop_failures()) == (0, {})
+    assert (pushed.pool.num_in_use, pushed.pop_failures()) == (0, {})
 
 
 def test_atari_trains_a_little():
@@ -156,7 +156,7 @@ def test_atari_is_what_its_own_vector_env_shows():
     np.testing.assert_array_equal(seen, np.stack(stacks).reshape(81, 2, -1))
     np.testing.assert_array_equal(paid, rewards)
     assert min(reward.min() for reward in rewards) == -1.0
-    shown = env.pool.seen.show(jnp.asarray(seen[9, 1]))
+    shown = env.pool.observations.to_observation(jnp.asarray(seen[9, 1]))
     np.testing.assert_array_equal(shown, np.moveaxis(stacks[9][1], 0, -1))
     assert shown.dtype == jnp.uint8
 
@@ -165,7 +165,7 @@ def test_atari_is_what_its_own_vector_env_shows():
 def test_a_console_of_any_mode_is_atari_to_a_shade_of_grey(game: str):
     ours, theirs = Game(game, **RULES), Game(game, **RULES)
     assert isinstance(ours._console, AtariVectorEnv)
-    theirs._console, drawn = Console(game, *delivered(game), **RULES), np.random.default_rng(0)
+    theirs._console, drawn = Console(game, *default_switches(game), **RULES), np.random.default_rng(0)
     np.testing.assert_array_equal(ours.reset(seed=5)[0], theirs.reset(seed=5)[0])
     wrong = []
     for _ in range(121):

@@ -89,15 +89,15 @@ def test_in_training_each_step_is_one_call_and_all_envs_come_back(noted):
     noted.clear()
     *_, last = train(agent, tasks, 6 * 24, probes.keys(2), num_points=3)
     assert last.steps.tolist() == [144.0, 144.0]
-    assert len(noted) == env.pool.alive == 2 * 2 * 3
-    assert env.pool.lent == 0
+    assert len(noted) == env.pool.num_envs == 2 * 2 * 3
+    assert env.pool.num_in_use == 0
     for live in noted:
         assert [n[0] for n in live.note] == (["reset"] + ["step"] * 5) * 4 + ["reset"] + ["step"] * 4
     points: Any = train(agent, tasks, 6 * 24, probes.keys(2), num_points=3)
     next(points)
-    assert env.pool.lent == 12
+    assert env.pool.num_in_use == 12
     points.close()  # as where a `for` loop is left
-    assert (env.pool.alive, env.pool.lent) == (12, 0)
+    assert (env.pool.num_envs, env.pool.num_in_use) == (12, 0)
 
 
 def test_twenty_judgements_make_no_more_envs_than_one(noted):
@@ -105,7 +105,7 @@ def test_twenty_judgements_make_no_more_envs_than_one(noted):
     tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
     returns = [evaluate(agent, jax.tree.map(jnp.zeros_like, Knowledge()), tasks, 3, probes.keys(2)) for _ in range(20)]
     assert {float(x) for x in np.asarray(returns).ravel()} == {28.0}  # 1 + … + 7
-    assert (env.pool.alive, env.pool.lent) == (6, 0)
+    assert (env.pool.num_envs, env.pool.num_in_use) == (6, 0)
 
 
 def test_a_seed_that_is_done_is_left_alone_while_others_go_on():
@@ -166,7 +166,7 @@ def test_parameters_are_drawn_anew_for_each_episode_and_reach_the_env():
     assert all(2.0 <= level <= 10.0 for level in obs[:, 1])
     bare = probes.one(task.env)
     assert observe(bare, reset(bare, KEY)).tolist() == [0.0, 2.0, 10.0]  # the same live env, nominal again
-    assert task.env.pool.alive == 1  # pyright: ignore[reportAttributeAccessIssue]
+    assert task.env.pool.num_envs == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_disturbances_go_around_it():
@@ -189,4 +189,4 @@ def test_it_goes_back_behind_gymnasiums_face():
     env.reset(seed=1)
     assert [env.step(0)[2:4] for _ in range(4)] == [(False, False)] * 3 + [(False, True)]
     env.close()
-    assert env.task.env.pool.lent == 0
+    assert env.task.env.pool.num_in_use == 0

@@ -148,7 +148,7 @@ def test_what_does_not_stay_is_refused_before_anything_is_played(kind: Any, valu
     env = host(kind, horizon=5)
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
         hs.task(env, gravity=value)
-    assert env.pool.lent == 0
+    assert env.pool.num_in_use == 0
 
 
 def test_two_that_set_one_number_are_refused():

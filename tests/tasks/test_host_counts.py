@@ -65,7 +65,7 @@ def test_a_judgement_plays_just_the_episodes_that_it_is_asked_for(played):
     assert played["episodes"] == 2 * JUDGED
     steps = [[next(n for n in range(8) if n * (n + 1) / 2 == x) for x in row] for row in returns[:, 0].tolist()]
     assert played["steps"] == np.sum(steps)  # it pays 1 + 2 + … + n
-    assert ENV.pool.lent == 0
+    assert ENV.pool.num_in_use == 0
 
 
 @pytest.mark.parametrize(("name", "delay"), [("ppo", None), ("dqn", None), ("recurrent", None), ("ppo", 1.0)])
@@ -82,7 +82,7 @@ def test_shots_and_steps_play_what_the_curve_tells(name, delay, played):
     begun = played["episodes"] - len(told) * 2 * JUDGED
     ended = told[-1].episodes.sum()
     assert ended <= begun <= ended + 2 * method.learner(spec(tasks)).replay.num_envs  # one in each copy is begun
-    assert ENV.pool.lent == 0
+    assert ENV.pool.num_in_use == 0
 
 
 def test_one_shot_is_one_episode_and_no_other_is_begun(played):
@@ -91,7 +91,7 @@ def test_one_shot_is_one_episode_and_no_other_is_begun(played):
     assert [j.episodes.tolist() for j in told] == [[0], [1], [2]]
     judged = len(told)
     assert played["episodes"] == 2 + judged
-    assert ENV.pool.alive <= 10
+    assert ENV.pool.num_envs <= 10
 
 
 def test_a_seed_that_has_spent_its_steps_begins_nothing_more(played):

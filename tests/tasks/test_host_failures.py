@@ -43,8 +43,8 @@ def pulled(env: HostEnv, rows: int, steps: int) -> list[Any]:
     pool = env.pool
     out = [pool.start((), 1, np.arange(rows, dtype=np.int32), np.zeros((rows, 0), np.float32))]
     for _ in range(steps):
-        out.append(pool.step(1, out[-1].lease, out[-1].calls, np.zeros(rows, np.int32)))
-    pool.leave(1, out[-1].lease)
+        out.append(pool.step(1, out[-1].handle, out[-1].calls, np.zeros(rows, np.int32)))
+    pool.release(1, out[-1].handle)
     return out
 
 
@@ -64,7 +64,7 @@ def test_whatever_breaks_is_nan_from_then_on_and_tells_why(how: Callable[[strang
     rewards = np.array([out.reward for out in pulled(env, 3, 5)]).T
     np.testing.assert_array_equal(rewards[[0, 2]], [[0, 1, 2, 3, 4, 5]] * 2)
     np.testing.assert_array_equal(rewards[1], [0, 1, 2, np.nan, np.nan, np.nan])
-    assert env.pool.alive == 2  # what broke is thrown away
+    assert env.pool.num_envs == 2  # what broke is thrown away
     assert env.pop_failures() == {1: sentence}
     assert env.pop_failures() == {}
 
@@ -81,7 +81,7 @@ def test_parameters_that_an_env_does_not_take_are_its_failure_too():
     pool, names = env.pool, ("gravity",)
     out = pool.start(names, 1, np.arange(2, dtype=np.int32), np.array([[-7.0], [7.0]], np.float32))
     assert np.isnan(out.obs).all(1).tolist() == [True, False]
-    pool.leave(1, out.lease)
+    pool.release(1, out.handle)
     said = "Picky cannot be made: gravity is not to point upwards"
     assert env.pop_failures() == {0: f"Picky failed in taking its parameters: {said}"}
     with pytest.raises(InputError, match=rf"^Picky does not take gravity=-7: {said}\.$"):
@@ -106,7 +106,7 @@ def test_judging_fails_in_one_seed():
     returns = evaluate(agent, jax.tree.map(jnp.zeros_like, Knowledge()), tasks, 2, probes.keys(2))[:, 0]
     assert np.isnan(returns).tolist() == [[False, True], [False, False]]
     assert list(env.pop_failures()) == [0]
-    assert (env.pool.alive, env.pool.lent) == (3, 0)
+    assert (env.pool.num_envs, env.pool.num_in_use) == (3, 0)
 
 
 def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
@@ -139,7 +139,7 @@ def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path
     assert moved.shots == {0: 21.0, 1: 21.0}  # 1 + … + 6, whoever acts
     assert (moved.episodes.tolist(), moved.steps.tolist()) == ([0.0, 1.0], [0.0, 6.0])
     assert moved.trained.gradient_steps > 4
-    assert (env.pool.lent, target.pool.lent) == (0, 0)
+    assert (env.pool.num_in_use, target.pool.num_in_use) == (0, 0)
     bad = hs.task(host(named(strangers.broken(1, strangers.raises), "breaks"), horizon=6))
     with pytest.raises(InputError, match=rf"^breaks {FELL}\.$"):
         hs.evaluate(trained, bad, episodes=2)
@@ -154,11 +154,11 @@ def test_the_doctor_plays_both_tasks_side_by_side():
     assert other.differs
     assert other.whole.initial == pytest.approx(np.sqrt(1 / 3))  # one of three numbers, by 1
     assert other.whole.reward == 0.0
-    assert env.pool.lent == 0
+    assert env.pool.num_in_use == 0
 
 
 def test_the_doctor_says_that_an_env_broke():
     env = host(named(strangers.broken(2, strangers.raises), "breaks"), horizon=6)
     with pytest.raises(InputError, match=rf"^breaks {FELL}\.$"):
         shift(hs.task(env, level=3.0), hs.task(env), jax.random.key(0))
-    assert env.pool.lent == 0
+    assert env.pool.num_in_use == 0

@@ -64,7 +64,7 @@ def test_it_is_raised_wherever_the_env_is_stepped_and_no_env_stays_lent(what, tr
         with pytest.raises(type(what)) as caught:
             ask()
         assert caught.value is what
-        assert ENV.pool.lent == 0
+        assert ENV.pool.num_in_use == 0
     assert not ENV.pool.failures
     assert hs.evaluate(trained, hs.task(ENV), episodes=2).tolist() == [21.0, 21.0]
 
@@ -79,17 +79,17 @@ def test_what_was_under_way_elsewhere_goes_on(trained):
     Interrupted.what, Interrupted.at = KeyboardInterrupt(), 3
     with pytest.raises(KeyboardInterrupt):
         hs.evaluate(trained, hs.task(ENV), episodes=2)
-    assert ENV.pool.lent == 2
+    assert ENV.pool.num_in_use == 2
     next(points)
     points.close()
-    assert ENV.pool.lent == 0
+    assert ENV.pool.num_in_use == 0
 
 
 def test_the_doctor_is_interrupted_too(trained):
     Interrupted.what, Interrupted.at = KeyboardInterrupt(), 40
     with pytest.raises(KeyboardInterrupt):
         shift(hs.task(ENV), hs.task(ENV, power=2), jax.random.key(0))
-    assert ENV.pool.lent == 0
+    assert ENV.pool.num_in_use == 0
 
 
 def test_a_study_that_is_interrupted_marks_no_seed_as_failed(tmp_path):
@@ -124,7 +124,7 @@ def test_a_real_ctrl_c_and_a_second_one_while_envs_are_closed(monkeypatch, train
     monkeypatch.setattr(Interrupted, "close", lambda self: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         hs.evaluate(trained, hs.task(ENV), episodes=2)
-    assert ENV.pool.lent == 0
+    assert ENV.pool.num_in_use == 0
 
 
 def test_an_error_that_cannot_be_read_is_a_failure_of_its_env(trained):

@@ -23,11 +23,11 @@ def put(values: dict[str, float], before: Any = ()) -> Any:
             fields.find(name)
     model = copy.copy(nominal)
     if before:
-        fields.put(model, before)
-        fields.put(model, values, before)
+        fields.set_values(model, before)
+        fields.set_values(model, values, before)
     else:
-        fields.put(model, values)
-    assert not fields.lost(model, values)
+        fields.set_values(model, values)
+    assert not fields.not_kept(model, values)
     return model
 
 
@@ -225,4 +225,4 @@ def test_what_would_be_no_body_is_refused():
     fields = Fields(mujoco.MjModel.from_xml_string(heavy))
     fields.find("geom_size[ball][0]")
     with pytest.raises(ValueError, match=r"whether its mass .* or its density .* was given cannot be told"):
-        fields.put(mujoco.MjModel.from_xml_string(heavy), {"geom_size[ball][0]": 0.2})
+        fields.set_values(mujoco.MjModel.from_xml_string(heavy), {"geom_size[ball][0]": 0.2})

@@ -48,14 +48,14 @@ def test_values_reach_the_env_and_leave_no_trace():
     names = ("breaks", "ends", "gravity", "level", "power")
     row = np.array([[5, 7, 6.3, 1.5, 0.5]], np.float32)
     out = pool.start(names, 1, np.zeros(1, np.int32), row)
-    env: Any = pool._lent[int(out.lease[0])].env
+    env: Any = pool._in_use[int(out.handle[0])].env
     assert (env.breaks, env._ends, env._gravity, env.level, env._power) == (5, 7, 6.3, 1.5, 0.5)
     assert isinstance(env._ends, int)
-    pool.leave(1, out.lease)
+    pool.release(1, out.handle)
     out = pool.start(("gravity",), 1, np.zeros(1, np.int32), np.array([[6.3]], np.float32))
-    after: Any = pool._lent[int(out.lease[0])].env
+    after: Any = pool._in_use[int(out.handle[0])].env
     assert (after.breaks, after._gravity, after.level, after._power) == (100, 6.3, 2.0, 1.0)
-    pool.leave(1, out.lease)
+    pool.release(1, out.handle)
 
 
 class Counted(strangers.Clock):
@@ -93,9 +93,9 @@ def test_numbers_that_are_counted_are_drawn_as_such():
         with pytest.raises(InputError, match="is no whole number, and doors is always one; write whole numbers"):
             hs.task(env, doors=wrong)
     live = env.pool.start(("doors", "rooms"), 1, np.zeros(1, np.int32), np.array([[3, 2]], np.float32))
-    made: Any = env.pool._lent[int(live.lease[0])].env
+    made: Any = env.pool._in_use[int(live.handle[0])].env
     assert [type(x) for x in made.made_of] == [int, int, int, bool]
-    env.pool.leave(1, live.lease)
+    env.pool.release(1, live.handle)
 
 
 def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():
@@ -110,15 +110,15 @@ def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():
     assert one is not None
     dof = known.find("dof_damping[leg_joint]")
     assert dof is not None
-    values = known.meant(
+    values = known.convert(
         ("torso_mass", "body_pos[foot][2]", "dof_damping[leg_joint]"), np.array([9, 0.25, 3], np.float32)
     )
-    known.put(env, values, {})
+    known.set_values(env, values, {})
     assert model.body("torso").mass[0] == 9.0
     assert model.body_subtreemass[0] == pytest.approx(subtree - mass + 9.0)  # what MuJoCo derives is derived again
     assert model.body("foot").pos[2] == 0.25
     assert model.joint("leg_joint").damping[0] == 3.0
-    known.put(env, {}, values)
+    known.set_values(env, {}, values)
     assert model.body("torso").mass[0] == mass
     assert model.body("foot").pos[2] == one.nominal
     for name in ("body_mass[tors]", "body_mass[99]", "body_mass[torso][1]", "body_pos[foot]", "nq[0]", "opt[0]"):

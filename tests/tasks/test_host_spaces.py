@@ -14,37 +14,39 @@ from headstart.core.spaces import Box, Discrete, Image
 from headstart.tasks.host import host
 from headstart.tasks.host.actions import actions
 from headstart.tasks.host.images import channel_axis
-from headstart.tasks.host.spaces import Seen
+from headstart.tasks.host.spaces import ObservationReader
 
 INF = float("inf")
 
 
 def test_numbers_of_any_shape_become_a_row():
-    seen = Seen(spaces.Box(np.zeros((2, 3)), np.array([[1, 2, 3], [4, 5, INF]]), dtype=np.float64))
-    assert seen.sight == Box((0.0,) * 6, (1.0, 2.0, 3.0, 4.0, 5.0, INF))
+    seen = ObservationReader(spaces.Box(np.zeros((2, 3)), np.array([[1, 2, 3], [4, 5, INF]]), dtype=np.float64))
+    assert seen.space == Box((0.0,) * 6, (1.0, 2.0, 3.0, 4.0, 5.0, INF))
     row = seen.row(np.arange(6.0).reshape(2, 3))
     assert (row.tolist(), row.dtype) == ([0, 1, 2, 3, 4, 5], np.float32)
     assert [tuple(part) for part in seen.parts] == [("", 0, 6)]
-    assert Seen(spaces.Box(0.0, 1.0, ())).row(0.5).tolist() == [0.5]
+    assert ObservationReader(spaces.Box(0.0, 1.0, ())).row(0.5).tolist() == [0.5]
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [((5, 4, 3), (5, 4, 3)), ((3, 5, 6), (5, 6, 3)), ((5, 4), (5, 4, 1))])
 def test_an_image_of_bytes_stays_one_with_its_channels_last(theirs: tuple[int, ...], ours: tuple[int, int, int]):
-    seen = Seen(spaces.Box(0, 255, theirs, np.uint8))
-    assert seen.sight == Image(ours, "uint8")
+    seen = ObservationReader(spaces.Box(0, 255, theirs, np.uint8))
+    assert seen.space == Image(ours, "uint8")
     given = np.random.default_rng(0).integers(0, 256, theirs, np.uint8)
-    shown = seen.show(jnp.asarray(seen.row(given)))
+    shown = seen.to_observation(jnp.asarray(seen.row(given)))
     assert shown.dtype == jnp.uint8
     expected = np.moveaxis(given, 0, -1) if theirs[0] == 3 else given.reshape(ours)
     np.testing.assert_array_equal(shown, expected)
-    assert isinstance(Seen(spaces.Dict({"eye": spaces.Box(0, 255, theirs, np.uint8)})).sight, Box)
+    assert isinstance(ObservationReader(spaces.Dict({"eye": spaces.Box(0, 255, theirs, np.uint8)})).space, Box)
 
 
 def test_frames_of_colour_become_channels_frame_by_frame():
-    seen = Seen(spaces.Box(0, 255, (2, 5, 6, 3), np.uint8))
-    assert seen.sight == Image((5, 6, 6), "uint8")
+    seen = ObservationReader(spaces.Box(0, 255, (2, 5, 6, 3), np.uint8))
+    assert seen.space == Image((5, 6, 6), "uint8")
     given = np.random.default_rng(0).integers(0, 256, (2, 5, 6, 3), np.uint8)
-    np.testing.assert_array_equal(seen.show(jnp.asarray(seen.row(given))), np.concatenate([given[0], given[1]], -1))
+    np.testing.assert_array_equal(
+        seen.to_observation(jnp.asarray(seen.row(given))), np.concatenate([given[0], given[1]], -1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,24 +74,29 @@ def test_channels_are_last_unless_the_sizes_say_that_they_are_first(shape: tuple
     ids=str,
 )
 def test_an_array_that_is_no_image_of_bytes_is_a_row_of_its_own_numbers(space: spaces.Box):
-    seen = Seen(space)
-    assert isinstance(seen.sight, Box)
+    seen = ObservationReader(space)
+    assert isinstance(seen.space, Box)
     given = space.sample()
     assert seen.row(given).tolist() == given.astype(np.float32).reshape(-1).tolist()
-    assert seen.show(jnp.asarray(seen.row(given))).dtype == jnp.float32
-    assert len(seen.assumed) == (len(space.shape) > 1)
+    assert seen.to_observation(jnp.asarray(seen.row(given))).dtype == jnp.float32
+    assert len(seen.assumptions) == (len(space.shape) > 1)
 
 
 def test_choices_are_seen_as_a_one_among_zeros():
-    assert Seen(spaces.Discrete(3, start=5)).row(np.int64(6)).tolist() == [0, 1, 0]
-    assert Seen(spaces.MultiDiscrete([2, 3])).row(np.array([1, 0])).tolist() == [0, 1, 1, 0, 0]
-    assert Seen(spaces.MultiBinary((2, 2))).row(np.array([[1, 0], [0, 1]], np.int8)).tolist() == [1, 0, 0, 1]
+    assert ObservationReader(spaces.Discrete(3, start=5)).row(np.int64(6)).tolist() == [0, 1, 0]
+    assert ObservationReader(spaces.MultiDiscrete([2, 3])).row(np.array([1, 0])).tolist() == [0, 1, 1, 0, 0]
+    assert ObservationReader(spaces.MultiBinary((2, 2))).row(np.array([[1, 0], [0, 1]], np.int8)).tolist() == [
+        1,
+        0,
+        0,
+        1,
+    ]
 
 
 def test_dicts_and_tuples_are_flattened_by_name():
     goal = spaces.Box(-1.0, 1.0, (2,))
     space = spaces.Dict({"observation": spaces.Box(0, 9, (3,)), "desired_goal": goal, "achieved_goal": goal})
-    seen = Seen(space)
+    seen = ObservationReader(space)
     assert [tuple(part) for part in seen.parts] == [
         ("achieved_goal", 0, 2),
         ("desired_goal", 2, 4),
@@ -97,7 +104,7 @@ def test_dicts_and_tuples_are_flattened_by_name():
     ]
     shown = {"observation": np.array([7, 8, 9]), "desired_goal": np.zeros(2), "achieved_goal": np.ones(2)}
     assert seen.row(shown).tolist() == [1, 1, 0, 0, 7, 8, 9]
-    nested = Seen(spaces.Tuple([spaces.Dict({"card": spaces.Discrete(2)}), goal]))
+    nested = ObservationReader(spaces.Tuple([spaces.Dict({"card": spaces.Discrete(2)}), goal]))
     assert [part.name for part in nested.parts] == ["0.card", "1"]
     assert nested.row(({"card": 1}, np.array([0.5, -0.5]))).tolist() == [0, 1, 0.5, -0.5]
     assert host("Blackjack-v1", horizon=20).observation_space.size == 32 + 11 + 2
@@ -116,7 +123,7 @@ def test_dicts_and_tuples_are_flattened_by_name():
     ],
 )
 def test_an_observation_that_is_not_of_its_space_is_told(shown: Any, sentence: str):
-    seen = Seen(spaces.Dict({"a": spaces.Box(0.0, 1.0, (2,)), "b": spaces.Discrete(3)}))
+    seen = ObservationReader(spaces.Dict({"a": spaces.Box(0.0, 1.0, (2,)), "b": spaces.Discrete(3)}))
     with pytest.raises(ValueError, match=sentence):
         seen.check(seen.row(shown))
 
@@ -133,7 +140,7 @@ def test_actions_go_back_as_the_env_wants_them():
     assert ours == Box((-1.0, 0.0), (1.0, INF))
     (back,) = give(np.array([[0.5, -3.0]], np.float32))
     assert (back.tolist(), back.dtype) == ([[0.5], [0.0]], np.float64)
-    back = actions(spaces.Box(0, 9, (1,), np.int64)).give(np.array([[2.7]], np.float32))
+    back = actions(spaces.Box(0, 9, (1,), np.int64)).to_theirs(np.array([[2.7]], np.float32))
     assert (back.tolist(), back.dtype) == ([[3]], np.int64)
     ours, give, _ = actions(spaces.Dict({"arm": spaces.Box(-1, 1, (2,)), "base": spaces.Box(-2, 2, (1,))}))
     assert ours == Box((-1.0, -1.0, -2.0), (1.0, 1.0, 2.0))
@@ -169,7 +176,7 @@ def test_an_action_stays_within_bounds_that_float32_cannot_hold():
     (back,) = give(np.asarray(ours.rescale(jnp.ones(1)))[None])
     assert back[0] == 0.1
     parts = spaces.Dict({"count": spaces.Box(0, 9, (1,), np.int64), "push": theirs})
-    (back,) = actions(parts).give(np.array([[2.7, 5.0]], np.float32))
+    (back,) = actions(parts).to_theirs(np.array([[2.7, 5.0]], np.float32))
     assert (back["count"].tolist(), back["push"].tolist()) == ([3], [0.1])
 
 

@@ -15,7 +15,7 @@ from headstart.core.rollout import evaluate
 from headstart.core.types import Knowledge, stack
 from headstart.tasks.mujoco import NAMES, make, physics, physics_state
 from headstart.tasks.mujoco.bindings import mujoco
-from headstart.tasks.mujoco.bits import as_typed, widen
+from headstart.tasks.mujoco.bits import as_typed, to_double_halves
 from headstart.tasks.mujoco.models import Models
 from headstart.tasks.mujoco.rows import Rows, _library
 
@@ -237,7 +237,7 @@ def test_widen_is_exact():
     x = np.array([0.0, -0.0, 1.0, -1.25, 3e38, 1.2e-38, np.pi, -np.inf, np.inf, 1e-40], np.float32)
     want = x.astype(np.float64)
     want[-1] = 0.0  # a denormal
-    wide = lambda x: np.asarray(jax.jit(widen)(x)).view(np.float64)
+    wide = lambda x: np.asarray(jax.jit(to_double_halves)(x)).view(np.float64)
     np.testing.assert_array_equal(wide(x), want)
     assert np.isnan(wide(floats([np.nan]))).all()
 

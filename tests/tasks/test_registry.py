@@ -18,7 +18,7 @@ from headstart.tasks.worlds import WORLDS, CartPole, Pendulum
 def test_the_table_has_every_task_once_and_says_what_it_is():
     rows = registry.tasks()
     assert [row.id for row in rows][:2] == ["CartPole-v1", "Pendulum-v1"]
-    assert sorted(row.id for row in rows) == sorted(registry.ABOUT)
+    assert sorted(row.id for row in rows) == sorted(registry.DESCRIPTIONS)
     by_id = {row.id: row for row in rows}
     assert by_id["CartPole-v1"][1:5] == ("world", 4, "2 choices", 500)
     assert by_id["Pendulum-v1"][1:5] == ("world", 3, "1 number", 200)
@@ -33,7 +33,7 @@ def test_the_table_has_every_task_once_and_says_what_it_is():
     assert len(rows) == len(WORLDS) + 10
 
 
-@pytest.mark.parametrize("env_id", registry.ABOUT)
+@pytest.mark.parametrize("env_id", registry.DESCRIPTIONS)
 def test_every_parameter_is_told_in_full(env_id: str):
     told = headstart.parameters(env_id)
     assert len({p.name for p in told}) == len(told)

@@ -19,7 +19,7 @@ HOPPER_TORSO = 3.6651914  # kg
 
 
 def law(text: str, name: str = "length"):
-    return distributions.plain(parse(f"CartPole-v1@{name}={text}").params[name])
+    return distributions.spec_of(parse(f"CartPole-v1@{name}={text}").params[name])
 
 
 def test_an_env_alone_is_the_nominal_task():

@@ -16,7 +16,7 @@ from headstart.core.errors import InputError
 from headstart.core.types import Box, Key, PyTree, Task, stack
 from headstart.core.wrapper import Wrapper
 from headstart.nets.mlp import MLP, mlp
-from headstart.tasks import describe, disturb, registry, sampling, to_gymnasium, together
+from headstart.tasks import describe, disturb, registry, sampling, stack_tasks, to_gymnasium
 from headstart.tasks.worlds import BitFlip, CartPole, Pendulum
 
 FEATURES = 4
@@ -128,7 +128,7 @@ def test_tasks_with_data_are_stacked_and_sampled():
     assert drawn.params["mass"].shape == (3,)
     assert drawn.params["encoder"].last.bias.shape == (3, FEATURES)
     assert sampling.nominal(task).params["encoder"] == network(1)
-    both = together([task, encoded_task(2, mass=Uniform(1.0, 3.0))])
+    both = stack_tasks([task, encoded_task(2, mass=Uniform(1.0, 3.0))])
     assert both.params["encoder"].last.bias.shape == (2, FEATURES)
 
 

@@ -14,8 +14,8 @@ from headstart.protocol.checks import check_seeds, check_spaces
 from headstart.protocol.history import params_after
 from headstart.protocol.prior import Training
 from headstart.tasks.sampling import nominal
-from headstart.tasks.several import told
 from headstart.tasks.strings import as_task
+from headstart.tasks.task_ids import with_task_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Trained:
         contract: PolicyContract | None = learner.policy_contract(known)
         context = parameters = None
         if task is not None:
-            one = told(nominal(as_task(task)), self.sources)
+            one = with_task_id(nominal(as_task(task)), self.sources)
             check_fit(self, stack([one]))
             context, parameters = one.context, parameter_vector(one.env, one.params)
         elif contract is not None and "parameters" in contract.told:

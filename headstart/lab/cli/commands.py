@@ -27,14 +27,14 @@ from headstart.lab.watch.progress_event import both
 from headstart.lab.watch.tensorboard import scalars
 from headstart.protocol.checks import check_budget, check_seeds
 from headstart.protocol.study_config import StudyConfig
-from headstart.tasks.several import SEVERAL
 from headstart.tasks.strings import parse, parse_untrusted
+from headstart.tasks.task_ids import TASK_SEPARATOR
 
 
 def compare(asked: arguments.Compare, words: str) -> None:
     """Runs a study under live progress, and shows its tables."""
     fields = {field.name for field in dataclasses.fields(StudyConfig)}
-    said = {**vars(asked), "source": SEVERAL.join(asked.source)}
+    said = {**vars(asked), "source": TASK_SEPARATOR.join(asked.source)}
     question = StudyConfig(**{name: value for name, value in said.items() if name in fields})
     with scalars(asked.tensorboard, question.seeds) as told, Board(plan(question), console()) as board:
         data = plain(runner.compare(question, asked.out, asked.allow_no_shift, words, both(board, told), asked.video))
@@ -52,7 +52,7 @@ def plan(question: StudyConfig) -> dict[tuple[str, str], float]:
             plan[entry.name, "source"] = question.source_steps
         extra = question.source_steps if entry.role == "oracle" else 0
         plan[entry.name, "target"] = question.target_steps + extra if entry.adapts else 0
-    if SEVERAL in question.source and cross_evaluation.trains_more(question.rows()):
+    if TASK_SEPARATOR in question.source and cross_evaluation.trains_more(question.rows()):
         plan[cross_evaluation.ALONE, "source"] = question.source_steps
     return plan
 
@@ -86,7 +86,7 @@ def _show_study(data: dict[str, Any], out: pathlib.Path, as_json: bool) -> None:
 def play(asked: arguments.Play, words: str) -> None:
     """Writes a clip of a checkpoint's policy, and prints its returns."""
     trained = save_load.load(asked.checkpoint)
-    text = asked.target or trained.trained_on.split(", then ")[-1].split(SEVERAL)[-1]
+    text = asked.target or trained.trained_on.split(", then ")[-1].split(TASK_SEPARATOR)[-1]
     if text == "nothing":
         raise InputError(f"{asked.checkpoint} was trained on nothing; say by --target what it is to play.")
     task = parse(text, asked.physics, target=True) if asked.target else _from_file(text, asked)

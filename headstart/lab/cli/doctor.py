@@ -24,8 +24,8 @@ from headstart.protocol.claims import summary
 from headstart.protocol.headroom import learned
 from headstart.protocol.shift import Effect, Policy, Shift, random_returns, shift
 from headstart.tasks.sampling import nominal
-from headstart.tasks.several import told
 from headstart.tasks.strings import parse
+from headstart.tasks.task_ids import with_task_id
 
 RANDOM, OURS, BEST = "random", "source policy", "learned on the target"
 
@@ -73,7 +73,7 @@ def examine(asked: arguments.Doctor) -> Found:
 
 def policy(trained: Trained, source: Task) -> Policy:
     """Returns what was trained, to be looked along on the source. Raises InputError where its spaces are others."""
-    here = told(source, trained.sources)
+    here = with_task_id(source, trained.sources)
     api.check_fit(trained, stack([here]))
     learner = trained.method.learner(spec(stack([here])), target=True)
     return Policy(learner, jax.tree.map(lambda x: x[0], trained.state.knowledge))

@@ -46,9 +46,9 @@ def run(args: Command, command_line: str) -> None:
     """Runs the function of `headstart.lab.cli.commands` that is named like the arguments' class."""
     from headstart.lab import compilation_cache  # these three import JAX
     from headstart.lab.cli import commands
-    from headstart.tasks.host.patience import patience
+    from headstart.tasks.host.timeouts import call_timeout
 
     compilation_cache.keep()
     name = "_".join(re.findall("[A-Z][a-z]*", type(args).__name__)).lower()
-    with patience(getattr(args, "step_timeout", None)):
+    with call_timeout(getattr(args, "step_timeout", None)):
         getattr(commands, name)(args, command_line)

@@ -12,8 +12,8 @@ from headstart.protocol.shift import Policy, Shift, shift
 from headstart.protocol.study_config import StudyConfig
 from headstart.tasks.registry import aligned
 from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal
-from headstart.tasks.several import SEVERAL, together, told
 from headstart.tasks.strings import describe, parse
+from headstart.tasks.task_ids import TASK_SEPARATOR, stack_tasks, with_task_id
 
 DRAWS = 8  # tasks drawn of an ensemble's range, and beyond it
 
@@ -35,13 +35,13 @@ class Domains(NamedTuple):
         `policy`, which knows the sources, is looked along too.
         """
         key = jax.random.key(0)
-        each = [shift(told(source, self.names), self.target, key, policy) for source in self.sources]
+        each = [shift(with_task_id(source, self.names), self.target, key, policy) for source in self.sources]
         return min(each, key=lambda found: (not found.same, found.whole.size))
 
 
 def domains(question: StudyConfig) -> Domains:
     """-> the question's tasks. Raises InputError where one makes no sense, or where they do not fit together."""
-    sources = [parse(text, question.physics) for text in question.source.split(SEVERAL)]
+    sources = [parse(text, question.physics) for text in question.source.split(TASK_SEPARATOR)]
     target = parse(question.target, question.physics, target=True)
     ensemble = None if question.ensemble is None else parse(question.ensemble, question.physics)
     for flag, task in (("--target", target), ("--ensemble", ensemble)):
@@ -50,14 +50,14 @@ def domains(question: StudyConfig) -> Domains:
     # naming the same parameters, they are one program: it is compiled once for both
     *sources, target = aligned([*sources, target])
     names = tuple(describe(source) for source in sources) if len(sources) > 1 else ()
-    ensemble = None if ensemble is None else told(ensemble, names)
+    ensemble = None if ensemble is None else with_task_id(ensemble, names)
     return Domains(
         tuple(sources),
         target,
         names,
-        source_tasks=together(sources),
+        source_tasks=stack_tasks(sources),
         ensemble_tasks=None if ensemble is None else stack([ensemble]),
-        target_tasks=stack([told(nominal(target), names)]),
+        target_tasks=stack([with_task_id(nominal(target), names)]),
         ranges={} if ensemble is None else ranges_of(ensemble),
     )
 

@@ -7,7 +7,7 @@ whose, with `atari` and `sawyer` for two that are made in a way of our own.
 """
 
 from headstart.tasks.host.env import HostEnv, State
-from headstart.tasks.host.maker import ids, registered, settling
+from headstart.tasks.host.maker import env_options, ids, is_registered
 from headstart.tasks.host.registry import host, named
 
-__all__ = ["HostEnv", "State", "host", "ids", "named", "registered", "settling"]
+__all__ = ["HostEnv", "State", "env_options", "host", "ids", "is_registered", "named"]

@@ -20,8 +20,8 @@ class Actions(NamedTuple):
     """An action space: ours, the way to theirs, and what was assumed on the way, a sentence each."""
 
     space: ActionSpace
-    give: Give
-    assumed: tuple[str, ...]
+    to_theirs: Give
+    assumptions: tuple[str, ...]
 
 
 def actions(space: Theirs) -> Actions:

@@ -49,7 +49,7 @@ class Game(gymnasium.Env):
             "episodic_life": episodic_life,
             "reward_clipping": reward_clipping,
         }
-        if (mode, difficulty) == delivered(game):
+        if (mode, difficulty) == default_switches(game):
             self._console = AtariVectorEnv(game, num_envs=1, num_threads=1, **rules)
             actions = int(self._console.single_action_space.n)
         else:
@@ -69,14 +69,14 @@ class Game(gymnasium.Env):
         seen, _ = self._console.reset(seed=np.array([-1 if seed is None else seed]))
         return seen[0], {}
 
-    def ahead(self, action: int) -> None:
+    def start_step(self, action: int) -> None:
         """Begin a step, and come back at once."""
         self._console.send(np.array([action]))
         self._begun = True
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if not self._begun:
-            self.ahead(action)
+            self.start_step(action)
         self._begun = False
         seen, reward, terminated, truncated, _ = self._console.recv()
         return seen[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
@@ -137,7 +137,7 @@ class Console:
 
 
 @functools.cache
-def delivered(game: str) -> tuple[int, int]:
+def default_switches(game: str) -> tuple[int, int]:
     """Returns the mode and difficulty that a game has where nobody says."""
     ale, rom = _quiet(), roms.get_rom_path(game)
     if rom is None:

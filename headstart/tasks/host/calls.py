@@ -25,7 +25,7 @@ def on_host(call: Call, shapes: Shapes, *args: Array) -> Any:
     handed a result of the other: JAX's ordered callbacks cannot be batched.
     """
 
-    call = _carrying(call)
+    call = _storing_interrupts(call)
 
     def fill(_: object, out: tuple[Any, ...], *args: Any) -> None:
         for buffer, result in zip(out, call(*map(np.asarray, args)), strict=True):
@@ -36,7 +36,7 @@ def on_host(call: Call, shapes: Shapes, *args: Array) -> Any:
     return buffer_callback(fill, shapes, has_side_effect=True, vmap_method="broadcast_all")(*args)
 
 
-def _carrying(call: Call) -> Call:
+def _storing_interrupts(call: Call) -> Call:
     """Returns the call, out of which an interrupt is carried as XLA can pass it on."""
 
     @functools.wraps(call)
@@ -68,7 +68,7 @@ def _copied(call: Call, shapes: Shapes, *args: Any) -> Any:
     return once(*args)
 
 
-def flat(call: Call) -> Call:
+def on_rows(call: Call) -> Call:
     """Returns the call on rows: it sees one leading axis, whatever there are, and first how many rows each seed has.
 
     Where there are several axes the first is of seeds: everything in `core` that is compiled is one `vmap` over them.

@@ -18,9 +18,9 @@ from headstart.core.errors import InputError
 from headstart.core.spaces import ActionSpace, Observation, ObservationSpace
 from headstart.core.types import Env, EnvParams, Key, Parameter, Record
 from headstart.tasks import distributions
-from headstart.tasks.host.calls import flat, on_host
-from headstart.tasks.host.maker import Maker, told
-from headstart.tasks.host.pool import NOBODYS, Pool, pool
+from headstart.tasks.host.calls import on_host, on_rows
+from headstart.tasks.host.maker import Maker, describe_error
+from headstart.tasks.host.pool import NO_CALLS, Pool, pool
 from headstart.tasks.host.spaces import Part
 
 RENDERED = "rgb_array"  # what Gymnasium calls a picture of an env
@@ -29,7 +29,7 @@ RENDERED = "rgb_array"  # what Gymnasium calls a picture of an env
 class State(Record):
     """Which live env this is, and what its last call said. Each state may be gone on from once."""
 
-    lease: Int[Array, "*rows"]
+    handle: Int[Array, "*rows"]
     calls: Int[Array, "*rows"]  # made to it so far: what each call hands to the next, so that they are in order
     observation: Float[Array, "*rows observation"]
     reward: Float[Array, "*rows"]
@@ -56,7 +56,7 @@ class HostEnv(Env):
 
     @property
     def observation_space(self) -> ObservationSpace:
-        return self.pool.seen.sight
+        return self.pool.observations.space
 
     @property
     def action_space(self) -> ActionSpace:
@@ -64,12 +64,12 @@ class HostEnv(Env):
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        return self.pool.assumed
+        return self.pool.assumptions
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The components of the observation by name, such as a goal env's `desired_goal`."""
-        return self.pool.seen.parts
+        return self.pool.observations.parts
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -87,12 +87,12 @@ class HostEnv(Env):
         if not params:
             return self
         names = tuple(sorted(params))
-        ends = np.array([distributions.ends(params[name]) for name in names], np.float32)
-        steps = max(self.pool.rehearse(names, values) for values in np.unique(ends.T, axis=0))
+        ends = np.array([distributions.typical_range(params[name]) for name in names], np.float32)
+        steps = max(self.pool.dry_run(names, values) for values in np.unique(ends.T, axis=0))
         return HostEnv(self.maker, None if steps == self.pool.horizon else steps)
 
     def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
-        return self.pool.catalogue.follows(name)
+        return self.pool.catalogue.derived_from(name)
 
     def merged_with(self, other: Env) -> Env:
         """Returns the env with the longer episodes: in the other tasks, the env itself breaks them off."""
@@ -118,14 +118,14 @@ class HostEnv(Env):
 
     def reset_next(self, params: EnvParams, state: State, ended: Bool[Array, ""], key: Key) -> State:
         names, values = _vector(params)
-        call = functools.partial(self.pool.again, names)
-        return self._call(call, state.lease, state.calls, ended, _seed(key), values)
+        call = functools.partial(self.pool.reset_next, names)
+        return self._call(call, state.handle, state.calls, ended, _seed(key), values)
 
     def observe(self, params: EnvParams, state: State) -> Observation:
-        return self.pool.seen.show(state.observation)
+        return self.pool.observations.to_observation(state.observation)
 
     def transition(self, params: EnvParams, state: State, action: Array, key: Key) -> State:
-        return self._call(self.pool.step, state.lease, state.calls, action)
+        return self._call(self.pool.step, state.handle, state.calls, action)
 
     def cumulants(self, params: EnvParams, state: State, action: Array, next_state: State) -> Float[Array, " cumulant"]:
         return next_state.reward[None]
@@ -141,13 +141,13 @@ class HostEnv(Env):
         return self._call(functools.partial(self.pool.start, names), _seed(key), values, wanted)
 
     def idle(self, state: State) -> State:
-        return state.replace(calls=jnp.full_like(state.calls, NOBODYS))
+        return state.replace(calls=jnp.full_like(state.calls, NO_CALLS))
 
     def close(self, state: State) -> None:
-        on_host(flat(self.pool.leave), (ShapeDtypeStruct((), jnp.int32),), state.lease)
+        on_host(on_rows(self.pool.release), (ShapeDtypeStruct((), jnp.int32),), state.handle)
 
     def closing_on_error(self) -> contextlib.AbstractContextManager[None]:
-        return self.pool.giving_back()
+        return self.pool.closing_on_error()
 
     def pop_failures(self) -> dict[int, str]:
         found, self.pool.failures = self.pool.failures, {}
@@ -163,7 +163,7 @@ class HostEnv(Env):
             return None
         from headstart.tasks.mujoco.drawing import overview  # imports all of MuJoCo's robots
 
-        inner: Any = self.pool.env(int(state.lease)).unwrapped
+        inner: Any = self.pool.env(int(state.handle)).unwrapped
         return overview(inner.model, inner.data)
 
     def rendered(self) -> Env | None:
@@ -184,15 +184,15 @@ class HostEnv(Env):
         from PIL import Image as Picture
 
         try:
-            image = np.asarray(self.pool.env(int(state.lease)).render())
+            image = np.asarray(self.pool.env(int(state.handle)).render())
             return np.array(Picture.fromarray(image).convert("RGB"))
         except Exception as error:  # a missing display or library
-            raise InputError(f"{self.name} cannot render itself here: {told(error)}.") from None
+            raise InputError(f"{self.name} cannot render itself here: {describe_error(error)}.") from None
 
     def _call(self, call: Any, *args: Array) -> State:
         number, flag = ShapeDtypeStruct((), jnp.int32), ShapeDtypeStruct((), jnp.bool_)
         obs, reward = ShapeDtypeStruct((self.observation_space.size,), jnp.float32), ShapeDtypeStruct((), jnp.float32)
-        return State(*on_host(flat(call), (number, number, obs, reward, flag, flag), *args))
+        return State(*on_host(on_rows(call), (number, number, obs, reward, flag, flag), *args))
 
 
 def _vector(params: EnvParams) -> tuple[tuple[str, ...], Float[Array, " name"]]:

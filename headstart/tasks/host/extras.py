@@ -36,7 +36,7 @@ EXTRAS = (
 )
 
 
-def bring(env_id: str) -> None:
+def import_package(env_id: str) -> None:
     """Import the package that the id is of, which registers it. Raises InputError where it is not installed."""
     for extra in EXTRAS:
         if env_id.startswith(extra.ids):
@@ -49,27 +49,27 @@ def bring(env_id: str) -> None:
                 importlib.import_module(extra.module)
 
 
-def entry(env_id: str) -> Callable[..., gymnasium.Env] | None:
+def constructor(env_id: str) -> Callable[..., gymnasium.Env] | None:
     """Returns what makes an id's env where that is not Gymnasium's business; None for all other ids."""
     space, _, name = env_id.rpartition("/")
     if space == "ALE" and name.endswith("-v5") and env_id in gymnasium.registry:
-        from headstart.tasks.host.atari import Game, delivered
+        from headstart.tasks.host.atari import Game, default_switches
 
         known: dict[str, Any] = gymnasium.registry[env_id].kwargs
-        mode, difficulty = delivered(known["game"])
+        mode, difficulty = default_switches(known["game"])
         return functools.partial(Game, **known, mode=mode, difficulty=difficulty)
-    if space == "Meta-World" and name in _sawyers():
+    if space == "Meta-World" and name in _metaworld_tasks():
         from headstart.tasks.host.metaworld import MetaWorld
 
         return functools.partial(MetaWorld, name=name)
     return None
 
 
-def names() -> list[str]:
+def extra_ids() -> list[str]:
     """Returns the ids that only `entry` knows, of the packages that were brought so far."""
-    return [f"Meta-World/{name}" for name in _sawyers()]
+    return [f"Meta-World/{name}" for name in _metaworld_tasks()]
 
 
-def _sawyers() -> list[str]:
+def _metaworld_tasks() -> list[str]:
     brought = sys.modules.get("metaworld")
     return [] if brought is None else list(brought.ALL_V3_ENVIRONMENTS)

@@ -13,15 +13,15 @@ SMALLEST = 3  # pixels on a side that a convolution takes
 COLOURS = (1, 3, 4)  # channels: grey, RGB, RGB and opacity or four grey frames
 
 
-class Picture(NamedTuple):
+class ImageLayout(NamedTuple):
     """An image as it is seen, and how it is made of their array."""
 
     image: Image
     shape: tuple[int, ...]  # of their array
     axes: tuple[int, ...]  # of their array: rows, columns, then all that become channels
-    assumed: str
+    assumption: str
 
-    def show(self, row: Float[Array, " n"]) -> Array:
+    def to_image(self, row: Float[Array, " n"]) -> Array:
         """Returns the image that was flattened into a row of float32."""
         return row.reshape(self.shape).transpose(self.axes).reshape(self.image.shape).astype(jnp.uint8)
 
@@ -33,7 +33,7 @@ def is_bytes(space: Space) -> bool:
     return bool((space.low == 0).all() and (space.high == 255).all())
 
 
-def picture(space: Space) -> Picture | None:
+def image_layout(space: Space) -> ImageLayout | None:
     """Returns the image that a space is; None where it is none, or too small for a convolution."""
     if not (isinstance(space, spaces.Box) and is_bytes(space)):
         return None
@@ -50,7 +50,7 @@ def picture(space: Space) -> Picture | None:
         f"Its observation is an image of {rows} rows and {columns} columns, with {channels} channels "
         f"({where}), which networks see divided by 255."
     )
-    return Picture(Image((rows, columns, channels), "uint8"), shape, (*sides, *rest), assumed)
+    return ImageLayout(Image((rows, columns, channels), "uint8"), shape, (*sides, *rest), assumed)
 
 
 def channel_axis(shape: tuple[int, ...]) -> int:

@@ -12,28 +12,28 @@ from typing import Any
 import gymnasium
 
 from headstart.core.errors import InputError
-from headstart.tasks.host.maker import Maker, told
+from headstart.tasks.host.maker import Maker, describe_error
 from headstart.tasks.host.parameters import Catalogue
 
 STEPS = 2  # of a rehearsal
 
 
-class LostError(InputError):
+class NotKeptError(InputError):
     """A parameter that does not arrive."""
 
 
 @dataclasses.dataclass
-class Kind:
+class EnvKind:
     """What all live envs of one maker share."""
 
     maker: Maker
     catalogue: Catalogue
     spaces: tuple[gymnasium.Space, gymnasium.Space]
-    longest: int  # steps of the longest episode that anybody was told of
+    max_steps: int  # steps of the longest episode that anybody was told of
 
 
 @dataclasses.dataclass
-class Live:
+class LiveEnv:
     """One env, while it is lent or waits to be."""
 
     env: gymnasium.Env | None = None  # None before the first episode
@@ -44,9 +44,9 @@ class Live:
     broken: bool = False
     thread: int = 0  # that it was lent in: where JAX runs on the CPU, that which runs the program
 
-    def settle(self, kind: Kind, values: dict[str, Any]) -> gymnasium.Env:
+    def configure(self, kind: EnvKind, values: dict[str, Any]) -> gymnasium.Env:
         """Returns the env with these parameters, made anew where its constructor wants other ones."""
-        keywords = kind.catalogue.by_way(values, "keyword")
+        keywords = kind.catalogue.of_way(values, "keyword")
         if self.env is None or self.keywords != keywords:
             close(self.env)
             self.env, self.keywords, self.values = kind.maker.make(**keywords), keywords, {}
@@ -56,32 +56,34 @@ class Live:
                     raise ValueError(f"its {what} space became {now}, and was {before}")
         rest = {name: value for name, value in values.items() if name not in keywords}
         if rest or self.values:
-            kind.catalogue.put(self.env, rest, self.values)
+            kind.catalogue.set_values(self.env, rest, self.values)
             self.values = rest
         return self.env
 
-    def begin(self, kind: Kind, seed: int) -> Any:
+    def reset(self, kind: EnvKind, seed: int) -> Any:
         """Reset the env -> what it shows. Raises LostError where it does not have its parameters then."""
         assert self.env is not None
         seen, _ = self.env.reset(seed=seed)
         given = {**self.keywords, **self.values}
-        if given and kind.catalogue.lost(self.env, given):
-            kind.catalogue.put(self.env, self.values, {})
+        if given and kind.catalogue.not_kept(self.env, given):
+            kind.catalogue.set_values(self.env, self.values, {})
             kind.catalogue.refresh(self.env)
             self._check(kind, "reset")
-        if given and (steps := kind.maker.horizon(self.env)) > kind.longest:
-            raise LostError(
-                f"an episode of it becomes {steps} steps, and {kind.longest} are played; give horizon={steps} too"
+        if given and (steps := kind.maker.horizon(self.env)) > kind.max_steps:
+            raise NotKeptError(
+                f"an episode of it becomes {steps} steps, and {kind.max_steps} are played; give horizon={steps} too"
             )
         return seen
 
-    def _check(self, kind: Kind, doing: str) -> None:
+    def _check(self, kind: EnvKind, doing: str) -> None:
         assert self.env is not None
         given = {**self.keywords, **self.values}
-        for name, found in kind.catalogue.lost(self.env, given).items():
-            raise LostError(f"{name}={given[name]:g} does not stay: it is {found:g} after {doing}, so it cannot be set")
+        for name, found in kind.catalogue.not_kept(self.env, given).items():
+            raise NotKeptError(
+                f"{name}={given[name]:g} does not stay: it is {found:g} after {doing}, so it cannot be set"
+            )
 
-    def rehearse(self, kind: Kind, values: dict[str, Any]) -> int:
+    def dry_run(self, kind: EnvKind, values: dict[str, Any]) -> int:
         """Play the first steps with these parameters -> how many steps an episode has then.
 
         Raises InputError where the env does not take them, or does not keep them. What else goes wrong is told when the
@@ -89,21 +91,21 @@ class Live:
         """
         name = kind.maker.name
         try:
-            env = self.settle(kind, values)
+            env = self.configure(kind, values)
             steps = kind.maker.horizon(env)
-            kind.longest = max(kind.longest, steps)
+            kind.max_steps = max(kind.max_steps, steps)
         except Exception as error:
             said = ", ".join(f"{key}={value:g}" for key, value in values.items())
-            raise InputError(f"{name} does not take {said}: {told(error)}.") from None
+            raise InputError(f"{name} does not take {said}: {describe_error(error)}.") from None
         try:
             env.action_space.seed(0)
-            self.begin(kind, 0)
+            self.reset(kind, 0)
             for _ in range(STEPS):
                 _, _, *ends, _ = env.step(env.action_space.sample())
                 self._check(kind, "a step")
                 if any(ends):
                     break
-        except LostError as error:
+        except NotKeptError as error:
             self.broken = True
             raise InputError(f"{name}: {error}.") from None
         except Exception:

@@ -22,7 +22,7 @@ Factory = Callable[..., gymnasium.Env]
 
 WORD = re.compile(r"[\w./-]+")
 YES_OR_NO = {"true": True, "false": False}
-LONGEST = 10**9  # steps of an episode: they are counted by int32
+MAX_STEPS = 10**9  # steps of an episode: they are counted by int32
 LIMITS = ("max_episode_steps", "max_steps", "max_path_length")  # what envs call it that end by themselves
 
 
@@ -51,25 +51,25 @@ class Maker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that there is a newer version, and the like
-                if (create := self._own) is not None:
+                if (create := self._own_constructor) is not None:
                     env = create(**keywords)
                 else:
                     limit = {} if self.steps is None else {"max_episode_steps": self.steps}
                     env = gymnasium.make(self.source, disable_env_checker=True, **limit, **keywords)  # pyright: ignore[reportArgumentType]
         except Exception as error:
-            raise InputError(f"{self.name} cannot be made: {told(error)}.") from None
+            raise InputError(f"{self.name} cannot be made: {describe_error(error)}.") from None
         if not isinstance(env, gymnasium.Env):
             raise InputError(f"{self.name} makes a {type(env).__name__}; let it make a gymnasium.Env.")
         return env
 
-    def options(self) -> dict[str, int | float]:
+    def number_options(self) -> dict[str, int | float]:
         """Returns the keywords of its constructor that are numbers, with what they are where nobody says."""
         taken, registered = self._constructor()
         said = {**registered, **dict(self.keywords)}
         found = {p.name: said.get(p.name, p.default) for p in taken}
         return {name: x for name, x in found.items() if isinstance(x, numbers.Real) and not name.startswith("_")}  # pyright: ignore[reportReturnType]
 
-    def whole(self) -> dict[str, IntegerRange]:
+    def integer_options(self) -> dict[str, IntegerRange]:
         """Returns of which keywords the constructor says whether they are whole numbers, by an annotation."""
         said = {p.name: getattr(p.annotation, "__name__", str(p.annotation)) for p in self._constructor()[0]}
         known: dict[str, IntegerRange] = {"int": "always", "bool": "always", "float": "never"}
@@ -80,7 +80,7 @@ class Maker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                own = self._own
+                own = self._own_constructor
                 known = gymnasium.spec(self.source.rpartition(":")[2]) if own is None else None  # pyright: ignore[reportAttributeAccessIssue]
                 entry = own if known is None else known.entry_point
                 creator: Any = load_env_creator(entry) if isinstance(entry, str) else entry
@@ -96,19 +96,19 @@ class Maker:
             mend = f"{self.name}{at}horizon=1000, or " if isinstance(self.source, str) else ""
             raise InputError(
                 f"{self.name} says nowhere how long an episode is; "
-                f"write {mend}headstart.host({self._spelt}, horizon=1000)."
+                f"write {mend}headstart.host({self._source_text}, horizon=1000)."
             )
-        if not isinstance(steps, numbers.Integral) or not 1 <= int(steps) <= LONGEST:
+        if not isinstance(steps, numbers.Integral) or not 1 <= int(steps) <= MAX_STEPS:
             raise InputError(f"{self.name} has horizon={steps!r}; give a whole number of steps, 1 or more, up to 1e9.")
         return int(steps)
 
     @property
-    def _own(self) -> Factory | None:
+    def _own_constructor(self) -> Factory | None:
         """Returns what makes it where that is not Gymnasium."""
-        return extras.entry(self.source) if isinstance(self.source, str) else self.source
+        return extras.constructor(self.source) if isinstance(self.source, str) else self.source
 
     @property
-    def _spelt(self) -> str:
+    def _source_text(self) -> str:
         return repr(self.source) if isinstance(self.source, str) else self.name
 
 
@@ -125,13 +125,13 @@ def _limit(env: gymnasium.Env) -> Any:
 
 def ids() -> list[str]:
     """Returns what Gymnasium has been told of so far."""
-    return [*gymnasium.registry, *extras.names()]
+    return [*gymnasium.registry, *extras.extra_ids()]
 
 
-def registered(env_id: str) -> bool:
+def is_registered(env_id: str) -> bool:
     """Returns whether there is such an id. Raises InputError where its module (`module:Env-v0`) cannot be imported."""
-    extras.bring(env_id)
-    if extras.entry(env_id) is not None:
+    extras.import_package(env_id)
+    if extras.constructor(env_id) is not None:
         return True
     module, _, name = env_id.rpartition(":")
     try:
@@ -143,19 +143,19 @@ def registered(env_id: str) -> bool:
     except gymnasium.error.Error:
         return False
     except Exception as error:
-        raise InputError(f"The task {env_id!r} cannot be looked up: {told(error)}.") from None
+        raise InputError(f"The task {env_id!r} cannot be looked up: {describe_error(error)}.") from None
     return True
 
 
-def settling(env_id: str, given: Mapping[str, str]) -> dict[str, Any]:
+def env_options(env_id: str, given: Mapping[str, str]) -> dict[str, Any]:
     """Returns what of a task string's values says which env it is: its `horizon`, and constructor keywords that are words.
 
     All others are parameters. Raises InputError where the horizon is no whole number.
     """
-    if not registered(env_id):
+    if not is_registered(env_id):
         return {}
     found: dict[str, Any] = {}
-    options = Maker(env_id).options()
+    options = Maker(env_id).number_options()
     for name, text in given.items():
         if name == "horizon":
             found[name] = _whole(text, env_id)
@@ -184,7 +184,7 @@ def _word(value: Any) -> str | None:
     return value if isinstance(value, str) and _is_word(value) else None
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Returns the error in a line, without a full stop."""
     if type(error) is ValueError or isinstance(error, InputError):  # which is a sentence already
         return message(error).rstrip(".")

@@ -73,7 +73,7 @@ class Fields:
         about = settable.about(self.model, match[1], rows[0])
         return Parameter(name, nominal, -np.inf, np.inf, "as in MuJoCo", about)
 
-    def put(self, model: Model, values: dict[str, float], before: Iterable[str] = ()) -> None:
+    def set_values(self, model: Model, values: dict[str, float], before: Iterable[str] = ()) -> None:
         """Give a model these values and derive what follows from them; `before` are names to be nominal again.
 
         Nothing else of the model is touched: an env may have changed it itself. Raises ValueError where two names are
@@ -103,7 +103,7 @@ class Fields:
             return mujoco.MjData(model)
         return self._data
 
-    def lost(self, model: Model | None, values: dict[str, float]) -> dict[str, float]:
+    def not_kept(self, model: Model | None, values: dict[str, float]) -> dict[str, float]:
         """Returns, by name, what the model holds where it does not hold these values."""
         if model is None:
             return dict.fromkeys(values, np.nan)
@@ -131,7 +131,7 @@ class Fields:
             mujoco.mj_forward(model, data)
             data.qacc_warmstart[:] = warm
 
-    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+    def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
         """Returns which parameters make this number a multiple of theirs: names first, then groups."""
         if name not in self._raw:
             mine = self._touched([name]) if name in self.table.named else {}
@@ -141,7 +141,7 @@ class Fields:
                 if (its := self._touched([raw])).keys() == mine.keys()
                 and all(np.array_equal(its[field], mine[field]) for field in mine)
             ]
-            return (*((raw, 1.0) for raw in same), *self.table.follows(name))
+            return (*((raw, 1.0) for raw in same), *self.table.derived_from(name))
         field, rows, column, _ = self._raw[name]
         where = rows[0] if column is None else (rows[0], column)
         others = [

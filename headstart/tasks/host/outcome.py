@@ -9,7 +9,7 @@ import numpy as np
 class Outcome(NamedTuple):
     """Where each row stands [row ...]."""
 
-    lease: np.ndarray
+    handle: np.ndarray
     calls: np.ndarray
     obs: np.ndarray
     reward: np.ndarray
@@ -17,14 +17,14 @@ class Outcome(NamedTuple):
     truncated: np.ndarray
 
 
-def nothing(size: int, rows: int) -> Outcome:
+def empty_outcome(size: int, rows: int) -> Outcome:
     """Returns an outcome that says nothing yet: NaN everywhere. `size`: numbers of an observation."""
     no = np.zeros(rows, bool)
     obs, reward = np.full((rows, size), np.nan, np.float32), np.full(rows, np.nan, np.float32)
     return Outcome(np.zeros(rows, np.int32), np.zeros(rows, np.int32), obs, reward, no, no.copy())
 
 
-def reward_of(reward: Any) -> float:
+def as_reward(reward: Any) -> float:
     """Returns a step's reward as one number. Raises ValueError where it is none."""
     if type(reward) is float and math.isfinite(reward):
         return reward

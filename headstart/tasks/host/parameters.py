@@ -19,13 +19,13 @@ import numpy as np
 from headstart.core.env import IntegerRange, Parameter
 from headstart.tasks.mujoco.bits import as_typed
 
-NOT_OF_THE_WORLD = ("render", "screen", "window", "viewport", "metadata", "np_random", "frame_skip")
+IGNORED = ("render", "screen", "window", "viewport", "metadata", "np_random", "frame_skip")
 OWN = "the env's own"
 
 Way = Literal["keyword", "model", "setter", "attribute"]
 
 
-class Known(NamedTuple):
+class HostParameter(NamedTuple):
     """One number of an env."""
 
     parameter: Parameter
@@ -40,16 +40,16 @@ class Catalogue:
         self, env: gymnasium.Env, options: dict[str, Any], whole: Mapping[str, IntegerRange] = MappingProxyType({})
     ):
         """`env` is looked at, reset and stepped: it is not to be used again. `whole` says which options are counted."""
-        self.known: dict[str, Known] = {}
+        self.known: dict[str, HostParameter] = {}
         inner = env.unwrapped
         settable, mirrors = _settable(inner), _mirrors(inner, options)
-        steady = _steady(env)
+        steady = _constants(env)
         self._mirrors = {name: attribute for name, attribute in mirrors.items() if _mirrors(inner, options).get(name)}
         self._fields = _fields(inner)
         for name, nominal in options.items():
             self._add("keyword", name, nominal, "a keyword of its constructor", whole.get(name))
         for p in () if self._fields is None else self._fields.listed:
-            self.known.setdefault(p.name, Known(p, "model", p.nominal))
+            self.known.setdefault(p.name, HostParameter(p, "model", p.nominal))
         for name, nominal in settable.items():
             self._add("setter", name, nominal, f"what set_{name} sets")
         for name, nominal in steady.items():
@@ -62,7 +62,7 @@ class Catalogue:
             low, high = (0.0, 1.0) if flag else (-math.inf, math.inf)
             likely = "always" if flag else "from whole ends" if isinstance(nominal, numbers.Integral) else "never"
             told = Parameter(name, float(nominal), low, high, OWN, about, whole or likely)
-            self.known.setdefault(name, Known(told, way, nominal))
+            self.known.setdefault(name, HostParameter(told, way, nominal))
 
     @property
     def of_mujoco(self) -> bool:
@@ -72,48 +72,48 @@ class Catalogue:
     def find(self, name: str) -> Parameter | None:
         """Returns what is known of a parameter; None where there is none of this name."""
         if name not in self.known and self._fields is not None and (told := self._fields.find(name)):
-            self.known[name] = Known(told, "model", told.nominal)
+            self.known[name] = HostParameter(told, "model", told.nominal)
         return self.known[name].parameter if name in self.known else None
 
-    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+    def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
         """Returns, of a number of MuJoCo's model, which other parameters it is a multiple of where it is not given."""
         if self._fields is None or name not in self.known or self.known[name].way != "model":
             return ()
-        return self._fields.follows(name)
+        return self._fields.derived_from(name)
 
-    def meant(self, names: tuple[str, ...], row: np.ndarray) -> dict[str, Any]:
+    def convert(self, names: tuple[str, ...], row: np.ndarray) -> dict[str, Any]:
         """Returns float32 values as the env is to have them: whole numbers as such, where its own are."""
         return {name: _like(self.known[name].nominal, value) for name, value in zip(names, row, strict=True)}
 
-    def by_way(self, values: dict[str, Any], way: Way) -> dict[str, Any]:
+    def of_way(self, values: dict[str, Any], way: Way) -> dict[str, Any]:
         return {name: value for name, value in values.items() if self.known[name].way == way}
 
-    def put(self, env: gymnasium.Env, values: dict[str, Any], before: Iterable[str]) -> None:
+    def set_values(self, env: gymnasium.Env, values: dict[str, Any], before: Iterable[str]) -> None:
         """Give an env these values, no keywords, and back the nominal ones of those that it had `before`."""
         wanted = {**{name: self.known[name].nominal for name in before}, **values}
         inner, model = env.unwrapped, _model(env.unwrapped)
-        if self._fields is not None and model is not None and (given := self.by_way(wanted, "model")):
-            mine = self.by_way(values, "model")
-            if len(mine) < len(given) or self._fields.lost(model, mine):
-                self._fields.put(model, mine, given)
-        for name, value in self.by_way(wanted, "setter").items():
+        if self._fields is not None and model is not None and (given := self.of_way(wanted, "model")):
+            mine = self.of_way(values, "model")
+            if len(mine) < len(given) or self._fields.not_kept(model, mine):
+                self._fields.set_values(model, mine, given)
+        for name, value in self.of_way(wanted, "setter").items():
             getattr(inner, f"set_{name}")(value)
-        for name, value in self.by_way(wanted, "attribute").items():
+        for name, value in self.of_way(wanted, "attribute").items():
             setattr(inner, name, value)
 
-    def lost(self, env: gymnasium.Env, values: dict[str, Any]) -> dict[str, float]:
+    def not_kept(self, env: gymnasium.Env, values: dict[str, Any]) -> dict[str, float]:
         """Returns, by name, what an env holds where it does not hold these values.
 
         A keyword is known to be lost only where the env holds its nominal value under the keyword's name.
         """
         inner, found = env.unwrapped, {}
-        if self._fields is not None and (given := self.by_way(values, "model")):
-            found = self._fields.lost(_model(inner), given)
-        for name, value in self.by_way(values, "setter").items() | self.by_way(values, "attribute").items():
+        if self._fields is not None and (given := self.of_way(values, "model")):
+            found = self._fields.not_kept(_model(inner), given)
+        for name, value in self.of_way(values, "setter").items() | self.of_way(values, "attribute").items():
             now = _value(inner, name)
             if not _same(now, value):
                 found[name] = float(now)
-        for name, value in self.by_way(values, "keyword").items():
+        for name, value in self.of_way(values, "keyword").items():
             now, nominal = getattr(inner, self._mirrors.get(name, ""), value), self.known[name].nominal
             if _same(now, nominal) and not _same(now, value):
                 found[name] = float(now)
@@ -181,25 +181,25 @@ def _mirrors(inner: Any, options: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _steady(env: gymnasium.Env) -> dict[str, Any]:
+def _constants(env: gymnasium.Env) -> dict[str, Any]:
     """Returns the numbers that an env holds and that no reset and no step changes: the others are its state."""
-    found = _held(env.unwrapped)
+    found = _numbers(env.unwrapped)
     with contextlib.suppress(Exception):  # what an env raises is told when it is played
         env.action_space.seed(0)
         env.reset(seed=0)
         for _ in range(2):
             env.step(env.action_space.sample())
-    later = _held(env.unwrapped)
+    later = _numbers(env.unwrapped)
     return {name: value for name, value in found.items() if name in later and later[name] == value}
 
 
-def _held(inner: gymnasium.Env) -> dict[str, Any]:
+def _numbers(inner: gymnasium.Env) -> dict[str, Any]:
     names = set(vars(inner))
     for kind in type(inner).__mro__[: type(inner).__mro__.index(gymnasium.Env)]:
         names |= {n for n, x in vars(kind).items() if _is_number(x) or (isinstance(x, property) and x.fset)}
     found = {}
     for name in sorted(names):
-        if not name.startswith(("_", *NOT_OF_THE_WORLD)):
+        if not name.startswith(("_", *IGNORED)):
             with contextlib.suppress(Exception):  # a property may raise before the first reset
                 value = getattr(inner, name)
                 if _is_number(value):

@@ -15,20 +15,20 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.tasks.host.actions import actions
-from headstart.tasks.host.leases import Leases
-from headstart.tasks.host.live import Kind, Live, close
-from headstart.tasks.host.maker import Maker, told
-from headstart.tasks.host.outcome import Outcome, nothing, reward_of
+from headstart.tasks.host.handles import EnvHandles
+from headstart.tasks.host.live import EnvKind, LiveEnv, close
+from headstart.tasks.host.maker import Maker, describe_error
+from headstart.tasks.host.outcome import Outcome, as_reward, empty_outcome
 from headstart.tasks.host.parameters import Catalogue
-from headstart.tasks.host.patience import Caller, HungError
-from headstart.tasks.host.spaces import Seen, SpaceError
+from headstart.tasks.host.spaces import ObservationReader, SpaceError
+from headstart.tasks.host.timeouts import Caller, HungError
 
 Names = tuple[str, ...]
 
-NOBODYS = -1  # a count that no env has: a call that hands it over touches nothing
+NO_CALLS = -1  # a count that no env has: a call that hands it over touches nothing
 
 
-class Pool(Leases):
+class Pool(EnvHandles):
     """All envs of one maker. Raises InputError where it cannot make one, or one whose spaces there is no way for."""
 
     def __init__(self, maker: Maker):
@@ -37,14 +37,14 @@ class Pool(Leases):
         probe = self._looked_at(maker.make)
         self.spaces = probe.observation_space, probe.action_space
         try:
-            self.seen = Seen(self.spaces[0])
+            self.observations = ObservationReader(self.spaces[0])
             self.action, self._give, assumed = actions(self.spaces[1])
         except SpaceError as error:
             raise InputError(f"{maker.name} {error}.") from None
-        self.assumed = (*self.seen.assumed, *assumed)
+        self.assumptions = (*self.observations.assumptions, *assumed)
         self.horizon = maker.horizon(probe)
-        self.catalogue = self._looked_at(Catalogue, probe, maker.options(), maker.whole())
-        self.kind = Kind(maker, self.catalogue, self.spaces, self.horizon)
+        self.catalogue = self._looked_at(Catalogue, probe, maker.number_options(), maker.integer_options())
+        self.kind = EnvKind(maker, self.catalogue, self.spaces, self.horizon)
         self._looked_at(close, probe)
         self.failures: dict[int, str] = {}  # the first of each seed
         self._rehearsed: dict[tuple[Names, bytes], int] = {}
@@ -55,7 +55,7 @@ class Pool(Leases):
         except HungError as error:
             raise InputError(f"{self.maker.name} hangs before anything is played: {error}.") from None
 
-    def rehearse(self, names: Names, values: np.ndarray) -> int:
+    def dry_run(self, names: Names, values: np.ndarray) -> int:
         """Play the first steps with these parameters ([name], float32) -> how many steps an episode has then.
 
         Raises InputError where one of them does not arrive.
@@ -64,8 +64,8 @@ class Pool(Leases):
         with self._lock:
             if asked not in self._rehearsed:
                 live = self._spare()
-                meant = self.catalogue.meant(names, values)
-                self._rehearsed[asked] = self._looked_at(live.rehearse, self.kind, meant)
+                meant = self.catalogue.convert(names, values)
+                self._rehearsed[asked] = self._looked_at(live.dry_run, self.kind, meant)
                 if live.broken:
                     close(live.env)
                 else:
@@ -81,51 +81,51 @@ class Pool(Leases):
 
         `each`: rows of each seed of the training.
         """
-        with self._rows(range(self._leases + 1, self._leases + 1 + len(seeds))):
-            out = nothing(self.seen.sight.size, len(seeds))
+        with self._rows(range(self._last_handle + 1, self._last_handle + 1 + len(seeds))):
+            out = empty_outcome(self.observations.space.size, len(seeds))
             for i, seed in enumerate(seeds.tolist()):
                 if wanted is not None and not wanted[i]:
                     out.obs[i], out.reward[i] = 0.0, 0.0
                     continue
-                out.lease[i], live = self._lend(i // each)
+                out.handle[i], live = self._allocate(i // each)
                 self._reset(live, names, values[i], seed, out, i)
             return out
 
-    def again(
+    def reset_next(
         self,
         names: Names,
         each: int,
-        lease: np.ndarray,
+        handle: np.ndarray,
         calls: np.ndarray,
         ended: np.ndarray,
         seeds: np.ndarray,
         values: np.ndarray,
     ) -> Outcome:
         """Start another episode in the rows that have ended; the other rows come back as nothing."""
-        with self._rows(lease.tolist()):
-            out = nothing(self.seen.sight.size, len(lease))
+        with self._rows(handle.tolist()):
+            out = empty_outcome(self.observations.space.size, len(handle))
             for i in np.flatnonzero(ended).tolist():
-                if live := self._called(lease, calls, out, i):
+                if live := self._called(handle, calls, out, i):
                     self._reset(live, names, values[i], int(seeds[i]), out, i)
             return out
 
-    def step(self, each: int, lease: np.ndarray, calls: np.ndarray, actions: np.ndarray) -> Outcome:
+    def step(self, each: int, handle: np.ndarray, calls: np.ndarray, actions: np.ndarray) -> Outcome:
         """One step of every row. One whose action is no number stays where it is: that is not the env's fault."""
-        with self._rows(lease.tolist()), np.errstate(over="ignore", invalid="ignore"):
-            out = nothing(self.seen.sight.size, len(lease))
-            fit = np.asarray(np.isfinite(actions).reshape(len(lease), -1).all(1))
-            stepped = np.zeros(len(lease), bool)
+        with self._rows(handle.tolist()), np.errstate(over="ignore", invalid="ignore"):
+            out = empty_outcome(self.observations.space.size, len(handle))
+            fit = np.asarray(np.isfinite(actions).reshape(len(handle), -1).all(1))
+            stepped = np.zeros(len(handle), bool)
             given = self._give(np.where(fit.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0))
-            called = {i: self._called(lease, calls, out, i) for i in range(len(lease))}
+            called = {i: self._called(handle, calls, out, i) for i in range(len(handle))}
             played = {i: (live, live.env) for i, live in called.items() if live and live.env and fit[i]}
             for i, (_, env) in played.items():
-                if (ahead := getattr(env, "ahead", None)) is not None:
-                    ahead(given[i])  # all begin before any is waited for
+                if (start_step := getattr(env, "start_step", None)) is not None:
+                    start_step(given[i])  # all begin before any is waited for
             for i, (live, env) in played.items():
                 try:
                     seen, reward, terminated, truncated, _ = self._call(live, env.step, given[i])
-                    out.obs[i] = self.seen.row(seen)
-                    out.reward[i] = reward_of(reward)
+                    out.obs[i] = self.observations.row(seen)
+                    out.reward[i] = as_reward(reward)
                     out.terminated[i], out.truncated[i] = terminated, truncated
                 except Exception as error:
                     self._fail(live, "step", error, out, i)
@@ -133,35 +133,35 @@ class Pool(Leases):
                     stepped[i] = True
             for i in np.flatnonzero(stepped & ~np.isfinite(out.obs).all(1)).tolist():
                 try:
-                    self.seen.check(out.obs[i])
+                    self.observations.check(out.obs[i])
                 except ValueError as error:
-                    self._fail(self._lent[int(lease[i])], "step", error, out, i)
+                    self._fail(self._in_use[int(handle[i])], "step", error, out, i)
             return out
 
     # ------------------------------------------------------------------------------------ one env
 
-    def _call(self, live: Live, function: Callable[..., Any], *args: Any) -> Any:
+    def _call(self, live: LiveEnv, function: Callable[..., Any], *args: Any) -> Any:
         """Calls an env. One that does not come back is broken, and not closed, since it is still being called."""
         try:
             return self._caller.call(function, *args)
         except BaseException:
-            live.broken = self._caller.lost
+            live.broken = self._caller.hung
             raise
 
-    def _reset(self, live: Live, names: Names, row: np.ndarray, seed: int, out: Outcome, i: int) -> None:
+    def _reset(self, live: LiveEnv, names: Names, row: np.ndarray, seed: int, out: Outcome, i: int) -> None:
         doing = "reset"
         try:
             doing = "taking its parameters"
-            self._call(live, live.settle, self.kind, self.catalogue.meant(names, row))
+            self._call(live, live.configure, self.kind, self.catalogue.convert(names, row))
             doing = "reset"
-            row = self.seen.row(self._call(live, live.begin, self.kind, seed))
-            self.seen.check(row)
+            row = self.observations.row(self._call(live, live.reset, self.kind, seed))
+            self.observations.check(row)
             out.obs[i], out.reward[i] = row, 0.0
         except Exception as error:
             self._fail(live, doing, error, out, i)
 
-    def _fail(self, live: Live, doing: str, error: Exception, out: Outcome, i: int) -> None:
-        self.failures.setdefault(live.seed, f"{self.maker.name} failed in {doing}: {told(error)}")
+    def _fail(self, live: LiveEnv, doing: str, error: Exception, out: Outcome, i: int) -> None:
+        self.failures.setdefault(live.seed, f"{self.maker.name} failed in {doing}: {describe_error(error)}")
         out.obs[i], out.reward[i], out.terminated[i], out.truncated[i] = np.nan, np.nan, False, False
         if not live.broken:
             live.broken = True

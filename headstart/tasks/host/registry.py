@@ -21,7 +21,7 @@ def host(source: str | Factory, horizon: int | None = None, **keywords: Any) -> 
     if isinstance(source, str) and "@" in source:
         return _of_string(source, horizon, keywords)
     if isinstance(source, str):
-        extras.bring(source)
+        extras.import_package(source)
     maker = Maker(source, horizon, tuple(sorted(keywords.items())))
     try:
         hash(maker)

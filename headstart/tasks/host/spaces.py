@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from headstart.core.errors import message
 from headstart.core.spaces import Box, ObservationSpace
-from headstart.tasks.host.images import Picture, is_bytes, picture
+from headstart.tasks.host.images import ImageLayout, image_layout, is_bytes
 
-MOST_SEEN = 10_000  # choices that are seen as so many zeros and a one
+MAX_ONE_HOT = 10_000  # choices that are seen as so many zeros and a one
 MEND = "wrap it by gymnasium.wrappers.TransformObservation, with a Box for what is seen"
 
 Read = Callable[[Any], np.ndarray]  # from a value of a space to a row; ValueError where it is none
@@ -33,7 +33,7 @@ class Part(NamedTuple):
     stop: int
 
 
-class Seen:
+class ObservationReader:
     """What an env shows: dicts and tuples flattened in the order of their space, and text left out beside numbers."""
 
     def __init__(self, space: Theirs):
@@ -50,16 +50,16 @@ class Seen:
             raise SpaceError(f"shows nothing at all; {MEND}")
         low, high = (np.concatenate(x).astype(np.float32) for x in (lows, highs))
         self.parts = tuple(parts)
-        self._picture: Picture | None = picture(space)
+        self._picture: ImageLayout | None = image_layout(space)
         if self._picture is None:
-            self.sight: ObservationSpace = Box(tuple(low.tolist()), tuple(high.tolist()))
-            self.assumed = tuple(_assumed(every))
+            self.space: ObservationSpace = Box(tuple(low.tolist()), tuple(high.tolist()))
+            self.assumptions = tuple(_assumed(every))
         else:
-            self.sight, self.assumed = self._picture.image, (self._picture.assumed,)
+            self.space, self.assumptions = self._picture.image, (self._picture.assumption,)
 
-    def show(self, row: Float[Array, " n"]) -> Array:
+    def to_observation(self, row: Float[Array, " n"]) -> Array:
         """Returns what a policy sees: the row, or the image that it was made of, channels last."""
-        return row if self._picture is None else self._picture.show(row)
+        return row if self._picture is None else self._picture.to_image(row)
 
     def row(self, observation: Any) -> np.ndarray:
         """Returns the observation as float32. Raises ValueError, naming the component, where it is not of its space."""
@@ -139,8 +139,8 @@ def _choices(space: spaces.Discrete | spaces.MultiDiscrete, name: str) -> tuple[
     shape = () if isinstance(space, spaces.Discrete) else space.nvec.shape
     sizes = np.asarray(space.n if isinstance(space, spaces.Discrete) else space.nvec).reshape(-1)
     starts, total = np.asarray(space.start).reshape(-1), int(sizes.sum())
-    if total > MOST_SEEN:
-        raise SpaceError(f"shows {name or 'one'} of {total} choices; {MOST_SEEN} is the most; {MEND}")
+    if total > MAX_ONE_HOT:
+        raise SpaceError(f"shows {name or 'one'} of {total} choices; {MAX_ONE_HOT} is the most; {MEND}")
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
 
     def read(value: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
 
-def widen(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
+def to_double_halves(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
     """Returns the same numbers as float64, each as its two halves (low, high): what numpy's `.view(np.float64)` reads.
 
     Exact for every normal float32, infinities and NaN; denormals (below 1.2e-38) become 0. JAX without x64 cannot
@@ -26,7 +26,7 @@ def doubles(halves: UInt32[Array, " n2"]) -> Float[Array, " n"]:
     return lax.bitcast_convert_type(halves.reshape(-1, 2), jnp.float64)
 
 
-def halved(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
+def to_halves(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
     """Returns float64 numbers as their two halves each."""
     return lax.bitcast_convert_type(x, jnp.uint32).reshape(-1)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, UInt32
 
 from headstart.core.types import EnvParams
 from headstart.tasks.mujoco import foreign
-from headstart.tasks.mujoco.bits import doubles, halved, widen
+from headstart.tasks.mujoco.bits import doubles, to_double_halves, to_halves
 from headstart.tasks.mujoco.physics import Names, physics
 from headstart.tasks.mujoco.robot import Reading, outcome
 
@@ -36,7 +36,7 @@ class CSimulator:
     ) -> tuple[UInt32[Array, " carried"], Float[Array, " observation"]]:
         """Returns what is carried from an episode's first moment, and what is observed then."""
         rest = jnp.zeros(self.physics.carried - qpos.size - qvel.size)
-        carry = widen(jnp.concatenate([jnp.zeros(1), qpos, qvel, rest]))
+        carry = to_double_halves(jnp.concatenate([jnp.zeros(1), qpos, qvel, rest]))
         if not self.robot.starts_in_c:
             derived = self.robot.reset.derive(qpos, self.physics.rest.derived)
             return carry, self.robot.observe(jnp, Reading(qpos, qvel, derived)).astype(jnp.float32)
@@ -68,7 +68,7 @@ class CSimulator:
         if self.robot.place:  # none is known of an episode that begins
             was = jnp.where(state[0] == 0.0, self.robot.place(jnp, before), was)
         told = outcome(jnp, self.robot, now, was, action, self.physics.dt)
-        carry = halved(jnp.where(bad, jnp.nan, after.at[-1].set(told.place)))
+        carry = to_halves(jnp.where(bad, jnp.nan, after.at[-1].set(told.place)))
         seen, earned = (jnp.where(bad, jnp.nan, x).astype(jnp.float32) for x in (told.observation, told.rewards))
         return carry, seen, earned, ~told.healthy | bad
 

@@ -68,7 +68,7 @@ class MujocoEnv(Env):
         return physics(self.robot_id).table.listed
 
     def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
-        return physics(self.robot_id).table.follows(name)
+        return physics(self.robot_id).table.derived_from(name)
 
     @property
     def dt(self) -> float:

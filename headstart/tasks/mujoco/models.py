@@ -24,7 +24,7 @@ if hasattr(os, "register_at_fork"):  # else a forked process could inherit the l
     )
 
 
-def unpainted(path: str) -> Model:
+def load_model(path: str) -> Model:
     """Returns the model of an XML file, without its textures: 20 KB instead of half a megabyte, for a copy in each row.
 
     Nor does it start anew by itself when it goes wrong: that would look like a robot back at its start.
@@ -40,7 +40,7 @@ def unpainted(path: str) -> Model:
 
 
 @contextlib.contextmanager
-def in_silence() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
     """MuJoCo prints warnings and writes them to a file; not in here. For one at a time."""
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda message: None)
@@ -78,7 +78,7 @@ class Models:
         0 for None."""
         asked = names, len(values), values.tobytes()
         if asked != self._asked:
-            with in_silence():
+            with without_warnings():
                 models = self._rows(names, values)
             self._given = models, np.array([model._address if model else 0 for model in models], np.uintp)
             self._asked = asked

@@ -59,12 +59,12 @@ def forces(first: int) -> Names:
     )
 
 
-def listed(*said: Component) -> Names:
+def fixed(*said: Component) -> Names:
     """Returns these, whatever the model."""
     return lambda model: said
 
 
-def joined(*parts: Names) -> Names:
+def concatenated(*parts: Names) -> Names:
     """Returns one after the other."""
     return lambda model: tuple(component for part in parts for component in part(model))
 
@@ -74,14 +74,14 @@ def motors(model: Model) -> tuple[Component, ...]:
     return tuple(Component(f"{model.joint(model.actuator_trnid[i, 0]).name}_motor") for i in range(model.nu))
 
 
-REACHER = listed(
+REACHER = fixed(
     *components("joint0_cos", "joint1_cos", "joint0_sin", "joint1_sin", "target_x_position m", "target_y_position m"),
     *components("joint0_velocity rad/s", "joint1_velocity rad/s", "tip_from_target_x m", "tip_from_target_y m"),
 )
-DOUBLE = listed(
+DOUBLE = fixed(
     *components("slider_position m", "hinge_sin", "hinge2_sin", "hinge_cos", "hinge2_cos"),
     *components("slider_velocity m/s", "hinge_velocity rad/s", "hinge2_velocity rad/s", "slider_constraint_force N"),
 )
-HUMANOID = joined(
+HUMANOID = concatenated(
     joints(2), bodies("inertia", INERTIA), bodies("velocity", SPATIAL), forces(6), bodies("contact", SPATIAL)
 )

@@ -33,7 +33,7 @@ SLIDING = np.array([True, True, False, False, False])  # of the five numbers of 
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Named:
+class ElementParameter:
     """One element's number: which entries of which field it is."""
 
     parameter: Parameter
@@ -52,7 +52,7 @@ class Table:
 
     nominal: Numbers  # the model's own arrays (of friction, sliding friction alone) and the actuators' strength, all 1
     scaled: Numbers  # which entries of the actuators' fields their strength multiplies
-    named: Mapping[str, Named]
+    named: Mapping[str, ElementParameter]
     listed: tuple[Parameter, ...]
 
     def check(self, names: tuple[str, ...], robot: str) -> None:
@@ -63,7 +63,7 @@ class Table:
                 near = difflib.get_close_matches(name, known, 3, 0.4) or known[:3]
                 raise InputError(f"{robot} has no parameter {name!r}; the nearest are {', '.join(near)}.")
 
-    def follows(self, name: str) -> tuple[tuple[str, float], ...]:
+    def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
         """Returns the group that multiplies a number where it has no value of its own, and its nominal value."""
         return ((self.named[name].group, self.named[name].parameter.nominal),) if name in self.named else ()
 
@@ -94,7 +94,7 @@ class Table:
         return made
 
     @staticmethod
-    def _set(xp: Any, made: Fields, named: list[tuple[Named, Any]]) -> None:
+    def _set(xp: Any, made: Fields, named: list[tuple[ElementParameter, Any]]) -> None:
         for one, value in named:
             made[one.field] = xp.where(one.where, value, made[one.field])
 
@@ -145,7 +145,7 @@ def table(model: Model) -> Table:
     return Table(nominal, scaled(model), found, (*(n.parameter for n in found.values()), *groups))
 
 
-def _bodies(model: Model) -> list[Named]:
+def _bodies(model: Model) -> list[ElementParameter]:
     found = []
     for i in range(1, model.nbody):
         if model.body_mass[i] > 0:
@@ -156,7 +156,7 @@ def _bodies(model: Model) -> list[Named]:
     return _in_field("body_mass", found)
 
 
-def _geoms(model: Model) -> list[Named]:
+def _geoms(model: Model) -> list[ElementParameter]:
     found = []
     for i in range(model.ngeom):
         if i in model.pair_geom1 or i in model.pair_geom2:
@@ -169,7 +169,7 @@ def _geoms(model: Model) -> list[Named]:
     return _in_field("geom_friction", found)
 
 
-def _joints(model: Model) -> list[Named]:
+def _joints(model: Model) -> list[ElementParameter]:
     damping, armature = [], []
     for i in range(model.njnt):
         joint = model.joint(i).name or f"joint{i}"
@@ -183,17 +183,17 @@ def _joints(model: Model) -> list[Named]:
     return _in_field("dof_damping", damping) + _in_field("dof_armature", armature)
 
 
-def _actuators(model: Model) -> list[Named]:
+def _actuators(model: Model) -> list[ElementParameter]:
     found = []
     for i, (name, motor, geared, unit) in enumerate(actuators(model)):
         only = np.arange(model.nu) == i
         if geared:
             about = f"strength of the motor {name}: its force at action 1"
             told = Parameter(f"{name}_gear", float(model.actuator_gear[i, 0]), -1e4, 1e4, unit, about)
-            found.append(Named(told, "actuator_gear", only[:, None] & (np.arange(6) == 0)))
+            found.append(ElementParameter(told, "actuator_gear", only[:, None] & (np.arange(6) == 0)))
         else:
             about = f"multiplies the force of {name}" if motor else f"multiplies the force of {name}, gain and bias"
-            found.append(Named(Parameter(f"{name}_power", 1.0, 0.0, 1e3, "×", about), "strength", only))
+            found.append(ElementParameter(Parameter(f"{name}_power", 1.0, 0.0, 1e3, "×", about), "strength", only))
     return found
 
 
@@ -204,8 +204,8 @@ def _named(
     return Parameter(name, float(numbers[entries[0]]), *bounds, unit, about), where
 
 
-def _in_field(field: str, found: list[tuple[Parameter, np.ndarray]]) -> list[Named]:
-    return [Named(parameter, field, where) for parameter, where in found]
+def _in_field(field: str, found: list[tuple[Parameter, np.ndarray]]) -> list[ElementParameter]:
+    return [ElementParameter(parameter, field, where) for parameter, where in found]
 
 
 def _groups(nominal: Numbers) -> tuple[Parameter, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.tasks.mujoco.bindings import Data, Model, mujoco
-from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, in_silence, one_at_a_time, unpainted
+from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, load_model, one_at_a_time, without_warnings
 from headstart.tasks.mujoco.parameters import table
 from headstart.tasks.mujoco.robot import Reading, Robot
 from headstart.tasks.mujoco.robots import ROBOTS
@@ -31,7 +31,7 @@ class Physics:
 
     def __init__(self, robot: Robot):
         self.robot = robot
-        self.model = unpainted(os.path.join(ASSETS, robot.xml))
+        self.model = load_model(os.path.join(ASSETS, robot.xml))
         self.table = table(self.model)
         self.dt = self.model.opt.timestep * robot.frame_skip  # s
         self.carried = mujoco.mj_stateSize(self.model, CARRIED)
@@ -98,7 +98,7 @@ class Physics:
 
         Only for robots whose first observation takes the simulator (Humanoid's inertias and velocities of bodies).
         """
-        with one_at_a_time, in_silence(), np.errstate(all="ignore"):
+        with one_at_a_time, without_warnings(), np.errstate(all="ignore"):
             space, derived = self._start, self._buffers(len(qpos))
             for low in range(0, len(qpos), BLOCK):
                 models, _ = self._starting.rows(names, values[low : low + BLOCK])

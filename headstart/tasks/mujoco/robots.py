@@ -7,7 +7,7 @@ which carry their sign and sum to its reward.
 from collections.abc import Callable
 
 from headstart.tasks.mujoco import resets
-from headstart.tasks.mujoco.naming import DOUBLE, HUMANOID, REACHER, SPATIAL, bodies, joined, joints
+from headstart.tasks.mujoco.naming import DOUBLE, HUMANOID, REACHER, SPATIAL, bodies, concatenated, joints
 from headstart.tasks.mujoco.robot import (
     XP,
     Reading,
@@ -132,7 +132,7 @@ ROBOTS: dict[str, Robot] = {
         5,
         resets.ant(),
         _ant_observe,
-        joined(joints(2), bodies("contact", SPATIAL)),
+        concatenated(joints(2), bodies("contact", SPATIAL)),
         _ant_healthy,
         {
             "reward_forward": forward(),
@@ -208,7 +208,7 @@ ROBOTS: dict[str, Robot] = {
         5,
         resets.pusher(OBJECT, GOAL),
         _pusher_observe,
-        joined(joints(0, 7, 7), bodies("place", ("x", "y", "z"), TIPS, GOAL + 1, "m")),
+        concatenated(joints(0, 7, 7), bodies("place", ("x", "y", "z"), TIPS, GOAL + 1, "m")),
         always,
         {
             "reward_dist": _pusher_distance(1.0, GOAL),

@@ -127,14 +127,14 @@ def test_other_peoples_envs_render_themselves_and_are_given_back():
     assert [int(frame.max()) for frame in take.frames] == [0, 50, 100, 150]
     env = visible(task).env
     assert isinstance(env, HostEnv)
-    assert env.pool.lent == 0
+    assert env.pool.num_in_use == 0
 
 
 def test_a_renderer_that_fails_is_told_in_a_sentence():
     task = probes.one(hs.host(Blind, horizon=9))
     with pytest.raises(InputError, match=r"Blind.* cannot render itself here: OSError: no display\.$"):
         filmed(task)
-    assert visible(task).env.pool.lent == 0  # pyright: ignore[reportAttributeAccessIssue]
+    assert visible(task).env.pool.num_in_use == 0  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_what_can_only_be_made_without_rendering_is_told_so():

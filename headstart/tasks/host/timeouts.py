@@ -21,7 +21,7 @@ class HungError(InputError):
 
 
 @contextlib.contextmanager
-def patience(seconds: float | None) -> Iterator[None]:
+def call_timeout(seconds: float | None) -> Iterator[None]:
     """Meanwhile no call of an env may take longer. None: as long as before. Raises InputError where it is no time."""
     global _seconds
     if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
@@ -64,7 +64,7 @@ class Caller:
         return result
 
     @property
-    def lost(self) -> bool:
+    def hung(self) -> bool:
         """Whether the last call did not come back."""
         return _seconds is not None and self._asked is None
 

@@ -12,7 +12,7 @@ import headstart as hs
 from headstart.core.errors import InputError
 from headstart.learners.ppo import PPO
 from headstart.tasks.host import host
-from headstart.tasks.host.patience import Caller, patience
+from headstart.tasks.host.timeouts import Caller, call_timeout
 
 TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 
@@ -66,7 +66,7 @@ def test_an_env_that_hangs_is_named_and_the_others_go_on(where, trained):
     with pytest.raises(InputError, match=rf"^hangs failed in {where}: it did not come back within 0.2 s\.$"):
         hs.evaluate(trained, hs.task(env), episodes=2, step_timeout=0.2)
     Hangs.where = ""
-    assert env.pool.lent == 0
+    assert env.pool.num_in_use == 0
     assert hs.evaluate(trained, hs.task(env), episodes=2, step_timeout=60).tolist() == [21.0, 21.0]
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "headstart env")
 
@@ -78,7 +78,7 @@ def test_one_that_hangs_before_it_is_played_is_refused():
     Hangs.where, Hangs.at = "reset", len(Hangs.made)
     with (
         pytest.raises(InputError, match=r"^lazy hangs before anything is played: it did not come back within 0\.1 s"),
-        patience(0.1),
+        call_timeout(0.1),
     ):
         host(lazy, horizon=8)
 
@@ -86,11 +86,11 @@ def test_one_that_hangs_before_it_is_played_is_refused():
 def test_who_is_in_no_hurry_calls_in_this_thread():
     caller, here = Caller(), threading.get_ident()
     assert caller.call(threading.get_ident) == here
-    with patience(5):
+    with call_timeout(5):
         there = caller.call(threading.get_ident)
         assert there != here
         assert caller.call(threading.get_ident) == there
-        with patience(None):
+        with call_timeout(None):
             assert caller.call(threading.get_ident) == there
     assert caller.call(threading.get_ident) == here
 
@@ -100,7 +100,7 @@ def test_what_is_raised_there_is_raised_here(error):
     def fails() -> None:
         raise error
 
-    with pytest.raises(type(error)) as caught, patience(5):
+    with pytest.raises(type(error)) as caught, call_timeout(5):
         Caller().call(fails)
     assert caught.value is error
 
@@ -109,10 +109,10 @@ def test_ctrl_c_while_waiting_leaves_the_call_behind():
     caller, event = Caller(), threading.Event()
     signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.setitimer(signal.ITIMER_REAL, 0.1)
-    with patience(60):
+    with call_timeout(60):
         with pytest.raises(KeyboardInterrupt):
             caller.call(event.wait)
-        assert caller.lost
+        assert caller.hung
         event.set()
         assert caller.call(int) == 0
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

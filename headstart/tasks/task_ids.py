@@ -11,10 +11,10 @@ from headstart.core.types import Task, stack
 from headstart.tasks.registry import aligned
 from headstart.tasks.strings import describe
 
-SEVERAL = " + "  # between the strings of several tasks that are learned together
+TASK_SEPARATOR = " + "  # between the strings of several tasks that are learned together
 
 
-def together(tasks: Sequence[Task]) -> Task:
+def stack_tasks(tasks: Sequence[Task]) -> Task:
     """Returns the tasks, stacked. Of several, each has a context of as many numbers, all 0 but its own; one has none.
 
     Raises InputError where they are tasks of different envs, or do not draw the same parameters by laws of one kind.
@@ -30,7 +30,7 @@ def together(tasks: Sequence[Task]) -> Task:
     return stack([task.replace(context=name) for task, name in zip(tasks, names, strict=True)])
 
 
-def told(task: Task, known: Sequence[str]) -> Task:
+def with_task_id(task: Task, known: Sequence[str]) -> Task:
     """Returns the task, told which of the known ones (strings, in a context's order) it is; zeros where it is none of them.
 
     Where there are none, nothing is told.

@@ -9,7 +9,7 @@ from numpyro.distributions import constraints
 from headstart.core.types import Key
 
 
-class Kept(dist.Distribution):
+class BoundedDistribution(dist.Distribution):
     """The draws of another law as float32, set to the nearest of [low, high], and rounded where they are `whole`."""
 
     arg_constraints = {}  # noqa: RUF012

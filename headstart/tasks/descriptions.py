@@ -1,6 +1,6 @@
 """What each of headstart's own environments is, in a line."""
 
-ABOUT = {
+DESCRIPTIONS = {
     "CartPole-v1": "push a cart so that the pole on it stays up",
     "Pendulum-v1": "swing a pendulum up and hold it there, with a weak motor",
     "Acrobot-v1": "swing the tip of two links up, with a motor between them only",

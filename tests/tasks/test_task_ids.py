@@ -4,23 +4,23 @@ import pytest
 
 import headstart as hs
 from headstart.core.errors import InputError
-from headstart.tasks.several import together, told
 from headstart.tasks.strings import parse
+from headstart.tasks.task_ids import stack_tasks, with_task_id
 
 SOURCES = ("CartPole-v1", "CartPole-v1@force=-10", "CartPole-v1@pole_mass=0.5")
 
 
 def test_each_of_several_says_which_it_is_and_a_single_one_nothing():
-    tasks = together([parse(text) for text in SOURCES])
+    tasks = stack_tasks([parse(text) for text in SOURCES])
     assert tasks.context.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert tasks.params["force"].tolist() == [10.0, -10.0, 10.0]  # what one leaves unsaid is nominal
-    assert together([parse(SOURCES[0])]).context.shape == (1, 0)
+    assert stack_tasks([parse(SOURCES[0])]).context.shape == (1, 0)
 
 
 def test_a_target_is_told_to_be_one_of_the_sources_or_none():
-    assert told(parse("CartPole-v1@force=-10"), SOURCES).context.tolist() == [0, 1, 0]
-    assert told(parse("CartPole-v1@force=3"), SOURCES).context.tolist() == [0, 0, 0]
-    assert told(parse("CartPole-v1"), ()).context.shape == (0,)
+    assert with_task_id(parse("CartPole-v1@force=-10"), SOURCES).context.tolist() == [0, 1, 0]
+    assert with_task_id(parse("CartPole-v1@force=3"), SOURCES).context.tolist() == [0, 0, 0]
+    assert with_task_id(parse("CartPole-v1"), ()).context.shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_target_is_told_to_be_one_of_the_sources_or_none():
 )
 def test_tasks_that_cannot_be_learned_together_are_refused(other: str, sentence: str):
     with pytest.raises(InputError, match=sentence):
-        together([parse("CartPole-v1@force=10"), parse(other)])
+        stack_tasks([parse("CartPole-v1@force=10"), parse(other)])
 
 
 @pytest.mark.parametrize(
