@@ -18,7 +18,8 @@ class Wrapper(Env):
     """An env around another. A subclass defines what it changes; everything else is the inner env's.
 
     A subclass with parameters or data of its own names them in `own_params`; the inner env does not receive them. A
-    subclass whose state holds more than the inner env's defines `wrap`, `inner_state` and `with_inner_state`.
+    subclass whose state holds more than the inner env's defines `wrap`, `inner_state` and `with_inner_state`. One that
+    task strings cannot make again from its parameters has a `name` of its own.
     """
 
     env: Env = eqx.field(static=True)

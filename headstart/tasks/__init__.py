@@ -1,17 +1,17 @@
-"""Tasks: what is learned, and what is transferred to. A task is an MDP and it is data.
+"""Tasks: what is learned, and what is transferred to. A task is an MDP, and it is data.
 
-Its env is code and shared; everything in which tasks of one env differ (a mass, a delay, the weights of the rewards) is
-an array, so that many tasks, or one drawn anew for each episode, are one compiled program. There are two kinds of env
-behind one face, `headstart.core.types.Env`: `worlds` in pure JAX, and `mujoco`'s robots, stepped by the C simulator
-from within the compiled loop or by MJX; `disturbances` wraps either. A third is everybody else's: `host` steps any
-Gymnasium env in the same loop.
+Its env is code and shared. Everything in which tasks of one env differ (a mass, a delay, the weights of the rewards) is
+an array, so that many tasks, or a task whose parameters are drawn for each episode, are one compiled program. There are
+three kinds of env with one interface, `headstart.core.types.Env`: `worlds` in pure JAX; `mujoco`'s robots, stepped by
+the C simulator from within the compiled loop, or by MJX; and `host`, which steps any Gymnasium env in the same loop.
+`disturbances` wraps any of them.
 
-It fails when what differs between source and target is not a parameter (another body, other sensors), or when the
-parameter that was varied does not matter: ask the shift doctor first.
+Parameters are not enough if source and target differ in something else (another body, other sensors), or if the varied
+parameter does not matter: ask the shift doctor first.
 
-`strings` reads and writes `Hopper-v5@torso_mass=3..9`; `registry` makes tasks by name, `laws` checks their values,
-`sampling` draws fixed tasks out of random ones, `several` puts some together, each told which it is, and `gymnasium`
-hands any of them to other people's code.
+`strings` reads and writes `Hopper-v5@torso_mass=3..9`. `registry` makes tasks by name, `distributions` checks their
+values, `sampling` draws fixed tasks from random ones, `task_ids` stacks tasks with a task id as context, and
+`gymnasium` makes a Gymnasium env of any task.
 """
 
 from headstart.tasks.disturbances import Disturbed, disturb

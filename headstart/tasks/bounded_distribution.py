@@ -1,4 +1,4 @@
-"""Laws whose draws are kept within bounds and, where a parameter is counted, are whole numbers."""
+"""Distributions whose draws are clipped to bounds and, for parameters that count something, rounded."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from headstart.core.types import Key
 
 
 class BoundedDistribution(dist.Distribution):
-    """The draws of another law as float32, set to the nearest of [low, high], and rounded where they are `whole`."""
+    """Another distribution's draws as float32, clipped to [low, high], and rounded if `whole`."""
 
     arg_constraints = {}  # noqa: RUF012
     support = constraints.real  # pyright: ignore[reportAssignmentType]
@@ -22,8 +22,8 @@ class BoundedDistribution(dist.Distribution):
         super().__init__(base.batch_shape, base.event_shape)
 
     def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Array:
-        if self.base.is_discrete:  # JAX draws some of these with keys of one kind only
+        if self.base.is_discrete:  # JAX draws some of these only with keys of this kind
             key = jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl="threefry2x32")
-        with jax.numpy_rank_promotion("allow"):  # as numpyro is written
+        with jax.numpy_rank_promotion("allow"):  # numpyro's code relies on it
             drawn = jnp.asarray(self.base.sample(key, sample_shape), jnp.float32)
         return jnp.clip(jnp.floor(drawn + 0.5) if self.whole else drawn, self.low, self.high)

@@ -1,4 +1,4 @@
-"""What each of headstart's own environments is, in a line."""
+"""One-line descriptions of headstart's own environments."""
 
 DESCRIPTIONS = {
     "CartPole-v1": "push a cart so that the pole on it stays up",

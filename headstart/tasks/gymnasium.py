@@ -1,4 +1,4 @@
-"""Any task as a Gymnasium env: for other people's algorithms, and for looking at what an episode is made of."""
+"""Any task as a Gymnasium env: for other libraries' algorithms, and for looking at an episode step by step."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from headstart.core.types import Discrete, Env, Image, Key, Record, Task
 from headstart.tasks import registry
 from headstart.tasks.raster import raster
 
-FRAMES = 30  # a second, in videos
+FRAMES = 30  # frames per second of videos
 
 
 class Step(Record):
-    """What a step came to."""
+    """The result of a step."""
 
     obs: Observation
     cumulants: Float[Array, " cumulant"]
@@ -29,7 +29,7 @@ class Step(Record):
 
 
 class TaskEnv(gymnasium.Env[np.ndarray, Any]):
-    """A task behind Gymnasium's face; made by `to_gymnasium`."""
+    """A task with Gymnasium's interface; `to_gymnasium` makes it."""
 
     def __init__(self, task: Task, render_mode: str | None = None):
         if task.domain.ndim:
@@ -54,10 +54,10 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode, its parameters drawn anew -> its first observation [observation], and info.
+        """Start an episode with newly drawn parameters; return its first observation [observation] and info.
 
-        `info["params"]` are the episode's parameters, `info["rewards"]` the parts of the reward, all 0 here. Raises
-        InputError, here and in `step`, where somebody else's env breaks.
+        `info["params"]` holds the episode's parameters, `info["rewards"]` the parts of the reward, all 0 here. Raises
+        InputError, here and in `step`, if a third-party env fails.
         """
         super().reset(seed=seed)
         key = jax.random.key(int(self.np_random.integers(2**31)))
@@ -67,9 +67,9 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         return np.array(obs), self._info(np.zeros(len(self.task.env.cumulant_names)))
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One step, by an action in the world's own units -> observation, reward, terminated, truncated, info.
+        """Take an action in the env's units; return observation, reward, terminated, truncated and info.
 
-        Raises InputError before the first `reset`, and where the action is not one of the action space's shape.
+        Raises InputError before the first `reset`, and if the action does not have the action space's shape.
         """
         if self._episode is None:
             raise InputError(f"{self.task.env.name} has no episode yet; call reset() before step().")
@@ -81,13 +81,13 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         return np.array(step.obs), reward, terminated, truncated, self._info(np.asarray(step.cumulants))
 
     def close(self) -> None:
-        """Let go of the episode there is."""
+        """End the current episode."""
         if self._episode is not None and self.task.env.stateful:
             _close(self.task, self._episode)
         self._episode = None
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
-        """Returns what the episode looks like now, in RGB; None without a render mode.
+        """Returns a picture of the current state in RGB; None without a render mode.
 
         Raises InputError before the first `reset`.
         """
@@ -114,7 +114,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         return physics_state(env, state)
 
     def _raise_failures(self) -> None:
-        """Raises InputError with the message of a live env that broke."""
+        """Raises InputError with the message of a third-party env that failed."""
         for message in self.task.env.pop_failures().values():
             self.close()
             raise InputError(f"{message}.")
@@ -137,11 +137,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
 
 
 def to_gymnasium(task: Task | Env | str, render_mode: str | None = None) -> TaskEnv:
-    """Returns the task as a Gymnasium env: float32 (images as they are), actions in the world's own units.
+    """Returns the task as a Gymnasium env: float32 (images as they are), actions in the env's units.
 
-    Each `reset` draws the parameters that the task leaves open. All envs of one kind share one compiled step. Worlds
-    and robots have a drawing, and so `render_mode="rgb_array"`. An env or a task string stands for its task. Raises
-    InputError for what is no task, for a stack of tasks, and for a render mode that the env does not have.
+    Each `reset` draws the parameters that the task leaves random. All tasks of one env share one compiled step. Envs
+    with a drawing have `render_mode="rgb_array"`. An env or a task string stands for its task. Raises InputError for
+    anything else, for stacked tasks, and for a render mode that the env does not have.
     """
     return TaskEnv(task if isinstance(task, Task) else registry.task(task), render_mode)
 

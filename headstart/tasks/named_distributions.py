@@ -1,4 +1,4 @@
-"""Laws that task strings have no short form for, by the names that numpyro gives them: `Poisson(rate=3)`."""
+"""Distributions without a short form in task strings, by their numpyro names: `Poisson(rate=3)`."""
 
 import re
 from typing import Any
@@ -13,28 +13,28 @@ ARGUMENT = re.compile(r"(\w+)=(\[[^\[\]]*\]|[^\[\],]+)(?:,|$)")
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def write(law: dist.Distribution) -> str | None:
-    """Returns a law as task strings have it; None where its arguments are not numbers, or rows of them."""
-    names = list(law.arg_constraints)
-    values = [np.asarray(getattr(law, name, None)) for name in names]
+def write(distribution: dist.Distribution) -> str | None:
+    """Returns a distribution as task strings write it; None if its arguments are neither numbers nor rows of them."""
+    names = list(distribution.arg_constraints)
+    values = [np.asarray(getattr(distribution, name, None)) for name in names]
     if not names or any(value.dtype.kind not in "fiub" or value.ndim > 1 for value in values):
         return None
-    told = [f"{name}={_written(value)}" for name, value in zip(names, values, strict=True)]
-    return f"{type(law).__name__}({','.join(told)})"
+    arguments = [f"{name}={_format(value)}" for name, value in zip(names, values, strict=True)]
+    return f"{type(distribution).__name__}({','.join(arguments)})"
 
 
 def is_named(text: str) -> bool:
-    """Returns whether a value of a task string is a law by its name."""
+    """Returns whether a value of a task string is a distribution by name."""
     return SHAPE.fullmatch(text.strip()) is not None
 
 
 def read(text: str, where: str) -> dist.Distribution:
-    """Returns the law that the text names. Raises InputError, with `where` in it, where there is none."""
+    """Returns the distribution that the text names. Raises InputError, with `where` in it, if there is none."""
     match = SHAPE.fullmatch(text.strip())
     name, inner = match.groups() if match else ("", "")
     kind: Any = getattr(dist, name, None)
     if not (isinstance(kind, type) and issubclass(kind, dist.Distribution)):
-        raise InputError(f"{where} names no law of numpyro.distributions; write one, such as Poisson(rate=3).")
+        raise InputError(f"{where} names no distribution of numpyro; write one, such as Poisson(rate=3).")
     inner = inner.replace(" ", "")
     counts = {name for name, constraint in kind.arg_constraints.items() if constraint.is_discrete}
     arguments = {m[1]: _value(m[2], where, m[1] in counts) for m in ARGUMENT.finditer(inner)}
@@ -43,19 +43,19 @@ def read(text: str, where: str) -> dist.Distribution:
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{where} is no law: {str(error).splitlines()[0]}.") from None
+        raise InputError(f"{where} is not a distribution: {str(error).splitlines()[0]}.") from None
 
 
 def _value(text: str, where: str, counts: bool) -> Any:
-    listed = text.startswith("[")
-    parts = text.strip("[]").split(",") if listed else [text]
+    is_row = text.startswith("[")
+    parts = text.strip("[]").split(",") if is_row else [text]
     if not all(NUMBER.fullmatch(part) for part in parts):
-        raise InputError(f"{where} has {text!r} for a number, or for a row such as [0.2,0.8]; write one.")
+        raise InputError(f"{where} has {text!r} instead of a number, or of a row such as [0.2,0.8]; write one.")
     return (
-        np.array([float(part) for part in parts], np.float32) if listed else int(float(text)) if counts else float(text)
+        np.array([float(part) for part in parts], np.float32) if is_row else int(float(text)) if counts else float(text)
     )
 
 
-def _written(value: np.ndarray) -> str:
+def _format(value: np.ndarray) -> str:
     each = [str(x).removesuffix(".0") for x in np.atleast_1d(value).astype(np.float32)]
     return f"[{','.join(each)}]" if value.ndim else each[0]

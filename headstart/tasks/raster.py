@@ -1,4 +1,4 @@
-"""Drawings as images: what `render` of a Gymnasium env gives, and what videos are made of."""
+"""Drawings as images: for `render` of a Gymnasium env and for videos."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,14 +16,14 @@ COLOURS: dict[Role, str] = {
     "mark": "#2b6cb0",
 }
 PAPER = "#ffffff"
-FINER = 3  # drawn so many times as large, then shrunk: edges without steps
+SUPERSAMPLING = 3  # supersampling: images are drawn this much larger, then reduced
 
 
 def raster(drawing: Drawing, size: int = 400) -> UInt8[np.ndarray, "height width 3"]:
     """Returns the drawing in RGB; its longer side has `size` pixels."""
     (left, bottom), (right, top) = drawing.low, drawing.high
-    unit = FINER * size / max(right - left, top - bottom)  # pixels
-    wide, high = (max(round(side * unit), FINER) for side in (right - left, top - bottom))
+    unit = SUPERSAMPLING * size / max(right - left, top - bottom)  # pixels
+    wide, high = (max(round(side * unit), SUPERSAMPLING) for side in (right - left, top - bottom))
     image = Image.new("RGB", (wide, high), PAPER)
     pen = ImageDraw.Draw(image)
 
@@ -46,4 +46,6 @@ def raster(drawing: Drawing, size: int = 400) -> UInt8[np.ndarray, "height width
                 disc(point, shape.width / 2, colour)
         else:
             pen.polygon([place(point) for point in shape.points], fill=colour)
-    return np.asarray(image.resize((max(wide // FINER, 1), max(high // FINER, 1)), Image.Resampling.BOX))
+    return np.asarray(
+        image.resize((max(wide // SUPERSAMPLING, 1), max(high // SUPERSAMPLING, 1)), Image.Resampling.BOX)
+    )

@@ -1,4 +1,4 @@
-"""Every task by name: what there is, what can be changed about it, and tasks made of it."""
+"""Tasks by name: the list of envs, their parameters, and how a task is made."""
 
 import difflib
 import functools
@@ -21,45 +21,45 @@ PHYSICS = ("auto", "c", "mjx")
 
 
 class Row(NamedTuple):
-    """One task of the table."""
+    """One row of the table of tasks."""
 
     id: str
-    kind: str  # world: pure JAX; mujoco: a robot
-    observation: int  # numbers observed
+    kind: str  # world: in pure JAX; mujoco: a robot
+    observation: int  # size of the observation
     action: str
     horizon: int  # steps
     about: str
 
 
 def is_ours(env_id: str) -> bool:
-    """Returns whether headstart has an env of this name itself, and knows all that can be said about it."""
+    """Returns whether headstart has an env of this name itself."""
     return env_id in WORLDS or env_id in _robots()
 
 
-def make(env_id: str, physics: str = "auto", **said: Any) -> Env:
-    """Returns the env of this name, at its nominal parameters where tasks say nothing else: ours, or else Gymnasium's.
+def make(env_id: str, physics: str = "auto", **options: Any) -> Env:
+    """Returns the env of this name: headstart's own, or else Gymnasium's.
 
-    `physics` is what steps a MuJoCo robot: "c", "mjx", or "auto" (MJX where JAX has an accelerator). `said` goes to
-    `headstart.host`, for an env that is not ours. Raises InputError where there is no such env, offering the nearest
-    names, or no such physics, or where Gymnasium cannot make it.
+    `physics` steps a MuJoCo robot: "c", "mjx", or "auto" (MJX if JAX has an accelerator). `options` go to
+    `headstart.host`, for an env that is not headstart's. Raises InputError if there is no such env (with the nearest
+    names) or no such physics, or if Gymnasium cannot make it.
     """
     if physics not in PHYSICS:
         raise InputError(f"There is no physics={physics!r}; choose one of {', '.join(PHYSICS)}.")
     if env_id in WORLDS:
         return WORLDS[env_id]()
     if env_id in _robots():
-        from headstart.tasks import mujoco  # slow to import, and not needed by worlds
+        from headstart.tasks import mujoco  # slow to import
 
         return mujoco.make(env_id, physics)  # pyright: ignore[reportArgumentType]
-    from headstart.tasks.host import host, ids, is_registered, named  # and with it Gymnasium
+    from headstart.tasks.host import host, ids, is_registered, named  # imports Gymnasium
 
     if (env := named(env_id)) is not None:
         return env
     if is_registered(env_id):
-        return host(env_id, **said)
+        return host(env_id, **options)
     known = [*WORLDS, *_robots()]
     near = nearest(env_id, known) or nearest(env_id, ids(), 0.8)
-    offer = _offer(near) if near else f"`headstart tasks` lists the {len(known)} that there are"
+    offer = _offer(near) if near else f"`headstart tasks` lists all {len(known)}"
     raise InputError(f"There is no task {env_id!r}; {offer}.")
 
 
@@ -76,7 +76,7 @@ def tasks() -> list[Row]:
 
 
 def parameters(env: str | Env) -> tuple[Parameter, ...]:
-    """Returns everything in which tasks of this env may differ, disturbances last. Raises InputError as `make` does."""
+    """Returns all parameters of an env; disturbances come last. Raises InputError as `make` does."""
     if isinstance(env, str) and "@" in env:
         return parameters(task(env, "c").env)
     return tuple(_parameters_by_name(as_env(env, "c")).values())
@@ -89,24 +89,24 @@ def task(
     w: Sequence[float] | Mapping[str, float] | None = None,
     **params: Any,
 ) -> Task:
-    """One task: `task("Hopper-v5", torso_mass=dist.Uniform(3, 9))`, or `task("Hopper-v5@torso_mass=3..9")`.
+    """Returns a task: `task("Hopper-v5", torso_mass=dist.Uniform(3, 9))`, or `task("Hopper-v5@torso_mass=3..9")`.
 
-    `params` are numbers, scalar `numpyro.distributions`, drawn anew for each episode, or what a task string has for
-    them; `w` weighs the env's `rewards`,
-    in their order or by name (1 where not given): `task("HalfCheetah-v5", w={"reward_forward": -1})` runs backwards.
-    Raises InputError where the env, a parameter or a reward is unknown, or a value no good.
+    `params` are numbers, scalar `numpyro.distributions` that each episode draws from, or what task strings write for
+    them; for an env with `data_names`, trees of arrays too. `w` weighs the env's cumulants, in their order or by name
+    (1 where not given): `task("HalfCheetah-v5", w={"reward_forward": -1})` runs backwards. Raises InputError if the
+    env, a parameter or a cumulant is unknown, or if a value is not valid.
     """
-    from headstart.tasks import strings  # which make tasks by this
+    from headstart.tasks import strings  # imports this module
 
     if isinstance(env, str) and "@" in env:
-        said = strings.parse(env, physics, target)
-        if twice := said.params.keys() & params:
+        parsed = strings.parse(env, physics, target)
+        if twice := parsed.params.keys() & params:
             raise InputError(f"The task {env!r} has {min(twice)} twice; keep one of them.")
-        env, params, w = said.env, {**said.params, **params}, np.asarray(said.w).tolist() if w is None else w
+        env, params, w = parsed.env, {**parsed.params, **params}, np.asarray(parsed.w).tolist() if w is None else w
     env = as_env(env, physics)
     data = {name: jax.tree.map(jnp.asarray, params.pop(name)) for name in env.data_names if name in params}
     if missing := set(env.data_names) - data.keys():
-        raise InputError(f"{env.name} needs data that the task does not hold; give task(..., {min(missing)}=…) too.")
+        raise InputError(f"{env.name} needs data that is not given; call task(..., {min(missing)}=…) with it.")
     read = {n: strings.read(x, parameter(env, n), env.name) if isinstance(x, str) else x for n, x in params.items()}
     settled = {name: distributions.canonical(env.name, parameter(env, name), value) for name, value in read.items()}
     weights = jnp.asarray(_weights(env, w))
@@ -116,9 +116,9 @@ def task(
 
 
 def as_env(given: Any, physics: str = "auto") -> Env:
-    """Returns the env that is meant: an env, that of a task, or the one of a name or task string.
+    """Returns an env: the one given, that of a task, or that of a name or task string.
 
-    Raises InputError as `make` does, and where it is none of them.
+    Raises InputError as `make` does, and if it is none of them.
     """
     if isinstance(given, str):
         return make(given, physics)
@@ -129,7 +129,7 @@ def as_env(given: Any, physics: str = "auto") -> Env:
 
 
 def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.ndarray:
-    """Returns a weight for each reward, in float32. Raises InputError where they are not its rewards, or not finite."""
+    """Returns a float32 weight for each cumulant. Raises InputError if names or numbers do not match them."""
     named = {} if w is None else w
     unknown = named.keys() - set(env.cumulant_names) if isinstance(named, Mapping) else set()
     listed = [named.get(name, 1.0) for name in env.cumulant_names] if isinstance(named, Mapping) else named
@@ -146,37 +146,37 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
 
 
 def parameter(env: Env, name: str) -> Parameter:
-    """Returns what is known of one parameter. Raises InputError, offering the nearest, where there is none of this name."""
+    """Returns a parameter by name. Raises InputError, with the nearest names, if there is none."""
     known = _parameters_by_name(env)
-    told = known.get(name) or env.unlisted_parameter(name)
-    if told is not None:
-        return told
+    found = known.get(name) or env.unlisted_parameter(name)
+    if found is not None:
+        return found
     near = nearest(name, known)
     offer = _offer(near) if near else f"headstart.parameters({env.name!r}) lists its {len(known)}"
     raise InputError(f"{env.name} has no parameter {name!r}; {offer}.")
 
 
 def value_of(task: Task, name: str) -> str:
-    """Returns a task's value for one parameter, as task strings write it; its nominal value where the task says nothing.
+    """Returns a task's value of one parameter as task strings write it; the default if the task does not set it.
 
     Raises InputError as `parameter` does.
     """
-    told = parameter(task.env, name)
-    return distributions.text(task.params[name] if name in task.params else _default(task, told), told)
+    found = parameter(task.env, name)
+    return distributions.text(task.params[name] if name in task.params else _default(task, found), found)
 
 
 def interval(task: Task) -> float | None:
-    """Returns seconds between two steps of a task, or of stacked ones; None where there is not one number that is so."""
-    said = task.params.get("dt", task.env.dt)
-    each = [] if said is None or isinstance(said, Distribution) else np.unique(said).tolist()
+    """Returns the seconds between two steps of a task, or of stacked ones; None if they are unknown or differ."""
+    seconds = task.params.get("dt", task.env.dt)
+    each = [] if seconds is None or isinstance(seconds, Distribution) else np.unique(seconds).tolist()
     return float(each[0]) if len(each) == 1 else None
 
 
 def aligned(tasks: Sequence[Task]) -> list[Task]:
-    """Returns the same tasks, each naming all that any of them names, on one shared env.
+    """Returns the tasks with one shared env, each setting all parameters that any of them sets.
 
-    Those of equal kinds (numbers, or laws of one kind) can then be stacked. Raises InputError where they are tasks of
-    different envs, or where what one leaves unsaid is no single number.
+    Tasks whose values are of equal kinds (numbers, or the same distributions) can then be stacked. Raises InputError if
+    their envs differ, or if the default of a missing parameter is not one number.
     """
     names = sorted({name for task in tasks for name in task.params})
     known = {parameter.name for task in tasks for parameter in task.env.parameters}
@@ -195,7 +195,7 @@ def aligned(tasks: Sequence[Task]) -> list[Task]:
 
 
 def nearest(name: str, known: Iterable[str], like: float = 0.5) -> list[str]:
-    """Returns up to three known names that are most like this one, however it is capitalised; [] where none is."""
+    """Returns up to three known names that are most similar to this one, ignoring case; [] if none is similar."""
     by_lower = {k.lower(): k for k in known}
     return [by_lower[k] for k in difflib.get_close_matches(name.lower(), by_lower, 3, like)]
 
@@ -204,21 +204,21 @@ def _offer(near: list[str]) -> str:
     return f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
 
 
-def _default(task: Task, told: Parameter) -> Any:
-    """Returns the value of a parameter that the task does not name: nominal, or what others that it names make of it."""
-    for other, times in task.env.derived_from(told.name):
+def _default(task: Task, parameter: Parameter) -> Any:
+    """Returns the value of a parameter that the task does not set: nominal, or derived from others that it sets."""
+    for other, times in task.env.derived_from(parameter.name):
         if isinstance(task.params.get(other), Distribution):
             raise InputError(
-                f"{task.env.name}: {told.name} depends on the drawn {other} where it is not given; "
-                f"give {told.name} or {other} in both tasks, not each in one."
+                f"{task.env.name}: the default of {parameter.name} depends on {other}, which is drawn; "
+                f"give {parameter.name} or {other} in both tasks, not each in one."
             )
         if other in task.params:
             return times * task.params[other]
-    return told.nominal
+    return parameter.nominal
 
 
 def _parameters_by_name(env: Env) -> dict[str, Parameter]:
-    """Returns its parameters by name; last come all the disturbances that it can have."""
+    """Returns an env's parameters by name; last come all disturbances that it can have."""
     disturbances = offered(env)
     return {p.name: p for p in (*(p for p in env.parameters if p not in disturbances), *disturbances)}
 

@@ -1,4 +1,4 @@
-"""Tasks with numbers out of a task with laws: of its ensemble, from outside of it, or at its nominal values."""
+"""Tasks of fixed numbers from a task with distributions: within its ensemble, outside of it, or nominal."""
 
 import math
 
@@ -15,8 +15,8 @@ from headstart.tasks import distributions, registry
 from headstart.tasks.bounded_distribution import BoundedDistribution
 from headstart.tasks.disturbances import DELAY
 
-BAND_WIDTH = 0.25  # how far held-out values lie beyond a range, in widths of it
-NEAR, FAR = 2.0, 3.0  # between how many standard deviations they lie, of normal laws
+BAND_WIDTH = 0.25  # width of a held-out band beside a range, in widths of the range
+NEAR, FAR = 2.0, 3.0  # held-out band of a normal distribution, in standard deviations
 
 Band = tuple[float, float]
 
@@ -24,12 +24,12 @@ __all__ = ["held_out", "in_range", "is_ensemble", "nominal", "sample_params"]
 
 
 def is_ensemble(task: Task) -> bool:
-    """Returns whether episodes draw any of its parameters."""
+    """Returns whether episodes draw any of the task's parameters."""
     return bool(_drawn(task))
 
 
 def nominal(task: Task) -> Task:
-    """Returns the task with what it draws at the nominal values; what it fixes stays."""
+    """Returns the task with nominal values for the parameters that it draws; fixed ones stay."""
     fixed = {
         name: jnp.full(task.domain.shape, registry.parameter(task.env, name).nominal, jnp.float32)
         for name in _drawn(task)
@@ -38,7 +38,7 @@ def nominal(task: Task) -> Task:
 
 
 def in_range(task: Task, n: int, key: Key) -> Task:
-    """Returns `n` stacked tasks of fixed numbers, drawn as the task's episodes draw them. Raises InputError for a stack."""
+    """Returns `n` stacked tasks of fixed numbers, drawn as episodes draw them. Raises InputError for stacked tasks."""
     _check_single(task)
     drawn = {}
     for i, name in enumerate(sorted(task.params)):
@@ -48,11 +48,12 @@ def in_range(task: Task, n: int, key: Key) -> Task:
 
 
 def held_out(task: Task, n: int, key: Key) -> Task:
-    """Returns `n` stacked tasks of fixed numbers, none of which the task's episodes (commonly) draw, in any parameter.
+    """Returns `n` stacked tasks of fixed numbers outside of what the task's episodes (usually) draw, in each parameter.
 
-    Uniform in the two bands beside a range, each a quarter of its width (of the logarithm's, for log-uniform laws), and
-    from 2 to 3 standard deviations off a normal law that is not truncated there; no further than the parameter's bounds
-    go. Raises InputError for a stack of tasks, and where a law leaves nothing outside of itself or is of another kind.
+    Values are uniform in the two bands beside a range, each a quarter of its width (in the logarithm for log-uniform
+    distributions). For a normal distribution that is not truncated, they lie 2 to 3 standard deviations from its
+    centre. All stay within the parameter's bounds. Raises InputError for stacked tasks, and if a distribution is of
+    another kind or leaves nothing outside of itself.
     """
     _check_single(task)
     drawn = {}
@@ -81,36 +82,36 @@ def _stacked(task: Task, n: int, drawn: dict[str, Array]) -> Task:
 
 
 def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array, " {n}"]:
-    """Returns values on both sides of a law, either side as likely as it is wide."""
-    law = distributions.spec_of(task.params[parameter.name])
+    """Returns values on both sides of a distribution; each side is chosen in proportion to its width."""
+    spec = distributions.spec_of(task.params[parameter.name])
     where = f"{task.env.name}: {parameter.name}={registry.value_of(task, parameter.name)}"
-    if law is None:
-        raise InputError(f"{where} has no held-out range; use a uniform, log-uniform or normal law.")
-    on_scale, off_scale = (np.log, jnp.exp) if law.kind == "log" else (np.asarray, jnp.asarray)
-    bands = _bands(law, parameter, parameter == DELAY or isinstance(task.params[parameter.name], BoundedDistribution))
+    if spec is None:
+        raise InputError(f"{where} has no held-out range; use a uniform, log-uniform or normal distribution.")
+    on_scale, off_scale = (np.log, jnp.exp) if spec.kind == "log" else (np.asarray, jnp.asarray)
+    bands = _bands(spec, parameter, parameter == DELAY or isinstance(task.params[parameter.name], BoundedDistribution))
     below, above = ((float(on_scale(low)), float(on_scale(high))) for low, high in bands)
     sizes = [max(high - low, 0.0) for low, high in (below, above)]
     if sum(sizes) == 0:
-        raise InputError(f"{where} fills all that is possible, so that nothing is held out; narrow it.")
+        raise InputError(f"{where} fills the parameter's whole range, so that nothing is held out; narrow it.")
     along = jax.random.uniform(key, (n,)) * sum(sizes)
     drawn = off_scale(jnp.where(along < sizes[0], below[0] + along, above[0] + along - sizes[0]))
-    if isinstance(task.params[parameter.name], BoundedDistribution):  # whole numbers, away from the law's own
+    if isinstance(task.params[parameter.name], BoundedDistribution):  # integers that the distribution does not draw
         drawn = jnp.where(along < sizes[0], jnp.ceil(drawn - 0.5), jnp.floor(drawn + 0.5))
     return jnp.clip(drawn, parameter.low, parameter.high)
 
 
-def _bands(law: distributions.DistributionSpec, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
-    """Returns what lies beside a law: (low, high) below it and above; empty (low >= high) where its bounds leave nothing."""
-    if law.kind == "log":
-        ratio = (law.high / law.low) ** BAND_WIDTH
-        outer, inner = (law.low / ratio, law.high * ratio), (law.low, law.high)
-    elif law.kind == "normal" and not distributions.truncated(law, parameter):
-        outer, inner = ((law.centre - k * law.deviation, law.centre + k * law.deviation) for k in (FAR, NEAR))
+def _bands(spec: distributions.DistributionSpec, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
+    """Returns the bands below and above a distribution as (low, high); empty (low >= high) beyond the bounds."""
+    if spec.kind == "log":
+        ratio = (spec.high / spec.low) ** BAND_WIDTH
+        outer, inner = (spec.low / ratio, spec.high * ratio), (spec.low, spec.high)
+    elif spec.kind == "normal" and not distributions.truncated(spec, parameter):
+        outer, inner = ((spec.centre - k * spec.deviation, spec.centre + k * spec.deviation) for k in (FAR, NEAR))
     else:
-        width = BAND_WIDTH * (law.high - law.low)
-        outer, inner = (law.low - width, law.high + width), (law.low, law.high)
-    if whole:  # they are rounded, and so must be ones that the law never comes to
+        width = BAND_WIDTH * (spec.high - spec.low)
+        outer, inner = (spec.low - width, spec.high + width), (spec.low, spec.high)
+    if whole:  # integers that the distribution does not draw
         inner = math.ceil(inner[0] - 0.5) - 0.5, math.floor(inner[1] + 0.5) + 0.5
         outer = min(outer[0], inner[0] - 1.0), max(outer[1], inner[1] + 1.0)
-        outer = (max(outer[0], 0.5), outer[1]) if law.kind == "log" else outer
+        outer = (max(outer[0], 0.5), outer[1]) if spec.kind == "log" else outer
     return (max(outer[0], parameter.low), inner[0]), (inner[1], min(outer[1], parameter.high))

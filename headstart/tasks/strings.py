@@ -2,15 +2,15 @@
 
     3                a number
     3..9             uniform between two numbers
-    log:0.1..10      uniform in the logarithm
-    6~1.5            normal, of mean 6 and standard deviation 1.5, within the parameter's bounds
-    6~1.5|3..9       the same, truncated
-    Poisson(rate=3)  any other law of numpyro.distributions, by its name and arguments
+    log:0.1..10      log-uniform
+    6~1.5            normal, of mean 6 and standard deviation 1.5, truncated at the parameter's bounds
+    6~1.5|3..9       the same, truncated at 3 and 9
+    Poisson(rate=3)  any other scalar distribution of numpyro.distributions, by name and arguments
 
-Any of these numbers may be a multiple of the nominal value instead: `x2`, `x0.5..x2`, `log:x0.1..x10`, `x1~x0.2`.
-`w.NAME=-1` weighs one of the env's rewards (1 where nothing is said): `HalfCheetah-v5@w.reward_forward=-1` runs
-backwards. Of an env that is not ours, `horizon=500` is the steps of an episode, and what is no number (a word, `true`
-or `false`) a keyword of its constructor: `LunarLander-v3@continuous=true`.
+Each number can be a multiple of the nominal value instead: `x2`, `x0.5..x2`, `log:x0.1..x10`, `x1~x0.2`. `w.NAME=-1`
+weighs one of the env's cumulants (1 if not given): `HalfCheetah-v5@w.reward_forward=-1` runs backwards. For an env that
+is not headstart's, `horizon=500` sets the steps of an episode, and a value that is no number (a word, `true` or
+`false`) is a keyword of its constructor: `LunarLander-v3@continuous=true`.
 """
 
 import math
@@ -26,13 +26,13 @@ from headstart.tasks import distributions, named_distributions, registry
 
 SHAPE = "ENV@name=value,name=value"
 NAME_IT = "if you trust it, name the task yourself, by --target"
-COMMA = re.compile(r",(?![^(]*\))")  # the commas that are not within brackets
+COMMA = re.compile(r",(?![^(]*\))")  # commas outside of parentheses
 
 
 def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
-    """Returns the task that the string describes.
+    """Returns the task that a string describes.
 
-    Raises InputError, in one sentence, where it is malformed, or as `headstart.tasks.registry.task` does.
+    Raises InputError if it is malformed, and as `headstart.tasks.registry.task` does.
     """
     env_id, at, rest = (part.strip() for part in text.partition("@"))
     if not env_id:
@@ -40,11 +40,11 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
     if at and not rest:
         raise InputError(f"The task {text!r} ends after its @; drop it, or write {SHAPE}.")
     given = _items(text, rest) if at else {}
-    said = {} if registry.is_ours(env_id) else _host_options(env_id, given)
-    env = registry.make(env_id, physics, **said)
+    options = {} if registry.is_ours(env_id) else _host_options(env_id, given)
+    env = registry.make(env_id, physics, **options)
     params, w = {}, {}
     for name, value in given.items():
-        if name in said:
+        if name in options:
             continue
         if name.startswith("w."):
             w[name.removeprefix("w.")] = _weight(value, f"{env_id}: {name}={value}")
@@ -54,7 +54,7 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
 
 
 def as_task(given: Any, target: bool = False) -> Task:
-    """Returns the task that is meant: a task, a task string, or an env at its nominal parameters."""
+    """Returns a task: the one given, that of a task string, or that of an env at its nominal parameters."""
     if isinstance(given, str):
         return parse(given, target=target)
     if isinstance(given, Env):
@@ -65,17 +65,17 @@ def as_task(given: Any, target: bool = False) -> Task:
 
 
 def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> Task:
-    """Returns the task that text out of a file describes, which somebody else may have written.
+    """Returns the task that text from a file describes, whose author may not be trusted.
 
-    Raises InputError as `parse` does, and before anything is imported where making the env could run code of the
-    author's choice: a module to import, or a keyword for the env's constructor.
+    Raises InputError as `parse` does, and, before anything is imported, if making the env could run the author's code:
+    by a module to import, or by a keyword for the env's constructor.
     """
     env_id, _, rest = (part.strip() for part in text.partition("@"))
     module, _, _ = env_id.rpartition(":")
     if module not in ("", "gymnasium"):
         raise InputError(f"The task {text!r} imports the module {module!r}, which a file may not ask for; {NAME_IT}.")
-    said = {} if registry.is_ours(env_id) or not rest else _host_options(env_id, _items(text, rest))
-    if words := [name for name in said if name != "horizon"]:
+    options = {} if registry.is_ours(env_id) or not rest else _host_options(env_id, _items(text, rest))
+    if words := [name for name in options if name != "horizon"]:
         raise InputError(
             f"The task {text!r} gives the env's constructor a {words[0]}, which a file may not ask for; {NAME_IT}."
         )
@@ -85,7 +85,7 @@ def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> T
 def describe(task: Task) -> str:
     """Returns the string of a task, with absolute numbers: `parse` makes the same task of it.
 
-    Raises InputError where the task holds a law that strings have no words for, or is a stack of tasks.
+    Raises InputError if strings cannot write one of its values, and for stacked tasks.
     """
     if task.domain.ndim:
         raise InputError("These are several tasks, stacked; describe them one by one.")
@@ -99,22 +99,19 @@ def describe(task: Task) -> str:
         if distributions.text_or_none(value, parameter) is None:
             raise InputError(
                 f"{task.env.name}: {name} is a {distributions.text(value, parameter)}, which task strings cannot "
-                "write; "
-                "use a law whose arguments are numbers, such as a uniform one."
+                "write; use a distribution whose arguments are numbers, such as a uniform one."
             )
-    told = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
+    settings = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
     weights = zip(task.env.cumulant_names, np.asarray(task.w), strict=True)
-    told += [f"w.{name}={np.format_float_positional(x, trim='-')}" for name, x in weights if x != 1.0]
+    settings += [f"w.{name}={np.format_float_positional(x, trim='-')}" for name, x in weights if x != 1.0]
     name = _env_name(task)
-    return f"{name}{',' if '@' in name else '@'}{','.join(told)}" if told else name
+    return f"{name}{',' if '@' in name else '@'}{','.join(settings)}" if settings else name
 
 
 def _env_name(task: Task) -> str:
-    """Returns what makes the env again: Gymnasium's own, where we have one of that name too, by its module."""
-    inner = task.env.unwrapped
-    return (
-        f"gymnasium:{inner.name}" if inner.stateful and registry.is_ours(inner.name.partition("@")[0]) else inner.name
-    )
+    """Returns the id that makes the env again; with a module for a Gymnasium env whose id headstart has too."""
+    name, is_host = task.env.name, task.env.stateful
+    return f"gymnasium:{name}" if is_host and registry.is_ours(name.partition("@")[0]) else name
 
 
 def _items(text: str, rest: str) -> dict[str, str]:
@@ -133,33 +130,33 @@ def _items(text: str, rest: str) -> dict[str, str]:
 
 
 def _host_options(env_id: str, given: dict[str, str]) -> dict[str, Any]:
-    from headstart.tasks.host import env_options  # and with it Gymnasium
+    from headstart.tasks.host import env_options  # imports Gymnasium
 
     return env_options(env_id, given)
 
 
 def _weight(text: str, where: str) -> float:
-    """Returns the weight of a reward, a plain number."""
+    """Returns the weight of a cumulant, a plain number."""
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{where} weighs a reward by what is no number; write one, such as w.reward=2.") from None
+        raise InputError(f"{where} is not a number, and weighs a reward; write one, such as w.reward=2.") from None
 
 
 def read(text: str, parameter: Parameter, owner: str) -> float | distributions.DistributionSpec | dist.Distribution:
-    """Returns a number or a distribution. `distributions.settle` checks them, for tasks made in Python too."""
+    """Returns a number or a distribution, still unchecked: `distributions.canonical` checks it."""
     where = f"{owner}: {parameter.name}={text}"
     if named_distributions.is_named(text):
         return named_distributions.read(text, where)
-    bell, bar, ends = text.partition("|")
-    if "~" in bell:
-        centre, deviation = (_number(part, parameter, where) for part in _two(bell, "~", where))
-        if parameter.nominal < 0 and "x" in bell.partition("~")[2]:
+    normal, bar, ends = text.partition("|")
+    if "~" in normal:
+        centre, deviation = (_number(part, parameter, where) for part in _two(normal, "~", where))
+        if parameter.nominal < 0 and "x" in normal.partition("~")[2]:
             deviation = -deviation  # a multiple of a negative number; a deviation has no sign
         low, high = _range(ends, parameter, where) if bar else (-math.inf, math.inf)
         return distributions.DistributionSpec("normal", low, high, centre, deviation)
     if bar:
-        raise InputError(f"{where} truncates what is not a normal law; write it as 6~1.5|3..9.")
+        raise InputError(f"{where} truncates something that is not normal; write it as 6~1.5|3..9.")
     if text.startswith("log:"):
         return distributions.DistributionSpec("log", *_range(text.removeprefix("log:"), parameter, where))
     return (

@@ -1,4 +1,4 @@
-"""Several tasks of one env, learned together: each says by its context which of them it is."""
+"""Several tasks of one env that are learned together: the context of each is its one-hot task id."""
 
 from collections.abc import Sequence
 
@@ -15,25 +15,25 @@ TASK_SEPARATOR = " + "  # between the strings of several tasks that are learned 
 
 
 def stack_tasks(tasks: Sequence[Task]) -> Task:
-    """Returns the tasks, stacked. Of several, each has a context of as many numbers, all 0 but its own; one has none.
+    """Returns the tasks, stacked. Several tasks get their one-hot task ids as contexts; a single one gets none.
 
-    Raises InputError where they are tasks of different envs, or do not draw the same parameters by laws of one kind.
+    Raises InputError if their envs differ, or if they do not draw the same parameters from the same distributions.
     """
     tasks = aligned(tasks)
     kinds = {jax.tree.structure(task) for task in tasks}
     if len(kinds) > 1:
         raise InputError(
-            f"The tasks of {tasks[0].env.name} cannot be learned together, since one draws what another fixes, or "
-            "draws it otherwise; give each of them a number, or a law of the same kind, for the same parameters."
+            f"The tasks of {tasks[0].env.name} cannot be learned together, because one draws what another fixes, or "
+            "draws it differently; give each of them a number, or the same distribution, for the same parameters."
         )
-    names = jax.device_put(np.eye(len(tasks), len(tasks) if len(tasks) > 1 else 0, dtype=np.float32))
-    return stack([task.replace(context=name) for task, name in zip(tasks, names, strict=True)])
+    ids = jax.device_put(np.eye(len(tasks), len(tasks) if len(tasks) > 1 else 0, dtype=np.float32))
+    return stack([task.replace(context=task_id) for task, task_id in zip(tasks, ids, strict=True)])
 
 
 def with_task_id(task: Task, known: Sequence[str]) -> Task:
-    """Returns the task, told which of the known ones (strings, in a context's order) it is; zeros where it is none of them.
+    """Returns the task with its id among the known tasks (strings, in the order of ids) as context.
 
-    Where there are none, nothing is told.
+    The id is all zeros if the task is none of them. Without known tasks the context is left as it is.
     """
     if not known:
         return task

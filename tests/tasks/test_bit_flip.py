@@ -68,5 +68,5 @@ def test_sizes(n: int):
 
 
 def test_there_must_be_bits():
-    with pytest.raises(InputError, match=r"nothing to flip in n=0 bits; give it 1 or more\.$"):
+    with pytest.raises(InputError, match=r"BitFlip has no bits with n=0; give 1 or more\.$"):
         BitFlip(0)

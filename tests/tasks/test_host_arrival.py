@@ -172,7 +172,7 @@ def test_what_one_task_leaves_unsaid_is_what_it_has():
     one, _ = aligned([hs.task(hopper, power=3.0), hs.task(hopper, **named("actuator_gear[0][0]", 100.0))])
     assert float(one.params["actuator_gear[0][0]"]) == 600.0
     speed(other)  # and the two names of one number agree
-    with pytest.raises(InputError, match=r"body_mass\[torso\] depends on the drawn mass"):
+    with pytest.raises(InputError, match=r"the default of body_mass\[torso\] depends on mass, which is drawn"):
         aligned([hs.task(hopper, mass=dist.Uniform(1.0, 2.0)), by_field])
 
 

@@ -163,7 +163,7 @@ def test_aligning_does_not_undo_a_group():
     assert float(one.params["torso_mass"]) == pytest.approx(1.2 * 3.6651914, rel=1e-6)
     assert float(two.params["mass"]) == 1.0
     drawn = headstart.task("Hopper-v5", physics="c", mass=dist.Uniform(0.5, 2))
-    with pytest.raises(InputError, match="torso_mass depends on the drawn mass"):
+    with pytest.raises(InputError, match="the default of torso_mass depends on mass, which is drawn"):
         registry.aligned([drawn, named])
 
 

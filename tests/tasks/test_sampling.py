@@ -85,7 +85,7 @@ def test_held_out_is_outside_in_every_drawn_parameter_at_once_and_keeps_the_rest
 
 
 def test_held_out_says_where_nothing_is_left_or_no_range_is_known():
-    with pytest.raises(InputError, match=r"max_torque=0..2 fills all that is possible, .*; narrow it"):
+    with pytest.raises(InputError, match=r"max_torque=0..2 fills the parameter's whole range, .*; narrow it"):
         held_out(parse("Pendulum-v1@max_torque=0..2"), 2, KEY)
     with pytest.raises(InputError, match=r"Gamma.* has no held-out range"):
         held_out(headstart.task("Pendulum-v1", mass=dist.Gamma(2.0, 2.0)), 2, KEY)

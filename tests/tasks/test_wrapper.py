@@ -145,9 +145,7 @@ def test_disturbances_go_around_a_wrapper_and_are_not_doubled():
 def test_task_strings_refuse_data_in_a_sentence():
     with pytest.raises(InputError, match=r"encoder is a tree of arrays, which no task string can hold; keep the task"):
         describe(encoded_task(1))
-    with pytest.raises(
-        InputError, match=r"needs data that the task does not hold; give task\(\.\.\., encoder=…\) too\.$"
-    ):
+    with pytest.raises(InputError, match=r"needs data that is not given; call task\(\.\.\., encoder=…\) with it\.$"):
         hs.task(Encoded(Pendulum()))
 
 

@@ -1,7 +1,7 @@
-"""Worlds in pure JAX: small, fast, compiled whole, on any device; those that Gymnasium has equal it step by step.
+"""Envs in pure JAX: small and fast, on any device; those that Gymnasium has too equal it step by step.
 
-Their physics is a page one can read, and every constant on it is a parameter. What they are not is rich: a method that
-works here has shown that it is right, not that it is good.
+Their physics fits on a page, and every constant in it is a parameter. They are simple: that a method works here shows
+that it is implemented correctly, not that it is useful.
 """
 
 import functools

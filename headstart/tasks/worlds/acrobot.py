@@ -1,7 +1,7 @@
-"""Acrobot-v1: two links hang from a hinge; a motor between them has to swing the tip up.
+"""Acrobot-v1: swing up the tip of two links that hang from a hinge, with a motor between the links.
 
 Sutton's acrobot (1996) with the equations of Sutton and Barto's book, as in
-`gymnasium/envs/classic_control/acrobot.py`: one Runge-Kutta step of fourth order, then speeds clipped.
+`gymnasium/envs/classic_control/acrobot.py`: one Runge-Kutta step of fourth order, then speeds are clipped.
 """
 
 import math
@@ -13,21 +13,21 @@ from jaxtyping import Array, Bool, Float, Int
 from headstart.core.drawing import Disc, Drawing, Line
 from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, components
 
-FASTEST = 4 * math.pi, 9 * math.pi  # rad/s, of either joint
-SEEN = components(
+MAX_SPEED = 4 * math.pi, 9 * math.pi  # rad/s, of either joint
+COMPONENTS = components(
     "joint_1_cos", "joint_1_sin", "joint_2_cos", "joint_2_sin", "joint_1_velocity rad/s", "joint_2_velocity rad/s"
 )
-AT_START = 0.1  # each of the four numbers starts within ± this
+START_RANGE = 0.1  # each of the four numbers starts within ± this
 
-# First link's angle from hanging (rad, within ±π), second's from the first (the same), their speeds (rad/s).
+# Angle of the first link from hanging and of the second from the first (rad, within ±π), and their speeds (rad/s).
 Links = Float[Array, " 4"]
 
 
 class Acrobot(Env):
-    """Gymnasium's Acrobot-v1 with its constants as parameters. -1 a step until the tip is high enough.
+    """Gymnasium's Acrobot-v1 with its constants as parameters. The reward is -1 per step until the tip is high enough.
 
-    High enough is in mean lengths of a link, so that it can be reached however long they are. Gymnasium takes each link
-    as 1 long there: the same while both are equally long.
+    The goal height is in mean lengths of a link, so that links of any length can reach it. Gymnasium assumes lengths of
+    1 there, which is the same as long as both links are equally long.
     """
 
     @property
@@ -40,8 +40,8 @@ class Acrobot(Env):
 
     @property
     def observation_space(self) -> Box:
-        high = (1.0, 1.0, 1.0, 1.0, *FASTEST)
-        return Box(tuple(-x for x in high), high, components=SEEN)
+        high = (1.0, 1.0, 1.0, 1.0, *MAX_SPEED)
+        return Box(tuple(-x for x in high), high, components=COMPONENTS)
 
     @property
     def action_space(self) -> Discrete:
@@ -61,14 +61,16 @@ class Acrobot(Env):
             Parameter("centre_2", 0.5, 0.0, 1e2, "m", f"second link, {hinge}"),
             Parameter("inertia", 1.0, 1e-2, 1e2, "kg·m²", "moment of inertia of either link about its centre of mass"),
             Parameter("torque", 1.0, -1e2, 1e2, "N·m", "how hard the motor turns; below 0, the other way"),
-            Parameter("max_speed_1", FASTEST[0], 0.1, FASTEST[0], "rad/s", f"the first link {clipped}"),
-            Parameter("max_speed_2", FASTEST[1], 0.1, FASTEST[1], "rad/s", f"the second link {clipped}, by the first"),
+            Parameter("max_speed_1", MAX_SPEED[0], 0.1, MAX_SPEED[0], "rad/s", f"the first link {clipped}"),
+            Parameter(
+                "max_speed_2", MAX_SPEED[1], 0.1, MAX_SPEED[1], "rad/s", f"the second link {clipped}, by the first"
+            ),
             Parameter("goal_height", 1.0, -2.0, 2.0, "links", "how far above the hinge the tip has to get"),
             Parameter("dt", 0.2, 1e-3, 0.5, "s", "time between two steps"),
         )
 
     def initial(self, params: EnvParams, key: Key) -> Links:
-        return jax.random.uniform(key, (4,), minval=-AT_START, maxval=AT_START)
+        return jax.random.uniform(key, (4,), minval=-START_RANGE, maxval=START_RANGE)
 
     def observe(self, params: EnvParams, state: Links) -> Float[Array, " 6"]:
         first, second, speed, turn = state
@@ -114,7 +116,7 @@ class Acrobot(Env):
 
 
 def _change(params: EnvParams, state: Links, torque: Float[Array, ""]) -> Links:
-    """Returns how fast the state changes: mass · acceleration = torques, of two links."""
+    """Returns the time derivative of the state: mass matrix · acceleration = torques, for two links."""
     first, second, speed, turn = state
     m1, m2, c1, c2 = (params[name] for name in ("mass_1", "mass_2", "centre_1", "centre_2"))
     l1, inertia, gravity = params["length_1"], params["inertia"], params["gravity"]

@@ -1,4 +1,4 @@
-"""BitFlip-n: flip one of n bits a step until they are those of a goal, of which only reaching it tells anything.
+"""BitFlip-n: flip one of n bits per step until they equal a goal; only reaching it is rewarded.
 
 The experiment that motivates hindsight experience replay: Andrychowicz et al. (2017), arXiv:1707.01495.
 """
@@ -16,24 +16,24 @@ from headstart.tasks.worlds.tables import slipped
 
 
 class Bits(Record):
-    """What the bits are, and what they should be."""
+    """The current bits and the goal."""
 
     bits: Bool[Array, " n"]
     goal: Bool[Array, " n"]
 
 
 class BitFlip(Env):
-    """n bits and as many steps: an action flips its bit; each step costs 1 unless it leaves the bits equal to the goal.
+    """n bits and n steps. An action flips its bit; each step costs 1 unless the bits equal the goal after it.
 
-    Bits and goal are drawn uniformly for each episode; the bits are seen first, then the goal, so that a step can be
-    told again for any other goal. Reaching the goal does not end the episode.
+    Bits and goal are drawn uniformly for each episode. The observation is the bits, then the goal, so that a transition
+    can be relabelled with any other goal. Reaching the goal does not end the episode.
     """
 
     n: int = eqx.field(static=True)
 
     def __check_init__(self):
         if self.n < 1:
-            raise InputError(f"There is nothing to flip in n={self.n} bits; give it 1 or more.")
+            raise InputError(f"BitFlip has no bits with n={self.n}; give 1 or more.")
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class BitFlip(Env):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        return (Parameter("slip", 0.0, 0.0, 1.0, "chance", "chance that any of the bits flips instead"),)
+        return (Parameter("slip", 0.0, 0.0, 1.0, "chance", "probability that a random bit flips instead"),)
 
     def initial(self, params: EnvParams, key: Key) -> Bits:
         bits, goal = jax.random.bernoulli(key, shape=(2, self.n))
@@ -83,7 +83,7 @@ class BitFlip(Env):
         return jnp.zeros((), bool)
 
     def draw(self, params: EnvParams, state: Bits) -> Drawing:
-        """The goal above, the bits below; a bar where they differ."""
+        """Draws the goal above and the bits below, with a bar wherever they differ."""
         shapes = [rectangle((0.0, 0.0), (float(self.n), 2.6), "ground")]
         for i, (bit, goal) in enumerate(zip(state.bits.tolist(), state.goal.tolist(), strict=True)):
             left, right = i + 0.1, i + 0.9

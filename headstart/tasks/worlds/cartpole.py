@@ -13,16 +13,16 @@ from jaxtyping import Array, Bool, Float, Int
 from headstart.core.drawing import Drawing, Line, rectangle
 from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, components
 
-FARTHEST = 2.4  # m, of the cart from the middle
-STEEPEST = 12 * 2 * math.pi / 360  # rad, of the pole from upright
-SEEN = components("cart_position m", "cart_velocity m/s", "pole_angle rad", "pole_angular_velocity rad/s")
-AT_START = 0.05  # each of the four numbers starts within ± this
+MAX_POSITION = 2.4  # m, maximum distance of the cart from the middle
+MAX_ANGLE = 12 * 2 * math.pi / 360  # rad, maximum angle of the pole from upright
+COMPONENTS = components("cart_position m", "cart_velocity m/s", "pole_angle rad", "pole_angular_velocity rad/s")
+START_RANGE = 0.05  # each of the four numbers starts within ± this
 
 Cart = Float[Array, " 4"]  # position (m), its speed (m/s), angle from upright (rad), its speed (rad/s)
 
 
 class CartPole(Env):
-    """Gymnasium's CartPole-v1 with its constants as parameters. 1 a step until the cart or the pole goes too far."""
+    """Gymnasium's CartPole-v1 with its constants as parameters. 1 per step until cart or pole is too far."""
 
     @property
     def name(self) -> str:
@@ -34,8 +34,8 @@ class CartPole(Env):
 
     @property
     def observation_space(self) -> Box:
-        high = (2 * FARTHEST, math.inf, 2 * STEEPEST, math.inf)
-        return Box(tuple(-x for x in high), high, components=SEEN)
+        high = (2 * MAX_POSITION, math.inf, 2 * MAX_ANGLE, math.inf)
+        return Box(tuple(-x for x in high), high, components=COMPONENTS)
 
     @property
     def action_space(self) -> Discrete:
@@ -53,7 +53,7 @@ class CartPole(Env):
         )
 
     def initial(self, params: EnvParams, key: Key) -> Cart:
-        return jax.random.uniform(key, (4,), minval=-AT_START, maxval=AT_START)
+        return jax.random.uniform(key, (4,), minval=-START_RANGE, maxval=START_RANGE)
 
     def observe(self, params: EnvParams, state: Cart) -> Float[Array, " 4"]:
         return state
@@ -74,15 +74,15 @@ class CartPole(Env):
 
     def terminal(self, params: EnvParams, state: Cart) -> Bool[Array, ""]:
         place, _, angle, _ = state
-        return (jnp.abs(place) > FARTHEST) | (jnp.abs(angle) > STEEPEST)
+        return (jnp.abs(place) > MAX_POSITION) | (jnp.abs(angle) > MAX_ANGLE)
 
     def draw(self, params: EnvParams, state: Cart) -> Drawing:
         place, _, angle, _ = map(float, state)
         length = 2 * float(params["length"])
         tip = place + length * math.sin(angle), 0.15 + length * math.cos(angle)
         shapes = (
-            Line(((-FARTHEST, 0.0), (FARTHEST, 0.0)), 0.03, "ground"),
+            Line(((-MAX_POSITION, 0.0), (MAX_POSITION, 0.0)), 0.03, "ground"),
             rectangle((place - 0.25, 0.0), (place + 0.25, 0.15), "body"),
             Line(((place, 0.15), tip), 0.06, "limb"),
         )
-        return Drawing((-FARTHEST, -0.3), (FARTHEST, max(1.5, length + 0.3)), shapes)
+        return Drawing((-MAX_POSITION, -0.3), (MAX_POSITION, max(1.5, length + 0.3)), shapes)

@@ -1,7 +1,7 @@
-"""CartPoleSwingUp: a cart swings the pole that hangs from it up, and keeps it there.
+"""CartPoleSwingUp: a cart swings up the pole that hangs from it, and keeps it up.
 
-The mechanism by Lagrange: with x the cart's place, a the pole's angle from upright, M the mass of all, J the pole's
-moment of inertia about its hinge, (S, R) the first moment of its mass along it and to its side,
+The equations are Lagrange's. With x the cart's position, a the pole's angle from upright, M the total mass, J the
+pole's moment of inertia about its hinge, and (S, R) the first moment of its mass along it and to its side:
 
     Q = S sin a + R cos a,  P = dQ/da = S cos a - R sin a
     T = M x'²/2 + P x' a' + J a'²/2,  V = g P
@@ -25,19 +25,20 @@ from headstart.core.drawing import Disc, Drawing, Line, rectangle
 from headstart.core.env import RewardFunction
 from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
-AT_START = 0.05  # each of the four numbers starts within ± this of hanging at rest in the middle
-SUBSTEPS = 2  # of each step: a short pole turns fast
+START_RANGE = 0.05  # each of the four numbers starts within ± this of hanging at rest in the middle
+SUBSTEPS = 2  # of each step, because a short pole turns fast
 
 Cart = Float[Array, " 4"]  # position (m), its speed (m/s), angle from upright (rad, within ±π), its speed (rad/s)
-Motion = Float[Array, " 4"]  # the same with both places before both speeds
+Motion = Float[Array, " 4"]  # the same numbers, both positions before both speeds
 
 
 class CartPoleSwingUp(Env):
-    """A cart on a rail, pushed by up to 40 N either way, and a pole that hangs from it. It ends where the rail ends.
+    """A cart on a rail, pushed by up to 40 N either way, and a pole that hangs from it. Leaving the rail ends an
+    episode.
 
-    The reward is UP-OSI's for the state that a step leads to: 10 - (angle² + log(angle² + 0.1)) - 0.2 |position|.
-    The angle is taken within ±π, so that on the rail it lies within -2.2 - 0.2 rail and 12.3. Hanging costs 2.2 a
-    step, and who leaves the rail is rid of that: with `w={"reward_alive": 1.3}` no step costs anything.
+    The reward is UP-OSI's for the next state: 10 - (angle² + log(angle² + 0.1)) - 0.2 |position|. The angle is taken
+    within ±π, so that rewards on the rail lie between -2.2 - 0.2 rail and 12.3. Hanging costs 2.2 per step, so that
+    leaving the rail early can pay; with `w={"reward_alive": 1.3}` no step costs anything.
     """
 
     @property
@@ -60,7 +61,7 @@ class CartPoleSwingUp(Env):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        # The bounds are what two substeps can follow: a light cart under a heavy pole shakes fast.
+        # The bounds are what two substeps can integrate: a light cart under a heavy pole oscillates fast.
         return (
             Parameter("gravity", 9.81, 0.0, 30.0, "m/s²", "pull downwards"),
             Parameter("cart_mass", 1.0, 0.2, 10.0, "kg", "mass of the cart"),
@@ -80,7 +81,7 @@ class CartPoleSwingUp(Env):
         return ("reward_alive", "reward_upright", "reward_centre")
 
     def initial(self, params: EnvParams, key: Key) -> Cart:
-        place, speed, angle, spin = jax.random.uniform(key, (4,), minval=-AT_START, maxval=AT_START)
+        place, speed, angle, spin = jax.random.uniform(key, (4,), minval=-START_RANGE, maxval=START_RANGE)
         return jnp.stack([place, speed, _wrapped(math.pi + angle), spin])
 
     def observe(self, params: EnvParams, state: Cart) -> Float[Array, " 5"]:
@@ -88,7 +89,7 @@ class CartPoleSwingUp(Env):
         return jnp.stack([place, speed, jnp.cos(angle), jnp.sin(angle), spin])
 
     def transition(self, params: EnvParams, state: Cart, action: Float[Array, " 1"], key: Key) -> Cart:
-        """Runge and Kutta's fourth order without friction, then friction implicitly: stable however strong it is."""
+        """Fourth-order Runge-Kutta without friction, then implicit friction, which is stable at any strength."""
         dt, push, turn = params["dt"] / SUBSTEPS, params["force"] * action[0], jnp.zeros(())
         change = lambda at: jnp.concatenate([at[2:], accelerations(params, at, push, turn)])
         place, speed, angle, spin = state
@@ -147,7 +148,7 @@ def moments(params: EnvParams, angle: Float[Array, ""]) -> tuple[Float[Array, ""
 def accelerations(
     params: EnvParams, state: Motion, push: Float[Array, ""], turn: Float[Array, ""]
 ) -> Float[Array, " 2"]:
-    """Returns of the cart (m/s²) and of the pole (rad/s²), under a force on the one and a torque on the other."""
+    """Returns the accelerations of the cart (m/s²) and the pole (rad/s²) under a force and a torque."""
     _, angle, _, spin = state
     total, inertia, p, q = moments(params, angle)
     push, turn = push + q * spin**2, turn + params["gravity"] * q
@@ -155,7 +156,7 @@ def accelerations(
 
 
 def _slowed(params: EnvParams, state: Motion, dt: Float[Array, ""]) -> Motion:
-    """Returns after `dt` of nothing but friction, which acts by the speeds that it leaves."""
+    """Returns the motion after `dt` of friction alone, integrated implicitly."""
     place, angle, speed, spin = state
     total, inertia, p, _ = moments(params, angle)
     cart, joint = params["cart_friction"], params["joint_friction"]

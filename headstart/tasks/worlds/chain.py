@@ -1,9 +1,9 @@
 """The dynamics of a chain of n uniform rods in a plane, hinged end to end, by Lagrange's equations.
 
-With θ the directions of the rods, q the angles of the hinges (θ = cumulated q) and φ' for dφ/dt, the kinetic energy is
-½ Σ_jk c_jk cos(θ_j - θ_k) θ'_j θ'_k + ½ armature Σ_j q'_j². The inertia c_jk is l_j l_k times the mass that both rods
-move: all beyond rod k ≥ j, half of rod k itself, a third of it where j = k. So θ'' obeys, but for torques,
-Σ_k c_jk (cos(θ_j - θ_k) θ''_k + sin(θ_j - θ_k) θ'_k²) = 0, and a torque on a hinge turns all rods from there on.
+With θ the directions of the rods, q the angles of the hinges (θ is the cumulative sum of q) and φ' for dφ/dt, the
+kinetic energy is ½ Σ_jk c_jk cos(θ_j - θ_k) θ'_j θ'_k + ½ armature Σ_j q'_j². The inertia c_jk is l_j l_k times the
+mass that both rods move: all beyond rod k ≥ j, half of rod k itself, a third of it if j = k. So without torques Σ_k
+c_jk (cos(θ_j - θ_k) θ''_k + sin(θ_j - θ_k) θ'_k²) = 0. A torque on a hinge turns all rods from there on.
 """
 
 import jax
@@ -15,30 +15,30 @@ from headstart.core.types import Record
 
 
 class Chain(Record):
-    """What a chain is made of."""
+    """The constants of a chain."""
 
     lengths: Float[Array, " n"]  # m
-    masses: Float[Array, " n"]  # kg, spread evenly along each rod
-    payload: Float[Array, ""]  # kg, a point at the tip
-    armature: Float[Array, ""]  # kg·m², what the rotor of each hinge's motor adds to its inertia
+    masses: Float[Array, " n"]  # kg, uniform along each rod
+    payload: Float[Array, ""]  # kg, a point mass at the tip
+    armature: Float[Array, ""]  # kg·m², inertia of each hinge's rotor
     damping: Float[Array, ""]  # N·m·s/rad, of each hinge
 
 
 def ends(lengths: Float[Array, " n"], angles: Float[Array, " n"]) -> Float[Array, "n 2"]:
-    """Returns where each rod ends; the first begins at the origin."""
+    """Returns the end point of each rod; the first rod begins at the origin."""
     directions = jnp.cumsum(angles)
     along = jnp.stack([jnp.cos(directions), jnp.sin(directions)], axis=-1)
     return jnp.cumsum(lengths[:, None] * along, axis=0)
 
 
 def mass_matrix(chain: Chain, angles: Float[Array, " n"]) -> Float[Array, "n n"]:
-    """Returns the inertia of the hinges: half of it, between their speeds, is the kinetic energy."""
+    """Returns the mass matrix of the hinges: the kinetic energy is ½ q' · M q'."""
     cosines, _ = _between(angles)
     return _of_hinges(_inertia(chain) * cosines) + chain.armature * jnp.eye(angles.shape[0])
 
 
 def energy(chain: Chain, angles: Float[Array, " n"], speeds: Float[Array, " n"]) -> Float[Array, ""]:
-    """Returns the kinetic energy, which is all there is without gravity."""
+    """Returns the kinetic energy, which is the whole energy without gravity."""
     return 0.5 * (mass_matrix(chain, angles) * speeds[:, None] * speeds[None]).sum()
 
 
@@ -49,10 +49,10 @@ def accelerations(
     torques: Float[Array, " n"],
     ahead: Array | float = 0.0,
 ) -> Float[Array, " n"]:
-    """Returns of the hinges, now or (where `ahead` is not 0) on the mean of a step of so many seconds from here.
+    """Returns the accelerations of the hinges now; with `ahead`, their means over a step of that many seconds.
 
-    In that step one speed of each product is the speed after it, which asks for no more than what is solved anyway
-    (Kahan's method): far less energy is lost or won than in an explicit step, and strong damping cannot overshoot.
+    In such a step, one speed of each product is the speed after the step, which keeps the equations linear (Kahan's
+    method). Far less energy is lost or gained than in an explicit step, and strong damping cannot overshoot.
     """
     (cosines, sines), inertia, turns = _between(angles), _inertia(chain), jnp.cumsum(speeds)
     swing = inertia * sines * turns[None]
@@ -62,11 +62,11 @@ def accelerations(
 
 
 def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Returns x of matrix · x = right, for a matrix whose symmetric part is positive definite: it needs no pivots.
+    """Returns x of matrix · x = right, for a matrix whose symmetric part is positive definite, so without pivots.
 
-    Gauss's elimination, number by number: under `vmap` each number is a vector over the batch, and XLA fuses them. For
-    7 x 7 LAPACK, which is called once for each of a batch, takes twice as long, and has waited for ever for XLA's
-    threads on a CPU; slices of matrices, which XLA's fusions compute over and over, take as long as LAPACK.
+    Gaussian elimination, number by number: under `vmap` each number is a vector over the batch, and XLA fuses the
+    operations. LAPACK is called once per matrix, takes twice as long for 7 x 7, and has deadlocked with XLA's threads
+    on a CPU. Slices of matrices, which XLA's fusions recompute, take as long as LAPACK.
     """
     n = right.shape[0]
     rows = [[matrix[i, j] for j in range(n)] + [right[i]] for i in range(n)]
@@ -83,7 +83,7 @@ def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array
 
 
 def _inertia(chain: Chain) -> Float[Array, "n n"]:
-    """Returns c_jk. Sums, no matrix products: a GPU would round those to 10 bits."""
+    """Returns c_jk. It uses sums instead of matrix products, which a GPU would round to 10 bits."""
     masses, lengths = chain.masses, chain.lengths
     n = masses.shape[0]
     beyond = jnp.append(_from_here_on(masses)[1:], 0.0) + chain.payload
@@ -92,7 +92,7 @@ def _inertia(chain: Chain) -> Float[Array, "n n"]:
 
 
 def _between(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
-    """Returns cosines and sines of θ_j - θ_k, from those of θ alone, which are fewer."""
+    """Returns cosines and sines of θ_j - θ_k, computed from those of θ, which are fewer."""
     directions = jnp.cumsum(angles)
     cos, sin = jnp.cos(directions), jnp.sin(directions)
     crossed = sin[:, None] * cos[None]
@@ -100,7 +100,7 @@ def _between(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Arr
 
 
 def _of_hinges(of_rods: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """Returns the same form of the hinges' speeds, each of which is in the speeds of all rods from there on."""
+    """Returns a quadratic form of the rods' speeds as one of the hinges' speeds."""
     return _from_here_on(_from_here_on(of_rods).T).T
 
 

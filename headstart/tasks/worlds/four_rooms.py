@@ -1,4 +1,4 @@
-"""FourRooms: collect objects on the way through four rooms to the goal; which classes are worth it, the task says.
+"""FourRooms: collect objects on the way through four rooms to the goal; the task says what each class is worth.
 
 Barreto et al., "Successor Features for Transfer in Reinforcement Learning" (2017), arXiv:1606.05312, on a grid of 13 x
 13 cells: the map, the one goal and the 200 steps are those of `mike-gimelfarb/deep-successor-features-for-transfer`.
@@ -39,18 +39,18 @@ LEADS = leads(WALLS)
 
 
 class Walk(Record):
-    """Where the walker is, and what it has."""
+    """The walker's cell, and the objects that it has collected."""
 
     cell: Int[Array, ""]
     collected: Bool[Array, " object"]
 
 
 class FourRooms(Env):
-    """Four moves (up, down, left, right); an object is collected by being stepped on, once. The goal ends an episode.
+    """Four moves (up, down, left, right). Stepping on an object collects it, once. The goal ends an episode.
 
-    φ counts the objects of each class that a step collects, and the goal: tasks differ in `w` (the paper's: uniform in
-    ±1 for each class, and 1 for the goal). Seen are the row, the column (each 13 numbers, all 0 but one) and which of
-    the 12 objects are collected: short for a network, and names for a table of 13 · 13 · 2¹² states.
+    φ counts the objects of each class that a step collects, and the goal. Tasks differ in `w` (in the paper: uniform in
+    ±1 for each class, and 1 for the goal). The observation is the row and the column, one-hot with 13 numbers each, and
+    12 bits for the collected objects: short for a network, and an index for a table of 13 · 13 · 2¹² states.
     """
 
     @property
@@ -72,7 +72,7 @@ class FourRooms(Env):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        return (Parameter("slip", 0.0, 0.0, 1.0, "chance", "chance that a step goes any of the four ways instead"),)
+        return (Parameter("slip", 0.0, 0.0, 1.0, "chance", "probability that a step takes a random move"),)
 
     @property
     def cumulant_names(self) -> tuple[str, ...]:

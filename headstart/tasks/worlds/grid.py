@@ -1,4 +1,4 @@
-"""What worlds of cells share: four moves, walls that stop them, and what they look like.
+"""What the grid worlds share: four moves, walls that stop them, and drawings.
 
 Cells are numbered row by row, from 0 at the top left. The edge of the grid is a wall.
 """
@@ -16,7 +16,7 @@ Walls = Bool[np.ndarray, "rows columns"]
 
 
 def leads(walls: Walls) -> Int[np.ndarray, "cell move"]:
-    """Returns the cell to which each move leads from each cell. A move into a wall leads nowhere."""
+    """Returns the cell to which each move leads from each cell. A move into a wall stays."""
     here = np.arange(walls.size, dtype=np.int32)
     places = np.stack(np.unravel_index(here, walls.shape), axis=-1)
     ahead = np.clip(places[:, None] + MOVES[None], 0, np.array(walls.shape)[None, None] - 1)
@@ -25,7 +25,7 @@ def leads(walls: Walls) -> Int[np.ndarray, "cell move"]:
 
 
 def board(walls: Walls) -> tuple[Shape, ...]:
-    """Returns a grid of cells, each 1 x 1, from the origin upwards and to the right; and its walls."""
+    """Returns the grid of cells, each 1 x 1, from the origin upwards and to the right, and its walls."""
     rows, columns = walls.shape
     upright = [((float(x), 0.0), (float(x), float(rows))) for x in range(columns + 1)]
     level = [((0.0, float(y)), (float(columns), float(y))) for y in range(rows + 1)]
@@ -40,6 +40,6 @@ def square(cell: int, walls: Walls, reach: float, role: Role) -> Shape:
 
 
 def middle(cell: int, walls: Walls) -> Point:
-    """Returns where in the drawing the middle of a cell is."""
+    """Returns the middle of a cell in the drawing."""
     rows, columns = walls.shape
     return cell % columns + 0.5, rows - cell // columns - 0.5

@@ -1,7 +1,7 @@
-"""GridWall: 10 x 10 cells, and a wall that only the target has: where a policy of the source would run against it.
+"""GridWall: 10 x 10 cells, and a wall that only the target has, right in the way of the source's policy.
 
-The tabular world on which DARC's correction of the reward can be computed exactly. DARC is Eysenbach, Asawa, Chaudhari,
-Levine and Salakhutdinov (2021), arXiv:2006.13916; the numbers of this grid are this library's.
+A tabular env in which DARC's reward correction can be computed exactly. DARC is Eysenbach, Asawa, Chaudhari, Levine and
+Salakhutdinov (2021), arXiv:2006.13916; the numbers of this grid are this library's.
 """
 
 import jax
@@ -15,21 +15,21 @@ from headstart.tasks.worlds.grid import NAMES, board, leads, middle, square
 from headstart.tasks.worlds.tables import Tables, chances, slipped
 
 SIDE = 10  # cells
-START, GOAL = 90, 99  # row 9: its columns 0 and 9
+START, GOAL = 90, 99  # columns 0 and 9 of row 9
 OPEN = np.zeros((SIDE, SIDE), bool)
 WALLED = OPEN.copy()
 WALLED[2:, 5] = True
 LEADS = np.stack([leads(OPEN), leads(WALLED)])  # [wall, cell, move]
-LEADS[:, GOAL] = GOAL  # the goal keeps who has reached it
+LEADS[:, GOAL] = GOAL  # the goal is absorbing
 STEP_COST = 0.05
 
 Cell = Int[Array, ""]
 
 
 class GridWall(Env):
-    """Four moves (up, down, left, right) from one corner to the next. A step costs 0.05, but into the goal gives 1.
+    """Four moves (up, down, left, right) from one corner to another. A step costs 0.05; a step into the goal gives 1.
 
-    The goal ends an episode. The cell is seen as 100 numbers, all 0 but one: a linear function of them is a table.
+    The goal ends an episode. The observation is the cell, one-hot with 100 numbers: a linear function of it is a table.
     """
 
     @property
@@ -50,8 +50,8 @@ class GridWall(Env):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        wall = "whether column 5 is walled from row 2 down; 0 or 1, else rounded"
-        slip = "chance that a step goes any of the four ways instead"
+        wall = "whether column 5 has a wall from row 2 down: 0 or 1, else rounded"
+        slip = "probability that a step takes a random move"
         return (
             Parameter("wall", 0.0, 0.0, 1.0, "walls", wall),
             Parameter("slip", 0.1, 0.0, 1.0, "chance", slip),
@@ -78,7 +78,7 @@ class GridWall(Env):
         return state == GOAL
 
     def tables(self, params: EnvParams) -> Tables:
-        """Returns the MDP of these parameters in full; its states are the cells."""
+        """Returns the MDP of these parameters as tables; its states are the cells."""
         cells = jnp.arange(SIDE**2)
         each = lambda state: jax.vmap(lambda after: self.cumulants(params, state, jnp.asarray(0), after))(cells)
         cumulants = jnp.repeat(jax.vmap(each)(cells)[:, None], self.action_space.n, axis=1)
@@ -91,7 +91,7 @@ class GridWall(Env):
 
 
 def _leads(params: EnvParams) -> Int[Array, "cell move"]:
-    """Returns where each move leads from each cell."""
+    """Returns the cell to which each move leads from each cell."""
     return jnp.asarray(LEADS)[_walled(params)]
 
 

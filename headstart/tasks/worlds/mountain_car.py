@@ -1,7 +1,7 @@
-"""MountainCar-v0: a car too weak for the hill to its right has to take a run-up on the one to its left.
+"""MountainCar-v0: drive a car that is too weak for the hill to its right, by a run-up on the hill to its left.
 
-Moore's car (1990) with Sutton and Barto's equations, as in `gymnasium/envs/classic_control/mountain_car.py`: time runs
-in steps, so force and gravity are changes of speed in one step. The hills are sin(3 x).
+Moore's car (1990) with Sutton and Barto's equations, as in `gymnasium/envs/classic_control/mountain_car.py`: time is in
+steps, so that force and gravity are changes of speed per step. The hills are sin(3 x).
 """
 
 import math
@@ -13,15 +13,15 @@ from jaxtyping import Array, Bool, Float, Int
 from headstart.core.drawing import Disc, Drawing, Line, Polygon
 from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, components
 
-LEFT, RIGHT = -1.2, 0.6  # m, where the road ends
-FASTEST = 0.07  # m/step
-AT_START = -0.6, -0.4  # m; it starts at rest
+LEFT, RIGHT = -1.2, 0.6  # m, ends of the road
+MAX_SPEED = 0.07  # m/step
+START_RANGE = -0.6, -0.4  # m; it starts at rest
 
 Car = Float[Array, " 2"]  # position (m), its speed (m/step)
 
 
 class MountainCar(Env):
-    """Gymnasium's MountainCar-v0 with its constants as parameters. -1 a step until the car is at the flag."""
+    """Gymnasium's MountainCar-v0 with its constants as parameters. -1 per step until the car is at the flag."""
 
     @property
     def name(self) -> str:
@@ -64,29 +64,31 @@ class MountainCar(Env):
 
 # ------------------------------------------------------------------------- shared with the car of continuous actions
 
-ROAD = Box((LEFT, -FASTEST), (RIGHT, FASTEST), components=components("car_position", "car_velocity"))
+ROAD = Box((LEFT, -MAX_SPEED), (RIGHT, MAX_SPEED), components=components("car_position", "car_velocity"))
 
 
 def parameters(force: float, goal: float) -> tuple[Parameter, ...]:
-    """Returns what can be changed about either car."""
+    """Returns the parameters of either car."""
     return (
         Parameter("force", force, -1.0, 1.0, "m/step²", "what full throttle adds to the speed; below 0, the other way"),
         Parameter("gravity", 0.0025, 0.0, 1.0, "m/step²", "what the steepest slope adds to the speed"),
-        Parameter("max_speed", FASTEST, 1e-3, FASTEST, "m/step", "the car goes no faster than this"),
+        Parameter("max_speed", MAX_SPEED, 1e-3, MAX_SPEED, "m/step", "the car goes no faster than this"),
         Parameter("min_position", LEFT, LEFT, -0.6, "m", "a wall at the road's left end: it stops the car"),
         Parameter("max_position", RIGHT, -0.4, RIGHT, "m", "the road's right end: the car gets no farther"),
         Parameter("goal_position", goal, LEFT, RIGHT, "m", "where the flag is"),
-        Parameter("goal_velocity", 0.0, -FASTEST, FASTEST, "m/step", "no slower than this the car must pass the flag"),
+        Parameter(
+            "goal_velocity", 0.0, -MAX_SPEED, MAX_SPEED, "m/step", "no slower than this the car must pass the flag"
+        ),
     )
 
 
 def start(key: Key) -> Car:
-    low, high = AT_START
+    low, high = START_RANGE
     return jnp.stack([jax.random.uniform(key, (), minval=low, maxval=high), jnp.zeros(())])
 
 
 def roll(params: EnvParams, state: Car, throttle: Float[Array, ""]) -> Car:
-    """Returns one step on. The left end takes all speed; at the right end the car stands still and keeps it."""
+    """Returns the car after one step. The left end stops it; at the right end it stays and keeps its speed."""
     position, speed = state
     speed = speed + throttle * params["force"] - params["gravity"] * jnp.cos(3 * position)
     speed = jnp.clip(speed, -params["max_speed"], params["max_speed"])

@@ -1,7 +1,7 @@
-"""MountainCarContinuous-v0: the mountain car with a throttle, rewarded for arriving and charged for its fuel.
+"""MountainCarContinuous-v0: the mountain car with a throttle, rewarded for arriving and charged for fuel.
 
-The equations of `gymnasium/envs/classic_control/continuous_mountain_car.py`, which are those of MountainCar-v0 with a
-stronger motor and a nearer flag.
+The equations of `gymnasium/envs/classic_control/continuous_mountain_car.py`: those of MountainCar-v0 with a stronger
+motor and a nearer flag.
 """
 
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from headstart.tasks.worlds.mountain_car import ROAD, Car, arrived, parameters, 
 
 
 class MountainCarContinuous(Env):
-    """Gymnasium's MountainCarContinuous-v0 with its constants as parameters. 100 at the flag, less 0.1 throttle²."""
+    """Gymnasium's MountainCarContinuous-v0 with its constants as parameters. 100 at the flag, minus 0.1 throttle²."""
 
     @property
     def name(self) -> str:

@@ -1,6 +1,6 @@
-"""Pendulum-v1: swing a pendulum up and hold it there, with a motor too weak to lift it directly.
+"""Pendulum-v1: swing a pendulum up and hold it there, with a motor that is too weak to lift it directly.
 
-The equations of `gymnasium/envs/classic_control/pendulum.py`: a uniform rod, semi-implicit Euler, its speed clipped.
+The equations of `gymnasium/envs/classic_control/pendulum.py`: a uniform rod, semi-implicit Euler, a clipped speed.
 """
 
 import math
@@ -14,7 +14,7 @@ from headstart.core.env import RewardFunction
 from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
 TORQUE = 2.0  # N·m, the bound of the action
-FASTEST = 8.0  # rad/s
+MAX_SPEED = 8.0  # rad/s
 
 Rod = Float[Array, " 2"]  # angle from upright (rad, within ±π), its speed (rad/s)
 
@@ -22,7 +22,7 @@ Rod = Float[Array, " 2"]  # angle from upright (rad, within ±π), its speed (ra
 class Pendulum(Env):
     """Gymnasium's Pendulum-v1 with its constants as parameters. Each step costs angle² + 0.1 speed² + 0.001 torque².
 
-    The cost is that of the state in which the action was taken. Nothing ends an episode but its horizon.
+    The cost is that of the state in which the action was taken. Only the horizon ends an episode.
     """
 
     @property
@@ -36,7 +36,7 @@ class Pendulum(Env):
     @property
     def observation_space(self) -> Box:
         seen = components("pole_cos", "pole_sin", "pole_angular_velocity rad/s")
-        return Box((-1.0, -1.0, -FASTEST), (1.0, 1.0, FASTEST), components=seen)
+        return Box((-1.0, -1.0, -MAX_SPEED), (1.0, 1.0, MAX_SPEED), components=seen)
 
     @property
     def action_space(self) -> Box:
@@ -50,7 +50,7 @@ class Pendulum(Env):
             Parameter("mass", 1.0, 1e-2, 1e2, "kg", "mass of the rod"),
             Parameter("length", 1.0, 1e-1, 1e2, "m", "length of the rod"),
             Parameter("max_torque", TORQUE, 0.0, TORQUE, "N·m", torque),
-            Parameter("max_speed", FASTEST, 0.1, FASTEST, "rad/s", "the rod turns no faster than this"),
+            Parameter("max_speed", MAX_SPEED, 0.1, MAX_SPEED, "rad/s", "the rod turns no faster than this"),
             Parameter("dt", 0.05, 1e-3, 0.2, "s", "time between two steps"),
         )
 
@@ -68,7 +68,7 @@ class Pendulum(Env):
         pull = 3.0 * gravity / (2.0 * length) * jnp.sin(angle)
         speed = speed + (pull + 3.0 / (mass * length**2) * _torque(params, action)) * dt
         speed = jnp.clip(speed, -params["max_speed"], params["max_speed"])
-        # Gymnasium lets the angle grow; wrapped, it is the same angle, and float32 keeps all of its digits.
+        # Gymnasium lets the angle grow. Wrapped, it is the same angle, and float32 keeps its digits.
         return jnp.stack([_wrapped(angle + speed * dt), speed])
 
     def cumulants(
@@ -78,7 +78,7 @@ class Pendulum(Env):
 
     @property
     def reward_of(self) -> RewardFunction:
-        """The cumulants of tasks that leave `max_torque` as it is; others pay less for torque than this says."""
+        """The cumulants of tasks with the nominal `max_torque`. With a smaller one, torque costs less than this."""
         return lambda obs, action, next_obs: _reward(jnp.arctan2(obs[1], obs[0]), obs[2], action[0])
 
     def terminal(self, params: EnvParams, state: Rod) -> Bool[Array, ""]:

@@ -1,11 +1,11 @@
-"""PlanarPusher: a hand pushes a puck over a table to a goal, and is not told what the puck is like.
+"""PlanarPusher: a hand pushes a puck of unknown properties over a table to a goal.
 
 After the task of Peng et al., "Sim-to-Real Transfer of Robotic Control with Dynamics Randomization" (arXiv:1710.06537),
-with a disc that is pushed around in place of an arm. Both discs are smooth and do not rebound.
+with a disc for the arm. Both discs are smooth, and collisions are inelastic.
 
-A step is a few substeps. In each, drag and friction are solved exactly for each disc alone, the moment at which the two
-meet is that of straight ways, and the impact is solved together with the friction under the puck: so a puck that is
-pushed by less than its friction stays where it is, and nothing is so fast that it goes through.
+A step has a few substeps. In each, drag and friction are solved exactly for each disc alone; the time of contact is
+that of straight paths; and the impact is solved together with the friction under the puck. So a puck that is pushed by
+less than its friction stays where it is, and no speed lets the discs pass through each other.
 """
 
 import math
@@ -19,8 +19,8 @@ from headstart.core.types import Box, Env, EnvParams, Key, Parameter, Record, co
 
 GRAVITY = 9.81  # m/s²
 SUBSTEPS = 4
-ROUNDS = 3  # of finding the direction of friction in an impact
-SEEN = tuple(
+ROUNDS = 3  # iterations that find the direction of friction in an impact
+COMPONENTS = tuple(
     f"{what}_{axis} {unit}"
     for what, unit in (
         ("hand", "m"),
@@ -40,7 +40,7 @@ Number = Float[Array, ""]
 
 
 class Table(Record):
-    """Where everything is, from the middle of the table, and how it moves."""
+    """Positions relative to the table's middle, and velocities."""
 
     hand: Pair  # m
     hand_velocity: Pair  # m/s
@@ -52,10 +52,10 @@ class Table(Record):
 class PlanarPusher(Env):
     """A hand, moved by forces, and a puck. Each step with the puck in the goal gives 1 (`reward_goal`).
 
-    Each step costs the puck's distance from the goal (`reward_dist`), 0.3 × the hand's from the puck (`reward_near`)
-    and 0.01 × the squares of the action (`reward_ctrl`). Seen are the positions and velocities of hand and puck, the
-    goal, the puck less the hand, and the goal less the puck. The edge of the table stops the hand, not the puck.
-    Nothing ends an episode but its horizon; it is a success if its last step has the puck in the goal.
+    Each step costs the puck's distance from the goal (`reward_dist`), 0.3 × the hand's distance from the puck
+    (`reward_near`) and 0.01 × the squared action (`reward_ctrl`). The observation is positions and velocities of hand
+    and puck, the goal, the puck minus the hand, and the goal minus the puck. The table's edge stops the hand, not the
+    puck. Only the horizon ends an episode; it is a success if its last step has the puck in the goal.
     """
 
     @property
@@ -68,7 +68,7 @@ class PlanarPusher(Env):
 
     @property
     def observation_space(self) -> Box:
-        return Box((-math.inf,) * len(SEEN), (math.inf,) * len(SEEN), components=components(*SEEN))
+        return Box((-math.inf,) * len(COMPONENTS), (math.inf,) * len(COMPONENTS), components=components(*COMPONENTS))
 
     @property
     def action_space(self) -> Box:
@@ -140,13 +140,13 @@ class PlanarPusher(Env):
 
 
 def advance(params: EnvParams, table: Table, force: Pair, h: Number) -> Table:
-    """Returns the table `h` seconds later: each disc goes its way until they meet, and then as the impact leaves it."""
+    """Returns the table after `h` seconds: the discs move freely until they meet, and then as after the impact."""
     mass, radius = params["hand_mass"], params["hand_radius"] + params["puck_radius"]
     decay, time = _drag(params["hand_damping"] / mass, h)
     hand_free = decay * table.hand_velocity + time * force / mass
     decay, time = _drag(params["puck_damping"] / params["puck_mass"], h)
     gliding, grip = decay * table.puck_velocity, GRAVITY * params["puck_friction"] * time
-    # Before they meet, mean velocities: then ways are as exact as velocities.
+    # Before they meet: mean velocities make positions as exact as velocities.
     hand_before = (table.hand_velocity + hand_free) / 2
     puck_before = (table.puck_velocity + rubbed(gliding, grip)) / 2
     met, when = meeting(table.puck - table.hand, puck_before - hand_before, radius, h)
@@ -156,7 +156,7 @@ def advance(params: EnvParams, table: Table, force: Pair, h: Number) -> Table:
     puck_velocity = jnp.where(met, puck_hit, rubbed(gliding, grip))
     hand, puck = hand + (h - when) * hand_velocity, puck + (h - when) * puck_velocity
     kept = jnp.clip(hand, -params["reach"], params["reach"])
-    # Only between a puck and a hand that the edge holds, or where they start so, is there anything to part.
+    # Discs overlap only if the edge holds the hand against the puck, or if they start so.
     overlap = jnp.maximum(radius - _length(puck - kept), 0.0)
     return Table(
         kept,
@@ -168,15 +168,15 @@ def advance(params: EnvParams, table: Table, force: Pair, h: Number) -> Table:
 
 
 def rubbed(velocity: Pair, grip: Number) -> Pair:
-    """Returns the velocity after friction that can take `grip` off the speed: slower, or at rest, never turned around."""
+    """Returns a velocity after friction that can reduce the speed by `grip`: slower or 0, never reversed."""
     return velocity * jnp.maximum(1.0 - grip / jnp.maximum(_length(velocity), 1e-12), 0.0)
 
 
 def meeting(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Bool[Array, ""], Number]:
-    """Returns whether two discs meet within `h`, and when; `h` where they do not.
+    """Returns whether two discs meet within `h`, and when; `h` if they do not.
 
-    `apart` and `velocity` are of one disc relative to the other, `radius` is the sum of both. Discs that touch meet at
-    once if they approach each other, and not if they part.
+    `apart` and `velocity` are of one disc relative to the other, `radius` is the sum of both radii. Touching discs meet
+    at once if they approach each other, and not if they separate.
     """
     closing, speed = -(apart @ velocity), velocity @ velocity
     outside = apart @ apart - radius**2
@@ -187,22 +187,22 @@ def meeting(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Boo
 
 
 def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) -> tuple[Pair, Pair]:
-    """Returns velocities of hand and puck that have met and do not rebound, after friction under the puck.
+    """Returns the velocities of hand and puck after an inelastic impact, with friction under the puck.
 
-    Along the normal, the hand has the speed w before, and the puck a; across it, the puck has b. The push that gives
+    Along the normal, the hand has the speed w before, and the puck a; across it, the puck has b. An impulse that gives
     the puck y in place of a leaves w - r (y - a) to the hand, with r the ratio of the puck's mass to the hand's.
-    Friction then takes the grip g off |u|, u = (y, b). They go on together where
+    Friction then reduces |u| by g, where u = (y, b). They move on together if
 
         y (1 - g / |u|) = w - r (y - a),
 
-    or the push stops the hand, and friction the puck, where it can: y = a + w / r, |u| <= g.
+    or the impulse stops the hand, and friction the puck, if it can: y = a + w / r, |u| <= g.
     """
     w, a = hand @ normal, puck @ normal
     b = _length(puck - a * normal)
     held = a + w / ratio
-    y = held  # of the sign that is sought; so the most of the friction that can be along the normal is
+    y = held  # of the sign that is sought, so this is the most friction along the normal
     share = jnp.where(held > 0.0, 1.0, 0.0)
-    for _ in range(ROUNDS):  # comes nearer from above: the discs may part by a little, and never overlap
+    for _ in range(ROUNDS):  # converges from above: the discs may separate a little, but never overlap
         y = (w + ratio * a + grip * share) / (1 + ratio)
         share = y / jnp.maximum(jnp.hypot(y, b), 1e-12)
     y = jnp.maximum(jnp.where(jnp.hypot(held, b) <= grip, held, y), a)  # a hand does not pull
@@ -210,7 +210,7 @@ def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) ->
 
 
 def _drag(rate: Number, h: Number) -> tuple[Number, Number]:
-    """Returns what drag (1/s) leaves of a velocity after `h`, and the time for which a force then has acted, as it were."""
+    """Returns the share of a velocity that drag (1/s) leaves after `h`, and the effective time of a constant force."""
     x = rate * h
     return jnp.exp(-x), h * jnp.where(x > 1e-6, -jnp.expm1(-x) / jnp.maximum(x, 1e-6), 1.0)
 
@@ -224,6 +224,6 @@ def _length(pair: Pair) -> Number:
 
 
 def _direction(pair: Pair) -> Pair:
-    """Returns the unit vector; to the right where there is none."""
+    """Returns the unit vector; (1, 0) for the zero vector."""
     length = _length(pair)
     return jnp.where(length > 0.0, pair / jnp.maximum(length, 1e-12), jnp.array([1.0, 0.0]))

@@ -1,7 +1,7 @@
-"""PlanarReacher-n: motors in the joints of an arm of n links bring its tip to a goal, in a plane without gravity.
+"""PlanarReacher-n: an arm of n links, with motors in its joints, brings its tip to a goal in a plane without gravity.
 
-Whatever its n, the nominal arm is 1 m long and weighs 1 kg, so that a goal for one is a goal for all. The physics are
-in `chain.py`. A step is a few of drift, kick and drift (leapfrog), the kick semi-implicit.
+For every n the nominal arm is 1 m long and weighs 1 kg, so that all arms can reach the same goals. The physics is in
+`chain.py`. A step is a few leapfrog substeps (drift, kick, drift), with a semi-implicit kick.
 """
 
 import math
@@ -17,15 +17,15 @@ from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, EnvParams, Key, Parameter, Record, components
 from headstart.tasks.worlds.chain import Chain, accelerations, ends
 
-TORQUE = 2.0  # N·m, of a whole motor
-FASTEST = 30.0  # rad/s: where a joint would turn faster, the whole arm is slowed, which cannot give it energy
+TORQUE = 2.0  # N·m, of a motor at full power
+MAX_SPEED = 30.0  # rad/s: if a joint would turn faster, the whole arm is slowed, which cannot add energy
 SUBSTEPS = 5
-AT_START = 0.1  # rad: each joint starts at rest, within ± this of straight
-NEAREST, FARTHEST = 0.2, 0.95  # goals, in arm's lengths from the shoulder
+START_RANGE = 0.1  # rad: each joint starts at rest, within ± this of straight
+MIN_GOAL_DISTANCE, MAX_GOAL_DISTANCE = 0.2, 0.95  # from the shoulder, in lengths of the arm
 
 
 class Arm(Record):
-    """Where an arm stands, and where it should go."""
+    """Angles and speeds of an arm, and its goal."""
 
     angles: Float[Array, " n"]  # rad, of each link from the one before it
     speeds: Float[Array, " n"]  # rad/s
@@ -33,17 +33,17 @@ class Arm(Record):
 
 
 class PlanarReacher(Env):
-    """An arm of n links. Each step costs the tip's distance from the goal, and 0.1 × the squares of the action.
+    """An arm of n links. Each step costs the tip's distance from the goal, and 0.1 × the squared action.
 
-    Seen are the cosines and sines of the joints' angles, their speeds, the goal, and the tip less the goal. Nothing
-    ends an episode but its horizon.
+    The observation is the cosines and sines of the joints' angles, their speeds, the goal, and the tip minus the goal.
+    Only the horizon ends an episode.
     """
 
     links: int = eqx.field(static=True)
 
     def __check_init__(self):
         if self.links < 1:
-            raise InputError(f"An arm of links={self.links} is none; give it 1 or more.")
+            raise InputError(f"PlanarReacher(links={self.links}) is out of range: give 1 or more.")
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class PlanarReacher(Env):
 
     @property
     def observation_space(self) -> Box:
-        high = (1.0,) * (2 * self.links) + (FASTEST,) * self.links + (math.inf,) * 4
+        high = (1.0,) * (2 * self.links) + (MAX_SPEED,) * self.links + (math.inf,) * 4
         of_joints = [f"joint_{i + 1}_{what}" for what in ("cos", "sin", "velocity rad/s") for i in range(self.links)]
         seen = components(*of_joints, "goal_x m", "goal_y m", "tip_from_goal_x m", "tip_from_goal_y m")
         return Box(tuple(-x for x in high), high, components=seen)
@@ -85,7 +85,7 @@ class PlanarReacher(Env):
 
     @property
     def goal(self) -> GoalFunctions:
-        """Places of the tip. The last four numbers of an observation are the goal, and the tip less the goal."""
+        """Positions of the tip. The last four numbers of an observation are the goal, and the tip minus the goal."""
         return GoalFunctions(
             achieved=lambda obs: obs[-2:] + obs[-4:-2],
             desired=lambda obs: obs[-4:-2],
@@ -105,14 +105,14 @@ class PlanarReacher(Env):
         k_angles, k_radius, k_direction = jax.random.split(key, 3)
         lengths = self._each(params, "link_{}_length")
         reach = lengths.sum()
-        # Two links of unequal lengths cannot reach the middle.
-        nearest = jnp.maximum(NEAREST * reach, (2 * lengths.max() - reach) / FARTHEST)
-        farthest = jnp.maximum(FARTHEST * reach, nearest)
+        # Two links of different lengths cannot reach the middle.
+        nearest = jnp.maximum(MIN_GOAL_DISTANCE * reach, (2 * lengths.max() - reach) / MAX_GOAL_DISTANCE)
+        farthest = jnp.maximum(MAX_GOAL_DISTANCE * reach, nearest)
         radius = jnp.sqrt(jax.random.uniform(k_radius, minval=nearest**2, maxval=farthest**2))
         direction = jax.random.uniform(k_direction, maxval=2 * math.pi)
         middle = jnp.stack([params["goal_x"], params["goal_y"]])
         goal = middle + params["goal_spread"] * radius * jnp.stack([jnp.cos(direction), jnp.sin(direction)])
-        angles = jax.random.uniform(k_angles, (self.links,), minval=-AT_START, maxval=AT_START)
+        angles = jax.random.uniform(k_angles, (self.links,), minval=-START_RANGE, maxval=START_RANGE)
         return Arm(angles, jnp.zeros(self.links), goal)
 
     def observe(self, params: EnvParams, state: Arm) -> Float[Array, " observation"]:
@@ -127,7 +127,7 @@ class PlanarReacher(Env):
         def substep(_: Array, arm: Arm) -> Arm:
             halfway = arm.angles + 0.5 * dt * arm.speeds
             speeds = arm.speeds + dt * accelerations(chain, halfway, arm.speeds, torques, ahead=dt)
-            speeds = speeds * FASTEST / jnp.maximum(jnp.abs(speeds).max(), FASTEST)
+            speeds = speeds * MAX_SPEED / jnp.maximum(jnp.abs(speeds).max(), MAX_SPEED)
             return arm.replace(angles=halfway + 0.5 * dt * speeds, speeds=speeds)
 
         return jax.lax.fori_loop(0, SUBSTEPS, substep, state)
@@ -146,7 +146,7 @@ class PlanarReacher(Env):
         reach = 1.1 * max(float(chain.lengths.sum()), abs(x), abs(y))
         places = [(0.0, 0.0), *((float(x), float(y)) for x, y in ends(chain.lengths, state.angles))]
         powers = [float(power) for power in self._each(params, "joint_{}_power")]
-        roles: list[Role] = ["mark" if power == 0 else "body" for power in powers]  # broken joints look it
+        roles: list[Role] = ["mark" if power == 0 else "body" for power in powers]  # broken joints differ
         shapes = (
             Disc((0.0, 0.0), 0.07 * reach, "ground"),
             Disc((x, y), 0.06 * reach, "goal"),
@@ -161,7 +161,7 @@ class PlanarReacher(Env):
         return Chain(lengths, masses, params["payload"], params["armature"], params["damping"])
 
     def _each(self, params: EnvParams, named: str) -> Float[Array, " n"]:
-        """Returns the parameter of each link, or joint."""
+        """Returns a parameter of each link, or of each joint."""
         return jnp.stack([params[named.format(i + 1)] for i in range(self.links)])
 
     def _tip(self, params: EnvParams, state: Arm) -> Float[Array, " 2"]:

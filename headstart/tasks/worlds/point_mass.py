@@ -1,8 +1,8 @@
-"""PointMass: a point goes to the nearest goal, around the walls that a task sets up in its box.
+"""PointMass: a point moves to the nearest goal, around the walls that a task puts into its box.
 
-With four goals around the start it is the multi-goal world of soft Q-learning (Haarnoja et al., arXiv:1702.08165),
-where a policy that keeps its options open goes to all of them. Goals are 7 full steps away, there 5; the distance
-costs, there its square, and actions nothing.
+With four goals around the start it is the multi-goal env of soft Q-learning (Haarnoja et al., arXiv:1702.08165), in
+which a maximum-entropy policy reaches all of them. It differs from that env: goals are 7 full steps away instead of 5,
+the cost is the distance instead of its square, and actions cost nothing.
 """
 
 import math
@@ -16,7 +16,7 @@ from headstart.core.drawing import Disc, Drawing, Line, rectangle
 from headstart.core.errors import InputError
 from headstart.core.types import Box, Env, EnvParams, Key, Parameter, components
 
-AROUND = 0.7  # m, from the middle to where goals are unless a task moves them
+AROUND = 0.7  # m, distance of the goals from the middle unless a task moves them
 SIDES = ("left", "bottom", "right", "top")
 
 Place = Float[Array, " 2"]
@@ -25,13 +25,12 @@ Corners = Float[Array, "wall 2"]
 
 
 class PointMass(Env):
-    """A point in [-1, 1]², which nothing lets through a wall. It ends in a goal.
+    """A point in [-1, 1]² that cannot pass walls. A goal ends an episode.
 
     Each step costs the distance to the nearest goal (`reward_dist`), and the goal gives 1 (`reward_goal`): a sparse
-    task weighs the first 0. `inertia` is the share of its velocity that the point keeps in a step: at 0 an action is
-    the velocity, near 1 it is a force against a drag that lets the point go no faster than `speed`. A wall is there if
-    it has an area; it stops motion towards it, not along it. A point that starts in a wall is free of it until it
-    is out.
+    task weighs the first by 0. `inertia` is the share of its velocity that the point keeps in a step: at 0 an action is
+    the velocity, near 1 it is a force against a drag that limits the speed to `speed`. A wall exists if it has an area.
+    It stops motion towards it, not along it. A point that starts in a wall ignores it until it is outside.
     """
 
     goals: int = eqx.field(static=True, default=1)
@@ -40,7 +39,7 @@ class PointMass(Env):
     def __check_init__(self) -> None:
         if self.goals < 1 or self.walls < 0:
             raise InputError(
-                f"PointMass has no goals={self.goals}, walls={self.walls}; give 1 goal or more, 0 walls or more."
+                f"PointMass(goals={self.goals}, walls={self.walls}) is out of range: give at least 1 goal and 0 walls."
             )
 
     @property
@@ -125,7 +124,7 @@ class PointMass(Env):
         return Drawing((-1.1, -1.1), (1.1, 1.1), shapes)
 
     def _distance(self, params: EnvParams, state: Point) -> Float[Array, ""]:
-        """Returns to the nearest goal."""
+        """Returns the distance to the nearest goal."""
         apart = [
             jnp.hypot(state[0] - params[f"goal_{i + 1}_x"], state[1] - params[f"goal_{i + 1}_y"])
             for i in range(self.goals)
@@ -133,7 +132,7 @@ class PointMass(Env):
         return jnp.stack(apart).min()
 
     def _corners(self, params: EnvParams) -> tuple[Corners, Corners]:
-        """Returns of the walls, bottom left and top right, grown by the point's size. Those not there: out of all reach."""
+        """Returns the walls' bottom left and top right corners, grown by the point's size; absent ones are far away."""
         numbers = [[params[f"wall_{i + 1}_{side}"] for side in SIDES] for i in range(self.walls)]
         walls = jnp.stack([jnp.stack(row) for row in numbers]) if numbers else jnp.zeros((0, 4))
         low, high = walls[:, :2], walls[:, 2:]
@@ -142,10 +141,10 @@ class PointMass(Env):
 
 
 def slide(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place, Bool[Array, " 2"]]:
-    """Returns where a point comes that wants to go straight to `wish`, and in which directions walls stopped it.
+    """Returns the end of a straight path to `wish` among walls, and in which directions walls stopped it.
 
-    At the first wall that it meets it loses the motion towards it and keeps the motion along it; a second wall then
-    leaves nothing. Where it ends is never within a wall, to the last bit, unless it began there.
+    The first wall stops the motion towards it; the motion along it continues up to a second wall. The end is never
+    within a wall, exactly, unless the path starts in it.
     """
     blocked = jnp.zeros(2, bool)
     for _ in range(2):
@@ -155,9 +154,9 @@ def slide(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place
         sign = jnp.where(wish >= place, 1.0, -1.0)
         farthest = sign * jnp.minimum(sign * face, sign * wish)
         along = place + jnp.where(met, when.min(), 0.0) * (wish - place)
-        along = sign * jnp.minimum(sign * along, sign * farthest)  # rounding takes it past nothing
+        along = sign * jnp.minimum(sign * along, sign * farthest)  # rounding must not pass a wall
         reached = jnp.where(met, jnp.where(stopped, face, along), wish)
-        # What is left for rounding: at the very corner of a wall the way may seem free, and its end not be.
+        # Rounding at the corner of a wall: the path may seem free although its end is not.
         jammed = (_within(reached, low, high).all(1) & ~_within(place, low, high).all(1)).any()
         wish = jnp.where(jammed, place, jnp.where(stopped, face, wish))
         place = jnp.where(jammed, place, reached)
@@ -166,9 +165,10 @@ def slide(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place
 
 
 def _contact(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place, Place]:
-    """Returns for each direction, the coordinate of the first face that stops it, and when (inf: never) from 0 to 1.
+    """Returns, for each direction, the coordinate of the first face that stops the path, and the time (inf: never).
 
-    A straight way enters a wall where it has entered its range of x and its range of y, before it leaves either.
+    A straight path enters a wall once it is in the wall's range of x and in its range of y, before it leaves either.
+    Times are from 0 to 1.
     """
     step = wish - place
     up = (step >= 0)[None]
@@ -188,12 +188,12 @@ def _contact(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Pl
 
 
 def _within(place: Place, low: Corners, high: Corners) -> Bool[Array, "wall 2"]:
-    """Returns whether it is in a wall's range, for each direction; on its edge is not in it."""
+    """Returns, for each direction, whether the point is in a wall's range, without the ends."""
     return (low < place[None]) & (place[None] < high)
 
 
 def _goal(i: int, goals: int) -> tuple[Parameter, Parameter]:
-    """Returns the parameters of one of the goals, which stand evenly around the middle, the first to its right."""
+    """Returns the parameters of one goal. Goals are spaced evenly around the middle; the first is to its right."""
     angle = 2 * math.pi * i / goals
     x, y = round(AROUND * math.cos(angle), 6) + 0.0, round(AROUND * math.sin(angle), 6) + 0.0
     return (

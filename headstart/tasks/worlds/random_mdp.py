@@ -1,8 +1,8 @@
-"""RandomMDP: an MDP with few states, all of it drawn by a number. What theory says of any MDP should hold in it.
+"""RandomMDP: an MDP with few states, drawn by a seed. What theory says of any MDP should hold in it.
 
 Garnets ("generic average reward non-stationary environment test-bench"): Archibald, McKinnon and Thomas, "On the
-generation of Markov decision processes" (1995). Each action leads to a few states, with chances that cut [0, 1] at
-random points.
+generation of Markov decision processes" (1995). Each action leads to a few states, with probabilities that cut [0, 1]
+at random points.
 """
 
 import math
@@ -17,13 +17,13 @@ from headstart.core.errors import InputError
 from headstart.core.types import Box, Discrete, Env, EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.tables import Tables
 
-LARGEST = 2.0**24 - 1  # up to here float32 holds every whole number
+LARGEST = 2.0**24 - 1  # float32 holds every integer up to here
 
 State = Int[Array, ""]
 
 
 class Ways(Record):
-    """Where an action may lead from a state."""
+    """The possible next states of a state and an action."""
 
     to: Int[Array, " way"]  # states, all different
     chances: Float[Array, " way"]
@@ -33,8 +33,8 @@ class Ways(Record):
 class RandomMDP(Env):
     """Its parameter `seed` draws the transitions, and φ uniformly in ±1; its fields are its sizes.
 
-    It starts in any state, and nothing ends an episode but its horizon. The state is seen as so many numbers, all 0 but
-    one. No table is kept: a step draws its own row anew, so that another seed is only another number.
+    The first state is uniform, and only the horizon ends an episode. The observation is the state, one-hot. No table is
+    stored: each step draws its own row again from the seed, so that another seed is only another number.
     """
 
     states: int = eqx.field(static=True, default=20)
@@ -45,8 +45,8 @@ class RandomMDP(Env):
     def __check_init__(self):
         if min(self.states, self.actions, self.branching, self.features) < 1 or self.branching > self.states:
             raise InputError(
-                f"RandomMDP has states={self.states}, actions={self.actions}, branching={self.branching}, "
-                f"features={self.features}; give 1 or more of each, and no more branching than states."
+                f"RandomMDP(states={self.states}, actions={self.actions}, branching={self.branching}, "
+                f"features={self.features}) is out of range: give 1 or more of each, and no more branching than states."
             )
 
     @property
@@ -67,9 +67,7 @@ class RandomMDP(Env):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        return (
-            Parameter("seed", 0.0, 0.0, LARGEST, "seeds", "draws transitions and features; rounded to a whole one"),
-        )
+        return (Parameter("seed", 0.0, 0.0, LARGEST, "seeds", "draws transitions and features; rounded to an integer"),)
 
     @property
     def cumulant_names(self) -> tuple[str, ...]:
@@ -95,13 +93,13 @@ class RandomMDP(Env):
         return jnp.zeros((), bool)
 
     def tables(self, params: EnvParams) -> Tables:
-        """Returns the MDP that this seed draws, in full. φ is 0 where there is no way."""
+        """Returns the MDP that this seed draws, as tables. φ is 0 for impossible transitions."""
         of_state = jax.vmap(self._row, in_axes=(None, None, 0))
         of_all = jax.vmap(of_state, in_axes=(None, 0, None))
         return Tables(*of_all(params, jnp.arange(self.states), jnp.arange(self.actions)))
 
     def draw(self, params: EnvParams, state: State) -> Drawing:
-        """The states on a circle, and the ways that lead on from this one: the wider, the likelier."""
+        """Draws the states on a circle, and the transitions from this one: the wider, the likelier."""
         places = [_on_circle(i / self.states) for i in range(self.states)]
         radius = min(0.09, 1.5 / self.states)
         lines, here = [], places[int(state)]
@@ -113,11 +111,11 @@ class RandomMDP(Env):
         return Drawing((-1.15, -1.15), (1.15, 1.15), (*lines, *discs))
 
     def _ways(self, params: EnvParams, state: State, action: Int[Array, ""]) -> Ways:
-        # A seed is the same world whichever generator JAX is set to.
+        # A seed gives the same MDP whichever generator JAX is set to.
         seed = jax.random.key(jnp.round(params["seed"]).astype(jnp.int32), impl="threefry2x32")
         k_to, k_chances, k_features = jax.random.split(jax.random.fold_in(seed, state * self.actions + action), 3)
-        # The largest of random numbers: a draw without replacement. Exponential numbers over their sum are as long as
-        # the pieces into which uniform points cut [0, 1].
+        # The indices of the largest random numbers are a draw without replacement. Exponential numbers divided by their
+        # sum have the lengths of the pieces into which uniform points cut [0, 1].
         to = jax.lax.top_k(jax.random.uniform(k_to, (self.states,)), self.branching)[1]
         pieces = jax.random.exponential(k_chances, (self.branching,))
         features = jax.random.uniform(k_features, (self.branching, self.features), minval=-1.0, maxval=1.0)

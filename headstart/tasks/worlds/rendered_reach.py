@@ -1,7 +1,7 @@
-"""RenderedReach: a disc has to come to a square, seen as an image: flat, as a simulator draws it, or as a camera might.
+"""RenderedReach: move a disc to a square, observed as an image: flat as in a simulator, or realistic as from a camera.
 
-For methods that adapt what is seen. A style changes the images and nothing else, so that what a policy loses by it, it
-loses by seeing alone; and where goals are can be changed without changing the images that belong to them.
+It is for methods that adapt to other observations. A style changes the images and nothing else, so that the loss of a
+policy is due to its observations alone. Where the goals are can be changed without changing their images.
 """
 
 import math
@@ -15,16 +15,16 @@ from headstart.core.drawing import Disc, Drawing, rectangle
 from headstart.core.types import Discrete, Env, EnvParams, Image, Key, Parameter, Record, components
 
 PIXELS = 32
-RADIUS, HALF = 0.09, 0.08  # of the disc, and half a side of the square; the picture's side is 1
-LOW, HIGH = 0.1, 0.9  # between which the middles of both are
+RADIUS, HALF = 0.09, 0.08  # radius of the disc, and half a side of the square; the image's side is 1
+LOW, HIGH = 0.1, 0.9  # the range of both middles
 MOVES = np.array([(0, 0), (-1, 0), (1, 0), (0, 1), (0, -1)], np.float32)  # stay, left, right, up, down
 
 GROUND = np.array((0.2, 0.2, 0.2), np.float32)
 DISC, SQUARE = np.array((0.9, 0.25, 0.2), np.float32), np.array((0.2, 0.8, 0.3), np.float32)
 CLUTTER = np.array(((0.25, 0.4, 0.95), (0.95, 0.85, 0.25)), np.float32)
-WAVES = 3  # that a texture is made of
+WAVES = 3  # of a texture
 STYLES = ("texture", "tint", "light", "clutter", "noise")
-LUCK = (3, 6 * WAVES, 3 * len(CLUTTER), 3, 1)  # numbers drawn for the ground, waves, clutter, tint and light
+LUCK = (3, 6 * WAVES, 3 * len(CLUTTER), 3, 1)  # random numbers for the ground, waves, clutter, tint and light
 
 MIDDLES = (np.arange(PIXELS, dtype=np.float32) + 0.5) / PIXELS
 X, Y = np.meshgrid(MIDDLES, MIDDLES[::-1])  # of the pixels, rows from the top
@@ -35,7 +35,7 @@ Mask = Float[Array, "32 32"]
 
 
 class Scene(Record):
-    """Where both are, and what the episode's and the step's luck are drawn from."""
+    """Positions of disc and goal, and the seeds of the episode's and the step's random numbers."""
 
     place: Place
     goal: Place
@@ -44,10 +44,10 @@ class Scene(Record):
 
 
 class RenderedReach(Env):
-    """Each step is paid by which way it has come nearer (`reward_nearer`), and arriving pays 1 and ends the episode.
+    """Each step pays the distance gained (`reward_nearer`); arriving pays 1 and ends the episode.
 
-    `style` is the share of everything that makes a picture look real; each of these has a parameter of its own, which
-    multiplies it. Texture, tint, light and clutter are drawn for each episode, noise for each picture.
+    `style` is the share of everything that makes an image realistic; each effect has a parameter of its own, which
+    multiplies it. Texture, tint, light and clutter are drawn for each episode, noise for each image.
     """
 
     @property
@@ -142,14 +142,14 @@ def _apart(state: Scene) -> Float[Array, ""]:
 
 # ---------------------------------------------------------------------------------------------------- pictures
 
-STRIDE, STEP = np.uint32(0x9E3779B9), np.uint32(0x27D4EB2F)  # odd, and far from simple multiples of one another
+STRIDE, STEP = np.uint32(0x9E3779B9), np.uint32(0x27D4EB2F)  # odd, and far from simple multiples of each other
 
 
 def chance(seed: UInt32[Array, ""], n: int) -> Float[Array, " {n}"]:
-    """Returns so many numbers in [0, 1) that look drawn, and are the same again for the same seed.
+    """Returns pseudo-random numbers in [0, 1), the same for the same seed.
 
-    A picture is asked for without a key, and more than once. This is MurmurHash3's last mix over a count: one loop
-    without branches, where JAX's generators cost more than the rest of a picture.
+    `observe` has no key and may be called repeatedly. This is MurmurHash3's finaliser over a count, without branches;
+    JAX's generators would cost more than the rest of an image.
     """
     x = jnp.arange(n, dtype=jnp.uint32) * STRIDE + seed
     for shift, factor in ((16, np.uint32(0x85EBCA6B)), (13, np.uint32(0xC2B2AE35))):
@@ -158,9 +158,9 @@ def chance(seed: UInt32[Array, ""], n: int) -> Float[Array, " {n}"]:
 
 
 def _waves(luck: Float[Array, " number"]) -> Picture:
-    """Returns waves across the picture, of two to six periods, each in a colour of its own: about -1 to 1.
+    """Returns waves over the image, of two to six periods, each in a colour of its own: about -1 to 1.
 
-    sin(x + y) = sin x cos y + cos x sin y: a product of matrices, with sines of rows and of columns and none of pixels.
+    It uses sin(x + y) = sin x cos y + cos x sin y: a matrix product of sines of rows and columns, not a sine per pixel.
     """
     angle, periods, phase, *colour = luck.reshape(6, WAVES)
     turns = 2.0 * math.pi * (2.0 + 4.0 * periods)
@@ -173,12 +173,12 @@ def _waves(luck: Float[Array, " number"]) -> Picture:
 
 
 def disc(at: Place, radius: float) -> Mask:
-    """Returns how much of each pixel it covers, from 0 to 1 within a pixel around its edge."""
+    """Returns how much of each pixel the shape covers, with a soft edge one pixel wide."""
     return _covered(radius - jnp.sqrt(jnp.square(X - at[0]) + jnp.square(Y - at[1])))
 
 
 def square(at: Place, half: float) -> Mask:
-    """Returns the same of an upright square."""
+    """Returns how much of each pixel an upright square covers."""
     return _covered(half - jnp.maximum(jnp.abs(X - at[0]), jnp.abs(Y - at[1])))
 
 
@@ -187,5 +187,5 @@ def _covered(inside: Mask) -> Mask:
 
 
 def paint(picture: Picture, mask: Mask, colour: Float[np.ndarray, " 3"]) -> Picture:
-    """Returns the picture, where the mask is of that colour."""
+    """Returns the picture painted in this colour where the mask is 1."""
     return picture + mask[..., None] * (colour[None, None] - picture)

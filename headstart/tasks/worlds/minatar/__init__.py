@@ -1,7 +1,7 @@
-"""MinAtar's five games: Atari's ideas on 10 x 10 cells, seen as bits (Young and Tian 2019, arXiv:1903.03176).
+"""MinAtar's five games: simplified Atari games on 10 x 10 cells of bits (Young and Tian 2019, arXiv:1903.03176).
 
-The rules are MinAtar's; in doubt, what `kenjyoung/MinAtar` does. Here an episode is truncated, only actions that do
-something are offered, and what MinAtar writes as a constant is a parameter.
+The rules are MinAtar's; in doubt, those of the code in `kenjyoung/MinAtar`. Differences: an episode is truncated, only
+actions that do something are offered, and MinAtar's constants are parameters.
 """
 
 from headstart.tasks.worlds.minatar.asterix import Asterix

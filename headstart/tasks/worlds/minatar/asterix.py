@@ -1,4 +1,4 @@
-"""Asterix-MinAtar: walk about, take the treasures that cross the board, and keep out of the enemies' way."""
+"""Asterix-MinAtar: move around, collect the treasures that cross the board, and avoid the enemies."""
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +8,12 @@ from jaxtyping import Array, Bool, Int
 from headstart.core.types import EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.minatar.game import LAST, Board, Channel, MinAtar, Played, block, board, disc, whole
 
-LANES = np.arange(1, LAST)  # the rows that things cross the board in, one in each
+LANES = np.arange(1, LAST)  # the rows that treasures and enemies cross, one in each
 MOVES = np.array([(0, 0), (0, -1), (-1, 0), (0, 1), (1, 0)])  # rows and columns
 
 
 class Game(Record):
-    """Where everything is, and when what happens next."""
+    """Positions, and counters of what happens next."""
 
     player: Int[Array, " 2"]  # row, column
     there: Bool[Array, " 8"]  # whether something is in the lane
@@ -29,10 +29,10 @@ class Game(Record):
 
 
 class Asterix(MinAtar):
-    """1 for each treasure. An enemy's touch is the end.
+    """1 for each treasure. Touching an enemy ends the episode.
 
-    Something new comes in at an edge of a free lane every few steps, and all that is there moves on a cell every few;
-    both happen more often as time goes by.
+    Every few steps something new enters a free lane at an edge, and everything moves on by a cell; both happen more
+    often as time goes by.
     """
 
     @property
@@ -96,12 +96,12 @@ class Asterix(MinAtar):
 
 
 def _with_player(game: Game) -> Bool[Array, " 8"]:
-    """Returns whether the player is in the lane, where the thing is or would be."""
+    """Returns whether the player is in the lane, at the thing's column or the given one."""
     return (jnp.asarray(LANES) == game.player[0]) & (game.column == game.player[1])
 
 
 def _spawned(params: EnvParams, game: Game, key: Key) -> Game:
-    """Returns the game with something new in a free lane, if there is any."""
+    """Returns the game with something new in a free lane, if there is one."""
     k_way, k_gold, k_lane = jax.random.split(key, 3)
     right = jax.random.bernoulli(k_way)
     lane = jax.random.categorical(k_lane, jnp.where(game.there, -jnp.inf, 0.0))
@@ -115,7 +115,7 @@ def _spawned(params: EnvParams, game: Game, key: Key) -> Game:
 
 
 def _harder(params: EnvParams, game: Game) -> Game:
-    """Returns the game with more and, every second time, faster things, once it is time for it."""
+    """Returns the game made harder if it is time: more and, every second time, faster things."""
     could = (game.spawns_every > 1) | (game.moves_every > 1)
     due = could & (game.harder_in < 0)
     faster = due & (game.moves_every > 1) & (game.level % 2 == 1)

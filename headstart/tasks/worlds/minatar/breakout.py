@@ -9,25 +9,25 @@ from headstart.core.types import EnvParams, Key, Parameter, Record
 from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
 
 SERVED_FROM = 3  # row
-TURNED = np.array([-1, 1])  # by which a way is multiplied where it meets something above or below
+TURNED = np.array([-1, 1])  # factor of a direction when the ball meets something above or below
 
 
 class Game(Record):
-    """Where everything is. The paddle is in the last row."""
+    """Positions and directions. The paddle is in the last row."""
 
     paddle: Int[Array, ""]  # column of its middle
     ball: Int[Array, " 2"]  # row, column
-    trail: Int[Array, " 2"]  # where the ball was
-    way: Int[Array, " 2"]  # rows and columns to where it goes, each 1 or -1
+    trail: Int[Array, " 2"]  # the previous position of the ball
+    way: Int[Array, " 2"]  # the ball's direction in rows and columns, each 1 or -1
     bricks: Board
-    struck: Bool[Array, ""]  # whether the ball met a brick just now: it breaks no two in a row, but flies through
+    struck: Bool[Array, ""]  # whether the ball just met a brick: then it passes the next one without breaking it
 
 
 class Breakout(MinAtar):
-    """1 for each brick; all rows come back once none is left. A lost ball is the end.
+    """1 for each brick; all bricks return once none is left. Losing the ball ends the episode.
 
-    The ball flies along diagonals. From the paddle it goes on to the side it came for, or back if only the cell that it
-    flies into is the paddle's.
+    The ball moves along diagonals. The paddle reflects it upwards; it also reverses the ball's column direction if only
+    the cell that the ball moves into is the paddle's.
     """
 
     @property
@@ -63,7 +63,7 @@ class Breakout(MinAtar):
         )
 
     def start(self, params: EnvParams, key: Key) -> Game:
-        right = jax.random.bernoulli(key).astype(jnp.int32)  # which edge it is served from
+        right = jax.random.bernoulli(key).astype(jnp.int32)  # the edge where it is served
         ball = jnp.stack([jnp.int32(SERVED_FROM), LAST * right])
         way = jnp.stack([jnp.int32(1), 1 - 2 * right])
         return Game(jnp.int32(4), ball, ball, way, _wall(params), jnp.array(False))
@@ -85,18 +85,18 @@ class Breakout(MinAtar):
 
 
 def _wall(params: EnvParams) -> Board:
-    """Returns fresh bricks."""
+    """Returns all bricks."""
     row = jnp.arange(SIDE)[:, None]
     return jnp.broadcast_to((row >= 1) & (row <= jnp.round(params["brick_rows"])), (SIDE, SIDE))
 
 
 def _covered(params: EnvParams, paddle: Int[Array, ""], column: Int[Array, "*n"]) -> Bool[Array, "*n"]:
-    """Returns whether the paddle is in a column."""
+    """Returns whether the paddle covers a column."""
     return jnp.abs(column - paddle) <= jnp.round(params["paddle_reach"])
 
 
 def _fly(params: EnvParams, game: Game) -> Played:
-    """Returns the game once the ball has flown one cell, and what that hit is settled: sides, then top, brick or paddle."""
+    """Returns the game after the ball has moved by one cell and hit sides, top, bricks or the paddle."""
     ahead = game.ball + game.way
     sideways = (ahead[1] < 0) | (ahead[1] > LAST)
     way = jnp.where(sideways, game.way * jnp.asarray([1, -1]), game.way)
@@ -106,8 +106,8 @@ def _fly(params: EnvParams, game: Game) -> Played:
     breaks = brick & ~game.struck
     low = ~top & ~brick & (row == LAST)
     above = low & _covered(params, game.paddle, game.ball[1])  # the paddle is under the ball
-    beside = low & ~above & _covered(params, game.paddle, column)  # it is where the ball would be
-    back = breaks | above | beside  # to the row it came from
+    beside = low & ~above & _covered(params, game.paddle, column)  # the paddle is where the ball would be
+    back = breaks | above | beside  # back to the row it came from
     bounced = jnp.where(top | breaks | above, way * jnp.asarray(TURNED), jnp.where(beside, -way, way))
     bricks = game.bricks.at[row, column].set(game.bricks[row, column] & ~breaks)
     flown = game.replace(

@@ -10,25 +10,25 @@ from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinA
 
 LANES = np.arange(1, LAST)  # the cars' rows, one in each
 COLUMN = 4  # the chicken's
-RESTS = np.arange(1, 6)  # steps that a car may rest between two of its moves: each has a channel
+RESTS = np.arange(1, 6)  # steps that a car may rest between two moves; each has a channel
 
 
 class Game(Record):
-    """Where everything is, and how long it stays there."""
+    """Positions, and the steps until the next moves."""
 
     row: Int[Array, ""]  # the chicken's
-    tired: Int[Array, ""]  # steps before it can move again
+    tired: Int[Array, ""]  # steps until the chicken can move again
     column: Int[Array, " 8"]  # the cars'
     way: Int[Array, " 8"]  # 1: to the right; -1: to the left
     rest: Int[Array, " 8"]  # steps between two moves
-    rests: Int[Array, " 8"]  # steps until the next
+    rests: Int[Array, " 8"]  # steps until the next move
 
 
 class Freeway(MinAtar):
-    """1 for each time that the chicken gets to the top; it is back at the bottom then, and all cars change.
+    """1 each time the chicken reaches the top; then it returns to the bottom, and all cars change.
 
-    A car's touch brings it back to the bottom too. Cars that leave the board come in at its other side. Nothing ends an
-    episode; it is truncated where MinAtar's ends.
+    Touching a car takes it back to the bottom too. Cars that leave the board return on its other side. Only truncation
+    ends an episode, where MinAtar terminates.
     """
 
     @property
@@ -91,7 +91,7 @@ class Freeway(MinAtar):
 
 
 def _cars(params: EnvParams, key: Key) -> tuple[Int[Array, " 8"], Int[Array, " 8"]]:
-    """Returns how long each car rests between two moves, and which way it goes."""
+    """Returns how long each car rests between two moves, and its direction."""
     k_rest, k_way = jax.random.split(key)
     least = whole(params["least_rest"])
     most = jnp.maximum(whole(params["most_rest"]), least)

@@ -1,4 +1,4 @@
-"""What MinAtar's games share: a board of bits, actions that stick, a score, and how they are drawn."""
+"""What MinAtar's games share: a board of bits, sticky actions, a score, and drawings."""
 
 import abc
 import functools
@@ -18,18 +18,18 @@ SIDE = 10  # cells
 LAST = SIDE - 1  # rows are counted from the top, columns from the left
 
 Board = Bool[Array, "10 10"]
-Look = Callable[[float, float], Shape]  # the middle of a cell -> what stands there
+Look = Callable[[float, float], Shape]  # from the middle of a cell to its shape
 
 
 class Channel(NamedTuple):
     """One bit of every cell."""
 
     name: str
-    look: Look | None  # None: nothing is drawn for it
+    look: Look | None  # None: it is not drawn
 
 
 class Played(NamedTuple):
-    """What a step came to."""
+    """The result of a step."""
 
     game: PyTree
     scored: Array
@@ -37,39 +37,39 @@ class Played(NamedTuple):
 
 
 class Round(Record):
-    """A game, and what is to be known of its last step."""
+    """A game, and the results of its last step."""
 
     game: PyTree
     scored: Float[Array, ""]
     over: Bool[Array, ""]
-    pressed: Int[Array, ""]  # the action that acted last
+    pressed: Int[Array, ""]  # the last action that was executed
 
 
 class MinAtar(Env):
-    """A game is told by its channels, its actions, its parameters, and three functions."""
+    """A game, defined by its channels, actions and parameters, and by three functions."""
 
     @property
     @abc.abstractmethod
     def channels(self) -> tuple[Channel, ...]:
-        """What is seen, in this order."""
+        """The channels of the observation, in order."""
 
     @property
     @abc.abstractmethod
     def moves(self) -> tuple[str, ...]:
-        """What each action does."""
+        """The name of each action."""
 
     @property
     @abc.abstractmethod
     def knobs(self) -> tuple[Parameter, ...]:
-        """Its parameters, but for `sticky`."""
+        """The parameters, except for `sticky`."""
 
     @abc.abstractmethod
     def start(self, params: EnvParams, key: Key) -> PyTree:
-        """Returns the game as it begins."""
+        """Returns the first state of the game."""
 
     @abc.abstractmethod
     def play(self, params: EnvParams, game: PyTree, action: Int[Array, ""], key: Key) -> Played:
-        """Returns the game a step later."""
+        """Returns the game after one step."""
 
     @abc.abstractmethod
     def show(self, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
@@ -126,7 +126,7 @@ class MinAtar(Env):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _shown(env: MinAtar, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
-    """Returns its boards, by one program: outside of any, each operation is compiled by itself."""
+    """Returns the boards, by one compiled program instead of one for each operation."""
     return env.show(params, game)
 
 
@@ -136,20 +136,20 @@ def whole(number: Float[Array, ""]) -> Int[Array, ""]:
 
 
 def board(row: Int[Array, "*n"], column: Int[Array, "*n"], there: Bool[Array, "*n"] | bool = True) -> Board:
-    """Returns where on the board any of them is; what is beyond its edge is nowhere."""
+    """Returns a board with ones at these places; places beyond its edges are dropped."""
     rows, columns = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
     place = lambda x: jnp.asarray(x).reshape(-1, 1, 1)
     return ((place(row) == rows[None]) & (place(column) == columns[None]) & place(there)).any(0)
 
 
 def shifted(things: Board, by: int, axis: int) -> Board:
-    """Returns all of it a cell further along the rows (axis 1) or columns (0), by 1 or -1; what leaves the board is gone."""
+    """Returns the board shifted by 1 or -1 along rows (axis 1) or columns (0); what leaves it is dropped."""
     entered = 0 if by == 1 else LAST
     return jnp.roll(things, by, axis) & jnp.expand_dims(jnp.arange(SIDE) != entered, 1 - axis)
 
 
 def block(role: Role) -> Look:
-    """Returns most of a cell."""
+    """Returns a rectangle that fills most of a cell."""
     return lambda x, y: rectangle((x - 0.44, y - 0.4), (x + 0.44, y + 0.4), role)
 
 

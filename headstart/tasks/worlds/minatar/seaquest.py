@@ -1,4 +1,4 @@
-"""Seaquest-MinAtar: a submarine shoots at fish and at other submarines, picks divers up, and comes up for air."""
+"""Seaquest-MinAtar: a submarine shoots fish and enemy submarines, rescues divers, and comes up for air."""
 
 import jax
 import jax.numpy as jnp
@@ -23,25 +23,25 @@ from headstart.tasks.worlds.minatar.swarm import Enemies, Swarm, enters, pairs
 
 MOVES = np.array([(0, 0), (0, -1), (-1, 0), (0, 1), (1, 0), (0, 0)])  # rows and columns
 SHOOT = 5  # the action
-DEEPEST = LAST - 1  # row; below it are the gauges
+DEEPEST = LAST - 1  # row; the gauges are below it
 FULL = 6  # divers
-MOST_ENEMIES, MOST_DIVERS, MOST_SHOTS = 32, 8, 10  # at a time; MinAtar's lists have no end, and never get there
-FASTEST = 2  # steps that enemies rest at the least, however often the submarine came up
+MOST_ENEMIES, MOST_DIVERS, MOST_SHOTS = 32, 8, 10  # at a time; MinAtar's lists are unbounded, and never get so long
+MIN_REST = 2  # steps that enemies rest at least, however often the submarine came up
 DIVERS_REST = 5  # steps
 
 
 class Game(Record):
-    """Where everything is, and when what happens next."""
+    """Positions, and counters of what happens next."""
 
-    sub: Int[Array, " 2"]  # row, column of its front
+    sub: Int[Array, " 2"]  # row, and column of its front
     way: Int[Array, ""]  # 1: to the right; -1: to the left
     loads: Int[Array, ""]  # steps until it can shoot
     shots: Swarm
     enemies: Enemies
     divers: Swarm
-    left: Board  # the enemies' torpedoes that go to the left
+    left: Board  # the enemies' torpedoes that move to the left
     right: Board
-    oxygen: Int[Array, ""]  # steps under water that it lasts
+    oxygen: Int[Array, ""]  # steps until the air runs out
     aboard: Int[Array, ""]  # divers
     surfaced: Bool[Array, ""]
     enemy_in: Int[Array, ""]
@@ -52,11 +52,11 @@ class Game(Record):
 
 
 class Seaquest(MinAtar):
-    """1 for each enemy shot; up to 10, for the air that is left, where six divers are brought up.
+    """1 for each enemy that is shot; up to 10, for the air that is left, when six divers are brought up.
 
-    An enemy's or a torpedo's touch is the end, and so is no air, or coming up without a diver. Coming up takes a diver
-    from board (after six, as in MinAtar, the next one counts for nothing), fills the air, and brings more and faster
-    enemies.
+    Touching an enemy or a torpedo ends the episode, and so does running out of air, or coming up without a diver.
+    Coming up costs a diver (after six, as in MinAtar, the next one counts for nothing), refills the air, and brings
+    more and faster enemies.
     """
 
     @property
@@ -149,7 +149,7 @@ class Seaquest(MinAtar):
 
 
 def _came(params: EnvParams, game: Game, key: Key) -> Game:
-    """Returns the game with a new enemy and a new diver, when it is time; no enemy where one comes the other way."""
+    """Returns the game with a new enemy and a new diver if it is time; no enemy where one comes the other way."""
     k_enemy, k_armed, k_diver = jax.random.split(key, 3)
     enemy, diver = enters(k_enemy), enters(k_diver)
     enemies, armed = game.enemies, jax.random.bernoulli(k_armed, params["armed_chance"])
@@ -165,7 +165,7 @@ def _came(params: EnvParams, game: Game, key: Key) -> Game:
 
 
 def _steered(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
-    """Returns the game once the action has acted."""
+    """Returns the game after the player's action."""
     step = jnp.asarray(MOVES)[action] * whole(params["sub_speed"])
     shoots = (action == SHOOT) & (game.loads == 0)
     way = jnp.where(step[1] == 0, game.way, jnp.sign(step[1]))
@@ -179,14 +179,14 @@ def _steered(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
 
 
 def _shots_fly(game: Game) -> tuple[Game, Int[Array, ""]]:
-    """Returns the game a cell of the shots' way later, and how many enemies they struck: fish before submarines."""
+    """Returns the game after the player's shots move, and how many enemies they hit: fish before submarines."""
     shots, enemies = game.shots.moved(game.shots.there, jnp.int32(0)), game.enemies
     spent, struck = pairs(shots, enemies, enemies.there, ~enemies.armed)
     return game.replace(shots=shots.without(spent), enemies=enemies.without(struck)), struck.sum()
 
 
 def _divers_swim(game: Game) -> Game:
-    """Returns the game once divers were taken aboard, moved on, and were taken aboard where they got to."""
+    """Returns the game after divers move; those at the submarine come aboard before and after."""
     aboard, divers = game.aboard, game.divers
     for move in (False, True):
         if move:
@@ -198,7 +198,7 @@ def _divers_swim(game: Game) -> Game:
 
 
 def _enemies_swim(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
-    """Returns the game once enemies moved and shot, how many swam into shots, and whether one met the submarine."""
+    """Returns the game after enemies move and shoot, how many ran into shots, and whether one hit the submarine."""
     enemies = game.enemies
     met = enemies.meets(game.sub)
     swims = enemies.there & (enemies.rests == 0)
@@ -218,14 +218,14 @@ def _enemies_swim(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], 
 
 
 def _torpedoes_fly(game: Game) -> tuple[Game, Bool[Array, ""]]:
-    """Returns the game a cell of their way later, and whether one hit the submarine."""
+    """Returns the game after torpedoes move, and whether one hit the submarine."""
     left, right = shifted(game.left, -1, 1), shifted(game.right, 1, 1)
     hit = (board(*game.sub) & (game.left | game.right | left | right)).any()
     return game.replace(left=left, right=right), hit
 
 
 def _breathed(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
-    """Returns the game with the air of a step less, or come up; what that gains; and whether it ends the game."""
+    """Returns the game after breathing or coming up, the reward for that, and whether it ends the game."""
     under, out_of_air = game.sub[0] > 0, game.oxygen <= 0
     up = ~under & ~game.surfaced
     comes_up, full = up & (game.aboard != 0), game.aboard == FULL
@@ -240,11 +240,11 @@ def _breathed(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool
 
 
 def _harder(params: EnvParams, game: Game, when: Bool[Array, ""]) -> Game:
-    """Returns the game with more and, every second time, faster enemies, if `when` and as long as there are such."""
-    could = (game.enemy_every > 1) | (game.enemies_rest > FASTEST)
+    """Returns the game made harder if `when`: more and, every second time, faster enemies, within limits."""
+    could = (game.enemy_every > 1) | (game.enemies_rest > MIN_REST)
     due = when & could & (whole(params["ramp"]) == 1)
     return game.replace(
-        enemies_rest=game.enemies_rest - (due & (game.enemies_rest > FASTEST) & (game.level % 2 == 1)),
+        enemies_rest=game.enemies_rest - (due & (game.enemies_rest > MIN_REST) & (game.level % 2 == 1)),
         enemy_every=game.enemy_every - (due & (game.enemy_every > 1)),
         level=game.level + due,
     )

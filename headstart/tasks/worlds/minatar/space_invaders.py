@@ -1,4 +1,4 @@
-"""SpaceInvaders-MinAtar: a cannon at the bottom shoots at aliens that come down, and drop bombs."""
+"""SpaceInvaders-MinAtar: a cannon at the bottom shoots aliens that come down and drop bombs."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Int
@@ -18,29 +18,29 @@ from headstart.tasks.worlds.minatar.game import (
     whole,
 )
 
-FASTEST_WAVE = 6  # steps between two moves, which waves do not get below
+MIN_WAVE_INTERVAL = 6  # steps between two moves, the minimum for a wave
 SHOOT = 3  # the action
 
 
 class Game(Record):
-    """Where everything is, and when what happens next. The cannon is in the last row."""
+    """Positions, and counters of what happens next. The cannon is in the last row."""
 
     cannon: Int[Array, ""]  # column
     shots: Board
     bombs: Board
     aliens: Board
-    way: Int[Array, ""]  # the aliens': 1: to the right; -1: to the left
+    way: Int[Array, ""]  # the aliens' direction: 1 is to the right, -1 to the left
     loads: Int[Array, ""]  # steps until the cannon can shoot
     moves_in: Int[Array, ""]
     bombs_in: Int[Array, ""]
-    moves_every: Int[Array, ""]  # steps, or fewer where there are fewer aliens than that
+    moves_every: Int[Array, ""]  # steps between two moves, or the number of aliens if that is smaller
 
 
 class SpaceInvaders(MinAtar):
-    """1 for each alien. A bomb's or an alien's touch is the end, and so is an alien's way down from the last row.
+    """1 for each alien. A bomb's or an alien's touch ends the episode, and so does an alien that leaves the last row.
 
-    The aliens go sideways, and down a row where one of them is at the edge. The fewer there are, the faster. The one
-    that is nearest to the cannon's column drops the bomb. After a wave comes the next one, faster.
+    The aliens move sideways, and down by a row when one of them is at the edge. The fewer they are, the faster they
+    move. The alien that is nearest to the cannon's column drops the bomb. Each wave is faster than the last.
     """
 
     @property
@@ -94,7 +94,7 @@ class SpaceInvaders(MinAtar):
         hit = marched & shots
         left = marched & ~hit
         cleared = ~left.any()
-        faster = jnp.maximum(game.moves_every - whole(params["ramp"]), FASTEST_WAVE)
+        faster = jnp.maximum(game.moves_every - whole(params["ramp"]), MIN_WAVE_INTERVAL)
         game = Game(
             cannon=cannon,
             shots=shots & ~hit,
@@ -104,7 +104,7 @@ class SpaceInvaders(MinAtar):
             loads=jnp.maximum(jnp.where(shoots, whole(params["reload"]), game.loads) - 1, 0),
             moves_in=jnp.where(game.moves_in == 0, jnp.minimum(marched.sum(), game.moves_every), game.moves_in) - 1,
             bombs_in=jnp.where(game.bombs_in == 0, whole(params["bomb_interval"]), game.bombs_in) - 1,
-            moves_every=jnp.where(cleared & (game.moves_every > FASTEST_WAVE), faster, game.moves_every),
+            moves_every=jnp.where(cleared & (game.moves_every > MIN_WAVE_INTERVAL), faster, game.moves_every),
         )
         return Played(game, hit.sum(), over)
 
@@ -114,13 +114,13 @@ class SpaceInvaders(MinAtar):
 
 
 def _wave(params: EnvParams) -> Board:
-    """Returns aliens, all of a wave, at the top."""
+    """Returns a full wave of aliens, at the top."""
     row, column = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
     return (row < whole(params["alien_rows"])) & (column >= 2) & (column < SIDE - 2)
 
 
 def _march(game: Game) -> tuple[Board, Int[Array, ""], Array]:
-    """Returns the aliens, moved if it is time; their way; and whether one of them went down from the last row."""
+    """Returns the aliens, moved if it is time; their direction; and whether one of them left the last row."""
     time = game.moves_in == 0
     down = time & jnp.where(game.way < 0, game.aliens[:, 0], game.aliens[:, LAST]).any()
     sideways = jnp.where(game.way < 0, jnp.roll(game.aliens, -1, 1), jnp.roll(game.aliens, 1, 1))
@@ -129,7 +129,7 @@ def _march(game: Game) -> tuple[Board, Int[Array, ""], Array]:
 
 
 def _bomber(aliens: Board, cannon: Int[Array, ""]) -> Board:
-    """Returns the lowest alien of the column nearest to the cannon's, of two the left one."""
+    """Returns the lowest alien of the column nearest to the cannon's; of two columns, the left one."""
     distance = jnp.abs(jnp.arange(SIDE) - cannon)
     column = jnp.where(aliens.any(0), distance, SIDE).argmin()
     row = jnp.where(aliens[:, column], jnp.arange(SIDE), -1).max()

@@ -1,4 +1,4 @@
-"""Things that swim along the rows of a board: in so many places, each of which may be empty."""
+"""Things that move along the rows of a board, in a fixed number of slots that may be empty."""
 
 from typing import Self
 
@@ -17,16 +17,16 @@ class Swarm(Record):
     row: Int[Array, " n"]
     column: Int[Array, " n"]
     way: Int[Array, " n"]  # 1: to the right; -1: to the left
-    rests: Int[Array, " n"]  # steps until it moves on
+    rests: Int[Array, " n"]  # steps until it moves
 
     @classmethod
     def empty(cls, n: int, **more: Array) -> Self:
-        """Returns nothing, in n places. `more` are the fields that this kind has besides."""
+        """Returns n empty slots. `more` are the other fields of this kind."""
         zero = jnp.zeros(n, jnp.int32)
         return cls(there=jnp.zeros(n, bool), row=zero, column=zero, way=zero + 1, rests=zero, **more)
 
     def joined(self, when: Bool[Array, ""], **new: Array | int) -> Self:
-        """Returns with a new one in the first empty place, if `when`; nothing new where none is empty."""
+        """Returns the swarm with a new member in the first empty slot if `when`; unchanged if no slot is empty."""
         at = (jnp.arange(self.there.size) == self.there.argmin()) & ~self.there & when
         return self.replace(
             there=self.there | at, **{name: jnp.where(at, x, getattr(self, name)) for name, x in new.items()}
@@ -36,7 +36,7 @@ class Swarm(Record):
         return self.replace(there=self.there & ~gone)
 
     def moved(self, who: Bool[Array, " n"], rests: Int[Array, ""]) -> Self:
-        """Returns a cell further on where `who`, to rest then, and the others a step nearer to it; gone beyond an edge."""
+        """Returns the swarm with `who` moved by a cell and resting, and the others one step closer to their move."""
         column = self.column + jnp.where(who, self.way, 0)
         within = (column >= 0) & (column <= LAST)
         return self.replace(
@@ -44,14 +44,14 @@ class Swarm(Record):
         )
 
     def meets(self, cell: Int[Array, " 2"]) -> Bool[Array, " n"]:
-        """Returns which are there, in that row and column."""
+        """Returns which slots are occupied in that row and column."""
         return self.there & (self.row == cell[0]) & (self.column == cell[1])
 
     def board(self, who: Bool[Array, " n"] | bool = True) -> Board:
         return board(self.row, self.column, self.there & who)
 
     def trail(self) -> Board:
-        """Returns the cells behind them."""
+        """Returns the cells behind the members."""
         return board(self.row, self.column - self.way, self.there)
 
 
@@ -63,7 +63,7 @@ class Enemies(Swarm):
 
 
 def enters(key: Key) -> dict[str, Array]:
-    """Returns a row, an edge to come in at, and the way from there; all at random."""
+    """Returns a row, an edge to enter at, and the direction from there, at random."""
     k_way, k_row = jax.random.split(key)
     right = jax.random.bernoulli(k_way)
     row = jax.random.randint(k_row, (), 1, LAST)
@@ -73,9 +73,9 @@ def enters(key: Key) -> dict[str, Array]:
 def pairs(
     one: Swarm, other: Swarm, who: Bool[Array, " m"], first: Bool[Array, " m"]
 ) -> tuple[Bool[Array, " n"], Bool[Array, " m"]]:
-    """Returns who of one and of the other swarm (of it, only `who`) meet in a cell, each at most one of the other's.
+    """Returns which members of one swarm and of another (of that, only `who`) meet, each at most one of the other's.
 
-    Of the other's, those that are `first` come first, and else those of earlier places.
+    Members of the other swarm that are `first` come before the rest, and earlier slots before later ones.
     """
     same = lambda a, b: (a.row[:, None] == b.row[None]) & (a.column[:, None] == b.column[None])
     among = other.there & who
