@@ -59,7 +59,7 @@ def make(env_id: str, physics: str = "auto", **options: Any) -> Env:
         return host(env_id, **options)
     known = [*WORLDS, *_robots()]
     near = nearest(env_id, known) or nearest(env_id, ids(), 0.8)
-    offer = _offer(near) if near else f"`headstart tasks` lists all {len(known)}"
+    offer = _offer(near) if near else f"`headstart tasks` lists the {len(known)} known names"
     raise InputError(f"There is no task {env_id!r}; {offer}.")
 
 

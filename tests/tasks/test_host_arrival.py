@@ -137,11 +137,11 @@ def test_a_law_arrives_at_each_draw():
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
     [
-        (Stubborn, 2.0, "Stubborn: gravity=2 does not stay: it is 10 after a step, so it cannot be set."),
-        (Whole, 2.5, "Whole: gravity=2.5 does not stay: it is 2 after reset, so it cannot be set."),
+        (Stubborn, 2.0, "Stubborn: gravity=2 is not kept: it is 10 after a step, so it cannot be set."),
+        (Whole, 2.5, "Whole: gravity=2.5 is not kept: it is 2 after reset, so it cannot be set."),
         (Shy, -1.0, "Shy does not take gravity=-1: gravity is not to point upwards."),
         (Shy, dist.Uniform(-1.0, 1.0), "Shy does not take gravity=-1: gravity is not to point upwards."),
-        (Deaf, 2.0, "Deaf: gravity=2 does not stay: it is 10 after reset, so it cannot be set."),
+        (Deaf, 2.0, "Deaf: gravity=2 is not kept: it is 10 after reset, so it cannot be set."),
     ],
 )
 def test_what_does_not_stay_is_refused_before_anything_is_played(kind: Any, value: Any, sentence: str):
@@ -153,7 +153,7 @@ def test_what_does_not_stay_is_refused_before_anything_is_played(kind: Any, valu
 
 def test_two_that_set_one_number_are_refused():
     env = host(Whole, horizon=5)
-    with pytest.raises(InputError, match=r"^Whole: (pull=3|gravity=2) does not stay"):
+    with pytest.raises(InputError, match=r"^Whole: (pull=3|gravity=2) is not kept"):
         hs.task(env, gravity=2.0, pull=3.0)
     hopper = host("Hopper-v4")
     with pytest.raises(InputError, match=r"set the same number; give one of them\.$"):

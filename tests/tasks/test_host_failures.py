@@ -53,9 +53,9 @@ def pulled(env: HostEnv, rows: int, steps: int) -> list[Any]:
     [
         (strangers.raises, "breaks failed in step: RuntimeError: the gripper fell off"),
         (strangers.shows_nan, "breaks failed in step: its observation is not finite"),
-        (strangers.shows_less, r"breaks failed in step: its observation has shape (2,), where its space says (3,)"),
+        (strangers.shows_less, r"breaks failed in step: its observation has shape (2,) instead of its space's (3,)"),
         (strangers.pays_nan, "breaks failed in step: its reward is nan"),
-        (strangers.pays_twice, "breaks failed in step: its reward has shape (2,), and is to be one number"),
+        (strangers.pays_twice, "breaks failed in step: its reward has shape (2,) instead of being one number"),
         (lambda env: 5, "breaks failed in step: TypeError: cannot unpack non-iterable int object"),
     ],
 )
@@ -83,7 +83,7 @@ def test_parameters_that_an_env_does_not_take_are_its_failure_too():
     assert np.isnan(out.obs).all(1).tolist() == [True, False]
     pool.release(1, out.handle)
     said = "Picky cannot be made: gravity is not to point upwards"
-    assert env.pop_failures() == {0: f"Picky failed in taking its parameters: {said}"}
+    assert env.pop_failures() == {0: f"Picky failed in setting its parameters: {said}"}
     with pytest.raises(InputError, match=rf"^Picky does not take gravity=-7: {said}\.$"):
         hs.task(env, gravity=-7.0)
 

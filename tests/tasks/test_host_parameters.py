@@ -166,7 +166,7 @@ def no_more() -> gymnasium.Env:
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
-        (lambda: host(endless), "endless says nowhere how long an episode is; write headstart.host(endless, horizon="),
+        (lambda: host(endless), "endless has no limit of an episode's steps; write headstart.host(endless, horizon="),
         (
             lambda: host("Blackjack-v1"),
             "write Blackjack-v1@horizon=1000, or headstart.host('Blackjack-v1', horizon=1000).",

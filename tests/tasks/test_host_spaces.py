@@ -113,10 +113,10 @@ def test_dicts_and_tuples_are_flattened_by_name():
 @pytest.mark.parametrize(
     ("shown", "sentence"),
     [
-        ({"a": np.zeros(3), "b": 0}, r"its observation a has shape \(3,\), where its space says \(2,\)"),
+        ({"a": np.zeros(3), "b": 0}, r"its observation a has shape \(3,\) instead of its space's \(2,\)"),
         ({"a": [0.0, float("nan")], "b": 0}, "its observation a is not finite"),
-        ({"a": [0.0, 0.0], "b": 4}, r"its observation b is 4, which is none of the choices of Discrete\(3\)"),
-        ({"a": [0.0, 0.0], "b": [0, 1]}, r"its observation b has shape \(2,\), where its space says \(\)"),
+        ({"a": [0.0, 0.0], "b": 4}, r"its observation b is 4, which is not in Discrete\(3\)"),
+        ({"a": [0.0, 0.0], "b": [0, 1]}, r"its observation b has shape \(2,\) instead of its space's \(\)"),
         ({"b": 0}, r"its observation a is not of its space \(KeyError: 'a'\)"),
         (np.zeros(2), "its observation a is not of its space"),
         (None, "its observation a is not of its space"),
@@ -183,14 +183,18 @@ def test_an_action_stays_within_bounds_that_float32_cannot_hold():
 @pytest.mark.parametrize(
     ("seen", "done", "sentence"),
     [
-        (spaces.Text(3), spaces.Discrete(2), r"shows something of a kind that is no row of numbers: Text\("),
-        (spaces.Dict({"said": spaces.Text(3)}), spaces.Discrete(2), "shows said of a kind that is no row of numbers"),
-        (spaces.Discrete(20_000), spaces.Discrete(2), "shows one of 20000 choices; 10000 is the most"),
-        (spaces.Dict({}), spaces.Discrete(2), "shows nothing at all"),
-        (strangers.SEEN, spaces.MultiDiscrete([9] * 9), "has 387420489 combinations of choices .*; 1024 is the most"),
+        (spaces.Text(3), spaces.Discrete(2), r"has observations of a kind that is not supported: Text\("),
+        (spaces.Dict({"said": spaces.Text(3)}), spaces.Discrete(2), "has said of a kind that is not supported"),
+        (spaces.Discrete(20_000), spaces.Discrete(2), "has observations of 20000 choices; 10000 is the maximum"),
+        (spaces.Dict({}), spaces.Discrete(2), "has empty observations"),
+        (
+            strangers.SEEN,
+            spaces.MultiDiscrete([9] * 9),
+            "has 387420489 combinations of choices .*; 1024 is the maximum",
+        ),
         (strangers.SEEN, spaces.Box(-1.0, 1.0, (0,)), "has actions of no numbers at all"),
-        (strangers.SEEN, spaces.Text(3), "has actions of a kind that nothing here can choose"),
-        (strangers.SEEN, spaces.Tuple([spaces.Discrete(2)]), "has actions of a kind that nothing here can choose"),
+        (strangers.SEEN, spaces.Text(3), "has actions of a kind that is not supported"),
+        (strangers.SEEN, spaces.Tuple([spaces.Discrete(2)]), "has actions of a kind that is not supported"),
     ],
 )
 def test_spaces_for_which_there_is_no_way_get_a_sentence(seen: gymnasium.Space, done: gymnasium.Space, sentence: str):

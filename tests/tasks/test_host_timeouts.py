@@ -63,7 +63,7 @@ def let_go():
 def test_an_env_that_hangs_is_named_and_the_others_go_on(where, trained):
     env = host(hangs, horizon=8)
     Hangs.where, Hangs.at = where, len(Hangs.made) - 2  # of the two that were played
-    with pytest.raises(InputError, match=rf"^hangs failed in {where}: it did not come back within 0.2 s\.$"):
+    with pytest.raises(InputError, match=rf"^hangs failed in {where}: it did not return within 0.2 s\.$"):
         hs.evaluate(trained, hs.task(env), episodes=2, step_timeout=0.2)
     Hangs.where = ""
     assert env.pool.num_in_use == 0
@@ -77,7 +77,7 @@ def test_one_that_hangs_before_it_is_played_is_refused():
 
     Hangs.where, Hangs.at = "reset", len(Hangs.made)
     with (
-        pytest.raises(InputError, match=r"^lazy hangs before anything is played: it did not come back within 0\.1 s"),
+        pytest.raises(InputError, match=r"^lazy hangs before its first episode: it did not return within 0\.1 s"),
         call_timeout(0.1),
     ):
         host(lazy, horizon=8)

@@ -1,9 +1,9 @@
 """Any Gymnasium env inside the compiled loop, by its id or by a function that makes it.
 
-Such an env cannot be a pure function of its state: its states are numbers that stand for live envs in a `pool`, and all
-rows of a batch are stepped in one call (`calls`). `spaces` makes rows of numbers of what it shows and its actions of
-ours; `parameters` and `models` find what can be changed about it; `maker` makes it, and `extras` knows whose ids are
-whose, with `atari` and `sawyer` for two that are made in a way of our own.
+Such an env is not a pure function of its state. Its states are handles of live envs in a `pool`, and all rows of a
+batch are stepped in one call (`calls`). `spaces` converts observations to rows of numbers, and `actions` converts
+actions; `parameters` and `models` find an env's parameters; `maker` makes envs; `extras` lists the packages that
+provide them, two of which have env classes here: `atari` and `metaworld`.
 """
 
 from headstart.tasks.host.env import HostEnv, State

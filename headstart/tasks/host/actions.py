@@ -1,4 +1,4 @@
-"""Gymnasium's action spaces as ours, and our actions as theirs."""
+"""Gymnasium's action spaces as headstart's, and conversion of actions to theirs."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,40 +10,40 @@ from gymnasium import spaces
 from headstart.core.spaces import UNBOUNDED, ActionSpace, Box, Discrete
 from headstart.tasks.host.spaces import SpaceError, leaves
 
-MOST_CHOICES = 1024  # that several choices at once may come to
+MOST_CHOICES = 1024  # maximum of combinations of several choices
 MEND = "wrap it by gymnasium.wrappers.TransformAction, with one Box or Discrete for its actions"
 
-Give = Callable[[np.ndarray], Any]  # from our actions [row ...] to one of theirs for each row
+Convert = Callable[[np.ndarray], Any]  # from our actions [row ...] to one of theirs per row
 
 
 class Actions(NamedTuple):
-    """An action space: ours, the way to theirs, and what was assumed on the way, a sentence each."""
+    """An action space of ours, the conversion to theirs, and the assumptions made, one sentence each."""
 
     space: ActionSpace
-    to_theirs: Give
+    to_theirs: Convert
     assumptions: tuple[str, ...]
 
 
 def actions(space: Theirs) -> Actions:
-    """Returns our space for their actions, and the way back. Raises SpaceError where there is none."""
+    """Returns our space for theirs, and the conversion of actions. Raises SpaceError if there is none."""
     if isinstance(space, spaces.Discrete):
         start = int(space.start)
-        said = (f"Its choices are counted from {start}; action 0 is choice {start}.",) if start else ()
-        return Actions(Discrete(int(space.n)), lambda rows: (rows + start).tolist(), said)
+        assumptions = (f"Its actions are numbered from {start}; action 0 is its action {start}.",) if start else ()
+        return Actions(Discrete(int(space.n)), lambda rows: (rows + start).tolist(), assumptions)
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
         return _combinations(space)
     boxes = [(name, leaf) for name, _, leaf in leaves(space) if isinstance(leaf, spaces.Box)]
     if not boxes or len(boxes) < sum(1 for _ in leaves(space)):
-        raise SpaceError(f"has actions of a kind that nothing here can choose: {space}; {MEND}")
+        raise SpaceError(f"has actions of a kind that is not supported: {space}; {MEND}")
     return _numbers(space, [leaf for _, leaf in boxes])
 
 
 def _combinations(space: spaces.MultiDiscrete | spaces.MultiBinary) -> Actions:
-    """Several choices at once are one choice of all their combinations, the last of them changing fastest."""
+    """Converts several choices at once to one choice among all combinations; the last one changes fastest."""
     sizes = np.asarray(space.nvec if isinstance(space, spaces.MultiDiscrete) else np.full(space.shape, 2))
     n = int(np.prod(sizes.astype(np.float64)))
     if n > MOST_CHOICES:
-        raise SpaceError(f"has {n} combinations of choices as actions; {MOST_CHOICES} is the most; {MEND}")
+        raise SpaceError(f"has {n} combinations of choices as actions; {MOST_CHOICES} is the maximum; {MEND}")
     start = np.asarray(getattr(space, "start", 0)).reshape(-1)
 
     def combined(rows: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def _combinations(space: spaces.MultiDiscrete | spaces.MultiBinary) -> Actions:
 
 
 def _numbers(space: Theirs, boxes: list[spaces.Box]) -> Actions:
-    """Real numbers, of one box or of several in a dict or tuple."""
+    """Converts real numbers, of one box or of several in a dict or tuple."""
     ends = [np.concatenate([getattr(box, end).reshape(-1) for box in boxes]) for end in ("low", "high")]
     low, high = (end.astype(np.float64) for end in ends)
     whole = np.concatenate([np.full(int(np.prod(box.shape)), np.issubdtype(box.dtype, np.integer)) for box in boxes])
@@ -65,36 +65,37 @@ def _numbers(space: Theirs, boxes: list[spaces.Box]) -> Actions:
         raise SpaceError(f"has actions whose low is not below their high: {space}; {MEND}")
     shape = boxes[0].shape or ()
 
-    def give(rows: np.ndarray) -> Any:
-        inside = np.clip(np.where(whole, np.rint(rows), rows), low, high)  # float32 may lie outside of their bounds
+    def convert(rows: np.ndarray) -> Any:
+        # Float32 numbers may lie outside of their bounds.
+        inside = np.clip(np.where(whole, np.rint(rows), rows), low, high)
         if not isinstance(space, spaces.Box):
             return [spaces.unflatten(space, row) for row in inside]
         return inside.reshape(-1, *shape).astype(space.dtype)
 
     box = Box(_without_limits(low, boxes), _without_limits(high, boxes))
-    return Actions(box, give, tuple(_said(box, whole)))
+    return Actions(box, convert, tuple(_assumptions(box, whole)))
 
 
 def _without_limits(end: np.ndarray, boxes: list[spaces.Box]) -> tuple[float, ...]:
-    """Returns bounds, infinite where they are so large, or all that their dtype can say, that they mean none."""
+    """Returns bounds, infinite if they are so large, or the largest of their dtype, that they mean none."""
     limits = [np.finfo(str(box.dtype)).max if np.issubdtype(box.dtype, np.floating) else np.inf for box in boxes]
     most = np.concatenate([np.full(int(np.prod(b.shape)), float(x)) for b, x in zip(boxes, limits, strict=True)])
     none = np.abs(end) >= np.minimum(most, UNBOUNDED)
     return tuple(np.where(none, np.copysign(np.inf, end), end).astype(np.float32).tolist())
 
 
-def _said(box: Box, whole: np.ndarray) -> list[str]:
-    """Returns what is assumed of such actions."""
+def _assumptions(box: Box, whole: np.ndarray) -> list[str]:
+    """Returns the assumptions about such actions."""
     ends = list(zip(box.names, box.low, box.high, strict=True))
     sides = {
         "no bounds": ([n for n, low, high in ends if np.isinf(low) and np.isinf(high)], "are taken as they are"),
         "no upper bound": ([n for n, low, high in ends if np.isfinite(low) and np.isinf(high)], "begin there at -1"),
         "no lower bound": ([n for n, low, high in ends if np.isinf(low) and np.isfinite(high)], "end there at 1"),
     }
-    said = [f"Actions {', '.join(n)} have {side}: a policy's {how}." for side, (n, how) in sides.items() if n]
+    found = [f"Actions {', '.join(n)} have {side}: a policy's {how}." for side, (n, how) in sides.items() if n]
     if box.unbounded:
-        said.append("PPO learns actions without bounds, beginning with a standard deviation of 1; SAC refuses them.")
+        found.append("PPO learns actions without bounds, beginning with a standard deviation of 1; SAC refuses them.")
     if whole.any():
         names = [name for name, is_whole in zip(box.names, whole, strict=True) if is_whole]
-        said.append(f"Actions {', '.join(names)} are whole numbers: a policy's are rounded.")
-    return said
+        found.append(f"Actions {', '.join(names)} are whole numbers: a policy's are rounded.")
+    return found

@@ -1,11 +1,11 @@
-"""Atari's games as they are usually seen and played (Mnih et al. 2015; Machado et al. 2018, arXiv:1709.06009).
+"""Atari games with the usual preprocessing (Mnih et al. 2015; Machado et al. 2018, arXiv:1709.06009).
 
-84 x 84 grey pixels, the brighter of the last two of 4 frames, 4 such images stacked; up to 30 frames of doing nothing,
-and FIRE where a game wants it, before an episode; actions that stick. A reward is what the game pays, not its sign.
+84 x 84 grey pixels, the maximum of the last two of 4 frames, 4 such images stacked; up to 30 no-op frames, and FIRE if
+a game needs it, at the start of an episode; sticky actions. The reward is the game's score, not its sign.
 
-ale-py's own vector env does this, one game to each env. With many games in it, it holds one value of each keyword,
-steps all of its games or none, and starts those that ended by itself, while each row here has parameters, an end and a
-start of its own. Nothing is lost: games are told their actions before any is waited for, and each has its own thread.
+Each env is a vector env of ale-py with one game. A vector env of many games has one value per keyword, steps all games
+or none, and restarts finished ones by itself, while each row here has parameters, an end and a start of its own. The
+games still run in parallel: all of them start their step before any is waited for, and each has its own thread.
 """
 
 import functools
@@ -23,7 +23,7 @@ STACKED = 4
 
 
 class Game(gymnasium.Env):
-    """One game. `ahead` lets it begin a step that `step` then waits for."""
+    """One game. `start_step` starts a step for which `step` then waits."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Game(gymnasium.Env):
 
     @property
     def max_steps(self) -> int:
-        """Of an episode."""
+        """The maximum length of an episode."""
         return self._most
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -70,7 +70,7 @@ class Game(gymnasium.Env):
         return seen[0], {}
 
     def start_step(self, action: int) -> None:
-        """Begin a step, and come back at once."""
+        """Start a step and return at once."""
         self._console.send(np.array([action]))
         self._begun = True
 
@@ -86,7 +86,7 @@ class Game(gymnasium.Env):
 
 
 class Console:
-    """A game in another mode or difficulty, of which the vector env knows nothing. Same images, and same calls."""
+    """A game in another mode or difficulty, which the vector env does not support. Images and methods are the same."""
 
     def __init__(self, game: str, mode: int, difficulty: int, full_action_space: bool, **rules: Any):
         self._ale, self._switches, self._rules = _quiet(), (mode, difficulty), rules
@@ -138,10 +138,10 @@ class Console:
 
 @functools.cache
 def default_switches(game: str) -> tuple[int, int]:
-    """Returns the mode and difficulty that a game has where nobody says."""
+    """Returns a game's default mode and difficulty."""
     ale, rom = _quiet(), roms.get_rom_path(game)
     if rom is None:
-        raise InputError(f"Atari has no game {game!r}; games are written as in space_invaders.")
+        raise InputError(f"Atari has no game {game!r}; write its name as in space_invaders.")
     ale.loadROM(rom)
     state = ale.cloneState()
     return state.getCurrentMode(), state.getDifficulty()
@@ -160,7 +160,7 @@ def _small(screen: UInt8[np.ndarray, "row column"]) -> UInt8[np.ndarray, "side s
 
 @functools.cache
 def _shares(pixels: int) -> Float[np.ndarray, "side pixel"]:
-    """Returns how much of each of a screen's pixels is in each of ours, along one axis."""
+    """Returns the share of each screen pixel in each of our pixels, along one axis."""
     ends = np.arange(SIDE + 1) * pixels / SIDE
     at = np.arange(pixels)
     covered = np.minimum(ends[1:, None], at + 1.0) - np.maximum(ends[:-1, None], at)

@@ -1,4 +1,4 @@
-"""A compiled program that reaches out: functions of this process that change something, called once and in order."""
+"""Calls from a compiled program to functions with side effects, each executed once and in order."""
 
 import functools
 from collections.abc import Callable
@@ -19,10 +19,10 @@ Call = Callable[..., tuple[np.ndarray, ...]]
 
 
 def on_host(call: Call, shapes: Shapes, *args: Array) -> Any:
-    """call(*args) as numpy, from within a compiled program; any leading axes of `args` are the call's own.
+    """Returns call(*args) as numpy, from within a compiled program; any leading axes of `args` are passed on.
 
-    It is called however little of its results is used, and never twice. Two calls are in order only where one is
-    handed a result of the other: JAX's ordered callbacks cannot be batched.
+    The call is executed exactly once, even if its results are not used. Two calls are in order only if one takes a
+    result of the other, because JAX's ordered callbacks cannot be batched.
     """
 
     call = _storing_interrupts(call)
@@ -37,7 +37,7 @@ def on_host(call: Call, shapes: Shapes, *args: Array) -> Any:
 
 
 def _storing_interrupts(call: Call) -> Call:
-    """Returns the call, out of which an interrupt is carried as XLA can pass it on."""
+    """Returns the call with interrupts wrapped, so that XLA can pass them on."""
 
     @functools.wraps(call)
     def carrying(*args: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -53,7 +53,7 @@ def _storing_interrupts(call: Call) -> Call:
 
 
 def _copied(call: Call, shapes: Shapes, *args: Any) -> Any:
-    """The same where JAX runs on a GPU, whose memory numpy cannot read: a batch is still one call."""
+    """The same for a GPU, whose memory numpy cannot read: a batch is still one call."""
 
     @jax.custom_batching.custom_vmap
     def once(*args: Any) -> Any:
@@ -69,14 +69,14 @@ def _copied(call: Call, shapes: Shapes, *args: Any) -> Any:
 
 
 def on_rows(call: Call) -> Call:
-    """Returns the call on rows: it sees one leading axis, whatever there are, and first how many rows each seed has.
+    """Returns the call on flat rows: it gets one leading axis, and as first argument the number of rows per seed.
 
-    Where there are several axes the first is of seeds: everything in `core` that is compiled is one `vmap` over them.
+    If there are several axes, the first one is of seeds, because all compiled code of `core` is one `vmap` over them.
     """
 
     @functools.wraps(call)
     def rowwise(first: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, ...]:
-        lead = first.shape  # the first argument of all is one number for each row
+        lead = first.shape  # the first argument has one number per row
         rows = int(np.prod(lead))
         inner = [x.reshape(rows, *x.shape[len(lead) :]) for x in (first, *rest)]
         results = call(rows // lead[0] if lead and rows else 1, *inner)

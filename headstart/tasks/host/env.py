@@ -1,4 +1,4 @@
-"""Any Gymnasium env as an env of ours: its states are numbers that stand for live envs outside of the program."""
+"""Any Gymnasium env as an `Env`: its states hold handles of live envs outside of the program."""
 
 import contextlib
 import dataclasses
@@ -23,14 +23,14 @@ from headstart.tasks.host.maker import Maker, describe_error
 from headstart.tasks.host.pool import NO_CALLS, Pool, pool
 from headstart.tasks.host.spaces import Part
 
-RENDERED = "rgb_array"  # what Gymnasium calls a picture of an env
+RENDERED = "rgb_array"  # Gymnasium's name of the render mode for images
 
 
 class State(Record):
-    """Which live env this is, and what its last call said. Each state may be gone on from once."""
+    """The handle of a live env, and the result of its last call. Each state can be stepped only once."""
 
     handle: Int[Array, "*rows"]
-    calls: Int[Array, "*rows"]  # made to it so far: what each call hands to the next, so that they are in order
+    calls: Int[Array, "*rows"]  # number of calls so far; passing it on keeps calls in order
     observation: Float[Array, "*rows observation"]
     reward: Float[Array, "*rows"]
     terminated: Bool[Array, "*rows"]
@@ -38,13 +38,13 @@ class State(Record):
 
 
 class HostEnv(Env):
-    """Somebody else's env, which only Python can step. Make it with `host`.
+    """A third-party env, which only Python can step. Make it with `host`.
 
-    Parameters reach it at the start of each episode, and it is seeded then, so that it is as repeatable as others are.
+    At the start of each episode the env gets its parameters and a seed, so that it is as reproducible as others are.
     """
 
     maker: Maker = eqx.field(static=True)
-    steps: int | None = eqx.field(static=True, default=None)  # of an episode, where parameters change that
+    steps: int | None = eqx.field(static=True, default=None)  # of an episode, if parameters change the number
 
     @property
     def name(self) -> str:
@@ -79,10 +79,10 @@ class HostEnv(Env):
         return self.pool.catalogue.find(name)
 
     def with_parameters(self, params: Mapping[str, Any]) -> "HostEnv":
-        """Returns the env with an episode of as many steps as one that was made with these parameters says itself.
+        """Returns the env with the episode length that its own limit has with these parameters.
 
-        The env is made, given the parameters (both ends of a distribution), and they are read back after its first
-        steps. Raises InputError where one of them is not there.
+        The env is made with the parameters (with both ends of a distribution), and they are read back after its first
+        steps. Raises InputError if one of them was not kept.
         """
         if not params:
             return self
@@ -95,7 +95,7 @@ class HostEnv(Env):
         return self.pool.catalogue.derived_from(name)
 
     def merged_with(self, other: Env) -> Env:
-        """Returns the env with the longer episodes: in the other tasks, the env itself breaks them off."""
+        """Returns the env with the longer episodes; the other tasks' envs truncate them by themselves."""
         same = isinstance(other, HostEnv) and other.maker == self.maker
         return other if same and other.horizon > self.horizon else self
 
@@ -196,7 +196,7 @@ class HostEnv(Env):
 
 
 def _vector(params: EnvParams) -> tuple[tuple[str, ...], Float[Array, " name"]]:
-    """The parameters in the order of their names."""
+    """Returns the parameters in the order of their names."""
     names = tuple(sorted(params))
     return names, jnp.array([params[name] for name in names], jnp.float32)
 

@@ -1,7 +1,7 @@
-"""Packages of envs that headstart has an extra for: which ids are theirs, and what is made of them.
+"""Packages of envs with an extra of headstart: which ids they provide, and how their envs are made.
 
-Importing such a package registers its ids with Gymnasium. Two are made here instead: Atari's games, seen as everybody
-sees them (`atari`), and Meta-World's tasks by name, for which there are no ids (`sawyer`).
+Importing such a package registers its ids with Gymnasium. Two are handled here instead: Atari games with the usual
+preprocessing (`atari`), and Meta-World's tasks by name, which have no ids (`metaworld`).
 """
 
 import functools
@@ -37,7 +37,7 @@ EXTRAS = (
 
 
 def import_package(env_id: str) -> None:
-    """Import the package that the id is of, which registers it. Raises InputError where it is not installed."""
+    """Import the package of an id, which registers it. Raises InputError if it is not installed."""
     for extra in EXTRAS:
         if env_id.startswith(extra.ids):
             if importlib.util.find_spec(extra.module) is None:
@@ -50,7 +50,7 @@ def import_package(env_id: str) -> None:
 
 
 def constructor(env_id: str) -> Callable[..., gymnasium.Env] | None:
-    """Returns what makes an id's env where that is not Gymnasium's business; None for all other ids."""
+    """Returns what makes the env of an id that Gymnasium does not make; None for all other ids."""
     space, _, name = env_id.rpartition("/")
     if space == "ALE" and name.endswith("-v5") and env_id in gymnasium.registry:
         from headstart.tasks.host.atari import Game, default_switches
@@ -66,7 +66,7 @@ def constructor(env_id: str) -> Callable[..., gymnasium.Env] | None:
 
 
 def extra_ids() -> list[str]:
-    """Returns the ids that only `entry` knows, of the packages that were brought so far."""
+    """Returns the ids of imported packages that only `constructor` knows."""
     return [f"Meta-World/{name}" for name in _metaworld_tasks()]
 
 

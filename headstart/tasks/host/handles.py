@@ -1,4 +1,4 @@
-"""Who has which live env. A handle is a number, by which a program names the env that it was lent."""
+"""Handles of live envs. A handle is a number by which a program refers to an env."""
 
 import contextlib
 import threading
@@ -13,7 +13,7 @@ from headstart.tasks.host.outcome import Outcome
 
 
 class EnvHandles:
-    """The live envs of one kind, lent or free."""
+    """The live envs of one kind, in use or free."""
 
     def __init__(self) -> None:
         self._in_use: dict[int, LiveEnv] = {}
@@ -23,32 +23,32 @@ class EnvHandles:
 
     @property
     def num_envs(self) -> int:
-        """Returns how many envs there are, lent or not."""
+        """The number of envs, in use or free."""
         return len(self._in_use) + len(self._free)
 
     @property
     def num_in_use(self) -> int:
-        """Returns how many envs some program has."""
+        """The number of envs that a program uses."""
         return len(self._in_use)
 
     def close(self) -> None:
-        """Close all envs; none is to be called any more."""
+        """Close all envs. They cannot be used afterwards."""
         for live in [*self._in_use.values(), *self._free]:
             close(live.env)
 
     def _spare(self) -> LiveEnv:
-        """Returns an env that nobody has."""
+        """Returns a free env, or a new one."""
         return self._free.pop() if self._free else LiveEnv()
 
     def _allocate(self, seed: int) -> tuple[int, LiveEnv]:
-        """Returns a new handle and its env, lent for a seed of the training."""
+        """Returns a new handle and its env, for a seed of the training."""
         self._last_handle += 1
         live = self._in_use[self._last_handle] = self._spare()
         live.calls, live.seed, live.broken, live.thread = 0, seed, False, threading.get_ident()
         return self._last_handle, live
 
     def _called(self, handle: np.ndarray, calls: np.ndarray, out: Outcome, i: int) -> LiveEnv | None:
-        """Returns the env of a row, one call further on; None where there is none to be called."""
+        """Returns the env of a row and counts the call; None if the row has no env to call."""
         number, count = int(handle[i]), int(calls[i])
         out.handle[i], out.calls[i] = number, count
         live = self._in_use.get(number)
@@ -59,7 +59,7 @@ class EnvHandles:
         return None if live.broken else live
 
     def release(self, each: int, handle: np.ndarray) -> tuple[np.ndarray]:
-        """Take back the envs of these rows, however far their programs came."""
+        """Free the envs of these rows."""
         with self._lock:
             for number in handle.tolist():
                 live = self._in_use.pop(number, None)
@@ -69,7 +69,7 @@ class EnvHandles:
 
     @contextlib.contextmanager
     def closing_on_error(self) -> Iterator[None]:
-        """Closes what is lent in this thread meanwhile and still out, where the program is ended by an error."""
+        """Closes the envs that this thread allocates in the context and does not free, if an error ends the program."""
         before = self._last_handle
         try:
             yield
@@ -80,14 +80,14 @@ class EnvHandles:
             raise
 
     def env(self, handle: int) -> gymnasium.Env:
-        """Returns a lent env, to be looked at between two steps."""
+        """Returns the env of a handle, for looking at it between two steps."""
         env = self._in_use[handle].env
         assert env is not None
         return env
 
     @contextlib.contextmanager
     def _rows(self, handles: Iterable[int]) -> Iterator[None]:
-        """One program's call of these rows, one at a time. Closes their envs where an interrupt ends the program."""
+        """Holds the lock for one program's call of these rows. Closes their envs if an interrupt ends the program."""
         with self._lock:
             try:
                 interrupts.check()
@@ -97,8 +97,8 @@ class EnvHandles:
                 raise
 
     def _close_rows(self, handles: Iterable[int]) -> None:
-        """Close the envs of these leases: who knows in what they were interrupted."""
-        lives = [self._in_use.pop(number, None) for number in handles]  # all of them before one is closed
+        """Close the envs of these handles; after an interrupt their state is unknown."""
+        lives = [self._in_use.pop(number, None) for number in handles]  # remove all before closing any
         for live in lives:
             if live is not None and not live.broken:
                 close(live.env)

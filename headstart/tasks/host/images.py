@@ -1,4 +1,4 @@
-"""What of Gymnasium's arrays is an image, and where its channels are: their spaces do not say."""
+"""Which arrays of Gymnasium are images, and where their channels are; a Gymnasium space does not say."""
 
 from typing import NamedTuple
 
@@ -9,35 +9,35 @@ from jaxtyping import Array, Float
 
 from headstart.core.spaces import Image
 
-SMALLEST = 3  # pixels on a side that a convolution takes
-COLOURS = (1, 3, 4)  # channels: grey, RGB, RGB and opacity or four grey frames
+SMALLEST = 3  # pixels on a side; a convolution needs as many
+COLOURS = (1, 3, 4)  # channels: grey, RGB, RGB with opacity or four grey frames
 
 
 class ImageLayout(NamedTuple):
-    """An image as it is seen, and how it is made of their array."""
+    """An image space of ours, and the layout of the array that it is made of."""
 
     image: Image
-    shape: tuple[int, ...]  # of their array
-    axes: tuple[int, ...]  # of their array: rows, columns, then all that become channels
+    shape: tuple[int, ...]  # of the array
+    axes: tuple[int, ...]  # of the array: rows, columns, then all that become channels
     assumption: str
 
     def to_image(self, row: Float[Array, " n"]) -> Array:
-        """Returns the image that was flattened into a row of float32."""
+        """Returns the image from a flat row of float32."""
         return row.reshape(self.shape).transpose(self.axes).reshape(self.image.shape).astype(jnp.uint8)
 
 
 def is_bytes(space: Space) -> bool:
-    """Returns whether these are bytes of brightness: uint8 from 0 to 255 in two to four dimensions."""
+    """Returns whether a space holds brightness: uint8 from 0 to 255 in two to four dimensions."""
     if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3, 4):
         return False
     return bool((space.low == 0).all() and (space.high == 255).all())
 
 
 def image_layout(space: Space) -> ImageLayout | None:
-    """Returns the image that a space is; None where it is none, or too small for a convolution."""
+    """Returns the layout of an image space; None if it is no image, or too small for a convolution."""
     if not (isinstance(space, spaces.Box) and is_bytes(space)):
         return None
-    shape, frames = tuple(map(int, space.shape)), int(len(space.shape) == 4)  # axes of frames before those of an image
+    shape, frames = tuple(map(int, space.shape)), int(len(space.shape) == 4)  # an axis of frames comes first
     channel = None if len(shape) == 2 else frames + channel_axis(shape[frames:])
     sides = [axis for axis in range(frames, len(shape)) if axis != channel]
     rest = [axis for axis in range(len(shape)) if axis not in sides]
@@ -54,10 +54,10 @@ def image_layout(space: Space) -> ImageLayout | None:
 
 
 def channel_axis(shape: tuple[int, ...]) -> int:
-    """Returns which axis of a three-dimensional image is its channels: 2 by custom, or 0 where the sizes say so.
+    """Returns which axis of a three-dimensional image holds the channels: 2 by convention, or 0 if the sizes say so.
 
-    Rows and columns are most often as many as each other; if not, 1, 3 or 4 are most often channels; and channels are
-    far fewer than rows and columns of what is not known by that.
+    Usually there are as many rows as columns; if not, usually 1, 3 or 4 channels; and otherwise far fewer channels than
+    rows or columns.
     """
     first, middle, last = shape
     if (first == middle) != (middle == last):

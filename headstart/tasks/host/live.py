@@ -1,8 +1,7 @@
-"""One live env: made, given its parameters, and looked at whether it has them.
+"""One live env: making it, setting its parameters, and checking that it keeps them.
 
-What an env was given is read back after its `reset`: an env may set its constants there, or make its model there. What
-is lost by then is set again. What an env does not keep even so is no parameter of it; `rehearse` finds that out before
-anything is played.
+The parameters are read back after each `reset`, because an env may set its constants or make its model there; lost ones
+are set again. What an env does not keep even then is no parameter of it; `dry_run` detects that before training.
 """
 
 import contextlib
@@ -15,11 +14,11 @@ from headstart.core.errors import InputError
 from headstart.tasks.host.maker import Maker, describe_error
 from headstart.tasks.host.parameters import Catalogue
 
-STEPS = 2  # of a rehearsal
+STEPS = 2  # of a dry run
 
 
 class NotKeptError(InputError):
-    """A parameter that does not arrive."""
+    """A parameter that the env does not keep."""
 
 
 @dataclasses.dataclass
@@ -29,23 +28,23 @@ class EnvKind:
     maker: Maker
     catalogue: Catalogue
     spaces: tuple[gymnasium.Space, gymnasium.Space]
-    max_steps: int  # steps of the longest episode that anybody was told of
+    max_steps: int  # steps of the longest episode so far
 
 
 @dataclasses.dataclass
 class LiveEnv:
-    """One env, while it is lent or waits to be."""
+    """One env, in use or free."""
 
     env: gymnasium.Env | None = None  # None before the first episode
     keywords: dict[str, Any] = dataclasses.field(default_factory=dict)  # that it was made with
-    values: dict[str, Any] = dataclasses.field(default_factory=dict)  # parameters that it was given otherwise
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)  # parameters that are not keywords
     calls: int = 0
-    seed: int = 0  # of the training, counted from 0: whose failure its failure is
+    seed: int = 0  # of the training, counted from 0, to which its failures belong
     broken: bool = False
-    thread: int = 0  # that it was lent in: where JAX runs on the CPU, that which runs the program
+    thread: int = 0  # that allocated it; if JAX runs on the CPU, the program's thread
 
     def configure(self, kind: EnvKind, values: dict[str, Any]) -> gymnasium.Env:
-        """Returns the env with these parameters, made anew where its constructor wants other ones."""
+        """Returns the env with these parameters; a new one if its constructor needs others."""
         keywords = kind.catalogue.of_way(values, "keyword")
         if self.env is None or self.keywords != keywords:
             close(self.env)
@@ -61,7 +60,7 @@ class LiveEnv:
         return self.env
 
     def reset(self, kind: EnvKind, seed: int) -> Any:
-        """Reset the env -> what it shows. Raises LostError where it does not have its parameters then."""
+        """Reset the env and return its observation. Raises NotKeptError if it then lacks its parameters."""
         assert self.env is not None
         seen, _ = self.env.reset(seed=seed)
         given = {**self.keywords, **self.values}
@@ -71,7 +70,7 @@ class LiveEnv:
             self._check(kind, "reset")
         if given and (steps := kind.maker.horizon(self.env)) > kind.max_steps:
             raise NotKeptError(
-                f"an episode of it becomes {steps} steps, and {kind.max_steps} are played; give horizon={steps} too"
+                f"an episode of it becomes {steps} steps, and at most {kind.max_steps} are used; give horizon={steps}"
             )
         return seen
 
@@ -80,14 +79,13 @@ class LiveEnv:
         given = {**self.keywords, **self.values}
         for name, found in kind.catalogue.not_kept(self.env, given).items():
             raise NotKeptError(
-                f"{name}={given[name]:g} does not stay: it is {found:g} after {doing}, so it cannot be set"
+                f"{name}={given[name]:g} is not kept: it is {found:g} after {doing}, so it cannot be set"
             )
 
     def dry_run(self, kind: EnvKind, values: dict[str, Any]) -> int:
-        """Play the first steps with these parameters -> how many steps an episode has then.
+        """Take the first steps with these parameters and return the steps of an episode with them.
 
-        Raises InputError where the env does not take them, or does not keep them. What else goes wrong is told when the
-        env is played.
+        Raises InputError if the env does not accept or keep them. Other errors are reported when the env is used.
         """
         name = kind.maker.name
         try:
@@ -95,8 +93,8 @@ class LiveEnv:
             steps = kind.maker.horizon(env)
             kind.max_steps = max(kind.max_steps, steps)
         except Exception as error:
-            said = ", ".join(f"{key}={value:g}" for key, value in values.items())
-            raise InputError(f"{name} does not take {said}: {describe_error(error)}.") from None
+            text = ", ".join(f"{key}={value:g}" for key, value in values.items())
+            raise InputError(f"{name} does not take {text}: {describe_error(error)}.") from None
         try:
             env.action_space.seed(0)
             self.reset(kind, 0)
@@ -114,7 +112,7 @@ class LiveEnv:
 
 
 def close(env: gymnasium.Env | None) -> None:
-    """Close an env, whatever it says to that."""
+    """Close an env and ignore its errors."""
     with contextlib.suppress(Exception):
         if env is not None:
             env.close()

@@ -1,4 +1,4 @@
-"""How an env of someone else's is made: by Gymnasium from its id, or by a function."""
+"""Making a third-party env: by Gymnasium from its id, or by a function."""
 
 import dataclasses
 import importlib
@@ -22,35 +22,35 @@ Factory = Callable[..., gymnasium.Env]
 
 WORD = re.compile(r"[\w./-]+")
 YES_OR_NO = {"true": True, "false": False}
-MAX_STEPS = 10**9  # steps of an episode: they are counted by int32
-LIMITS = ("max_episode_steps", "max_steps", "max_path_length")  # what envs call it that end by themselves
+MAX_STEPS = 10**9  # steps of an episode, which are counted in int32
+LIMITS = ("max_episode_steps", "max_steps", "max_path_length")  # attributes in which envs keep a limit of their own
 
 
 @dataclasses.dataclass(frozen=True)
 class Maker:
-    """What makes one env. Equal makers share their live envs, and one compile."""
+    """How an env is made. Equal makers share their live envs, and one compilation."""
 
     source: str | Factory
-    steps: int | None = None  # of an episode; None: what the env was registered with
+    steps: int | None = None  # of an episode; None: as registered
     keywords: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
-        """Returns what the user calls it: a task string, unless there is a keyword that those cannot say."""
+        """The env's name: a task string, unless it has a keyword that task strings cannot write."""
         name = self.source if isinstance(self.source, str) else getattr(self.source, "__name__", repr(self.source))
         words = {key: _word(value) for key, value in self.keywords}
         if not isinstance(self.source, str) or None in words.values():
-            said = ", ".join(f"{key}={value!r}" for key, value in self.keywords)
-            return f"{name}({said})" if said else name
-        said = {**words, **({} if self.steps is None else {"horizon": self.steps})}
-        return f"{name}@{','.join(f'{key}={value}' for key, value in said.items())}" if said else name
+            text = ", ".join(f"{key}={value!r}" for key, value in self.keywords)
+            return f"{name}({text})" if text else name
+        options = {**words, **({} if self.steps is None else {"horizon": self.steps})}
+        return f"{name}@{','.join(f'{key}={value}' for key, value in options.items())}" if options else name
 
     def make(self, **changed: Any) -> gymnasium.Env:
-        """Returns a new env. Raises InputError where it cannot be made."""
+        """Returns a new env. Raises InputError if it cannot be made."""
         keywords: dict[str, Any] = {**dict(self.keywords), **changed}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that there is a newer version, and the like
+                warnings.simplefilter("ignore")  # such as about a newer version
                 if (create := self._own_constructor) is not None:
                     env = create(**keywords)
                 else:
@@ -63,20 +63,20 @@ class Maker:
         return env
 
     def number_options(self) -> dict[str, int | float]:
-        """Returns the keywords of its constructor that are numbers, with what they are where nobody says."""
+        """Returns the keywords of the constructor that are numbers, with their defaults."""
         taken, registered = self._constructor()
-        said = {**registered, **dict(self.keywords)}
-        found = {p.name: said.get(p.name, p.default) for p in taken}
+        given = {**registered, **dict(self.keywords)}
+        found = {p.name: given.get(p.name, p.default) for p in taken}
         return {name: x for name, x in found.items() if isinstance(x, numbers.Real) and not name.startswith("_")}  # pyright: ignore[reportReturnType]
 
     def integer_options(self) -> dict[str, IntegerRange]:
-        """Returns of which keywords the constructor says whether they are whole numbers, by an annotation."""
-        said = {p.name: getattr(p.annotation, "__name__", str(p.annotation)) for p in self._constructor()[0]}
+        """Returns the keywords whose annotation says whether they are integers, and what it says."""
+        annotations = {p.name: getattr(p.annotation, "__name__", str(p.annotation)) for p in self._constructor()[0]}
         known: dict[str, IntegerRange] = {"int": "always", "bool": "always", "float": "never"}
-        return {name: known[kind] for name, kind in said.items() if kind in known}
+        return {name: known[kind] for name, kind in annotations.items() if kind in known}
 
     def _constructor(self) -> tuple[Iterable[inspect.Parameter], dict[str, Any]]:
-        """Returns what its constructor takes, and what it is registered with; nothing where neither can be told."""
+        """Returns the constructor's parameters and the registered keywords; nothing if they are unknown."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -89,13 +89,13 @@ class Maker:
             return (), {}
 
     def horizon(self, env: gymnasium.Env) -> int:
-        """Returns the steps of an episode. Raises InputError where nobody says how many."""
+        """Returns the steps of an episode. Raises InputError if their number is unknown."""
         steps = _limit(env) if self.steps is None else self.steps
         if steps is None:
             at = "," if "@" in self.name else "@"
             mend = f"{self.name}{at}horizon=1000, or " if isinstance(self.source, str) else ""
             raise InputError(
-                f"{self.name} says nowhere how long an episode is; "
+                f"{self.name} has no limit of an episode's steps; "
                 f"write {mend}headstart.host({self._source_text}, horizon=1000)."
             )
         if not isinstance(steps, numbers.Integral) or not 1 <= int(steps) <= MAX_STEPS:
@@ -104,7 +104,7 @@ class Maker:
 
     @property
     def _own_constructor(self) -> Factory | None:
-        """Returns what makes it where that is not Gymnasium."""
+        """What makes the env, if it is not Gymnasium."""
         return extras.constructor(self.source) if isinstance(self.source, str) else self.source
 
     @property
@@ -113,23 +113,23 @@ class Maker:
 
 
 def _limit(env: gymnasium.Env) -> Any:
-    """Returns after how many steps an env breaks its episodes off, by a wrapper or by itself; None where it says nowhere."""
-    limits, inner, said = [], env, None if env.spec is None else env.spec.max_episode_steps
+    """Returns the number of steps after which an env truncates, by a wrapper or by itself; None if it is unknown."""
+    limits, inner, limit = [], env, None if env.spec is None else env.spec.max_episode_steps
     while isinstance(inner, gymnasium.Wrapper):
         limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
         inner = inner.env
-    for name in LIMITS if said is None and not limits else ():
-        said = said or getattr(inner, name, None)
-    return min(limits) if limits else said
+    for name in LIMITS if limit is None and not limits else ():
+        limit = limit or getattr(inner, name, None)
+    return min(limits) if limits else limit
 
 
 def ids() -> list[str]:
-    """Returns what Gymnasium has been told of so far."""
+    """Returns all ids that are registered so far."""
     return [*gymnasium.registry, *extras.extra_ids()]
 
 
 def is_registered(env_id: str) -> bool:
-    """Returns whether there is such an id. Raises InputError where its module (`module:Env-v0`) cannot be imported."""
+    """Returns whether an id is registered. Raises InputError if its module (`module:Env-v0`) cannot be imported."""
     extras.import_package(env_id)
     if extras.constructor(env_id) is not None:
         return True
@@ -138,7 +138,7 @@ def is_registered(env_id: str) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if module:
-                importlib.import_module(module)  # which registers it
+                importlib.import_module(module)  # registers the id
             gymnasium.spec(name)
     except gymnasium.error.Error:
         return False
@@ -148,9 +148,9 @@ def is_registered(env_id: str) -> bool:
 
 
 def env_options(env_id: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """Returns what of a task string's values says which env it is: its `horizon`, and constructor keywords that are words.
+    """Returns the values of a task string that define the env: its `horizon`, and constructor keywords that are words.
 
-    All others are parameters. Raises InputError where the horizon is no whole number.
+    All others are parameters. Raises InputError if the horizon is not an integer.
     """
     if not is_registered(env_id):
         return {}
@@ -173,20 +173,20 @@ def _whole(text: str, env_id: str) -> int:
 
 
 def _is_word(text: str) -> bool:
-    """Returns whether this is neither a number nor a range, and no more than one value."""
+    """Returns whether a value is a single word, and neither a number nor a range."""
     return bool(WORD.fullmatch(text)) and not NUMBER.fullmatch(text) and ".." not in text and text not in YES_OR_NO
 
 
 def _word(value: Any) -> str | None:
-    """Returns a keyword's value as task strings write it; None for what they have no way to."""
+    """Returns a keyword's value as task strings write it; None if they cannot."""
     if isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, str) and _is_word(value) else None
 
 
 def describe_error(error: BaseException) -> str:
-    """Returns the error in a line, without a full stop."""
-    if type(error) is ValueError or isinstance(error, InputError):  # which is a sentence already
+    """Returns an error in one line, without a full stop."""
+    if type(error) is ValueError or isinstance(error, InputError):  # already a sentence
         return message(error).rstrip(".")
     lines = message(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""What can be changed about any env that holds a MuJoCo model: our robots' parameters, and each number of a field."""
+"""Parameters of any env that holds a MuJoCo model: those of headstart's robots, and each number of a field."""
 
 import copy
 import re
@@ -31,7 +31,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Raw(NamedTuple):
-    """One number of a field, or the one number that all degrees of freedom of a joint share."""
+    """One number of a field, or the number that all degrees of freedom of a joint share."""
 
     field: str
     rows: list[int]
@@ -40,10 +40,10 @@ class Raw(NamedTuple):
 
 
 class Fields:
-    """One model's numbers by name. Groups and names are as for our own robots; a field comes after them."""
+    """The numbers of one model by name: groups and names as for headstart's robots, then numbers of fields."""
 
     def __init__(self, model: Model):
-        self.model = copy.copy(model)  # as it is where nothing is set
+        self.model = copy.copy(model)  # the nominal model
         self.table = table(model)
         self.listed = self.table.listed
         self._by_name = {p.name: p for p in self.listed}
@@ -53,9 +53,9 @@ class Fields:
         self._data = mujoco.MjData(self.model)
 
     def find(self, name: str) -> Parameter | None:
-        """Returns what is known of such a number as body_mass[torso]; None where there is none.
+        """Returns the parameter for a number such as body_mass[torso]; None if there is none.
 
-        Raises InputError where there is one that cannot be set.
+        Raises InputError if it exists and cannot be set.
         """
         match = FIELD.fullmatch(name)
         array = None if match is None else getattr(self.model, match[1], None)
@@ -74,10 +74,10 @@ class Fields:
         return Parameter(name, nominal, -np.inf, np.inf, "as in MuJoCo", about)
 
     def set_values(self, model: Model, values: dict[str, float], before: Iterable[str] = ()) -> None:
-        """Give a model these values and derive what follows from them; `before` are names to be nominal again.
+        """Set these values in a model and derive what follows from them; names in `before` become nominal again.
 
-        Nothing else of the model is touched: an env may have changed it itself. Raises ValueError where two names are
-        of one number, and where the model is not one of the same elements.
+        Nothing else of the model changes, since an env may have changed it itself. Raises ValueError if two names are
+        of the same number, or if the model has other elements.
         """
         self._check_apart(values)
         made = self._made(values, before)
@@ -85,26 +85,26 @@ class Fields:
         fields = self._touched(name for name in {*values, *before} if name in self._raw)
         changed = {field: np.flatnonzero(x.reshape(len(x), -1).any(-1)) for field, x in fields.items()}
         for body in compiled.bodies_of(self.model, changed.get("geom_size", ())):
-            for field in ("body_mass", "body_inertia", "body_ipos", "body_iquat"):  # which follow from the size
+            for field in ("body_mass", "body_inertia", "body_ipos", "body_iquat"):  # these follow from the size
                 made.setdefault(field, getattr(self.model, field))
                 every = touched.setdefault(field, np.zeros(made[field].shape, bool))
                 every[body] = True
         for field, entries in touched.items():
             array = _array(model, field)
             if array.shape != made[field].shape:
-                raise ValueError("it made another MuJoCo model, of other elements; its parameters have no place there")
+                raise ValueError("it made a MuJoCo model with other elements, which lacks its parameters")
             array[entries] = made[field][entries]
             setattr(model.opt if field in OPTIONS else model, field, array if array.ndim else float(array))
         compiled.derive(model, self.model, self._resolved, changed, self._workspace(model))
 
     def _workspace(self, model: Model) -> Any:
-        """Returns data in which to derive: one for all models of the same sizes, as it takes longer to make than to use."""
+        """Returns an MjData for deriving: one for all models of the same sizes, because making it is slow."""
         if any(getattr(model, size) != getattr(self.model, size) for size in SIZES):
             return mujoco.MjData(model)
         return self._data
 
     def not_kept(self, model: Model | None, values: dict[str, float]) -> dict[str, float]:
-        """Returns, by name, what the model holds where it does not hold these values."""
+        """Returns, by name, the model's number where it differs from these values."""
         if model is None:
             return dict.fromkeys(values, np.nan)
         made, found, sized = self._made(values), {}, self._sized(values)
@@ -114,7 +114,7 @@ class Fields:
                 if array.shape != made[field].shape:
                     found[name] = np.nan
                     continue
-                near = 2e-3 if field in compiled.UNITS else 0.0  # which are made to have length 1
+                near = 2e-3 if field in compiled.UNITS else 0.0  # normalized to length 1
                 wrong = entries & ~np.isclose(array, made[field], rtol=near, atol=near)
                 if field.startswith("body_"):
                     wrong[sized] = False
@@ -125,14 +125,14 @@ class Fields:
         return found
 
     def refresh(self, model: Model | None, data: Any) -> None:
-        """Derive anew what MuJoCo knows of a state, but for the solver's warm start."""
+        """Recompute what MuJoCo derives from a state, except for the solver's warm start."""
         if model is not None and isinstance(data, mujoco.MjData):
             warm = data.qacc_warmstart.copy()
             mujoco.mj_forward(model, data)
             data.qacc_warmstart[:] = warm
 
     def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
-        """Returns which parameters make this number a multiple of theirs: names first, then groups."""
+        """Returns which parameters set this number's default, with factors: names first, then groups."""
         if name not in self._raw:
             mine = self._touched([name]) if name in self.table.named else {}
             same = [
@@ -151,12 +151,12 @@ class Fields:
         return tuple(sorted(each, key=lambda one: one[0] in GROUPS))
 
     def _sized(self, values: dict[str, float]) -> list[int]:
-        """Returns the bodies whose geoms have a size of their own in these values."""
+        """Returns the bodies of which these values resize a geom."""
         raw = [self._raw[name] for name in values if name in self._raw]
         return compiled.bodies_of(self.model, [one.rows[0] for one in raw if one.field == "geom_size"])
 
     def _check_apart(self, values: dict[str, float]) -> None:
-        """Groups may be of a number that is named too, which comes after them. Two names of one number may not be."""
+        """Raises ValueError if two names set the same number. A group and a name may: the name has priority."""
         taken: dict[tuple[str, int], tuple[str, float]] = {}
         for body in self._sized(values):
             if compiled.weighed(self.model, body) is not None:
@@ -165,7 +165,7 @@ class Fields:
             made = self._made({name: values[name]})
             for field, entries in self._touched([name]).items():
                 if field == "body_inertia" and not name.startswith(field):
-                    continue  # follows from the mass, unless it is given
+                    continue  # follows from the mass, unless it is given too
                 for i in np.flatnonzero(entries).tolist():
                     mine = float(made[field].reshape(-1)[i])
                     other, theirs = taken.setdefault((field, i), (name, mine))
@@ -173,7 +173,7 @@ class Fields:
                         raise ValueError(f"{other} and {name} set the same number; give one of them")
 
     def _rows(self, field: str, element: str) -> list[int]:
-        """Returns the rows of an element, by its number or its name; [] where there is none of this name."""
+        """Returns the rows of an element, by its number or name; [] if there is none."""
         kind = KINDS.get(field.partition("_")[0])
         if element.isdigit():
             return [int(element)]
@@ -183,12 +183,13 @@ class Fields:
         return [i] if i >= 0 else []
 
     def _made(self, values: dict[str, float], before: Iterable[str] = ()) -> Arrays:
-        """Returns fields as they are to be: those of the table, and whatever else is named."""
+        """Returns the fields with these values: those of the table, and the other named ones."""
         known = {name: x for name, x in values.items() if name not in self._raw}
         made = {name: np.array(x, np.float64) for name, x in self.table.fields(np, known).items()}
         made["geom_friction"] = np.concatenate([made["geom_friction"][:, None], self.model.geom_friction[:, 1:]], 1)
         raw = [name for name in {*values, *before} if name in self._raw]
-        for name in sorted(raw, key=lambda name: self._raw[name].field != "body_mass"):  # an inertia may be given too
+        # An inertia may be given besides the mass.
+        for name in sorted(raw, key=lambda name: self._raw[name].field != "body_mass"):
             field, rows, column, nominal = self._raw[name]
             if field not in made:
                 made[field] = getattr(self.model, field).copy()
@@ -199,7 +200,7 @@ class Fields:
         return made
 
     def _touched(self, names: Iterable[str]) -> Arrays:
-        """Returns which entries of which fields these parameters change."""
+        """Returns the entries of fields that these parameters change."""
         found: Arrays = {}
         for name in names:
             if name not in self._entries:

@@ -1,4 +1,4 @@
-"""What a call of several live envs says."""
+"""The result of a call of several live envs."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Outcome(NamedTuple):
-    """Where each row stands [row ...]."""
+    """The result of each row [row ...]."""
 
     handle: np.ndarray
     calls: np.ndarray
@@ -18,19 +18,19 @@ class Outcome(NamedTuple):
 
 
 def empty_outcome(size: int, rows: int) -> Outcome:
-    """Returns an outcome that says nothing yet: NaN everywhere. `size`: numbers of an observation."""
+    """Returns a result without values: NaN everywhere. `size` is the length of an observation."""
     no = np.zeros(rows, bool)
     obs, reward = np.full((rows, size), np.nan, np.float32), np.full(rows, np.nan, np.float32)
     return Outcome(np.zeros(rows, np.int32), np.zeros(rows, np.int32), obs, reward, no, no.copy())
 
 
 def as_reward(reward: Any) -> float:
-    """Returns a step's reward as one number. Raises ValueError where it is none."""
+    """Returns a step's reward as a float. Raises ValueError if it is not one finite number."""
     if type(reward) is float and math.isfinite(reward):
         return reward
     value = np.asarray(reward, np.float64)
     if value.shape != ():
-        raise ValueError(f"its reward has shape {value.shape}, and is to be one number")
+        raise ValueError(f"its reward has shape {value.shape} instead of being one number")
     if not np.isfinite(value):
         raise ValueError(f"its reward is {reward}")
     return float(value)

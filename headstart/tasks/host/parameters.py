@@ -1,8 +1,8 @@
-"""What can be changed about an env of someone else's, and how a number gets there.
+"""Parameters of a third-party env, and how each is set.
 
-In this order: a keyword of its constructor (the env is then made anew), MuJoCo's model, a method `set_NAME`, and an
-attribute or property of `env.unwrapped`. An attribute reaches what reads it; what the env made of it in its constructor
-stays, so that CartPole's `masscart` leaves `total_mass` as it was.
+In this order: a keyword of its constructor (the env is then made again), MuJoCo's model, a method `set_NAME`, and an
+attribute or property of `env.unwrapped`. An attribute affects only the code that reads it. What the constructor derived
+from it stays: CartPole's `masscart` leaves `total_mass` as it was.
 """
 
 import contextlib
@@ -30,16 +30,16 @@ class HostParameter(NamedTuple):
 
     parameter: Parameter
     way: Way
-    nominal: Any  # as the env has it: an int, a float, a bool
+    nominal: Any  # as the env holds it: an int, a float or a bool
 
 
 class Catalogue:
-    """All that can be changed about one kind of env."""
+    """All parameters of one kind of env."""
 
     def __init__(
         self, env: gymnasium.Env, options: dict[str, Any], whole: Mapping[str, IntegerRange] = MappingProxyType({})
     ):
-        """`env` is looked at, reset and stepped: it is not to be used again. `whole` says which options are counted."""
+        """Resets and steps `env`, which cannot be used afterwards. `whole` says which options are integers."""
         self.known: dict[str, HostParameter] = {}
         inner = env.unwrapped
         settable, mirrors = _settable(inner), _mirrors(inner, options)
@@ -51,9 +51,9 @@ class Catalogue:
         for p in () if self._fields is None else self._fields.listed:
             self.known.setdefault(p.name, HostParameter(p, "model", p.nominal))
         for name, nominal in settable.items():
-            self._add("setter", name, nominal, f"what set_{name} sets")
+            self._add("setter", name, nominal, f"set by set_{name}")
         for name, nominal in steady.items():
-            self._add("attribute", name, nominal, "a number that it holds")
+            self._add("attribute", name, nominal, "an attribute")
         self.listed = tuple(known.parameter for known in self.known.values())
 
     def _add(self, way: Way, name: str, nominal: Any, about: str, whole: IntegerRange | None = None) -> None:
@@ -61,8 +61,8 @@ class Catalogue:
             flag = isinstance(nominal, bool | np.bool_)
             low, high = (0.0, 1.0) if flag else (-math.inf, math.inf)
             likely = "always" if flag else "from whole ends" if isinstance(nominal, numbers.Integral) else "never"
-            told = Parameter(name, float(nominal), low, high, OWN, about, whole or likely)
-            self.known.setdefault(name, HostParameter(told, way, nominal))
+            parameter = Parameter(name, float(nominal), low, high, OWN, about, whole or likely)
+            self.known.setdefault(name, HostParameter(parameter, way, nominal))
 
     @property
     def of_mujoco(self) -> bool:
@@ -70,26 +70,26 @@ class Catalogue:
         return self._fields is not None
 
     def find(self, name: str) -> Parameter | None:
-        """Returns what is known of a parameter; None where there is none of this name."""
-        if name not in self.known and self._fields is not None and (told := self._fields.find(name)):
-            self.known[name] = HostParameter(told, "model", told.nominal)
+        """Returns a parameter by name; None if there is none."""
+        if name not in self.known and self._fields is not None and (found := self._fields.find(name)):
+            self.known[name] = HostParameter(found, "model", found.nominal)
         return self.known[name].parameter if name in self.known else None
 
     def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
-        """Returns, of a number of MuJoCo's model, which other parameters it is a multiple of where it is not given."""
+        """Returns the parameters that set the default of a number of MuJoCo's model: (name, factor) of each."""
         if self._fields is None or name not in self.known or self.known[name].way != "model":
             return ()
         return self._fields.derived_from(name)
 
     def convert(self, names: tuple[str, ...], row: np.ndarray) -> dict[str, Any]:
-        """Returns float32 values as the env is to have them: whole numbers as such, where its own are."""
+        """Returns float32 values as the env's types: integers where its own are."""
         return {name: _like(self.known[name].nominal, value) for name, value in zip(names, row, strict=True)}
 
     def of_way(self, values: dict[str, Any], way: Way) -> dict[str, Any]:
         return {name: value for name, value in values.items() if self.known[name].way == way}
 
     def set_values(self, env: gymnasium.Env, values: dict[str, Any], before: Iterable[str]) -> None:
-        """Give an env these values, no keywords, and back the nominal ones of those that it had `before`."""
+        """Set these values in an env, except for keywords; names in `before` become nominal again."""
         wanted = {**{name: self.known[name].nominal for name in before}, **values}
         inner, model = env.unwrapped, _model(env.unwrapped)
         if self._fields is not None and model is not None and (given := self.of_way(wanted, "model")):
@@ -102,9 +102,9 @@ class Catalogue:
             setattr(inner, name, value)
 
     def not_kept(self, env: gymnasium.Env, values: dict[str, Any]) -> dict[str, float]:
-        """Returns, by name, what an env holds where it does not hold these values.
+        """Returns, by name, the env's number where it differs from these values.
 
-        A keyword is known to be lost only where the env holds its nominal value under the keyword's name.
+        A keyword counts as not kept only if the env holds the nominal value under its name.
         """
         inner, found = env.unwrapped, {}
         if self._fields is not None and (given := self.of_way(values, "model")):
@@ -120,13 +120,13 @@ class Catalogue:
         return found
 
     def refresh(self, env: gymnasium.Env) -> None:
-        """Let MuJoCo derive anew what it knows of the present state, after its model has changed."""
+        """Let MuJoCo recompute what it derives from the current state, after its model has changed."""
         if self._fields is not None:
             self._fields.refresh(_model(env.unwrapped), getattr(env.unwrapped, "data", None))
 
 
 def _model(inner: Any) -> Any:
-    """Returns the MuJoCo model of an env; None where there is none, or none yet."""
+    """Returns the MuJoCo model of an env; None if it has none, or none yet."""
     model = getattr(inner, "model", None)
     return model if type(model).__name__ == "MjModel" else None
 
@@ -135,13 +135,13 @@ def _fields(inner: Any) -> Any:
     model = _model(inner)
     if model is None:
         return None
-    from headstart.tasks.host.models import Fields  # and with it all of MuJoCo's robots
+    from headstart.tasks.host.models import Fields  # imports all of MuJoCo's robots
 
     return Fields(model)
 
 
 def _same(now: Any, value: Any) -> bool:
-    """Returns whether these are one number, of single precision at least."""
+    """Returns whether two numbers are equal in single precision."""
     return _is_number(now, True) and math.isclose(now, value, rel_tol=1e-6, abs_tol=1e-12)
 
 
@@ -171,7 +171,7 @@ def _settable(inner: gymnasium.Env) -> dict[str, Any]:
 
 
 def _mirrors(inner: Any, options: dict[str, Any]) -> dict[str, str]:
-    """Returns the attributes that hold keywords of the constructor: by the same name, and of the same value."""
+    """Returns the attributes that hold keywords of the constructor: with the same name and value."""
     found = {}
     for name, value in options.items():
         for attribute in (name, f"_{name}"):
@@ -182,9 +182,9 @@ def _mirrors(inner: Any, options: dict[str, Any]) -> dict[str, str]:
 
 
 def _constants(env: gymnasium.Env) -> dict[str, Any]:
-    """Returns the numbers that an env holds and that no reset and no step changes: the others are its state."""
+    """Returns an env's numbers that neither a reset nor a step changes; the others are its state."""
     found = _numbers(env.unwrapped)
-    with contextlib.suppress(Exception):  # what an env raises is told when it is played
+    with contextlib.suppress(Exception):  # its errors are reported when the env is used
         env.action_space.seed(0)
         env.reset(seed=0)
         for _ in range(2):

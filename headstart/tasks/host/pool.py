@@ -1,9 +1,9 @@
-"""The live envs behind a compiled program. A state there is a number here: which env, and how often it was called.
+"""The live envs behind a compiled program. A state is a handle of an env, and how many calls it has had.
 
-A call that hands over an older count is of a world that is over (a seed that was done while others went on), and
-touches nothing. What an env raises, and what it returns that is no row of numbers, ends that env alone: its rows are
-NaN from then on, and the message is kept for whoever asks. An interrupt (Ctrl-C, SystemExit) is no failure of an env:
-it ends the program, and the envs of its rows are closed, since nothing else would give them back.
+A call with an older count comes from an episode that is over (of a seed that has finished while others continue), and
+is ignored. An error of an env, or a result that is not a row of numbers, ends that env alone: its rows are NaN from
+then on, and the message is stored. An interrupt (Ctrl-C, SystemExit) is no failure of an env: it ends the program, and
+the envs of its rows are closed, since nothing else would free them.
 """
 
 import atexit
@@ -25,11 +25,11 @@ from headstart.tasks.host.timeouts import Caller, HungError
 
 Names = tuple[str, ...]
 
-NO_CALLS = -1  # a count that no env has: a call that hands it over touches nothing
+NO_CALLS = -1  # a count that no env has: calls with it are ignored
 
 
 class Pool(EnvHandles):
-    """All envs of one maker. Raises InputError where it cannot make one, or one whose spaces there is no way for."""
+    """All envs of one maker. Raises InputError if it cannot make one, or if their spaces are not supported."""
 
     def __init__(self, maker: Maker):
         super().__init__()
@@ -53,12 +53,12 @@ class Pool(EnvHandles):
         try:
             return self._caller.call(function, *args)
         except HungError as error:
-            raise InputError(f"{self.maker.name} hangs before anything is played: {error}.") from None
+            raise InputError(f"{self.maker.name} hangs before its first episode: {error}.") from None
 
     def dry_run(self, names: Names, values: np.ndarray) -> int:
-        """Play the first steps with these parameters ([name], float32) -> how many steps an episode has then.
+        """Take the first steps with these parameters ([name], float32) and return the steps of an episode with them.
 
-        Raises InputError where one of them does not arrive.
+        Raises InputError if one of them is not kept.
         """
         asked = names, values.tobytes()
         with self._lock:
@@ -77,9 +77,9 @@ class Pool(EnvHandles):
     def start(
         self, names: Names, each: int, seeds: np.ndarray, values: np.ndarray, wanted: np.ndarray | None = None
     ) -> Outcome:
-        """Lend an env for every row that is wanted and start an episode in it; the others are all zeros.
+        """Allocate an env for every row that is wanted and start an episode in it; the other rows are zeros.
 
-        `each`: rows of each seed of the training.
+        `each` is the number of rows per seed of the training.
         """
         with self._rows(range(self._last_handle + 1, self._last_handle + 1 + len(seeds))):
             out = empty_outcome(self.observations.space.size, len(seeds))
@@ -101,7 +101,7 @@ class Pool(EnvHandles):
         seeds: np.ndarray,
         values: np.ndarray,
     ) -> Outcome:
-        """Start another episode in the rows that have ended; the other rows come back as nothing."""
+        """Start another episode in the rows that have ended; the other rows are empty."""
         with self._rows(handle.tolist()):
             out = empty_outcome(self.observations.space.size, len(handle))
             for i in np.flatnonzero(ended).tolist():
@@ -110,7 +110,7 @@ class Pool(EnvHandles):
             return out
 
     def step(self, each: int, handle: np.ndarray, calls: np.ndarray, actions: np.ndarray) -> Outcome:
-        """One step of every row. One whose action is no number stays where it is: that is not the env's fault."""
+        """Step every row. A row whose action is not finite is left as it is, since that is not the env's fault."""
         with self._rows(handle.tolist()), np.errstate(over="ignore", invalid="ignore"):
             out = empty_outcome(self.observations.space.size, len(handle))
             fit = np.asarray(np.isfinite(actions).reshape(len(handle), -1).all(1))
@@ -120,7 +120,7 @@ class Pool(EnvHandles):
             played = {i: (live, live.env) for i, live in called.items() if live and live.env and fit[i]}
             for i, (_, env) in played.items():
                 if (start_step := getattr(env, "start_step", None)) is not None:
-                    start_step(given[i])  # all begin before any is waited for
+                    start_step(given[i])  # all start before any is waited for
             for i, (live, env) in played.items():
                 try:
                     seen, reward, terminated, truncated, _ = self._call(live, env.step, given[i])
@@ -141,7 +141,7 @@ class Pool(EnvHandles):
     # ------------------------------------------------------------------------------------ one env
 
     def _call(self, live: LiveEnv, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls an env. One that does not come back is broken, and not closed, since it is still being called."""
+        """Calls an env. If it hangs, it is broken, and not closed, because the call is still running."""
         try:
             return self._caller.call(function, *args)
         except BaseException:
@@ -151,7 +151,7 @@ class Pool(EnvHandles):
     def _reset(self, live: LiveEnv, names: Names, row: np.ndarray, seed: int, out: Outcome, i: int) -> None:
         doing = "reset"
         try:
-            doing = "taking its parameters"
+            doing = "setting its parameters"
             self._call(live, live.configure, self.kind, self.catalogue.convert(names, row))
             doing = "reset"
             row = self.observations.row(self._call(live, live.reset, self.kind, seed))
@@ -170,7 +170,7 @@ class Pool(EnvHandles):
 
 @functools.cache
 def pool(maker: Maker) -> Pool:
-    """Returns the envs of this maker. They are closed as the process ends: those of C++ complain if they outlive it."""
+    """Returns the envs of this maker, closed at the end of the process: envs in C++ may complain otherwise."""
     made = Pool(maker)
     atexit.register(made.close)
     return made

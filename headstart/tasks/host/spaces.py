@@ -1,6 +1,6 @@
-"""Gymnasium's observation spaces as ours: one row of float32, whatever they are made of.
+"""Gymnasium's observation spaces as ours: one row of float32, whatever they consist of.
 
-A single image of bytes travels as a row too, and is an image again where a policy sees it (`images` says what is one).
+A single image of bytes is transferred as a row too, and becomes an image again in `observe` (`images` detects images).
 """
 
 from collections.abc import Callable, Iterator
@@ -15,26 +15,26 @@ from headstart.core.errors import message
 from headstart.core.spaces import Box, ObservationSpace
 from headstart.tasks.host.images import ImageLayout, image_layout, is_bytes
 
-MAX_ONE_HOT = 10_000  # choices that are seen as so many zeros and a one
-MEND = "wrap it by gymnasium.wrappers.TransformObservation, with a Box for what is seen"
+MAX_ONE_HOT = 10_000  # numbers of a one-hot encoding
+MEND = "wrap it by gymnasium.wrappers.TransformObservation, with a Box for its observations"
 
-Read = Callable[[Any], np.ndarray]  # from a value of a space to a row; ValueError where it is none
+Read = Callable[[Any], np.ndarray]  # from a value of a space to a row; ValueError if it is none
 
 
 class SpaceError(ValueError):
-    """A space for which there is no way; the sentence goes on after the env's name."""
+    """A space that is not supported. The message continues after the env's name."""
 
 
 class Part(NamedTuple):
-    """One component of what is seen, and where it is in the row."""
+    """One component of the observation, and its place in the row."""
 
-    name: str  # such as desired_goal; empty where there is but one
+    name: str  # such as desired_goal; empty if it is the only one
     start: int
     stop: int
 
 
 class ObservationReader:
-    """What an env shows: dicts and tuples flattened in the order of their space, and text left out beside numbers."""
+    """Converts an env's observations: dicts and tuples are flattened in order, and text is dropped beside numbers."""
 
     def __init__(self, space: Theirs):
         self._reads: list[tuple[str, tuple[Any, ...], Read]] = []
@@ -47,22 +47,22 @@ class ObservationReader:
             parts.append(Part(name, at, at + low.size))
             lows, highs, at = [*lows, low], [*highs, high], at + low.size
         if not at:
-            raise SpaceError(f"shows nothing at all; {MEND}")
+            raise SpaceError(f"has empty observations; {MEND}")
         low, high = (np.concatenate(x).astype(np.float32) for x in (lows, highs))
         self.parts = tuple(parts)
         self._picture: ImageLayout | None = image_layout(space)
         if self._picture is None:
             self.space: ObservationSpace = Box(tuple(low.tolist()), tuple(high.tolist()))
-            self.assumptions = tuple(_assumed(every))
+            self.assumptions = tuple(_assumptions(every))
         else:
             self.space, self.assumptions = self._picture.image, (self._picture.assumption,)
 
     def to_observation(self, row: Float[Array, " n"]) -> Array:
-        """Returns what a policy sees: the row, or the image that it was made of, channels last."""
+        """Returns the observation for a policy: the row, or the image that it holds, channels last."""
         return row if self._picture is None else self._picture.to_image(row)
 
     def row(self, observation: Any) -> np.ndarray:
-        """Returns the observation as float32. Raises ValueError, naming the component, where it is not of its space."""
+        """Returns an observation as float32. Raises ValueError, naming the component, if it is not of its space."""
         rows = []
         for name, path, read in self._reads:
             value = observation
@@ -71,19 +71,19 @@ class ObservationReader:
                     value = value[step]
                 row = read(value)
             except (ValueError, TypeError, KeyError, IndexError) as error:
-                raise ValueError(f"its observation{' ' + name if name else ''} {_said(error)}") from None
+                raise ValueError(f"its observation{' ' + name if name else ''} {_describe(error)}") from None
             rows.append(row)
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def check(self, row: np.ndarray) -> None:
-        """Raises ValueError, naming the component, where a row holds what is no finite number."""
+        """Raises ValueError, naming the component, if a row is not finite."""
         for name, start, stop in self.parts:
             if not np.isfinite(row[start:stop]).all():
                 raise ValueError(f"its observation{' ' + name if name else ''} is not finite")
 
 
 def leaves(space: Theirs, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tuple[Any, ...], Theirs]]:
-    """Returns (name, where it is, space) of all that is not made of others."""
+    """Yields (name, path, space) of all spaces that do not contain others."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         for key, part in inner:
@@ -93,63 +93,63 @@ def leaves(space: Theirs, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tup
 
 
 def _is_text(space: Theirs) -> bool:
-    """Returns whether its values are strings; not every package makes them a `spaces.Text`."""
+    """Returns whether its values are strings; some packages do not use `spaces.Text`."""
     return space.dtype is not None and space.dtype.kind == "U"
 
 
 def _component(space: Theirs, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
-    """Returns lowest and highest row, and how a row is read."""
+    """Returns the lowest and highest row, and how a row is read."""
     if isinstance(space, spaces.Box):
         return _numbers(space)
     if isinstance(space, spaces.MultiBinary):
         return _numbers(spaces.Box(0, 1, space.shape, np.int8))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return _choices(space, name)
-    raise SpaceError(f"shows {name or 'something'} of a kind that is no row of numbers: {space}; {MEND}")
+    raise SpaceError(f"has {name or 'observations'} of a kind that is not supported: {space}; {MEND}")
 
 
 def _numbers(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, Read]:
-    """Numbers of any shape, in the env's own units."""
+    """Numbers of any shape, in the env's units."""
 
     def read(value: Any) -> np.ndarray:
         x = np.asarray(value)
         if x.shape != space.shape:
-            raise ValueError(f"has shape {x.shape}, where its space says {space.shape}")
+            raise ValueError(f"has shape {x.shape} instead of its space's {space.shape}")
         return x.astype(np.float32).reshape(-1)
 
     return _flat([space.low]), _flat([space.high]), read
 
 
-def _assumed(every: list[tuple[str, tuple[Any, ...], Theirs]]) -> Iterator[str]:
-    """Yields what is assumed of an observation that is read as numbers."""
+def _assumptions(every: list[tuple[str, tuple[Any, ...], Theirs]]) -> Iterator[str]:
+    """Yields the assumptions about an observation that is read as numbers."""
     if text := [name or "it" for name, _, leaf in every if _is_text(leaf)]:
-        yield f"What is text in its observation is not seen: {', '.join(text)}."
+        yield f"Text in its observation is ignored: {', '.join(text)}."
     for name, _, leaf in every:
         if isinstance(leaf, spaces.Box) and len(leaf.shape) > 1:
             what = f"Its observation {name}".rstrip()
             size, shape = int(np.prod(leaf.shape)), " x ".join(map(str, leaf.shape))
             why = "an image among other parts" if is_bytes(leaf) and name else "no image, which is uint8 from 0 to 255"
-            yield f"{what}, an array of {shape} ({leaf.dtype}), is seen as a row of {size} numbers: it is {why}."
+            yield f"{what}, an array of {shape} ({leaf.dtype}), is read as a row of {size} numbers: it is {why}."
     if len(every) > 1:
-        yield f"The parts of its observation are seen in a row: {', '.join(n for n, _, x in every if not _is_text(x))}."
+        yield f"The parts of its observation are concatenated: {', '.join(n for n, _, x in every if not _is_text(x))}."
 
 
 def _choices(space: spaces.Discrete | spaces.MultiDiscrete, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
-    """A choice is seen as zeros and a one."""
+    """A choice is one-hot."""
     shape = () if isinstance(space, spaces.Discrete) else space.nvec.shape
     sizes = np.asarray(space.n if isinstance(space, spaces.Discrete) else space.nvec).reshape(-1)
     starts, total = np.asarray(space.start).reshape(-1), int(sizes.sum())
     if total > MAX_ONE_HOT:
-        raise SpaceError(f"shows {name or 'one'} of {total} choices; {MAX_ONE_HOT} is the most; {MEND}")
+        raise SpaceError(f"has {name or 'observations'} of {total} choices; {MAX_ONE_HOT} is the maximum; {MEND}")
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
 
     def read(value: Any) -> np.ndarray:
         x = np.asarray(value)
         if x.shape != shape:
-            raise ValueError(f"has shape {x.shape}, where its space says {shape}")
+            raise ValueError(f"has shape {x.shape} instead of its space's {shape}")
         at = x.reshape(-1) - starts
         if not np.all((at >= 0) & (at < sizes)):
-            raise ValueError(f"is {value}, which is none of the choices of {space}")
+            raise ValueError(f"is {value}, which is not in {space}")
         row = np.zeros(total, np.float32)
         row[(first + at).astype(np.int64)] = 1.0
         return row
@@ -161,6 +161,6 @@ def _flat(arrays: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.asarray(x, np.float32).reshape(-1) for x in arrays])
 
 
-def _said(error: Exception) -> str:
-    said = message(error)
-    return said if type(error) is ValueError else f"is not of its space ({type(error).__name__}: {said})"
+def _describe(error: Exception) -> str:
+    text = message(error)
+    return text if type(error) is ValueError else f"is not of its space ({type(error).__name__}: {text})"

@@ -1,7 +1,7 @@
-"""How long an env may take over one call, and what becomes of one that takes longer.
+"""Timeouts of calls to envs.
 
-By default nobody asks. Where somebody does, envs are called in a thread of their own. One that does not come back is
-left behind in that thread, which ends with the process and does not keep it from ending; the others get a new thread.
+By default there is none. With a timeout, envs are called in a thread of their own. A call that hangs is abandoned with
+its thread, which does not keep the process from ending, and the other envs get a new thread.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ _seconds: float | None = None  # of every env of this process
 
 
 class HungError(InputError):
-    """A call that did not come back."""
+    """A call that did not return in time."""
 
 
 @contextlib.contextmanager
 def call_timeout(seconds: float | None) -> Iterator[None]:
-    """Meanwhile no call of an env may take longer. None: as long as before. Raises InputError where it is no time."""
+    """Limits every call of an env in this context; None keeps the limit. Raises InputError if it is no time."""
     global _seconds
     if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
-        raise InputError(f"step_timeout is {seconds!r}, which is no time to wait; give seconds, such as 60.")
+        raise InputError(f"step_timeout={seconds!r} is not a duration; give seconds, such as 60.")
     before, _seconds = _seconds, _seconds if seconds is None else seconds
     try:
         yield
@@ -34,13 +34,13 @@ def call_timeout(seconds: float | None) -> Iterator[None]:
 
 
 class Caller:
-    """What calls one pool's envs, one at a time."""
+    """Calls the envs of one pool, one at a time."""
 
     def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[Any] | None = None  # of the thread, where there is one
+        self._asked: queue.SimpleQueue[Any] | None = None  # to the thread, if there is one
 
     def call(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        """Returns what the function returns. Raises what it raises, and HungError where it does not come back."""
+        """Returns what the function returns. Raises what it raises, and HungError if it does not return in time."""
         seconds = _seconds
         if seconds is None:
             return function(*args, **named)
@@ -48,13 +48,13 @@ class Caller:
             self._asked = queue.SimpleQueue()
             threading.Thread(target=_serve, args=(self._asked,), daemon=True, name="headstart env").start()
         asked, answers = self._asked, queue.SimpleQueue()
-        self._asked = None  # unless it comes back, also where this thread is interrupted
+        self._asked = None  # until it returns, also if this thread is interrupted
         asked.put((answers, function, args, named))
         try:
             result, error = answers.get(timeout=seconds)
         except queue.Empty:
             asked.put(None)
-            raise HungError(f"it did not come back within {seconds:g} s") from None
+            raise HungError(f"it did not return within {seconds:g} s") from None
         except BaseException:
             asked.put(None)
             raise
@@ -65,16 +65,16 @@ class Caller:
 
     @property
     def hung(self) -> bool:
-        """Whether the last call did not come back."""
+        """Whether the last call did not return."""
         return _seconds is not None and self._asked is None
 
 
 def _serve(asked: "queue.SimpleQueue[Any]") -> None:
-    """Calls what is asked for, up to the None that is put after a call which was given up."""
+    """Executes calls until None follows a call that was abandoned."""
     while (task := asked.get()) is not None:
         answers, function, args, named = task
         try:
             answer = function(*args, **named), None
-        except BaseException as error:  # whatever it is, it is the caller's
+        except BaseException as error:  # every error belongs to the caller
             answer = None, error
         answers.put(answer)

@@ -240,7 +240,7 @@ def test_what_was_assumed_of_an_environment_is_told(capsys):
     rows = {row["of it"]: row["what it is"] for row in json.loads(capsys.readouterr().out)}
     assert (rows["observation"], rows["action"]) == ("16 numbers within [0, 1]", "one of 4 choices")
     assert run("tasks", "Blackjack-v1@horizon=20") == 0
-    assert "The parts of its observation are seen in a row: 0, 1, 2." in capsys.readouterr().out
+    assert "The parts of its observation are concatenated: 0, 1, 2." in capsys.readouterr().out
 
 
 def test_version(capsys):
