@@ -71,7 +71,7 @@ def steps(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def squares(*x: np.ndarray) -> np.ndarray:
-    """Returns 1, each number, and every product of two [n, feature]: the logarithm of a normal law is a sum of these."""
+    """Returns 1, each number, and every product of two [n, feature]: log of a Gaussian is a weighted sum of these."""
     ones = (np.ones_like(x[0]), *x)
     return np.stack([a * b for i, a in enumerate(ones) for b in ones[i:]], 1)
 

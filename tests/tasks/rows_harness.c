@@ -54,14 +54,14 @@ static int one_batch(unsigned rows) {
   const void **model = calloc(rows, sizeof *model);
   double *state = calloc(rows * wide, sizeof *state), *after = calloc(rows * wide, sizeof *after);
   float *action = calloc(rows, sizeof *action);
-  uint8_t *bad = calloc(rows, 1), *spoilt = calloc(threads, 1);
+  uint8_t *bad = calloc(rows, 1), *corrupt = calloc(threads, 1);
   for (unsigned row = 0; row < rows; row++) model[row] = data, action[row] = (float)row, state[row * wide] = 1.0;
-  *batch = (Batch){(void *const *)model, state, action, bad, after, NULL, NULL, spoilt, 0, rows, threads};
+  *batch = (Batch){(void *const *)model, state, action, bad, after, NULL, NULL, corrupt, 0, rows, threads};
   int good = headstart_step_rows(&robot, batch, space) == 0;
   for (unsigned row = 0; row < rows; row++)
     good &= !bad[row] && after[row * wide] == 2.0 && after[row * wide + 1] == (double)row;
   free(batch), free(data), free(spaces), free(space), free(model);
-  free(state), free(after), free(action), free(bad), free(spoilt);
+  free(state), free(after), free(action), free(bad), free(corrupt);
   return good;
 }
 

@@ -35,7 +35,7 @@ def host_of(text: str) -> HostEnv:
 def pulled(
     env: HostEnv, seeds: Sequence[int], actions: Sequence[Any], **params: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what each row sees [time row observation] and is paid, first of all at its start; its parameters are equal."""
+    """Returns observations [time row observation], from the start on, and rewards. All rows have these parameters."""
     for name in params:
         assert parse(f"{env.name}@{name}={params[name]}").env == env  # and so the catalogue knows it
     names, values = (

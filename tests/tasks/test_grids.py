@@ -54,7 +54,7 @@ def walker():
 
 
 def walk(moves: list[int]) -> tuple[four_rooms.Walk, list[list[float]], bool]:
-    """Returns where a walk from the start ends, what each of its steps collects, and whether the last ends the episode."""
+    """Returns the end of a walk from the start, the cumulants of its steps, and whether the last ends the episode."""
     env, step = walker()
     state, gathered, ended = env.initial(params_of(env), jax.random.key(0)), [], False
     for move in moves:

@@ -16,7 +16,7 @@ pytest.importorskip("mujoco.mjx")
 
 
 def played(simulator: Literal["c", "mjx"], params: EnvParams) -> tuple[State, list[State]]:
-    """Returns where each row's episode begins, and the 20 states that follow. A loop in Python: to trace a scan is slow."""
+    """Returns each row's first state and the 20 states that follow. A Python loop, because tracing a scan is slow."""
     robot, keys = make("InvertedPendulum-v5", simulator), jax.random.split(jax.random.key(0), 2)
     start = jax.jit(jax.vmap(robot.initial, (0, None)))(params, keys[0])
     step = jax.jit(jax.vmap(robot.transition, (0, 0, None, None)))
@@ -77,5 +77,5 @@ def test_a_medium_that_mjx_cannot_compute_says_so():
     if why_not("Hopper-v5", True) is None:
         assert mjx_simulator("Hopper-v5").with_parameters({"density": jnp.float32(1.2)}).opt.has_fluid_params
     else:
-        with pytest.raises(InputError, match="density takes a medium"):
+        with pytest.raises(InputError, match="density needs a medium"):
             mjx_simulator("Hopper-v5").with_parameters({"density": jnp.float32(1.2)})

@@ -234,7 +234,7 @@ def test_a_light_puck_is_pushed_faster_than_a_heavy_one_and_slides_on_where_it_i
 
 @functools.cache
 def corners(rows: int = 400) -> tuple[EnvParams, Table]:
-    """Returns tables whose every parameter is at a bound, or nominal, with a hand that moves towards a puck on the move."""
+    """Returns tables with each parameter at a bound or nominal, and a hand that moves towards a moving puck."""
     rng = np.random.default_rng(0)
     drawn = {p.name: rng.choice([p.low, p.nominal, p.high], rows) for p in ENV.parameters}
     given = {name: jnp.asarray(value, jnp.float32) for name, value in drawn.items()}
@@ -341,7 +341,7 @@ def test_every_parameter_matters():
 
 
 def pusher(state: Table) -> np.ndarray:
-    """Returns the action of a hand-made controller: behind the puck, and then after it, faster the farther the goal is."""
+    """Returns the action of a hand-made controller: get behind the puck, then push, faster the farther the goal is."""
     hand, speed, puck, _, goal = (np.asarray(x, np.float64) for x in jax.tree.leaves(state))
     left = goal - puck
     way = left / max(np.linalg.norm(left), 1e-6)

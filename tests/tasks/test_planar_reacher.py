@@ -113,7 +113,7 @@ def test_solves_what_need_not_be_symmetric():
 
 @functools.cache
 def energies_of(n: int):
-    """Returns a compiled function: the energy after each step of an episode, over that at its start, and the top speed."""
+    """Returns a compiled function: the energy after each step, relative to the first, and the highest speed."""
     env = PlanarReacher(n)
 
     def episode(params, key, power):

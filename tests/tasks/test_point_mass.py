@@ -263,5 +263,7 @@ def test_forms_and_names():
     np.testing.assert_allclose(step(PointMass(walls=0), params(PointMass(walls=0)), [0, 0, 0, 0], [1, 1])[:2], 0.1)
     assert PointMass(goals=2) == PointMass(goals=2) != PointMass(goals=3)
     assert hs.task("PointMass", wall_1_left=0.2, wall_1_top=0.5).env == PointMass()
-    with pytest.raises(InputError, match=r"PointMass\(goals=0, walls=1\) is out of range: give at least 1 goal and 0 walls"):
+    with pytest.raises(
+        InputError, match=r"PointMass\(goals=0, walls=1\) is out of range: give at least 1 goal and 0 walls"
+    ):
         PointMass(goals=0)

@@ -104,7 +104,9 @@ def test_starts_anywhere_and_is_seen_by_its_number():
 
 
 def test_sizes_and_seeds_that_cannot_be_are_told():
-    with pytest.raises(InputError, match=r"branching=7, features=4\) is out of range: give 1 or more of each, and no more branching"):
+    with pytest.raises(
+        InputError, match=r"branching=7, features=4\) is out of range: give 1 or more of each, and no more branching"
+    ):
         RandomMDP(states=6, branching=7)
     with pytest.raises(InputError, match="actions=0"):
         RandomMDP(actions=0)

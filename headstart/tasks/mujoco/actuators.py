@@ -1,8 +1,8 @@
-"""How strong a MuJoCo actuator is: which numbers of the model multiply its force, and what the actuator is called.
+"""The strength and the name of a MuJoCo actuator: which numbers of the model scale its force.
 
-A motor's force is gain · control, and gear carries it to the joint: its strength is its gear. A servo's force depends
-on where the joint is and how fast it moves (`bias`), and gear also scales those: a servo of twice the gear holds half
-the angle. Its strength is therefore the whole force curve: gain, bias and the range that limits the force.
+A motor's force is gain · control, and gear transmits it to the joint: its strength is its gear. A servo's force depends
+on the joint's position and speed too (`bias`), and gear also scales those: a servo of twice the gear holds half the
+angle. Its strength is therefore the whole force curve: gain, bias and the range that limits the force.
 """
 
 from typing import Any, NamedTuple
@@ -24,20 +24,20 @@ MOVES = {  # transmission -> what it acts on
     mujoco.mjtTrn.mjTRN_BODY: "body",
 }
 ONE_AXIS = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-PEAK, SCALE = 2, 3  # of a muscle's parameters: its peak force, and what makes one of it where that is negative
+PEAK, SCALE = 2, 3  # of a muscle's parameters: peak force, and the scale that gives it if that is negative
 
 
 class Actuator(NamedTuple):
-    """One actuator, by what parameters need to know of it."""
+    """What parameters need to know of one actuator."""
 
     name: str
     motor: bool  # its gear is its strength
-    geared: bool  # its gear is one number, and that is its force at control 1
+    geared: bool  # its gear is one number, which is its force at control 1
     unit: str  # of that force
 
 
 def actuators(model: Model) -> list[Actuator]:
-    """Returns the model's actuators in their order; an unnamed one is called by what it moves, or by its number."""
+    """Returns the model's actuators in order. Unnamed ones are named after what they move, or by their number."""
     own = [model.actuator(i).name or _moved(model, i) for i in range(model.nu)]
     return [
         Actuator(
@@ -51,7 +51,7 @@ def actuators(model: Model) -> list[Actuator]:
 
 
 def strengths(model: Model) -> Numbers:
-    """Returns the fields that carry strength, [actuator n] each; those of servos only where the model has one."""
+    """Returns the fields that hold strength, [actuator n] each; those of servos only if the model has one."""
     fields = {"actuator_gear": model.actuator_gear.copy()}
     if not all(_is_motor(model, i) for i in range(model.nu)):
         for name in ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"):
@@ -60,7 +60,7 @@ def strengths(model: Model) -> Numbers:
 
 
 def scaled(model: Model) -> Numbers:
-    """Returns which entries of `strengths` are multiplied by an actuator's strength, as booleans."""
+    """Returns which entries of `strengths` scale with an actuator's strength, as booleans."""
     which = {name: np.zeros(array.shape, bool) for name, array in strengths(model).items()}
     for i in range(model.nu):
         if _is_motor(model, i):
@@ -73,16 +73,18 @@ def scaled(model: Model) -> Numbers:
 
 
 def can_be_scaled(model: Model) -> bool:
-    """Returns whether the model says itself what every actuator's force is: no plugin and no function of the user."""
-    told = (model.actuator_gaintype != mujoco.mjtGain.mjGAIN_USER) & (
+    """Returns whether the model defines every actuator's force, without plugins or user functions."""
+    defined = (model.actuator_gaintype != mujoco.mjtGain.mjGAIN_USER) & (
         model.actuator_biastype != mujoco.mjtBias.mjBIAS_USER
     )
-    return bool(told.all() and (model.actuator_plugin < 0).all())
+    return bool(defined.all() and (model.actuator_plugin < 0).all())
 
 
 def _force_entries(kind: int, numbers: np.ndarray) -> np.ndarray:
-    """Returns which parameters of a gain, or of a bias, the force is proportional to. (Both number their kinds alike
-    from `affine` on; a fixed gain is its first number, and no bias is none, which is 0.)"""
+    """Returns the parameters of a gain, or of a bias, that the force is proportional to.
+
+    Both number their kinds alike from `affine` on. A fixed gain is its first number, and no bias is 0.
+    """
     entries = np.zeros(len(numbers), bool)
     if kind == mujoco.mjtGain.mjGAIN_MUSCLE:
         entries[PEAK if numbers[PEAK] >= 0 else SCALE] = True

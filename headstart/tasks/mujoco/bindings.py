@@ -1,4 +1,4 @@
-"""MuJoCo's Python bindings. They carry no type stubs, so a type checker is told here to let them be."""
+"""MuJoCo's Python bindings. They have no type stubs, so that their type is Any here."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Numbers that cross between float32 JAX and float64 MuJoCo without being worn down on the way."""
+"""Exact conversion of numbers between float32 JAX and float64 MuJoCo."""
 
 import numpy as np
 from jax import lax
@@ -7,10 +7,10 @@ from jaxtyping import Array, Float, UInt32
 
 
 def to_double_halves(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
-    """Returns the same numbers as float64, each as its two halves (low, high): what numpy's `.view(np.float64)` reads.
+    """Returns the same numbers as float64, each as two halves (low, high): the layout of numpy's `.view(np.float64)`.
 
-    Exact for every normal float32, infinities and NaN; denormals (below 1.2e-38) become 0. JAX without x64 cannot
-    hold a float64, but it can carry its bits.
+    Exact for every normal float32, infinities and NaN; denormals (below 1.2e-38) become 0. JAX without x64 has no
+    float64, but can pass on its bits.
     """
     single = lax.bitcast_convert_type(x, jnp.uint32)
     sign, exponent, fraction = single & jnp.uint32(0x80000000), (single >> 23) & 0xFF, single & 0x7FFFFF
@@ -22,20 +22,20 @@ def to_double_halves(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
 
 
 def doubles(halves: UInt32[Array, " n2"]) -> Float[Array, " n"]:
-    """Returns the float64 whose halves these are. To be called, and used, under `jax.enable_x64(True)`."""
+    """Returns the float64 numbers of these halves. Call and use it under `jax.enable_x64(True)`."""
     return lax.bitcast_convert_type(halves.reshape(-1, 2), jnp.float64)
 
 
 def to_halves(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
-    """Returns float64 numbers as their two halves each."""
+    """Returns the two halves of each float64 number."""
     return lax.bitcast_convert_type(x, jnp.uint32).reshape(-1)
 
 
 def as_typed(value: np.float32, nominal: float) -> float:
-    """Returns the float64 that a person meant who typed this float32.
+    """Returns the float64 that a person who typed this float32 meant.
 
-    The nominal itself, where it rounds to `value`; else the shortest decimal, where that has at most 6 digits (`6.3`);
-    else a multiple of the nominal by at most 4 digits (`x1.1`); else (a random draw) `value` as it is.
+    The nominal value, if it rounds to `value`; else the shortest decimal, if it has at most 6 digits (`6.3`); else a
+    multiple of the nominal value by at most 4 digits (`x1.1`); else `value` itself, such as a random draw.
     """
     if np.float32(nominal) == value:
         return nominal

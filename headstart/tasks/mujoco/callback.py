@@ -1,4 +1,4 @@
-"""C MuJoCo as two functions that JAX can compile a loop around."""
+"""C MuJoCo as two functions that a compiled loop can call."""
 
 import functools
 import math
@@ -22,7 +22,7 @@ Outcome = tuple[Array, Array, Array, Array]  # carry, observation, rewards, term
 
 
 class CSimulator:
-    """One robot in C MuJoCo. What it carries from step to step is the float64 state of `Physics`, as uint32 halves."""
+    """One robot in C MuJoCo. Its carry is the float64 state of `Physics`, as uint32 halves."""
 
     def __init__(self, name: str):
         self.name, self.physics = name, physics(name)
@@ -34,7 +34,7 @@ class CSimulator:
     def start(
         self, params: EnvParams, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
     ) -> tuple[UInt32[Array, " carried"], Float[Array, " observation"]]:
-        """Returns what is carried from an episode's first moment, and what is observed then."""
+        """Returns the carry and the observation at the start of an episode."""
         rest = jnp.zeros(self.physics.carried - qpos.size - qvel.size)
         carry = to_double_halves(jnp.concatenate([jnp.zeros(1), qpos, qvel, rest]))
         if not self.robot.starts_in_c:
@@ -42,16 +42,16 @@ class CSimulator:
             return carry, self.robot.observe(jnp, Reading(qpos, qvel, derived)).astype(jnp.float32)
         names, values = _vector(params)
         shapes = (ShapeDtypeStruct((self.observed,), jnp.float32),)
-        (seen,) = self._on_host("start", self._fill_start, names, shapes, qpos, qvel, values)
-        return carry, seen
+        (observation,) = self._on_host("start", self._fill_start, names, shapes, qpos, qvel, values)
+        return carry, observation
 
     def step(self, params: EnvParams, carry: UInt32[Array, " carried"], action: Float[Array, " nu"]) -> Outcome:
-        """Returns one environment step on."""
+        """Returns the result of one environment step."""
         names, values = _vector(params)
         reads = [ShapeDtypeStruct((2 * size,), jnp.uint32) for size in self.physics.sizes]
         shapes = (ShapeDtypeStruct(carry.shape, jnp.uint32), ShapeDtypeStruct((), jnp.bool_), *reads, *reads)
         after, bad, *read = self._on_host("step", self._fill_step, names, shapes, carry, action, values)
-        with jax.enable_x64(True):  # as Gymnasium does: speeds and falls are told by differences
+        with jax.enable_x64(True):  # as Gymnasium does, because rewards are differences of positions
             before, now = (self._reading(*x) for x in ((carry, read[: len(reads)]), (after, read[len(reads) :])))
             return self._outcome(doubles(carry), before, doubles(after), now, action.astype(jnp.float64), bad)
 
@@ -63,19 +63,21 @@ class CSimulator:
         return Reading(state[1 : 1 + nq], state[1 + nq : 1 + nq + nv], derived)
 
     def _outcome(self, state: Array, before: Reading, after: Array, now: Reading, action: Array, bad: Array) -> Outcome:
-        """Returns what a row has come to, in float32 but for what it carries; NaN, and the end, for one that is `bad`."""
+        """Returns a row's result, in float32 except for the carry; NaN and terminal if it is `bad`."""
         was = state[-1]
-        if self.robot.place:  # none is known of an episode that begins
+        if self.robot.place:  # a new episode has no previous place
             was = jnp.where(state[0] == 0.0, self.robot.place(jnp, before), was)
-        told = outcome(jnp, self.robot, now, was, action, self.physics.dt)
-        carry = to_halves(jnp.where(bad, jnp.nan, after.at[-1].set(told.place)))
-        seen, earned = (jnp.where(bad, jnp.nan, x).astype(jnp.float32) for x in (told.observation, told.rewards))
-        return carry, seen, earned, ~told.healthy | bad
+        result = outcome(jnp, self.robot, now, was, action, self.physics.dt)
+        carry = to_halves(jnp.where(bad, jnp.nan, after.at[-1].set(result.place)))
+        observation, rewards = (
+            jnp.where(bad, jnp.nan, x).astype(jnp.float32) for x in (result.observation, result.rewards)
+        )
+        return carry, observation, rewards, ~result.healthy | bad
 
     def _fill_start(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
-        (seen,) = out
+        (observation,) = out
         qpos, qvel, values = map(_rows, given)
-        _rows(seen)[:] = self.physics.start(qpos, qvel, names, values)
+        _rows(observation)[:] = self.physics.start(qpos, qvel, names, values)
 
     def _fill_step(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
         carry, action, values = map(_rows, given)
@@ -84,10 +86,10 @@ class CSimulator:
         self.physics.step(doubles[0], action, names, values, doubles[1], bad.reshape(-1), doubles[2:])
 
     def _on_host(self, what: str, fill: Callable[..., None], names: Names, shapes: Shapes, *args: Array) -> Any:
-        """What `fill` writes, from within a compiled program; any leading axes of `args` are the call's own.
+        """Returns what `fill` writes, from within a compiled program; any leading axes of `args` are passed on.
 
-        Where JAX itself runs on the CPU, numpy reads and writes XLA's own memory. `pure_callback` would hand over JAX
-        arrays: slower, and seen to wait for the very program that is waiting for the callback (jax#24255).
+        If JAX runs on the CPU, numpy reads and writes XLA's own memory. `pure_callback` would pass JAX arrays, which is
+        slower and can deadlock with the program that waits for the callback (jax#24255).
         """
         fill = functools.partial(fill, names)
         if jax.default_backend() == "cpu":
@@ -106,13 +108,13 @@ class CSimulator:
 
 
 def _vector(params: EnvParams) -> tuple[Names, Float[Array, " name"]]:
-    """The parameters in the order of their names."""
+    """Returns the parameters in the order of their names."""
     names = tuple(sorted(params))
     return names, jnp.array([params[name] for name in names], jnp.float32)
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
-    """[... n] -> [row n], the same memory."""
+    """Returns a view of [... n] as [row n]."""
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 

@@ -1,7 +1,7 @@
-"""What MuJoCo's compiler makes of a model's numbers, made again after some of them have changed.
+"""Updates what MuJoCo's compiler derives from a model's numbers, after some of them have changed.
 
-`mj_setConst` derives most of it: masses of subtrees, inverse inertias, lengths at rest. What it leaves as it was is
-done here, so that a model whose number is set equals one that was compiled with that number.
+`mj_setConst` updates most of it: masses of subtrees, inverse inertias, lengths at rest. The rest is updated here, so
+that a model with a changed number equals one that was compiled with that number.
 """
 
 import copy
@@ -12,8 +12,8 @@ import numpy as np
 from headstart.tasks.mujoco import shapes
 from headstart.tasks.mujoco.bindings import Data, Model, mujoco
 
-Changed = dict[str, np.ndarray]  # the rows of each field that are not as in the nominal model
-LIMITS = {  # a range -> the flag that it counts
+Changed = dict[str, np.ndarray]  # the rows of each field that differ from the nominal model
+LIMITS = {  # a range -> the flag that enables it
     "jnt_range": "jnt_limited",
     "jnt_actfrcrange": "jnt_actfrclimited",
     "tendon_range": "tendon_limited",
@@ -21,7 +21,7 @@ LIMITS = {  # a range -> the flag that it counts
     "actuator_forcerange": "actuator_forcelimited",
     "actuator_actrange": "actuator_actlimited",
 }
-UNITS = ("body_quat", "geom_quat", "site_quat", "cam_quat", "jnt_axis")  # of length 1
+UNITS = ("body_quat", "geom_quat", "site_quat", "cam_quat", "jnt_axis")  # unit vectors and quaternions
 STATISTICS = ("meaninertia", "meanmass", "meansize", "extent", "center")
 GEOMETRY = {
     "body_pos",
@@ -35,20 +35,20 @@ GEOMETRY = {
     "qpos_spring",
 }
 INERTIAL, BODY_TURN, INERTIAL_TURN = 2, 3, 4  # mjtSameFrame
-UNKNOWN = -1.0  # as the compiler has what it is to resolve
+UNKNOWN = -1.0  # the compiler's mark for numbers that it derives
 
 
 class Resolved(NamedTuple):
-    """Which numbers of a model the compiler found by itself, from others: they are found again."""
+    """Which numbers of a model the compiler derived from others; they are derived again."""
 
-    springs: np.ndarray  # [tendon] whose length at rest is that of the model's own pose
+    springs: np.ndarray  # [tendon] whose rest length is that of the model's own pose
     welds: np.ndarray  # [equality] that hold two bodies as they are in that pose
-    ratios: np.ndarray  # [actuator] damping ratio of a servo; 0 where its damping was given
+    ratios: np.ndarray  # [actuator] damping ratio of a servo; 0 if its damping was given
     given: tuple[str, ...]  # statistics that were given, and are kept
 
 
 def resolved(model: Model) -> Resolved:
-    """Returns what the compiler found by itself: what it finds again from the rest of the model."""
+    """Returns which numbers the compiler derived: those that it derives again from the rest of the model."""
     trial = copy.copy(model)
     mujoco.mj_setConst(trial, mujoco.MjData(trial))
     given = tuple(n for n in STATISTICS if not np.allclose(getattr(trial.stat, n), getattr(model.stat, n), rtol=1e-9))
@@ -69,9 +69,9 @@ def resolved(model: Model) -> Resolved:
 
 
 def derive(model: Model, nominal: Model, known: Resolved, changed: Changed, data: Data) -> None:
-    """Make of a model's numbers what the compiler would, in `data` of its sizes, which is then of no state.
+    """Derive a model's numbers as the compiler would, in `data` of its sizes, which then holds no state.
 
-    Raises ValueError for numbers that the compiler would not take.
+    Raises ValueError for numbers that the compiler would reject.
     """
     _check(model, nominal, changed)
     for field in LIMITS.keys() & changed.keys():
@@ -99,34 +99,34 @@ def _check(model: Model, nominal: Model, changed: Changed) -> None:
         for i in changed.get(field, ()):
             length = np.linalg.norm(getattr(model, field)[i])
             if abs(length - 1.0) > 1e-3:
-                raise ValueError(f"{field}[{i}] has length {length:g}, and is to have 1; give all of its numbers")
+                raise ValueError(f"{field}[{i}] has length {length:g} instead of 1; give all of its numbers")
             getattr(model, field)[i] /= length
     for field in (*LIMITS, "tendon_lengthspring"):
         for i in changed.get(field, ()):
             low, high = getattr(model, field)[i]
             if (getattr(model, field)[i] == getattr(nominal, field)[i]).all():
-                continue  # which may be no range at all
+                continue  # unchanged ranges may be empty
             if not (low <= high if field == "tendon_lengthspring" else low < high):
-                raise ValueError(f"{field}[{i}] goes from {low:g} to {high:g}, and is to go upwards")
+                raise ValueError(f"{field}[{i}] goes from {low:g} to {high:g} instead of upwards")
     for i in changed.get("body_inertia", ()):
         small, middle, large = np.sort(model.body_inertia[i])
         if small <= 0 or small + middle < large * (1 - 1e-9):
-            raise ValueError(f"body_inertia[{i}] is none that a body can have: two of its numbers exceed the third")
+            raise ValueError(f"body_inertia[{i}] is impossible: its largest number exceeds the sum of the others")
 
 
 def bodies_of(model: Model, geoms: Any) -> list[int]:
-    """Returns the bodies that these geoms are of."""
+    """Returns the bodies of these geoms."""
     return sorted({int(model.geom_bodyid[geom]) for geom in geoms})
 
 
 def _resize(model: Model, nominal: Model, body: int, sized: np.ndarray) -> None:
-    """Give a body, some of whose geoms have another size, its bounds and inertia."""
+    """Update the bounds and the inertia of a body with resized geoms."""
     geoms = np.flatnonzero(model.geom_bodyid == body)
     for geom in geoms[np.isin(geoms, sized)].tolist():
         if int(model.geom_type[geom]) not in shapes.SIZES:
-            continue  # a plane, which has no end
+            continue  # a plane, which is infinite
         if (model.geom_size[geom, : shapes.SIZES[int(model.geom_type[geom])]] <= 0).any():
-            raise ValueError(f"geom_size[{geom}] is {model.geom_size[geom]}, and is to be above 0")
+            raise ValueError(f"geom_size[{geom}] is {model.geom_size[geom]} instead of above 0")
         shape = shapes.shape_of(model, geom)
         model.geom_rbound[geom], model.geom_aabb[geom] = shape.radius, shape.box
     if (model.geom_size[geoms] == nominal.geom_size[geoms]).all() or (weights := weighed(nominal, body)) is None:
@@ -141,30 +141,30 @@ def _resize(model: Model, nominal: Model, body: int, sized: np.ndarray) -> None:
         mujoco.mju_eig3(values, np.zeros(9), axes, made.tensor.reshape(-1))
         model.body_iquat[body], inertia = axes, np.diag(values)
     if moved and nominal.body_simple[body]:
-        raise ValueError("its body's centre of mass or axes would move, which MuJoCo can only compile")
+        raise ValueError("its body's centre of mass or axes would move, for which MuJoCo must compile the model")
     heavier = model.body_mass[body] / nominal.body_mass[body]  # by the group `mass`
     model.body_mass[body], model.body_inertia[body] = made.mass * heavier, np.diagonal(inertia) * heavier
     model.body_ipos[body] = made.centre
 
 
 def weighed(model: Model, body: int) -> dict[int, float] | None:
-    """Returns what a body's geoms weigh; None where its inertia is its own, or plays no part because it cannot move.
+    """Returns the mass of each geom of a body; None if its inertia was given, or does not matter for a fixed body.
 
-    Raises ValueError where nobody can tell.
+    Raises ValueError if it cannot be determined.
     """
     return None if model.body_weldid[body] == 0 else shapes.masses(model, body)
 
 
 def _frames(model: Model, nominal: Model, changed: Changed) -> None:
-    """Say anew which frames coincide, and bound the geoms of bodies by boxes in the bodies' inertial frames."""
+    """Update which frames coincide, and the bounding boxes of geoms in the bodies' inertial frames."""
     moved = {int(b) for f in ("body_ipos", "body_iquat") for b in changed.get(f, ())}
     bodies = {b for f in ("geom_pos", "geom_quat", "geom_size") for b in bodies_of(model, changed.get(f, ()))}
     sites = {int(s) for f in ("site_pos", "site_quat") for s in changed.get(f, ())}
     bodies |= moved
     sites |= {s for s in range(model.nsite) if int(model.site_bodyid[s]) in bodies}
     for body in bodies - {0}:
-        own, said = (model.body_ipos[body], model.body_iquat[body]), nominal.body_sameframe[body]
-        model.body_sameframe[body] = said if _same(said, own, own) else 0
+        own, flag = (model.body_ipos[body], model.body_iquat[body]), nominal.body_sameframe[body]
+        model.body_sameframe[body] = flag if _same(flag, own, own) else 0
     for geom in np.flatnonzero(np.isin(model.geom_bodyid, sorted(bodies))).tolist():
         _place(model, "geom", geom, nominal)
     for site in sites:
@@ -176,19 +176,19 @@ def _frames(model: Model, nominal: Model, changed: Changed) -> None:
 def _place(model: Model, kind: str, i: int, nominal: Model) -> None:
     body = getattr(model, f"{kind}_bodyid")[i]
     own = getattr(model, f"{kind}_pos")[i], getattr(model, f"{kind}_quat")[i]
-    flags, said = getattr(model, f"{kind}_sameframe"), getattr(nominal, f"{kind}_sameframe")[i]
-    flags[i] = said if _same(said, own, (model.body_ipos[body], model.body_iquat[body])) else 0
+    flags, flag = getattr(model, f"{kind}_sameframe"), getattr(nominal, f"{kind}_sameframe")[i]
+    flags[i] = flag if _same(flag, own, (model.body_ipos[body], model.body_iquat[body])) else 0
 
 
-def _same(said: Any, own: tuple[np.ndarray, np.ndarray], inertial: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Returns whether a frame is still what its flag says: that of its body, or of the body's inertia, or turned so."""
-    place, turn = inertial if said in (INERTIAL, INERTIAL_TURN) else (np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
-    at_place = said in (BODY_TURN, INERTIAL_TURN) or np.allclose(own[0], place, rtol=0, atol=1e-12)
+def _same(flag: Any, own: tuple[np.ndarray, np.ndarray], inertial: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Returns whether a frame is still as its flag says: the body's, or its inertia's, or only rotated against it."""
+    place, turn = inertial if flag in (INERTIAL, INERTIAL_TURN) else (np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
+    at_place = flag in (BODY_TURN, INERTIAL_TURN) or np.allclose(own[0], place, rtol=0, atol=1e-12)
     return bool(at_place and np.allclose(own[1], turn, rtol=0, atol=1e-12))
 
 
 def _bound(model: Model, body: int) -> None:
-    """Bound a body's geoms, and groups of them, by boxes in the body's inertial frame."""
+    """Update the bounding boxes of a body's geoms, and of groups of them, in the body's inertial frame."""
     first, count = int(model.body_bvhadr[body]), int(model.body_bvhnum[body])
     back = shapes.rotation(model.body_iquat[body]).T
     low, high = np.zeros((count, 3)), np.zeros((count, 3))
@@ -213,7 +213,7 @@ def _servos(model: Model) -> np.ndarray:
 
 
 def _resolve_damping(model: Model, nominal: Model, known: Resolved, changed: Changed, data: Data) -> None:
-    """Damp servos of a given damping ratio as it takes for the present inertia."""
+    """Update the damping of servos with a given damping ratio for the current inertia."""
     given = set(changed.get("actuator_gainprm", ())) | set(changed.get("actuator_biasprm", ()))
     servos = [i for i in np.flatnonzero(known.ratios).tolist() if i not in given]
     if not servos:

@@ -1,7 +1,7 @@
-"""What a robot looks like: its geoms as flat shapes, seen from afar (an orthographic projection), without any OpenGL.
+"""Drawings of robots: their geoms as flat shapes in an orthographic projection, without OpenGL.
 
-MuJoCo's own renderer needs EGL or OSMesa, which a fresh machine lacks. A capsule seen from afar is a line with round
-ends, a sphere a disc, anything else the hull of its corners; what is nearer covers what is further away.
+MuJoCo's own renderer needs EGL or OSMesa, which many machines lack. A capsule is drawn as a line with round ends, a
+sphere as a disc, anything else as the hull of its corners; nearer shapes cover farther ones.
 """
 
 import functools
@@ -21,21 +21,21 @@ Points = Float[np.ndarray, "point 3"]  # m; x forwards, y to the left, z upwards
 PLANE, SPHERE, CAPSULE, CYLINDER, MESH = (
     int(getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")) for kind in ("PLANE", "SPHERE", "CAPSULE", "CYLINDER", "MESH")
 )
-ROUND = np.linspace(0.0, 2 * math.pi, 24, endpoint=False)  # where the corners of a circle are
+ROUND = np.linspace(0.0, 2 * math.pi, 24, endpoint=False)  # angles of the corners that approximate a circle
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 ALL_ROUND = np.random.default_rng(0).normal(size=(100, 3))  # directions
-ROOM = 0.2  # m, around all that there is
+ROOM = 0.2  # m, margin around the scene
 
 
 class View(NamedTuple):
-    """From where a robot is seen, and how much of its world."""
+    """The direction from which a robot is seen, and the size of the picture."""
 
-    low: Point  # the picture's corners (m) around what it follows
+    low: Point  # the picture's corners (m), relative to the robot's root
     high: Point
     turned: float = 0.0  # degrees around the vertical; 0: robots that move along x go to the right
     raised: float = 0.0  # degrees above the horizon; 90: from above
-    follows: str = "x"  # which of the root's coordinates stay in the middle: of x and y
-    tile: float = 0.5  # m, of the floor's pattern, by which one sees a robot move
+    follows: str = "x"  # the coordinates of the root, of x and y, that stay in the middle
+    tile: float = 0.5  # m, of the floor's pattern, which shows a robot's motion
 
 
 VIEWS = {
@@ -53,7 +53,7 @@ VIEWS = {
 
 
 def drawing(robot: str, qpos: Float[np.ndarray, " nq"]) -> Drawing:
-    """Returns the robot as it stands. No parameter of a robot changes its shape, so that its nominal model is drawn."""
+    """Returns a drawing of a robot's pose. No parameter changes a robot's shape, so the nominal model is drawn."""
     model = physics(robot).model
     data = mujoco.MjData(model)
     data.qpos[:] = qpos
@@ -62,7 +62,7 @@ def drawing(robot: str, qpos: Float[np.ndarray, " nq"]) -> Drawing:
 
 
 def overview(model: Model, data: Data) -> Drawing:
-    """Returns any model as it stands, from aslant: all that there is where it begins, and then along with what moves."""
+    """Returns a drawing of any model, from an oblique direction: all of its first pose, following its root."""
     view = View((0.0, 0.0), (0.0, 0.0), 30.0, 40.0, "xy" if model.body_dofnum[1] else "", 1.0)
     rest = mujoco.MjData(model)
     mujoco.mj_kinematics(model, rest)
@@ -75,20 +75,20 @@ def overview(model: Model, data: Data) -> Drawing:
 
 
 def scene(model: Model, data: Data, view: View) -> Drawing:
-    """Returns a model as it stands."""
+    """Returns a drawing of a model's current pose."""
     basis = axes(view)
     root = data.xpos[1] * [axis in view.follows for axis in "xyz"]
     x, y, _ = basis @ root
     low, high = ((x + corner[0], y + corner[1]) for corner in (view.low, view.high))
     solid = [i for i in range(model.ngeom) if shows(model, i)]
     away = np.round(data.geom_xpos @ basis[2], 6)
-    solid.sort(key=lambda i: (-away[i], role_of(model, i) != "far"))  # the furthest first
+    solid.sort(key=lambda i: (-away[i], role_of(model, i) != "far"))  # the farthest first
     shapes = [flat(model, data, i, basis) for i in solid]
     return Drawing(low, high, (*floor(model, data, view, root, (low, high)), *shapes))
 
 
 def shows(model: Model, i: int) -> bool:
-    """Returns whether a geom is part of the picture: no floor, no handle, of a group that MuJoCo's renderer shows."""
+    """Returns whether a geom is drawn: no floor, no handle, and of a group that MuJoCo's renderer shows."""
     handle = model.body_mocapid[model.geom_bodyid[i]] >= 0
     painted = model.geom_group[i] < 3 and model.geom_rgba[i, 3] > 0
     return bool(painted and model.geom_type[i] != PLANE and not handle)
@@ -96,7 +96,7 @@ def shows(model: Model, i: int) -> bool:
 
 @functools.cache
 def axes(view: View) -> Float[np.ndarray, "3 3"]:
-    """Returns what is to the right, upwards and away in the picture, one row each."""
+    """Returns the directions to the right, upwards and away in the picture, one row each."""
     a, e = math.radians(view.turned), math.radians(view.raised)
     return np.array(
         [
@@ -108,7 +108,7 @@ def axes(view: View) -> Float[np.ndarray, "3 3"]:
 
 
 def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> Shape:
-    """Returns a geom as it is seen."""
+    """Returns a geom's shape in the picture."""
     kind, size, role = model.geom_type[i], model.geom_size[i], role_of(model, i)
     place, turn = data.geom_xpos[i], data.geom_xmat[i].reshape(3, 3)
     if kind == SPHERE:
@@ -122,14 +122,14 @@ def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> S
     elif kind == MESH:
         first, count = (field[model.geom_dataid[i]] for field in (model.mesh_vertadr, model.mesh_vertnum))
         vertices = model.mesh_vert[first : first + count]
-        corners = vertices[np.unique((vertices @ ALL_ROUND.T).argmax(0))]  # those that stand out
-    else:  # a box, or what fits in one
+        corners = vertices[np.unique((vertices @ ALL_ROUND.T).argmax(0))]  # extreme points
+    else:  # a box, or anything within a box
         corners = CORNERS * size
     return Polygon(hull(seen(place + corners @ turn.T, basis)), role)
 
 
 def role_of(model: Model, i: int) -> Role:
-    """Returns what a geom stands for, told by the names of it and of its body."""
+    """Returns the role of a geom, from its name and its body's."""
     body = model.geom_bodyid[i]
     names = f"{model.geom(i).name} {model.body(body).name}"
     if "goal" in names or "target" in names:
@@ -142,12 +142,12 @@ def role_of(model: Model, i: int) -> Role:
 
 
 def seen(points: Points, basis: Float[np.ndarray, "3 3"]) -> list[Point]:
-    """Returns where points are in the picture (m)."""
+    """Returns the positions of points in the picture (m)."""
     return [(x, y) for x, y, _ in (points @ basis.T).tolist()]
 
 
 def hull(points: list[Point]) -> tuple[Point, ...]:
-    """Returns the corners of the points' convex hull, in turn (Andrew's monotone chain)."""
+    """Returns the corners of the points' convex hull in order (Andrew's monotone chain)."""
 
     def half(points: list[Point]) -> list[Point]:
         chain: list[Point] = []
@@ -165,7 +165,7 @@ def hull(points: list[Point]) -> tuple[Point, ...]:
 
 
 def floor(model: Model, data: Data, view: View, root: np.ndarray, frame: tuple[Point, Point]) -> Iterator[Shape]:
-    """Yields the floor with a pattern that stays where it is while the robot moves; nothing where there is no floor."""
+    """Yields the floor with a pattern that is fixed to the ground; nothing if there is no floor."""
     planes = np.flatnonzero(model.geom_type == PLANE)
     if not planes.size:
         return

@@ -1,4 +1,4 @@
-"""A MuJoCo robot as an env: five pure functions, whichever simulator is behind them."""
+"""A MuJoCo robot as an env, with C MuJoCo or MJX as its simulator."""
 
 import importlib.util
 from typing import Any, Literal
@@ -24,7 +24,7 @@ NAMES: tuple[str, ...] = tuple(ROBOTS)
 
 
 class State(Record):
-    """Where a robot stands, and what its last step came to."""
+    """The simulator's state, and the results of the last step."""
 
     carry: Num[Array, "*rows carried"]  # the simulator's own state: bits of float64 (C), or float32 (MJX)
     observation: Float[Array, "*rows observation"]
@@ -33,10 +33,10 @@ class State(Record):
 
 
 class MujocoEnv(Env):
-    """One of Gymnasium's v5 robots: its spaces, observations, rewards, falls, horizon and starts.
+    """One of Gymnasium's v5 robots: its spaces, observations, rewards, terminations, horizon and initial states.
 
-    With `simulator="c"`, equal to Gymnasium's step by step. Its parameters are `headstart.tasks.mujoco.parameters`; the
-    simulator's own nominal values hold where a task names none.
+    With `simulator="c"` it equals Gymnasium's step by step. `headstart.tasks.mujoco.parameters` lists its parameters;
+    the model's own values are nominal.
     """
 
     robot_id: str = eqx.field(static=True)
@@ -111,7 +111,7 @@ class MujocoEnv(Env):
 
     @property
     def _physics(self) -> Any:
-        """What steps it: `start` and `step`, of C MuJoCo or of MJX."""
+        """The simulator, with `start` and `step`: C MuJoCo or MJX."""
         if self.simulator == "c":
             return c_simulator(self.robot_id)
         from headstart.tasks.mujoco.mjx import mjx_simulator  # an extra, and slow to import
@@ -123,10 +123,10 @@ class MujocoEnv(Env):
 
 
 def make(name: str, physics: Literal["c", "mjx", "auto"] = "auto") -> Env:
-    """Returns the robot `name` (one of `NAMES`), stepped by C MuJoCo (`c`), by MJX (`mjx`), or by MJX only where JAX has an
-    accelerator and MJX is installed and can run it (`auto`).
+    """Returns the robot `name` (one of `NAMES`), stepped by C MuJoCo (`c`) or by MJX (`mjx`).
 
-    Raises InputError where there is no such robot, or where MJX is asked for and is not installed or cannot run it.
+    `auto` is MJX if JAX has an accelerator and MJX is installed and can run the robot. Raises InputError if there is no
+    such robot, or if MJX is asked for and is not installed or cannot run it.
     """
     if name not in ROBOTS:
         raise InputError(f"There is no MuJoCo robot {name!r}; there are {', '.join(NAMES)}.")
@@ -149,7 +149,7 @@ def _why_not_in_mjx(name: str) -> str | None:
 
 
 def physics_state(env: Env, state: State) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (qpos, qvel) of one state, in float64, as `gymnasium`'s `set_state` takes them."""
+    """Returns (qpos, qvel) of one state, in float64, as Gymnasium's `set_state` takes them."""
     model = physics(env.name).model
     carry = np.asarray(state.carry)
     numbers = carry.view(np.float64) if carry.dtype == np.uint32 else carry.astype(np.float64)

@@ -1,9 +1,8 @@
 """Functions of numpy arrays that a compiled program finds by name.
 
-A program that holds a Python callback is compiled anew in each process: JAX bakes the callback's address in. One that
-calls a name, through XLA's foreign function interface, is kept by JAX's compilation cache like any other. What XLA
-hands over is declared here as far as it is read; the layout is the stable one of `jax.ffi.include_dir()`,
-xla/ffi/api/c_api.h, version 0.x.
+JAX bakes the address of a Python callback into a program, which is therefore compiled again in each process. A program
+that calls a name through XLA's foreign function interface can be cached like any other. The parts of XLA's structs that
+are read are declared here; the layout is the stable one of `jax.ffi.include_dir()`, xla/ffi/api/c_api.h, version 0.x.
 """
 
 import atexit
@@ -23,9 +22,9 @@ from jaxtyping import Array
 from headstart.core import interrupts
 from headstart.core.errors import message
 
-Fill = Callable[[list[np.ndarray], list[np.ndarray]], None]  # (arguments, results to be filled in)
+Fill = Callable[[list[np.ndarray], list[np.ndarray]], None]  # (arguments, results to fill in)
 
-KINDS = {1: np.bool_, 8: np.uint32, 11: np.float32}  # what XLA calls the types that are handed over
+KINDS = {1: np.bool_, 8: np.uint32, 11: np.float32}  # XLA's numbers of the types that are used
 METADATA, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
 
 
@@ -51,7 +50,7 @@ class _Metadata(ctypes.Structure):
 class _Extension(ctypes.Structure):
     _fields_ = (
         *(("size", c_size_t), ("type", c_int), ("next", c_void_p)),
-        ("metadata", POINTER(_Metadata)),  # of the one whose type is METADATA
+        ("metadata", POINTER(_Metadata)),  # for the extension whose type is METADATA
     )
 
 
@@ -62,11 +61,11 @@ class _Buffer(ctypes.Structure):
     )
 
     def array(self) -> np.ndarray:
-        """Returns XLA's own memory."""
+        """Returns a view of XLA's own memory."""
         return _memory(self.data, self.kind, *self.shape[: self.rank])
 
 
-@functools.lru_cache(maxsize=1024)  # XLA hands over the same memory at every step, and a new array takes 5 us
+@functools.lru_cache(maxsize=1024)  # XLA uses the same memory at every step, and a new array takes 5 us
 def _memory(address: int, kind: int, *shape: int) -> np.ndarray:
     dtype = np.dtype(KINDS[kind])
     size = math.prod(shape) * dtype.itemsize
@@ -92,14 +91,14 @@ class _Call(ctypes.Structure):
 
 _HANDLER = CFUNCTYPE(c_void_p, POINTER(_Call))
 _handlers: set[Any] = set()
-_registered: dict[str, Any] = {}  # name -> what XLA calls; never let go, since XLA has no way to forget it
+_registered: dict[str, Any] = {}  # name -> what XLA calls; kept forever, because XLA cannot unregister it
 
 
 def register(name: str, fill: Fill) -> None:
-    """Lets programs that run on the CPU call `fill` by this name, from now on; the first of a name stays.
+    """Register `fill` by this name for programs on the CPU; later calls with the same name have no effect.
 
-    What it raises ends the program with a `jax.errors.JaxRuntimeError` of the same message, of which
-    `interrupts.reraising` makes an interrupt again, where it was one.
+    What it raises ends the program with a `jax.errors.JaxRuntimeError` of the same message; `interrupts.reraising`
+    raises the original if it is an interrupt.
     """
     if name in _registered:
         return
@@ -114,14 +113,14 @@ def register(name: str, fill: Fill) -> None:
             with interrupts.callback_scope():
                 interrupts.check()
                 fill(frame.arguments.arrays(), frame.results.arrays())
-        except BaseException as error:  # nothing may pass through XLA's frames but an error of its own
+        except BaseException as error:  # only XLA's own errors may pass through its frames
             error = error if isinstance(error, Exception) else interrupts.wrap(error)
             told = f"{type(error).__name__}: {message(error)}".encode()
             return call.contents.api.contents.create_error(_Error(ctypes.sizeof(_Error), None, told, INTERNAL))
         return None
 
     if not _registered:
-        atexit.register(interrupts.stop)  # a program that outlived Python would wait for it for ever
+        atexit.register(interrupts.stop)  # otherwise a program that is still running could wait forever
         sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
     _handlers.add(handle)
     _registered[name] = _HANDLER(handle)
@@ -129,7 +128,7 @@ def register(name: str, fill: Fill) -> None:
 
 
 def _unraisable(before: Callable[[Any], None], what: Any) -> None:
-    """Sees what Python cannot raise: Ctrl-C in a handler, before its first line or after its last, is among that."""
+    """Handles errors that Python cannot raise, among them Ctrl-C before a handler's first line or after its last."""
     if what.object in _handlers and not isinstance(what.exc_value, Exception):
         interrupts.defer(what.exc_value)
     else:
@@ -137,5 +136,5 @@ def _unraisable(before: Callable[[Any], None], what: Any) -> None:
 
 
 def call(name: str, shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:
-    """Returns arrays of those shapes, filled by what is registered under the name. Any leading axes are the call's own."""
+    """Returns arrays of these shapes, filled by the function of this name. Any leading axes are passed on."""
     return jax.ffi.ffi_call(name, shapes, vmap_method="broadcast_all")(*args)

@@ -1,10 +1,10 @@
-"""MJX, MuJoCo rewritten in JAX, for robots on an accelerator: the same two functions as C MuJoCo's, in float32.
+"""MJX, MuJoCo in JAX, for robots on an accelerator: the same two functions as C MuJoCo's, in float32.
 
-What follows from masses and armatures is recomputed at every step, as `mj_setConst` would: the masses of subtrees, the
-inverse inertias of degrees of freedom and bodies that soften constraints, and the solver's mean inertia. Not
-recomputed: `actuator_acc0` and `dof_M0`, which the dynamics do not read. It is another simulator than C's: in free
-motion it stays within 1e-5 of C over a few steps; once robots touch the ground, single precision and another solver of
-contacts take them apart (Ant's clipped contact forces differ by up to 1 at the first touch).
+What depends on masses and armatures is recomputed at every step, as `mj_setConst` would: the masses of subtrees, the
+inverse inertias of degrees of freedom and bodies that soften constraints, and the solver's mean inertia; not
+`actuator_acc0` and `dof_M0`, which the dynamics do not read. MJX is a different simulator from C's: in free motion it
+stays within 1e-5 of C over a few steps. Once robots touch the ground, single precision and another contact solver let
+them diverge (Ant's clipped contact forces differ by up to 1 at the first touch).
 """
 
 import copy
@@ -31,7 +31,7 @@ HEAVY = {"mass", "armature"}
 
 
 def _as_mjx_is_written(call: Callable[..., Any]) -> Callable[..., Any]:
-    """MJX adds vectors to matrices; those who have JAX forbid that in their own code can still use it."""
+    """Allows MJX to add vectors to matrices, even if JAX's rank promotion is set to raise."""
 
     @functools.wraps(call)
     def allowed(*args: Any) -> Any:
@@ -42,22 +42,22 @@ def _as_mjx_is_written(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class MjxSimulator:
-    """One robot in MJX. It carries what C MuJoCo does (time, qpos, qvel, warm start, place), in float32."""
+    """One robot in MJX. Its carry is that of C MuJoCo (time, qpos, qvel, warm start, place), in float32."""
 
     def __init__(self, name: str):
         self.name = name
         self.physics = physics(name)
         self.robot = self.physics.robot
         model = copy.copy(self.physics.model)
-        model.opt.disableflags = 0  # MJX has no such thing as starting anew by itself
+        model.opt.disableflags = 0  # MJX has no automatic reset
         self.model = mjx.put_model(model)
-        # C's Runge-Kutta leaves quantities as of its last stage, near the step's end; MJX's, as of the step's start.
+        # C's Runge-Kutta leaves quantities of the last stage, near the end of a step; MJX's leaves those of its start.
         self.stale = bool(self.robot.reads) and model.opt.integrator == int(mujoco.mjtIntegrator.mjINT_RK4)
 
     def start(
         self, params: EnvParams, qpos: Float[Array, " nq"], qvel: Float[Array, " nv"]
     ) -> tuple[Carry, Float[Array, " observation"]]:
-        """Returns what is carried from an episode's first moment, and what is observed then."""
+        """Returns the carry and the observation at the start of an episode."""
         now = Reading(qpos, qvel, self.robot.reset.derive(qpos, self.physics.rest.derived))
         place = self.robot.place(jnp, now) if self.robot.place else jnp.zeros(())
         carry = jnp.concatenate([jnp.zeros(1), qpos, qvel, jnp.zeros(qvel.size), place[None]])
@@ -67,7 +67,7 @@ class MjxSimulator:
     def step(
         self, params: EnvParams, carry: Carry, action: Float[Array, " nu"]
     ) -> tuple[Carry, Float[Array, " observation"], Float[Array, " reward"], Bool[Array, ""]]:
-        """Returns one environment step on; NaN and terminal where the simulation is unstable."""
+        """Returns the result of one environment step; NaN and terminal if the simulation is unstable."""
         model, nq, nv = self.with_parameters(params), self.physics.model.nq, self.physics.model.nv
         time, qpos, qvel, warm, was = jnp.split(carry, np.cumsum([1, nq, nv, nv]))
         data = mjx.make_data(self.model).replace(time=time[0], qpos=qpos, qvel=qvel, qacc_warmstart=warm, ctrl=action)
@@ -83,12 +83,12 @@ class MjxSimulator:
 
     @_as_mjx_is_written
     def with_parameters(self, params: EnvParams) -> mjx.Model:
-        """Returns the model with these parameters, and what follows from them."""
+        """Returns the model with these parameters, and what is derived from them."""
         if not params:
             return self.model
         fluid = sorted(FLUID.intersection(params))
         if fluid and (reason := why_not(self.name, True)):
-            raise InputError(f'{fluid[0]} takes a medium, which MJX cannot run here ({reason}); use physics="c".')
+            raise InputError(f'{fluid[0]} needs a medium, which MJX cannot run here ({reason}); use physics="c".')
         made = self.physics.table.fields(jnp, params)
         single = {name: jnp.asarray(value, jnp.float32) for name, value in made.items()}
         option = self.model.opt.replace(
@@ -109,7 +109,7 @@ class MjxSimulator:
         return self._derived(model) if any(name.split("_")[-1] in HEAVY for name in params) else model
 
     def _derived(self, model: mjx.Model) -> mjx.Model:
-        """What `mj_setConst` makes of masses and armatures, at the model's reference pose."""
+        """Derives what `mj_setConst` derives from masses and armatures, at the model's reference pose."""
         c = self.physics.model
         within = np.array([[_is_under(c.body_parentid, b, root) for b in range(c.nbody)] for root in range(c.nbody)])
         model = model.replace(body_subtreemass=within.astype(np.float32) @ model.body_mass)
@@ -119,7 +119,7 @@ class MjxSimulator:
         inverse = jnp.linalg.inv(inertia)
         ease = jnp.diagonal(inverse)
         free = np.flatnonzero(c.jnt_type == 0)
-        for start in c.jnt_dofadr[free]:  # a free joint has one number for its places, and one for its turns
+        for start in c.jnt_dofadr[free]:  # a free joint has one number for its translations, and one for its rotations
             for part in (slice(start, start + 3), slice(start + 3, start + 6)):
                 ease = ease.at[part].set(ease[part].mean())
         bodies = [self._body_ease(model, data, inverse, i) for i in range(c.nbody)]
@@ -128,7 +128,7 @@ class MjxSimulator:
         return model.replace(dof_invweight0=ease, body_invweight0=jnp.stack(bodies), stat=stat)
 
     def _body_ease(self, model: mjx.Model, data: mjx.Data, inverse: Array, body: int) -> Float[Array, " 2"]:
-        """How easily a body's centre of mass is moved, and the body turned: the means over three axes."""
+        """Returns a body's inverse inertia for translation and for rotation: means over three axes."""
         if self.physics.model.body_weldid[body] == 0:
             return jnp.zeros(2)
         jacobians = mjx.jac(model, data, data.xipos[body], jnp.asarray(body))
@@ -150,7 +150,7 @@ def mjx_simulator(name: str) -> MjxSimulator:
 @functools.cache
 @_as_mjx_is_written
 def why_not(name: str, fluid: bool = False) -> str | None:
-    """Returns why the installed MJX cannot run this robot (in a medium that resists it); None where it can."""
+    """Returns why the installed MJX cannot run this robot (or not in a fluid); None if it can."""
     try:
         model = mjx_simulator(name).model
         if fluid:

@@ -1,4 +1,4 @@
-"""What the simulator holds: a model for each row that differs from the nominal one, and a workspace for each thread."""
+"""The simulator's data: a model for each row that differs from the nominal one, and a workspace for each thread."""
 
 import contextlib
 import copy
@@ -15,8 +15,8 @@ from headstart.tasks.mujoco.parameters import Table, apply
 Names = tuple[str, ...]
 Floats = np.ndarray
 
-one_at_a_time = threading.RLock()  # who steps, or changes models: MuJoCo's handler of warnings is the process's
-if hasattr(os, "register_at_fork"):  # else a forked process could inherit the lock from a thread that it does not have
+one_at_a_time = threading.RLock()  # for stepping and for changing models, because MuJoCo's warning handler is global
+if hasattr(os, "register_at_fork"):  # otherwise a forked process could inherit a lock whose thread it lacks
     os.register_at_fork(
         before=one_at_a_time.acquire,
         after_in_parent=one_at_a_time.release,
@@ -25,9 +25,9 @@ if hasattr(os, "register_at_fork"):  # else a forked process could inherit the l
 
 
 def load_model(path: str) -> Model:
-    """Returns the model of an XML file, without its textures: 20 KB instead of half a megabyte, for a copy in each row.
+    """Returns the model of an XML file without its textures: 20 KB instead of half a megabyte, with a copy per row.
 
-    Nor does it start anew by itself when it goes wrong: that would look like a robot back at its start.
+    Its automatic reset is off, because an unstable robot would otherwise look like one at its start.
     """
     spec = mujoco.MjSpec.from_file(path)
     for geom in spec.geoms:
@@ -41,7 +41,7 @@ def load_model(path: str) -> Model:
 
 @contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
-    """MuJoCo prints warnings and writes them to a file; not in here. For one at a time."""
+    """Suppresses MuJoCo's warnings, which it would print and write to a file. Hold `one_at_a_time` meanwhile."""
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda message: None)
     try:
@@ -57,49 +57,48 @@ class Workspace:
         self.data = mujoco.MjData(model)
         self.ctrl = self.data.ctrl
         self.reads = [(name, getattr(self.data, name)) for name in reads if name != "body_mass"]
-        self.warnings = self.data.warning.number[int(mujoco.mjtWarning.mjWARN_BADQPOS) :]  # of NaN or huge numbers
+        self.warnings = self.data.warning.number[int(mujoco.mjtWarning.mjWARN_BADQPOS) :]  # about NaN or huge numbers
 
 
 class Models:
-    """A model for each row that has parameters of its own, rewritten only when their values change."""
+    """A model for each row with parameters of its own, rewritten only when their values change."""
 
     def __init__(self, nominal: Model, known: Table, derive: bool):
         self.nominal, self.table, self.derive = nominal, known, derive
-        self.held: list[Model] = []
+        self.models: list[Model] = []
         self.applied: list[tuple[Names, bytes]] = []
-        self.refused: list[bool] = []
-        self.scratch = mujoco.MjData(nominal)  # mj_setConst writes into the data it is given
+        self.invalid: list[bool] = []
+        self.scratch = mujoco.MjData(nominal)  # mj_setConst writes into the data that it gets
         self.known = {p.name: p for p in known.listed}
-        self._asked: tuple[Names, int, bytes] | None = None
-        self._given: tuple[list[Model | None], np.ndarray] = [], np.zeros(0, np.uintp)
+        self._last_key: tuple[Names, int, bytes] | None = None
+        self._last_rows: tuple[list[Model | None], np.ndarray] = [], np.zeros(0, np.uintp)
 
     def rows(self, names: Names, values: Floats) -> tuple[list[Model | None], np.ndarray]:
-        """values: [row name], float32 -> a model for each row, None where they are out of bounds; and where C finds it,
-        0 for None."""
-        asked = names, len(values), values.tobytes()
-        if asked != self._asked:
+        """Returns a model for each row of values ([row name], float32) and its address; None and 0 if out of bounds."""
+        key = names, len(values), values.tobytes()
+        if key != self._last_key:
             with without_warnings():
                 models = self._rows(names, values)
-            self._given = models, np.array([model._address if model else 0 for model in models], np.uintp)
-            self._asked = asked
-        return self._given
+            self._last_rows = models, np.array([model._address if model else 0 for model in models], np.uintp)
+            self._last_key = key
+        return self._last_rows
 
     def _rows(self, names: Names, values: Floats) -> list[Model | None]:
         if not names:
             return [self.nominal] * len(values)
-        while len(self.held) < len(values):
-            self.held.append(copy.copy(self.nominal))
+        while len(self.models) < len(values):
+            self.models.append(copy.copy(self.nominal))
             self.applied.append(((), b""))
-            self.refused.append(False)
+            self.invalid.append(False)
         for i, row in enumerate(values):
             wanted = names, row.tobytes()
             if self.applied[i] != wanted:
                 self.applied[i] = wanted
-                self.refused[i] = not self._rewrite(self.held[i], names, row)
-        return [None if self.refused[i] else self.held[i] for i in range(len(values))]
+                self.invalid[i] = not self._rewrite(self.models[i], names, row)
+        return [None if self.invalid[i] else self.models[i] for i in range(len(values))]
 
     def _rewrite(self, model: Model, names: Names, row: Floats) -> bool:
-        """Returns whether these are values within their bounds, from which MuJoCo could derive what follows."""
+        """Rewrites a model. Returns whether the values are within their bounds and MuJoCo could derive the rest."""
         meant = {name: as_typed(value, self.known[name].nominal) for name, value in zip(names, row, strict=True)}
         within = (self.known[name].low <= value <= self.known[name].high for name, value in meant.items())
         if not (np.isfinite(row).all() and all(within)):

@@ -1,7 +1,7 @@
-"""What robots' observations and motors are called: by their joints and bodies, as MuJoCo's own files name them.
+"""Names of robots' observations and motors: by their joints and bodies, as in MuJoCo's XML files.
 
-A leg that two robots have then has one name in both (Hopper's is one of Walker2d's two), which is how knowledge finds
-its place in another body.
+A leg that two robots share then has the same name in both (Hopper's is one of Walker2d's two), so that knowledge can be
+copied between different bodies.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ INERTIA = ("xx", "yy", "zz", "xy", "xz", "yz", "x", "y", "z", "mass")
 
 
 def joints(hidden: int = 0, positions: int | None = None, velocities: int | None = None) -> Names:
-    """Returns positions of the joints without the first `hidden`, then their velocities; only so many of either."""
+    """Returns joint positions without the first `hidden`, then joint velocities; up to the given numbers of either."""
 
     def names(model: Model) -> tuple[Component, ...]:
         where, speeds = _joints(model)
@@ -29,7 +29,7 @@ def joints(hidden: int = 0, positions: int | None = None, velocities: int | None
 
 
 def _joints(model: Model) -> tuple[list[Component], list[Component]]:
-    """Returns what qpos and qvel hold."""
+    """Returns the components of qpos and qvel."""
     where, speeds = [], []
     for i in range(model.njnt):
         name = model.joint(i).name
@@ -47,30 +47,30 @@ def _joints(model: Model) -> tuple[list[Component], list[Component]]:
 
 
 def bodies(what: str, parts: tuple[str, ...], first: int = 1, last: int | None = None, unit: str = "") -> Names:
-    """Returns `parts` of every body from `first` to before `last`; one that has no name is called by its number."""
+    """Returns `parts` of every body from `first` to before `last`; unnamed bodies have their number as name."""
     each = lambda model: [model.body(i).name or f"body_{i}" for i in range(model.nbody)][first:last]
     return lambda model: tuple(Component(f"{body}_{what}_{part}", unit) for body in each(model) for part in parts)
 
 
 def forces(first: int) -> Names:
-    """Returns forces of the motors on each degree of freedom from `first` on."""
+    """Returns the motors' forces on each degree of freedom from `first` on."""
     return lambda model: tuple(
         Component(f"{speed.name.removesuffix('_velocity')}_motor_force", "N·m") for speed in _joints(model)[1][first:]
     )
 
 
-def fixed(*said: Component) -> Names:
-    """Returns these, whatever the model."""
-    return lambda model: said
+def fixed(*components: Component) -> Names:
+    """Returns these components for every model."""
+    return lambda model: components
 
 
 def concatenated(*parts: Names) -> Names:
-    """Returns one after the other."""
+    """Returns the components of all parts, in order."""
     return lambda model: tuple(component for part in parts for component in part(model))
 
 
 def motors(model: Model) -> tuple[Component, ...]:
-    """Returns what an action is made of: each motor by the joint that it moves."""
+    """Returns the components of the action: each motor is named after the joint that it moves."""
     return tuple(Component(f"{model.joint(model.actuator_trnid[i, 0]).name}_motor") for i in range(model.nu))
 
 

@@ -1,8 +1,8 @@
-"""What can be changed about a robot: each mass, friction, damping, armature and strength by name, and all of a kind.
+"""A robot's parameters: each mass, friction, damping, armature and strength by name, and groups of a kind.
 
-Groups come first and are multipliers of the nominal values (`mass=1.2`: every body 20 % heavier); a number given by
-name comes after and is absolute (`torso_mass=9`). Every change starts from the nominal model, so that it does not
-matter what a model was before, nor how often a change is applied.
+Groups come first and multiply the nominal values (`mass=1.2`: every body is 20 % heavier). A number given by name comes
+after and is absolute (`torso_mass=9`). Every change starts from the nominal model, so that the result does not depend
+on earlier changes.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ SLIDING = np.array([True, True, False, False, False])  # of the five numbers of 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ElementParameter:
-    """One element's number: which entries of which field it is."""
+    """A parameter of one element: which entries of which field it sets."""
 
     parameter: Parameter
     field: str
@@ -42,21 +42,21 @@ class ElementParameter:
 
     @property
     def group(self) -> str:
-        """The group that multiplies it too."""
+        """The group that scales it too."""
         return next((group for group, field in GROUPS.items() if field == self.field), "power")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
-    """The parameters of one robot, and what they make of its nominal model."""
+    """The parameters of one robot, and how they change its nominal model."""
 
-    nominal: Numbers  # the model's own arrays (of friction, sliding friction alone) and the actuators' strength, all 1
-    scaled: Numbers  # which entries of the actuators' fields their strength multiplies
+    nominal: Numbers  # the model's arrays (only sliding friction) and the actuators' strength, all 1
+    scaled: Numbers  # which entries of the actuators' fields their strength scales
     named: Mapping[str, ElementParameter]
     listed: tuple[Parameter, ...]
 
     def check(self, names: tuple[str, ...], robot: str) -> None:
-        """Raises InputError where a name is not one of this robot's parameters."""
+        """Raises InputError if a name is not one of this robot's parameters."""
         known = [p.name for p in self.listed]
         for name in names:
             if name not in known:
@@ -64,13 +64,13 @@ class Table:
                 raise InputError(f"{robot} has no parameter {name!r}; the nearest are {', '.join(near)}.")
 
     def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
-        """Returns the group that multiplies a number where it has no value of its own, and its nominal value."""
+        """Returns the group that sets a number's default, and the factor: its nominal value."""
         return ((self.named[name].group, self.named[name].parameter.nominal),) if name in self.named else ()
 
     def fields(self, xp: Any, values: Mapping[str, Any]) -> Fields:
-        """Returns MjModel's fields as these parameters make them, by name; `gravity`, `density` and `wind` are in its `opt`.
+        """Returns MjModel's fields with these parameters, by name; `gravity`, `density` and `wind` are in its `opt`.
 
-        Inertia scales with mass. In the array namespace `xp`, so that NumPy (for C) and JAX (for MJX) share it.
+        Inertia scales with mass. `xp` is the array namespace: NumPy for C, JAX for MJX.
         """
         made: Fields = dict(self.nominal)
         for group, field in GROUPS.items():
@@ -99,9 +99,9 @@ class Table:
             made[one.field] = xp.where(one.where, value, made[one.field])
 
     def _inertia(self, xp: Any, values: Mapping[str, Any]) -> Any:
-        """Returns by what each body's inertia is multiplied.
+        """Returns the factor of each body's inertia.
 
-        Not the quotient of masses: a group's factor has to reach the inertia to the last bit, as contacts amplify it.
+        It is not the quotient of masses, because a group's factor must be exact: contacts amplify rounding errors.
         """
         scale = np.ones_like(self.nominal["body_mass"]) * values.get("mass", 1.0)
         for name, one in self.named.items():
@@ -111,7 +111,7 @@ class Table:
 
 
 def apply(model: Model, made: Fields) -> None:
-    """Write `Table.fields` into a model. What MuJoCo derives from them is then still to be computed (`mj_setConst`)."""
+    """Write `Table.fields` into a model. `mj_setConst` must then derive the rest."""
     for name, value in made.items():
         if name == "geom_friction":
             model.geom_friction[:, 0] = value
@@ -120,7 +120,7 @@ def apply(model: Model, made: Fields) -> None:
 
 
 def table(model: Model) -> Table:
-    """Returns the parameters of this model."""
+    """Returns the parameters of a model."""
     nominal = {
         "body_mass": model.body_mass.copy(),
         "body_inertia": model.body_inertia.copy(),
@@ -137,9 +137,9 @@ def table(model: Model) -> Table:
         nominal["pair_friction"] = model.pair_friction.copy()
     power = can_be_scaled(model)
     named = _bodies(model) + _geoms(model) + _joints(model) + (_actuators(model) if power else [])
-    often = Counter(n.parameter.name for n in named)  # two elements of one name have no parameter of that name
-    found = {n.parameter.name: n for n in named if often[n.parameter.name] == 1}
-    fields = {group: nominal[field].any() for group, field in GROUPS.items()}  # of zeros, there are no multiples
+    counts = Counter(n.parameter.name for n in named)  # elements that share a name have no parameter
+    found = {n.parameter.name: n for n in named if counts[n.parameter.name] == 1}
+    fields = {group: nominal[field].any() for group, field in GROUPS.items()}  # multiples of zeros would change nothing
     fields["power"] &= power
     groups = tuple(p for p in _groups(nominal) if fields.get(p.name, True))
     return Table(nominal, scaled(model), found, (*(n.parameter for n in found.values()), *groups))
@@ -160,11 +160,11 @@ def _geoms(model: Model) -> list[ElementParameter]:
     found = []
     for i in range(model.ngeom):
         if i in model.pair_geom1 or i in model.pair_geom2:
-            continue  # their contact has a friction of its own
+            continue  # contact pairs have a friction of their own
         geom = model.geom(i).name or f"geom{i}"
         about = f"sliding friction of the geom {geom}; a contact has the larger of its two geoms'"
         if not (model.geom_contype[i] or model.geom_conaffinity[i]):
-            about = f"sliding friction of the geom {geom}, which touches nothing in this robot's world"
+            about = f"sliding friction of the geom {geom}, which touches nothing in this env"
         found.append(_named(f"{geom}_friction", model.geom_friction[:, 0], [i], (0.0, 100.0), "1", about))
     return _in_field("geom_friction", found)
 
@@ -189,8 +189,8 @@ def _actuators(model: Model) -> list[ElementParameter]:
         only = np.arange(model.nu) == i
         if geared:
             about = f"strength of the motor {name}: its force at action 1"
-            told = Parameter(f"{name}_gear", float(model.actuator_gear[i, 0]), -1e4, 1e4, unit, about)
-            found.append(ElementParameter(told, "actuator_gear", only[:, None] & (np.arange(6) == 0)))
+            parameter = Parameter(f"{name}_gear", float(model.actuator_gear[i, 0]), -1e4, 1e4, unit, about)
+            found.append(ElementParameter(parameter, "actuator_gear", only[:, None] & (np.arange(6) == 0)))
         else:
             about = f"multiplies the force of {name}" if motor else f"multiplies the force of {name}, gain and bias"
             found.append(ElementParameter(Parameter(f"{name}_power", 1.0, 0.0, 1e3, "×", about), "strength", only))

@@ -1,9 +1,9 @@
 """C MuJoCo under a compiled loop: whole batches of rows, stepped by threads in C (`rows`), in float64.
 
-JAX hands over every row's simulator state as opaque bits, steps it here, and gets bits back, from which it tells what
-the robot observes, its rewards and whether it fell (`callback`). The bits hold all that MuJoCo needs to go on from
-(time, positions, velocities, the solver's warm start), and the place from which the robot's speed is measured next;
-nothing that matters stays behind in this process.
+JAX passes every row's simulator state as opaque bits and gets bits back, from which it computes observations, rewards
+and terminations (`callback`). The bits hold all that MuJoCo needs to continue (time, positions, velocities, the
+solver's warm start), and the place from which the robot's speed is measured next. The process itself keeps no state
+between steps.
 """
 
 import functools
@@ -19,11 +19,11 @@ from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, load
 from headstart.tasks.mujoco.parameters import table
 from headstart.tasks.mujoco.robot import Reading, Robot
 from headstart.tasks.mujoco.robots import ROBOTS
-from headstart.tasks.mujoco.rows import MOST_THREADS, Rows
+from headstart.tasks.mujoco.rows import MAX_THREADS, Rows
 
 CARRIED = int(mujoco.mjtState.mjSTATE_FULLPHYSICS | mujoco.mjtState.mjSTATE_WARMSTART)
 ASSETS = os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets")  # Gymnasium's own XML
-BLOCK = 4096  # rows stepped at once: no more models than this are ever held
+BLOCK = 4096  # maximum of rows stepped at once, and so of models
 
 
 class Physics:
@@ -36,14 +36,14 @@ class Physics:
         self.dt = self.model.opt.timestep * robot.frame_skip  # s
         self.carried = mujoco.mj_stateSize(self.model, CARRIED)
         self.rest = self._rest()
-        self.sizes = tuple(value.size for value in self.rest.derived.values())  # numbers in each of what is read
+        self.sizes = tuple(value.size for value in self.rest.derived.values())  # numbers in each quantity that is read
         self._stepping = Models(self.model, self.table, derive=True)
         self._starting = Models(self.model, self.table, derive=False)
         self._rows = Rows(self.model, CARRIED, robot.frame_skip, robot.reads)
         self._start = Workspace(self.model, robot.reads)
 
     def _rest(self) -> Reading:
-        """What it shows where the XML puts it."""
+        """Returns what the robot reads in the XML's initial pose."""
         data = mujoco.MjData(self.model)
         mujoco.mj_forward(self.model, data)
         derived = {name: getattr(self._source(self.model, data, name), name).copy() for name in self.robot.reads}
@@ -65,12 +65,12 @@ class Physics:
         bad: np.ndarray,
         read: list[Floats],
     ) -> None:
-        """One environment step of every row.
+        """Take one environment step of every row.
 
-        state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. Filled are `after`, alike
-        but for the last entry; `bad` [row], true where a row is unstable or was handed anything but numbers, of which
-        nothing else is to be used; and `read` [row size], what the robot `reads`: all of it before the step (only of
-        rows at an episode's begin), then all of it after.
+        state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. The results are `after`,
+        like `state` except for the last entry; `bad` [row], true if a row is unstable or its input was not finite, in
+        which case its other results are invalid; and `read` [row size], what the robot `reads`: first all of it before
+        the step (only for rows at the start of an episode), then all of it after.
         """
         with one_at_a_time:
             for low in range(0, max(len(state), 1), BLOCK):
@@ -94,9 +94,9 @@ class Physics:
     # -------------------------------------------------------------------------------------------- a start
 
     def start(self, qpos: Floats, qvel: Floats, names: Names, values: Floats) -> Floats:
-        """Returns [row observation] float64: what is seen first at these positions and velocities.
+        """Returns the first observations [row observation], float64, at these positions and velocities.
 
-        Only for robots whose first observation takes the simulator (Humanoid's inertias and velocities of bodies).
+        It is for robots whose first observation needs the simulator (Humanoid's inertias and velocities of bodies).
         """
         with one_at_a_time, without_warnings(), np.errstate(all="ignore"):
             space, derived = self._start, self._buffers(len(qpos))
@@ -111,22 +111,22 @@ class Physics:
             return self.robot.observe(np, Reading(qpos, qvel, derived))
 
 
-_threads = min(os.cpu_count() or 1, MOST_THREADS)
+_threads = min(os.cpu_count() or 1, MAX_THREADS)
 
 
 def threads() -> int:
-    """How many threads step C MuJoCo."""
+    """Returns how many threads step C MuJoCo."""
     return _threads
 
 
 def use_threads(n: int) -> None:
-    """Step C MuJoCo with `n` threads from here on (by default: as many as there are cores).
+    """Set the number of threads that step C MuJoCo from now on (by default: the number of cores).
 
-    Raises InputError where n is below 1 or above 256.
+    Raises InputError if n is below 1 or above 256.
     """
     global _threads
-    if not 1 <= n <= MOST_THREADS:
-        raise InputError(f"MuJoCo cannot be stepped by {n} threads: give 1 to {MOST_THREADS}.")
+    if not 1 <= n <= MAX_THREADS:
+        raise InputError(f"MuJoCo cannot be stepped by {n} threads: give 1 to {MAX_THREADS}.")
     _threads = n
 
 

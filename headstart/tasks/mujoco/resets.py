@@ -1,7 +1,7 @@
-"""How episodes start: Gymnasium's reset distributions, in JAX, since a compiled loop draws a new start at every step.
+"""Initial states of episodes: Gymnasium's reset distributions, in JAX for the compiled loop.
 
-Each law gives float32 positions and velocities (which `bits.widen` carries exactly into the simulator's float64), and
-says which derived quantities follow from them, so that no simulator has to be asked what is observed first.
+Each gives float32 positions and velocities (which `bits.to_double_halves` converts exactly to the simulator's float64),
+and the derived quantities that follow from them, so that the first observation needs no simulator.
 """
 
 import dataclasses
@@ -25,8 +25,11 @@ def _at_rest(qpos: Positions, rest: Derived) -> Derived:
 
 @dataclasses.dataclass(frozen=True)
 class Reset:
-    """`draw(key, qpos, qvel)`, of the XML's own start, gives an episode's start; `derive(qpos, rest)` gives the derived
-    quantities there, where `rest` holds those of the XML's own start. By default they do not differ (or are zero)."""
+    """A reset distribution: `draw(key, qpos, qvel)` gives an initial state from the XML's own.
+
+    `derive(qpos, rest)` gives the derived quantities there, where `rest` holds those of the XML's own state. By default
+    they are equal (or zero).
+    """
 
     draw: Callable[[Key, Positions, Velocities], tuple[Positions, Velocities]]
     derive: Callable[[Positions, Derived], Derived] = _at_rest
@@ -48,7 +51,7 @@ def spread(scale: float, normal: bool = False) -> Reset:
 
 
 def ant() -> Reset:
-    """As `spread(0.1, normal=True)`; its torso is where its free joint says."""
+    """Like `spread(0.1, normal=True)`; the torso is where its free joint says."""
 
     def derive(qpos: Positions, rest: Derived) -> Derived:
         return {**rest, "xpos": jnp.asarray(rest["xpos"], jnp.float32).at[1].set(qpos[:3])}
@@ -57,8 +60,10 @@ def ant() -> Reset:
 
 
 def reacher() -> Reset:
-    """The arm near its rest; the target uniform in the disc of radius 0.2 m (Gymnasium draws from its square until the
-    point falls inside, which is the same law)."""
+    """The arm near its rest; the target uniform in a disc of radius 0.2 m.
+
+    Gymnasium draws from a square until the point falls inside, which is the same distribution.
+    """
 
     def draw(key: Key, qpos: Positions, qvel: Velocities) -> tuple[Positions, Velocities]:
         k_arm, k_vel, k_radius, k_angle = jax.random.split(key, 4)
@@ -69,7 +74,7 @@ def reacher() -> Reset:
         return jnp.concatenate([arm, goal]), qvel.at[:2].add(_uniform(k_vel, 2, 0.005))
 
     def derive(qpos: Positions, rest: Derived) -> Derived:
-        """Two links of 0.1 m and 0.11 m; the target's slides are its place."""
+        """Two links of 0.1 m and 0.11 m; the target's slides are its position."""
         first, both = qpos[0], qpos[0] + qpos[1]
         tip_x = 0.1 * jnp.cos(first) + 0.11 * jnp.cos(both)
         tip_y = 0.1 * jnp.sin(first) + 0.11 * jnp.sin(both)

@@ -1,7 +1,7 @@
-"""What a robot is: a record of pure functions, in whichever array namespace its simulator computes.
+"""The definition of a robot: a record of pure functions, in the array namespace of its simulator.
 
-Each takes that namespace (`xp`: jax.numpy, in float64 beside C MuJoCo, in float32 beside MJX; numpy where nothing is
-compiled) and arrays whose leading axes are rows, so that one definition serves both simulators.
+Each function takes that namespace (`xp`: jax.numpy, in float64 for C MuJoCo, in float32 for MJX; numpy outside of
+compiled code) and arrays whose leading axes are rows, so that one definition serves both simulators.
 """
 
 import dataclasses
@@ -12,19 +12,19 @@ from headstart.tasks.mujoco.naming import Names
 from headstart.tasks.mujoco.resets import Reset
 
 XP = Any  # an array namespace
-Rows = Any  # an array of that namespace, its leading axes rows
+Rows = Any  # an array of that namespace, whose leading axes are rows
 
 
 class Reading(NamedTuple):
-    """What the simulator shows at one moment."""
+    """The simulator's state at one moment."""
 
     qpos: Rows  # [*rows nq] m, rad
     qvel: Rows  # [*rows nv] m/s, rad/s
-    derived: dict[str, Rows]  # what the robot `reads` beyond that, by MuJoCo's name, such as xpos [*rows nbody 3]
+    derived: dict[str, Rows]  # other quantities that the robot `reads`, by MuJoCo's name, such as xpos [*rows nbody 3]
 
 
 class Step(NamedTuple):
-    """What happened in one step, for its reward."""
+    """One step, for its reward."""
 
     now: Reading
     healthy: Rows  # [*rows] bool
@@ -40,25 +40,25 @@ class Robot:
     frame_skip: int  # simulator steps per environment step
     reset: Reset
     observe: Callable[[XP, Reading], Rows]
-    names: Names  # of what is observed
-    healthy: Callable[[XP, Reading], Rows]  # the episode ends where this is false
+    names: Names  # of the observation's components
+    healthy: Callable[[XP, Reading], Rows]  # the episode ends if it is false
     rewards: dict[str, Callable[[XP, Step], Rows]]  # by name; they sum to Gymnasium's reward
-    place: Callable[[XP, Reading], Rows] | None = None  # where it is (m), for its speed
+    place: Callable[[XP, Reading], Rows] | None = None  # its position (m), for its speed
     reads: tuple[str, ...] = ()  # fields of MjData (or `body_mass`) that the functions above need
-    starts_in_c: bool = False  # whether what it first observes takes the simulator to compute
+    starts_in_c: bool = False  # whether its first observation needs the simulator
 
 
 class Outcome(NamedTuple):
-    """What the agent gets to know of a step, and the place from which the next one's speed is measured."""
+    """The results of a step, and the position from which the next step's speed is measured."""
 
     observation: Rows  # [*rows observation]
     rewards: Rows  # [*rows reward]
     healthy: Rows  # [*rows] bool
-    place: Rows  # [*rows] m; 0 for robots whose reward asks for no speed
+    place: Rows  # [*rows] m; 0 for robots whose reward needs no speed
 
 
 def outcome(xp: XP, robot: Robot, now: Reading, was: Rows, action: Rows, dt: float) -> Outcome:
-    """Returns what this step came to; `was` is the place before it (m), `dt` how long it took (s)."""
+    """Returns the results of a step; `was` is the position before it (m), `dt` its duration (s)."""
     healthy = robot.healthy(xp, now)
     place = robot.place(xp, now) if robot.place else xp.zeros(healthy.shape)
     step = Step(now, healthy, action, (place - was) / dt)
@@ -103,5 +103,5 @@ def survive(bonus: float = 1.0) -> Callable[[XP, Step], Rows]:
 
 
 def positions_and_velocities(hidden: int, limit: float = float("inf")) -> Callable[[XP, Reading], Rows]:
-    """All joints, without the first `hidden` positions (where it is), velocities clipped to `limit`."""
+    """Observes all joints, without the first `hidden` positions, with velocities clipped to `limit`."""
     return lambda xp, r: xp.concatenate([r.qpos[..., hidden:], clipped(xp, r.qvel, limit)], -1)

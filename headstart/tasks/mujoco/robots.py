@@ -1,7 +1,7 @@
-"""The ten robots: what Gymnasium's v5 environments observe, reward and call healthy, each written once.
+"""The ten robots: observations, rewards and healthy states of Gymnasium's v5 environments.
 
-Weights and ranges are the defaults of `gymnasium/envs/mujoco/*_v5.py`; so are the names of the rewards (its `info`),
-which carry their sign and sum to its reward.
+Weights and ranges are the defaults of `gymnasium/envs/mujoco/*_v5.py`. So are the names of the rewards (its `info`),
+which include their sign and add up to its reward.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def _ant_place(xp: XP, r: Reading) -> Rows:
 
 
 def _reacher_gap(r: Reading) -> Rows:
-    """Fingertip (body 3) minus target (body 4)."""
+    """Returns fingertip (body 3) minus target (body 4)."""
     return r.derived["xpos"][..., 3, :] - r.derived["xpos"][..., 4, :]
 
 

@@ -1,8 +1,8 @@
-/* Rows of one robot, each with a model of its own, stepped in threads without Python in between.
+/* Steps rows of one robot, each with a model of its own, in threads without Python.
 
-   Under Python's lock, two threads that need it for every row are no faster than one: handing it over takes as long as
-   a step. MuJoCo is met here by its functions alone, whose addresses Python hands over, and by opaque pointers, so that
-   nothing depends on its headers or on how a version lays out its structs. `rows.py` says what the fields are. */
+   With Python's lock, two threads that need it for every row are no faster than one, because passing the lock takes as
+   long as a step. This file uses MuJoCo only through functions, whose addresses Python passes, and opaque pointers, so
+   that it depends neither on MuJoCo's headers nor on a version's layout of structs. `rows.py` describes the fields. */
 
 #include <math.h>
 #include <pthread.h>
@@ -16,14 +16,14 @@ typedef struct {
   void (*get_state)(const void *model, const void *data, double *state, unsigned kind);
   void (*forward)(const void *model, void *data);
   void (*step)(const void *model, void *data);
-  void (*forces)(const void *model, void *data); /* null: nobody reads contact forces */
+  void (*forces)(const void *model, void *data); /* null: contact forces are not read */
   void (**on_error)(const char *message);
   void (**on_warning)(const char *message);
   unsigned kind;      /* of state */
   int64_t carried;    /* numbers of a state; a row has one more */
   int64_t controls;   /* of a row */
-  int64_t steps;      /* of MuJoCo for one of ours */
-  int64_t reads;      /* fields of the simulator's data that are shown */
+  int64_t steps;      /* of MuJoCo per environment step */
+  int64_t reads;      /* fields of the simulator's data that are read */
   const int64_t *size; /* [read] numbers */
 } Robot;
 
@@ -32,24 +32,24 @@ typedef struct {
   double *control;
   double **field; /* [read] */
   const int32_t *warnings;
-  int64_t warned, apart; /* how many counters, and how far from one to the next */
+  int64_t warned, stride; /* number of counters, and the distance between two */
 } Workspace;
 
 typedef struct {
-  void *const *model;   /* [row] null: it was refused */
-  const double *state;  /* [row carried+1] the first is the time: at 0 an episode begins */
+  void *const *model;   /* [row] null: its parameters are invalid */
+  const double *state;  /* [row carried+1]; the first is the time, 0 at the start of an episode */
   const float *action;  /* [row control] */
-  uint8_t *bad;         /* [row] 1: was not stepped, or came to no good */
-  double *after;        /* [row carried+1]; the last is left as it is */
-  double **before_read; /* [read] each [row size]; what rows showed whose episode begins */
+  uint8_t *bad;         /* [row] 1: it was not stepped, or is unstable */
+  double *after;        /* [row carried+1]; the last is not written */
+  double **before_read; /* [read] each [row size]; before the step, of rows at the start of an episode */
   double **after_read;
-  uint8_t *spoilt;      /* [thread] its last row came to no good, and its workspace with it */
-  int64_t next, rows;   /* the first row that is still to be stepped, and how many there are */
+  uint8_t *corrupt;      /* [thread] 1: an error of its last row has corrupted its workspace */
+  int64_t next, rows;   /* the first row that is not stepped yet, and the number of rows */
   int64_t threads;
 } Batch;
 
-/* One call's work. A thread that the call does not need may read its copy when the caller has long gone, so what tells
-   it so is a number here. Behind the pointers only the threads that the caller waits for may look. */
+/* One call's work. A thread that the call does not need may read its copy after the caller has returned, so `threads`
+   is a number here. Only threads that the caller waits for may follow the pointers. */
 typedef struct {
   const Robot *robot;
   const Batch *batch;
@@ -57,37 +57,37 @@ typedef struct {
   int64_t threads;
 } Job;
 
-static _Thread_local jmp_buf thrown;
+static _Thread_local jmp_buf error_jump;
 
-static void on_error(const char *message) { (void)message; longjmp(thrown, 1); }
+static void on_error(const char *message) { (void)message; longjmp(error_jump, 1); }
 
 static void on_warning(const char *message) { (void)message; }
 
-static void show(const Robot *robot, const Workspace *space, double **into, int64_t row) {
+static void read_fields(const Robot *robot, const Workspace *space, double **into, int64_t row) {
   for (int64_t k = 0; k < robot->reads; k++)
     memcpy(into[k] + row * robot->size[k], space->field[k], (size_t)robot->size[k] * sizeof(double));
 }
 
-/* -> 0, or 1 where MuJoCo gave up: the workspace is of no more use then. */
+/* Returns 0, or 1 if MuJoCo failed: then the workspace is corrupt. */
 static int step_row(const Job *job, const Workspace *space, int64_t row) {
   const Robot *robot = job->robot;
   const Batch *batch = job->batch;
   const void *model = batch->model[row];
   const double *state = batch->state + row * (robot->carried + 1);
-  if (setjmp(thrown)) return 1;
+  if (setjmp(error_jump)) return 1;
   robot->set_state(model, space->data, state, robot->kind);
-  if (state[0] == 0.0) { /* as Gymnasium's reset does: it warms the solver up, and says where the robot stands */
+  if (state[0] == 0.0) { /* like Gymnasium's reset: it warms up the solver, and computes the first reading */
     memset(space->control, 0, (size_t)robot->controls * sizeof(double));
     robot->forward(model, space->data);
-    show(robot, space, batch->before_read, row);
+    read_fields(robot, space, batch->before_read, row);
   }
   for (int64_t k = 0; k < robot->controls; k++) space->control[k] = batch->action[row * robot->controls + k];
   for (int64_t k = 0; k < robot->steps; k++) robot->step(model, space->data);
   if (robot->forces) robot->forces(model, space->data);
   robot->get_state(model, space->data, batch->after + row * (robot->carried + 1), robot->kind);
-  show(robot, space, batch->after_read, row);
+  read_fields(robot, space, batch->after_read, row);
   for (int64_t k = 0; k < space->warned; k++)
-    if (space->warnings[k * space->apart]) return 1;
+    if (space->warnings[k * space->stride]) return 1;
   return 0;
 }
 
@@ -97,7 +97,7 @@ static int all_finite(const double *numbers, int64_t n) {
   return all;
 }
 
-/* -> whether the row is one that can be stepped: it has a model, and nothing but numbers. */
+/* Returns whether a row can be stepped: it has a model, and only finite numbers. */
 static int steppable(const Job *job, int64_t row) {
   const Batch *batch = job->batch;
   const int64_t carried = job->robot->carried + 1, controls = job->robot->controls;
@@ -108,28 +108,28 @@ static int steppable(const Job *job, int64_t row) {
 
 static atomic_llong next; /* row */
 
-/* Steps rows, whichever is next, until none is left or one spoils the workspace. */
+/* Steps the next free row, until none is left or one corrupts the workspace. */
 static void step_some(const Job *job, int64_t thread) {
   const Batch *batch = job->batch;
   const int64_t carried = job->robot->carried + 1;
-  int spoilt = 0;
-  for (int64_t row; !spoilt && (row = atomic_fetch_add(&next, 1)) < batch->rows;) {
+  int corrupt = 0;
+  for (int64_t row; !corrupt && (row = atomic_fetch_add(&next, 1)) < batch->rows;) {
     const int stepped = steppable(job, row);
-    spoilt = stepped && step_row(job, job->space[thread], row);
-    batch->bad[row] = !stepped || spoilt || !all_finite(batch->after + row * carried, carried - 1);
+    corrupt = stepped && step_row(job, job->space[thread], row);
+    batch->bad[row] = !stepped || corrupt || !all_finite(batch->after + row * carried, carried - 1);
   }
-  batch->spoilt[thread] = (uint8_t)spoilt;
+  batch->corrupt[thread] = (uint8_t)corrupt;
 }
 
-/* The threads: each waits for its next job awake for a moment, and then asleep; so does the caller for the others. */
+/* Each thread waits for its next job, first by spinning for a moment and then by sleeping. So does the caller. */
 
-enum { AWAKE = 12000, MOST = 256 };
+enum { SPINS = 12000, MAX_THREADS = 256 };
 
 static struct {
   pthread_mutex_t lock, one_at_a_time;
   pthread_cond_t more, over;
-  atomic_llong turn, left;
-  long long born[MOST]; /* [worker] the turn before its first */
+  atomic_llong turn, unfinished;
+  long long first_turn[MAX_THREADS]; /* [worker] the turn before its first */
   int64_t workers;
   Job job;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -137,7 +137,7 @@ static struct {
           .more = PTHREAD_COND_INITIALIZER,
           .over = PTHREAD_COND_INITIALIZER};
 
-static void breathe(void) {
+static void spin(void) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #endif
@@ -145,17 +145,17 @@ static void breathe(void) {
 
 static void *work(void *number) {
   const int64_t worker = (int64_t)(intptr_t)number;
-  long long done = pool.born[worker];
+  long long last_turn = pool.first_turn[worker];
   for (;;) {
-    for (int i = 0; i < AWAKE && atomic_load(&pool.turn) == done; i++) breathe();
+    for (int i = 0; i < SPINS && atomic_load(&pool.turn) == last_turn; i++) spin();
     pthread_mutex_lock(&pool.lock);
-    while (atomic_load(&pool.turn) == done) pthread_cond_wait(&pool.more, &pool.lock);
-    done = atomic_load(&pool.turn);
+    while (atomic_load(&pool.turn) == last_turn) pthread_cond_wait(&pool.more, &pool.lock);
+    last_turn = atomic_load(&pool.turn);
     const Job job = pool.job;
     pthread_mutex_unlock(&pool.lock);
     if (worker + 1 >= job.threads) continue;
     step_some(&job, worker + 1);
-    if (atomic_fetch_sub(&pool.left, 1) == 1) {
+    if (atomic_fetch_sub(&pool.unfinished, 1) == 1) {
       pthread_mutex_lock(&pool.lock);
       pthread_cond_signal(&pool.over);
       pthread_mutex_unlock(&pool.lock);
@@ -164,19 +164,19 @@ static void *work(void *number) {
   return NULL;
 }
 
-static int hand_out(const Job *job) {
+static int start_threads(const Job *job) {
   const int64_t others = job->threads - 1;
-  int failed = others >= MOST;
+  int failed = others >= MAX_THREADS;
   pthread_mutex_lock(&pool.lock);
   while (!failed && pool.workers < others) {
     pthread_t thread;
-    pool.born[pool.workers] = atomic_load(&pool.turn);
+    pool.first_turn[pool.workers] = atomic_load(&pool.turn);
     failed = pthread_create(&thread, NULL, work, (void *)(intptr_t)pool.workers) != 0;
     if (!failed) pthread_detach(thread), pool.workers++;
   }
   if (!failed) {
     pool.job = *job;
-    atomic_store(&pool.left, others);
+    atomic_store(&pool.unfinished, others);
     atomic_fetch_add(&pool.turn, 1);
     pthread_cond_broadcast(&pool.more);
   }
@@ -184,15 +184,15 @@ static int hand_out(const Job *job) {
   return failed;
 }
 
-static void gather(void) {
-  for (int i = 0; i < AWAKE && atomic_load(&pool.left); i++) breathe();
+static void wait_for_threads(void) {
+  for (int i = 0; i < SPINS && atomic_load(&pool.unfinished); i++) spin();
   pthread_mutex_lock(&pool.lock);
-  while (atomic_load(&pool.left)) pthread_cond_wait(&pool.over, &pool.lock);
+  while (atomic_load(&pool.unfinished)) pthread_cond_wait(&pool.over, &pool.lock);
   pthread_mutex_unlock(&pool.lock);
 }
 
-/* A forked process has none of the threads, and must not wait for them: it starts its own. A fork waits until no row
-   is under way, so that MuJoCo's handlers are its own again. */
+/* A forked process has none of the threads, and starts its own. A fork waits until no row is being stepped, so that
+   MuJoCo's handlers are its own again. */
 
 static void before_fork(void) {
   pthread_mutex_lock(&pool.one_at_a_time);
@@ -216,8 +216,8 @@ static pthread_once_t fork_handlers = PTHREAD_ONCE_INIT;
 
 static void add_fork_handlers(void) { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
-/* Steps the rows from `next` on, in this thread and others; then `next` is the first that is still to be stepped. -> 0,
-   or 1 where so many threads cannot be had. */
+/* Steps the rows from `next` on, in this thread and others. Afterwards `next` is the first row that is not stepped yet.
+   Returns 0, or 1 if the system has too few threads. */
 int headstart_step_rows(const Robot *robot, Batch *batch, Workspace *const *space) {
   const Job job = {robot, batch, space, batch->threads};
   pthread_once(&fork_handlers, add_fork_handlers);
@@ -226,10 +226,10 @@ int headstart_step_rows(const Robot *robot, Batch *batch, Workspace *const *spac
   *robot->on_error = on_error;
   *robot->on_warning = on_warning;
   atomic_store(&next, batch->next);
-  const int failed = job.threads > 1 ? hand_out(&job) : 0;
+  const int failed = job.threads > 1 ? start_threads(&job) : 0;
   if (!failed) {
     step_some(&job, 0);
-    if (job.threads > 1) gather();
+    if (job.threads > 1) wait_for_threads();
     batch->next = atomic_load(&next) < batch->rows ? atomic_load(&next) : batch->rows;
   }
   *robot->on_error = error_before;

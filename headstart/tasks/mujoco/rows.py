@@ -1,6 +1,6 @@
-"""Rows stepped by C (`rows.c`): what it is told, and where it is found.
+"""Rows stepped by C (`rows.c`): its data structures, and its library.
 
-A row is one copy of a robot; each thread steps whichever is next, in a workspace of its own.
+A row is one copy of a robot. Each thread steps the next free row, in a workspace of its own.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from headstart.tasks.mujoco.bindings import Model, mujoco
 from headstart.tasks.mujoco.models import Names, Workspace
 
 Floats = np.ndarray
-MOST_THREADS = 256  # as in `rows.c`
+MAX_THREADS = 256  # as in `rows.c`
 
 
 class _Robot(ctypes.Structure):
@@ -34,28 +34,28 @@ class _Workspace(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("data", "control", "field", "warnings")),
         ("warned", c_int64),
-        ("apart", c_int64),
+        ("stride", c_int64),
     )
 
 
 class _Batch(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("model", "state", "action", "bad", "after", "before_read")),
-        *(("after_read", c_void_p), ("spoilt", c_void_p)),
+        *(("after_read", c_void_p), ("corrupt", c_void_p)),
         *((name, c_int64) for name in ("next", "rows", "threads")),
     )
 
 
 class Rows:
-    """One robot's rows."""
+    """The rows of one robot."""
 
     def __init__(self, model: Model, kind: int, steps: int, reads: Names):
-        """`kind` is what a state holds, as MuJoCo's bits; `steps` are MuJoCo's for one of ours."""
+        """`kind` is what a state contains, as MuJoCo's bits; `steps` is MuJoCo's steps per environment step."""
         self.model, self._reads = model, reads
-        self.read = tuple(i for i, name in enumerate(reads) if name != "body_mass")  # which is the model's own
+        self.read = tuple(i for i, name in enumerate(reads) if name != "body_mass")  # `body_mass` is the model's
         self.carried = mujoco.mj_stateSize(model, kind)
         self._call, calls = _library(), _mujoco()
-        self._spaces: list[tuple[Workspace, _Workspace, int, Any]] = []  # the third: where C finds the second
+        self._spaces: list[tuple[Workspace, _Workspace, int, Any]] = []  # the third: the second's address, for C
         first = Workspace(model, reads)
         self._size = np.array([view.size for _, view in first.reads], np.int64)
         self._robot = _Robot(
@@ -73,7 +73,7 @@ class Rows:
             len(first.reads),
             self._size.ctypes.data,
         )
-        self._told = ctypes.addressof(self._robot)
+        self._robot_address = ctypes.addressof(self._robot)
 
     def step(
         self,
@@ -88,30 +88,30 @@ class Rows:
     ) -> None:
         """Steps every row.
 
-        models: [row] addresses, 0 for none; state: [row carried+1], a time of 0 is an episode's begin; action: [row nu]
-        float32. Filled are `after` [row carried+1], but for its last entries; `bad` [row], 1 where a row came to no
-        good; and what is read ([row size] each), `before` the step of rows at their begin, and `then`. Raises
-        InputError where so many threads cannot be had.
+        models: [row] addresses, 0 for none; state: [row carried+1], with a time of 0 at the start of an episode;
+        action: [row nu] float32. The results are `after` [row carried+1], except for its last entries; `bad` [row], 1
+        for a row that could not be stepped or is unstable; and what is read ([row size] each), `before` the step for
+        rows at the start of an episode, and `then`. Raises InputError if there cannot be so many threads.
         """
         rows, threads = len(state), min(threads, max(len(state), 1))
         into = [(c_void_p * len(self.read))(*(_address(x[i]) for i in self.read)) for x in (before, then)]
-        spoilt = np.empty(threads, np.uint8)
+        corrupt = np.empty(threads, np.uint8)
         arrays = map(_address, (models, state, action, bad, after))
-        batch = _Batch(*arrays, *map(ctypes.addressof, into), _address(spoilt), 0, rows, threads)
+        batch = _Batch(*arrays, *map(ctypes.addressof, into), _address(corrupt), 0, rows, threads)
         while len(self._spaces) < threads:
             self._spaces.append(self._space())
         while batch.next < rows:
-            spaces = (c_void_p * threads)(*(told for _, _, told, _ in self._spaces[:threads]))
-            if self._call(self._told, ctypes.addressof(batch), spaces):
-                raise InputError(f"No {threads} threads can be had for MuJoCo; ask for fewer with `use_threads`.")
-            for thread in np.flatnonzero(spoilt):
+            spaces = (c_void_p * threads)(*(address for _, _, address, _ in self._spaces[:threads]))
+            if self._call(self._robot_address, ctypes.addressof(batch), spaces):
+                raise InputError(f"The system has no {threads} threads for MuJoCo; ask for fewer with `use_threads`.")
+            for thread in np.flatnonzero(corrupt):
                 self._spaces[thread] = self._space()
 
     def _space(self) -> tuple[Workspace, _Workspace, int, Any]:
         space = Workspace(self.model, self._reads)
         fields = (c_void_p * len(space.reads))(*(view.ctypes.data for _, view in space.reads))
         counters = space.warnings
-        told = _Workspace(
+        struct = _Workspace(
             space.data._address,
             space.ctrl.ctypes.data,
             ctypes.cast(fields, c_void_p),
@@ -119,7 +119,7 @@ class Rows:
             len(counters),
             counters.strides[0] // counters.itemsize,
         )
-        return space, told, ctypes.addressof(told), fields
+        return space, struct, ctypes.addressof(struct), fields
 
 
 def _address(x: np.ndarray) -> int:
@@ -129,12 +129,12 @@ def _address(x: np.ndarray) -> int:
 
 @functools.cache
 def _library() -> Any:
-    """Returns `headstart_step_rows`. Raises InputError where it was not built."""
+    """Returns `headstart_step_rows`. Raises InputError if it was not built."""
     found = find_spec("headstart.tasks.mujoco._rows")
     if found is None or found.origin is None:
         raise InputError(
-            "MuJoCo's robots need headstart's part in C, which was not built; install headstart again where there is "
-            "a C compiler, by pip."
+            "MuJoCo's robots need headstart's C library, which was not built; install headstart again with pip, "
+            "where there is a C compiler."
         )
     call = ctypes.CDLL(found.origin).headstart_step_rows
     call.argtypes, call.restype = (c_void_p, c_void_p, c_void_p), ctypes.c_int
@@ -143,7 +143,7 @@ def _library() -> Any:
 
 @functools.cache
 def _mujoco() -> dict[str, int]:
-    """Returns addresses of MuJoCo's functions and handlers."""
+    """Returns the addresses of MuJoCo's functions and handlers."""
     folder = os.path.dirname(mujoco.__file__)
     [name] = (name for name in os.listdir(folder) if name.startswith("libmujoco"))
     library = ctypes.CDLL(os.path.join(folder, name))

@@ -1,4 +1,4 @@
-"""Which numbers of a MuJoCo model can be set, so that the model is as if it had been compiled with them."""
+"""Which numbers of a MuJoCo model can be set so that the model equals one that was compiled with them."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ OTHERS = {"pair_friction", "pair_solref", "pair_solreffriction", "pair_solimp", 
 OTHERS |= {"eq_solref", "eq_solimp", "eq_data", "cam_pos", "cam_quat", "cam_fovy"}
 OFFERED = JOINTS | GEOMS | BODIES | SITES | TENDONS | ACTUATORS | OTHERS
 
-SIMPLE = "MuJoCo's compiler has simplified its body's inertia, which holds for the present frame only"
+SIMPLE = "MuJoCo's compiler has simplified its body's inertia, which holds for the current frame only"
 LENGTHS = {*compiled.GEOMETRY, "jnt_range"}
 ONE_AXIS = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
 LIKE_JOINTS = (mujoco.mjtEq.mjEQ_JOINT, mujoco.mjtEq.mjEQ_TENDON)
 
 
 def why_not(model: Model, field: str, row: int, column: int | None) -> str | None:
-    """Returns why a number of a field cannot be set; None where it can."""
+    """Returns why a number of a field cannot be set; None if it can."""
     if field not in OFFERED:
-        return "MuJoCo derives it from other numbers, or settles it when it compiles"
+        return "MuJoCo derives it from other numbers, or fixes it when it compiles"
     if field in LENGTHS and model.actuator_lengthrange.any():
-        return "how far its muscles stretch was settled when the model was compiled"
+        return "the length range of its muscles was fixed when the model was compiled"
     asked: Any = {
         "body": _of_body,
         "geom": _of_geom,
@@ -43,17 +43,17 @@ def why_not(model: Model, field: str, row: int, column: int | None) -> str | Non
 
 
 def about(model: Model, field: str, row: int) -> str:
-    """Returns what is to be said of such a parameter."""
+    """Returns the description of such a parameter."""
     if field == "body_mass":
         return "body_mass of MuJoCo's model; its inertia scales with it"
     if field == "geom_size":
         return f"geom_size of MuJoCo's model; {_what_follows(model, row)}"
-    flag = "; the limit holds from then on" if field in compiled.LIMITS else ""
+    flag = "; setting it enables the limit" if field in compiled.LIMITS else ""
     return f"{field} of MuJoCo's model{flag}"
 
 
 def _what_follows(model: Model, geom: int) -> str:
-    """Returns what follows from the size of a geom."""
+    """Returns what else changes with the size of a geom."""
     try:
         weights = compiled.weighed(model, int(model.geom_bodyid[geom]))
         if weights is None or weights[geom] <= shapes.CLOSE:
@@ -76,7 +76,7 @@ def _of_body(model: Model, field: str, row: int, column: int | None) -> str | No
     joints = [int(model.jnt_type[j]) for j in range(model.njnt) if model.jnt_bodyid[j] == row]
     if field in ("body_pos", "body_quat"):
         if int(mujoco.mjtJoint.mjJNT_FREE) in joints or model.body_mocapid[row] >= 0:
-            return "the body moves freely: where it is at the start is for its env to say"
+            return "the body moves freely, and its env sets where it starts"
         if row == 0:
             return "the world does not move"
     return None
@@ -88,17 +88,17 @@ def _of_geom(model: Model, field: str, row: int, column: int | None) -> str | No
     kind, body = int(model.geom_type[row]), int(model.geom_bodyid[row])
     if field == "geom_size" and kind != mujoco.mjtGeom.mjGEOM_PLANE:
         if kind not in shapes.SIZES:
-            return "its shape is of another kind, whose size is settled when it is compiled"
+            return "the size of its shape was fixed when the model was compiled"
         if column is not None and column >= shapes.SIZES[kind]:
             return "a geom of its type has no such size"
         if model.geom_fluid[row].any():
-            return "the fluid forces on it were settled when the model was compiled"
+            return "the fluid forces on it were fixed when the model was compiled"
     if field in ("geom_pos", "geom_quat"):
         if kind == mujoco.mjtGeom.mjGEOM_MESH:
-            return "the frame of a mesh is the compiler's"
+            return "the compiler chooses the frame of a mesh"
         try:
             if compiled.weighed(model, body) is not None:
-                return "its body's inertia was made of its geoms where they are"
+                return "its body's inertia was derived from its geoms where they are"
         except ValueError as error:
             return str(error)
     return None
@@ -118,14 +118,14 @@ def _of_joint(model: Model, field: str, row: int, column: int | None) -> str | N
 def _of_spring(model: Model, field: str, row: int, column: int | None) -> str | None:
     if row in [model.jnt_qposadr[j] for j in range(model.njnt) if model.jnt_type[j] in ONE_AXIS]:
         return None
-    return "only hinges and slides have one number for where their spring is at rest"
+    return "only hinges and slides have a single number for the rest position of their spring"
 
 
 def _of_actuator(model: Model, field: str, row: int, column: int | None) -> str | None:
     if field == "actuator_actrange" and model.actuator_dyntype[row] == mujoco.mjtDyn.mjDYN_NONE:
         return "the actuator has no activation"
     if field == "actuator_gear" and model.actuator_lengthrange[row].any():
-        return "how far the muscle stretches was settled when the model was compiled"
+        return "the muscle's length range was fixed when the model was compiled"
     return None
 
 

@@ -1,8 +1,9 @@
-"""What the size of a geom decides beside its shape: its bounds, and the mass and inertia of its body.
+"""What depends on the size of a geom besides its shape: its bounds, and the mass and inertia of its body.
 
-MuJoCo's compiler makes a body's inertia of its geoms, each of a density or a mass, unless the body has an inertia of
-its own. The model no longer says which. It is found out here: inertia that can be made of the body's geoms was, and a
-round density or a round mass is the number that somebody wrote. Shapes are measured by the compiler itself.
+MuJoCo's compiler computes a body's inertia from its geoms, each of a given density or mass, unless the body has an
+inertia of its own. The model no longer says which, so it is inferred: if the inertia can be explained by the body's
+geoms, it was computed from them, and of density and mass the round number was given. The compiler itself measures
+shapes.
 """
 
 import functools
@@ -12,24 +13,24 @@ import numpy as np
 
 from headstart.tasks.mujoco.bindings import Model, mujoco
 
-SIZES = {  # how many numbers say how large a geom of this type is
+SIZES = {  # the number of sizes of a geom of this type
     int(mujoco.mjtGeom.mjGEOM_SPHERE): 1,
     int(mujoco.mjtGeom.mjGEOM_CAPSULE): 2,
     int(mujoco.mjtGeom.mjGEOM_CYLINDER): 2,
     int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): 3,
     int(mujoco.mjtGeom.mjGEOM_BOX): 3,
 }
-DEFAULT = 1000.0  # kg/m³, the compiler's
-CLOSE = 1e-9  # relative: two numbers that were computed in different orders are the same
+DEFAULT = 1000.0  # kg/m³, of the compiler
+CLOSE = 1e-9  # relative difference of equal numbers that were computed in different orders
 
 
 class Shape(NamedTuple):
-    """What the compiler makes of one geom."""
+    """What the compiler derives for one geom."""
 
     volume: float  # m³
     inertia: np.ndarray  # [3 3] of 1 kg about its centre, in its own frame
-    radius: float  # of a sphere around its centre
-    box: np.ndarray  # [6] that holds it: centre, half sizes
+    radius: float  # of a sphere around its centre that contains it
+    box: np.ndarray  # [6] that contains it: centre, half sizes
 
 
 class Inertia(NamedTuple):
@@ -42,7 +43,7 @@ class Inertia(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def shape(kind: int, size: tuple[float, ...]) -> Shape:
-    """Returns what the compiler makes of a geom of this type and size."""
+    """Returns what the compiler derives for a geom of this type and size."""
     spec = mujoco.MjSpec()
     spec.worldbody.add_body().add_geom(type=mujoco.mjtGeom(kind), size=size, density=1.0)
     model = spec.compile()
@@ -66,13 +67,13 @@ def rotation(quaternion: np.ndarray) -> np.ndarray:
 
 
 def masses(model: Model, body: int) -> dict[int, float] | None:
-    """Returns the mass of each geom of a body, as the compiler had it; None where the body has its own inertia.
+    """Returns the mass of each geom of a body as the compiler had it; None if the body has an inertia of its own.
 
-    Raises ValueError where nobody can tell, because a geom is a mesh.
+    Raises ValueError if it is unknown, because a geom is a mesh.
     """
     geoms = np.flatnonzero(model.geom_bodyid == body).tolist()
     if any(int(model.geom_type[g]) not in SIZES for g in geoms):
-        raise ValueError("a mesh is part of its body, so that the inertia of another size is not known")
+        raise ValueError("a mesh is part of its body, whose inertia with another size is unknown")
     turn = rotation(model.body_iquat[body])
     tensor = turn @ np.diag(model.body_inertia[body]) @ turn.T
     whole = _moments(Inertia(float(model.body_mass[body]), model.body_ipos[body], tensor))
@@ -83,9 +84,9 @@ def masses(model: Model, body: int) -> dict[int, float] | None:
 
 
 def resized(nominal: Model, model: Model, body: int, weights: dict[int, float]) -> Inertia:
-    """Returns a body's inertia with the sizes of `model`, where its geoms weigh `weights` in the nominal one.
+    """Returns a body's inertia with the sizes of `model`, if its geoms have the masses `weights` in the nominal one.
 
-    A geom of another size keeps its density, or else its mass. Raises ValueError where it cannot be told which.
+    A resized geom keeps its density, or its mass, whichever was given. Raises ValueError if that is unknown.
     """
     parts = []
     for geom, mass in weights.items():
@@ -100,10 +101,10 @@ def resized(nominal: Model, model: Model, body: int, weights: dict[int, float]) 
 
 
 def density(model: Model, geom: int, weights: dict[int, float]) -> float | None:
-    """Returns the density that a geom was given, kg/m³; None where it was given its mass.
+    """Returns the density that a geom was given, kg/m³; None if its mass was given.
 
-    Where both are round, it is the density that another geom of the body has, or the compiler's default. Raises
-    ValueError where it cannot be told.
+    If both are round, it is the density if another geom of the body has the same or it is the compiler's default.
+    Raises ValueError if it is unknown.
     """
     dense = {g: mass / shape_of(model, g).volume for g, mass in weights.items() if mass > CLOSE}
     own, mass = dense[geom], weights[geom]
@@ -112,11 +113,11 @@ def density(model: Model, geom: int, weights: dict[int, float]) -> float | None:
         return own
     if is_round(mass) and not is_round(own):
         return None
-    raise ValueError(f"whether its mass ({mass:g} kg) or its density ({own:g} kg/m³) was given cannot be told")
+    raise ValueError(f"whether its mass ({mass:g} kg) or its density ({own:g} kg/m³) was given is unknown")
 
 
 def is_round(number: float) -> bool:
-    """Returns whether somebody may have written this number: it has at most 5 digits."""
+    """Returns whether a person may have written this number: it has at most 5 digits."""
     return bool(abs(number - float(f"{number:.5g}")) <= CLOSE * abs(number))
 
 
@@ -132,5 +133,5 @@ def _moments(inertia: Inertia) -> np.ndarray:
 
 
 def _far(offset: np.ndarray) -> np.ndarray:
-    """Returns the tensor [3 3] of 1 kg that is so far away."""
+    """Returns the inertia tensor [3 3] of a point mass of 1 kg at this offset."""
     return offset @ offset * np.eye(3) - np.outer(offset, offset)
