@@ -120,7 +120,9 @@ def test_minigrid_shows_all_but_its_mission():
     seen, paid = pulled(env, [0], [2, 2, 1, 2, 2])  # two ahead, right, two ahead: the goal
     assert paid[1:, 0].tolist() == pytest.approx([0, 0, 0, 0, 1 - 0.9 * 5 / 100])
     assert seen[[0, 3], 0, :4].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
-    with pytest.raises(InputError, match=r"BabyAI-GoToObj-v0 says nowhere .* write BabyAI-GoToObj-v0@horizon=1000"):
+    with pytest.raises(
+        InputError, match=r"BabyAI-GoToObj-v0 has no limit of an episode.s steps; write BabyAI-GoToObj-v0@horizon=1000"
+    ):
         parse("BabyAI-GoToObj-v0")
 
 
