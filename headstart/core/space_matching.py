@@ -123,13 +123,11 @@ def plan(method: Method, known: Spec, wanted: Spec, renamed: Mapping[str, str] |
     matched, or if `renamed` has an unknown name.
     """
     renames = _by_space(renamed or {}, known)
-    observation = match("observation", known.observation_space, wanted.observation_space, renames["observation"])
-    action = match("action", known.action_space, wanted.action_space, renames["action"])
-    old, new = (
-        _layout(method, of, not observation.same, not action.same) for of in (known, with_spaces_of(known, wanted))
-    )
-    arrays = {name: _places(axes, new.get(name, ()), observation, action) for name, axes in old.items()}
-    return Plan(observation, action, arrays)
+    obs = match("observation", known.observation_space, wanted.observation_space, renames["observation"])
+    act = match("action", known.action_space, wanted.action_space, renames["action"])
+    old, new = (_layout(method, of, not obs.same, not act.same) for of in (known, with_spaces_of(known, wanted)))
+    arrays = {name: _places(axes, new.get(name, ()), obs, act) for name, axes in old.items()}
+    return Plan(obs, act, arrays)
 
 
 def _by_space(renamed: Mapping[str, str], known: Spec) -> dict[str, dict[str, str]]:
@@ -158,20 +156,16 @@ def with_spaces_of(known: Spec, wanted: Spec) -> Spec:
     )
 
 
-def _layout(method: Method, of: Spec, observation: bool, action: bool) -> dict[str, tuple[Axis, ...]]:
+def _layout(method: Method, of: Spec, obs: bool, act: bool) -> dict[str, tuple[Axis, ...]]:
     """Returns what the axes of each array hold; the flags say which of both to look for."""
     base = _shapes(method, of)
-    with_observation = (
-        _shapes(method, of._replace(observation_space=_wider(of.observation_space))) if observation else base
-    )
-    one_action_more = (
-        Discrete(of.action_space.n + 1) if isinstance(of.action_space, Discrete) else _wider(of.action_space)
-    )
-    with_action = _shapes(method, of._replace(action_space=one_action_more)) if action else base
+    with_obs = _shapes(method, of._replace(observation_space=_wider(of.observation_space))) if obs else base
+    one_more = Discrete(of.action_space.n + 1) if isinstance(of.action_space, Discrete) else _wider(of.action_space)
+    with_act = _shapes(method, of._replace(action_space=one_more)) if act else base
     return {
         name: tuple(
-            Axis(n, more_observed - n, more_acted - n)
-            for n, more_observed, more_acted in zip(shape, with_observation[name], with_action[name], strict=True)
+            Axis(n, more_obs - n, more_act - n)
+            for n, more_obs, more_act in zip(shape, with_obs[name], with_act[name], strict=True)
         )
         for name, shape in base.items()
     }
@@ -188,17 +182,14 @@ def _wider(space: ObservationSpace) -> Box:
     return Box((*space.low, 0.0), (*space.high, 1.0))
 
 
-def _places(
-    old: tuple[Axis, ...], new: tuple[Axis, ...], observation: SpaceMatch, action: SpaceMatch
-) -> tuple[Pair, ...] | None:
+def _places(old: tuple[Axis, ...], new: tuple[Axis, ...], obs: SpaceMatch, act: SpaceMatch) -> tuple[Pair, ...] | None:
     """Returns the indices of an array's numbers on each old and new axis; None if the axes hold different things."""
     if len(old) != len(new):
         return None
     pairs = []
     for a, b in zip(old, new, strict=True):
         rest = [
-            axis.size - axis.observation * observation.sizes[i] - axis.action * action.sizes[i]
-            for i, axis in enumerate((a, b))
+            axis.size - axis.observation * obs.sizes[i] - axis.action * act.sizes[i] for i, axis in enumerate((a, b))
         ]
         if (
             (a.observation, a.action) != (b.observation, b.action)
@@ -207,15 +198,15 @@ def _places(
             or rest[0] < 0
         ):
             return None
-        pairs.append(tuple(_axis(a, i, rest[0], observation, action) for i in range(2)))
+        pairs.append(tuple(_axis(a, i, rest[0], obs, act) for i in range(2)))
     return tuple(pairs)
 
 
-def _axis(axis: Axis, side: int, rest: int, observation: SpaceMatch, action: SpaceMatch) -> Places:
+def _axis(axis: Axis, side: int, rest: int, obs: SpaceMatch, act: SpaceMatch) -> Places:
     """Returns the indices of the shared components on an axis, of the old array (`side` 0) or the new one (1)."""
-    first = axis.observation * observation.sizes[side]
-    parts = [observation.places[side]] * axis.observation + [first + np.arange(rest)]
-    parts += [first + rest + i * action.sizes[side] + action.places[side] for i in range(axis.action)]
+    first = axis.observation * obs.sizes[side]
+    parts = [obs.places[side]] * axis.observation + [first + np.arange(rest)]
+    parts += [first + rest + i * act.sizes[side] + act.places[side] for i in range(axis.action)]
     return np.concatenate(parts)
 
 

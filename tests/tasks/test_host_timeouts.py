@@ -120,7 +120,7 @@ def test_ctrl_c_while_waiting_leaves_the_call_behind():
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
 def test_a_time_that_is_none_is_refused(seconds, trained):
-    with pytest.raises(InputError, match="step_timeout=.* is not a duration"):
+    with pytest.raises(InputError, match=r"step_timeout=.* is not a duration"):
         hs.evaluate(trained, hs.task(host(hangs, horizon=8)), step_timeout=seconds)
 
 
