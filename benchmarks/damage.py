@@ -110,11 +110,11 @@ def make(work: pathlib.Path) -> list[Reader]:
         Reader("cell", sorted(out.glob("cells/*/seed-*/curve.json")), lambda file: study.cells()),
         *(
             Reader(f"checkpoint's {name}", sorted(out.glob(f"cells/*/seed-*/{name}")), lambda file: take(study, file))
-            for name in ("recipe.json", "knowledge.safetensors")
+            for name in ("recipe.json", "params.safetensors")
         ),
         *(
             Reader(f"source's {name}", [at / name for at in sources], lambda file: source(study))
-            for name in ("curve.json", "recipe.json", "knowledge.safetensors")
+            for name in ("curve.json", "recipe.json", "params.safetensors")
         ),
         Reader("matrix", [out / cross_evaluation.FILE], lambda file: cross_evaluation.read(out, question)),
         Reader("clip's record", sorted(out.glob("clips/*/*.json")), lambda file: study_clips.read(study)),
@@ -123,7 +123,7 @@ def make(work: pathlib.Path) -> list[Reader]:
     ]
 
 
-FILES = ("curve.json", "recipe.json", "knowledge.safetensors")
+FILES = ("curve.json", "recipe.json", "params.safetensors")
 
 
 def take(study: Study, file: pathlib.Path) -> None:

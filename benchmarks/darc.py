@@ -49,7 +49,7 @@ def domains(backwards: bool) -> tuple[Task, Task]:
 
 def rows() -> dict[str, Method]:
     """-> the method of each row."""
-    darc = functools.partial(hs.DARC, SMALL)
+    darc = functools.partial(hs.DARC, SMALL, learning_rate=1e-3)
     each = (SMALL, SMALL, darc(), darc(weight=1.0), darc(noise_std=0.0), darc(weight=0.0))
     return dict(zip(ROWS, each, strict=True))
 

@@ -74,7 +74,7 @@ def teachers(asked: argparse.Namespace) -> dict:
         own = jax.vmap(lambda k: jax.random.fold_in(k, 1))(key.source)
         *_, learned = learn_source(part.method, tasks, round(part.fraction * asked.steps), own)
         judge = part.method.learner(spec(tasks), target=True)
-        returns = np.asarray(evaluate(judge, learned.knowledge, tasks, EPISODES, key.evaluation)).mean(2)
+        returns = np.asarray(evaluate(judge, learned.params, tasks, EPISODES, key.evaluation)).mean(2)
         write_json(file, plain({"returns": returns, "share": part.fraction}))
     return read_json(file)
 

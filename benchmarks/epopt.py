@@ -63,7 +63,7 @@ def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
     assert point is not None
     seconds = time.perf_counter() - began
     sweep = stack([hs.task("Hopper-v5", torso_mass=float(m)) for m in MASSES])
-    returns = evaluate(learner, point.knowledge, sweep, EPISODES, key.evaluation)
+    returns = evaluate(learner, point.params, sweep, EPISODES, key.evaluation)
     told = {"seconds": seconds, "method": repr(method), "commit": commit()}
     return plain({"returns": np.asarray(returns), "history": history, **told})
 

@@ -75,7 +75,7 @@ def trials(work: pathlib.Path, words: Sequence[str], kills: int, at_once: int) -
         counts["failed"] += finish(out, words) != 0
         found = contents(out)
         counts["differ"] += found != never
-        counts["left"] += any(path.name.startswith(".") or "knowledge-" in path.name for path in out.rglob("*"))
+        counts["left"] += any(path.name.startswith(".") or "params-" in path.name for path in out.rglob("*"))
         counts["trials"] += 1
         if found == never:
             shutil.rmtree(out)

@@ -10,12 +10,14 @@ import numpy as np
 
 from headstart.core.rollout import evaluate
 from headstart.core.stages import Learned, learn_source
-from headstart.core.types import Key, Knowledge, Learner, Method, Task, spec
+from headstart.core.types import Key, Learner, Method, Params, Task, spec
 from headstart.lab.checkpoint.files import plain, read_json, write_json
 from headstart.lab.study.provenance import commit
 from headstart.protocol.transfer import keys
 
-Further = Callable[[Learner, Knowledge, Key], dict[str, Any]]  # what else is asked of what was learned
+NO_NETWORK = ("target", "log_alpha", "env_steps", "epsilon")  # parts that are not counted in `numbers`
+
+Further = Callable[[Learner, Params, Key], dict[str, Any]]  # what else is asked of what was learned
 
 
 class Row(NamedTuple):
@@ -41,9 +43,10 @@ def learn(
     assert point is not None
     seconds = time.perf_counter() - began
     learner = row.method.learner(spec(deployed), target=True)
-    known = jax.vmap(learner.init)(key.target, point.knowledge)
+    known = jax.vmap(learner.init)(key.target, point.params)
     returns = np.asarray(evaluate(learner, known, deployed, episodes, key.evaluation)).mean(2)
-    numbers = sum(x[0].size for x in jax.tree.leaves((known.features, known.policy, known.value, known.model)))
+    counted = {name: part for name, part in known.items() if name not in NO_NETWORK}
+    numbers = sum(x[0].size for x in jax.tree.leaves(counted))
     told = {"history": history, "numbers": numbers, "seconds": seconds, "method": repr(row.method), "commit": commit()}
     return plain({"returns": returns, **told, **(further(learner, known, key.evaluation) if further else {})})
 

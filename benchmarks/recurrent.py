@@ -28,7 +28,7 @@ from side_by_side import line
 
 import headstart as hs
 from headstart.core.rollout import reset_envs, rollout
-from headstart.core.types import Key, Knowledge, Learner, Task, stack
+from headstart.core.types import Info, Key, Learner, Params, Task, stack
 from headstart.lab.checkpoint.files import plain, write_json
 from headstart.lab.report.figures import figure_curves
 from headstart.lab.report.terminal_tables import interval, show
@@ -72,19 +72,19 @@ def rows() -> dict[str, Row]:
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def there(learner: Learner, known: Knowledge, tasks: Task, keys: Key) -> Array:
+def there(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
     """-> whether the puck lies in the goal at an episode's end [seed, task, episode]."""
     place = tasks.env.cumulant_names.index("reward_goal")
 
-    def one(k: Knowledge, key: Key) -> Array:
-        worlds = reset_envs(learner, tasks, EPISODES, key)
-        _, fresh = rollout(learner, k, tasks, worlds, key, 0.0, tasks.env.horizon)
+    def one(params: Params, key: Key) -> Array:
+        env_states = reset_envs(learner, tasks, EPISODES, key)
+        _, fresh = rollout(learner, params, tasks, env_states, Info(key, explore=0.0), tasks.env.horizon)
         return fresh.cumulants[:, -1, :, place]
 
     return jax.vmap(one)(known, keys)
 
 
-def successes(learner: Learner, known: Knowledge, keys: Key) -> dict[str, Any]:
+def successes(learner: Learner, known: Params, keys: Key) -> dict[str, Any]:
     """-> shares of episodes with the puck in the goal at last [seed]: held out, and in range."""
     inside = ensemble().replace(domain=deployed().domain)
     return {

@@ -29,7 +29,7 @@ def ours(method: Method, task: str, steps: int, seeds: int, points: int) -> dict
     learner, at, returns, began = method.learner(spec(tasks)), [], [], time.perf_counter()
     for point in train(learner, tasks, steps, key.source, num_points=points):
         at.append(float(point.steps[0]))
-        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.evaluation))[:, 0].mean(1))
+        returns.append(np.asarray(evaluate(learner, point.params, tasks, EPISODES, key.evaluation))[:, 0].mean(1))
         print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
     told = {"settings": repr(method), "seconds": time.perf_counter() - began, "commit": commit()}
     return plain({"steps": at, "returns": np.stack(returns, 1), **told})

@@ -1,8 +1,8 @@
-"""Knowledge in another body: an arm of two links and then of three, Hopper and then Walker2d, by names.
+"""Transfer to another body: an arm of two links and then of three, Hopper and then Walker2d, by names.
 
 What was learned on the source begins in the target with whatever has the same name in both (`core/space_matching.py`):
 all that the smaller body sees and does, and none of the rest. Beside it is learning the target from nothing, in equal
-steps of it; and, as a control of what the names are worth, the same knowledge with its names shuffled.
+steps of it; and, as a control of what the names are worth, the same params with their names shuffled.
 
     python benchmarks/surgery.py            # 5 seeds: half an hour on 2 cores
     python benchmarks/surgery.py --tiny     # does it still run?
@@ -76,7 +76,7 @@ def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> di
             prior = moved(Training(pair.base, known, False), learned.state, plan, how, spec(target), key.target)
         judged = list(adapt(how, prior, target, steps[1], SHOTS, key, POINTS, JUDGED))
         if prior is not None:
-            came = space_matching.count_transferred(plan, learned.knowledge, judged[0].state.knowledge)
+            came = space_matching.count_transferred(plan, learned.params, judged[0].state.params)
             told = {"moved": Moved(plan, came, False).data}
         done = curve(judged)
         found[row] = {"steps": done.steps[0], "returns": done.returns, "shots": done.shots, **told, "commit": commit()}

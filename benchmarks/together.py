@@ -17,6 +17,8 @@ from headstart.protocol.transfer import keys
 POINTS, EPISODES = 20, 20
 TOLD = [f"{place}_{kind}" for place in ("policy", "value") for kind in ("cosine", "conflict", "winner")]
 
+COUNTED = ("policy", "value", "returns")  # parts whose numbers are counted
+
 
 def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
     """-> steps [point], returns [seed][point][task], what gradients said on the way, numbers learned, and seconds."""
@@ -24,9 +26,9 @@ def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
     learner, at, returns, said, size = method.learner(spec(tasks)), [], [], [], 0
     for point in train(learner, tasks, steps, key.source, num_points=POINTS):
         at.append(float(point.steps[0]))
-        returns.append(np.asarray(evaluate(learner, point.knowledge, tasks, EPISODES, key.evaluation)).mean(2))
+        returns.append(np.asarray(evaluate(learner, point.params, tasks, EPISODES, key.evaluation)).mean(2))
         said.append({name: np.asarray(point.metrics[name]) for name in TOLD if name in point.metrics})
-        size = sum(x[0].size for x in jax.tree.leaves((point.knowledge.policy, point.knowledge.value)))
+        size = sum(x[0].size for x in jax.tree.leaves([point.params.get(name) for name in COUNTED]))
     told = {name: np.mean([each[name] for each in said], 0) for name in said[0]}
     seconds = time.perf_counter() - began
     return plain({"steps": at, "returns": np.stack(returns, 1), "told": told, "numbers": size, "seconds": seconds})

@@ -29,7 +29,7 @@ from side_by_side import line
 
 import headstart as hs
 from headstart.core.rollout import reset_envs, rollout
-from headstart.core.types import Env, EnvParams, Key, Knowledge, Learner, Record, Task, stack
+from headstart.core.types import Env, EnvParams, Info, Key, Learner, Params, Record, Task, stack
 from headstart.lab.checkpoint.files import plain, write_json
 from headstart.lab.report.figures import figure_sweep
 from headstart.lab.report.terminal_tables import interval, show
@@ -110,19 +110,19 @@ def switches(hidden: str) -> list[Task]:
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def paid(learner: Learner, known: Knowledge, tasks: Task, keys: Key) -> Array:
+def paid(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
     """-> what a step is paid in the end, once a change has been noticed [seed]; 0 for steps after an episode's end."""
 
-    def one(k: Knowledge, key: Key) -> Array:
-        worlds = reset_envs(learner, tasks, 8 * EPISODES, key)
-        _, fresh = rollout(learner, k, tasks, worlds, key, 0.0, tasks.env.horizon)
+    def one(params: Params, key: Key) -> Array:
+        env_states = reset_envs(learner, tasks, 8 * EPISODES, key)
+        _, fresh = rollout(learner, params, tasks, env_states, Info(key, explore=0.0), tasks.env.horizon)
         ended = jnp.cumsum(fresh.last, 1) - fresh.last > 0
         return jnp.where(ended, 0.0, fresh.reward)[:, SWITCH + NOTICED :].mean()
 
     return jax.vmap(one)(known, keys)
 
 
-def after_switches(hidden: str, learner: Learner, known: Knowledge, keys: Key) -> dict[str, Any]:
+def after_switches(hidden: str, learner: Learner, known: Params, keys: Key) -> dict[str, Any]:
     """-> what a step is paid after parameters have changed, and in episodes that have the later ones throughout."""
     changed, always = [], []
     for task in switches(hidden):

@@ -1,12 +1,11 @@
-"""Acts as a checkpoint's policy does, by numpy and safetensors alone: no JAX, and no headstart.
+"""Runs the policy of a checkpoint with numpy and safetensors alone: no JAX, and no headstart.
 
     policy = Policy("runs/epopt")
     action = policy.act(observation)  # in the env's own units
     policy.reset()  # before every other episode
 
-Copy this file to wherever a policy is to act. It reads `recipe.json` and `knowledge.safetensors`, and takes the steps
-that the recipe lists under `policy`. A step is one of the operations below, so a recipe cannot make it run anything
-else.
+Copy this file to wherever the policy is used. It reads `recipe.json` and `params.safetensors`, and runs the steps that
+the recipe lists under `policy`. A step is one of the operations below, so a recipe cannot make it run anything else.
 """
 
 import json
@@ -18,23 +17,23 @@ from safetensors.numpy import load_file
 
 
 class Policy:
-    """A policy that does not explore. It acts for one episode at a time, and remembers what its method remembers."""
+    """The deterministic policy, in one episode at a time, with the memory that its method has."""
 
     def __init__(self, folder: str | pathlib.Path, context: Any = None, parameters: Any = None):
-        """Reads a checkpoint. `context` says which of several sources it is in (1 in its place); by default none.
+        """Reads a checkpoint. `context` is the one-hot id of the source, where there are several; by default zeros.
 
-        `parameters` are the env's own numbers, for a universal policy, which has to be told them.
+        `parameters` are the env's physical parameters, which a universal policy needs.
         """
         recipe = json.loads((pathlib.Path(folder) / "recipe.json").read_text(encoding="utf-8"))
-        self.arrays = load_file(pathlib.Path(folder) / "knowledge.safetensors")
+        self.arrays = load_file(pathlib.Path(folder) / "params.safetensors")
         self.contract = recipe["policy"]
         if self.contract is None:
             raise ValueError(f"The recipe does not say how {recipe['method']['class']} acts; use headstart.")
-        if "parameters" in self.contract["told"] and parameters is None:
-            raise ValueError("This policy is told the parameters of an episode; give them.")
-        self.told = {"context": np.zeros(recipe["context_dim"], np.float32) if context is None else _floats(context)}
+        if "parameters" in self.contract["inputs"] and parameters is None:
+            raise ValueError("This policy is given the parameters of an episode; pass them as `parameters`.")
+        self.inputs = {"context": np.zeros(recipe["context_dim"], np.float32) if context is None else _floats(context)}
         if parameters is not None:
-            self.told["parameters"] = _floats(parameters)
+            self.inputs["parameters"] = _floats(parameters)
         self.reset()
 
     def reset(self) -> None:
@@ -43,9 +42,9 @@ class Policy:
 
     def act(self, observation: Any) -> Any:
         """Returns the action for one observation, in the env's own units."""
-        values = {"observation": np.asarray(observation), **self.told, **self.memory}
+        values = {"observation": np.asarray(observation), **self.inputs, **self.memory}
         values = self._run(self.contract["steps"], values)
-        values = self._run(self.contract["remember"], values)
+        values = self._run(self.contract["update"], values)
         self.memory = {name: values[name] for name in self.memory}
         return values["command"]
 
@@ -55,8 +54,8 @@ class Policy:
             arrays = {name: self.arrays[array] for name, array in step.get("arrays", {}).items()}
             if "of" in step:  # the arrays of one of several tasks
                 arrays = {name: x[values[step["of"]]] for name, x in arrays.items()}
-            made = OPERATIONS[step["op"]](*(values[name] for name in step["in"]), **arrays, **constants)
-            values = {**values, step["out"]: made}
+            out = OPERATIONS[step["op"]](*(values[name] for name in step["in"]), **arrays, **constants)
+            values = {**values, step["out"]: out}
         return values
 
 
@@ -64,8 +63,8 @@ def _floats(x: Any) -> np.ndarray:
     return np.asarray(x, np.float32)
 
 
-def normalise(x: Any, mean: Any, variance: Any, epsilon: float, clip: float, negligible: float) -> np.ndarray:
-    """Returns deviations from the mean: in standard deviations, or as they are where the number never varied."""
+def normalize(x: Any, mean: Any, variance: Any, epsilon: float, clip: float, negligible: float) -> np.ndarray:
+    """Returns the deviations from the mean, in standard deviations; numbers that never varied are not scaled."""
     constant = variance <= np.float32(negligible**2) * np.maximum(mean**2, 1)
     return np.clip((_floats(x) - mean) / np.where(constant, 1, np.sqrt(variance + np.float32(epsilon))), -clip, clip)
 
@@ -84,21 +83,21 @@ def gru(x: Any, state: Any, weight_ih: Any, weight_hh: Any, bias: Any, bias_n: A
     return new + keep * (state - new)
 
 
-def recall(past: Any, steps: int, observation: int, **moments: Any) -> np.ndarray:
-    """Returns the last steps as a network is told them: whether there was one, what was seen (normalised), and done."""
-    there, seen, done = np.split(past.reshape(steps, -1), [1, 1 + observation], axis=1)
-    seen = normalise(seen, **moments) if moments else seen
-    return (there * np.concatenate([there, seen, done], 1)).reshape(-1)
+def recall(past: Any, steps: int, observation: int, **statistics: Any) -> np.ndarray:
+    """Returns the encoding of the last steps: whether there was one, its observation (normalized), and its action."""
+    there, obs, action = np.split(past.reshape(steps, -1), [1, 1 + observation], axis=1)
+    obs = normalize(obs, **statistics) if statistics else obs
+    return (there * np.concatenate([there, obs, action], 1)).reshape(-1)
 
 
 def which(context: Any, first: int | None = None) -> int:
-    """Returns which task the context's `first` numbers name; the first one where they name none."""
+    """Returns the task whose one-hot id is the context's `first` numbers; 0 where these are all 0."""
     return int(np.argmax(context[:first])) if context[:first].size else 0
 
 
-def push(past: Any, observation: Any, done: Any) -> np.ndarray:
-    """Returns the last steps with one more, the newest first; the oldest is forgotten."""
-    return np.concatenate([np.ones(1, np.float32), _floats(observation), done, past])[: past.size]
+def push(past: Any, observation: Any, action: Any) -> np.ndarray:
+    """Returns the last steps with one more, the newest first; the oldest is dropped."""
+    return np.concatenate([np.ones(1, np.float32), _floats(observation), action, past])[: past.size]
 
 
 def rescale(action: Any, low: list[float | None], high: list[float | None]) -> np.ndarray:
@@ -116,7 +115,7 @@ def rescale(action: Any, low: list[float | None], high: list[float | None]) -> n
 
 OPERATIONS = {
     "copy": _floats,
-    "normalise": normalise,
+    "normalize": normalize,
     "divide": lambda x, by: _floats(x) / by,
     "concatenate": lambda *x: np.concatenate(x),
     "slice": lambda x, start, stop: x[start:stop],

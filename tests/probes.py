@@ -1,4 +1,4 @@
-"""Small worlds whose right answer is known, and ways to play and learn them in a line."""
+"""Small environments with known solutions, and helpers that act and train in them."""
 
 import functools
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from headstart.core import rollout as gathering
 from headstart.core.counting import count_of
-from headstart.core.learn import gradient_step, split_statistics, with_prepared
+from headstart.core.learn import update
 from headstart.core.memory import from_rollout
 from headstart.core.train import Progress, enter_envs, init_loop_state, train, train_step
 from headstart.core.types import (
@@ -22,10 +22,14 @@ from headstart.core.types import (
     Discrete,
     Env,
     Image,
-    Knowledge,
+    Info,
+    Key,
     Learner,
     Method,
+    Metrics,
     Parameter,
+    Params,
+    Phase,
     Replay,
     Task,
     TrainState,
@@ -37,6 +41,7 @@ from headstart.core.types import (
 # Each as one program: without it, every operation of theirs is one.
 start = jax.jit(gathering.reset_envs, static_argnames=("learner", "num_envs"))
 rollout = jax.jit(gathering.rollout, static_argnames=("learner", "num_steps"))
+PHASE = ("loss", "train", "optimizer", "every", "times", "after", "combine", "stop")  # fields of a Phase
 
 
 class Risk(Env):
@@ -282,8 +287,8 @@ def task(env: Env, target: bool = False, **params: Any) -> Task:
     return stack([one(env, target, **params)])
 
 
-def known(learner: Learner, prior: Knowledge | None = None) -> Knowledge:
-    """-> what is known at first, as one small program."""
+def known(learner: Learner, prior: Params | None = None) -> Params:
+    """Returns the initial params, by one small program."""
     return jax.jit(learner.init)(jax.random.key(0), prior)
 
 
@@ -312,16 +317,31 @@ def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Lea
 
 @functools.partial(jax.jit, static_argnames="learner")
 def lesson(learner: Learner, state: TrainState, fresh: Transition, progress: float = 0.0) -> TrainState:
-    """-> the state after all of a rollout was seen, and one gradient step was taken on all of it."""
+    """Returns the state after `prepare` has processed a rollout, and one update on all of it."""
     key = jax.random.key(0)
-    knowledge, batch = learner.prepare(state.knowledge, fresh, key, progress)
-    return gradient_step(learner, with_prepared(learner, state, knowledge), from_rollout(batch).rows, key, progress)[0]
+    params, rows = learner.prepare(state.params, fresh, Info(key, progress))
+    batches = tuple(from_rollout(rows).rows for _ in learner.phases)
+    return update(learner, state.replace(params=params), batches, key, progress)[0]
 
 
-def slope(function: Callable[[Knowledge], Array], k: Knowledge) -> Knowledge:
-    """Returns the gradient of a function of knowledge, with None in place of statistics."""
-    weights, statistics = split_statistics(k)
-    return jax.jit(jax.grad(lambda weights: function(eqx.combine(weights, statistics))))(weights)
+def loss_of(
+    learner: Learner, params: Params, batch: Transition, key: Key | None = None, progress: Any = 0.0, phase: int = 0
+) -> tuple[Array, Metrics]:
+    """Returns the loss of one of the learner's phases, and its metrics."""
+    info = Info(jax.random.key(0) if key is None else key, progress)
+    return learner.phases[phase].loss(params, batch, info)
+
+
+def gradient(
+    learner: Learner, params: Params, batch: Transition, key: Key | None = None, progress: Any = 0.0, phase: int = 0
+) -> Params:
+    """Returns the gradient of one phase's loss by the parts that it trains."""
+    trained = {name: params[name] for name in learner.phases[phase].train}
+
+    def loss(trained: Params) -> Array:
+        return loss_of(learner, {**params, **trained}, batch, key, progress, phase)[0]
+
+    return jax.jit(jax.grad(loss))(trained)
 
 
 def check_fits(method: Method, source: Task, target: Task) -> None:
@@ -338,27 +358,30 @@ def check_fits(method: Method, source: Task, target: Task) -> None:
 
 
 def player(act: Callable[[Array], Array], replay: Replay = Replay(num_steps=4, num_envs=2, batch_size=4)) -> Learner:
-    """-> a learner that plays `act(obs)` and learns nothing."""
+    """Returns a learner that acts by `act(obs)` and whose updates change nothing."""
     return Learner(
-        init=lambda key, prior: Knowledge(),
-        act=lambda k, carry, obs, context, key, explore: (act(obs), carry, {}),
-        prepare=lambda k, fresh, key, progress: (k, fresh),
-        loss=lambda k, slow, batch, key, progress: (jnp.zeros(()), {}),
-        optimizer=optax.identity(),
+        init=lambda key, prior: {},
+        act=lambda params, carry, obs, context, info: (act(obs), carry, {}),
+        phases=(Phase(lambda params, batch, info: (jnp.zeros(()), {}), (), optax.identity()),),
         replay=replay,
     )
 
 
 def counter(replay: Replay = Replay(num_steps=4, num_envs=1, batch_size=1), **fields: Any) -> Learner:
-    """-> a learner of a single number: k grows by 1 with every gradient step (loss −k, gradient descent at rate 1)."""
+    """Returns a learner of one number k, which grows by 1 with every update (loss −k, gradient descent at rate 1).
+
+    `fields` are those of the learner, or of its phase.
+    """
 
     def init(key, prior):
-        return Knowledge(policy=jnp.zeros(())) if prior is None else prior
+        return {"k": jnp.zeros(())} if prior is None else prior
 
-    def loss(k, slow, batch, key, progress):
-        return -k.policy, {"k": k.policy, "progress": progress}
+    def loss(params, batch, info):
+        return -params["k"], {"k": params["k"], "progress": info.progress}
 
-    return player(right, replay)._replace(**{"init": init, "loss": loss, "optimizer": optax.sgd(1.0), **fields})
+    phase = Phase(loss, ("k",), optax.sgd(1.0))._replace(**{name: x for name, x in fields.items() if name in PHASE})
+    own = {name: x for name, x in fields.items() if name not in PHASE}
+    return player(right, replay)._replace(**{"init": init, "phases": (phase,), **own})
 
 
 def experience(reward: Any, weight: Any = None, **fields: Any) -> Transition:

@@ -109,7 +109,7 @@ def until(asked: argparse.Namespace) -> dict:
         point = jax.block_until_ready(next(points))
         spent += time.perf_counter() - began
         steps.append(float(point.steps[0]))
-        returns.append(float(evaluate(learner, point.knowledge, tasks, asked.episodes, key.evaluation).mean()))
+        returns.append(float(evaluate(learner, point.params, tasks, asked.episodes, key.evaluation).mean()))
     return {"seconds": spent, "steps": steps, "returns": returns, "reached": returns[-1] >= asked.level}
 
 

@@ -38,5 +38,5 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
 
 def is_large(learner: Learner, tasks: Task, run: LoopState) -> bool:
     """Returns whether a gradient step's largest product is worth more than one core."""
-    matrices = [math.prod(x.shape[-2:]) for x in jax.tree.leaves(run.state.knowledge) if x.ndim > 2]  # [seed, …]
+    matrices = [math.prod(x.shape[-2:]) for x in jax.tree.leaves(run.state.params) if x.ndim > 2]  # [seed, …]
     return learner.replay.batch_size * tasks.w.shape[0] * max(matrices, default=0) >= LARGE_PRODUCT

@@ -1,80 +1,130 @@
-"""The gradient steps of one turn: what is drawn from memory, and what it changes."""
+"""Updates: which rows of memory each of them draws, and what it changes in params."""
 
 import functools
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from headstart.core import memory as memories
-from headstart.core.types import Key, Learner, Metrics, PyTree, Statistics, TrainState, Transition
+from headstart.core.names import select_parts
+from headstart.core.types import Info, Key, Learner, Metrics, Params, Phase, PyTree, Statistics, TrainState, Transition
+
+Reported = dict[str, Bool[Array, ""]]  # of each metric: whether there is a value
 
 
-def is_statistics(x: PyTree) -> bool:
-    return isinstance(x, Statistics)
+def for_new_training(params: Params) -> Params:
+    """Returns a prior's params with the statistics as another training starts with them."""
+    is_statistics = lambda x: isinstance(x, Statistics)
+    start = lambda x: x.for_new_training() if is_statistics(x) else x
+    return jax.tree.map(start, params, is_leaf=is_statistics)
 
 
-def split_statistics(knowledge: PyTree) -> tuple[PyTree, PyTree]:
-    """Returns the weights, which gradients move, and the statistics; each with None in place of the other's leaves."""
-    weights = jax.tree.map(lambda x: not is_statistics(x), knowledge, is_leaf=is_statistics)
-    return eqx.partition(knowledge, weights)
+def init_train_state(learner: Learner, params: Params, optimizers: tuple[PyTree, ...] | None = None) -> TrainState:
+    """Returns the state before the first update, with fresh optimizer states unless some are given."""
+    fresh = tuple(phase.optimizer.init(select_parts(params, phase.train)) for phase in learner.phases)
+    return TrainState(params, fresh if optimizers is None else optimizers, jnp.int32(0))
 
 
-def for_new_training(knowledge: PyTree) -> PyTree:
-    """Returns a prior's knowledge as another training begins with it."""
-    each = lambda x: x.for_new_training() if is_statistics(x) else x
-    return jax.tree.map(each, knowledge, is_leaf=is_statistics)
-
-
-def init_train_state(learner: Learner, knowledge: PyTree, optimizer: PyTree = None) -> TrainState:
-    """Returns the state before the first gradient step; with a fresh optimizer unless one is given."""
-    fresh = learner.optimizer.init(split_statistics(knowledge)[0]) if optimizer is None else optimizer
-    return TrainState(knowledge, None if learner.tau is None else knowledge, fresh, jnp.int32(0))
-
-
-def with_prepared(learner: Learner, state: TrainState, knowledge: PyTree) -> TrainState:
-    """Returns the state with what `observe` made of its knowledge. The lagged copy's statistics are the newest too."""
-    slow = learner.rescale_target(state.target, knowledge)
-    if slow is not None:
-        slow = eqx.combine(split_statistics(slow)[0], split_statistics(knowledge)[1])
-    return state.replace(knowledge=knowledge, target=slow)
-
-
-@functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, however often it is asked for
 def gradient_step(
-    learner: Learner, state: TrainState, batch: Transition, key: Key, progress: Array | float
-) -> tuple[TrainState, Metrics]:
-    """One gradient step: the only place a gradient is taken. It moves weights, and leaves statistics alone."""
-    weights, statistics = split_statistics(state.knowledge)
+    phase: Phase, params: Params, optimizer: PyTree, batch: Transition, info: Info
+) -> tuple[Params, PyTree, Metrics]:
+    """Takes one gradient step: the only place where a gradient is taken.
 
-    def loss(weights: PyTree, batch: Transition, key: Key):
-        return learner.loss(eqx.combine(weights, statistics), state.target, batch, key, progress)
+    Returns the params after it, the optimizer's state, and metrics. It changes the parts that the phase trains, and
+    what its `after` changes.
+    """
+    trained = select_parts(params, phase.train)
+
+    def loss(trained: Params, batch: Transition, key: Key) -> tuple[Array, Metrics]:
+        return phase.loss({**params, **trained}, batch, info._replace(key=key))
 
     gradient_of = jax.value_and_grad(loss, has_aux=True)
-    if learner.combine is None:
-        (_, metrics), gradient = gradient_of(weights, batch, key)
+    if phase.combine is None:
+        (_, metrics), gradient = gradient_of(trained, batch, info.key)
     else:
 
         def of_task(batch: Transition, key: Key):
             alone = jax.tree.map(lambda x: x[None], batch)
-            return gradient_of(weights, alone, key)
+            return gradient_of(trained, alone, key)
 
-        k_combine, *k_tasks = jax.random.split(key, len(batch.weight) + 1)
+        k_combine, *k_tasks = jax.random.split(info.key, len(batch.weight) + 1)
         (losses, metrics), gradients = jax.vmap(of_task)(batch, jnp.stack(k_tasks))
-        gradient, told = learner.combine(gradients, losses, k_combine)
-        metrics = {**jax.tree.map(lambda x: x.mean(0), metrics), **told}
-    optimizer = optax.with_extra_args_support(learner.optimizer)
-    changes, moved = optimizer.update(gradient, state.optimizer, weights, progress=progress)
-    weights = jax.tree.map(jnp.add, weights, changes)
-    slow, taken = state.target, state.gradient_steps + 1
-    if learner.tau is not None:
-        share = jnp.where(taken % learner.target_update_period == 0, learner.tau, 0.0)
-        lagged, known = split_statistics(slow)
-        lagged = jax.tree.map(lambda new, old: share * new + (1 - share) * old, weights, lagged)
-        slow = eqx.combine(lagged, known)
-    return TrainState(eqx.combine(weights, statistics), slow, moved, taken), metrics
+        gradient, more = phase.combine(gradients, losses, k_combine)
+        metrics = {**jax.tree.map(lambda x: x.mean(0), metrics), **more}
+    update = optax.with_extra_args_support(phase.optimizer).update
+    changes, optimizer = update(gradient, optimizer, trained, progress=info.progress)
+    params = {**params, **jax.tree.map(jnp.add, trained, changes)}
+    return phase.after(params, info), optimizer, metrics
+
+
+def draw_batches(
+    learner: Learner, memory: memories.Memory, sampler: memories.Sampler, i: Array
+) -> tuple[Transition, ...]:
+    """Returns the batch of each phase for the rollout's i-th update; with a leading axis of `times`, where above 1."""
+
+    def draw(phase: Phase) -> Transition:
+        n = i // phase.every * phase.times
+        if phase.times == 1:
+            return memories.gather(memory, sampler(n))
+        return jax.vmap(lambda j: memories.gather(memory, sampler(n + j)))(jnp.arange(phase.times))
+
+    return tuple(draw(phase) for phase in learner.phases)
+
+
+@functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, though called twice
+def update(
+    learner: Learner,
+    state: TrainState,
+    batches: tuple[Transition, ...],
+    key: Key,
+    progress: Array | float = 0.0,
+    i: Array | int = 0,
+) -> tuple[TrainState, Metrics, Reported, Bool[Array, ""]]:
+    """Runs all phases, each on its batch.
+
+    Returns the state, metrics, which of them were reported (those of a phase that takes no step are not), and whether a
+    phase says to stop. `i` counts a rollout's updates, which phases of `every` above 1 look at.
+    """
+    params, optimizers, stop = state.params, list(state.optimizers), jnp.array(False)
+    metrics: Metrics = {}
+    reported: Reported = {}
+    for p, (phase, batch) in enumerate(zip(learner.phases, batches, strict=True)):
+        info = Info(key if p == 0 else jax.random.fold_in(key, p), progress, 1.0, state.updates)
+        steps = functools.partial(_steps, phase, batch, info)
+        carry = params, optimizers[p]
+        due = jnp.asarray(i) % phase.every == 0
+        if phase.every == 1:
+            carry, own = steps(carry)
+        else:
+            skip = functools.partial(_skip, jax.eval_shape(steps, carry)[1])
+            carry, own = jax.lax.cond(due, steps, skip, carry)
+        params, optimizers[p] = carry
+        if phase.stop is not None:
+            stop = stop | (due & phase.stop(own))
+        metrics |= own
+        reported |= dict.fromkeys(own, due)
+    return TrainState(params, tuple(optimizers), state.updates + 1), metrics, reported, stop
+
+
+def _steps(
+    phase: Phase, batch: Transition, info: Info, carry: tuple[Params, PyTree]
+) -> tuple[tuple[Params, PyTree], Metrics]:
+    """Takes the `times` gradient steps of a phase."""
+
+    def one(carry: tuple[Params, PyTree], each: tuple[Transition, Key]):
+        params, optimizer, reported = gradient_step(phase, *carry, each[0], info._replace(key=each[1]))
+        return (params, optimizer), reported
+
+    if phase.times == 1:
+        return one(carry, (batch, info.key))
+    carry, reported = jax.lax.scan(one, carry, (batch, jax.random.split(info.key, phase.times)))
+    return carry, jax.tree.map(lambda x: x.mean(0), reported)
+
+
+def _skip(shapes: PyTree, carry: tuple[Params, PyTree]) -> tuple[tuple[Params, PyTree], Metrics]:
+    return carry, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
 def run_updates(
@@ -82,37 +132,39 @@ def run_updates(
     state: TrainState,
     memory: memories.Memory,
     gathered: Array,
-    owed: Array,
+    pending: Array,
     key: Key,
     progress: Array,
-    going: Array,
-) -> tuple[TrainState, Array, Metrics]:
-    """Returns the state after a rollout's gradient steps (none unless `going`), what is owed, and mean metrics.
+    active: Array,
+) -> tuple[TrainState, Array, Metrics, Reported]:
+    """Runs the updates that follow a rollout; none unless `active`.
 
-    Where no gradient step was taken, metrics are NaN.
+    Returns the state, the fraction of an update that stays pending, mean metrics, and which of them were reported.
     """
     k_rows, k_steps = jax.random.split(key)
-    steps, owed, rows = memories.plan_updates(memory, learner.replay, gathered, owed, k_rows)
+    updates, pending, sampler = memories.plan_updates(memory, learner.replay, gathered, pending, k_rows)
 
-    def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics]:
-        batch = memories.gather(memory, rows(i))
-        return gradient_step(learner, state, batch, jax.random.fold_in(k_steps, i), progress)
+    def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics, Reported, Array]:
+        batches = draw_batches(learner, memory, sampler, i)
+        return update(learner, state, batches, jax.random.fold_in(k_steps, i), progress, i)
 
     def one(carry):
-        state, sums, going = carry
-        new, metrics = take(state.gradient_steps - before, state)
-        then = new, jax.tree.map(jnp.add, sums, metrics)
-        if learner.stop is not None:
-            going = ~learner.stop(metrics)
-            then = jax.tree.map(lambda new, old: jnp.where(going, new, old), then, (state, sums))
-        return *then, going
+        state, sums, counts, active = carry
+        new, metrics, reported, stop = take(state.updates - before, state)
+        then = new, jax.tree.map(jnp.add, sums, metrics), jax.tree.map(jnp.add, counts, reported)
+        if any(phase.stop is not None for phase in learner.phases):
+            active = ~stop
+            then = jax.tree.map(lambda new, old: jnp.where(active, new, old), then, (state, sums, counts))
+        return *then, active
 
     def more(carry):
-        state, _, going = carry
-        return going & (state.gradient_steps - before < steps)
+        state, _, _, active = carry
+        return active & (state.updates - before < updates)
 
-    before = state.gradient_steps
+    before = state.updates
     shapes = jax.eval_shape(lambda: take(jnp.int32(0), state)[1])
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    after, sums, _ = jax.lax.while_loop(more, one, (state, nothing, going))
-    return after, owed, jax.tree.map(lambda x: x / (after.gradient_steps - before), sums)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    none = dict.fromkeys(shapes, jnp.int32(0))
+    after, sums, counts, _ = jax.lax.while_loop(more, one, (state, zeros, none, active))
+    means = jax.tree.map(lambda total, n: total / n, sums, counts)
+    return after, pending, means, jax.tree.map(lambda n: n > 0, counts)

@@ -1,8 +1,8 @@
-"""What experience is kept, and how gradient steps draw from it.
+"""The memory of transitions, and how gradient steps draw from it.
 
-Rows whose weight is 0 are never drawn, so a rollout of which only one episode counts is as good as that episode, and
-in a ring they take no room. Where segments are drawn, all are kept, so that a step's next one is always as many rows
-later as there are copies; segments without any weight are not drawn.
+Transitions of weight 0 are never drawn, and a ring buffer does not store them. Where sequences are drawn, the buffer
+stores all of them, so that the next step of an environment is always `num_envs` rows later. It draws no
+sequences without weight.
 """
 
 import functools
@@ -18,43 +18,45 @@ from headstart.core.types import Key, Record, Replay, Transition
 
 
 class Memory(Record):
-    """A ring of transitions per task, in the order of time, and in each step of all copies."""
+    """A ring buffer of transitions per task, in the order of time; each step has one row per environment."""
 
     rows: Transition  # [task, capacity]
     position: Int[Array, " task"]  # where the next row goes
-    size: Int[Array, " task"]  # rows that hold something
+    size: Int[Array, " task"]  # rows in use
 
 
-Draw = Callable[[Array], Int[Array, "task batch *time"]]  # which rows the i-th gradient step sees
+Sampler = Callable[[Array], Int[Array, "task batch *time"]]  # the rows of the i-th batch
 
 
 def empty(like: Transition, capacity: int) -> Memory:
-    """-> a memory with no rows, for experience of the shape of `like` [task, time, copy] (shapes are enough)."""
+    """Returns an empty memory for transitions like those of `like` [task, time, env] (shapes suffice)."""
     tasks = like.weight.shape[0]
     rows = jax.tree.map(lambda x: jnp.zeros((tasks, capacity, *x.shape[3:]), x.dtype), like)
     return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.zeros(tasks, jnp.int32))
 
 
 def from_rollout(fresh: Transition) -> Memory:
-    """-> a memory of this experience [task, time, copy] alone, as it is, rows without weight and all."""
+    """Returns a memory of this rollout [task, time, env] alone, rows of weight 0 included."""
     rows = jax.tree.map(_flatten_time, fresh)
     tasks, capacity = rows.weight.shape
     return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.full(tasks, capacity))
 
 
 def _flatten_time(x: Array) -> Array:
-    """-> [task, time · copy, …] of [task, time, copy, …]."""
+    """Returns [task, time · env, …] of [task, time, env, …]."""
     return x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:])
 
 
 def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
-    """-> the memory with the rows of `fresh` [task, time, copy] that are kept; the oldest give way."""
+    """Returns the memory with the rollout `fresh` [task, time, env] added; it overwrites the oldest rows."""
     capacity = memory.rows.weight.shape[1]
 
     def one(rows: Transition, at: Array, filled: Array, new: Transition) -> tuple[Transition, Array, Array]:
         kept = ((new.weight > 0) | (segment > 1)).astype(jnp.int32)
         order = jnp.cumsum(kept)
-        fits = (kept > 0) & (kept.sum() - order < capacity)  # no two rows in one place: which one stayed would be luck
+        fits = (kept > 0) & (
+            kept.sum() - order < capacity
+        )  # two rows must not go to one place: which one stays would be undefined
         place = jnp.where(fits, (at + order - 1) % capacity, capacity)
         rows = jax.tree.map(lambda old, x: old.at[place].set(x, mode="drop"), rows, new)
         return rows, (at + kept.sum()) % capacity, jnp.minimum(filled + kept.sum(), capacity)
@@ -62,37 +64,41 @@ def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
     return Memory(*jax.vmap(one)(memory.rows, memory.position, memory.size, jax.tree.map(_flatten_time, fresh)))
 
 
-def cut_episodes(memory: Memory, copies: int) -> Memory:
-    """-> the memory in which every copy's newest row is its episode's last: cut short, which is no end of the MDP."""
+def cut_episodes(memory: Memory, num_envs: int) -> Memory:
+    """Returns the memory in which each environment's newest row ends its episode: truncated, not terminated."""
     capacity = memory.rows.weight.shape[1]
 
     def one(last: Array, at: Array, filled: Array) -> Array:
-        newest = jnp.where(filled > 0, (at - 1 - jnp.arange(copies)) % capacity, capacity)
+        newest = jnp.where(filled > 0, (at - 1 - jnp.arange(num_envs)) % capacity, capacity)
         return last.at[newest].set(True, mode="drop")
 
     last = jax.vmap(one)(memory.rows.last, memory.position, memory.size)
     return memory.replace(rows=memory.rows.replace(last=last))
 
 
-def plan_updates(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Key) -> tuple[Array, Array, Draw]:
-    """Returns how many gradient steps follow a rollout, what is owed after them, and which rows each of them sees."""
+def plan_updates(
+    memory: Memory, replay: Replay, gathered: Array, pending: Array, key: Key
+) -> tuple[Array, Array, Sampler]:
+    """Returns how many updates follow a rollout, the fraction that stays pending, and the rows of each batch."""
     if replay.buffer_size:
-        return _draws(memory, replay, gathered, owed, key)
-    steps, draw = _passes(memory, replay, key)
-    return steps, owed, draw
+        return _plan_off_policy(memory, replay, gathered, pending, key)
+    updates, sampler = _plan_on_policy(memory, replay, key)
+    return updates, pending, sampler
 
 
-def _draws(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Key) -> tuple[Array, Array, Draw]:
-    """Off-policy: `updates` uniform draws for each transition that each task `gathered`, once it holds `least`.
+def _plan_off_policy(
+    memory: Memory, replay: Replay, gathered: Array, pending: Array, key: Key
+) -> tuple[Array, Array, Sampler]:
+    """Draws `update_to_data` uniform batches for each transition that each task `gathered`, from `learning_starts` on.
 
-    A part of a draw stays `owed` to the next rollout. Nothing is owed for what was gathered before there was enough.
+    A fraction of an update stays `pending` until the next rollout. Transitions before `learning_starts` add none.
     """
     tasks, capacity = memory.rows.weight.shape
     oldest = (memory.position - memory.size)[:, None]
     held, there, age = (
         _segments(memory, replay, oldest) if replay.sequence_length > 1 else (*[memory.size] * 2, _itself)
     )
-    steps, rest = due(replay.update_rate, gathered, owed)
+    updates, rest = due(replay.update_rate, gathered, pending)
     enough = (held.max() >= replay.learning_starts) & (there.max() > 0)
 
     def draw(i: Array) -> Int[Array, "task batch *time"]:
@@ -100,7 +106,7 @@ def _draws(memory: Memory, replay: Replay, gathered: Array, owed: Array, key: Ke
         luck = jax.random.randint(key_i, shape, 0, jnp.maximum(there, 1)[:, None])
         return _onwards((oldest + age(luck)) % capacity, replay, capacity)
 
-    return jnp.where(enough, steps, 0), jnp.where(enough, rest, owed), draw
+    return jnp.where(enough, updates, 0), jnp.where(enough, rest, pending), draw
 
 
 def _itself(nth: Int[Array, "task batch"]) -> Int[Array, "task batch"]:
@@ -108,9 +114,9 @@ def _itself(nth: Int[Array, "task batch"]) -> Int[Array, "task batch"]:
 
 
 def _segments(memory: Memory, replay: Replay, oldest: Int[Array, "task 1"]) -> tuple[Array, Array, Callable]:
-    """-> rows that have weight, segments that have some [task], and how many rows after the oldest the n-th begins.
+    """Returns the number of rows with weight, of sequences with some weight [task], and where the n-th one begins.
 
-    A segment begins anywhere from the oldest row on to where so many steps follow.
+    A sequence begins at any row from the oldest one on that enough steps follow; its place counts from the oldest row.
     """
     capacity = memory.rows.weight.shape[1]
     ages = jnp.arange(capacity)[None]
@@ -124,10 +130,10 @@ def _segments(memory: Memory, replay: Replay, oldest: Int[Array, "task 1"]) -> t
     return weight.sum(1), order[:, -1], functools.partial(nth, order)
 
 
-def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], Draw]:
-    """On-policy: `epochs` shuffled passes through the rows there are; the last batch of a pass wraps around.
+def _plan_on_policy(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], Sampler]:
+    """Makes `num_epochs` shuffled passes through the rollout; the last batch of a pass wraps around.
 
-    Segments lie side by side; where the rollout is no multiple of them, the last overlaps the one before it.
+    Sequences lie side by side. Where the rollout is no multiple of their length, the last overlaps the one before it.
     """
     capacity = memory.rows.weight.shape[1]
     if replay.sequence_length * replay.num_envs > capacity:
@@ -153,17 +159,17 @@ def _passes(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], D
     def walk(i: Array) -> Int[Array, "task batch *time"]:
         each = jnp.maximum(batches, 1)
         places = (i % each * batch + jnp.arange(batch))[None, :] % there
-        rows = jnp.take_along_axis(passes[i // each], places, axis=1)
+        rows = jnp.take_along_axis(passes[i // each % replay.num_epochs], places, axis=1)
         return rows if replay.sequence_length == 1 else _onwards(starts[rows], replay, capacity)
 
     return replay.num_epochs * batches, walk
 
 
 def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row"]:
-    """-> the rows that count, in an order by chance, and then the others.
+    """Returns the rows that count in random order, and then the others.
 
-    Each row is one number: whether it counts, luck, and the row itself, from the highest bits down to the lowest. XLA
-    for CPUs sorts these several times as fast as luck and rows side by side.
+    Each row is one number to sort by: whether it counts, random bits, and the row itself in the lowest bits. XLA on
+    CPUs sorts such numbers several times as fast as pairs of a random number and a row.
     """
     row = jax.lax.broadcasted_iota(jnp.uint32, counts.shape, 1)
     first, those = jnp.uint32(1 << 31), jnp.uint32((1 << counts.shape[1].bit_length()) - 1)
@@ -172,12 +178,12 @@ def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row
 
 
 def rows_per_update(replay: Replay) -> int:
-    """-> how many rows, or segments, a gradient step draws from each task."""
+    """Returns how many rows, or sequences, a batch holds of each task."""
     return max(replay.batch_size // replay.sequence_length, 1)
 
 
 def _onwards(rows: Int[Array, "task batch"], replay: Replay, capacity: int) -> Int[Array, "task batch *time"]:
-    """-> those rows; where segments are asked for, each with those of the steps that follow."""
+    """Returns those rows; where sequences are drawn, each with the rows of the steps that follow."""
     if replay.sequence_length == 1:
         return rows
     later = replay.num_envs * jnp.arange(replay.sequence_length)
@@ -185,5 +191,5 @@ def _onwards(rows: Int[Array, "task batch"], replay: Replay, capacity: int) -> I
 
 
 def gather(memory: Memory, rows: Int[Array, "task batch *time"]) -> Transition:
-    """-> those rows [task, batch], or segments [task, batch, time]."""
+    """Returns those rows [task, batch], or sequences [task, batch, time]."""
     return jax.vmap(lambda memory, at: jax.tree.map(lambda x: x[at], memory))(memory.rows, rows)

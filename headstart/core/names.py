@@ -1,6 +1,6 @@
 """Names of a pytree's leaves, such as `policy.net.layers.0.weight`: for freezing, saving and reporting."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -26,3 +26,8 @@ def map_named(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> Py
 def within(name: str, parts: Iterable[str]) -> bool:
     """Returns whether a name is one of the parts or inside one: `policy.net` contains `policy.net.layers.0.bias`."""
     return any(name == part or name.startswith(part + ".") for part in parts)
+
+
+def select_parts(params: Mapping[str, PyTree], names: Iterable[str]) -> dict[str, PyTree]:
+    """Returns the parts of those names."""
+    return {name: params[name] for name in names}

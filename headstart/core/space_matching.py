@@ -1,7 +1,7 @@
 """Transfer between different spaces: components with the same name are copied, the rest is initialised anew.
 
 Nobody has to declare which rows and columns of an array belong to observations and which to actions. A learner is asked
-for the shapes of its knowledge with one more component of either. An axis that grows holds these components, in a
+for the shapes of its params with one more component of either. An axis that grows holds these components, in a
 fixed order: observations first, actions last (repeatedly, if a policy has means and standard deviations), the context
 between.
 """
@@ -17,7 +17,7 @@ from jaxtyping import Int
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
 from headstart.core.spaces import ActionSpace, Box, Component, Discrete, Image, ObservationSpace, compatible, kind_of
-from headstart.core.types import Key, Knowledge, Method, PyTree, Spec
+from headstart.core.types import Key, Method, Params, PyTree, Spec
 
 Places = Int[np.ndarray, " _"]
 Pair = tuple[Places, Places]  # indices on an old axis, and on the new one
@@ -210,8 +210,8 @@ def _axis(axis: Axis, side: int, rest: int, obs: SpaceMatch, act: SpaceMatch) ->
     return np.concatenate(parts)
 
 
-def move_params(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
-    """Returns the fresh knowledge [seed], with the old numbers wherever the plan copies them."""
+def move_params(plan: Plan, old: Params, fresh: Params) -> Params:
+    """Returns the fresh params [seed], with the old numbers wherever the plan copies them."""
     numbers = named(old)
 
     def at(name: str, x: PyTree) -> PyTree:
@@ -226,13 +226,13 @@ def move_params(plan: Plan, old: Knowledge, fresh: Knowledge) -> Knowledge:
     return map_named(at, fresh)
 
 
-def init_knowledge(method: Method, of: Spec, keys: Key) -> Knowledge:
-    """Returns the knowledge [seed] of an untrained learner of this method."""
+def init_params(method: Method, of: Spec, keys: Key) -> Params:
+    """Returns the params [seed] of an untrained learner of this method."""
     return jax.jit(jax.vmap(lambda key: method.learner(of).init(key, None)))(keys)
 
 
-def count_transferred(plan: Plan, old: Knowledge, start: Knowledge) -> dict[str, ArrayTransfer]:
-    """Counts what became of each array between the old knowledge [seed] and the start in the new space [seed].
+def count_transferred(plan: Plan, old: Params, start: Params) -> dict[str, ArrayTransfer]:
+    """Counts what became of each array between the old params [seed] and the start in the new space [seed].
 
     The numbers themselves are compared, so that whatever a method changes on the way counts as new.
     """

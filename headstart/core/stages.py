@@ -1,4 +1,4 @@
-"""All that a method learns in the source: what it wants learned before it, and then what it does itself."""
+"""A method's whole training in the source: its pretraining stages, and then its own."""
 
 from collections.abc import Iterator
 
@@ -7,16 +7,16 @@ import jax.numpy as jnp
 
 from headstart.core.run import Checkpointer, select
 from headstart.core.train import Progress, train
-from headstart.core.types import Key, Knowledge, Method, Spec, Stage, Task, TrainState, spec
+from headstart.core.types import Key, Method, Params, Spec, Stage, Task, TrainState, spec
 
 
 def base_method(method: Method, of: Spec) -> Method:
-    """-> the innermost method that learns in the source just as this one does: they share what it learns."""
+    """Returns the innermost method that trains in the source exactly as this one does: they share the result."""
     base = getattr(method, "base", None)
     return base_method(base, of) if isinstance(base, Method) and base.learner(of) is method.learner(of) else method
 
 
-Learned = dict[tuple[int, Stage, int], Progress]  # a part's place among those before a method, the part, and its steps
+Learned = dict[tuple[int, Stage, int], Progress]  # by a stage's index, the stage, and its steps
 
 
 def learn_source(
@@ -28,41 +28,45 @@ def learn_source(
     learned: Learned | None = None,
     checkpointer: Checkpointer | None = None,
 ) -> Iterator[Progress]:
-    """Yields about `points` Points on the way, steps counted from the beginning; the last one is of the method itself.
+    """Trains in the source, and yields about `num_points` times with steps counted from the first stage on.
 
-    `steps`, `tasks` and `keys` are `train`'s. Each part takes its share of the steps, and keys of its own. Parts found
-    in `learned` are not learned anew, and those that are learned are put there: for methods that share them, and are
-    given the same tasks and keys. Nor are those that the `journal` holds: each yields its last point, and what was left
-    in the middle goes on.
+    The last Progress is that of the method itself. `steps`, `tasks` and `keys` are as in `train`. Each stage takes its
+    fraction of the steps and has keys of its own. Stages found in `learned` are not trained again, and those that are
+    trained are added to it: methods that share them and have the same tasks and keys train them once. A stage that the
+    checkpointer has finished yields its last Progress, and an unfinished one continues.
     """
     learned = {} if learned is None else learned
     method = base_method(method, spec(tasks))
-    known, left, spent = [], 1.0, None
-    for i, part in enumerate(method.pretraining(spec(tasks))):
-        some = tasks if part.tasks is None else select(tasks, list(part.tasks))
+    params, left, spent = [], 1.0, None
+    for i, stage in enumerate(method.pretraining(spec(tasks))):
+        some = tasks if stage.tasks is None else select(tasks, list(stage.tasks))
         own = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i + 1))(keys)
-        name, begun, few = (i, part, round(part.fraction * steps)), spent, max(round(part.fraction * num_points), 1)
-        point, had = None, learned.get(name)
-        for point in [had] if had else learn_source(part.method, some, name[2], own, few, None, checkpointer):
-            yield _since(begun, point)
-        assert point is not None
-        learned[name] = point
-        known.append(point.knowledge)
-        left, spent = left - part.fraction, _since(begun, point)
-    prior = TrainState(Knowledge(extra=tuple(known)), None, None, jnp.zeros(len(keys), jnp.int32)) if known else None
+        name, before, few = (i, stage, round(stage.fraction * steps)), spent, max(round(stage.fraction * num_points), 1)
+        progress, had = None, learned.get(name)
+        for progress in [had] if had else learn_source(stage.method, some, name[2], own, few, None, checkpointer):
+            yield _since(before, progress)
+        assert progress is not None
+        learned[name] = progress
+        params.append(progress.params)
+        left, spent = left - stage.fraction, _since(before, progress)
+    prior = pretrained(tuple(params), len(keys)) if params else None
     learner = method.learner(spec(tasks))
-    for point in train(
-        learner, tasks, round(left * steps), keys, prior, max(round(left * num_points), 1), checkpointer
-    ):
-        yield _since(spent, point)
+    points = max(round(left * num_points), 1)
+    for progress in train(learner, tasks, round(left * steps), keys, prior, points, checkpointer):
+        yield _since(spent, progress)
 
 
-def _since(begun: Progress | None, point: Progress) -> Progress:
-    """-> the point, with what was spent before it."""
-    if begun is None:
-        return point
-    return point._replace(
-        steps=begun.steps + point.steps,
-        episodes=begun.episodes + point.episodes,
-        gradient_steps=begun.gradient_steps + point.gradient_steps,
+def pretrained(params: tuple[Params, ...], seeds: int) -> TrainState:
+    """Returns the prior of a method with pretraining: the params of its stages [seed]."""
+    return TrainState({"pretraining": params}, (), jnp.zeros(seeds, jnp.int32))
+
+
+def _since(before: Progress | None, progress: Progress) -> Progress:
+    """Returns the progress with what was spent before it."""
+    if before is None:
+        return progress
+    return progress._replace(
+        steps=before.steps + progress.steps,
+        episodes=before.episodes + progress.episodes,
+        gradient_steps=before.gradient_steps + progress.gradient_steps,
     )

@@ -1,7 +1,7 @@
-"""The words that everything in headstart speaks: what a task is, what is known, and what a learner does.
+"""The types that all of headstart shares: tasks, experience, and learners.
 
-Shapes name their axes: `[task, time, copy]` is fresh experience of `copy` parallel worlds per task; `[task, batch]` is
-what a loss sees. Nothing here has a seed axis: seeds are one `vmap` around all of it.
+Shapes name their axes: `[task, time, env]` is a rollout of `env` parallel environments per task; `[task, batch]` is a
+batch. Nothing here has a seed axis: seeds are one `vmap` around all of it.
 """
 
 import abc
@@ -19,7 +19,6 @@ from jaxtyping import Array, Bool, Float, Int
 from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import EnvParams as EnvParams
 from headstart.core.env import Parameter as Parameter
-from headstart.core.errors import InputError
 from headstart.core.fields import with_field_checks
 from headstart.core.replay import RATES as RATES
 from headstart.core.replay import Replay as Replay
@@ -36,18 +35,15 @@ class Record(eqx.Module):
     """An immutable pytree with named fields."""
 
     def replace(self, **fields: Any) -> Self:
-        """A copy with some fields changed."""
+        """Returns a copy with some fields changed."""
         return dataclasses.replace(self, **fields)
 
 
 class Statistics(Record):
-    """Numbers that experience moves, and nothing else: no gradient, optimizer, penalty or lagged copy touches them.
-
-    A kind of statistics inherits from this, wherever in knowledge it is. Only `Learner.observe` changes it.
-    """
+    """Numbers that experience moves, in `Learner.prepare`. They are parts of params that no phase trains."""
 
     def for_new_training(self) -> Self:
-        """Returns the statistics as another training, which may be of other tasks, begins with them."""
+        """Returns the statistics with which another training starts, possibly of other tasks."""
         return self
 
 
@@ -57,8 +53,8 @@ class Statistics(Record):
 class Task(Record):
     """An MDP. The env is code and shared; everything in which tasks differ is a leaf, so K tasks are one stacked tree.
 
-    `params` maps a name to a number or to a `numpyro.distributions` object; a random draw is still one MDP,
-    whose first state draws its parameters, for each copy and each episode.
+    `params` maps a name to a number or to a `numpyro.distributions` object. A task with distributions is still one MDP:
+    its first state draws the parameters, for each environment and each episode.
     """
 
     env: Env
@@ -69,7 +65,7 @@ class Task(Record):
 
 
 class Spec(NamedTuple):
-    """All that a learner knows of the world. Hashable: learners are built once for each."""
+    """All that a learner is built for: spaces and sizes. Hashable, so that equal ones share a learner."""
 
     observation_space: ObservationSpace
     action_space: ActionSpace
@@ -77,148 +73,158 @@ class Spec(NamedTuple):
     num_cumulants: int = 1
     num_tasks: int = 1
     num_parameters: int = 0  # in which tasks of this env may differ
-    encoded_dim: int = 0  # of the context, the last numbers: what a method tells the learner that it builds on
+    encoded_dim: int = 0  # how many of the context's last numbers a method adds for its base learner
 
     @property
     def task_id_dim(self) -> int:
-        """Returns how many of the context's first numbers say which task it is."""
+        """Returns how many of the context's first numbers are the task's one-hot id."""
         return self.context_dim - self.encoded_dim
 
-    def with_encoded_context(self, told: int) -> "Spec":
-        """Returns the spec of a learner that is told so many numbers more."""
-        return self._replace(context_dim=self.context_dim + told, encoded_dim=self.encoded_dim + told)
+    def with_encoded_context(self, size: int) -> "Spec":
+        """Returns the spec for a base learner whose context has `size` more numbers."""
+        return self._replace(context_dim=self.context_dim + size, encoded_dim=self.encoded_dim + size)
 
 
 # ---------------------------------------------------------------------------------------------------- experience
 
 
 class Transition(Record):
-    """One step of experience, or many: [task, time, copy] when fresh, [task, batch] when sampled."""
+    """One step of experience, or many: [task, time, env] in a rollout, [task, batch] in a batch."""
 
     obs: Observations
     action: Array  # as the policy gave it, before `Space.rescale`
     reward: Float[Array, "*n"]
     discount: Float[Array, "*n"]  # 0 where the MDP ended, else 1
     last: Bool[Array, "*n"]  # the episode ended here, terminated or truncated
-    next_obs: Observations  # of the step itself, never of the next episode
+    next_obs: Observations  # the observation after the step; after the last one, the final observation
     cumulants: Float[Array, "*n cumulant"]
     context: Float[Array, "*n context"]
     domain: Int[Array, "*n"]
-    weight: Float[Array, "*n"]  # how much the loss counts it; 0: as if it had not been
+    weight: Float[Array, "*n"]  # in losses and statistics; transitions of weight 0 are ignored
     episode_return: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
     extras: dict[str, Array]
 
     @property
     def next_context(self) -> Float[Array, "*n context"]:
-        """What the policy is told at the next step: the same, but where a method makes it part of the context."""
+        """The context at the next step: the same one, unless a method encodes observations in it."""
         return self.extras.get("next_context", self.context)
 
 
 # ---------------------------------------------------------------------------------------------------- learning
 
-
-class Knowledge(Record):
-    """What is learned: the lecture's four places, and helpers. `Learner.init` says what of a prior comes along."""
-
-    features: PyTree = None
-    policy: PyTree = None
-    value: PyTree = None
-    model: PyTree = None
-    extra: PyTree = None
-
-    def with_model(self, owner: str, model: PyTree) -> Self:
-        """A copy with a method's model. Raises InputError where another method keeps one in that place."""
-        if self.model is not None:
-            raise InputError(
-                f"{owner} keeps a model, and what it builds on keeps another in its place "
-                f"({type(self.model).__name__}); give {owner} a base that has none, such as PPO, SAC or DQN."
-            )
-        return self.replace(model=model)
+Params = dict[str, PyTree]  # what is learned: parts by name, such as encoder, normalizer, policy, value
 
 
-def no_loss(*_: Any) -> tuple[Array, Metrics]:
-    """The loss of learners that learn in `observe` alone: no gradient step is taken."""
-    return jnp.zeros(()), {}
+class Info(NamedTuple):
+    """What a learner's functions are given besides params and data."""
+
+    key: Key
+    progress: Array | float = 0.0  # from 0 to 1 over the training
+    explore: Array | float = 1.0  # 1 in training, 0 in evaluation
+    updates: Array | int = 0  # updates made so far
+
+
+class Phase(NamedTuple):
+    """One loss with an optimizer of its own. An update runs the phases of a learner in order.
+
+    A part of params that no phase names in `train` is never touched by a gradient, an optimizer or a penalty: running
+    statistics, frozen teachers, target networks (which `after` moves).
+
+    loss     (params, batch [task, batch], info) -> scalar, metrics
+    train    the parts that the gradient moves
+    every    updates between two steps of this phase
+    times    gradient steps in such an update, each on a batch of its own
+    after    (params, info) -> params: runs after each gradient step, such as for target networks
+    combine  (gradients with a leading task axis, losses, key) -> gradient, metrics; None: take that of the joint loss
+    stop     (metrics) -> bool: whether to undo this update and to skip the rollout's other ones
+    """
+
+    loss: Callable[[Params, Transition, Info], tuple[Array, Metrics]]
+    train: tuple[str, ...]
+    optimizer: optax.GradientTransformation
+    every: int = 1
+    times: int = 1
+    after: Callable[[Params, Info], Params] = lambda params, info: params
+    combine: Callable[[Params, Array, Key], tuple[Params, Metrics]] | None = None
+    stop: Callable[[Metrics], Array] | None = None
+
+    def with_batch(self, transform: Callable[[Params, Transition, Info], Transition]) -> "Phase":
+        """Returns the phase whose loss is given the batch that `transform` makes of it, such as with other rewards."""
+        loss = self.loss
+        return self._replace(loss=lambda params, batch, info: loss(params, transform(params, batch, info), info))
 
 
 class Learner(NamedTuple):
-    """Pure functions over one `Knowledge`, as an optax transformation is a record of two.
+    """Pure functions over `Params`, as an optax transformation is a record of two.
 
-    init     (key, prior)                                         -> Knowledge: what is known at the start
-    begin    (key, parameters)                                    -> carry: what is remembered within an episode
-    act      (knowledge, carry, obs, context, key, explore)       -> action, carry, extras; of one observation
-    remember (carry, transition)                                  -> carry: what the step that followed leaves behind
-    observe  (knowledge, fresh [task, time, copy], key, progress) -> Knowledge, batch: what it means; no gradient
-    allot    (knowledge, key)                                     -> Int[task]: copies of each that play; None: all do
-    follow   (slow, knowledge)                                    -> slow: what `observe` changed in both copies at once
-    loss     (knowledge, slow, batch [task, batch], key, progress)-> scalar, metrics; `no_loss`: observe is all
-    combine  (gradients with a leading task axis, losses, key)    -> gradient, metrics; None: that of the joint loss
-    stop     (metrics)                                            -> bool: skip this and the rollout's other updates
-    contract (knowledge)                                          -> how it acts when judged, as plain data
-                                                                     (`nets/contract.py`); None: nobody says
+    init             (key, prior) -> params; `prior` are a source's params and the only way in for source knowledge
+    act              (params, carry, obs, context, info) -> action, carry, extras; of one observation
+    prepare          (params, rollout [task, time, env], info) -> params, rows: statistics, advantages; no gradient
+    phases           the losses; () where `prepare` does all the learning
+    init_carry       (parameters, info) -> carry: what the policy remembers within an episode
+    update_carry     (carry, transition) -> carry after the step
+    allocate_envs    (params, info) -> Int[task]: active envs of each task, adding up to `replay.num_envs`; None: all
+    policy_contract  (params) -> how the deterministic policy acts, as plain data (`nets/contract.py`), or None
+    keep_optimizer   whether a prior's optimizer states come along; else they start fresh
 
-    `explore` is 1 while learning and 0 when judged; `progress` runs from 0 to 1 over the training. `parameters` are the
-    episode's own numbers, in the env's order: no policy knows them but one that is to be told.
+    `parameters` are the episode's own physical parameters in the env's order. No policy is given them unless a method
+    says so.
     """
 
-    init: Callable[[Key, Knowledge | None], Knowledge]
+    init: Callable[[Key, Params | None], Params]
     act: Callable[..., tuple[Array, PyTree, dict[str, Array]]]
-    prepare: Callable[..., tuple[Knowledge, Transition]]
-    loss: Callable[..., tuple[Array, Metrics]]
-    optimizer: optax.GradientTransformation
+    phases: tuple[Phase, ...]
     replay: Replay
-    init_carry: Callable[[Key, Array], PyTree] = lambda key, parameters: ()
-    update_carry: Callable[[PyTree, Transition], PyTree] = lambda carry, seen: carry
-    allocate_envs: Callable[[Knowledge, Key], Array] | None = None  # adds up to `replay.copies` over the tasks
-    rescale_target: Callable[[Knowledge | None, Knowledge], Knowledge | None] = lambda slow, knowledge: slow
-    tau: float | None = None  # share of the new in the lagged copy when it moves; None: no lagged copy
-    target_update_period: int = 1  # gradient steps between two moves of the lagged copy
-    combine: Callable[[PyTree, Array, Key], tuple[PyTree, Metrics]] | None = None
-    stop: Callable[[Metrics], Array] | None = None
-    policy_contract: Callable[[Knowledge], Any] = lambda knowledge: None
-    keep_optimizer: bool = False  # whether a prior's optimizer state comes along; else it starts fresh
+    prepare: Callable[[Params, Transition, Info], tuple[Params, Transition]] = lambda params, rollout, info: (
+        params,
+        rollout,
+    )
+    init_carry: Callable[[Array, Info], PyTree] = lambda parameters, info: ()
+    update_carry: Callable[[PyTree, Transition], PyTree] = lambda carry, transition: carry
+    allocate_envs: Callable[[Params, Info], Array] | None = None
+    policy_contract: Callable[[Params], Any] = lambda params: None
+    keep_optimizer: bool = False
 
 
 class TrainState(Record):
-    """What gradient steps change. `knowledge` is what transfers; the rest comes along only where a learner says so."""
+    """What training changes. `params` transfers; the rest comes along only where a learner says so."""
 
-    knowledge: Knowledge
-    target: Knowledge | None  # the lagged copy
-    optimizer: PyTree
-    gradient_steps: Int[Array, "*seed"]  # gradient steps
+    params: Params
+    optimizers: tuple[PyTree, ...]  # of each phase
+    updates: Int[Array, "*seed"]
 
 
 class Method(abc.ABC):
-    """A way to learn, or to transfer: a frozen dataclass whose fields are its hyper-parameters."""
+    """A learning or transfer method: a frozen dataclass whose fields are its hyper-parameters."""
 
     def __init_subclass__(cls, **how: Any) -> None:
         super().__init_subclass__(**how)
         with_field_checks(cls)
 
     def learner(self, spec: Spec, target: bool = False) -> "Learner":
-        """-> what it does in the source domain, or in the target. Equal methods share one learner, and one compile."""
+        """Returns its learner in the source or in the target. Equal methods share one, and one compile."""
         return _built(self, spec, target)
 
     @abc.abstractmethod
     def build(self, spec: Spec, target: bool) -> "Learner":
-        """-> a new learner; `learner` keeps it."""
+        """Returns a new learner, which `learner` caches."""
 
     def base_learner(self) -> "Method":
-        """Returns what learns one task from nothing as this method would: its base, or itself where it has none."""
+        """Returns the learner that trains one task from scratch for this method: its base, or itself if it has none."""
         base = getattr(self, "base", None)
         return self if base is None else base.base_learner()
 
     def pretraining(self, spec: Spec) -> "tuple[Stage, ...]":
-        """-> what is learned in the source before this; `init` then finds in `prior.extra` what each of them knows."""
+        """Returns the stages that train in the source before it; `init` has their params in `prior["pretraining"]`."""
         return ()
 
 
 class Stage(NamedTuple):
-    """What another method learns in the source, before the one that asks for it."""
+    """A training of another method in the source, before that of the method that asks for it."""
 
     method: Method
-    fraction: float  # of the source's steps, in (0, 1)
-    tasks: tuple[int, ...] | None = None  # which of the stacked tasks; None: all
+    fraction: float  # of the source steps, in (0, 1)
+    tasks: tuple[int, ...] | None = None  # indices of the stacked tasks; None: all
 
 
 @functools.cache
@@ -227,12 +233,12 @@ def _built(method: Method, spec: Spec, target: bool) -> Learner:
 
 
 def stack(tasks: list[Task]) -> Task:
-    """K tasks of one env as one, with a leading task axis on every leaf."""
+    """Returns K tasks of one env as one Task, with a leading task axis on every leaf."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
 
 
 def spec(tasks: Task) -> Spec:
-    """-> what a learner needs to know of stacked tasks."""
+    """Returns the Spec of stacked tasks."""
     k, cumulants = tasks.w.shape
     env = tasks.env
     return Spec(env.observation_space, env.action_space, tasks.context.shape[-1], cumulants, k, len(env.parameters))

@@ -17,7 +17,7 @@ from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate as judge
 from headstart.core.run import Progress
 from headstart.core.stages import learn_source
-from headstart.core.types import Env, Knowledge, Method, Task, spec, stack
+from headstart.core.types import Env, Method, Params, Task, spec, stack
 from headstart.lab.call_guard import playing
 from headstart.lab.checkpoint.files import Path, as_path
 from headstart.lab.checkpoint.resume import FileCheckpointer
@@ -83,7 +83,7 @@ def train(
                 watch(point)
     assert point is not None
     told_on = TASK_SEPARATOR.join(names)
-    _check_outcome(tasks.env, point.knowledge, told_on, keeper)
+    _check_outcome(tasks.env, point.params, told_on, keeper)
     taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
     who = (told_on, taken, seed, updates, sources, interval(tasks), ({"task": told_on, "steps": int(steps)},))
     return Trained(method, spec(tasks), point.state, *who)
@@ -108,7 +108,7 @@ def evaluate(
     check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
     tasks.env.pop_failures()
-    returns = np.asarray(judge(learner, trained.state.knowledge, tasks, episodes, protocol.keys([seed]).evaluation))[
+    returns = np.asarray(judge(learner, trained.state.params, tasks, episodes, protocol.keys([seed]).evaluation))[
         0, 0
     ]
     check_env(tasks.env)
@@ -179,7 +179,7 @@ def transfer(
         judgements.append(judgement)
         if watch is not None:
             watch(judgement)
-    _check_outcome(task.env, judgements[-1].state.knowledge, describe(task))
+    _check_outcome(task.env, judgements[-1].state.params, describe(task))
     return transferred(trained, how, task, tasks, judgements, plan, {"steps": int(steps), "shots": list(shots)})
 
 
@@ -213,10 +213,10 @@ def compare(
     return runner.compare(question, folder, allow_no_shift, command, watch or silent, video)
 
 
-def _check_outcome(env: Env, knowledge: Knowledge, task: str, keeper: FileCheckpointer | None = None) -> None:
+def _check_outcome(env: Env, params: Params, task: str, keeper: FileCheckpointer | None = None) -> None:
     """Raises InputError where the env broke, or learning went wrong."""
     check_env(env)
-    if not protocol.finite(knowledge).all():
+    if not protocol.finite(params).all():
         if keeper is not None:
             keeper.clear()  # from what it kept, it would go wrong again
         raise InputError(f"Learning {task} went wrong: its numbers are no longer finite. Lower learning_rate.")

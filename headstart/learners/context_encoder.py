@@ -1,10 +1,9 @@
-"""A learner that is told more than it sees: what it makes of the episode so far, as a part of its context.
+"""A learner whose context includes an encoding of the episode so far, such as a recurrent state.
 
-Where that is learned (a memory that is a network), gradient steps see segments of episodes, and what was told in them
-is made anew, from what was remembered at their beginning.
+Where the encoder is trained, gradient steps draw sequences of an episode. The loss encodes them again, from the memory
+that was stored at the first step of each.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,137 +11,122 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from headstart.core.types import Key, Knowledge, Learner, Metrics, PyTree, Record, Transition, no_loss
+from headstart.core.types import Info, Learner, Params, Phase, PyTree, Record, Transition
 from headstart.nets.contract import PolicyContract, step
 
 Memory = Float[Array, "*memory"]
-Encoded = Float[Array, " said"]
+Encoded = Float[Array, " encoded"]
 
 
 class ContextEncoder(NamedTuple):
-    """What is remembered of an episode, and what is told of that.
+    """What is remembered of an episode, and its encoding.
 
-    begin    (parameters)                -> memory: before the first step; `parameters` are the episode's own numbers
-    tell     (knowledge, memory, obs)    -> what the policy is told now
-    remember (memory, said, obs, action) -> memory: after a step
-    include  (knowledge, fresh)          -> knowledge: its statistics those of fresh experience too
-    contract (knowledge)                 -> as plain data, the steps to "said", and what is remembered
+    init_memory       (parameters)                   -> memory before the first step; the episode's physical parameters
+    encode            (params, memory, obs)          -> encoding, which is appended to the context
+    update_memory     (memory, encoded, obs, action) -> memory after a step
+    update_statistics (params, rollout)              -> params with the encoder's running statistics
+    policy_contract   (params)                       -> as plain data, the steps to "encoded", and the memory
+    train             parts of the encoder that every phase of the base learner trains too
+    sequence_length   steps of a drawn sequence, through which gradients flow
+    burn_in           first steps of a sequence that only bring the memory up to date
     """
 
     init_memory: Callable[[Array], Memory]
-    encode: Callable[[Knowledge, Memory, Array], Encoded]
-    update_memory: Callable[[Memory, Encoded, Array, Array], Memory] = lambda memory, said, obs, action: memory
-    update_statistics: Callable[[Knowledge, Transition], Knowledge] = lambda k, fresh: k
-    policy_contract: Callable[[Knowledge], PolicyContract | None] = lambda k: None
-    sequence_length: int = 1  # steps that gradients go back in time
-    burn_in: int = 0  # of these, steps that only bring the memory up to date
+    encode: Callable[[Params, Memory, Array], Encoded]
+    update_memory: Callable[[Memory, Encoded, Array, Array], Memory] = lambda memory, encoded, obs, action: memory
+    update_statistics: Callable[[Params, Transition], Params] = lambda params, rollout: params
+    policy_contract: Callable[[Params], PolicyContract | None] = lambda params: None
+    train: tuple[str, ...] = ()
+    sequence_length: int = 1
+    burn_in: int = 0
 
 
 class EncoderCarry(Record):
-    """What a policy remembers: of its learner's own, and for the teller."""
+    """What a policy remembers: the base learner's carry, the encoder's memory, and the encoding at this step."""
 
     inner: PyTree
     memory: Memory
-    encoded: Encoded  # at this step
+    encoded: Encoded
 
 
-def with_context_encoder(inner: Learner, teller: ContextEncoder) -> Learner:
-    """-> the learner, built for a context that is longer by what is told, in a world where nobody else tells it."""
+def with_context_encoder(inner: Learner, encoder: ContextEncoder) -> Learner:
+    """Returns the learner with the encoding appended to its context; `inner` is built for the longer context."""
+
+    def init_carry(parameters, info):
+        return EncoderCarry(inner.init_carry(parameters, info), encoder.init_memory(parameters), jnp.zeros(0))
+
+    def act(params, carry, obs, context, info):
+        encoded = encoder.encode(params, carry.memory, obs)
+        context = jnp.concatenate([context, encoded])
+        action, own, extras = inner.act(params, carry.inner, obs, context, info)
+        return action, EncoderCarry(own, carry.memory, encoded), {**extras, "memory": carry.memory}
+
+    def update_carry(carry, transition):
+        memory = encoder.update_memory(carry.memory, carry.encoded, transition.obs, transition.action)
+        return EncoderCarry(inner.update_carry(carry.inner, transition), memory, jnp.zeros(0))
+
+    def prepare(params, rollout, info):
+        params = encoder.update_statistics(params, rollout)
+        streams = jax.vmap(jax.vmap(lambda stream: unroll(encoder, params, stream), in_axes=1, out_axes=1))
+        params, rows = inner.prepare(params, streams(rollout), info)
+        extras = {name: x for name, x in rows.extras.items() if name != "next_context"}
+        context = rows.context[..., : rollout.context.shape[-1]]  # memory stores no encoding: losses encode again
+        return params, rows.replace(context=context, extras=extras)
+
+    def encoded(params: Params, batch: Transition, info: Info) -> Transition:
+        if encoder.sequence_length == 1:
+            batch = jax.tree.map(lambda x: x[:, :, None], batch)
+        batch = jax.vmap(jax.vmap(lambda stream: unroll(encoder, params, stream)))(batch)
+        counts = (jnp.arange(batch.weight.shape[2]) >= encoder.burn_in).astype(jnp.float32)
+        batch = batch.replace(weight=batch.weight * counts[None, None])
+        return jax.tree.map(lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]), batch)
+
+    def with_encoder(phase: Phase) -> Phase:
+        return phase.with_batch(encoded)._replace(train=(*phase.train, *encoder.train))
+
+    def policy_contract(params):
+        encoding, acting = encoder.policy_contract(params), inner.policy_contract(params)
+        if encoding is None or acting is None or encoding.memory.keys() & acting.memory.keys():
+            return None
+        append = step("concatenate", ("context", "encoded"), "context")
+        return PolicyContract(
+            (*encoding.steps, append, *acting.steps),
+            {**encoding.memory, **acting.memory},
+            (*encoding.update, *acting.update),
+            (*encoding.inputs, *acting.inputs),
+        )
+
     return inner._replace(
-        init_carry=functools.partial(_begin, inner, teller),
-        act=functools.partial(_act, inner, teller),
-        update_carry=functools.partial(_remember, inner, teller),
-        prepare=functools.partial(_observe, inner, teller),
-        loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner, teller),
-        policy_contract=functools.partial(_contract, inner, teller),
+        init_carry=init_carry,
+        act=act,
+        update_carry=update_carry,
+        prepare=prepare,
+        phases=tuple(map(with_encoder, inner.phases)),
+        policy_contract=policy_contract,
+        replay=inner.replay._replace(sequence_length=encoder.sequence_length),
     )
 
 
-def _contract(inner: Learner, teller: ContextEncoder, k: Knowledge) -> PolicyContract | None:
-    """Returns how the learner acts, told what the teller says."""
-    said, acts = teller.policy_contract(k), inner.policy_contract(k)
-    if said is None or acts is None or said.memory.keys() & acts.memory.keys():
-        return None
-    together = step("concatenate", ("context", "said"), "context")
-    return PolicyContract(
-        (*said.steps, together, *acts.steps),
-        {**said.memory, **acts.memory},
-        (*said.remember, *acts.remember),
-        (*said.told, *acts.told),
-    )
+def unroll(encoder: ContextEncoder, params: Params, stream: Transition) -> Transition:
+    """Returns a stream [time] whose contexts include the encoding, at each step and at the next one.
 
-
-def _begin(inner: Learner, teller: ContextEncoder, key: Key, parameters: Array) -> EncoderCarry:
-    return EncoderCarry(inner.init_carry(key, parameters), teller.init_memory(parameters), jnp.zeros(0))
-
-
-def _act(
-    inner: Learner,
-    teller: ContextEncoder,
-    k: Knowledge,
-    carry: EncoderCarry,
-    obs: Array,
-    context: Array,
-    key: Key,
-    explore: Array | float,
-):
-    said = teller.encode(k, carry.memory, obs)
-    action, own, extras = inner.act(k, carry.inner, obs, jnp.concatenate([context, said]), key, explore)
-    return action, EncoderCarry(own, carry.memory, said), {**extras, "memory": carry.memory}
-
-
-def _remember(inner: Learner, teller: ContextEncoder, carry: EncoderCarry, seen: Transition) -> EncoderCarry:
-    memory = teller.update_memory(carry.memory, carry.encoded, seen.obs, seen.action)
-    return EncoderCarry(inner.update_carry(carry.inner, seen), memory, jnp.zeros(0))
-
-
-def _observe(
-    inner: Learner, teller: ContextEncoder, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
-) -> tuple[Knowledge, Transition]:
-    k = teller.update_statistics(k, fresh)
-    streams = jax.vmap(jax.vmap(functools.partial(unroll, teller, k), in_axes=1, out_axes=1))
-    k, batch = inner.prepare(k, streams(fresh), key, progress)
-    extras = {name: x for name, x in batch.extras.items() if name != "next_context"}
-    return k, batch.replace(context=batch.context[..., : fresh.context.shape[-1]], extras=extras)
-
-
-def _loss(
-    inner: Learner,
-    teller: ContextEncoder,
-    k: Knowledge,
-    slow: PyTree,
-    batch: Transition,
-    key: Key,
-    progress: Array | float,
-) -> tuple[Array, Metrics]:
-    if teller.sequence_length == 1:
-        batch = jax.tree.map(lambda x: x[:, :, None], batch)
-    told = jax.vmap(jax.vmap(functools.partial(unroll, teller, k)))(batch)
-    counts = (jnp.arange(batch.weight.shape[2]) >= teller.burn_in).astype(jnp.float32)
-    told = told.replace(weight=told.weight * counts[None, None])
-    flat = jax.tree.map(lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]), told)
-    return inner.loss(k, slow, flat, key, progress)
-
-
-def unroll(teller: ContextEncoder, k: Knowledge, stream: Transition) -> Transition:
-    """-> a stream [time] with what was told in it and at the next step of each.
-
-    The memory is as it was at the beginning of every segment and every episode, and made anew from there on; no
-    gradient goes back through the steps of `burn_in`.
+    The memory starts from the stored one at the first step of every sequence and every episode. Gradients do not flow
+    back through the steps of `burn_in`.
     """
 
     def one(carry: tuple[Memory, Array], now: tuple[Transition, Array]):
-        (memory, anew), (t, i) = carry, now
-        memory = jnp.where(anew, t.extras["memory"], memory)
-        memory = jnp.where(i == teller.burn_in, jax.lax.stop_gradient(memory), memory)
-        said = teller.encode(k, memory, t.obs)
-        after = teller.update_memory(memory, said, t.obs, t.action)
-        following = jnp.concatenate([t.context, teller.encode(k, after, t.next_obs)])
-        told = t.replace(context=jnp.concatenate([t.context, said]), extras={**t.extras, "next_context": following})
-        return (after, t.last | (t.weight == 0) | (i == teller.sequence_length - 1)), told
+        (memory, restart), (t, i) = carry, now
+        memory = jnp.where(restart, t.extras["memory"], memory)
+        memory = jnp.where(i == encoder.burn_in, jax.lax.stop_gradient(memory), memory)
+        encoded = encoder.encode(params, memory, t.obs)
+        after = encoder.update_memory(memory, encoded, t.obs, t.action)
+        next_context = jnp.concatenate([t.context, encoder.encode(params, after, t.next_obs)])
+        extras = {**t.extras, "next_context": next_context}
+        t = t.replace(context=jnp.concatenate([t.context, encoded]), extras=extras)
+        return (after, t.last | (t.weight == 0) | (i == encoder.sequence_length - 1)), t
 
-    if teller.sequence_length == 1:  # each step by itself
-        begun = jnp.array(True)
-        return jax.vmap(lambda t: one((t.extras["memory"], begun), (t, jnp.int32(0)))[1])(stream)
-    places = jnp.arange(len(stream.weight)) % teller.sequence_length
-    return jax.lax.scan(one, (stream.extras["memory"][0], jnp.array(True)), (stream, places))[1]
+    restart = jnp.array(True)
+    if encoder.sequence_length == 1:  # each step by itself
+        return jax.vmap(lambda t: one((t.extras["memory"], restart), (t, jnp.int32(0)))[1])(stream)
+    places = jnp.arange(len(stream.weight)) % encoder.sequence_length
+    return jax.lax.scan(one, (stream.extras["memory"][0], restart), (stream, places))[1]

@@ -1,10 +1,10 @@
-"""What knowledge would do, in words that another's can be compared with."""
+"""The output of a policy or a Q-network, in the form that distillation losses compare."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError
-from headstart.core.types import Knowledge
+from headstart.core.types import Params
 from headstart.losses.distillation import GaussianOutput, Logits, PolicyOutput
 from headstart.nets.mlp import MLP
 from headstart.nets.policies import Categorical, Gaussian, SquashedGaussian
@@ -13,24 +13,27 @@ from headstart.nets.values import DuelingQNetwork, QNetwork
 OutputHead = Gaussian | Categorical | SquashedGaussian | QNetwork | DuelingQNetwork
 
 
-def output_head(k: Knowledge) -> OutputHead:
-    """-> what says how to act: the policy, or Q-values. Raises InputError where that is no network of these."""
-    says = k.value if k.policy is None else k.policy
-    if not isinstance(says, OutputHead):
-        raise InputError("One of these learners acts by something else than a plain network; use PPO, SAC or DQN.")
-    return says
+def output_head(params: Params) -> OutputHead:
+    """Returns what decides the action: the policy, or else the Q-network.
+
+    Raises InputError where it is neither.
+    """
+    head = params.get("policy", params.get("value"))
+    if not isinstance(head, OutputHead):
+        raise InputError("One of these learners has neither a plain policy nor a Q-network; use PPO, SAC or DQN.")
+    return head
 
 
-def output_network(k: Knowledge) -> MLP:
-    """-> the network of what says how to act."""
-    return output_head(k).net
+def output_network(params: Params) -> MLP:
+    """Returns the network of what decides the action."""
+    return output_head(params).net
 
 
-def policy_output(k: Knowledge, x: Float[Array, " features"], temperature: float = 1.0) -> PolicyOutput:
-    """-> what knowledge would do. `temperature` divides Q-values; policies are taken as they are."""
-    says = output_head(k)
-    if isinstance(says, SquashedGaussian):
-        return GaussianOutput(*says.mean_and_std(x), squashed=True)
-    if isinstance(says, Gaussian):
-        return GaussianOutput(says.net(x), jnp.exp(says.log_std), squashed=False)
-    return Logits(says.net(x) if isinstance(says, Categorical) else says(x) / temperature)
+def policy_output(params: Params, x: Float[Array, " features"], temperature: float = 1.0) -> PolicyOutput:
+    """Returns the policy's distribution, or Q-values divided by `temperature`, which leaves policies alone."""
+    head = output_head(params)
+    if isinstance(head, SquashedGaussian):
+        return GaussianOutput(*head.mean_and_std(x), squashed=True)
+    if isinstance(head, Gaussian):
+        return GaussianOutput(head.net(x), jnp.exp(head.log_std), squashed=False)
+    return Logits(head.net(x) if isinstance(head, Categorical) else head(x) / temperature)

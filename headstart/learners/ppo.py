@@ -1,8 +1,8 @@
 """Proximal policy optimisation (arXiv:1707.06347), for continuous and discrete actions.
 
-Knowledge: `features` normalise vectors, or encode images by what both losses ask for; `policy` is a Gaussian or a
-softmax, `value` a critic and the scale of returns. All three transfer, statistics and all: a policy is worth nothing
-without the normaliser it was trained under.
+Parts: `encoder` (images) or `normalizer` (vectors, running statistics), `policy`, `value`, and `returns`, the running
+scale of returns that values are expressed in. All of them transfer. The statistics transfer too, since a policy depends
+on the normalizer that it was trained with.
 """
 
 import dataclasses
@@ -11,61 +11,37 @@ import functools
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
 from headstart.core.errors import check_range
-from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Record, Replay, Spec, Transition
+from headstart.core.types import Learner, Method, Metrics, Phase, Replay, Spec, Transition
 from headstart.losses.policy_gradient import approximate_kl, clipped_surrogate, gae
 from headstart.losses.weighted import standardize, weighted_mean
 from headstart.nets.contract import feedforward_contract
-from headstart.nets.encoders import encode, encoder, feature_dim, update_statistics
-from headstart.nets.mlp import MLP, check_network, mlp
+from headstart.nets.encoders import encode, init_encoder, trained_parts, update_normalizer
+from headstart.nets.mlp import check_network, mlp
 from headstart.nets.optimizers import clipped_adam
 from headstart.nets.policies import mode, policy
-from headstart.nets.running_statistics import RunningRMS, running_rms
-
-
-class Critic(Record):
-    """The value in units of the returns' scale, and that scale. A method may put another in its place."""
-
-    net: MLP
-    scale: RunningRMS
-
-    def __call__(self, x: Float[Array, " features"]) -> Float[Array, ""]:
-        """-> the value, in units of the scale."""
-        return self.net(x)[0]
-
-    def value(self, x: Float[Array, " features"]) -> Float[Array, ""]:
-        """-> the value as it is."""
-        return self.scale.rms * self(x)
-
-    def update(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"], weight: Float[Array, "*n"]):
-        """-> the critic, its scale that of the returns seen so far and of these."""
-        return self.replace(scale=self.scale.update(returns.reshape(-1), weight.reshape(-1)))
-
-    def normalize(self, returns: Float[Array, "*n"], context: Float[Array, "*n context"]) -> Float[Array, "*n"]:
-        """-> returns in units of the scale."""
-        return returns / self.scale.rms
+from headstart.nets.returns import return_scale
 
 
 @dataclasses.dataclass(frozen=True)
 class PPO(Method):
-    """Proximal policy optimisation with the customary details (arXiv:2005.12729 tells which of them matter)."""
+    """Proximal policy optimisation with the customary details (arXiv:2005.12729 measures which of them matter)."""
 
     learning_rate: float = 3e-4  # Adam's step size, > 0
-    anneal_learning_rate: bool = True  # learning rate falls linearly to 0 over the training
+    anneal_learning_rate: bool = True  # whether the learning rate falls linearly to 0 over the training
     discount: float = 0.99  # γ, in [0, 1]
     gae_lambda: float = 0.95  # λ of the advantage estimate, in [0, 1]
-    clip_eps: float = 0.2  # ε of the surrogate, > 0
+    clip_eps: float = 0.2  # ε of the clipped surrogate, > 0
     entropy_coef: float = 0.0  # weight of the policy's entropy, >= 0
-    value_coef: float = 0.5  # weight of the critic's loss, > 0
-    max_grad_norm: float = 0.5  # the gradient's global norm is cut to this
-    target_kl: float | None = None  # a rollout's updates stop when the policy has moved 1.5 times this far, nats
-    num_steps: int = 128  # steps per copy and rollout
-    num_envs: int = 16  # parallel worlds
-    num_epochs: int = 10  # passes over a rollout
-    batch_size: int = 64  # transitions per gradient step
-    hidden: tuple[int, ...] = (64, 64)  # widths of the policy's and of the critic's hidden layers
+    value_coef: float = 0.5  # weight of the value loss, > 0
+    max_grad_norm: float = 0.5  # global norm to which the gradient is clipped, > 0
+    target_kl: float | None = None  # a rollout's updates stop once the policy's KL exceeds 1.5 times this, nats, > 0
+    num_steps: int = 128  # steps of each environment in a rollout, >= 1
+    num_envs: int = 16  # parallel environments, >= 1
+    num_epochs: int = 10  # passes over a rollout, >= 1
+    batch_size: int = 64  # transitions per gradient step, >= 1
+    hidden: tuple[int, ...] = (64, 64)  # widths of the hidden layers of the policy and of the value network
     activation: str = "tanh"  # tanh, relu, swish or elu
 
     def __post_init__(self) -> None:
@@ -81,87 +57,78 @@ class PPO(Method):
     def build(self, spec: Spec, target: bool) -> Learner:
         if target:
             return self.learner(spec)  # the same in both domains, and so compiled once
+
+        def init(key, prior):
+            if prior is not None:
+                return prior
+            k_policy, k_value = jax.random.split(key)
+            parts, features = init_encoder(spec, key, normalize=True)
+            return {
+                **parts,
+                "policy": policy(features, self.hidden, spec.action_space, self.activation, k_policy),
+                "value": mlp((features, *self.hidden, 1), 1.0, self.activation, k_value),
+                "returns": return_scale(),
+            }
+
+        def act(params, carry, obs, context, info):
+            pi = params["policy"](encode(params, obs, context))
+            return jnp.where(info.explore > 0, pi.sample(info.key), mode(pi)), carry, {}
+
+        def value(params, obs, context):
+            return params["returns"].value(params["value"](encode(params, obs, context)), context)
+
+        def prepare(params, rollout, info):
+            """Adds log-probabilities, advantages and value targets, under the statistics that the updates will use.
+
+            So the probability ratio starts at 1. Advantages are standardized over the whole rollout, not over each
+            batch: a method that masks a part of it afterwards keeps the baseline of all of it.
+            """
+            params = update_normalizer(params, rollout.obs, rollout.weight)
+
+            def estimate(t: Transition):
+                log_prob = params["policy"](encode(params, t.obs, t.context)).log_prob(t.action)
+                return log_prob, value(params, t.obs, t.context), value(params, t.next_obs, t.next_context)
+
+            log_prob, v, v_next = jax.vmap(jax.vmap(jax.vmap(estimate)))(rollout)
+            streams = jax.vmap(jax.vmap(functools.partial(gae, lam=self.gae_lambda), in_axes=1, out_axes=1))
+            advantage = streams(rollout.reward, self.discount * rollout.discount, rollout.last, v, v_next)
+            returns = params["returns"].update(advantage + v, rollout.context, rollout.weight)
+            extras = {
+                "log_prob": log_prob,
+                "advantage": standardize(jnp.where(rollout.weight > 0, advantage, 0.0), rollout.weight),
+                "value_target": returns.normalize(advantage + v, rollout.context),
+                "next_value": v_next,
+            }
+            return {**params, "returns": returns}, rollout.replace(extras={**rollout.extras, **extras})
+
+        def loss(params, batch, info):
+            def one(t: Transition) -> Metrics:
+                x = encode(params, t.obs, t.context)
+                pi = params["policy"](x)
+                log_ratio = pi.log_prob(t.action) - t.extras["log_prob"]
+                v = params["returns"].select(params["value"](x), t.context)
+                return {
+                    "policy_loss": clipped_surrogate(log_ratio, t.extras["advantage"], self.clip_eps),
+                    "value_loss": jnp.square(v - t.extras["value_target"]),
+                    "entropy": pi.entropy(),
+                    "kl": approximate_kl(log_ratio),
+                    "clipped": (jnp.abs(jnp.expm1(log_ratio)) > self.clip_eps).astype(jnp.float32),
+                }
+
+            mean = weighted_mean(jax.vmap(jax.vmap(one))(batch), batch.weight)
+            entropy = self.entropy_coef * mean["entropy"]
+            return mean["policy_loss"] + self.value_coef * mean["value_loss"] - entropy, mean
+
+        # One flat array for Adam: on networks this small, going through the arrays one by one takes longer.
+        adam = clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal_learning_rate, eps=1e-5)
+        limit = None if self.target_kl is None else 1.5 * self.target_kl
+        stop = None if limit is None else lambda metrics: metrics["kl"] > limit
+        train = (*trained_parts(spec), "policy", "value")
         return Learner(
-            init=functools.partial(_init, self, spec),
-            act=_act,
-            prepare=functools.partial(_observe, self),
-            loss=functools.partial(_loss, self),
-            policy_contract=feedforward_contract,
-            optimizer=optax.flatten(  # networks so small that it takes longer to go through them one by one
-                clipped_adam(self.learning_rate, self.max_grad_norm, self.anneal_learning_rate, eps=1e-5)
-            ),
+            init=init,
+            act=act,
+            prepare=prepare,
+            phases=(Phase(loss, train, optax.flatten(adam), stop=stop),),
             replay=Replay(self.num_steps, self.num_envs, self.batch_size, num_epochs=self.num_epochs),
-            stop=None if self.target_kl is None else functools.partial(_moved, 1.5 * self.target_kl),
+            policy_contract=feedforward_contract,
         )
-
-
-def _init(ppo: PPO, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
-    if prior is not None:
-        return prior
-    k_policy, k_value = jax.random.split(key)
-    features = encoder(spec.observation_space, key, normalise=True)
-    inputs = feature_dim(features, spec.observation_space) + spec.context_dim
-    return Knowledge(
-        features=features,
-        policy=policy(inputs, ppo.hidden, spec.action_space, ppo.activation, k_policy),
-        value=Critic(mlp((inputs, *ppo.hidden, 1), 1.0, ppo.activation, k_value), running_rms()),
-    )
-
-
-def _act(k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
-    pi = k.policy(encode(k, obs, context))
-    return jnp.where(explore > 0, pi.sample(key), mode(pi)), carry, {}
-
-
-def _observe(
-    ppo: PPO, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
-) -> tuple[Knowledge, Transition]:
-    """Statistics, advantages and value targets of a rollout [task, time, copy].
-
-    Log-probabilities are taken under the statistics that the updates will use, so that their ratio starts at 1.
-    Advantages are centred and normalised over the whole rollout here, not within a batch: a method that masks some
-    of it afterwards keeps the baseline of all of it.
-    """
-    weight = fresh.weight.reshape(-1)
-    k = k.replace(features=update_statistics(k.features, fresh.obs, weight))
-
-    def look(t: Transition) -> tuple[Array, Array, Array]:
-        x = encode(k, t.obs, t.context)
-        return k.policy(x).log_prob(t.action), k.value.value(x), k.value.value(encode(k, t.next_obs, t.next_context))
-
-    log_prob, v, v_next = jax.vmap(jax.vmap(jax.vmap(look)))(fresh)
-    stream = functools.partial(gae, lam=ppo.gae_lambda)
-    streams = jax.vmap(jax.vmap(stream, in_axes=1, out_axes=1))
-    advantage = streams(fresh.reward, ppo.discount * fresh.discount, fresh.last, v, v_next)
-    returns = advantage + v
-    k = k.replace(value=k.value.update(returns, fresh.context, fresh.weight))
-
-    seen = {
-        "log_prob": log_prob,
-        "advantage": standardize(jnp.where(fresh.weight > 0, advantage, 0.0), fresh.weight),
-        "value_target": k.value.normalize(returns, fresh.context),
-        "next_value": v_next,
-    }
-    return k, fresh.replace(extras={**fresh.extras, **seen})
-
-
-def _loss(ppo: PPO, k: Knowledge, slow: None, batch: Transition, key: Key, progress: Array | float):
-    def one(t: Transition) -> Metrics:
-        x = encode(k, t.obs, t.context)
-        pi = k.policy(x)
-        log_ratio = pi.log_prob(t.action) - t.extras["log_prob"]
-        return {
-            "policy_loss": clipped_surrogate(log_ratio, t.extras["advantage"], ppo.clip_eps),
-            "value_loss": jnp.square(k.value(x) - t.extras["value_target"]),
-            "entropy": pi.entropy(),
-            "kl": approximate_kl(log_ratio),
-            "clipped": (jnp.abs(jnp.expm1(log_ratio)) > ppo.clip_eps).astype(jnp.float32),
-        }
-
-    each = jax.vmap(jax.vmap(one))(batch)
-    mean = weighted_mean(each, batch.weight)
-    return mean["policy_loss"] + ppo.value_coef * mean["value_loss"] - ppo.entropy_coef * mean["entropy"], mean
-
-
-def _moved(limit: float, metrics: Metrics) -> Array:
-    return metrics["kl"] > limit

@@ -1,28 +1,26 @@
-"""Q-learning with a table (Watkins and Dayan 1992), where states are so few that each can have a row.
+"""Q-learning with a table (Watkins and Dayan 1992), for states so few that each can have a row.
 
-Knowledge: `value` is the table. It learns from each step as it comes, and by no gradient: all of it is in `observe`.
+The only part is `value`, the table. It learns from each step in turn and without gradients, in `prepare`.
 """
 
 import dataclasses
-import functools
 import math
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Box, Discrete, Key, Knowledge, Learner, Method, Replay, Spec, Transition, no_loss
+from headstart.core.types import Box, Discrete, Learner, Method, Replay, Spec, Transition
 from headstart.nets.exploration import epsilon_greedy
 
-SMALL = 0.01  # how far from 0 values begin, so that no choice is always the first
-MOST = 2**24  # states that a table may have
+INITIAL_RANGE = 0.01  # of initial values, so that ties between actions are broken at random
+MAX_STATES = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
 class QLearning(Method):
-    """Q-learning in a table, step by step."""
+    """Q-learning with a table, step by step."""
 
     learning_rate: float = 0.5  # α, in (0, 1]
     discount: float = 0.95  # γ, in [0, 1]
@@ -34,67 +32,54 @@ class QLearning(Method):
         check_range(self, "epsilon", 0.0, 1.0)
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        states = require_named_states("QLearning", spec)
-        return Learner(
-            init=functools.partial(_init, states, spec),
-            act=functools.partial(_act, self, spec),
-            prepare=functools.partial(_observe, self, spec),
-            loss=no_loss,
-            optimizer=optax.identity(),
-            replay=Replay(num_steps=1, num_envs=1, batch_size=1),
-        )
+        states, n = require_named_states("QLearning", spec), spec.action_space.size
+
+        def init(key, prior):
+            table = jax.random.uniform(key, (states, n), minval=-INITIAL_RANGE, maxval=INITIAL_RANGE)
+            return {"value": table} if prior is None else prior
+
+        def act(params, carry, obs, context, info):
+            greedy = jnp.argmax(params["value"][state_index(spec, obs)])
+            return epsilon_greedy(greedy, n, info.explore * self.epsilon, info.key), carry, {}
+
+        def prepare(params, rollout, info):
+            """Q(s, a) ← Q(s, a) + α (r + γ max_b Q(s', b) − Q(s, a)), step by step."""
+
+            def learn(table: Float[Array, "state action"], t: Transition):
+                state, next_value = state_index(spec, t.obs), table[state_index(spec, t.next_obs)].max()
+                td_target = t.reward + jnp.where(t.discount > 0, self.discount * next_value, 0.0)
+                change = jnp.where(t.weight > 0, self.learning_rate * (td_target - table[state, t.action]), 0.0)
+                return table.at[state, t.action].add(change), None
+
+            table, _ = jax.lax.scan(learn, params["value"], time_ordered(rollout))
+            return {**params, "value": table}, rollout
+
+        replay = Replay(num_steps=1, num_envs=1, batch_size=1)
+        return Learner(init=init, act=act, prepare=prepare, phases=(), replay=replay)
 
 
 def require_named_states(owner: str, spec: Spec) -> int:
-    """-> how many rows a table has. Raises InputError where states are no names, actions no choices, tasks several."""
-    seen = spec.observation_space
-    if not isinstance(seen, Box) or seen.num_states is None or not isinstance(spec.action_space, Discrete):
+    """Returns the number of states. Raises InputError where a table does not fit the spaces, or tasks are several."""
+    space = spec.observation_space
+    if not isinstance(space, Box) or space.num_states is None or not isinstance(spec.action_space, Discrete):
         raise InputError(
-            f"{owner} keeps a table, for which states must be names (as in FourRooms or GridWall) and actions choices; "
+            f"{owner} keeps a table, which needs enumerable states (as in FourRooms or GridWall) and discrete actions; "
             "use DQN, or another learner with a network."
         )
-    if seen.num_states > MOST:
-        raise InputError(f"{owner} keeps a table, and {seen.num_states:.0e} states are too many for one; use DQN.")
+    if space.num_states > MAX_STATES:
+        raise InputError(f"{owner} keeps a table, and {space.num_states:.0e} states are too many for one; use DQN.")
     if spec.num_tasks > 1:
-        raise InputError(f"{owner} learns one task after the other; give it one source, not {spec.num_tasks} together.")
-    return seen.num_states
+        raise InputError(f"{owner} learns one task at a time; give it one source, not {spec.num_tasks} together.")
+    return space.num_states
 
 
 def state_index(spec: Spec, obs: Array) -> Array:
-    """-> the state that is seen."""
+    """Returns the index of the observed state."""
     assert isinstance(spec.observation_space, Box)
     return spec.observation_space.index(obs)
 
 
-def time_ordered(fresh: Transition) -> Transition:
-    """-> steps one after the other [step], of experience [task, time, copy]."""
-    by_time = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), fresh)
+def time_ordered(rollout: Transition) -> Transition:
+    """Returns the steps of a rollout [task, time, env] one after another [step]."""
+    by_time = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), rollout)
     return jax.tree.map(lambda x: x.reshape(math.prod(x.shape[:3]), *x.shape[3:]), by_time)
-
-
-def _init(states: int, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
-    if prior is not None:
-        return prior
-    return Knowledge(value=jax.random.uniform(key, (states, spec.action_space.size), minval=-SMALL, maxval=SMALL))
-
-
-def _act(q: QLearning, spec: Spec, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
-    return (
-        epsilon_greedy(jnp.argmax(k.value[state_index(spec, obs)]), spec.action_space.size, explore * q.epsilon, key),
-        carry,
-        {},
-    )
-
-
-def _observe(
-    q: QLearning, spec: Spec, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
-) -> tuple[Knowledge, Transition]:
-    """Q(s, a) ← Q(s, a) + α (r + γ max_b Q(s', b) − Q(s, a)), for one step after the other."""
-
-    def learn(table: Float[Array, "state choice"], t: Transition) -> tuple[Float[Array, "state choice"], None]:
-        here, follows = state_index(spec, t.obs), table[state_index(spec, t.next_obs)].max()
-        target = t.reward + jnp.where(t.discount > 0, q.discount * follows, 0.0)
-        change = jnp.where(t.weight > 0, q.learning_rate * (target - table[here, t.action]), 0.0)
-        return table.at[here, t.action].add(change), None
-
-    return k.replace(value=jax.lax.scan(learn, k.value, time_ordered(fresh))[0]), fresh

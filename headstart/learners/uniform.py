@@ -1,57 +1,49 @@
-"""The random policy: every action as likely as any other. The floor that every transfer ratio is measured from."""
+"""Random policies: the floor that every transfer ratio is measured from, and the shift doctor's explorer."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array
 
-from headstart.core.types import Box, Key, Knowledge, Learner, Method, Replay, Spec, no_loss
+from headstart.core.types import Box, Key, Learner, Method, Replay, Spec
+
+REPEAT_PROBABILITY = 0.95  # of the last action, in the episodes of StickyRandom that repeat actions
+
+
+def random_action(spec: Spec, key: Key) -> Array:
+    """Returns an action drawn uniformly."""
+    if isinstance(spec.action_space, Box):
+        return jax.random.uniform(key, (spec.action_space.size,), minval=-1.0, maxval=1.0)
+    return jax.random.randint(key, (), 0, spec.action_space.n)
 
 
 @dataclasses.dataclass(frozen=True)
 class Uniform(Method):
-    """Acts uniformly at random, judged or not, and learns nothing."""
+    """Acts uniformly at random, in training and in evaluation, and learns nothing."""
 
     def build(self, spec: Spec, target: bool) -> Learner:
         return Learner(
-            init=lambda key, prior: Knowledge(),
-            act=functools.partial(_act, spec),
-            prepare=lambda k, fresh, key, progress: (k, fresh),
-            loss=no_loss,
-            optimizer=optax.identity(),
+            init=lambda key, prior: {},
+            act=lambda params, carry, obs, context, info: (random_action(spec, info.key), carry, {}),
+            phases=(),
             replay=Replay(num_steps=1, num_envs=1, batch_size=1),
         )
 
 
-def _act(spec: Spec, k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
-    if isinstance(spec.action_space, Box):
-        return jax.random.uniform(key, (spec.action_space.size,), minval=-1.0, maxval=1.0), carry, {}
-    return jax.random.randint(key, (), 0, spec.action_space.n), carry, {}
-
-
-REPEAT_PROBABILITY = 0.95  # the chance that a wanderer who keeps an action keeps it at the next step
-
-
 @dataclasses.dataclass(frozen=True)
 class StickyRandom(Method):
-    """Acts at random, and in half of its episodes keeps each action for some 20 steps: so it comes farther."""
+    """Acts at random; in half of its episodes it repeats each action for some 20 steps, and so travels farther."""
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        random = Uniform().learner(spec)
+        def init_carry(parameters, info):
+            k_action, k_sticky = jax.random.split(info.key)
+            return random_action(spec, k_action), jax.random.bernoulli(k_sticky)
 
-        def fresh(key: Key) -> Array:
-            return _act(spec, Knowledge(), (), jnp.zeros(0), jnp.zeros(0), key, 1.0)[0]
+        def act(params, carry, obs, context, info):
+            (last, sticky), (k_action, k_repeat) = carry, jax.random.split(info.key)
+            repeat = sticky & jax.random.bernoulli(k_repeat, REPEAT_PROBABILITY)
+            action = jnp.where(repeat, last, random_action(spec, k_action))
+            return action, (action, sticky), {}
 
-        def begin(key: Key, parameters: Array):
-            k_action, k_keeps = jax.random.split(key)
-            return fresh(k_action), jax.random.bernoulli(k_keeps)
-
-        def act(k: Knowledge, carry, obs: Array, context: Array, key: Key, explore: Array | float):
-            (before, keeps), (k_action, k_keep) = carry, jax.random.split(key)
-            action = jnp.where(keeps & jax.random.bernoulli(k_keep, REPEAT_PROBABILITY), before, fresh(k_action))
-            return action, (action, keeps), {}
-
-        return random._replace(init_carry=begin, act=act)
+        return Uniform().learner(spec)._replace(init_carry=init_carry, act=act)

@@ -1,9 +1,9 @@
-"""Encoders: from observations to the features that policy and value get. They are `Knowledge.features`.
+"""Encoders: from observations to the features that policies and values are given.
 
-Vectors are normalized by running statistics, or used as they are. Images go through a small convolutional network,
-trained by any loss that uses its features: MinAtar's for images of about 10 x 10 cells (Young and Tian 2019,
-arXiv:1903.03176), DQN's for large ones (Mnih et al. 2015), and two layers of our own in between, where MinAtar's dense
-layer would be large. Each layer is followed by a ReLU.
+Vectors have a running normalizer, or nothing. Images have a small convolutional network, which every loss on its
+features trains: MinAtar's for images of about 10 x 10 (Young and Tian 2019, arXiv:1903.03176), DQN's for large ones
+(Mnih et al. 2015), and two layers of our own between them, since MinAtar's dense layer grows with the image's area. A
+ReLU follows each layer.
 """
 
 import equinox as eqx
@@ -12,26 +12,26 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 from headstart.core.errors import InputError
-from headstart.core.types import Image, Key, Knowledge, ObservationSpace, Record
+from headstart.core.types import Image, Key, Params, Record, Spec
 from headstart.nets.mlp import Linear, orthogonal
-from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
+from headstart.nets.running_statistics import running_mean_std
 
 Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
-Shape = tuple[int, int, int]  # of a layer's patches: side, stride, and number of filters
+Shape = tuple[int, int, int]  # of a layer's patches: their side, the step from one to the next, and filters
 
 Layers = tuple[tuple[Shape, ...], int]  # convolutions, and the dense layer's width
 
 MINATAR: Layers = ((3, 1, 16),), 128
-MEDIUM: Layers = ((6, 4, 16), (3, 2, 32)), 128
+BETWEEN: Layers = ((6, 4, 16), (3, 2, 32)), 128
 ATARI: Layers = ((8, 4, 32), (4, 2, 64), (3, 1, 64)), 512
-LAYERS_BY_SIDE = ((36, ATARI), (16, MEDIUM), (0, MINATAR))  # smallest side in pixels; ATARI needs 36
+SIDES = ((36, ATARI), (16, BETWEEN), (0, MINATAR))  # pixels, from which on; ATARI leaves nothing of less than 36
 
 
 class Convolutions(Record):
     """Convolutions without padding, then a dense layer.
 
-    A convolution is a dense layer applied to every patch. For many seeds at once, XLA on a CPU turns that into a
-    product of matrices; its own convolution with different weights per seed is much slower.
+    A convolution is a fully connected layer of every patch: for many seeds at once XLA makes a product of matrices of
+    that on a CPU, and of its own convolution with weights for each seed something much slower.
     """
 
     filters: tuple[Linear, ...]
@@ -48,9 +48,9 @@ class Convolutions(Record):
 
 
 def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:
-    """Returns every square of this side, flattened by rows, columns and channels; `step` pixels lie between two.
+    """-> every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next.
 
-    Columns are sliced first, then rows of these: that makes 2 · side slices to compile and to differentiate, not side².
+    Columns first, then rows of these: 2 · side slices to compile, and as many to go back through, where side² will do.
     """
     up, along = (n - side + 1 for n in x.shape[:2])
     x = jnp.concatenate([x[:, j : j + along : step] for j in range(side)], -1)
@@ -58,15 +58,15 @@ def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Floa
 
 
 def convolutions(image: Image, key: Key) -> Convolutions:
-    """Returns new convolutions for images of this shape. Raises InputError if the images are too small."""
+    """-> fresh convolutions for images of that shape. Raises InputError where they are too small for any."""
     rows, columns, channels = image.shape
-    layers, width = next(layers for smallest, layers in LAYERS_BY_SIDE if min(rows, columns) >= smallest)
+    layers, width = next(layers for least, layers in SIDES if min(rows, columns) >= least)
     *keys, k_dense = jax.random.split(key, len(layers) + 1)
     filters = []
     for (side, step, count), k in zip(layers, keys, strict=True):
         if min(rows, columns) < side:
             raise InputError(
-                f"An image of {rows} x {columns} is too small to be encoded; it needs at least {side} x {side}."
+                f"An image of {rows} x {columns} is too small to be encoded; it is {side} x {side} at least."
             )
         filters.append(orthogonal(side * side * channels, count, 2.0**0.5, k))
         rows, columns, channels = (rows - side) // step + 1, (columns - side) // step + 1, count
@@ -74,38 +74,40 @@ def convolutions(image: Image, key: Key) -> Convolutions:
     return Convolutions(tuple(filters), dense, layers, image.max_value)
 
 
-Encoder = RunningMeanStd | Convolutions | None
+def init_encoder(spec: Spec, key: Key, normalize: bool) -> tuple[Params, int]:
+    """Returns the parts that process observations, and the size of what policies and values are given.
 
-
-def encoder(space: ObservationSpace, key: Key, normalise: bool) -> Encoder:
-    """Returns an encoder for a space: convolutions for images; for vectors running statistics, or None."""
+    Images have a part `encoder`. Vectors have a part `normalizer`, if they are to be normalized, and else none. Only
+    images use the key.
+    """
+    space = spec.observation_space
     if isinstance(space, Image):
-        return convolutions(space, jax.random.fold_in(key, ord("x")))
-    return running_mean_std(space.size) if normalise else None
+        net = convolutions(space, jax.random.fold_in(key, ord("x")))
+        return {"encoder": net}, net.dense.weight.shape[-1] + spec.context_dim
+    parts: Params = {"normalizer": running_mean_std(space.size)} if normalize else {}
+    return parts, space.size + spec.context_dim
 
 
-def feature_dim(features: Encoder, space: ObservationSpace) -> int:
-    """Returns how many features an encoder makes of an observation."""
-    return features.dense.weight.shape[-1] if isinstance(features, Convolutions) else space.size
+def trained_parts(spec: Spec) -> tuple[str, ...]:
+    """Returns the names of the parts that process observations and are trained."""
+    return ("encoder",) if isinstance(spec.observation_space, Image) else ()
 
 
-def encode(k: Knowledge, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:
-    """Returns the features of an observation, followed by the context."""
-    features: Encoder = k.features
-    if isinstance(features, Convolutions):
-        obs = features(obs)
-    if isinstance(features, RunningMeanStd):
-        obs = features.normalize(obs)
-    return jnp.concatenate([obs, context])
+def encode_obs(params: Params, obs: Array) -> Float[Array, " features"]:
+    """Returns the features of an observation."""
+    if "normalizer" in params:
+        obs = params["normalizer"].normalize(obs)
+    return params["encoder"](obs) if "encoder" in params else obs
 
 
-def update_statistics(features: Encoder, obs: Array, weight: Float[Array, "..."]) -> Encoder:
-    """Returns the encoder with the rows of `obs` merged into its running statistics, if it has any, by their weight."""
-    if not isinstance(features, RunningMeanStd):
-        return features
-    return features.update(obs.reshape(weight.size, -1), weight.reshape(-1))
+def encode(params: Params, obs: Array, context: Float[Array, " context"]) -> Float[Array, " features"]:
+    """Returns what policies and values are given: the features of an observation, and the context."""
+    return jnp.concatenate([encode_obs(params, obs), context])
 
 
-def reset_statistics(features: Encoder, fresh: Encoder) -> Encoder:
-    """Returns the encoder with fresh running statistics; weights that gradients have trained stay."""
-    return fresh if isinstance(features, RunningMeanStd) else features
+def update_normalizer(params: Params, obs: Array, weight: Float[Array, "..."]) -> Params:
+    """Returns params whose normalizer, if there is one, has seen the observations that have weight."""
+    if "normalizer" not in params:
+        return params
+    normalizer = params["normalizer"].update(obs.reshape(weight.size, -1), weight.reshape(-1))
+    return {**params, "normalizer": normalizer}

@@ -1,4 +1,4 @@
-"""Successor features by a network, and statistics for estimating w from rewards."""
+"""Networks of successor features, and the statistics from which reward weights are estimated."""
 
 from typing import Self
 
@@ -10,43 +10,44 @@ from headstart.core.types import Key, Record, Statistics
 from headstart.nets.mlp import MLP, mlp
 
 
+class SuccessorNetworks(Record):
+    """The successor features of each source's policy, each by a network of its own."""
+
+    nets: MLP  # with a leading policy axis; outputs [cumulant · action]
+
+    def __call__(self, x: Float[Array, " features"], cumulants: int) -> Float[Array, "policy action cumulant"]:
+        """Returns ψ of every policy and every action."""
+        each = jax.vmap(lambda net: net(x))(self.nets)
+        return each.reshape(len(each), cumulants, -1).swapaxes(1, 2)
+
+
 class RewardStatistics(Statistics):
-    """Sums over each task's steps, from which w is estimated; the target task is the last."""
+    """Sums over the rewards of each task; the target is the last task."""
 
     gram: Float[Array, "*seed task cumulant cumulant"]  # Σ φ φᵀ
     reward_features: Float[Array, "*seed task cumulant"]  # Σ r φ
 
-
-class SuccessorNetworks(Record):
-    """Successor features of each source task's policy, and reward statistics of each task."""
-
-    nets: MLP  # one per policy: successor features [cumulant · action]
-    rewards: RewardStatistics
-
-    def psi(self, x: Float[Array, " features"]) -> Float[Array, "policy choice cumulant"]:
-        """Returns the successor features of every policy and every action."""
-        of_each = jax.vmap(lambda net: net(x))(self.nets)
-        return of_each.reshape(len(of_each), self.rewards.reward_features.shape[1], -1).swapaxes(1, 2)
-
     def update(
-        self, phi: Float[Array, "n cumulant"], reward: Float[Array, " n"], whose: Float[Array, "n task"]
+        self, phi: Float[Array, "n cumulant"], reward: Float[Array, " n"], weight: Float[Array, "n task"]
     ) -> Self:
-        """Returns the record with these steps' rewards added; `whose` is the share of each task in a step."""
-        gram = self.rewards.gram + jnp.einsum("nt,ni,nj->tij", whose, phi, phi)
-        return self.replace(
-            rewards=RewardStatistics(gram, self.rewards.reward_features + (whose * reward[:, None]).T @ phi)
-        )
+        """Returns the sums with these steps added; `weight` is a step's weight in each task."""
+        gram = self.gram + jnp.einsum("nt,ni,nj->tij", weight, phi, phi)
+        reward_features = self.reward_features + (weight * reward[:, None]).T @ phi
+        return self.replace(gram=gram, reward_features=reward_features)
 
     def forget_target(self) -> Self:
-        """Returns the record without the target task's rewards."""
-        return self.replace(rewards=jax.tree.map(lambda x: x.at[-1].set(0.0), self.rewards))
+        """Returns the sums without the target's rewards."""
+        return jax.tree.map(lambda x: x.at[-1].set(0.0), self)
 
 
 def successor_networks(
-    layers: tuple[int, ...], policies: int, choices: int, cumulants: int, activation: str, key: Key
+    layers: tuple[int, ...], policies: int, actions: int, cumulants: int, activation: str, key: Key
 ) -> SuccessorNetworks:
-    """Returns networks for this many policies, each with layers of its own, and empty reward statistics."""
-    sizes = (*layers, cumulants * choices)
-    nets = jax.vmap(lambda key: mlp(sizes, 1.0, activation, key))(jax.random.split(key, policies))
-    d, tasks = cumulants, policies + 1
-    return SuccessorNetworks(nets, RewardStatistics(jnp.zeros((tasks, d, d)), jnp.zeros((tasks, d))))
+    """Returns newly initialized networks; `layers` are all widths but the last."""
+    sizes = (*layers, cumulants * actions)
+    return SuccessorNetworks(jax.vmap(lambda key: mlp(sizes, 1.0, activation, key))(jax.random.split(key, policies)))
+
+
+def reward_statistics(tasks: int, cumulants: int) -> RewardStatistics:
+    """Returns the sums over no steps."""
+    return RewardStatistics(jnp.zeros((tasks, cumulants, cumulants)), jnp.zeros((tasks, cumulants)))

@@ -7,12 +7,11 @@ of what the training before it left.
 import functools
 
 import jax
-import jax.numpy as jnp
 
 from headstart.core.errors import InputError
-from headstart.core.stages import base_method
+from headstart.core.stages import base_method, pretrained
 from headstart.core.train import init_loop_state
-from headstart.core.types import Key, Knowledge, Method, Spec, TrainState
+from headstart.core.types import Key, Method, Params, Spec, TrainState
 from headstart.protocol.prior import Training, fitted
 
 
@@ -39,21 +38,21 @@ def params_after(stages: tuple[Training, ...]) -> TrainState:
 
 
 def _state(
-    before: Training | None, stage: Training, keys: Key, prior: TrainState | tuple[Knowledge, ...] | None
+    before: Training | None, stage: Training, keys: Key, prior: TrainState | tuple[Params, ...] | None
 ) -> TrainState:
-    """Returns what a training begins with: from what the one before it left, or from what its parts know."""
+    """Returns what a training starts with: from what the one before it left, or from its pretraining stages."""
     if isinstance(prior, tuple):
-        prior = TrainState(Knowledge(extra=prior), None, None, jnp.zeros(1, jnp.int32))
+        prior = pretrained(prior, 1)
     if before is not None and prior is not None:
         prior = fitted(before, prior, stage.method, stage.spec)
     return init_loop_state(stage.method.learner(stage.spec, stage.target), keys, prior).state
 
 
-def _parts(stage: Training) -> tuple[Knowledge, ...] | None:
-    """Returns the shapes of what a method finds of the trainings that come before its own in the source, if any do."""
-    method, of, target = stage
-    known = []
-    for part in () if target else base_method(method, of).pretraining(of):
-        some = of if part.tasks is None else of._replace(num_tasks=len(part.tasks))
-        known.append(params_after((Training(part.method, some, False),)).knowledge)
-    return tuple(known) or None
+def _parts(training: Training) -> tuple[Params, ...] | None:
+    """Returns the shapes of the params that a method's pretraining stages leave in the source, if it has any."""
+    method, of, target = training
+    params = []
+    for stage in () if target else base_method(method, of).pretraining(of):
+        some = of if stage.tasks is None else of._replace(num_tasks=len(stage.tasks))
+        params.append(params_after((Training(stage.method, some, False),)).params)
+    return tuple(params) or None

@@ -42,44 +42,49 @@ def moved(
         if how.learner(wanted, target=True).keep_optimizer:
             raise InputError("The optimizer's moments cannot come into other spaces; use optimizer=fresh.")
         keys = jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key)
-        fresh = space_matching.init_knowledge(now.method, now.spec, keys)
-        prior = TrainState(space_matching.move_params(plan, prior.knowledge, fresh), None, None, prior.gradient_steps)
+        fresh = space_matching.init_params(now.method, now.spec, keys)
+        prior = TrainState(space_matching.move_params(plan, prior.params, fresh), (), prior.updates)
     return fitted(now, prior, how, wanted)
 
 
 def fitted(before: Training, prior: TrainState, how: Method, of: Spec) -> TrainState:
-    """Returns what the training `before` left [seed], less what `how` has no use for; of shapes, the shapes.
+    """Returns what the training `before` left [seed], without the parts that `how` does not use; of shapes, the shapes.
 
-    Raises InputError where `how` cannot begin so.
+    A part that `how` adds to its base learner may be missing: it is newly initialized. Raises InputError where another
+    part is missing, or a part has another form than `how` needs.
     """
     method, known, target = before
-    if how.learner(known, target) is method.learner(known, target):  # it would have learned the very same
+    if how.learner(known, target) is method.learner(known, target):  # it would have trained in exactly the same way
         return prior
     learner = how.learner(of, target=True)
     fresh = jax.eval_shape(functools.partial(init_loop_state, learner), jax.random.key(0)[None]).state
-    left, wanted = ({**vars(state.knowledge), "optimizer": state.optimizer} for state in (prior, fresh))
-    made = {"optimizer": not learner.keep_optimizer, "model": left["model"] is None}  # these it can make itself
-    for place, mine in wanted.items():
-        if mine is not None and not made.get(place) and _form(left[place]) != _form(mine):
-            raise InputError(
-                f"{type(how).__name__} cannot begin from what {type(method).__name__} learned: "
-                f"{_difference(place, left[place], mine)}. Go on by the method that learned it, or by one "
-                "over the same base and of the same sizes."
-            )
-    useless = {place: None for place, x in vars(fresh.knowledge).items() if x is None}
-    return prior.replace(knowledge=prior.knowledge.replace(**useless))
+    required = jax.eval_shape(how.base_learner().learner(of, target=True).init, jax.random.key(0), None).keys()
+    for name, mine in fresh.params.items():
+        left = prior.params.get(name)
+        if (left is None and name in required) or (left is not None and _form(left) != _form(mine)):
+            raise _unfit(how, method, _difference(name, left, mine))
+    if learner.keep_optimizer and _form(prior.optimizers) != _form(fresh.optimizers):
+        raise _unfit(how, method, _difference("optimizers", prior.optimizers, fresh.optimizers))
+    return prior.replace(params={name: x for name, x in prior.params.items() if name in fresh.params})
+
+
+def _unfit(how: Method, method: Method, difference: str) -> InputError:
+    return InputError(
+        f"{type(how).__name__} cannot start from what {type(method).__name__} learned: {difference}. Continue with the "
+        "method that learned it, or with one over the same base and of the same sizes."
+    )
 
 
 def _form(tree: PyTree) -> PyTree:
-    """-> what a tree [seed] is made of, and the shapes of its arrays."""
+    """Returns the structure of a tree [seed], and the shapes of its arrays."""
     return jax.tree.structure(tree), [x.shape[1:] for x in jax.tree.leaves(tree)]
 
 
-def _difference(place: str, left: PyTree, mine: PyTree) -> str:
-    """-> where two trees [seed] differ first, in words."""
-    old, new = ({name: x.shape[1:] for name, x in named({place: tree}).items()} for tree in (left, mine))
-    for name in [*new, *old]:
-        if old.get(name) != new.get(name):
-            there, here = (f"of shape {x[name]}" if name in x else "missing" for x in (old, new))
-            return f"{name} is {there} there, and {here} here"
-    return f"the arrays of its {place} are of the same shapes, but used otherwise (such as with another activation)"
+def _difference(name: str, left: PyTree, mine: PyTree) -> str:
+    """Returns where two trees [seed] differ first, in words."""
+    old, new = ({name: x.shape[1:] for name, x in named({name: tree}).items()} for tree in (left, mine))
+    for array in [*new, *old]:
+        if old.get(array) != new.get(array):
+            there, here = (f"of shape {x[array]}" if array in x else "missing" for x in (old, new))
+            return f"{array} is {there} there, and {here} here"
+    return f"the arrays of its {name} have the same shapes, but another use (such as another activation)"

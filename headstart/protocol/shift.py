@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from headstart.core.episode import Episode, episode_parameters, observe, reset, reset_next, step_once
 from headstart.core.interrupts import reraising
 from headstart.core.rollout import evaluate
-from headstart.core.types import Box, Key, Knowledge, Learner, PyTree, Record, Task, spec, stack
+from headstart.core.types import Box, Info, Key, Learner, Params, PyTree, Record, Task, spec, stack
 from headstart.learners.uniform import StickyRandom, Uniform
 from headstart.protocol.checks import check_env
 from headstart.tasks.registry import aligned, value_of
@@ -68,7 +68,7 @@ class Policy(NamedTuple):
     """A policy to look along, besides acting at random."""
 
     learner: Learner  # built for the source's observations, actions and context
-    knowledge: Knowledge  # of one seed
+    params: Params  # of one seed
 
 
 @reraising()
@@ -125,32 +125,32 @@ class Pairs(Record):
 def _played(source: Task, target: Task, key: Key, policy: Policy | None) -> Pairs:
     """Returns the steps of the random policies, and then those of `policy`."""
     players = [
-        Policy(StickyRandom().learner(spec(stack([source]))), Knowledge()),
+        Policy(StickyRandom().learner(spec(stack([source]))), {}),
         *([] if policy is None else [policy]),
     ]
-    each = [_side_by_side(one.learner, one.knowledge, source, target, key) for one in players]
+    each = [_side_by_side(one.learner, one.params, source, target, key) for one in players]
     return jax.tree.map(lambda *rows: np.concatenate(rows), *each)
 
 
 @jax.jit(static_argnames="learner")
-def _side_by_side(learner: Learner, knowledge: Knowledge, source: Task, target: Task, key: Key) -> Pairs:
+def _side_by_side(learner: Learner, params: Params, source: Task, target: Task, key: Key) -> Pairs:
     env = source.env
 
     def one(key: Key, explore: Array) -> Pairs:
         k_start, k_begin, k_play = jax.random.split(key, 3)
         starts = [reset(task, k_start) for task in (source, target)]
         first, first_target = (observe(task, start) for task, start in zip((source, target), starts, strict=True))
-        carry = learner.init_carry(k_begin, episode_parameters(source, starts[0]))
+        carry = learner.init_carry(episode_parameters(source, starts[0]), Info(k_begin))
 
         def tick(now: tuple[list[Episode], PyTree], key: Key):
             (here, there), carry = now
             k_act, k_step, k_again, k_begin = jax.random.split(key, 4)
             obs = observe(source, here)
-            action, carry, extras = learner.act(knowledge, carry, obs, source.context, k_act, explore)
+            action, carry, extras = learner.act(params, carry, obs, source.context, Info(k_act, explore=explore))
             (here, a), (there, b) = step_once(source, here, action, k_step), step_once(target, there, action, k_step)
             carry = learner.update_carry(carry, a.replace(extras=extras))
             nexts, over = _go_on((source, target), (here, there), a.last, b.last, k_again)
-            anew = learner.init_carry(k_begin, episode_parameters(source, nexts[0]))
+            anew = learner.init_carry(episode_parameters(source, nexts[0]), Info(k_begin))
             carry = jax.tree.map(lambda new, old: jnp.where(over, new, old), anew, carry)
             return (nexts, carry), (
                 obs,

@@ -62,9 +62,9 @@ def evaluate_state(
     learner: Learner, state: TrainState, target: Task, episodes: int, key: Key
 ) -> Float[np.ndarray, "seed episode"]:
     """-> undiscounted returns on the (first) target task; NaN where the knowledge is not finite."""
-    returns = np.array(evaluate(learner, state.knowledge, target, episodes, key))[:, 0]
-    if jax.tree.leaves(state.knowledge):
-        returns[~finite(state.knowledge)] = np.nan
+    returns = np.array(evaluate(learner, state.params, target, episodes, key))[:, 0]
+    if jax.tree.leaves(state.params):
+        returns[~finite(state.params)] = np.nan
     return returns
 
 

@@ -14,7 +14,7 @@ import headstart as hs
 from headstart.core.counting import count_of
 from headstart.core.rollout import evaluate
 from headstart.core.train import Progress, enter_envs, init_loop_state, train, train_chunk
-from headstart.core.types import Knowledge, Learner, Method, Task, TrainState, spec, stack
+from headstart.core.types import Learner, Method, Task, TrainState, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
@@ -94,8 +94,8 @@ def test_judging_another_policy_on_another_task_is_the_same_program(traces: Trac
     learner = probes.counter()
 
     def judge(turn: int) -> list:
-        knowledge = Knowledge(policy=jnp.full(1, 1.0 * turn))
-        return evaluate(learner, knowledge, traces.tasks([1.0 * turn]), 2, probes.keys(1)).tolist()
+        params = {"k": jnp.full(1, 1.0 * turn)}
+        return evaluate(learner, params, traces.tasks([1.0 * turn]), 2, probes.keys(1)).tolist()
 
     assert judge(1) == [[[3.0] * 2]]
     once = traces.count

@@ -11,6 +11,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
+from headstart.core.learn import select_parts
 from headstart.core.names import named
 from headstart.core.rollout import evaluate
 from headstart.core.spaces import Box, Image
@@ -60,7 +61,7 @@ def test_what_is_no_image_is_refused_in_a_sentence(shape: tuple[int, ...], dtype
 def test_where_a_pixel_is_says_what_pays(method: Method, sight: Image):
     tasks = probes.task(probes.Pixel(sight))
     learner, last = probes.taught(method, tasks, 30, seeds=2)
-    assert (evaluate(learner, last.knowledge, tasks, 50, probes.keys(2)).mean((1, 2)) > 0.95).all()
+    assert (evaluate(learner, last.params, tasks, 50, probes.keys(2)).mean((1, 2)) > 0.95).all()
 
 
 @pytest.mark.parametrize("sight", [BITS, BYTES], ids=["bits", "bytes"])
@@ -74,7 +75,7 @@ def test_memory_keeps_images_as_they_are(sight: Image):
 
 
 def known(method: Method) -> TrainState:
-    """-> what a method knows of pixels at first [seed]."""
+    """Returns a method's initial state for images [seed]."""
     return init_loop_state(method.learner(spec(probes.task(probes.Pixel(BYTES)))), probes.keys(1)).state
 
 
@@ -100,27 +101,29 @@ def test_a_recipe_of_no_image_is_damaged(tmp_path):
 @pytest.mark.parametrize(
     ("how", "still"),
     [
-        ({"normalizer": "fresh"}, "features.filters.0.weight"),
-        ({"normalizer": "frozen", "reset_head": True}, "features.dense.weight"),
+        ({"normalizer": "fresh"}, "encoder.filters.0.weight"),
+        ({"normalizer": "frozen", "reset_head": True}, "encoder.dense.weight"),
     ],
     ids=str,
 )
 def test_normalisers_and_heads_that_start_anew_leave_the_encoder_alone(how, still: str):
     prior = known(BRISK)
-    prior = prior.replace(knowledge=jax.tree.map(lambda x: jax.device_put(np.asarray(x) + 1), prior.knowledge))
+    prior = prior.replace(params=jax.tree.map(lambda x: jax.device_put(np.asarray(x) + 1), prior.params))
     learner = Finetune(BRISK, **how).learner(spec(probes.task(probes.Pixel(BYTES))), target=True)
-    began = named(init_loop_state(learner, probes.keys(1), prior).state.knowledge)
-    np.testing.assert_array_equal(began[still], named(prior.knowledge)[still])
+    began = named(init_loop_state(learner, probes.keys(1), prior).state.params)
+    np.testing.assert_array_equal(began[still], named(prior.params)[still])
 
 
-@pytest.mark.parametrize("how", [{"freeze": ("features",)}, {"layers": "last"}], ids=str)
+@pytest.mark.parametrize("how", [{"freeze": ("encoder",)}, {"layers": "last"}], ids=str)
 def test_a_frozen_encoder_stays(how):
     learner = Finetune(BRISK, **how).learner(spec(probes.task(probes.Pixel(BYTES))), target=True)
-    k = jax.tree.map(lambda x: x[0], known(BRISK).knowledge)
-    optimizer = optax.with_extra_args_support(learner.optimizer)
+    (phase,) = learner.phases
+    trained = select_parts(jax.tree.map(lambda x: x[0], known(BRISK).params), phase.train)
+    assert "encoder" in trained
+    optimizer = optax.with_extra_args_support(phase.optimizer)
     steep = lambda k: optimizer.update(jax.tree.map(jnp.ones_like, k), optimizer.init(k), k, progress=0.0)[0]
-    moved = {name: bool(np.any(x)) for name, x in named(jax.jit(steep)(k)).items()}
-    assert not any(moves for name, moves in moved.items() if name.startswith("features"))
+    moved = {name: bool(np.any(x)) for name, x in named(jax.jit(steep)(trained)).items()}
+    assert not any(moves for name, moves in moved.items() if name.startswith("encoder"))
     assert moved["policy.net.last.weight"]
 
 

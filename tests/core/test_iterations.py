@@ -6,7 +6,7 @@ import pytest
 
 from headstart.core.iterations import iterations_for, steps_per_iteration, steps_taken
 from headstart.core.train import train
-from headstart.core.types import Knowledge, Replay, no_loss, stack
+from headstart.core.types import Replay, stack
 
 BANDIT = probes.Bandit(lambda number, action: number)
 BESIDE = stack([probes.one(BANDIT, target=where) for where in (False, True)])
@@ -32,13 +32,11 @@ def test_a_spare_that_does_not_divide_the_rollout_overspends_nothing():
     """Rollouts of 4 in which the target plays every 3rd step: 1600 steps are 1200 of the source, 400 of the target."""
     played = []
 
-    def observe(k, fresh, key, progress):
-        return k.replace(policy=k.policy + fresh.weight.sum((1, 2))), fresh
+    def prepare(params, rollout, info):
+        return {"steps": params["steps"] + rollout.weight.sum((1, 2))}, rollout
 
-    how = learner(4, 1, 3)._replace(
-        init=lambda key, prior: Knowledge(policy=jnp.zeros(2)), prepare=observe, loss=no_loss
-    )
+    how = learner(4, 1, 3)._replace(init=lambda key, prior: {"steps": jnp.zeros(2)}, prepare=prepare, phases=())
     for point in train(how, BESIDE, 1600, probes.keys(2), num_points=4):
-        played.append(point.knowledge.policy[0].tolist())
+        played.append(point.params["steps"][0].tolist())
     assert played == [[300.0, 100.0], [600.0, 200.0], [900.0, 300.0], [1200.0, 400.0]]
     assert point.steps.tolist() == [1600.0] * 2

@@ -4,9 +4,8 @@ import jax.numpy as jnp
 import pytest
 
 from headstart.core.names import map_named, named, within
-from headstart.core.types import Knowledge
 
-TREE = Knowledge(policy={"net": (jnp.zeros(2), jnp.ones(3))}, value=jnp.zeros(1))
+TREE = {"policy": {"net": (jnp.zeros(2), jnp.ones(3))}, "value": jnp.zeros(1)}
 
 
 def test_names_say_where_a_leaf_is():

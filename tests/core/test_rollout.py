@@ -7,10 +7,11 @@ import probes
 from numpyro import distributions as dist
 
 from headstart.core.rollout import evaluate
-from headstart.core.types import Knowledge, stack
+from headstart.core.types import Info, Params, stack
 
 KEY = jax.random.key(0)
-NOTHING = Knowledge()
+NOTHING: Params = {}
+INFO = Info(KEY, 0.0, 1.0)
 
 
 def shown(number, action):
@@ -21,11 +22,11 @@ def test_experience_has_the_axes_task_time_copy():
     tasks = stack([probes.one(probes.Corridor(), push=push) for push in (1.0, 2.5)])
     learner = probes.player(probes.right)
     worlds = probes.start(learner, tasks, 3, KEY)
-    worlds, fresh = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 4)
+    worlds, fresh = probes.rollout(learner, NOTHING, tasks, worlds, INFO, 4)
     assert fresh.obs.shape == (2, 4, 3, 1)
     np.testing.assert_allclose(fresh.next_obs[0, :, 0, 0], [0.2, 0.4, 0.6, 0.8], rtol=1e-6)
     assert fresh.last[1].tolist() == [[False] * 3, [True] * 3] * 2  # 2.5 cells a step: there in two
-    _, further = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 1)
+    _, further = probes.rollout(learner, NOTHING, tasks, worlds, INFO, 1)
     np.testing.assert_allclose(further.obs[:, 0, 0, 0], [0.8, 0.0], rtol=1e-6)  # it goes on where it stood
 
 
@@ -33,7 +34,7 @@ def test_parameters_are_drawn_for_each_copy_and_each_episode():
     law = dist.Uniform(jnp.float32(0.0), jnp.float32(1.0))
     tasks = stack([probes.one(probes.Bandit(shown, steps=2), level=law)] * 2)
     learner = probes.player(probes.left)
-    _, fresh = probes.rollout(learner, NOTHING, tasks, probes.start(learner, tasks, 5, KEY), KEY, 1.0, 8)
+    _, fresh = probes.rollout(learner, NOTHING, tasks, probes.start(learner, tasks, 5, KEY), INFO, 8)
     levels = fresh.obs.reshape(2, 4, 2, 5)  # task, episode, step, copy
     np.testing.assert_array_equal(levels[:, :, 0], levels[:, :, 1])
     assert len(set(levels[:, :, 0].reshape(-1).tolist())) == 2 * 4 * 5
@@ -41,11 +42,11 @@ def test_parameters_are_drawn_for_each_copy_and_each_episode():
 
 def test_what_a_policy_remembers_begins_anew_with_each_episode():
     counting = probes.player(probes.left)._replace(
-        init_carry=lambda key, parameters: jnp.zeros(()),
-        act=lambda k, carry, obs, context, key, explore: (jnp.int32(0), carry + 1.0, {"age": carry}),
+        init_carry=lambda parameters, info: jnp.zeros(()),
+        act=lambda params, carry, obs, context, info: (jnp.int32(0), carry + 1.0, {"age": carry}),
     )
     tasks = probes.task(probes.Bandit(shown, steps=3))
-    _, fresh = probes.rollout(counting, NOTHING, tasks, probes.start(counting, tasks, 1, KEY), KEY, 1.0, 7)
+    _, fresh = probes.rollout(counting, NOTHING, tasks, probes.start(counting, tasks, 1, KEY), INFO, 7)
     assert fresh.extras["age"][0, :, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 
@@ -53,7 +54,7 @@ def test_an_episode_that_is_played_once_ends_for_good():
     tasks = stack([probes.one(probes.Corridor(), push=push) for push in (1.0, 2.5)])
     learner = probes.player(probes.right)
     worlds, once = probes.start(learner, tasks, 2, KEY), jnp.array([[True, False], [True, False]])
-    ends, fresh = probes.rollout(learner, NOTHING, tasks, worlds, KEY, 1.0, 7, single_episode=once)
+    ends, fresh = probes.rollout(learner, NOTHING, tasks, worlds, INFO, 7, single_episode=once)
     played = [[1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
     assert fresh.weight[:, :, 0].tolist() == played
     assert fresh.last.sum((1, 2)).tolist() == [1, 1]
@@ -87,7 +88,7 @@ def test_what_happens_after_the_end_does_not_leak():
 
 def test_a_judged_policy_does_not_explore():
     curious = probes.player(probes.left)._replace(
-        act=lambda k, carry, obs, context, key, explore: (jnp.where(explore > 0, 1, 0), carry, {})
+        act=lambda params, carry, obs, context, info: (jnp.where(info.explore > 0, 1, 0), carry, {})
     )
     tasks = probes.task(probes.Bandit(lambda number, action: action))
     assert not evaluate(curious, NOTHING, tasks, 4, probes.keys(1)).any()

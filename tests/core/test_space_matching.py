@@ -1,4 +1,4 @@
-"""Knowledge in other spaces: what has the same name comes along, and nothing else does."""
+"""Params in other spaces: what has the same name is transferred, and nothing else is."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from headstart.core import space_matching
 from headstart.core.errors import InputError
 from headstart.core.names import named
 from headstart.core.spaces import Box, Discrete, Image, components
-from headstart.core.types import Knowledge, Method, Spec
+from headstart.core.types import Info, Method, Params, Spec
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
@@ -18,6 +18,7 @@ from headstart.methods.randomization.recurrent import Recurrent
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 
 KEYS = jax.random.split(jax.random.key(0), 2)
+GREEDY = Info(KEYS[0], explore=0.0)
 
 
 def box(*said: str) -> Box:
@@ -33,22 +34,22 @@ SMALL = {"hidden": (4,), "num_steps": 2, "num_envs": 2}
 
 def moved(
     method: Method, known: Spec, wanted: Spec, **renamed: str
-) -> tuple[space_matching.Plan, Knowledge, Knowledge]:
+) -> tuple[space_matching.Plan, Params, Params]:
     """Returns the plan, what was known (every statistic and bias of its own value), and what it becomes."""
     plan = space_matching.plan(method, known, wanted, renamed)
     numbered = lambda x: jax.device_put(np.asarray(x) + np.arange(x.size, dtype=x.dtype).reshape(x.shape))
-    old = jax.tree.map(numbered, space_matching.init_knowledge(method, known, KEYS))
+    old = jax.tree.map(numbered, space_matching.init_params(method, known, KEYS))
     return (
         plan,
         old,
         space_matching.move_params(
-            plan, old, space_matching.init_knowledge(method, space_matching.with_spaces_of(known, wanted), KEYS)
+            plan, old, space_matching.init_params(method, space_matching.with_spaces_of(known, wanted), KEYS)
         ),
     )
 
 
-def one(k: Knowledge) -> Knowledge:
-    return jax.tree.map(lambda x: np.asarray(x)[1], k)
+def one(params: Params) -> Params:
+    return jax.tree.map(lambda x: np.asarray(x)[1], params)
 
 
 def test_in_another_order_a_policy_and_its_critic_say_the_same():
@@ -58,14 +59,14 @@ def test_in_another_order_a_policy_and_its_critic_say_the_same():
         plan, old, new = moved(method, KNOWN, TURNED)
         assert not plan.same
         act = jax.jit(method.learner(KNOWN).act)
-        before = act(one(old), (), seen, context, KEYS[0], 0.0)[0]
-        after = act(one(new), (), turned, context, KEYS[0], 0.0)[0]
+        before = act(one(old), (), seen, context, GREEDY)[0]
+        after = act(one(new), (), turned, context, GREEDY)[0]
         np.testing.assert_allclose(after, before[::-1], rtol=1e-5)
         came = space_matching.count_transferred(plan, old, new)
         assert all(c.new == c.dropped == 0 for c in came.values())
     x_old, x_new = (np.concatenate(x) for x in ((seen, context), (turned, context)))
-    worth = jax.jit(lambda k, *of: k.value(*of))
-    np.testing.assert_allclose(worth(one(new), x_new, done[::-1]), worth(one(old), x_old, done), rtol=1e-5)
+    value = jax.jit(lambda params, *of: params["value"](*of))
+    np.testing.assert_allclose(value(one(new), x_new, done[::-1]), value(one(old), x_old, done), rtol=1e-5)
 
 
 def test_in_another_order_successor_features_are_those_of_the_same_choices():
@@ -74,7 +75,7 @@ def test_in_another_order_successor_features_are_those_of_the_same_choices():
         observation_space=box("y m", "x m"), action_space=Discrete(3, components("right", "left", "stay"))
     )
     _, old, new = moved(DeepSuccessorFeatures(**SMALL), known, turned)
-    psi, seen = jax.jit(lambda k, x: k.value.psi(x)), floats([0.3, -0.5])
+    psi, seen = jax.jit(lambda params, x: params["successors"](x, known.num_cumulants)), floats([0.3, -0.5])
     np.testing.assert_allclose(psi(one(new), seen[::-1]), psi(one(old), seen)[:, [2, 0, 1]], rtol=1e-5)
 
 
@@ -85,27 +86,27 @@ def test_what_has_no_namesake_begins_anew():
         ("angle",),
         ("speed",),
     )
-    weight = new.policy.net.layers[0].weight
-    np.testing.assert_array_equal(weight[:, [2, 0, 3, 4]], old.policy.net.layers[0].weight[:, [0, 1, 3, 4]])
-    fresh = space_matching.init_knowledge(PPO(**SMALL), OTHER, KEYS)
-    np.testing.assert_array_equal(weight[:, 1], fresh.policy.net.layers[0].weight[:, 1])
-    np.testing.assert_array_equal(new.policy.log_std[:, [2, 0]], old.policy.log_std)
-    np.testing.assert_array_equal(new.policy.log_std[:, 1], 0.0)
+    weight = new["policy"].net.layers[0].weight
+    np.testing.assert_array_equal(weight[:, [2, 0, 3, 4]], old["policy"].net.layers[0].weight[:, [0, 1, 3, 4]])
+    fresh = space_matching.init_params(PPO(**SMALL), OTHER, KEYS)
+    np.testing.assert_array_equal(weight[:, 1], fresh["policy"].net.layers[0].weight[:, 1])
+    np.testing.assert_array_equal(new["policy"].log_std[:, [2, 0]], old["policy"].log_std)
+    np.testing.assert_array_equal(new["policy"].log_std[:, 1], 0.0)
     came = space_matching.count_transferred(plan, old, new)
     assert came["policy.net.layers.0.weight"] == (4 * 4, 4, 4)
-    assert came["value.net.last.weight"] == (4, 0, 0)
+    assert came["value.last.weight"] == (4, 0, 0)
 
 
 def test_a_number_that_is_new_has_statistics_that_begin_anew():
     _, old, new = moved(PPO(**SMALL), KNOWN, OTHER)
-    kept = old.features.replace(count=jnp.full((2, 3), 100.0), mean=jnp.full((2, 3), 5.0))
+    kept = old["normalizer"].replace(count=jnp.full((2, 3), 100.0), mean=jnp.full((2, 3), 5.0))
     plan = space_matching.plan(PPO(**SMALL), KNOWN, OTHER)
     new = space_matching.move_params(
-        plan, old.replace(features=kept), space_matching.init_knowledge(PPO(**SMALL), OTHER, KEYS)
+        plan, {**old, "normalizer": kept}, space_matching.init_params(PPO(**SMALL), OTHER, KEYS)
     )
-    assert new.features.count[0].tolist() == [100, 0, 100]
+    assert new["normalizer"].count[0].tolist() == [100, 0, 100]
     include = jax.jit(lambda seen, x: seen.update(x, jnp.ones(100)))
-    after = include(one(new).features, np.full((100, 3), 7.0, np.float32))
+    after = include(one(new)["normalizer"], np.full((100, 3), 7.0, np.float32))
     np.testing.assert_allclose(after.mean, [6.0, 7.0, 6.0], rtol=1e-6)  # the new one is not held back by the old
 
 
@@ -115,7 +116,7 @@ def test_choices_move_by_name_and_images_only_where_they_are_the_same():
         DQN(**SMALL), known, known._replace(action_space=Discrete(3, components("right", "jump", "left")))
     )
     assert plan.observation.same
-    np.testing.assert_array_equal(new.value.net.last.bias[:, [2, 0]], old.value.net.last.bias)
+    np.testing.assert_array_equal(new["value"].net.last.bias[:, [2, 0]], old["value"].net.last.bias)
     picture = known._replace(observation_space=Image((6, 6, 1)))
     more = space_matching.plan(
         DQN(**SMALL), picture, picture._replace(action_space=Discrete(3, components("right", "up", "left")))
@@ -128,12 +129,12 @@ def test_choices_move_by_name_and_images_only_where_they_are_the_same():
 def test_a_memory_moves_by_name_and_what_was_seen_several_times_over_begins_anew():
     gru = Recurrent(PPO(**SMALL), hidden_size=3, asymmetric_critic=False)
     plan, old, new = moved(gru, KNOWN, OTHER)
-    np.testing.assert_array_equal(new.model.cell.weight_ih[..., [2, 0]], old.model.cell.weight_ih[..., [0, 1]])
-    np.testing.assert_array_equal(new.model.cell.weight_hh, old.model.cell.weight_hh)
+    np.testing.assert_array_equal(new["recurrent"].weight_ih[..., [2, 0]], old["recurrent"].weight_ih[..., [0, 1]])
+    np.testing.assert_array_equal(new["recurrent"].weight_hh, old["recurrent"].weight_hh)
     plan = space_matching.plan(Recurrent(PPO(**SMALL), memory="history", asymmetric_critic=False), KNOWN, OTHER)
     assert [name for name, pairs in plan.arrays.items() if pairs is None] == [
         "policy.net.layers.0.weight",
-        "value.net.layers.0.weight",
+        "value.layers.0.weight",
     ]
 
 
@@ -152,11 +153,12 @@ def test_the_same_spaces_move_nothing():
     assert plan.same
     nameless = KNOWN._replace(observation_space=Box((-1.0,) * 3, (1.0,) * 3))
     assert space_matching.plan(PPO(**SMALL), KNOWN, nameless).same  # by their places, since nobody says otherwise
-    k = space_matching.init_knowledge(PPO(**SMALL), KNOWN, KEYS)
-    came = space_matching.count_transferred(plan, k, k.replace(value=None))
+    params = space_matching.init_params(PPO(**SMALL), KNOWN, KEYS)
+    rest = {name: part for name, part in params.items() if name != "value"}
+    came = space_matching.count_transferred(plan, params, rest)
     assert came["policy.log_std"] == (2, 0, 0)
-    assert came["value.net.last.bias"] == (0, 0, 1)
-    assert sum(c.copied for c in came.values()) == sum(x[0].size for x in named(k.replace(value=None)).values())
+    assert came["value.last.bias"] == (0, 0, 1)
+    assert sum(c.copied for c in came.values()) == sum(x[0].size for x in named(rest).values())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import probes
 import pytest
 
 from headstart.core.stages import base_method, learn_source
-from headstart.core.types import Knowledge, Learner, Method, Spec, Stage, spec, stack
+from headstart.core.types import Learner, Method, Spec, Stage, spec, stack
 from headstart.methods.forward.finetune import Finetune
 
 
@@ -23,8 +23,8 @@ class Count(Method):
 
     def build(self, spec: Spec, target: bool) -> Learner:
         def init(key, prior):
-            handed = () if prior is None else prior.extra
-            return Knowledge(policy=sum((k.policy for k in handed), jnp.zeros(())))
+            handed = () if prior is None else prior["pretraining"]
+            return {"k": sum((params["k"] for params in handed), jnp.zeros(()))}
 
         return probes.counter(init=init)
 
@@ -39,7 +39,7 @@ def test_parts_come_first_and_what_they_know_is_handed_over():
     steps = [float(point.steps[0]) for point in points]
     assert steps == sorted(steps)
     assert steps[-1] == 3 * 24 + 20  # each rounded up to whole turns; of one task alone a turn is 4 steps
-    assert points[-1].gradient_steps.tolist() == [14 * 4] == points[-1].knowledge.policy.tolist()  # 4 a turn
+    assert points[-1].gradient_steps.tolist() == [14 * 4] == points[-1].params["k"].tolist()  # 4 a turn
 
 
 def test_what_several_want_learned_is_learned_once():
@@ -50,16 +50,16 @@ def test_what_several_want_learned_is_learned_once():
     assert list(shared) == [(0, part, 16)]
     assert (len(first), len(again)) == (4, 3)  # the second time, it is there at once
     for point in (first[-1], again[-1]):
-        assert (point.knowledge.policy.tolist(), point.steps.tolist()) == ([16.0], [32.0])
+        assert (point.params["k"].tolist(), point.steps.tolist()) == ([16.0], [32.0])
     *_, other = learn_source(Count((part,)), TASKS, 64, probes.keys(1), num_points=2, learned=shared)
-    assert other.knowledge.policy.tolist() == [32.0]  # more steps are another part
+    assert other.params["k"].tolist() == [32.0]  # more steps are another part
 
 
 def test_what_changes_nothing_in_the_source_is_its_inner_method_there():
     method = Count((Stage(Count(), 0.5),))
     assert base_method(Finetune(method), spec(TASKS)) is method
     *_, point = learn_source(Finetune(method), TASKS, 16, probes.keys(1), num_points=1)
-    assert point.knowledge.policy.tolist() == [8.0]
+    assert point.params["k"].tolist() == [8.0]
 
 
 @pytest.mark.parametrize("points", [1, 3])

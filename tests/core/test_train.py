@@ -15,11 +15,12 @@ from probes import counter, experience
 
 from headstart.core.compiling import EVERY_CORE, ONE_CORE, is_large
 from headstart.core.counting import Count, count_of
-from headstart.core.learn import gradient_step, init_train_state
+from headstart.core.learn import gradient_step, init_train_state, select_parts, update
 from headstart.core.run import LoopState, metric_means
 from headstart.core.train import enter_envs, init_loop_state, train, train_chunk, train_on_shots
-from headstart.core.types import Knowledge, Learner, Replay, Task, TrainState, spec, stack
+from headstart.core.types import Info, Learner, Metrics, Params, Replay, Task, TrainState, Transition, spec, stack
 from headstart.learners.ppo import PPO
+from headstart.nets.targets import periodic_polyak, polyak
 
 KEY = jax.random.key(0)
 COUNTER = counter()
@@ -37,8 +38,8 @@ def levels(*numbers: Any, **how: Any) -> Task:
 
 
 def k_of(trained: Any) -> list[float]:
-    """-> k, for each seed."""
-    return trained.state.knowledge.policy.tolist()
+    """Returns k, for each seed."""
+    return trained.state.params["k"].tolist()
 
 
 def counts(*numbers: int) -> Count:
@@ -58,9 +59,12 @@ def mean(gradients: Any, losses: Array, key: Array) -> Any:
     return jax.tree.map(lambda x: x.mean(0), gradients), {"apart": losses[1] - losses[0]}
 
 
-def fresh_state(learner: Learner, slow: Any = None) -> TrainState:
-    """-> before the first gradient step."""
-    return init_train_state(learner, learner.init(KEY, None)).replace(target=slow)
+def one_step(learner: Learner, batch: Transition) -> tuple[Params, Metrics]:
+    """Returns the initial params after one gradient step of the only phase, and its metrics."""
+    (phase,), params = learner.phases, learner.init(KEY, None)
+    optimizer = phase.optimizer.init(select_parts(params, phase.train))
+    params, _, metrics = gradient_step(phase, params, optimizer, batch, Info(KEY))
+    return params, metrics
 
 
 # ------------------------------------------------------------------------------------------------ the gradient
@@ -68,13 +72,14 @@ def fresh_state(learner: Learner, slow: Any = None) -> TrainState:
 
 @pytest.mark.parametrize(("combine", "k"), [(None, 0.4), (mean, 0.4), (first, 0.2)])
 def test_combine_is_given_each_tasks_own_gradient(combine: Any, k: float):
-    def loss(k, slow, batch, key, progress):
-        return jnp.square(k.policy - batch.reward).mean(), {"loss": jnp.square(k.policy - batch.reward).mean()}
+    def loss(params, batch, info):
+        error = jnp.square(params["k"] - batch.reward).mean()
+        return error, {"loss": error}
 
     learner = counter(loss=loss, optimizer=optax.sgd(0.1), combine=combine)
     # At k = 0 the tasks' gradients are −2·1 and −2·3, and the joint one is −4; times −0.1.
-    state, metrics = gradient_step(learner, fresh_state(learner), experience([[1, 1], [3, 3]]), KEY, 0.0)
-    assert float(state.knowledge.policy) == pytest.approx(k)
+    params, metrics = one_step(learner, experience([[1, 1], [3, 3]]))
+    assert float(params["k"]) == pytest.approx(k)
     assert float(metrics["loss"]) == pytest.approx((1 + 9) / 2)
     assert combine is None or float(metrics["apart"]) == pytest.approx(9 - 1)  # it sees their losses, and adds metrics
 
@@ -87,45 +92,49 @@ def test_ppos_gradients_per_task_have_the_joint_gradient_as_their_mean():
         extras={name: jnp.float32(rng.normal(size=(3, 8))) for name in ("advantage", "value_target", "log_prob")},
     )
     learner = PPO(hidden=(4,), anneal_learning_rate=False).learner(spec(levels(1.0, 2.0, 3.0)))
-    learner = learner._replace(optimizer=optax.sgd(1.0))
+    phase = learner.phases[0]._replace(optimizer=optax.sgd(1.0))
 
     @functools.partial(jax.jit, static_argnums=0)
-    def moved(learner: Learner) -> Knowledge:
-        return gradient_step(learner, fresh_state(learner), batch, KEY, 0.0)[0].knowledge
+    def moved(learner: Learner) -> Params:
+        return one_step(learner, batch)[0]
 
-    joint, apart = moved(learner), moved(learner._replace(combine=mean))
+    joint, apart = (moved(learner._replace(phases=(phase._replace(combine=how),))) for how in (None, mean))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), joint, apart)
 
 
-def test_the_lagged_copy_follows_by_tau_and_the_loss_sees_it():
-    def loss(k, slow, batch, key, progress):
-        return -k.policy, {"slow": slow.policy}
+def with_target(key: Any, prior: Any) -> Params:
+    """Returns k = 0, and a target network that is 8."""
+    return {"k": jnp.zeros(()), "target": {"k": jnp.float32(8.0)}}
 
-    learner = counter(tau=0.25, loss=loss)
-    state, seen = fresh_state(learner, Knowledge(policy=jnp.float32(8.0))), []
+
+def test_the_target_network_follows_by_tau_and_the_loss_sees_it():
+    def loss(params, batch, info):
+        return -params["k"], {"target": params["target"]["k"]}
+
+    learner = counter(init=with_target, loss=loss, after=lambda params, info: polyak(params, "target", ("k",), 0.25))
+    state, seen = init_train_state(learner, learner.init(KEY, None)), []
     for _ in range(3):
-        state, metrics = gradient_step(learner, state, experience([[0]]), KEY, 0.0)
-        seen.append(float(metrics["slow"]))
-    # k = 1, 2, 3 and slow = 3/4·8 + 1/4·1, 3/4·6.25 + 1/4·2, …
+        state, metrics, *_ = update(learner, state, (experience([[0]]),), KEY)
+        seen.append(float(metrics["target"]))
+    # k = 1, 2, 3 and the target network = 3/4·8 + 1/4·1, 3/4·6.25 + 1/4·2, …
     assert seen == [8.0, 6.25, 5.1875]
-    assert state.target is not None
-    assert float(state.target.policy) == 0.75 * 5.1875 + 0.25 * 3
+    assert float(state.params["target"]["k"]) == 0.75 * 5.1875 + 0.25 * 3
 
 
-def test_the_lagged_copy_moves_every_so_many_gradient_steps():
-    learner = counter(tau=1.0)._replace(target_update_period=3)
-    state, lagged = fresh_state(learner, Knowledge(policy=jnp.float32(8.0))), []
+def test_the_target_network_moves_every_so_many_updates():
+    after = lambda params, info: periodic_polyak(params, info, "target", ("k",), 1.0, 3)
+    learner = counter(init=with_target, after=after)
+    state, lagged = init_train_state(learner, learner.init(KEY, None)), []
     for _ in range(7):
-        state, _ = gradient_step(learner, state, experience([[0]]), KEY, 0.0)
-        assert state.target is not None
-        lagged.append(float(state.target.policy))
+        state, *_ = update(learner, state, (experience([[0]]),), KEY)
+        lagged.append(float(state.params["target"]["k"]))
     assert lagged == [8.0, 8.0, 3.0, 3.0, 3.0, 6.0, 6.0]
-    assert int(state.gradient_steps) == 7
+    assert int(state.updates) == 7
 
 
 def test_stop_halts_the_rest_of_a_rollouts_updates():
-    def kick(k, fresh, key, progress):  # so that the next rollout starts beyond where this one stopped
-        return k.replace(policy=k.policy + 1.0), fresh
+    def kick(params, rollout, info):  # so that the next rollout starts beyond where this one stopped
+        return {"k": params["k"] + 1.0}, rollout
 
     learner = counter(prepare=kick, stop=lambda metrics: jnp.round(metrics["k"]) % 3 == 2)
     points = list(train(learner, levels(1.0), 8, probes.keys(1), num_points=2))
@@ -136,8 +145,8 @@ def test_stop_halts_the_rest_of_a_rollouts_updates():
 
 
 def test_what_was_stopped_does_not_go_on_even_where_later_steps_look_well():
-    def loss(k, slow, batch, key, progress):
-        return -k.policy, {"row": batch.episode_return.max()}
+    def loss(params, batch, info):
+        return -params["k"], {"row": batch.episode_return.max()}
 
     learner = counter(loss=loss, stop=lambda metrics: metrics["row"] == 2)
     last = probes.trained(learner, levels(1.0, steps=100), 1, seeds=12)
@@ -173,7 +182,7 @@ def test_the_return_is_nan_where_no_episode_ended_and_a_mean_over_those_that_did
 def test_on_policy_learns_from_the_newest_rollout_alone():
     seen = []
 
-    def loss(k, slow, batch, key, progress):
+    def loss(params, batch, info):
         return jnp.zeros(()), {"oldest": batch.episode_return.min(), "newest": batch.episode_return.max()}
 
     for point in train(
@@ -184,7 +193,7 @@ def test_on_policy_learns_from_the_newest_rollout_alone():
 
 
 def test_off_policy_the_memory_goes_on_and_the_oldest_give_way():
-    def loss(k, slow, batch, key, progress):
+    def loss(params, batch, info):
         return jnp.zeros(()), {"oldest": batch.episode_return.min(), "newest": batch.episode_return.max()}
 
     replay = Replay(num_steps=4, num_envs=1, batch_size=200, buffer_size=10, update_to_data=0.5)
@@ -196,8 +205,8 @@ def test_off_policy_the_memory_goes_on_and_the_oldest_give_way():
 
 
 def test_relabelling_may_add_rows():
-    def twice(k, fresh, key, progress):
-        return k, jax.tree.map(lambda x: jnp.concatenate([x, x], 2), fresh)
+    def twice(params, rollout, info):
+        return params, jax.tree.map(lambda x: jnp.concatenate([x, x], 2), rollout)
 
     last = probes.trained(counter(prepare=twice), levels(1.0), 1)
     assert last.gradient_steps.tolist() == [8.0]
@@ -207,7 +216,7 @@ def test_seeds_together_learn_what_each_learns_alone():
     learner, together = probes.taught(SMALL, RANDOM, 3, seeds=2)
     *_, alone = train(learner, RANDOM, 3 * 32, probes.keys(2)[1:], num_points=1)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a[1], b[0], rtol=1e-3, atol=1e-4), together.knowledge, alone.knowledge
+        lambda a, b: np.testing.assert_allclose(a[1], b[0], rtol=1e-3, atol=1e-4), together.params, alone.params
     )
 
 
@@ -226,12 +235,12 @@ def test_a_seed_that_has_spent_its_budget_is_left_as_it_is():
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_prior_outlives_what_starts_from_it_and_its_optimizer_comes_along_if_asked(keep: bool):
     learner = counter(optimizer=optax.trace(0.5))  # whose state is the sum of gradients, each half of the one before
-    momentum: Any = Knowledge(policy=jnp.full(1, 64.0))
-    prior = TrainState(Knowledge(policy=jnp.full(1, 7.0)), None, optax.TraceState(momentum), jnp.ones(1, jnp.int32))
+    momentum: Any = {"k": jnp.full(1, 64.0)}
+    prior = TrainState({"k": jnp.full(1, 7.0)}, (optax.TraceState(momentum),), jnp.ones(1, jnp.int32))
     learner = learner._replace(keep_optimizer=keep, replay=Replay(num_steps=1, num_envs=1, batch_size=1))
     after = probes.trained(learner, levels(1.0), 1, prior=prior)
     assert k_of(after) == [7.0 + 31.0 if keep else 7.0 - 1.0]
-    assert prior.knowledge.policy.tolist() == [7.0]
+    assert prior.params["k"].tolist() == [7.0]
 
 
 # ------------------------------------------------------------------------------------------------ shots
@@ -250,7 +259,7 @@ def test_just_so_many_episodes_are_spent_and_their_steps_counted(episodes: int):
     tasks = stack([probes.one(corridor, push=push) for push in (1.0, 0.5)])  # 3 and 6 steps, of at most 9
     run = shot(episodes, counter(Replay(num_steps=corridor.horizon, num_envs=3, batch_size=1)), tasks)
     assert (numbers(run.steps), numbers(run.episodes)) == ([9 * episodes], [2 * episodes])
-    assert run.state.gradient_steps.tolist() == [6.0 * episodes]  # one for each row of the task that has most
+    assert run.state.updates.tolist() == [6.0 * episodes]  # one for each row of the task that has most
     assert run.env_states is None
 
 
@@ -258,7 +267,7 @@ def test_just_so_many_episodes_are_spent_and_their_steps_counted(episodes: int):
 def test_off_policy_all_that_is_drawn_of_a_shot_has_weight_and_it_is_remembered(segment: int):
     """An episode of 3 steps in a grid of 9 x 3. Segments of two begin where either has weight: in 3 steps of 8."""
     corridor = probes.Corridor(length=3)
-    tasks, told = probes.task(corridor), lambda k, slow, batch, key, progress: (-k.policy, {"w": batch.weight.mean()})
+    tasks, told = probes.task(corridor), lambda params, batch, info: (-params["k"], {"w": batch.weight.mean()})
     replay = Replay(
         num_steps=corridor.horizon,
         num_envs=3,
@@ -273,7 +282,7 @@ def test_off_policy_all_that_is_drawn_of_a_shot_has_weight_and_it_is_remembered(
     for episodes in (1, 2):
         run, metrics = train_on_shots(learner, tasks, run, jnp.int32(episodes), budget)
         np.testing.assert_allclose(metrics["w"], 1.0 if segment == 1 else 5 / 6, atol=1e-6 if segment == 1 else 0.05)
-    assert run.state.gradient_steps.tolist() == [3.0 + 6.0] * 2
+    assert run.state.updates.tolist() == [3.0 + 6.0] * 2
     if segment == 1:
         assert run.memory is not None
         assert run.memory.size.tolist() == [[9], [9]]
@@ -285,20 +294,20 @@ def test_off_policy_all_that_is_drawn_of_a_shot_has_weight_and_it_is_remembered(
 
 
 def test_what_was_not_asked_for_has_no_weight():
-    def keep_weights(k, fresh, key, progress):
-        return k.replace(policy=fresh.weight), fresh
+    def keep_weights(params, rollout, info):
+        return {"k": rollout.weight}, rollout
 
-    def loss(k, slow, batch, key, progress):
-        return k.policy.sum(), {}
+    def loss(params, batch, info):
+        return params["k"].sum(), {}
 
     learner = counter(
         Replay(num_steps=6, num_envs=3, batch_size=1),
-        init=lambda key, prior: Knowledge(policy=jnp.zeros((1, 6, 3))),
+        init=lambda key, prior: {"k": jnp.zeros((1, 6, 3))},
         prepare=keep_weights,
         loss=loss,
         optimizer=optax.set_to_zero(),
     )
-    weights = shot(2, learner, levels(1.0, steps=4)).state.knowledge.policy[0, 0]
+    weights = shot(2, learner, levels(1.0, steps=4)).state.params["k"][0, 0]
     assert weights.tolist() == [[1, 1, 0]] * 4 + [[0, 0, 0]] * 2
 
 

@@ -1,4 +1,4 @@
-"""DQN: what it minimises and how it explores, by hand; and worlds whose right answer is known."""
+"""DQN: its loss and its exploration by hand, and environments whose solution is known."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from probes import experience
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
-from headstart.core.types import Box, Discrete, Knowledge, Method, Spec
+from headstart.core.types import Box, Discrete, Info, Method, Params, Spec
 from headstart.learners.dqn import DQN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.forward.finetune import Finetune
@@ -37,11 +37,13 @@ SMALL = DQN(
 )
 
 
-def certain(dqn: DQN, *values: float) -> Knowledge:
-    """-> knowledge by which the choices have those values, whatever is seen."""
-    k = probes.known(dqn.learner(SPEC))
-    last = jax.tree.map(lambda x: jnp.zeros_like(x) if x.ndim == 2 else jnp.array(values), k.value.net.last)
-    return k.replace(value=k.value.replace(net=k.value.net.replace(last=last)))
+def certain(dqn: DQN, *values: float) -> Params:
+    """Returns params by which the actions have those values in every state, and so has the target network."""
+    params = probes.known(dqn.learner(SPEC))
+    net = params["value"].net
+    last = jax.tree.map(lambda x: jnp.zeros_like(x) if x.ndim == 2 else jnp.array(values), net.last)
+    value = params["value"].replace(net=net.replace(last=last))
+    return {**params, "value": value, "target": {"value": value}}
 
 
 # ------------------------------------------------------------------------------------------------ by hand
@@ -50,82 +52,104 @@ def certain(dqn: DQN, *values: float) -> Knowledge:
 def test_the_loss_of_one_transition_by_hand():
     dqn = DQN(discount=0.5, hidden=(4,))
     learner = dqn.learner(SPEC)
-    k, slow = certain(dqn, 1.0, 3.0, 2.0), certain(dqn, 10.0, 0.5, 30.0)
+    params = {**certain(dqn, 1.0, 3.0, 2.0), "target": certain(dqn, 10.0, 0.5, 30.0)["target"]}
     fresh = experience([[[2.0], [99.0]]], [[[1.0], [0.0]]], action=jnp.array([[[2], [0]]]))
-    _, batch = jax.jit(learner.prepare)(k, fresh, KEY, 0.0)
+    params, batch = jax.jit(learner.prepare)(params, fresh, Info(KEY))
     flat = jax.tree.map(lambda x: x.reshape(1, 2, *x.shape[3:]), batch)
-    loss, metrics = jax.jit(learner.loss)(k, slow, flat, KEY, 0.0)
-    # the network would choose 1, of which the lagged one thinks ½: 2 + ½ · ½ = 2.25, where 2 is believed
+    loss, metrics = jax.jit(lambda params: probes.loss_of(learner, params, flat))(params)
+    # the network would choose 1, of which the target network thinks ½: 2 + ½ · ½ = 2.25, where the estimate is 2
     assert float(loss) == pytest.approx(0.5 * 0.25**2)
     assert {name: float(x) for name, x in metrics.items()} == pytest.approx(
         {"value_loss": 0.5 * 0.25**2, "q": 2.0, "epsilon": 1.0}
     )
 
 
-def test_no_gradient_goes_through_the_target():
+def test_no_gradient_flows_through_the_td_target():
     dqn = DQN(hidden=(4,))
     learner = dqn.learner(SPEC)
-    k = certain(dqn, 0.0, 0.0, 0.0)
-    _, batch = jax.jit(learner.prepare)(k, experience([[[1.0]]], action=jnp.array([[[1]]])), KEY, 0.0)
+    params, batch = jax.jit(learner.prepare)(
+        certain(dqn, 0.0, 0.0, 0.0), experience([[[1.0]]], action=jnp.array([[[1]]])), Info(KEY)
+    )
     flat = jax.tree.map(lambda x: x.reshape(1, 1, *x.shape[3:]), batch)
-    gradient = probes.slope(lambda k: learner.loss(k, k, flat, KEY, 0.0)[0], k)
-    assert gradient.value.net.last.bias.tolist() == [0.0, -1.0, 0.0]
+    gradient = probes.gradient(learner, params, flat)
+    assert set(gradient) == {"value"}  # of the target network and the schedule there is none
+    assert gradient["value"].net.last.bias.tolist() == [0.0, -1.0, 0.0]
 
 
 def test_rewards_of_the_next_steps_are_summed():
     dqn = DQN(n_step=2, discount=0.5, hidden=(4,))
-    _, batch = jax.jit(dqn.learner(SPEC).prepare)(certain(dqn, 0, 0, 0), experience([[[1.0], [2.0], [4.0]]]), KEY, 0.0)
+    fresh = experience([[[1.0], [2.0], [4.0]]])
+    _, batch = jax.jit(dqn.learner(SPEC).prepare)(certain(dqn, 0, 0, 0), fresh, Info(KEY))
     assert batch.reward[0, :, 0].tolist() == [2.0, 4.0, 4.0]
     assert batch.extras["discount"][0, :, 0].tolist() == [0.25, 0.25, 0.5]
 
 
+@pytest.mark.parametrize("tau", [1.0, 0.25])
+def test_the_target_network_moves_once_a_period_and_by_tau(tau: float):
+    dqn = DQN(tau=tau, target_update_period=3, hidden=(4,))
+    learner = dqn.learner(SPEC)
+    params = {**certain(dqn, 1.0, 3.0, 2.0), "target": certain(dqn, 9.0, -1.0, 0.0)["target"]}
+    (phase,) = learner.phases
+    for updates in range(6):
+        after = phase.after(params, Info(KEY, updates=updates))
+        bias = after["target"]["value"].net.last.bias
+        if (updates + 1) % 3:
+            probes.check_same(after, params)
+        else:
+            np.testing.assert_allclose(bias, [9 + tau * (1 - 9), -1 + tau * (3 + 1), tau * 2], rtol=1e-6)
+            assert not probes.different(after["value"], params["value"])
+
+
 @pytest.mark.parametrize("dueling", [False, True])
-def test_a_dueling_network_tells_value_and_advantages_apart(dueling: bool):
-    k = probes.known(DQN(dueling=dueling, hidden=(4,)).learner(SPEC))
-    assert k.value(jnp.zeros(1)).shape == (3,)
+def test_a_dueling_network_separates_value_and_advantages(dueling: bool):
+    params = probes.known(DQN(dueling=dueling, hidden=(4,)).learner(SPEC))
+    assert params["value"](jnp.zeros(1)).shape == (3,)
     if dueling:
-        k = certain(DQN(dueling=True, hidden=(4,)), 10.0, 1.0, 2.0, 6.0)
-        assert k.value(jnp.zeros(1)).tolist() == [8.0, 9.0, 13.0]
+        params = certain(DQN(dueling=True, hidden=(4,)), 10.0, 1.0, 2.0, 6.0)
+        assert params["value"](jnp.zeros(1)).tolist() == [8.0, 9.0, 13.0]
 
 
-def test_it_acts_at_random_less_and_less_and_never_when_judged():
+def test_random_actions_become_rarer_and_do_not_occur_in_evaluation():
     dqn = DQN(epsilon=0.1, exploration_fraction=0.5, hidden=(4,))
-    learner, k = dqn.learner(SPEC), certain(dqn, 0.0, 1.0, 0.0)
+    learner, params = dqn.learner(SPEC), certain(dqn, 0.0, 1.0, 0.0)
 
-    def best(k: Knowledge, explore: float) -> float:
-        act = lambda key: learner.act(k, (), jnp.zeros(1), jnp.zeros(0), key, explore)[0]
+    def best(params: Params, explore: float) -> float:
+        act = lambda key: learner.act(params, (), jnp.zeros(1), jnp.zeros(0), Info(key, explore=explore))[0]
         return float((jax.jit(jax.vmap(act))(jax.random.split(KEY, 2000)) == 1).mean())
 
-    assert best(k, 0.0) == 1.0
-    assert best(k, 1.0) == pytest.approx(1 / 3, abs=0.04)
+    assert best(params, 0.0) == 1.0
+    assert best(params, 1.0) == pytest.approx(1 / 3, abs=0.04)
     epsilons = []
     for progress in (0.0, 0.25, 0.5, 1.0):
-        k, _ = jax.jit(learner.prepare)(k, experience([[[0.0]]]), KEY, progress)
-        epsilons.append(float(k.extra.epsilon))
+        params, _ = jax.jit(learner.prepare)(params, experience([[[0.0]]]), Info(KEY, progress))
+        epsilons.append(float(params["epsilon"].epsilon))
     assert epsilons == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    assert best(k, 1.0) == pytest.approx(0.9 + 0.1 / 3, abs=0.03)
+    assert best(params, 1.0) == pytest.approx(0.9 + 0.1 / 3, abs=0.03)
 
 
-def test_what_was_taught_does_not_act_at_random_once_more():
-    learner = DQN(hidden=(4,)).learner(SPEC)
-    taught = certain(DQN(hidden=(4,)), 0.0, 1.0, 0.0)
-    taught = taught.replace(extra=taught.extra.replace(epsilon=jnp.float32(0.05)))
-    k = probes.known(learner, taught)
+def test_training_from_a_prior_keeps_epsilon_and_restarts_the_target_network():
+    dqn = DQN(hidden=(4,))
+    learner, prior = dqn.learner(SPEC), certain(dqn, 0.0, 1.0, 0.0)
+    prior = {**prior, "epsilon": prior["epsilon"].replace(epsilon=jnp.float32(0.05))}
+    prior["target"] = certain(dqn, 9.0, 9.0, 9.0)["target"]
+    params = probes.known(learner, prior)
+    probes.check_same(params["target"], {"value": prior["value"]})
     for progress in (0.0, 0.5):
-        k, _ = jax.jit(learner.prepare)(k, experience([[[0.0]]]), KEY, progress)
-        assert float(k.extra.epsilon) == pytest.approx(0.05)
+        params, _ = jax.jit(learner.prepare)(params, experience([[[0.0]]]), Info(KEY, progress))
+        assert float(params["epsilon"].epsilon) == pytest.approx(0.05)
 
 
-# ------------------------------------------------------------------------------------------------ probe worlds
+# ------------------------------------------------------------------------------------------------ known solutions
 
 
-def q(k: Knowledge, shown: float) -> np.ndarray:
-    """-> for each seed, the values of the choices."""
-    return np.asarray(jax.jit(jax.vmap(lambda k: k.value(encode(k, jnp.array([shown]), jnp.zeros(0)))))(k))
+def q(params: Params, shown: float) -> np.ndarray:
+    """Returns the action values of each seed."""
+    one = lambda params: params["value"](encode(params, jnp.array([shown]), jnp.zeros(0)))
+    return np.asarray(jax.jit(jax.vmap(one))(params))
 
 
 def its_sign(shown: Array, action: Array) -> Array:
-    """-> what is paid: 1 for the choice that is the sign of what is shown."""
+    """Returns the reward: 1 for the action that is the sign of the observation."""
     return jnp.where((action == 1) == (shown > 0), 1.0, 0.0)
 
 
@@ -140,19 +164,19 @@ def its_sign(shown: Array, action: Array) -> Array:
     ],
     ids=str,
 )
-def test_a_reward_that_depends_on_the_action_and_on_what_is_shown(changes: dict[str, Any], ends: bool):
+def test_a_reward_that_depends_on_action_and_observation(changes: dict[str, Any], ends: bool):
     tasks = probes.task(probes.Bandit(its_sign), spread=1.0, ends=float(ends))
     _, last = probes.taught(dataclasses.replace(SMALL, **changes), tasks, 150, seeds=2)
-    follows = 0.0 if ends else 0.5 * 1 / (1 - 0.5)  # a truncation goes on: γ times the best for ever
-    np.testing.assert_allclose(q(last.knowledge, 1.0), [[follows, 1 + follows]] * 2, atol=0.2)
-    np.testing.assert_allclose(q(last.knowledge, -1.0), [[1 + follows, follows]] * 2, atol=0.2)
+    follows = 0.0 if ends else 0.5 * 1 / (1 - 0.5)  # a truncation bootstraps: γ times the best for ever
+    np.testing.assert_allclose(q(last.params, 1.0), [[follows, 1 + follows]] * 2, atol=0.2)
+    np.testing.assert_allclose(q(last.params, -1.0), [[1 + follows, follows]] * 2, atol=0.2)
 
 
-def test_the_way_out_of_a_corridor_is_found():
+def test_it_finds_the_end_of_a_corridor():
     tasks = probes.task(probes.Corridor(length=3))
     learner, last = probes.taught(dataclasses.replace(SMALL, discount=0.9, n_step=4), tasks, 200, seeds=2)
-    assert (evaluate(learner, last.knowledge, tasks, 4, probes.keys(2)) == 1.0).all()
-    value = q(last.knowledge, 0.0)
+    assert (evaluate(learner, last.params, tasks, 4, probes.keys(2)) == 1.0).all()
+    value = q(last.params, 0.0)
     np.testing.assert_allclose(value[:, 1], 0.9**2, atol=0.1)  # three steps from the end
 
 
@@ -174,14 +198,14 @@ def test_the_way_out_of_a_corridor_is_found():
     ],
     ids=str,
 )
-def test_what_is_out_of_range_is_said_in_one_sentence(field: dict[str, float]):
+def test_a_value_out_of_range_is_refused(field: dict[str, float]):
     (name,) = field
     with pytest.raises(InputError, match=rf"DQN\({name}=.* is out of range"):
         DQN(**field)  # pyright: ignore[reportArgumentType]
 
 
-def test_real_numbers_are_not_for_it():
-    with pytest.raises(InputError, match="takes real numbers; use SAC or PPO"):
+def test_continuous_actions_are_refused():
+    with pytest.raises(InputError, match="DQN needs discrete actions, and this task's are continuous; use SAC or PPO"):
         DQN().learner(Spec(SPEC.observation_space, Box((-1.0,), (1.0,))))
 
 
@@ -196,11 +220,11 @@ def test_real_numbers_are_not_for_it():
     ],
     ids=lambda method: f"{type(method).__name__}-{method.memory if isinstance(method, Recurrent) else ''}",
 )
-def test_over_rewards_of_several_steps_nobody_takes_what_follows_them_for_what_follows_one(method: Method):
+def test_methods_that_need_the_next_observation_refuse_n_step_rewards(method: Method):
     with pytest.raises(InputError, match=r"needs each step's next observation.*stores that 2 steps later; use n=1\.$"):
         method.learner(SPEC._replace(num_parameters=1))
 
 
-def test_told_the_parameters_several_steps_are_well():
-    """They are the same in the whole episode."""
+def test_the_universal_policy_takes_n_step_rewards():
+    """The parameters in its context are the same in the whole episode."""
     assert UniversalPolicy(DQN(n_step=2)).learner(SPEC._replace(num_parameters=1)).replay.n_step == 2

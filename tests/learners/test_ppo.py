@@ -1,4 +1,4 @@
-"""PPO: what it makes of a rollout and what it minimises, by hand; and worlds whose right answer is known."""
+"""PPO: what it computes from a rollout and its loss, by hand, and environments whose solution is known."""
 
 from typing import Any
 
@@ -13,38 +13,37 @@ from probes import experience
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.train import init_loop_state
-from headstart.core.types import Box, Discrete, Knowledge, Learner, Spec
+from headstart.core.types import Box, Discrete, Info, Learner, Params, Spec
 from headstart.learners.ppo import PPO
 from headstart.nets.encoders import encode
+from headstart.nets.returns import ReturnScale
 from headstart.nets.running_statistics import RunningRMS
 
 KEY = jax.random.key(0)
 SPEC = Spec(Box((-1.0,), (1.0,)), Discrete(2))
 
 
-def certain(learner: Learner, value: float, probabilities: tuple[float, float] = (0.5, 0.5)) -> Knowledge:
-    """-> knowledge by which every state has that value (in units of the returns' scale) and those probabilities."""
-    k = probes.known(learner)
+def certain(learner: Learner, value: float, probabilities: tuple[float, float] = (0.5, 0.5)) -> Params:
+    """Returns params by which every state has that value (in units of the returns' scale) and those probabilities."""
+    params = probes.known(learner)
 
-    def says(net: Any, bias: Array) -> Any:
+    def constant(net: Any, bias: Array) -> Any:
         weight = jnp.zeros_like(net.last.weight)
         return net.replace(last=jax.tree.map(lambda x: weight if x.ndim == 2 else bias, net.last))
 
-    return k.replace(
-        value=k.value.replace(net=says(k.value.net, jnp.array([value]))),
-        policy=k.policy.replace(net=says(k.policy.net, jnp.log(jnp.array(probabilities)))),
-    )
+    policy = params["policy"].replace(net=constant(params["policy"].net, jnp.log(jnp.array(probabilities))))
+    return {**params, "policy": policy, "value": constant(params["value"], jnp.array([value]))}
 
 
 # ------------------------------------------------------------------------------------------------ by hand
 
 
 def a_rollout(**fields: Any) -> Any:
-    """-> [task 1, time 3, copy 2]: one copy terminates at its second step, of the other only the first step counts."""
+    """Returns [task 1, time 3, env 2]: one terminates at its second step, in the other only the first has weight."""
     reward, weight = [[[1, 3], [2, 1000], [4, -1000]]], [[[1, 1], [1, 0], [1, 0]]]
     given = {
         "discount": jnp.array([[[1, 1], [0, 1], [1, 1]]], jnp.float32),
-        "last": jnp.array([[[False, True], [True, False], [False, True]]]),  # the other copy is truncated there
+        "last": jnp.array([[[False, True], [True, False], [False, True]]]),  # the other env is truncated there
         "obs": jnp.array([[[1, 2], [3, np.nan], [6, 99]]], jnp.float32)[..., None],
         **fields,
     }
@@ -52,54 +51,56 @@ def a_rollout(**fields: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def understood() -> tuple[Knowledge, Any]:
+def prepared() -> tuple[Params, Any]:
     learner = PPO(discount=0.5, gae_lambda=0.5).learner(SPEC)
-    k = certain(learner, 1.0, (0.25, 0.75))
-    k = k.replace(value=k.value.replace(scale=RunningRMS(jnp.float32(4.0), jnp.float32(4.0))))  # so that values are 2
-    return jax.jit(learner.prepare)(k, a_rollout(), KEY, 0.0)
+    returns = ReturnScale(RunningRMS(jnp.float32(4.0), jnp.float32(4.0)))  # so that values are 2
+    params = {**certain(learner, 1.0, (0.25, 0.75)), "returns": returns}
+    return jax.jit(learner.prepare)(params, a_rollout(), Info(KEY))
 
 
-def test_advantages_are_centred_over_what_counts(understood: tuple[Knowledge, Any]):
-    _, batch = understood
-    # v = 2, γ = λ = 1/2. First copy: 1 + 1 − 2, 2 − 2 (terminated), 4 + 1 − 2; the other: 3 + 1 − 2 (truncated)
+def test_advantages_are_standardized_over_what_has_weight(prepared: tuple[Params, Any]):
+    _, batch = prepared
+    # v = 2, γ = λ = 1/2. First env: 1 + 1 − 2, 2 − 2 (terminated), 4 + 1 − 2; the other: 3 + 1 − 2 (truncated)
     raw = np.array([0.0, 0.0, 3.0, 2.0])
     expected = (raw - 1.25) / np.sqrt(np.mean((raw - 1.25) ** 2))
     seen = np.array(batch.extras["advantage"])[0]
     np.testing.assert_allclose(seen[[0, 1, 2, 0], [0, 0, 0, 1]], expected, rtol=1e-5)
 
 
-def test_value_targets_are_returns_in_units_of_the_new_scale(understood: tuple[Knowledge, Any]):
-    k, batch = understood
+def test_value_targets_are_returns_in_units_of_the_new_scale(prepared: tuple[Params, Any]):
+    params, batch = prepared
     returns = np.array([2.0, 2.0, 5.0, 4.0])
     square = (4 * 4.0 + np.sum(returns**2)) / 8  # four earlier ones, of mean square 4
-    assert (float(k.value.scale.square), float(k.value.scale.count)) == (pytest.approx(square), 8.0)
+    scale = params["returns"].scale
+    assert (float(scale.square), float(scale.count)) == (pytest.approx(square), 8.0)
     seen = np.array(batch.extras["value_target"])[0]
     np.testing.assert_allclose(seen[[0, 1, 2, 0], [0, 0, 0, 1]], returns / np.sqrt(square), rtol=1e-5)
 
 
-def test_observations_that_count_move_the_normaliser(understood: tuple[Knowledge, Any]):
-    k, _ = understood
-    assert (float(k.features.mean[0]), float(k.features.count[0])) == (3.0, 4.0)
-    assert float(k.features.variance[0]) == pytest.approx(np.var([1, 3, 6, 2]))
+def test_observations_with_weight_update_the_normalizer(prepared: tuple[Params, Any]):
+    params, _ = prepared
+    normalizer = params["normalizer"]
+    assert (float(normalizer.mean[0]), float(normalizer.count[0])) == (3.0, 4.0)
+    assert float(normalizer.variance[0]) == pytest.approx(np.var([1, 3, 6, 2]))
 
 
-def test_what_was_done_and_what_follows_is_remembered(understood: tuple[Knowledge, Any]):
-    _, batch = understood
+def test_log_probabilities_and_next_values_are_stored(prepared: tuple[Params, Any]):
+    _, batch = prepared
     np.testing.assert_allclose(batch.extras["log_prob"][0, :, 0], np.log(0.25), rtol=1e-5)  # action 0 throughout
     np.testing.assert_allclose(batch.extras["next_value"][0, :, 0], 2.0, rtol=1e-5)
 
 
 def test_log_probabilities_are_taken_under_the_statistics_that_updates_will_use():
     learner = PPO(hidden=(4,)).learner(SPEC)
-    k = probes.known(learner)
-    k, batch = jax.jit(learner.prepare)(k, experience(np.arange(6.0).reshape(1, 3, 2)), KEY, 0.0)
+    fresh = experience(np.arange(6.0).reshape(1, 3, 2))
+    params, batch = jax.jit(learner.prepare)(probes.known(learner), fresh, Info(KEY))
     flat = jax.tree.map(lambda x: x.reshape(1, 6, *x.shape[3:]), batch)
-    _, metrics = jax.jit(learner.loss)(k, None, flat, KEY, 0.0)
+    _, metrics = jax.jit(lambda params: probes.loss_of(learner, params, flat))(params)
     assert float(metrics["kl"]) == pytest.approx(0.0, abs=1e-6)
 
 
 def one_transition(weight: float = 1.0) -> Any:
-    """-> an action that became half as likely again (¾ after ½), and another that must not count."""
+    """Returns an action that became half as likely again (¾ after ½), and another of weight 0."""
     extras = {"log_prob": np.log([[0.5, 0.9]]), "advantage": [[2.0, 50.0]], "value_target": [[3.0, -50.0]]}
     return experience(
         [[0, 0]],
@@ -111,7 +112,8 @@ def one_transition(weight: float = 1.0) -> Any:
 
 def test_the_loss_of_one_transition_by_hand():
     learner = PPO(entropy_coef=0.1, value_coef=0.5, clip_eps=0.2).learner(SPEC)
-    loss, metrics = jax.jit(learner.loss)(certain(learner, 1.0, (0.25, 0.75)), None, one_transition(3.0), KEY, 0.0)
+    of = jax.jit(lambda params: probes.loss_of(learner, params, one_transition(3.0)))
+    loss, metrics = of(certain(learner, 1.0, (0.25, 0.75)))
     entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
     expected = {
         "policy_loss": -1.2 * 2,
@@ -124,47 +126,48 @@ def test_the_loss_of_one_transition_by_hand():
     assert float(loss) == pytest.approx(-2.4 + 0.5 * 4 - 0.1 * entropy, rel=1e-5)
 
 
-def test_statistics_get_no_gradient_and_the_rest_does():
+def test_statistics_are_not_trained_and_the_networks_are():
     learner = PPO(entropy_coef=0.1, clip_eps=0.9, hidden=(4,)).learner(SPEC)
-    k = probes.known(learner)
-    gradient = probes.slope(lambda k: learner.loss(k, None, one_transition(), KEY, 0.0)[0], k)
-    assert jax.tree.leaves((gradient.features, gradient.value.scale)) == []
-    assert gradient.policy.net.last.bias.any()
-    assert gradient.value.net.last.bias.any()
+    params = probes.known(learner)
+    assert set(params) == {"normalizer", "policy", "value", "returns"}
+    gradient = probes.gradient(learner, params, one_transition())
+    assert set(gradient) == {"policy", "value"}
+    assert gradient["policy"].net.last.bias.any()
+    assert gradient["value"].last.bias.any()
 
 
 def test_updates_stop_at_one_and_a_half_times_the_target_kl():
-    stop = PPO(target_kl=0.02).learner(SPEC).stop
+    stop = PPO(target_kl=0.02).learner(SPEC).phases[0].stop
     assert stop is not None
     assert [bool(stop({"kl": jnp.float32(kl)})) for kl in (0.029, 0.031)] == [False, True]
-    assert PPO().learner(SPEC).stop is None
+    assert PPO().learner(SPEC).phases[0].stop is None
 
 
-def test_a_context_is_seen_beside_the_observation():
+def test_the_context_is_appended_to_the_observation():
     learner = PPO(hidden=(4,)).learner(SPEC._replace(context_dim=2))
-    k = probes.known(learner)
-    assert encode(k, jnp.array([0.5]), jnp.array([1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
-    action, _, _ = learner.act(k, (), jnp.array([0.5]), jnp.array([1.0, 2.0]), KEY, 1.0)
+    params = probes.known(learner)
+    assert encode(params, jnp.array([0.5]), jnp.array([1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
+    action, _, _ = learner.act(params, (), jnp.array([0.5]), jnp.array([1.0, 2.0]), Info(KEY))
     assert action.shape == ()
 
 
-# ------------------------------------------------------------------------------------------------ known answers
+# ------------------------------------------------------------------------------------------------ known solutions
 
 QUICK = PPO(hidden=(16,), num_envs=32, num_steps=16, batch_size=128, num_epochs=4, learning_rate=1e-2, discount=0.9)
 
 
 @jax.jit
-def chosen(k: Knowledge, shown: float, seed: int) -> Array:
-    """-> the probability of action 1 where that number is shown."""
-    alone = jax.tree.map(lambda x: x[seed], k)
-    return jnp.exp(alone.policy(encode(alone, jnp.array([shown]), jnp.zeros(0))).log_prob(jnp.int32(1)))
+def chosen(params: Params, shown: float, seed: int) -> Array:
+    """Returns the probability of action 1 at that observation."""
+    alone = jax.tree.map(lambda x: x[seed], params)
+    return jnp.exp(alone["policy"](encode(alone, jnp.array([shown]), jnp.zeros(0))).log_prob(jnp.int32(1)))
 
 
 @pytest.mark.parametrize("discrete", [True, False])
-def test_it_walks_the_corridor(discrete: bool):
+def test_it_finds_the_end_of_a_corridor(discrete: bool):
     tasks = probes.task(probes.Corridor(discrete=discrete))
     learner, last = probes.taught(QUICK, tasks, 25, seeds=3)
-    assert evaluate(learner, last.knowledge, tasks, 2, probes.keys(3)).tolist() == [[[1.0, 1.0]]] * 3
+    assert evaluate(learner, last.params, tasks, 2, probes.keys(3)).tolist() == [[[1.0, 1.0]]] * 3
 
 
 def takes_1(shown, action):
@@ -172,37 +175,38 @@ def takes_1(shown, action):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4, 1e-4, -1.0])
-def test_it_does_what_pays_whatever_the_units(scale: float):
+def test_it_learns_rewards_of_any_scale(scale: float):
     tasks = probes.task(probes.Bandit(takes_1)).replace(w=jnp.array([[scale]]))
     _, last = probes.taught(QUICK, tasks, 20, seeds=3)
     for seed in range(3):
-        taken = chosen(last.knowledge, 0.0, seed)
+        taken = chosen(last.params, 0.0, seed)
         assert taken > 0.95 if scale > 0 else taken < 0.05
 
 
-def test_it_finds_an_action_beyond_what_is_bounded():
+def test_it_finds_actions_without_bounds():
     sides = Box((-np.inf, 5.0, -np.inf), (np.inf, np.inf, -2.0))
     wanted = jnp.array([3.0, 8.0, -5.0])
     tasks = probes.task(probes.Bandit(lambda shown, action: -jnp.square(action - wanted).sum(), sides))
     learner, last = probes.taught(QUICK, tasks, 40, seeds=3)
-    assert (np.asarray(evaluate(learner, last.knowledge, tasks, 1, probes.keys(3))) > -0.5).all()
+    assert (np.asarray(evaluate(learner, last.params, tasks, 1, probes.keys(3))) > -0.5).all()
 
 
-def test_it_looks_before_it_chooses():
+def test_a_reward_that_depends_on_action_and_observation():
     tasks = probes.task(probes.Bandit(lambda shown, action: (action == 1) == (shown > 0)), spread=3.0)
     _, last = probes.taught(QUICK, tasks, 20, seeds=3)
     for seed in range(3):
-        assert chosen(last.knowledge, 3.0, seed) > 0.95
-        assert chosen(last.knowledge, -3.0, seed) < 0.05
+        assert chosen(last.params, 3.0, seed) > 0.95
+        assert chosen(last.params, -3.0, seed) < 0.05
 
 
-def test_what_follows_a_truncation_still_counts():
-    """One a step for ever is worth 1/(1 − γ) = 10, though episodes are cut off after four steps."""
+def test_it_bootstraps_at_a_truncation():
+    """A reward of 1 at each step is worth 1/(1 − γ) = 10, though episodes are truncated after four steps."""
     tasks = probes.task(probes.Bandit(lambda shown, action: 1.0, steps=4))
     _, last = probes.taught(QUICK, tasks, 40, seeds=3)
     for seed in range(3):
-        k = jax.tree.map(lambda x, seed=seed: x[seed], last.knowledge)
-        value = k.value(encode(k, jnp.zeros(1), jnp.zeros(0))) * k.value.scale.rms
+        params = jax.tree.map(lambda x, seed=seed: x[seed], last.params)
+        outputs = params["value"](encode(params, jnp.zeros(1), jnp.zeros(0)))
+        value = params["returns"].value(outputs, jnp.zeros(0))
         assert float(value) == pytest.approx(10.0, rel=0.15)
 
 
@@ -228,13 +232,13 @@ def test_what_follows_a_truncation_still_counts():
     ],
     ids=str,
 )
-def test_what_is_out_of_range_is_said_in_one_sentence(field: dict[str, float]):
+def test_a_value_out_of_range_is_refused(field: dict[str, float]):
     (name,) = field
     with pytest.raises(InputError, match=rf"^PPO\({name}=.*\) is out of range: {name} is within .*\.$"):
         PPO(**field)  # pyright: ignore[reportArgumentType]
 
 
-def test_an_unknown_activation_is_told_the_known_ones():
+def test_an_unknown_activation_is_refused():
     with pytest.raises(InputError, match=r"^PPO\(activation='sin'\) is unknown: .* tanh, relu, swish, elu\.$"):
         PPO(activation="sin")
 
@@ -245,12 +249,16 @@ def test_a_layer_has_at_least_one_unit(hidden: tuple[int, ...]):
         PPO(hidden=hidden)
 
 
-def test_a_constant_of_the_source_begins_anew_in_the_target():
+def test_statistics_of_a_constant_observation_restart_in_the_target():
     learner = PPO(hidden=(4,)).learner(SPEC)
     prior = init_loop_state(learner, probes.keys(1)).state
-    features = prior.knowledge.features.replace(variance=jnp.zeros((1, 1)), count=jnp.full((1, 1), 9.0))
-    prior = prior.replace(knowledge=prior.knowledge.replace(features=features))
-    assert init_loop_state(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[0.0]]
-    varied = features.replace(variance=jnp.ones((1, 1)))
-    prior = prior.replace(knowledge=prior.knowledge.replace(features=varied))
-    assert init_loop_state(learner, probes.keys(1), prior).state.knowledge.features.count.tolist() == [[9.0]]
+
+    def count_after(variance: float) -> list[list[float]]:
+        normalizer = prior.params["normalizer"].replace(
+            variance=jnp.full((1, 1), variance), count=jnp.full((1, 1), 9.0)
+        )
+        known = prior.replace(params={**prior.params, "normalizer": normalizer})
+        return init_loop_state(learner, probes.keys(1), known).state.params["normalizer"].count.tolist()
+
+    assert count_after(0.0) == [[0.0]]
+    assert count_after(1.0) == [[9.0]]

@@ -1,4 +1,4 @@
-"""Active sampling: who is drawn and how often, by hand; who waits; and that the hard one is played most."""
+"""Active sampling: how often a source is sampled, by hand; who is inactive; and that the hard one is played most."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ import pytest
 from headstart.core.errors import InputError
 from headstart.core.rollout import active_envs
 from headstart.core.train import train
-from headstart.core.types import Learner, Method, Replay, Spec, Task, spec
+from headstart.core.types import Info, Learner, Method, Replay, Spec, Task, spec
 from headstart.learners.ppo import PPO
 from headstart.methods.multitask.active import ActiveSampling, TaskReturns, systematic_allocation, task_probabilities
 from headstart.methods.multitask.joint import Joint
@@ -53,17 +53,17 @@ def payers(*levels: float) -> Task:
     return stack_tasks([probes.one(bandit, level=level) for level in levels])
 
 
-def test_those_not_drawn_wait():
+def test_environments_that_are_not_sampled_are_inactive():
     tasks = payers(1.0, 2.0, 3.0)
     learner = ActiveSampling(SMALL, min_gap=1e-6).learner(spec(tasks))
-    k = probes.known(learner).replace(model=TaskReturns(jnp.array([1.0, 1.0, 0.0]), None))
-    playing = jax.jit(active_envs, static_argnums=0)(learner, k, tasks, jnp.int32(0), KEY)
-    assert playing is not None
-    assert playing[:, 0].sum(1).sum() == SMALL.num_envs
-    assert playing[2].all()
-    worlds = probes.start(learner, tasks, SMALL.num_envs, KEY)
-    after, fresh = probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 3, playing[:, :3])
-    np.testing.assert_array_equal(fresh.weight, playing[:, :3])
+    params = {**probes.known(learner), "task_returns": TaskReturns(jnp.array([1.0, 1.0, 0.0]), None)}
+    active = jax.jit(active_envs, static_argnums=0)(learner, params, tasks, jnp.int32(0), Info(KEY))
+    assert active is not None
+    assert active[:, 0].sum(1).sum() == SMALL.num_envs
+    assert active[2].all()
+    env_states = probes.start(learner, tasks, SMALL.num_envs, KEY)
+    after, fresh = probes.rollout(learner, params, tasks, env_states, Info(KEY), 3, active[:, :3])
+    np.testing.assert_array_equal(fresh.weight, active[:, :3])
     assert after.episode.time.tolist() == [[0] * 6, [0] * 6, [1] * 6]
 
 
@@ -79,38 +79,39 @@ def test_returns_follow_what_was_played_and_sources_count_by_it():
         obs=jnp.zeros((2, 1, 2, 1)),
         next_obs=jnp.zeros((2, 1, 2, 1)),
     )
-    k, batch = jax.jit(learner.prepare)(probes.known(learner), fresh, KEY, 0.0)
-    assert k.model.returns.tolist() == [1.0, 1.0]  # half of the way from 0 to 2, and to 2: what has no weight is not
+    params, batch = jax.jit(learner.prepare)(probes.known(learner), fresh, Info(KEY))
+    # Half of the way from 0 to 2, and to 2: transitions of weight 0 are ignored.
+    assert params["task_returns"].returns.tolist() == [1.0, 1.0]
     np.testing.assert_allclose(batch.weight[:, 0], np.array([[2, 2], [1, 0]]) / 1.5, rtol=1e-6)
 
 
 @dataclasses.dataclass(frozen=True)
 class Replaying(Method):
-    """Keeps five rows of each source, and tells the weights that its loss sees."""
+    """Keeps five rows of each source, and reports the weights that its loss is given."""
 
     def build(self, spec: Spec, target: bool) -> Learner:
         replay = Replay(num_steps=3, num_envs=1, batch_size=2, buffer_size=5, update_to_data=1.0)
-        return probes.counter(replay, loss=lambda k, slow, batch, key, progress: (-k.policy, {"w": batch.weight}))
+        return probes.counter(replay, loss=lambda params, batch, info: (-params["k"], {"w": batch.weight}))
 
 
 def test_a_replayed_source_weighs_by_what_is_there_to_draw_from():
     """Equally many rows are drawn of each source; 3 and 1 are there, and then 5 of the 6 that were played, and 3."""
     learner = ActiveSampling(Replaying()).learner(spec(payers(1.0, 2.0)))
-    k, step = probes.known(learner), jax.jit(learner.prepare)
+    params, prepare = probes.known(learner), jax.jit(learner.prepare)
     drawn = probes.experience([[1.0, 1.0], [2.0, 2.0]])
-    seen = jax.jit(lambda k: learner.loss(k, None, drawn, KEY, 0.0)[1]["w"])
+    weights = jax.jit(lambda params: probes.loss_of(learner, params, drawn)[1]["w"])
     for weight, held, shares in (([1, 0, 0], [3, 1], [1.5, 0.5]), ([1, 1, 0], [5, 3], [1.25, 0.75])):
         fresh = probes.experience(np.ones((2, 3, 1)), np.array([[1, 1, 1], weight])[..., None])
-        k, batch = step(k, fresh, KEY, 0.0)
-        np.testing.assert_array_equal(batch.weight, fresh.weight)  # kept for long, and so as they are
-        assert k.model.num_rows.tolist() == held
-        assert seen(k).tolist() == [[share] * 2 for share in shares]
+        params, batch = prepare(params, fresh, Info(KEY))
+        np.testing.assert_array_equal(batch.weight, fresh.weight)  # rows in memory keep equal weights
+        assert params["task_returns"].num_rows.tolist() == held
+        assert weights(params).tolist() == [[share] * 2 for share in shares]
 
 
 def test_it_and_surgery_on_gradients_are_one_or_the_other():
     """A task's own gradient is that of its own mean loss: what the task weighs is lost."""
     for method in (ActiveSampling(Joint(SMALL)), Joint(ActiveSampling(SMALL))):
-        with pytest.raises(InputError, match=r"each source's gradient the same say.*choose another base\.$"):
+        with pytest.raises(InputError, match=r"each source's gradient the same weight.*choose another base\.$"):
             method.learner(spec(payers(1.0, 2.0)))
 
 
@@ -120,9 +121,9 @@ def test_what_is_solved_is_hardly_played_and_steps_are_counted():
     learner = ActiveSampling(SMALL, solved_return=1.0).learner(spec(tasks))
     *_, last = train(learner, tasks, 2_400, jax.random.split(KEY, 2), num_points=4)
     assert last.steps.tolist() == [2_400.0] * 2
-    assert (last.metrics["drawn_1"] < 0.2).all()
-    assert (last.metrics["drawn_2"] > 0.8).all()
-    assert (last.knowledge.model.returns[:, 0] > 0.9).all()
+    assert (last.metrics["sampled_1"] < 0.2).all()
+    assert (last.metrics["sampled_2"] > 0.8).all()
+    assert (last.params["task_returns"].returns[:, 0] > 0.9).all()
 
 
 def test_of_one_source_there_is_nothing_to_draw():
@@ -130,9 +131,11 @@ def test_of_one_source_there_is_nothing_to_draw():
     assert ActiveSampling(SMALL).learner(alone) is SMALL.learner(alone)
 
 
-def test_a_base_with_a_model_is_refused():
-    with pytest.raises(InputError, match="ActiveSampling keeps a model"):
-        probes.known(ActiveSampling(UniversalPolicy(SMALL)).learner(spec(payers(1.0, 2.0))))
+def test_it_stacks_on_a_base_that_adds_parts_of_its_own():
+    base, tasks = UniversalPolicy(SMALL), spec(payers(1.0, 2.0))
+    params = probes.known(ActiveSampling(base).learner(tasks))
+    assert params.keys() == {*probes.known(base.learner(tasks)), "task_returns"}
+    assert {"parameter_scale", "task_returns"} <= params.keys()
 
 
 def test_what_is_never_solved_is_said():

@@ -16,7 +16,7 @@ from headstart.core.names import named
 from headstart.core.rollout import reset_envs, rollout
 from headstart.core.spaces import Discrete, Image
 from headstart.core.train import init_loop_state
-from headstart.core.types import Knowledge, Method, Transition, spec, stack
+from headstart.core.types import Info, Method, Params, Transition, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.methods.adaptation.dann import DANN
@@ -33,34 +33,39 @@ OVER = [(kind, base) for kind in (DANN, MMD) for base in (PLAIN, DEEP)]
 
 
 def over(method: Method) -> tuple[Any, Any, Transition]:
-    """-> the method's learner over both domains, what it knows at first, and fresh experience."""
+    """Returns the method's learner over both domains, its initial state, and a rollout."""
     learner = method.learner(spec(TASKS), target=True)
     state = jax.tree.map(lambda x: x[0], init_loop_state(learner, probes.keys(1)).state)
-    played = lambda k: rollout(learner, k, TASKS, reset_envs(learner, TASKS, 2, KEY), KEY, 1.0, 4)[1]
-    return learner, state, jax.jit(played)(state.knowledge)
+    play = lambda params: rollout(learner, params, TASKS, reset_envs(learner, TASKS, 2, KEY), Info(KEY), 4)[1]
+    return learner, state, jax.jit(play)(state.params)
 
 
-def taken(learner: Any, state: Any, fresh: Transition) -> Knowledge:
-    """-> what is known after all of it was seen and one gradient step."""
-    return probes.lesson(learner, state, fresh, 0.5).knowledge
+def taken(learner: Any, state: Any, fresh: Transition) -> Params:
+    """Returns the params after `prepare` has processed the rollout, and one gradient step."""
+    return probes.lesson(learner, state, fresh, 0.5).params
 
 
-def learned(k: Knowledge) -> dict[str, Any]:
-    """-> by name, all but the discriminator."""
-    return named(k.replace(model=None))
+def without_discriminator(params: Params) -> Params:
+    """Returns all parts but the discriminator."""
+    return {name: part for name, part in params.items() if name != "dann"}
+
+
+def learned(params: Params) -> dict[str, Any]:
+    """Returns all arrays by name, but those of the discriminator."""
+    return named(without_discriminator(params))
 
 
 @pytest.mark.parametrize(("kind", "base"), OVER, ids=lambda x: getattr(x, "__name__", type(x).__name__))
 def test_without_weight_it_learns_what_the_source_alone_teaches(kind: Any, base: Method):
     learner, state, fresh = over(kind(base, weight=0.0))
     alone = base.learner(spec(SOURCE))
-    k = state.knowledge.replace(model=None)
-    begun = init_train_state(alone, k)
+    begun = init_train_state(alone, without_discriminator(state.params))
     source = jax.tree.map(lambda x: x[:1], fresh)
     theirs, ours = taken(alone, begun, source), taken(learner, state, fresh)
+    assert learned(theirs).keys() == learned(ours).keys()
     for name, x in learned(theirs).items():
         np.testing.assert_array_equal(learned(ours)[name], x, err_msg=name)
-    assert probes.different(learned(ours), learned(state.knowledge))
+    assert probes.different(learned(ours), learned(state.params))
 
 
 @pytest.mark.parametrize(("kind", "base"), OVER, ids=lambda x: getattr(x, "__name__", type(x).__name__))
@@ -81,43 +86,46 @@ def test_the_gradient_reaches_the_features_reversed_and_the_discriminator_as_it_
         domain=jnp.array([[0] * 3, [1] * 3]),
         extras={name: jnp.zeros((2, 3)) for name in ("log_prob", "advantage", "value_target")},
     )
-    slopes = {}
+    gradients = {}
     for weight in (0.0, 1.0, 2.0):
         learner, state, _ = over(DANN(PLAIN, weight=weight, reversal_gamma=1e3))
-        lost = lambda k, learner=learner: learner.loss(k, None, batch, KEY, 1.0)[0]
-        slopes[weight] = jax.jit(jax.grad(lost))(state.knowledge)
-    straight = jax.jit(jax.grad(lambda k: _domain_loss(k, batch)))(state.knowledge)
-    by = lambda weight: slopes[weight].features.dense.weight - slopes[0.0].features.dense.weight
-    np.testing.assert_allclose(by(1.0), -straight.features.dense.weight, atol=1e-6)
-    np.testing.assert_allclose(by(2.0), -2.0 * straight.features.dense.weight, atol=1e-6)
-    assert np.abs(straight.features.dense.weight).max() > 1e-4
-    for slope in slopes.values():
-        np.testing.assert_allclose(slope.model.last.weight, straight.model.last.weight, atol=1e-6)
-        np.testing.assert_array_equal(slope.policy.net.last.weight, slopes[0.0].policy.net.last.weight)
+        gradients[weight] = probes.gradient(learner, state.params, batch, progress=1.0)
+    nets = {name: state.params[name] for name in ("encoder", "dann")}
+    straight = jax.jit(jax.grad(lambda nets: _domain_loss(nets, batch)))(nets)
+    by = lambda weight: gradients[weight]["encoder"].dense.weight - gradients[0.0]["encoder"].dense.weight
+    np.testing.assert_allclose(by(1.0), -straight["encoder"].dense.weight, atol=1e-6)
+    np.testing.assert_allclose(by(2.0), -2.0 * straight["encoder"].dense.weight, atol=1e-6)
+    assert np.abs(straight["encoder"].dense.weight).max() > 1e-4
+    for gradient in gradients.values():
+        np.testing.assert_allclose(gradient["dann"].last.weight, straight["dann"].last.weight, atol=1e-6)
+        policy = gradient["policy"].net.last.weight
+        np.testing.assert_array_equal(policy, gradients[0.0]["policy"].net.last.weight)
 
 
-def _domain_loss(k: Knowledge, batch: Transition) -> jax.Array:
-    """-> the mean over the source's images, and over the target's, of what the discriminator loses."""
-    logit = jax.vmap(jax.vmap(lambda x: k.model(k.features(x))[0]))(batch.obs)
+def _domain_loss(params: Params, batch: Transition) -> jax.Array:
+    """Returns the mean of the discriminator's mean losses on the source's images and on the target's."""
+    logit = jax.vmap(jax.vmap(lambda x: params["dann"](params["encoder"](x))[0]))(batch.obs)
     return 0.5 * (jax.nn.softplus(logit[0]).mean() + jax.nn.softplus(-logit[1]).mean())
 
 
 def test_each_domain_is_half_of_what_the_discriminator_is_asked():
-    """It says source of everything: wrong of the target, whatever part of the batch that is."""
+    """It classifies everything as source: wrong for the target, whatever share of the batch that is."""
     learner, state, fresh = over(DANN(PLAIN))
-    last = jax.tree.map(jnp.zeros_like, state.knowledge.model.last)
-    k = state.knowledge.replace(model=state.knowledge.model.replace(last=last))
-    batch = jax.jit(learner.prepare)(k, fresh, KEY, 0.0)[1]
+    discriminator = state.params["dann"]
+    zeros = discriminator.replace(last=jax.tree.map(jnp.zeros_like, discriminator.last))
+    params = {**state.params, "dann": zeros}
+    batch = jax.jit(learner.prepare)(params, fresh, Info(KEY))[1]
     few = batch.replace(weight=batch.weight.at[1, 1:].set(0.0))
-    told = jax.jit(learner.loss)(k, None, from_rollout(few).rows, KEY, 0.5)[1]
-    assert float(told["domain_accuracy"]) == 0.5
-    assert float(told["domain_loss"]) == pytest.approx(np.log(2))
+    metrics = jax.jit(learner.phases[0].loss)(params, from_rollout(few).rows, Info(KEY, 0.5))[1]
+    assert float(metrics["domain_accuracy"]) == 0.5
+    assert float(metrics["domain_loss"]) == pytest.approx(np.log(2))
 
 
 @pytest.mark.parametrize("kind", [DANN, MMD])
 def test_alone_it_is_the_base_learner(kind: Any):
     alone, base = kind(PLAIN).learner(spec(TARGET), target=True), PLAIN.learner(spec(TARGET), target=True)
-    assert (alone.prepare, alone.loss, alone.replay) == (base.prepare, base.loss, base.replay)
+    assert (alone.prepare, alone.replay) == (base.prepare, base.replay)
+    assert [phase.loss for phase in alone.phases] == [phase.loss for phase in base.phases]
     assert kind(PLAIN, source_steps_per_target_step=2).learner(spec(TASKS), target=True).replay == base.replay._replace(
         source_steps_per_target_step=2
     )
@@ -133,7 +141,9 @@ def test_beside_a_source_the_target_waits(kind: Any):
 @pytest.mark.parametrize("kind", [DANN, MMD])
 def test_numbers_are_refused(kind: Any):
     tasks = probes.task(probes.Corridor())
-    with pytest.raises(InputError, match=rf"^{kind.__name__} makes images of two domains look the same, and this task"):
+    with pytest.raises(
+        InputError, match=rf"^{kind.__name__} aligns the images of two domains, and this task has vectors"
+    ):
         kind().learner(spec(tasks))
     assert kind(PLAIN).learner(spec(TARGET)._replace(action_space=Discrete(5))) is not None
 

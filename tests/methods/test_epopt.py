@@ -10,7 +10,7 @@ from numpyro import distributions as dist
 from probes import experience
 
 from headstart.core.errors import InputError
-from headstart.core.types import Knowledge, Learner, spec
+from headstart.core.types import Info, Learner, Params, spec
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.methods.randomization.epopt import EPOpt, first_steps, path_returns, worst_paths
@@ -26,9 +26,9 @@ def test_path_returns_by_hand():
         last=column(False, True, True, False, True, False),
         discount=column(1.0, 0.0, 1.0, 1.0, 0.0, 1.0),  # ends, is truncated, ends, is cut off by the rollout
         extras={
-            "next_value": column(99.0, np.nan, 8.0, 99.0, np.nan, 10.0),  # the first and fourth are nobody's business
-            "so_far": column(7.0, 7.25, 0.0, 0.0, 4.0, 0.0),  # the first is two steps old, and worth 7 so far
-            "factor": column(0.25, 0.125, 1.0, 1.0, 0.5, 1.0),
+            "next_value": column(99.0, np.nan, 8.0, 99.0, np.nan, 10.0),  # the first and fourth are not used
+            "return_so_far": column(7.0, 7.25, 0.0, 0.0, 4.0, 0.0),  # the first is two steps old, and worth 7 so far
+            "discount_so_far": column(0.25, 0.125, 1.0, 1.0, 0.5, 1.0),
         },
     )
     # 7 + 1/4 + 2/8 | 3 + 8/2 | 4 + 5/2 | 6 + 10/2
@@ -38,12 +38,12 @@ def test_path_returns_by_hand():
 def test_an_episode_is_one_path_however_many_rollouts_it_takes():
     tasks = probes.task(probes.Bandit(lambda shown, action: shown, steps=3), level=2.0)
     learner = EPOpt(SMALL, num_envs=1, num_steps=2, discount=0.5).learner(spec(tasks))
-    k, worlds = probes.known(learner), probes.start(learner, tasks, 1, KEY)
-    seen = []
+    params, env_states = probes.known(learner), probes.start(learner, tasks, 1, KEY)
+    names, seen = ("return_so_far", "discount_so_far"), []
     for _ in range(2):
-        worlds, fresh = probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 2)
-        seen += list(zip(*(fresh.extras[name].reshape(-1).tolist() for name in ("so_far", "factor")), strict=True))
-    assert seen == [(0.0, 1.0), (2.0, 0.5), (3.0, 0.25), (0.0, 1.0)]  # the fourth step is another episode's
+        env_states, fresh = probes.rollout(learner, params, tasks, env_states, Info(KEY), 2)
+        seen += list(zip(*(fresh.extras[name].reshape(-1).tolist() for name in names), strict=True))
+    assert seen == [(0.0, 1.0), (2.0, 0.5), (3.0, 0.25), (0.0, 1.0)]  # the fourth step is of another episode
 
 
 def test_paths_begin_with_the_rollout_and_after_each_end():
@@ -56,7 +56,7 @@ def kept(returns: list, starts: list, epsilon: float) -> list:
 
 
 def test_each_path_counts_once_however_long_it_is():
-    # One copy is one long path of 1; the other has three short ones of 2, 3 and 4.
+    # One environment has one long path of 1; the other has three short ones of 2, 3 and 4.
     returns, starts = [[1.0, 2.0], [1.0, 3.0], [1.0, 4.0]], [[True, True], [False, True], [False, True]]
     assert kept(returns, starts, 0.25) == [[1, 0], [1, 0], [1, 0]]
     assert kept(returns, starts, 0.5) == [[1, 1], [1, 0], [1, 0]]
@@ -88,22 +88,22 @@ def test_it_keeps_the_baseline_of_all_paths_and_the_advantages_of_the_worst():
     learners = [
         method.learner(spec(tasks)) for method in (SMALL, EPOpt(SMALL, num_envs=4, epsilon=0.5, warmup_fraction=0.25))
     ]
-    factor = jnp.array([[[1.0] * 4, [0.5] * 4]])
+    discount = jnp.array([[[1.0] * 4, [0.5] * 4]])
     fresh = experience(
         [[[1, 5, 2, 9], [1, 5, 3, 9]]],
-        extras={"so_far": jnp.array([[[0.0] * 4, [1.0, 5.0, 2.0, 9.0]]]), "factor": factor},
+        extras={"return_so_far": jnp.array([[[0.0] * 4, [1.0, 5.0, 2.0, 9.0]]]), "discount_so_far": discount},
         obs=jnp.zeros((1, 2, 4, 1)),
         last=jnp.array([[[False] * 4, [True] * 4]]),
         discount=jnp.array([[[1.0] * 4, [0.0] * 4]]),
     )
-    k = probes.known(learners[0])
+    params = probes.known(learners[0])
     (_, all_paths), (_, early), (_, late) = (
-        jax.jit(learner.prepare)(k, fresh, KEY, progress)
+        jax.jit(learner.prepare)(params, fresh, Info(KEY, progress))
         for learner, progress in zip([learners[0], *[learners[1]] * 2], (0.5, 0.2, 0.5), strict=True)
     )
     advantage = all_paths.extras["advantage"]
-    np.testing.assert_array_equal(early.extras["advantage"], advantage)  # the beginning: ε = 1
-    half = np.array([2.0, 0.0, 2.0, 0.0])  # the worst half of paths, for whom the mean is over half as many
+    np.testing.assert_array_equal(early.extras["advantage"], advantage)  # the warm-up: ε = 1
+    half = np.array([2.0, 0.0, 2.0, 0.0])  # the worst half of paths, whose mean is over half as many
     np.testing.assert_allclose(late.extras["advantage"], np.asarray(advantage) * half, rtol=1e-6)
     for batch in (early, late):  # the critic learns from all
         assert batch.weight.tolist() == [[[1.0] * 4] * 2]
@@ -112,7 +112,7 @@ def test_it_keeps_the_baseline_of_all_paths_and_the_advantages_of_the_worst():
 
 def test_a_base_without_a_critic_is_refused_in_a_sentence():
     tasks = probes.task(probes.Corridor())
-    with pytest.raises(InputError, match=r"needs a learner with a critic and advantages, and Uniform\(\) is none"):
+    with pytest.raises(InputError, match=r"needs a learner with a critic and advantages, not Uniform\(\); use PPO\."):
         probes.trained(EPOpt(Uniform()).learner(spec(tasks)), tasks, 1, seeds=1)
 
 
@@ -138,13 +138,13 @@ def epopt(epsilon: float) -> Learner:
 
 
 def risky(learner: Learner) -> Array:
-    """-> for five seeds, the probability of the risky arm after 300 turns."""
+    """Returns the probability of the risky arm after 300 iterations, for five seeds."""
     last = probes.trained(learner, BANDIT, 300, seeds=5)
 
-    def of(k: Knowledge) -> Array:
-        return jnp.exp(k.policy(encode(k, jnp.zeros(1), jnp.zeros(0))).log_prob(jnp.int32(1)))
+    def of(params: Params) -> Array:
+        return jnp.exp(params["policy"](encode(params, jnp.zeros(1), jnp.zeros(0))).log_prob(jnp.int32(1)))
 
-    return jax.jit(jax.vmap(of))(last.knowledge)
+    return jax.jit(jax.vmap(of))(last.params)
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 1.0])
@@ -155,17 +155,17 @@ def test_the_bandits_risky_arm_pays_on_average_and_loses_in_the_tail(epsilon: fl
 
 
 def test_centred_over_the_kept_paths_alone_the_tail_would_cancel():
-    """The pitfall, shown: with the tail's own mean as its baseline, a policy that always loses is never blamed."""
+    """The pitfall: with the tail's own mean as its baseline, a policy that always loses gets no negative advantages."""
     right = epopt(0.1)
 
-    def centred_again(k, fresh, key, progress):
-        k, batch = right.prepare(k, fresh, key, progress)
+    def centred_again(params, fresh, info):
+        params, batch = right.prepare(params, fresh, info)
         a = batch.extras["advantage"]
         kept = a != 0
         a = jnp.where(kept, a - a.sum() / kept.sum(), 0.0)
-        return k, batch.replace(extras={**batch.extras, "advantage": a})
+        return params, batch.replace(extras={**batch.extras, "advantage": a})
 
-    assert (risky(right._replace(prepare=centred_again)) > 0.4).all()  # about where it began, and luck
+    assert (risky(right._replace(prepare=centred_again)) > 0.4).all()  # about where it started, and chance
 
 
 # ------------------------------------------------------------------------------------------------ bad input

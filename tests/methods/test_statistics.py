@@ -1,4 +1,8 @@
-"""Statistics are moved by experience and by nothing else, whatever the method. Traced only: nothing is computed."""
+"""Which parts of params a rollout changes and which an update changes, for every method.
+
+Experience changes statistics, in `prepare`; gradients change trained parts; `after` changes target networks. The tests
+only trace: an array that is the same object before and after is unchanged to the last bit.
+"""
 
 import inspect
 from typing import Any
@@ -9,17 +13,19 @@ import probes
 import pytest
 from small import BASES, LEARNT, OTHERWISE, SMALL, small, tasks_for
 
-from headstart.core.learn import gradient_step, init_train_state, split_statistics, with_prepared
-from headstart.core.memory import from_rollout, gather, plan_updates
-from headstart.core.names import named
+from headstart.core.learn import draw_batches, init_train_state, update
+from headstart.core.memory import from_rollout, plan_updates
+from headstart.core.names import named, within
 from headstart.core.rollout import reset_envs, rollout
-from headstart.core.types import Method, Statistics, Task, TrainState, no_loss, spec, stack
+from headstart.core.types import Info, Learner, Method, Params, PyTree, Statistics, Task, TrainState, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.sac import SAC
 from headstart.methods.adaptation.dann import DANN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.multitask.active import ActiveSampling
+from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
 from headstart.methods.multitask.separate import Separate
@@ -36,56 +42,114 @@ MORE: dict[str, tuple[Method, bool]] = {
     "Joint-cagrad": (Joint(SMALL, "cagrad"), True),
     "UPOSI-SAC": (UPOSI(BASES[SAC]), False),
 }
-STEP: Any = inspect.unwrap(gradient_step)  # as it is traced, without a jit around it
+UPDATE: Any = inspect.unwrap(update)  # without its jit, through which no array is the same object
 EVERY = [*LEARNT, *(pytest.param(*case, id=name) for name, case in (OTHERWISE | MORE).items())]
 
 
-def one_turn(method: Method, tasks: Task, target: bool) -> None:
-    """Traces a rollout, what is observed of it and a gradient step, and looks which numbers become others."""
+def is_statistics(x: Any) -> bool:
+    return isinstance(x, Statistics)
+
+
+def statistics(tree: PyTree) -> list[Statistics]:
+    """Returns all statistics in a tree."""
+    return [x for x in jax.tree.leaves(tree, is_leaf=is_statistics) if is_statistics(x)]
+
+
+def names_of_statistics(params: Params) -> set[str]:
+    """Returns the names of the arrays in statistics."""
+    marked = jax.tree.map(lambda x: jax.tree.map(lambda _: is_statistics(x), x), params, is_leaf=is_statistics)
+    return {name for name, marked in named(marked).items() if marked}
+
+
+def changed(before: PyTree, after: PyTree) -> set[str]:
+    """Returns the names of the arrays that are not the same object."""
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    was = named(before)
+    return {name for name, x in named(after).items() if x is not was[name]}
+
+
+def check_trained_parts(learner: Learner, params: Params) -> None:
+    """Fails where a phase trains what has no gradient."""
+    for phase in learner.phases:
+        assert len(set(phase.train)) == len(phase.train)
+        assert set(phase.train) <= set(params)
+        trained = {name: params[name] for name in phase.train}
+        assert not statistics(trained)
+        assert {name for name, x in named(trained).items() if not jnp.issubdtype(x.dtype, jnp.floating)} == set()
+        assert "target" not in phase.train
+    assert not statistics(params.get("target"))  # networks lag, statistics do not
+
+
+def check_prepare(method: Method, learner: Learner, before: Params, after: Params) -> None:
+    """Fails where a rollout changes more than statistics."""
+    if not learner.phases or isinstance(method, Separate):  # Separate puts all arrays back, as they were
+        return
+    rescaled = (
+        [f"{part}.last" for part in ("value", "value.net", "target.value.net")] if "PopArt" in repr(method) else []
+    )
+    moved = {name for name in changed(before, after) if not within(name, rescaled)} - names_of_statistics(before)
+    assert not moved, f"{moved} are changed by a rollout, and are no statistics"
+
+
+def check_update(learner: Learner, before: TrainState, after: TrainState, target_moves: bool) -> None:
+    """Fails where an update changes more than what is trained, and the target network where it may."""
+    trained = [name for phase in learner.phases for name in phase.train]
+    moved = changed(before.params, after.params)
+    assert any(within(name, trained) for name in moved)
+    assert {name for name in moved if not within(name, [*trained, *(["target"] if target_moves else [])])} == set()
+    assert not moved & names_of_statistics(before.params)
+    assert not statistics(after.optimizers)  # no moments of them either
+
+
+def check_turn(method: Method, tasks: Task, target: bool, prior: Params | None = None) -> Params:
+    """Traces a rollout, `prepare` and an update, and checks what each of them changes. Returns the params' shapes."""
     learner = method.learner(spec(tasks), target)
+    still = learner._replace(
+        phases=tuple(phase._replace(after=lambda params, info: params) for phase in learner.phases)
+    )
 
-    def turn(key: Any) -> TrainState:
-        state = init_train_state(learner, learner.init(key, None))
-        worlds = reset_envs(learner, tasks, learner.replay.num_envs, key)
-        fresh = rollout(learner, state.knowledge, tasks, worlds, key, 1.0, learner.replay.num_steps)[1]
-        knowledge, batch = learner.prepare(state.knowledge, fresh, key, 0.5)
-        before, after = (named(split_statistics(k)[0]) for k in (state.knowledge, knowledge))
-        moved = {name for name, x in after.items() if x is not before[name]}
-        if learner.loss is no_loss:
-            return state
-        if not isinstance(method, Separate):  # all of its numbers are put back among the others', as they were
-            rescaled = {f"value.net.last.{x}" for x in ("weight", "bias")} if "PopArt" in repr(method) else set()
-            assert moved <= rescaled, f"{moved} are moved by experience, and are no statistics"
+    def turn(key: Any, prior: Params | None) -> Params:
+        state = init_train_state(learner, learner.init(key, prior))
+        check_trained_parts(learner, state.params)
+        envs = reset_envs(learner, tasks, learner.replay.num_envs, key)
+        fresh = rollout(learner, state.params, tasks, envs, Info(key), learner.replay.num_steps)[1]
+        params, rows = learner.prepare(state.params, fresh, Info(key, 0.5))
+        check_trained_parts(learner, params)
+        check_prepare(method, learner, state.params, params)
+        if not learner.phases:
+            return params
+        state, memory = state.replace(params=params), from_rollout(rows)
+        sampler = plan_updates(memory, learner.replay, jnp.int32(1), jnp.int32(0), key)[2]
+        batches = draw_batches(learner, memory, sampler, jnp.int32(0))
+        check_update(learner, state, UPDATE(still, state, batches, key, 0.5)[0], target_moves=False)
+        after = UPDATE(learner, state, batches, key, 0.5)[0]
+        check_update(learner, state, after, target_moves=True)
+        if any(name in params.get("target", {}) for phase in learner.phases for name in phase.train):
+            whole = {f"target.{name}" for name in named(params["target"])}  # `after` moves all of it
+            assert {name for name in changed(state.params, after.params) if within(name, ["target"])} == whole
+        return after.params
 
-        state = with_prepared(learner, state, knowledge)
-        rows = plan_updates(from_rollout(batch), learner.replay, jnp.int32(1), jnp.int32(0), key)[2]
-        learned, _ = STEP(learner, state, gather(from_rollout(batch), rows(jnp.int32(0))), key, 0.5)
-        weights, known = split_statistics(learned.knowledge)
-        assert all(x is named(split_statistics(knowledge)[1])[name] for name, x in named(known).items())
-        assert any(x is not named(state.knowledge)[name] for name, x in named(weights).items())
-        if learned.target is not None:
-            lagged = named(split_statistics(learned.target)[1])
-            assert all(x is lagged[name] for name, x in named(known).items())  # networks lag, statistics do not
-        held = jax.tree.leaves(learned.optimizer, is_leaf=lambda x: isinstance(x, Statistics))
-        assert not jax.tree.leaves([x for x in held if isinstance(x, Statistics)])  # no moments of them either
-        return learned
-
-    jax.eval_shape(turn, jax.random.key(0))
+    return jax.eval_shape(turn, jax.random.key(0), prior)
 
 
 @pytest.mark.parametrize(("method", "discrete"), EVERY)
-def test_no_gradient_optimizer_penalty_or_lagged_copy_moves_a_statistic(method: Method, discrete: bool):
+def test_rollouts_change_statistics_and_updates_change_trained_parts(method: Method, discrete: bool):
     source, target = tasks_for(method, discrete)
     if isinstance(method, DARC | DANN | MMD):
         source = jax.tree.map(
             lambda *x: jnp.concatenate(x), source, tasks_for(method, discrete)[0].replace(domain=target.domain)
         )
-    for tasks, where in ((source, False), (target, True)):
-        one_turn(method, tasks, where)
+    learned = check_turn(method, source, False)
+    check_turn(method, target, True)
+    check_turn(method, target, True, learned)
 
 
-def test_several_tasks_too():
+def test_with_several_tasks_too():
     each = [probes.one(probes.Corridor(length=3), push=push) for push in (0.5, 1.0)]
     tasks = stack([one.replace(context=name) for one, name in zip(each, jnp.eye(2), strict=True)])
-    for method in (Joint(SMALL), PopArt(SMALL), PopArt(BASES[DQN]), Separate(SMALL), Separate(BASES[DQN])):
-        one_turn(method, tasks, False)
+    bases: list[Method] = [SMALL, BASES[DQN]]
+    for base in bases:
+        for method in (Joint(base), PopArt(base), Separate(base), ActiveSampling(base), Separate(PopArt(base))):
+            check_turn(method, tasks, False)
+    for method in (Distil(SMALL, feature_coef=0.1), PopArt(UPOSI(SMALL)), Separate(UPOSI(SMALL))):
+        check_turn(method, tasks, False)

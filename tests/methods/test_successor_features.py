@@ -1,4 +1,4 @@
-"""A library of policies: what a step teaches, by hand, and what a new task begins with."""
+"""A library of policies: what one step changes, by hand, and how a new task starts."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import probes
 
 from headstart.core.train import init_loop_state
-from headstart.core.types import Key, Knowledge, spec
+from headstart.core.types import Info, Key, spec
 from headstart.methods.values.successor_features import Library, SuccessorFeatures
 from headstart.tasks.worlds import RandomMDP
 
@@ -16,19 +16,19 @@ METHOD = SuccessorFeatures(max_policies=3, learning_rate=0.5, reward_learning_ra
 
 
 def step(library: Library, state: int, action: int, after: int, phi: list[float], reward: float) -> Library:
-    """-> what the library is after one step."""
+    """Returns the library after one step."""
     seen = lambda s: jnp.eye(3)[s][None, None, None]
     fresh = probes.experience([[[reward]]], obs=seen(state), next_obs=seen(after))
     fresh = fresh.replace(action=jnp.array([[[action]]]), cumulants=jnp.array(phi)[None, None, None])
-    observe = jax.jit(METHOD.learner(spec(probes.task(ENV))).prepare)
-    return observe(Knowledge(value=library), fresh, KEY, 0.0)[0].value
+    prepare = jax.jit(METHOD.learner(spec(probes.task(ENV))).prepare)
+    return prepare({"library": library}, fresh, Info(KEY))[0]["library"]
 
 
 def empty(newest: int) -> Library:
     return Library(jnp.zeros((3, 3, 2, 2)), jnp.zeros((3, 2)), jnp.int32(newest))
 
 
-def test_the_newest_policy_learns_what_it_comes_by_and_what_that_is_worth():
+def test_the_newest_policy_learns_its_features_and_its_reward_weights():
     before = empty(0)
     before = before.replace(
         psi=before.psi.at[0, 1, 1].set(jnp.array([0.0, 8.0])), w=before.w.at[0].set(jnp.array([0.0, 1.0]))
@@ -53,7 +53,7 @@ def test_the_policy_that_was_followed_learns_by_its_own_choice():
     np.testing.assert_allclose(after.psi[0, 0, 0], [2.0, 1.5])
 
 
-def test_a_new_task_begins_with_a_copy_of_the_newest_policy_and_a_worth_of_its_own():
+def test_a_new_task_starts_with_a_copy_of_the_newest_policy_and_reward_weights_of_its_own():
     learner = METHOD.learner(spec(probes.task(ENV)), target=True)
 
     def onward(prior, key: Key):
@@ -61,20 +61,21 @@ def test_a_new_task_begins_with_a_copy_of_the_newest_policy_and_a_worth_of_its_o
 
     first = init_loop_state(learner, jax.random.split(KEY, 2)).state
     second = onward(first, jax.random.split(jax.random.key(1), 2))
-    library, before = second.knowledge.value, first.knowledge.value
+    library, before = second.params["library"], first.params["library"]
     assert library.newest.tolist() == [1, 1]
     np.testing.assert_array_equal(library.psi[:, :2], jnp.stack([before.psi[:, 0]] * 2, 1))
     np.testing.assert_array_equal(library.w[:, 0], before.w[:, 0])
     assert (library.w[:, 1] != before.w[:, 0]).all()
     full = onward(onward(second, jax.random.split(KEY, 2)), jax.random.split(KEY, 2))
-    assert full.knowledge.value.newest.tolist() == [2, 2]  # the newest gives its place away
+    assert full.params["library"].newest.tolist() == [2, 2]  # the newest policy is overwritten
 
 
-def test_by_the_last_alone_older_policies_are_not_asked():
+def test_act_by_last_ignores_older_policies():
     psi = jnp.zeros((3, 3, 2, 2)).at[0, 0, 1].set(9.0).at[1, 0, 0].set(1.0)
-    k = Knowledge(value=Library(psi, jnp.ones((3, 2)), jnp.int32(1)))
+    params = {"library": Library(psi, jnp.ones((3, 2)), jnp.int32(1))}
 
     def chosen(method: SuccessorFeatures) -> int:
-        return int(method.learner(spec(probes.task(ENV))).act(k, (), jnp.eye(3)[0], jnp.zeros(0), KEY, 0.0)[0])
+        learner = method.learner(spec(probes.task(ENV)))
+        return int(learner.act(params, (), jnp.eye(3)[0], jnp.zeros(0), Info(KEY, explore=0.0))[0])
 
     assert (chosen(METHOD), chosen(SuccessorFeatures(max_policies=3, act_by="last"))) == (1, 0)

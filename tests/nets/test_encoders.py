@@ -10,12 +10,13 @@ import pytest
 from jaxtyping import Array
 
 from headstart.core.errors import InputError
+from headstart.core.learn import select_parts
 from headstart.core.names import map_named, named
-from headstart.core.types import ActionSpace, Box, Discrete, Image, Knowledge, Method, Spec
+from headstart.core.types import ActionSpace, Box, Discrete, Image, Method, Params, Spec
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
-from headstart.nets.encoders import Convolutions, convolutions, encode, encoder, feature_dim, patches
+from headstart.nets.encoders import Convolutions, convolutions, encode, init_encoder, patches
 from headstart.nets.mlp import orthogonal
 from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
 
@@ -49,7 +50,9 @@ def test_layers_have_the_sizes_that_are_said(image: Image, filters: list[tuple[i
     made = jax.eval_shape(lambda key: convolutions(image, key), KEY)
     assert [layer.weight.shape for layer in made.filters] == filters
     assert made.dense.weight.shape == dense
-    assert feature_dim(made, image) == dense[1]
+    widths = []
+    jax.eval_shape(lambda key: widths.append(init_encoder(Spec(image, Discrete(2), context_dim=3), key, True)[1]), KEY)
+    assert widths == [dense[1] + 3]
 
 
 def test_what_comes_out_by_hand():
@@ -81,59 +84,63 @@ def test_it_starts_orthogonal_by_no_lapack():
 
 
 def test_vectors_are_normalised_or_left_alone():
-    box, context = Box((0.0, 0.0), (1.0, 1.0)), jnp.array([7.0])
-    assert encoder(box, KEY, normalise=False) is None
-    assert encode(Knowledge(), jnp.array([3.0, 4.0]), context).tolist() == [3, 4, 7]
+    box, context = Spec(Box((0.0, 0.0), (1.0, 1.0)), Discrete(2), context_dim=1), jnp.array([7.0])
+    assert init_encoder(box, KEY, normalize=False) == ({}, 2 + 1)
+    assert encode({}, jnp.array([3.0, 4.0]), context).tolist() == [3, 4, 7]
     seen = running_mean_std(2).update(jnp.array([[0.0, 0.0], [2.0, 4.0]]), jnp.ones(2))
-    assert isinstance(encoder(box, KEY, normalise=True), RunningMeanStd)
-    np.testing.assert_allclose(encode(Knowledge(seen), jnp.array([2.0, 2.0]), context), [1, 0, 7], atol=1e-6)
-    assert isinstance(encoder(SMALL, KEY, normalise=True), Convolutions)
+    parts, features = init_encoder(box, KEY, normalize=True)
+    assert (list(parts), features) == (["normalizer"], 2 + 1)
+    assert isinstance(parts["normalizer"], RunningMeanStd)
+    np.testing.assert_allclose(encode({"normalizer": seen}, jnp.array([2.0, 2.0]), context), [1, 0, 7], atol=1e-6)
+    parts, _ = init_encoder(Spec(SMALL, Discrete(2)), KEY, normalize=True)
+    assert list(parts) == ["encoder"]
+    assert isinstance(parts["encoder"], Convolutions)
 
 
 def gradient(method: Method, action: ActionSpace, parts: tuple[str, ...], **extras: Array) -> dict[str, Any]:
-    """Returns by name, the gradient of what is learned in one batch of images, of the losses of those names."""
+    """Returns the gradient of the losses of those names by all params, in one batch of images, by name."""
     learner = method.learner(Spec(SMALL, action))
-    k = probes.known(learner)
-    slow = None if learner.tau is None else k
+    known = probes.known(learner)
     images = jax.random.randint(KEY, (1, 3, 4, 4, 1), 0, 256).astype(jnp.uint8)
     chosen = jnp.zeros((1, 3, 1)) if isinstance(action, Box) else jnp.zeros((1, 3), jnp.int32)
     batch = probes.experience([[1.0, 2.0, 0.0]], obs=images, next_obs=images, action=chosen, extras=extras)
 
-    def loss(k: Knowledge) -> Array:
-        metrics = learner.loss(k, slow, batch, KEY, 0.0)[1]
+    def loss(trained: Params) -> Array:
+        metrics = probes.loss_of(learner, {**known, **trained}, batch, KEY)[1]
         return sum((metrics[part] for part in parts), jnp.zeros(()))
 
-    return named(probes.slope(loss, k))
+    return named(jax.jit(jax.grad(loss))(select_parts(known, learner.phases[0].train)))
 
 
 @pytest.mark.parametrize("part", ["policy_loss", "value_loss"])
 def test_both_of_ppos_losses_teach_its_encoder(part: str):
     given = {name: jnp.array([[0.5, -1.0, 2.0]]) for name in ("log_prob", "advantage", "value_target")}
     moved = gradient(PPO(hidden=(4,)), Discrete(2), (part,), **given)
-    assert all(np.any(moved[f"features.{name}"]) for name in ("filters.0.weight", "filters.0.bias", "dense.weight"))
+    assert all(np.any(moved[f"encoder.{name}"]) for name in ("filters.0.weight", "filters.0.bias", "dense.weight"))
 
 
-def test_dqns_loss_teaches_its_encoder_and_has_a_lagged_one():
+def test_dqns_loss_trains_its_encoder_and_the_target_network_has_its_own():
     moved = gradient(DQN(hidden=()), Discrete(2), ("value_loss",), discount=jnp.ones((1, 3)))
-    assert np.any(moved["features.filters.0.weight"])
+    assert np.any(moved["encoder.filters.0.weight"])
     learner = DQN(hidden=(), discount=0.5).learner(Spec(SMALL, Discrete(2)))
-    k = probes.known(learner)
-    blind = k.replace(features=jax.tree.map(jnp.zeros_like, k.features))
+    params = probes.known(learner)
+    probes.check_same(params["target"]["encoder"], params["encoder"])
+    blind = {**params["target"], "encoder": jax.tree.map(jnp.zeros_like, params["encoder"])}
     image = jnp.full((1, 1, 4, 4, 1), 255, jnp.uint8)
     fields = {"obs": image, "next_obs": image, "action": jnp.zeros((1, 1), jnp.int32)}
     batch = probes.experience([[0.0]], extras={"discount": jnp.full((1, 1), 0.5)}, **fields)
-    loss = jax.jit(learner.loss)
-    lost = [float(loss(k, slow, batch, KEY, 0.0)[0]) for slow in (k, blind)]
-    q = np.asarray(jax.jit(lambda k, image: k.value(encode(k, image, NONE)))(k, image[0, 0]))
-    assert lost[1] == pytest.approx(0.5 * float(q[0]) ** 2, rel=1e-4)  # to a blind lagged network all is worth 0
+    loss = jax.jit(lambda params: probes.loss_of(learner, params, batch, KEY)[0])
+    lost = [float(loss({**params, "target": target})) for target in (params["target"], blind)]
+    q = np.asarray(jax.jit(lambda k, image: k["value"](encode(k, image, NONE)))(params, image[0, 0]))
+    assert lost[1] == pytest.approx(0.5 * float(q[0]) ** 2, rel=1e-4)  # to a blind target network every value is 0
     assert lost[0] == pytest.approx(0.5 * float(q[0] - 0.5 * q.max()) ** 2, rel=1e-4)
 
 
 def test_sacs_encoder_is_taught_by_its_critics_alone():
     sac, box = SAC(hidden=(4,)), Box((-1.0,), (1.0,))
     policys, critics = (gradient(sac, box, (part,)) for part in ("policy_loss", "value_loss"))
-    assert np.any(critics["features.filters.0.weight"])
-    assert not any(np.any(x) for name, x in policys.items() if name.startswith("features"))
+    assert np.any(critics["encoder.filters.0.weight"])
+    assert not any(np.any(x) for name, x in policys.items() if name.startswith("encoder"))
     assert np.any(policys["policy.net.last.weight"])
 
 

@@ -35,18 +35,18 @@ def test_what_a_training_leaves_has_the_shapes_of_what_it_left():
 
 def test_a_pull_back_to_the_start_holds_the_start():
     adapted = names(Training(TINY, OF, False), Training(Finetune(TINY, l2_sp=0.1), OF, True))
-    assert {name for name in adapted if name.startswith("optimizer.0.policy")}
-    assert not {name for name in names(Training(TINY, OF, False)) if name.startswith("optimizer.0.policy")}
+    assert {name for name in adapted if name.startswith("optimizers.0.0.policy")}
+    assert not {name for name in names(Training(TINY, OF, False)) if name.startswith("optimizers.0.0.policy")}
 
 
 def test_what_is_known_of_sources_alone_comes_along_or_stays_behind_as_methods_say():
     active, distil = ActiveSampling(TINY), Distil(TINY)
     sampled = Training(active, THREE, False)
-    assert "knowledge.model.returns" in names(sampled, Training(active, ADAPTED, True))
-    assert "knowledge.model.returns" not in names(sampled, Training(Finetune(TINY), ADAPTED, True))
+    assert "params.task_returns.returns" in names(sampled, Training(active, ADAPTED, True))
+    assert "params.task_returns.returns" not in names(sampled, Training(Finetune(TINY), ADAPTED, True))
     student = Training(distil, THREE, False)
-    assert any(".teachers." in name for name in names(student))
-    assert not any(".teachers." in name for name in names(student, Training(distil, ADAPTED, True)))
+    assert any("params.teachers." in name for name in names(student))
+    assert not any("params.teachers." in name for name in names(student, Training(distil, ADAPTED, True)))
 
 
 def test_transfers_follow_one_another():
@@ -68,7 +68,7 @@ def test_transfers_follow_one_another():
                 Training(Finetune(TINY, l2_sp=0.1), OF, True),
                 Training(Finetune(TINY, optimizer="kept"), OF, True),
             ),
-            r"Finetune cannot begin from what Finetune learned: optimizer",
+            r"Finetune cannot start from what Finetune learned: optimizers",
         ),
     ],
     ids=["back to a source", "moments of another optimizer"],
@@ -89,7 +89,7 @@ def test_what_cannot_follow_is_told_in_a_sentence(stages: tuple[Training, ...], 
     ids=["freeze", "reset", "rates", "within"],
 )
 def test_a_name_that_is_not_there_is_found_before_anything_is_run(method: Method):
-    with pytest.raises(NameInputError, match=r"cannot .* 'policy\.nothing'.*its parts are .*policy\.net\.last\.weight"):
+    with pytest.raises(NameInputError, match=r"cannot .* 'policy\.nothing'.*the names are .*policy\.net\.last\.weight"):
         dry_run(method, OF, source=OF)
 
 

@@ -8,10 +8,11 @@ import tiny
 
 from headstart.core import space_matching
 from headstart.core.errors import InputError
-from headstart.core.types import Knowledge, Method, TrainState, spec
+from headstart.core.types import Method, TrainState, spec
 from headstart.learners.dqn import DQN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.multitask.active import ActiveSampling
 from headstart.methods.multitask.distil import Distil
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.recurrent import Recurrent
@@ -32,9 +33,8 @@ def begun(how: Method, state: TrainState | None = None, known: Method = TINY) ->
 
 
 def left(known: Method) -> TrainState:
-    """-> what it knows before it has learned anything."""
-    knowledge = space_matching.init_knowledge(known, OF, keys(tiny.SEEDS).target)
-    return TrainState(knowledge, None, None, tiny.learned().gradient_steps)
+    """Returns a method's state before its first update."""
+    return TrainState(space_matching.init_params(known, OF, keys(tiny.SEEDS).target), (), tiny.learned().updates)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,20 @@ def test_what_is_of_the_same_form_is_begun_with_as_it_is(how: Method):
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        (DQN(), r"DQN cannot begin from what PPO learned: value.* is of shape \(1, 4\) there, and of shape \(1, 128\)"),
+        (DQN(), r"DQN cannot start from what PPO learned: epsilon\.epsilon is missing there, and of shape \(\) here"),
         (
             dataclasses.replace(TINY, hidden=(5,)),
             r"policy\.net.* is of shape \(1, 4\) there, and of shape \(1, 5\) here",
         ),
-        (dataclasses.replace(TINY, activation="relu"), r"policy are of the same shapes, but used otherwise"),
-        (UniversalPolicy(TINY), r"\(1, 4\) there, and of shape \(2, 4\) here\. Go on by the method that learned it"),
-        (UPOSI(TINY), r"UPOSI cannot begin"),
+        (
+            dataclasses.replace(TINY, activation="relu"),
+            r"arrays of its policy have the same shapes, but another use \(such as another activation\)",
+        ),
+        (
+            UniversalPolicy(TINY),
+            r"\(1, 4\) there, and of shape \(2, 4\) here\. Continue with the method that learned it",
+        ),
+        (UPOSI(TINY), r"UPOSI cannot start"),
         (Recurrent(TINY), r"policy\.inner\.net.* is missing there"),
     ],
     ids=lambda x: type(x).__name__ if isinstance(x, Method) else "",
@@ -66,11 +72,13 @@ def test_what_is_of_another_form_is_refused(how: Method, sentence: str):
         begun(how)
 
 
-def test_a_model_that_is_of_no_use_stays_behind_and_one_that_is_missing_is_made():
+def test_parts_that_are_not_used_are_dropped_and_those_that_are_added_may_be_missing():
     dqn = DQN(hidden=(4,))
     plain, told = left(dqn), left(DARC(dqn))
-    assert told.knowledge.model is not None
-    assert begun(Finetune(dqn), told, known=DARC(dqn)).knowledge == told.knowledge.replace(model=None)
+    own = {"darc", "darc_state", "darc_change"}
+    assert told.params.keys() == plain.params.keys() | own
+    rest = {name: part for name, part in told.params.items() if name not in own}
+    assert begun(Finetune(dqn), told, known=DARC(dqn)).params == rest
     assert begun(DARC(dqn), plain, known=dqn) == plain
     assert begun(DARC(dqn), told, known=DARC(dqn)) == told
 
@@ -78,12 +86,20 @@ def test_a_model_that_is_of_no_use_stays_behind_and_one_that_is_missing_is_made(
 def test_moments_of_another_optimizer_are_refused():
     how = Finetune(dataclasses.replace(TINY, clip_eps=0.1), optimizer="kept")
     assert begun(how) == tiny.learned()
-    with pytest.raises(InputError, match=r"optimizer.* is missing there"):
-        begun(how, tiny.learned().replace(optimizer=None))
+    with pytest.raises(InputError, match=r"optimizers\.0.* is missing there"):
+        begun(how, tiny.learned().replace(optimizers=()))
 
 
-def test_a_model_is_not_overwritten():
-    mine = Knowledge(model=jax.numpy.zeros(3))
-    with pytest.raises(InputError, match="DARC keeps a model, and what it builds on keeps another in its place"):
-        mine.with_model("DARC", jax.numpy.ones(2))
-    assert Knowledge().with_model("DARC", 1).model == 1
+def test_methods_that_are_stacked_keep_the_parts_of_each():
+    of = OF._replace(num_tasks=2)
+    parts = lambda method: jax.eval_shape(method.learner(of).init, jax.random.key(0), None).keys()
+    plain = {"normalizer", "policy", "value", "returns"}
+    assert parts(TINY) == plain
+    assert parts(UniversalPolicy(TINY)) == {*plain, "parameter_scale"}
+    assert parts(ActiveSampling(TINY)) == {*plain, "task_returns"}
+    assert parts(ActiveSampling(UniversalPolicy(TINY))) == {*plain, "parameter_scale", "task_returns"}
+    assert parts(UniversalPolicy(ActiveSampling(TINY))) == {*plain, "parameter_scale", "task_returns"}
+    dqn = DQN(hidden=(4,))
+    assert parts(DARC(Recurrent(dqn, asymmetric_critic=False))) == {
+        *("value", "target", "epsilon", "recurrent", "recurrent_scale", "darc", "darc_state", "darc_change")
+    }

@@ -10,7 +10,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.types import Box, Knowledge, Parameter, components
+from headstart.core.types import Box, Parameter, components
 from headstart.protocol.shift import Effect, Policy, Shift, random_returns, shift
 from headstart.tasks.registry import task
 from headstart.tasks.strings import parse
@@ -138,7 +138,7 @@ class Far(probes.Corridor):
 def far(**params: Any) -> Shift:
     """-> what is found along random actions, and along those of a policy that goes straight to the end."""
     goes_on = lambda obs: (jnp.round(obs[0] * Far().length) % 2).astype(jnp.int32)
-    return shift(probes.one(Far()), probes.one(Far(), **params), KEY, Policy(probes.player(goes_on), Knowledge()))
+    return shift(probes.one(Far()), probes.one(Far(), **params), KEY, Policy(probes.player(goes_on), {}))
 
 
 def test_no_difference_seen_is_not_the_same_task():

@@ -23,8 +23,8 @@ def adapted(prior: TrainState | None, steps: int = STEPS, shots=SHOTS) -> list[t
 
 
 def differ(a: TrainState, b: TrainState, part: str) -> np.ndarray:
-    """-> which seeds know something else in some part of their knowledge."""
-    pairs = [(x, y) for (name, x), y in zip(named(a.knowledge).items(), named(b.knowledge).values(), strict=True)
+    """Returns the seeds whose params differ in a part."""
+    pairs = [(x, y) for (name, x), y in zip(named(a.params).items(), named(b.params).values(), strict=True)
              if name.startswith(part)]  # fmt: skip
     return np.any([np.any(np.asarray(x != y).reshape(x.shape[0], -1), 1) for x, y in pairs], axis=0)
 
@@ -93,7 +93,7 @@ def test_shots_beyond_the_budget_are_spent_all_the_same(prior):
 
 def test_one_episode_is_enough_to_learn_from(judgements):
     before, after = judgements[:2]
-    for part in ("features", "policy", "value"):
+    for part in ("normalizer", "policy", "value", "returns"):
         assert differ(before.state, after.state, part).all(), part
     assert np.all(after.gradient_steps == np.ceil(after.steps / TINY.batch_size))
 
@@ -107,12 +107,12 @@ def test_what_is_handed_over_is_left_alone(prior, judgements):
 
 def test_numbers_that_are_not_finite_are_no_returns_for_that_seed_only(prior, judgements):
     nan_first = lambda x: np.where(np.arange(len(x)).reshape(-1, *[1] * (x.ndim - 1)) == 0, np.float32(np.nan), x)
-    broken = prior.replace(knowledge=jax.device_put(jax.tree.map(nan_first, prior.knowledge)))
+    broken = prior.replace(params=jax.device_put(jax.tree.map(nan_first, prior.params)))
     found = adapted(broken)
     assert np.all([np.isnan(j.returns[0]) for j in found])
     for ours, theirs in zip(found, judgements, strict=True):
         np.testing.assert_array_equal(ours.returns[1], theirs.returns[1])
-    np.testing.assert_array_equal(transfer.finite(found[-1].state.knowledge), [False, True])
+    np.testing.assert_array_equal(transfer.finite(found[-1].state.params), [False, True])
 
 
 def test_two_methods_are_judged_in_the_same_episodes():

@@ -14,7 +14,7 @@ import headstart as hs
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
 from headstart.core.spaces import Image
-from headstart.core.types import Knowledge, spec, stack
+from headstart.core.types import spec, stack
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.protocol.transfer import keys
@@ -62,7 +62,7 @@ def test_each_is_played_in_the_loop(text: str, seen: int, done: int):
     env, tasks = host_of(text), stack([parse(text)])
     assert (env.observation_space.size, env.action_space.size, env.horizon) == (seen, done, 8)
     assert describe(parse(text)) == text
-    returns = evaluate(Uniform().learner(spec(tasks)), Knowledge(), tasks, 2, keys([0]).evaluation)
+    returns = evaluate(Uniform().learner(spec(tasks)), {}, tasks, 2, keys([0]).evaluation)
     assert np.isfinite(returns).all()
     assert (env.pool.num_in_use, env.pop_failures()) == (0, {})
 
@@ -71,7 +71,7 @@ def test_one_of_them_transfers_in_one_shot():
     text = "Meta-World/reach-v3@horizon=8"
     trained = hs.train(TINY, text, steps=16)
     assert (trained.gradient_steps, trained.trained_on) == (2, text)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state.knowledge))
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state.params))
     moved = hs.transfer(trained, "Meta-World/push-v3@horizon=8", steps=8, shots=[0, 1], num_evals=1, eval_episodes=1)
     assert np.isfinite([*moved.shots.values(), *moved.returns]).all()
     assert moved.trained.gradient_steps > 2
@@ -83,7 +83,7 @@ def test_atari_trains_a_little():
     points: list[Any] = []
     trained = hs.train(TINY, "ALE/Freeway-v5@horizon=8,mode=1", steps=16, watch=points.append)
     assert (trained.gradient_steps, trained.spec.observation_space) == (2, Image((84, 84, 4), "uint8"))
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state.knowledge))
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(trained.state.params))
     assert points[-1].episodes.tolist() == [2.0]
     assert points[-1].metrics["return"].tolist() == [0.0]  # a chicken does not cross the road in 8 steps
     assert not host_of("ALE/Freeway-v5@horizon=8").pop_failures()

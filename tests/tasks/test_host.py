@@ -16,7 +16,7 @@ import headstart as hs
 from headstart.core.episode import observe, reset, step
 from headstart.core.rollout import evaluate, reset_envs, rollout
 from headstart.core.train import train
-from headstart.core.types import Knowledge, Replay, stack
+from headstart.core.types import Info, Replay, stack
 from headstart.tasks.host import calls, host
 
 LIMIT = 12
@@ -50,8 +50,8 @@ def test_a_batch_of_envs_is_played_as_by_hand(noted):
     @jax.jit
     @jax.vmap
     def play(key):
-        worlds = reset_envs(agent, tasks, 3, key)
-        return rollout(agent, Knowledge(), tasks, worlds, key, 1.0, 40)[1]
+        env_states = reset_envs(agent, tasks, 3, key)
+        return rollout(agent, {}, tasks, env_states, Info(key), 40)[1]
 
     noted.clear()  # of the probe
     fresh = jax.tree.map(np.asarray, play(probes.keys(2)))
@@ -103,7 +103,7 @@ def test_in_training_each_step_is_one_call_and_all_envs_come_back(noted):
 def test_twenty_judgements_make_no_more_envs_than_one(noted):
     env = host(clock, horizon=9)
     tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
-    returns = [evaluate(agent, jax.tree.map(jnp.zeros_like, Knowledge()), tasks, 3, probes.keys(2)) for _ in range(20)]
+    returns = [evaluate(agent, {}, tasks, 3, probes.keys(2)) for _ in range(20)]
     assert {float(x) for x in np.asarray(returns).ravel()} == {28.0}  # 1 + … + 7
     assert (env.pool.num_envs, env.pool.num_in_use) == (6, 0)
 

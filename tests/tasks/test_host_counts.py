@@ -10,7 +10,7 @@ import strangers
 
 import headstart as hs
 from headstart.core.rollout import evaluate
-from headstart.core.types import Knowledge, spec, stack
+from headstart.core.types import spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO
 from headstart.methods.randomization.recurrent import Recurrent
@@ -55,13 +55,13 @@ def played() -> dict[str, int]:
 def judged_steps(tasks: Any, seeds: int) -> int:
     """Returns the steps of one judgement of all seeds: whoever acts, episodes are as long."""
     before = Counted.played["steps"]
-    evaluate(probes.player(probes.left), Knowledge(), tasks, JUDGED, transfer.keys(range(seeds)).evaluation)
+    evaluate(probes.player(probes.left), {}, tasks, JUDGED, transfer.keys(range(seeds)).evaluation)
     return Counted.played["steps"] - before
 
 
 def test_a_judgement_plays_just_the_episodes_that_it_is_asked_for(played):
     tasks = stack([probes.one(ENV)])
-    returns = evaluate(probes.player(probes.left), Knowledge(), tasks, JUDGED, probes.keys(2))
+    returns = evaluate(probes.player(probes.left), {}, tasks, JUDGED, probes.keys(2))
     assert played["episodes"] == 2 * JUDGED
     steps = [[next(n for n in range(8) if n * (n + 1) / 2 == x) for x in row] for row in returns[:, 0].tolist()]
     assert played["steps"] == np.sum(steps)  # it pays 1 + 2 + … + n

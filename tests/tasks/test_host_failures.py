@@ -15,7 +15,7 @@ import headstart as hs
 from headstart.core.episode import reset, step
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
-from headstart.core.types import Knowledge, stack
+from headstart.core.types import stack
 from headstart.lab.study import source_training
 from headstart.lab.study.runner import run_row
 from headstart.lab.study.study import Study
@@ -103,7 +103,7 @@ def test_an_action_that_is_no_number_is_not_the_envs_fault():
 def test_judging_fails_in_one_seed():
     env = host(strangers.broken(2, strangers.raises), horizon=5)
     tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
-    returns = evaluate(agent, jax.tree.map(jnp.zeros_like, Knowledge()), tasks, 2, probes.keys(2))[:, 0]
+    returns = evaluate(agent, {}, tasks, 2, probes.keys(2))[:, 0]
     assert np.isnan(returns).tolist() == [[False, True], [False, False]]
     assert list(env.pop_failures()) == [0]
     assert (env.pool.num_envs, env.pool.num_in_use) == (3, 0)

@@ -12,7 +12,7 @@ from probes import floats
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
-from headstart.core.types import Knowledge, stack
+from headstart.core.types import stack
 from headstart.tasks.mujoco import NAMES, make, physics, physics_state
 from headstart.tasks.mujoco.bindings import mujoco
 from headstart.tasks.mujoco.bits import as_typed, to_double_halves
@@ -172,7 +172,7 @@ def test_a_judged_episode_is_stepped_to_its_end_and_no_further(monkeypatch):
     monkeypatch.setattr(simulator, "step", counted)
     pushes = probes.player(lambda obs: jnp.array([1.0, -1.0, 0.5]))
     tasks = stack([probes.one(HOPPER, torso_mass=mass) for mass in (1.0, 3.0, 9.0)])
-    evaluate(pushes, Knowledge(), tasks, 2, probes.keys(2)).block_until_ready()
+    evaluate(pushes, {}, tasks, 2, probes.keys(2)).block_until_ready()
     assert stepped == sorted(stepped, reverse=True)
     assert stepped[0] == 12
     assert stepped[-1] > 0

@@ -9,7 +9,7 @@ import probes
 import pytest
 
 import headstart as hs
-from headstart.core.types import EnvParams, spec, stack
+from headstart.core.types import EnvParams, Info, spec, stack
 from headstart.learners.uniform import Uniform
 from headstart.tasks.worlds import RenderedReach
 from headstart.tasks.worlds.rendered_reach import DISC, GROUND, HIGH, LOW, MOVES, SQUARE, STYLES, Scene, chance
@@ -75,8 +75,8 @@ def test_a_style_changes_nothing_but_what_is_seen():
     for style in (0.0, 1.0):
         tasks = stack([hs.task(ENV, style=style)])
         learner = Uniform().learner(spec(tasks))
-        k, worlds = probes.known(learner), probes.start(learner, tasks, 8, KEY)
-        played.append(probes.rollout(learner, k, tasks, worlds, KEY, 1.0, 40)[1])
+        params, env_states = probes.known(learner), probes.start(learner, tasks, 8, KEY)
+        played.append(probes.rollout(learner, params, tasks, env_states, Info(KEY), 40)[1])
     flat, real = played
     for name in ("action", "reward", "discount", "last", "episode_return"):
         np.testing.assert_array_equal(getattr(flat, name), getattr(real, name))

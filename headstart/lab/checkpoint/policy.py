@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from headstart.core.errors import InputError
 from headstart.core.spaces import ObservationSpace
-from headstart.core.types import ActionSpace, Image, Key, Knowledge, Learner, PyTree, Spec, Transition
+from headstart.core.types import ActionSpace, Image, Info, Key, Learner, Params, PyTree, Spec, Transition
 
 
 class Policy:
@@ -23,14 +23,14 @@ class Policy:
     def __init__(
         self,
         learner: Learner,
-        knowledge: Knowledge,
+        params: Params,
         spec: Spec,
         context: Array | None = None,
         parameters: Array | None = None,
         key: Key | None = None,
     ):
-        """`knowledge` is one seed's; `context` and `parameters` are what is told of the task, zeros where None."""
-        self._learner, self._knowledge, self._spec = learner, knowledge, spec
+        """`params` are one seed's; `context` and `parameters` are what is told of the task, zeros where None."""
+        self._learner, self._params, self._spec = learner, params, spec
         self._context = jnp.zeros(spec.context_dim) if context is None else context
         self._parameters = jnp.zeros(spec.num_parameters) if parameters is None else parameters
         self._key = jax.random.key(0) if key is None else key
@@ -51,7 +51,7 @@ class Policy:
         Raises InputError if it has another shape, is not finite, or does not hold the bits or bytes of an image.
         """
         given = _checked(observation, self._spec.observation_space)
-        told = (self._knowledge, self._carry, given, self._context, self._key)
+        told = (self._params, self._carry, given, self._context, self._key)
         command, self._carry, self._key = _act(self._learner, self._spec.action_space, *told)
         return np.asarray(command)
 
@@ -101,16 +101,16 @@ def _check_finite(observation: np.ndarray) -> None:
 @functools.partial(jax.jit, static_argnames="learner")
 def _begin(learner: Learner, parameters: Array, key: Key) -> tuple[Key, PyTree]:
     key, k_begin = jax.random.split(key)
-    return key, learner.init_carry(k_begin, parameters)
+    return key, learner.init_carry(parameters, Info(k_begin))
 
 
 @functools.partial(jax.jit, static_argnames=("learner", "space"))
 def _act(
-    learner: Learner, space: ActionSpace, knowledge: Knowledge, carry: PyTree, obs: Any, context: Array, key: Key
+    learner: Learner, space: ActionSpace, params: Params, carry: PyTree, obs: Any, context: Array, key: Key
 ) -> tuple[Array, PyTree, Key]:
     """Returns the action in the env's units, what is remembered after it, and the next key."""
     key, k_act = jax.random.split(key)
-    action, carry, extras = learner.act(knowledge, carry, obs, context, k_act, 0.0)
+    action, carry, extras = learner.act(params, carry, obs, context, Info(k_act, explore=0.0))
     unknown = jnp.full((), jnp.nan)  # what follows is not known here, and no policy that is judged remembers it
     seen = Transition(
         obs=obs,

@@ -93,7 +93,7 @@ def versions() -> dict[str, str]:
 def write_policy(trained: Trained) -> dict[str, Any] | None:
     """Returns how the policy acts, as its learner says, and in the env's units; None where the learner does not."""
     learner = trained.method.learner(trained.spec._replace(num_tasks=1), target=True)
-    contract: PolicyContract | None = learner.policy_contract(trained.state.knowledge)
+    contract: PolicyContract | None = learner.policy_contract(trained.state.params)
     if contract is None:
         return None
     action = trained.spec.action_space
@@ -104,10 +104,10 @@ def write_policy(trained: Trained) -> dict[str, Any] | None:
         }
         to_units = step("rescale", ("action",), "command", **ends)
     return {
-        "told": ("observation", "context", *contract.told),
+        "inputs": ("observation", "context", *contract.inputs),
         "memory": contract.memory,
         "steps": (*contract.steps, to_units),
-        "remember": contract.remember,
+        "update": contract.update,
     }
 
 

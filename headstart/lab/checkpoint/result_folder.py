@@ -20,7 +20,7 @@ from headstart.lab.checkpoint.records import read_record, write_record
 from headstart.lab.checkpoint.trained import Trained
 
 FORMAT, CURVE = "headstart curve 1", "curve.json"
-LEFT = re.compile(rf"{re.escape(LOCK)}|{TEMPORARY.pattern}|knowledge(-\w+)?\.safetensors")  # by a process that ended
+LEFT = re.compile(rf"{re.escape(LOCK)}|{TEMPORARY.pattern}|params(-\w+)?\.safetensors")  # by a process that ended
 
 
 @contextlib.contextmanager

@@ -131,7 +131,7 @@ class FileCheckpointer(Checkpointer):
     def _keep(self, left: Snapshot, of: int, done: bool) -> bool:
         """-> whether it was kept; if not, says why, and what was kept before stays."""
         run = left.state.done() if done else left.state
-        if not finite((run.state.knowledge, run.memory)).all():
+        if not finite((run.state.params, run.memory)).all():
             self.say("not kept: its numbers are no longer finite")
             return False
         before, file = self._parts[: self._at], f"{self._at}-{left.iterations}.safetensors"

@@ -1,4 +1,4 @@
-"""Knowledge on disk: `knowledge.safetensors` beside a `recipe.json` that says what it is and how it came about.
+"""Params on disk: `params.safetensors` beside a `recipe.json` that says what it is and how it came about.
 
 No pickle anywhere: the arrays can be read without headstart and without JAX.
 
@@ -26,7 +26,7 @@ from headstart.lab.checkpoint.trained import Trained
 from headstart.protocol.history import params_after
 from headstart.protocol.prior import Training
 
-RECIPE, ARRAYS, AGAIN = "recipe.json", "knowledge.safetensors", "take another copy of it, or train anew"
+RECIPE, ARRAYS, AGAIN = "recipe.json", "params.safetensors", "take another copy of it, or train anew"
 
 
 def save(trained: Trained, path: Path) -> pathlib.Path:
@@ -60,7 +60,7 @@ def settle(folder: pathlib.Path, sha256: str) -> None:
 
 def _own(sha256: str) -> str:
     """Returns the name under which arrays lie until their recipe is written."""
-    return f"knowledge-{sha256[:16]}.safetensors"
+    return f"params-{sha256[:16]}.safetensors"
 
 
 def identity(folder: pathlib.Path) -> str:

@@ -48,14 +48,14 @@ class Trained:
         InputError where the task is missing, or not of the spaces that the policy knows.
         """
         check_seeds("seed", [seed])
-        learner, known = self.method.learner(self.spec._replace(num_tasks=1), target=True), self.state.knowledge
+        learner, known = self.method.learner(self.spec._replace(num_tasks=1), target=True), self.state.params
         contract: PolicyContract | None = learner.policy_contract(known)
         context = parameters = None
         if task is not None:
             one = with_task_id(nominal(as_task(task)), self.sources)
             check_fit(self, stack([one]))
             context, parameters = one.context, parameter_vector(one.env, one.params)
-        elif contract is not None and "parameters" in contract.told:
+        elif contract is not None and "parameters" in contract.inputs:
             raise InputError(
                 f"{type(self.method).__name__} acts by the parameters of its task; name the task, such as "
                 f"policy({self.trained_on.split(', then ')[-1]!r})."
@@ -81,7 +81,7 @@ def check_fit(trained: Trained, tasks: Task) -> None:
 def _shapes(trained: Trained, of: Spec) -> list[tuple[int, ...]]:
     """Returns the shapes of what its method knows where a task has as many parameters."""
     here = trained.spec._replace(num_parameters=of.num_parameters)
-    return [x.shape for x in jax.tree.leaves(params_after((Training(trained.method, here, False),)).knowledge)]
+    return [x.shape for x in jax.tree.leaves(params_after((Training(trained.method, here, False),)).params)]
 
 
 def check_context(trained: Trained, tasks: Task) -> None:

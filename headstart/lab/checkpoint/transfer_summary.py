@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from headstart.core.space_matching import ArrayTransfer, Plan, SpaceMatch
-from headstart.core.types import Knowledge
+from headstart.core.types import Params
 from headstart.nets.running_statistics import NEGLIGIBLE, RunningMeanStd
 
 NAMED = 8  # components that a sentence names
@@ -25,12 +25,12 @@ class Woken(NamedTuple):
         return f"{self.name} ({self.source:.6g} there, {self.target:.6g}{varies} here)"
 
 
-def woken(plan: Plan, source: Knowledge, target: Knowledge) -> tuple[Woken, ...]:
+def woken(plan: Plan, source: Params, target: Params) -> tuple[Woken, ...]:
     """Returns which observed numbers were constant in the source and are no longer; told by the normalisers [seed].
 
     Empty where nothing is normalised, and where a method holds the source's statistics still.
     """
-    before, after = source.features, target.features
+    before, after = source.get("normalizer"), target.get("normalizer")
     if not isinstance(before, RunningMeanStd) or not isinstance(after, RunningMeanStd):
         return ()
     found = []

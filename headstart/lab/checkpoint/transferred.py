@@ -51,8 +51,8 @@ def transferred(
         before=entered(trained.stages, plan, spec(tasks)),
         adapted=True,
     )
-    came = space_matching.count_transferred(plan, trained.state.knowledge, judgements[0].state.knowledge)
-    kept, known = how.learner(spec(tasks), target=True).keep_optimizer, trained.state.knowledge
-    moved = Moved(plan, came, kept, woken(plan, known, last.state.knowledge))
+    came = space_matching.count_transferred(plan, trained.state.params, judgements[0].state.params)
+    kept, known = how.learner(spec(tasks), target=True).keep_optimizer, trained.state.params
+    moved = Moved(plan, came, kept, woken(plan, known, last.state.params))
     at = {n: float(values[0]) for n, values in curve.shots.items()}
     return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, moved)

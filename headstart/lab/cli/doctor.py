@@ -76,7 +76,7 @@ def policy(trained: Trained, source: Task) -> Policy:
     here = with_task_id(source, trained.sources)
     api.check_fit(trained, stack([here]))
     learner = trained.method.learner(spec(stack([here])), target=True)
-    return Policy(learner, jax.tree.map(lambda x: x[0], trained.state.knowledge))
+    return Policy(learner, jax.tree.map(lambda x: x[0], trained.state.params))
 
 
 def _returns(

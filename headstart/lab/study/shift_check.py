@@ -49,4 +49,4 @@ def _source_policy(domains: Domains, question: StudyConfig, out: pathlib.Path) -
     if source is None or source.state is None:
         return None
     learner = naive.learner(spec(domains.target_tasks), target=True)
-    return Policy(learner, jax.tree.map(lambda x: x[0], source.state.knowledge))
+    return Policy(learner, jax.tree.map(lambda x: x[0], source.state.params))

@@ -119,7 +119,7 @@ def _train(
         watch(News(row, "source", np.asarray(point.steps), of.steps, returns, point.metrics, tuple(group)))
     assert point is not None
     taken, updates = np.asarray(point.steps), np.asarray(point.gradient_steps)
-    fine, seconds = transfer.finite(point.knowledge), (time.monotonic() - began) / len(group)
+    fine, seconds = transfer.finite(point.params), (time.monotonic() - began) / len(group)
     failed = tasks.env.pop_failures()
     fine[list(failed)] = False
     found = {}

@@ -13,7 +13,7 @@ import jax
 from headstart.core.errors import InputError
 from headstart.core.interrupts import reraising
 from headstart.core.train import init_loop_state
-from headstart.core.types import Knowledge, Learner, Method, PyTree
+from headstart.core.types import Learner, Method, Params, PyTree
 from headstart.lab.checkpoint.files import read as read_bytes
 from headstart.lab.checkpoint.files import sweep
 from headstart.lab.checkpoint.policy import Policy
@@ -105,7 +105,7 @@ def _film(study: Study, entry: Entry, method: Method, stage: str, file: pathlib.
     return {"seed": seed, "return": take.episode_return, "steps": take.steps, "filmed": take.filmed, "failed": None}
 
 
-def _before(study: Study, entry: Entry, method: Method, learner: Learner, keys: transfer.Keys) -> Knowledge:
+def _before(study: Study, entry: Entry, method: Method, learner: Learner, keys: transfer.Keys) -> Params:
     """-> what the first seed knows at point 0 of its curve: begun anew, just as it was then."""
     prior, before = None, study.before(entry)
     if before is not None:
@@ -113,17 +113,17 @@ def _before(study: Study, entry: Entry, method: Method, learner: Learner, keys: 
         if source is None or source.state is None or study.question.seeds[0] in source.lost:
             raise InputError("What its first seed learned in the source is not there any more, or came to nothing.")
         prior = source.state
-    return _first(init_loop_state(learner, keys.target, prior).state.knowledge)
+    return _first(init_loop_state(learner, keys.target, prior).state.params)
 
 
-def _after(study: Study, entry: Entry, method: Method) -> Knowledge:
+def _after(study: Study, entry: Entry, method: Method) -> Params:
     """Returns what the first seed knows in the end."""
     shelf, seed = study.shelf(entry, method), study.question.seeds[0]
     cell = shelf.record(seed)
     if cell is None or cell["failed"]:
         raise InputError(f"Its first seed failed: {cell and cell['failed']}.")
-    return _first(shelf.load(seed).state.knowledge)
+    return _first(shelf.load(seed).state.params)
 
 
-def _first(knowledge: PyTree) -> Any:
-    return jax.tree.map(lambda x: x[0], knowledge)
+def _first(params: PyTree) -> Any:
+    return jax.tree.map(lambda x: x[0], params)

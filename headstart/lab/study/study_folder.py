@@ -109,4 +109,4 @@ def of_seed(state: TrainState, i: int) -> TrainState:
 
 def size(state: TrainState) -> int:
     """-> the number of numbers that one seed knows."""
-    return sum(int(np.prod(x.shape[1:])) for x in jax.tree.leaves(state.knowledge))
+    return sum(int(np.prod(x.shape[1:])) for x in jax.tree.leaves(state.params))

@@ -1,41 +1,38 @@
-"""DANN: features that a discriminator cannot tell the domains by, since its gradient reaches them reversed.
+"""DANN: an encoder whose features do not tell a discriminator which domain they come from.
 
-Transfers: nothing that was learned before: source and target are learned side by side, and of the target only images
-are seen, never rewards.
-Assumes: what differs between the domains' images is nothing that matters, and both show the same things equally often.
-Fails when: what is shown is not equally often the same, or the same action leads elsewhere.
+Transfers: the encoder, policy and value, trained in the source with images of the target beside it; no target rewards.
+Assumes: domains differ in images only in what does not matter, and both show the same contents equally often.
+Fails when: the domains show different contents, or the same action has another effect.
 Source: arXiv:1505.07818, section 4 and equations 13 to 15; schedule of section 5.2.2.
-Departs from it in: the loss on the source's labels is a learner's; the discriminator has an optimiser of its own, so
-that the norm of the learner's gradient is cut as without it. Its step size is constant, where the paper's falls by
-(1 + 10 p)^-0.75. `weight` is 0.3 by default, where the paper's λ rises to 1.
+Departs from it in: the label loss is a base learner's loss; the discriminator has an optimizer of its own, so that the
+learner's gradient is clipped as without it. Its step size is constant; the paper's falls by (1 + 10 p)^-0.75. `weight`
+is 0.3 by default, where the paper's λ rises to 1.
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from headstart.core.errors import check_range
-from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, Spec
+from headstart.core.types import Learner, Method, Metrics, Phase, Spec
 from headstart.learners.ppo import PPO
 from headstart.losses.domain_confusion import reversal_strength, reverse_gradient
 from headstart.losses.domain_gap import domain_loss
-from headstart.methods.adaptation import Domains, RowWeights, with_alignment_loss
-from headstart.nets.encoders import feature_dim
-from headstart.nets.mlp import MLP, check_network, mlp
+from headstart.methods.adaptation import with_alignment_loss
+from headstart.nets.mlp import check_network, mlp
 
 
 @dataclasses.dataclass(frozen=True)
 class DANN(Method):
-    """The base learner on the source, and a discriminator of the domains that its features learn to confuse."""
+    """The base learner in the source, and features trained to confuse a discriminator of the two domains."""
 
-    base: Method = dataclasses.field(default_factory=PPO)  # learns the source from images
-    source_steps_per_target_step: int = 4  # steps in the source for each in the target, >= 1
+    base: Method = dataclasses.field(default_factory=PPO)  # the learner, on images
+    source_steps_per_target_step: int = 4  # source steps per target step, >= 1
     weight: float = 0.3  # λ of the reversed gradient at the end of its schedule, >= 0
-    reversal_gamma: float = 10.0  # γ of its schedule: how soon it comes near that, > 0
+    reversal_gamma: float = 10.0  # γ of that schedule: how early it rises, > 0
     learning_rate: float = 1e-3  # Adam's step size for the discriminator, > 0
     hidden: tuple[int, ...] = (64,)  # widths of the discriminator's hidden layers
 
@@ -47,39 +44,31 @@ class DANN(Method):
         check_network(type(self).__name__, self.hidden, "relu")
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        inner = with_alignment_loss(self, spec, target, functools.partial(_confuse, self))
-        return inner._replace(
-            init=functools.partial(_init, self, inner, spec),
-            optimizer=optax.partition(
-                {"learner": inner.optimizer, "discriminator": optax.adam(self.learning_rate)},
-                Knowledge("learner", "learner", "learner", "discriminator", "learner"),
-            ),
-        )
+        def confusion(params, features, domain, weight, info):
+            """The discriminator's loss. Its gradient trains the discriminator, and reversed it trains the encoder."""
+            strength = self.weight * reversal_strength(info.progress, self.reversal_gamma)
 
+            def one(x: Array, domain: Array) -> Metrics:
+                logit = params["dann"](reverse_gradient(x, strength))[0]
+                correct = (logit > 0) == (domain == 1)
+                return {"domain_loss": domain_loss(logit, domain), "domain_accuracy": correct.astype(jnp.float32)}
 
-def _init(dann: DANN, inner: Learner, spec: Spec, key: Key, prior: Knowledge | None) -> Knowledge:
-    k = inner.init(key, prior)
-    if prior is not None and isinstance(prior.model, MLP):
-        return k
-    inputs = feature_dim(k.features, spec.observation_space)
-    return k.with_model("DANN", mlp((inputs, *dann.hidden, 1), 0.1, "relu", jax.random.fold_in(key, ord("d"))))
+            each = jax.vmap(one)(features, domain)
+            mean = {name: 0.5 * (x * weight).sum() for name, x in each.items()}
+            return mean["domain_loss"], mean
 
+        inner = with_alignment_loss(self, spec, target, confusion)
 
-def _confuse(
-    dann: DANN,
-    k: Knowledge,
-    features: Float[Array, "row feature"],
-    domain: Domains,
-    share: RowWeights,
-    progress: Array | float,
-) -> tuple[Array, Metrics]:
-    """The discriminator's loss, by whose gradient it learns to tell the domains apart, and the features not to."""
-    strength = dann.weight * reversal_strength(progress, dann.reversal_gamma)
+        def init(key, prior):
+            params = inner.init(key, prior)
+            size = params["encoder"].dense.weight.shape[-1]
+            return {"dann": mlp((size, *self.hidden, 1), 0.1, "relu", jax.random.fold_in(key, ord("d"))), **params}
 
-    def one(x: Array, domain: Array) -> Metrics:
-        logit = k.model(reverse_gradient(x, strength))[0]
-        right = (logit > 0) == (domain == 1)
-        return {"domain_loss": domain_loss(logit, domain), "domain_accuracy": right.astype(jnp.float32)}
+        def with_discriminator(phase: Phase) -> Phase:
+            train = (*phase.train, "dann")
+            labels = {name: "discriminator" if name == "dann" else "learner" for name in train}
+            own = optax.adam(self.learning_rate)
+            optimizer = optax.partition({"learner": phase.optimizer, "discriminator": own}, labels)
+            return phase._replace(train=train, optimizer=optimizer)
 
-    told = {name: 0.5 * (x * share).sum() for name, x in jax.vmap(one)(features, domain).items()}
-    return told["domain_loss"], told
+        return inner._replace(init=init, phases=tuple(map(with_discriminator, inner.phases)))

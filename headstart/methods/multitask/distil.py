@@ -1,16 +1,16 @@
-"""Distil: an expert for each source, and one student that does as they do: policy distillation, and Actor-Mimic.
+"""Distil: a teacher for each source, and one student trained to act as they do: policy distillation and Actor-Mimic.
 
-Transfers: the student's policy (or Q-network) and features; its critic, where the policy is apart from it, starts anew.
-Assumes: each source can be learned by itself; one network can hold what all experts do.
-Fails when: experts do opposite things where the student cannot tell them apart, or were no good themselves.
+Transfers: the student's policy (or Q-network) and encoder or normalizer; a critic beside it is newly initialized.
+Assumes: each source can be learned by itself; one network can represent what all teachers do.
+Fails when: teachers act in opposite ways where the student cannot tell sources apart, or are bad themselves.
 Source: arXiv:1511.06295, equations 1 to 3; arXiv:1511.06342, equations 2 to 5 (features, the student acts).
-Departs from it in: sources are told by the context, not by an output layer each; experts may be policies too, taken as
-they are (no temperature); experience is replayed of all sources alike, not game by game.
+Departs from it in: the context tells the student which source it is, not an output layer for each; teachers may be
+policies too, whose outputs have no temperature; the replay buffer mixes all sources, not game by game.
 """
 
 import dataclasses
 import functools
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,46 +18,34 @@ import optax
 from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_choices, check_range
-from headstart.core.types import (
-    RATES,
-    Key,
-    Knowledge,
-    Learner,
-    Method,
-    Metrics,
-    PyTree,
-    Replay,
-    Spec,
-    Stage,
-    Transition,
-)
-from headstart.learners.outputs import output_head, output_network, policy_output
+from headstart.core.types import RATES, Info, Learner, Method, Metrics, Params, Phase, Replay, Spec, Stage, Transition
+from headstart.learners.outputs import output_network, policy_output
 from headstart.learners.ppo import PPO
-from headstart.learners.teachers import StudentParams, TeacherGroup, check_task_context, task_index, without_teachers
+from headstart.learners.teachers import TeacherGroup, check_task_context, task_index
 from headstart.losses.distillation import agreement, distillation_loss, squared_error
 from headstart.losses.weighted import weighted_mean
 from headstart.methods.multitask.separate import Separate
-from headstart.nets.encoders import encode, update_statistics
+from headstart.nets.encoders import encode, update_normalizer
 from headstart.nets.exploration import epsilon_greedy
 from headstart.nets.mlp import orthogonal
 
 
 @dataclasses.dataclass(frozen=True)
 class Distil(Method):
-    """First the experts learn, each its source; then a student learns to do as they do."""
+    """First a teacher trains on each source, then one student learns to act as they do."""
 
-    base: Method = dataclasses.field(default_factory=PPO)  # what the student is; it learns on by it in the target
-    teachers: tuple[Method, ...] = ()  # who learns a source: one for all, or one for each; none: as the base does
-    loss: Literal["kl", "nll", "mse"] = "kl"  # what the student minimises
-    temperature: float = 0.01  # τ that experts' Q-values are divided by (but for mse), > 0
-    feature_coef: float = 0.0  # β, weight of telling an expert's last hidden layer from the student's, >= 0
-    rollout_policy: Literal["student", "teachers"] = "student"  # who gathers the experience
-    epsilon: float = 0.05  # share of random actions of who acts by Q-values, in [0, 1]
-    distillation_fraction: float = 0.2  # of the source's steps, for distilling, in (0, 1)
-    learning_rate: float = 1e-3  # of the student, while it does as experts do: Adam's step size, > 0
-    update_to_data: float = 1.0  # gradient steps for each step that a source gathers, within [1e-6, 1e4]
-    batch_size: int = 64  # transitions of each source in one of them, >= 1
-    buffer_size: int = 50_000  # transitions kept of each source, >= 1
+    base: Method = dataclasses.field(default_factory=PPO)  # the student's learner, which also trains in the target
+    teachers: tuple[Method, ...] = ()  # learners of the sources: one for all, or one for each; none: the base
+    loss: Literal["kl", "nll", "mse"] = "kl"  # the distillation loss
+    temperature: float = 0.01  # τ by which teachers' Q-values are divided (not for mse), > 0
+    feature_coef: float = 0.0  # β, weight of predicting a teacher's last hidden layer from the student's, >= 0
+    rollout_policy: Literal["student", "teachers"] = "student"  # which policy collects the data
+    epsilon: float = 0.05  # share of random actions of a policy given by Q-values, in [0, 1]
+    distillation_fraction: float = 0.2  # of the source steps, for the student, in (0, 1)
+    learning_rate: float = 1e-3  # Adam's step size in distillation, > 0
+    update_to_data: float = 1.0  # gradient steps per step of a source, in [1e-6, 1e4]
+    batch_size: int = 64  # transitions of each source in a gradient step, >= 1
+    buffer_size: int = 50_000  # transitions of each source in the replay buffer, >= 1
 
     def __post_init__(self) -> None:
         check_choices(self, "loss", "rollout_policy")
@@ -71,101 +59,93 @@ class Distil(Method):
             check_range(self, name, 1, float("inf"))
 
     def pretraining(self, spec: Spec) -> tuple[Stage, ...]:
-        groups, share = self.teacher_groups(spec), (1.0 - self.distillation_fraction) / max(spec.context_dim, 1)
-        return tuple(Stage(m, share * len(taught), taught if spec.context_dim else None) for m, taught in groups)
+        fraction = (1.0 - self.distillation_fraction) / max(spec.context_dim, 1)
+        groups = self.teacher_groups(spec)
+        return tuple(Stage(m, fraction * len(tasks), tasks if spec.context_dim else None) for m, tasks in groups)
 
     def teacher_groups(self, spec: Spec) -> list[tuple[Method, tuple[int, ...]]]:
-        """-> what learns experts together, and of which sources. Raises InputError where not each has one."""
-        sources, experts = max(spec.context_dim, 1), self.teachers or (self.base,)
-        if len(experts) not in (1, sources):
-            raise InputError(f"Distil has {len(experts)} experts for {sources} sources; name one, or one for each.")
-        each = experts * sources if len(experts) == 1 else experts
+        """Returns the methods that train teachers together, and on which sources.
+
+        Raises InputError where not every source has a teacher.
+        """
+        sources, teachers = max(spec.context_dim, 1), self.teachers or (self.base,)
+        if len(teachers) not in (1, sources):
+            raise InputError(f"Distil has {len(teachers)} teachers for {sources} sources; name one, or one for each.")
+        each = teachers * sources if len(teachers) == 1 else teachers
         return [(Separate(one), tuple(i for i, x in enumerate(each) if x == one)) for one in dict.fromkeys(each)]
 
     def build(self, spec: Spec, target: bool) -> Learner:
         check_task_context("Distil", spec)
-        inner = self.base.learner(spec._replace(num_tasks=1), target)
+        student = self.base.learner(spec._replace(num_tasks=1), target)
         if target:
-            return inner._replace(
-                init=lambda key, prior: inner.init(key, prior and without_teachers(prior)),
-                act=lambda k, *seen: inner.act(without_teachers(k), *seen),  # a student may be judged as it is
-                policy_contract=lambda k: inner.policy_contract(without_teachers(k)),
-            )
-        by = Distillation(
-            self, spec, inner, tuple(TeacherGroup(m.learner(spec), taught) for m, taught in self.teacher_groups(spec))
-        )
+            return student._replace(init=lambda key, prior: student.init(key, prior and without_teachers(prior)))
+        groups = tuple(TeacherGroup(m.learner(spec), tasks) for m, tasks in self.teacher_groups(spec))
+        temperature = 1.0 if self.loss == "mse" else self.temperature
+
+        def init(key, prior):
+            k_student, k_teachers, k_maps = jax.random.split(key, 3)
+            # From a prior, so that it does not begin with random actions; the prior is another newly initialized one.
+            params = student.init(k_student, student.init(k_student, None))
+            if "epsilon" in params:
+                params["epsilon"] = params["epsilon"].replace(epsilon=jnp.float32(self.epsilon))
+            fresh = tuple(group.learner.init(k_teachers, None) for group in groups)
+            teachers = fresh if prior is None else prior["pretraining"]
+            maps, keys = [], jax.random.split(k_maps, max(spec.context_dim, 1))
+            for group, known in zip(groups, teachers, strict=True):
+                teacher = group.params_for(known, jnp.zeros(spec.context_dim))
+                sizes = (output_network(x).last.weight.shape[0] for x in (params, teacher))
+                maps.append(jax.vmap(functools.partial(orthogonal, *sizes, 1.0))(keys))
+            feature_maps = {"feature_maps": tuple(maps)} if self.feature_coef else {}
+            return {**params, "teachers": teachers, **feature_maps}
+
+        def act(params, carry, obs, context, info):
+            """Acts by the student or the teacher: a policy explores in its own way, Q-values by random actions."""
+            k_act, k_random = jax.random.split(info.key)
+
+            def action_of(learner: Learner, params: Params) -> Array:
+                if "policy" in params:
+                    return learner.act(params, (), obs, context, info._replace(key=k_act))[0]
+                greedy = learner.act(params, (), obs, context, Info(k_act, explore=0.0))[0]
+                return epsilon_greedy(greedy, spec.action_space.size, info.explore * self.epsilon, k_random)
+
+            if self.rollout_policy == "student":
+                return action_of(student, params), carry, {}
+            each = [action_of(group.learner, known) for group, known in zip(groups, params["teachers"], strict=True)]
+            return jnp.select([group.is_responsible(context) for group in groups], each), carry, {}
+
+        def loss(params, batch, info):
+            def one(t: Transition) -> Metrics:
+                x = encode(params, t.obs, t.context)
+                output, hidden = policy_output(params, x), output_network(params).hidden(x)
+                total = {name: jnp.zeros(()) for name in ("distillation_loss", "features_loss", "agreement")}
+                for i, known in enumerate(params["teachers"]):
+                    teacher, counts = groups[i].params_for(known, t.context), groups[i].is_responsible(t.context)
+                    x_teacher = encode(teacher, t.obs, t.context[:0])
+                    wanted = policy_output(teacher, x_teacher, temperature)
+                    total["distillation_loss"] += counts * distillation_loss(self.loss, wanted, output)
+                    total["agreement"] += counts * agreement(wanted, output)
+                    if self.feature_coef:
+                        maps = jax.vmap(lambda linear: linear(hidden))(params["feature_maps"][i])
+                        apart = squared_error(output_network(teacher).hidden(x_teacher), maps[task_index(t.context)])
+                        total["features_loss"] += counts * apart
+                return total
+
+            mean = weighted_mean(jax.vmap(jax.vmap(one))(batch), batch.weight)
+            return mean["distillation_loss"] + self.feature_coef * mean["features_loss"], mean
+
+        trained = dict.fromkeys(name for phase in student.phases for name in phase.train)
+        train = (*trained, "feature_maps") if self.feature_coef else tuple(trained)
+        buffer = (self.batch_size, 1, self.buffer_size, self.update_to_data)
         return Learner(
-            init=functools.partial(_init, by),
-            act=functools.partial(_act, by),
-            prepare=lambda k, fresh, *_: (
-                k.replace(features=update_statistics(k.features, fresh.obs, fresh.weight)),
-                fresh,
-            ),
-            loss=functools.partial(_loss, by),
-            optimizer=optax.adam(self.learning_rate),
-            replay=Replay(
-                inner.replay.num_steps, inner.replay.num_envs, self.batch_size, 1, self.buffer_size, self.update_to_data
-            ),
+            init=init,
+            act=act,
+            prepare=lambda params, rollout, info: (update_normalizer(params, rollout.obs, rollout.weight), rollout),
+            phases=(Phase(loss, train, optax.adam(self.learning_rate)),),
+            replay=Replay(student.replay.num_steps, student.replay.num_envs, *buffer),
+            policy_contract=student.policy_contract,
         )
 
 
-class Distillation(NamedTuple):
-    """How somebody learns from whom."""
-
-    config: Distil
-    spec: Spec
-    student: Learner
-    teachers: tuple[TeacherGroup, ...]
-
-
-def _init(by: Distillation, key: Key, prior: Knowledge | None) -> Knowledge:
-    k_student, k_experts, k_maps = jax.random.split(key, 3)
-    student = by.student.init(k_student, by.student.init(k_student, None))  # one that need not begin at random
-    if output_head(student) is student.value:  # it acts by Q-values
-        student = student.replace(extra=student.extra.replace(epsilon=jnp.float32(by.config.epsilon)))
-    experts = tuple(one.learner.init(k_experts, None) for one in by.teachers) if prior is None else prior.extra
-    maps, keys = [], jax.random.split(k_maps, max(by.spec.context_dim, 1))
-    for one, known in zip(by.teachers, experts, strict=True):
-        expert = one.params_for(known, jnp.zeros(by.spec.context_dim))
-        sizes = (output_network(x).last.weight.shape[0] for x in (student, expert))
-        maps.append(jax.vmap(functools.partial(orthogonal, *sizes, 1.0))(keys))
-    return student.replace(extra=StudentParams(student.extra, experts, tuple(maps) if by.config.feature_coef else ()))
-
-
-def _act(by: Distillation, k: Knowledge, carry: PyTree, obs: Array, context: Array, key: Key, explore: Array | float):
-    """The student's action, or the expert's: a policy's own way to explore, or a share of random choices."""
-    k_act, k_bold = jax.random.split(key)
-
-    def by_one(learner: Learner, known: Knowledge) -> Array:
-        if known.policy is not None:
-            return learner.act(known, (), obs, context, k_act, explore)[0]
-        best = learner.act(known, (), obs, context, k_act, 0.0)[0]
-        return epsilon_greedy(best, by.spec.action_space.size, explore * by.config.epsilon, k_bold)
-
-    if by.config.rollout_policy == "student":
-        return by_one(by.student, without_teachers(k)), carry, {}
-    told = [by_one(one.learner, known) for one, known in zip(by.teachers, k.extra.teachers, strict=True)]
-    return jnp.select([one.is_responsible(context) for one in by.teachers], told), carry, {}
-
-
-def _loss(by: Distillation, k: Knowledge, slow: PyTree, batch: Transition, key: Key, progress: Array | float):
-    how, experts = by.config, jax.lax.stop_gradient(k.extra.teachers)
-    temperature = 1.0 if how.loss == "mse" else how.temperature
-
-    def one(t: Transition) -> Metrics:
-        x = encode(k, t.obs, t.context)
-        said, lost, apart, alike = policy_output(k, x), jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
-        hidden = output_network(k).hidden(x)
-        for i, known in enumerate(experts):
-            expert, counts = by.teachers[i].params_for(known, t.context), by.teachers[i].is_responsible(t.context)
-            x_expert = encode(expert, t.obs, t.context[:0])
-            wanted = policy_output(expert, x_expert, temperature)
-            lost += counts * distillation_loss(how.loss, wanted, said)
-            alike += counts * agreement(wanted, said)
-            if how.feature_coef:
-                told = jax.vmap(lambda source: source(hidden))(k.extra.feature_maps[i])
-                apart += counts * squared_error(output_network(expert).hidden(x_expert), told[task_index(t.context)])
-        return {"distillation_loss": lost, "features_loss": apart, "agreement": alike}
-
-    mean = weighted_mean(jax.vmap(jax.vmap(one))(batch), batch.weight)
-    return mean["distillation_loss"] + how.feature_coef * mean["features_loss"], mean
+def without_teachers(params: Params) -> Params:
+    """Returns the student's own params."""
+    return {name: x for name, x in params.items() if name not in ("teachers", "feature_maps")}

@@ -1,112 +1,103 @@
-"""Separate: a learner for each task, all in one program, which share nothing. The control of every multi-task method.
+"""Separate: a learner for each task, in one program and without sharing. The control of every multi-task method.
 
-Transfers: policy, value and features of the source that the target is; of the first one where it is none of them.
-Assumes: nothing; so many tasks cost so many times the experience.
+Transfers: all parts of the source that the target is; of the first source, where it is none of them.
+Assumes: nothing; K tasks cost K times the experience.
 Fails when: tasks have something in common that would be worth sharing.
 Source: CS 285, where multi-task learning is compared with it; the "independent" rows of arXiv:2001.06782.
-Departs from it in: the learners take turns with one another, not one after the other.
+Departs from it in: the learners train side by side, not one after another.
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
 
 from headstart.core.errors import InputError
-from headstart.core.types import Key, Knowledge, Learner, Method, Metrics, PyTree, Spec, Transition, no_loss
+from headstart.core.types import Info, Learner, Method, Params, Phase, PyTree, Spec, Transition
 from headstart.learners.ppo import PPO
 from headstart.learners.teachers import check_task_context, select_task, task_index
-from headstart.nets.contract import PolicyContract, step
+from headstart.nets.contract import step
 
 
 @dataclasses.dataclass(frozen=True)
 class Separate(Method):
-    """The base learner once for each source; every array of what is known has a task axis in front."""
+    """The base learner once for each source; every array of params has a leading task axis."""
 
-    base: Method = dataclasses.field(default_factory=PPO)  # learns each of them
+    base: Method = dataclasses.field(default_factory=PPO)  # the learner of each source
 
     def build(self, spec: Spec, target: bool) -> Learner:
         check_task_context("Separate", spec)
         inner = self.base.learner(spec._replace(num_tasks=1, context_dim=0), target)
         if spec.context_dim == 0:
             return inner
-        if inner.stop is not None:
-            raise InputError("Separate cannot stop one task's updates and go on with the others'; leave target_kl out.")
-        optimizer = optax.with_extra_args_support(inner.optimizer)
+        if any(phase.stop is not None for phase in inner.phases):
+            raise InputError("Separate cannot stop one task's updates and continue the others'; leave target_kl out.")
+
+        def init(key, prior):
+            return jax.vmap(inner.init)(jax.random.split(key, spec.context_dim), prior)
+
+        def act(params, carry, obs, context, info):
+            return inner.act(select_task(params, task_index(context)), carry, obs, context[:0], info)
+
+        def prepare(params, rollout, info):
+            tasks = task_index(rollout.context[:, 0, 0])
+
+            def one(params: Params, rollout: Transition, key) -> tuple[Params, Transition]:
+                params, rows = inner.prepare(params, _alone(rollout), info._replace(key=key))
+                return params, jax.tree.map(lambda x: x[0], rows)
+
+            keys = jax.random.split(info.key, len(tasks))
+            own, rows = jax.vmap(one)(select_task(params, tasks), rollout, keys)
+            params = jax.tree.map(lambda x, new: x.at[tasks].set(new), params, own)
+            context = jnp.broadcast_to(rollout.context[:, :1, :1], (*rows.weight.shape, rollout.context.shape[-1]))
+            return params, rows.replace(context=context)
+
+        def policy_contract(params):
+            """Returns the base learner's contract with the arrays of the task that the context names."""
+            acting = inner.policy_contract(params)
+            if acting is None:
+                return None
+            own = lambda steps: tuple({**step, "of": "task"} if "arrays" in step else step for step in steps)
+            select = step("which", ("context",), "task"), step("slice", ("context",), "context", start=0, stop=0)
+            return dataclasses.replace(acting, steps=(*select, *own(acting.steps)), update=own(acting.update))
+
         return inner._replace(
-            init=functools.partial(_init, inner, spec.context_dim),
-            act=functools.partial(_act, inner),
-            prepare=functools.partial(_observe, inner),
-            loss=no_loss if inner.loss is no_loss else functools.partial(_loss, inner),
-            rescale_target=jax.vmap(inner.rescale_target),
-            policy_contract=functools.partial(_contract, inner),
-            optimizer=optax.GradientTransformationExtraArgs(
-                jax.vmap(optimizer.init), functools.partial(_update, optimizer)
-            ),
+            init=init,
+            act=act,
+            prepare=prepare,
+            phases=tuple(map(_of_each_task, inner.phases)),
+            policy_contract=policy_contract,
         )
 
 
-def _init(inner: Learner, tasks: int, key: Key, prior: Knowledge | None) -> Knowledge:
-    return jax.vmap(inner.init)(jax.random.split(key, tasks), prior)
+def _of_each_task(phase: Phase) -> Phase:
+    """Returns the phase with a loss, an optimizer and `after` for each task."""
 
+    def loss(params: Params, batch: Transition, info: Info):
+        tasks = task_index(batch.context[:, 0])
 
-def _act(inner: Learner, k: Knowledge, carry: PyTree, obs: Array, context: Array, key: Key, explore: Array | float):
-    return inner.act(select_task(k, task_index(context)), carry, obs, context[:0], key, explore)
+        def one(params: Params, batch: Transition, key):
+            return phase.loss(params, _alone(batch), info._replace(key=key))
 
+        keys = jax.random.split(info.key, len(tasks))
+        losses, metrics = jax.vmap(one)(select_task(params, tasks), batch, keys)
+        return losses.sum(), jax.tree.map(lambda x: x.mean(0), metrics)  # a sum, so that each keeps its whole gradient
 
-def _contract(inner: Learner, k: Knowledge) -> PolicyContract | None:
-    """Returns how the learner acts by the arrays of the task that is meant, without a word about which one it is."""
-    acts = inner.policy_contract(k)
-    if acts is None:
-        return None
-    its_own = lambda steps: tuple({**one, "of": "task"} if "arrays" in one else one for one in steps)
-    meant = step("which", ("context",), "task"), step("slice", ("context",), "context", start=0, stop=0)
-    return dataclasses.replace(acts, steps=(*meant, *its_own(acts.steps)), remember=its_own(acts.remember))
+    optimizer = optax.with_extra_args_support(phase.optimizer)
 
+    def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
+        return jax.vmap(lambda u, s, p: optimizer.update(u, s, p, **extra))(updates, state, params)
 
-def _observe(
-    inner: Learner, k: Knowledge, fresh: Transition, key: Key, progress: Array | float
-) -> tuple[Knowledge, Transition]:
-    tasks = task_index(fresh.context[:, 0, 0])
+    def after(params: Params, info: Info) -> Params:
+        return jax.vmap(lambda params: phase.after(params, info))(params)
 
-    def one(k: Knowledge, fresh: Transition, key: Key) -> tuple[Knowledge, Transition]:
-        k, batch = inner.prepare(k, _alone(fresh), key, progress)
-        return k, jax.tree.map(lambda x: x[0], batch)
-
-    known, batch = jax.vmap(one)(select_task(k, tasks), fresh, jax.random.split(key, len(tasks)))
-    k = jax.tree.map(lambda all_of, x: all_of.at[tasks].set(x), k, known)
-    context = jnp.broadcast_to(fresh.context[:, :1, :1], (*batch.weight.shape, fresh.context.shape[-1]))
-    return k, batch.replace(context=context)
-
-
-def _loss(
-    inner: Learner, k: Knowledge, slow: PyTree, batch: Transition, key: Key, progress: Array | float
-) -> tuple[Array, Metrics]:
-    tasks = task_index(batch.context[:, 0])
-
-    def one(k: Knowledge, slow: PyTree, batch: Transition, key: Key) -> tuple[Array, Metrics]:
-        return inner.loss(k, slow, _alone(batch), key, progress)
-
-    keys = jax.random.split(key, len(tasks))
-    losses, metrics = jax.vmap(one)(select_task(k, tasks), select_task(slow, tasks), batch, keys)
-    return losses.sum(), jax.tree.map(lambda x: x.mean(0), metrics)  # a sum: each keeps its whole gradient
+    each = optax.GradientTransformationExtraArgs(jax.vmap(optimizer.init), update)
+    return phase._replace(loss=loss, optimizer=each, after=after)
 
 
 def _alone(experience: Transition) -> Transition:
-    """-> one task's experience with a task axis of length 1, and without a word about which task it is."""
+    """Returns one task's experience with a task axis of length 1, and without the task's id."""
     alone = jax.tree.map(lambda x: x[None], experience)
     return alone.replace(context=alone.context[..., :0])
-
-
-def _update(
-    optimizer: optax.GradientTransformationExtraArgs,
-    updates: PyTree,
-    state: PyTree,
-    params: PyTree = None,
-    **extra: Any,
-) -> tuple[PyTree, PyTree]:
-    return jax.vmap(lambda u, s, p: optimizer.update(u, s, p, **extra))(updates, state, params)

@@ -1,10 +1,10 @@
-"""Domain randomization: learn on a whole ensemble of source tasks, whose parameters are drawn anew each episode.
+"""Domain randomization: train on an ensemble of source tasks, whose parameters are drawn in each episode.
 
-Transfers: policy, value and features (normaliser).
-Assumes: the source can be randomised, and the target is (nearly) one of its draws.
-Fails when: the target lies outside the ensemble, or one memoryless policy cannot serve all of it.
+Transfers: policy, value and encoder or normalizer.
+Assumes: the source can be randomized, and the target is (nearly) one of its draws.
+Fails when: the target lies outside the ensemble, or one memoryless policy cannot solve all of it.
 Source: CS 285, "Forward transfer with randomization"; arXiv:1703.06907, arXiv:1710.06537 (without their memory).
-Departs from it in: in the target it goes on learning from all it knows, where the papers stop at 0-shot.
+Departs from it in: training continues in the target with all parts, where the papers stop at 0-shot.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ from headstart.learners.ppo import PPO
 
 @dataclasses.dataclass(frozen=True)
 class Randomize(Method):
-    """The base learner, played on the ensemble: what changes is the task, so there is nothing else to say."""
+    """The base learner, trained on the ensemble: only the tasks change, not the learner."""
 
-    base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains
+    base: Method = dataclasses.field(default_factory=PPO)  # the learner, in both domains
 
     def build(self, spec: Spec, target: bool) -> Learner:
         return self.base.learner(spec, target)

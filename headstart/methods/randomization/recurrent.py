@@ -1,11 +1,11 @@
-"""Recurrent dynamics randomization: a policy with a memory, which finds out in the episode what it is dealing with.
+"""Recurrent dynamics randomization: a policy with a memory, which can identify the dynamics within an episode.
 
-Transfers: policy with its memory (model), value and features (normaliser).
-Assumes: the source can be randomised around the target; what differs shows in the course of an episode.
-Fails when: one memoryless policy serves the whole ensemble as well, or episodes are too short to find out.
-Source: arXiv:1710.06537, section IV (recurrent policy, critics that know the parameters, memory of 8 as a control).
-Departs from it in: PPO or SAC for RDPG with HER, GRU for LSTM; critics know what the policy remembers too; in the
-target, whose parameters nobody knows, critics are told the ensemble's mean.
+Transfers: policy with its memory, value and encoder or normalizer.
+Assumes: the source can be randomized around the target; differences in dynamics show within an episode.
+Fails when: one memoryless policy serves the whole ensemble as well, or episodes are too short.
+Source: arXiv:1710.06537, section IV (recurrent policy, critics that know the parameters, history of 8 as a control).
+Departs from it in: PPO or SAC for RDPG with HER, GRU for LSTM; critics are given the policy's memory too; in the
+target, whose parameters are unknown, critics are given the ensemble's mean.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_choices, check_range
-from headstart.core.types import Box, Key, Knowledge, Learner, Method, Record, Spec, Transition
+from headstart.core.types import Box, Learner, Method, Params, Spec, Transition
 from headstart.learners.context_encoder import ContextEncoder, with_context_encoder
 from headstart.learners.ppo import PPO
 from headstart.methods.randomization.universal import check_parameters
@@ -31,23 +31,23 @@ from headstart.nets.contract import (
     observation_steps,
     step,
 )
-from headstart.nets.encoders import encode
+from headstart.nets.encoders import encode_obs
 from headstart.nets.history import History
 from headstart.nets.policies import MaskedPolicy
-from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
+from headstart.nets.running_statistics import running_mean_std
 
 
 @dataclasses.dataclass(frozen=True)
 class Recurrent(Method):
-    """The base learner with a memory: a gated recurrent unit, or the last steps as they were."""
+    """The base learner with a memory: a gated recurrent unit, or the last steps of the episode."""
 
-    base: Method = dataclasses.field(default_factory=PPO)  # learns in both domains
-    memory: Literal["gru", "history"] = "gru"  # what it remembers by
-    hidden_size: int = 64  # of the recurrent unit, >= 1
-    history_length: int = 8  # steps remembered as they were, >= 1
-    sequence_length: int = 16  # steps that a recurrent unit's gradient goes back, >= 1
-    burn_in: int = 0  # of these, steps that only bring the memory up to date (off-policy learners), >= 0
-    asymmetric_critic: bool = True  # whether critics are told the source's parameters
+    base: Method = dataclasses.field(default_factory=PPO)  # the learner, in both domains
+    memory: Literal["gru", "history"] = "gru"  # the kind of memory
+    hidden_size: int = 64  # size of the recurrent state, >= 1
+    history_length: int = 8  # steps in the history, >= 1
+    sequence_length: int = 16  # steps of backpropagation through time, >= 1
+    burn_in: int = 0  # first steps of a sequence that only update the memory (off-policy), in [0, sequence_length - 1]
+    asymmetric_critic: bool = True  # whether critics are given the source's parameters
 
     def __post_init__(self) -> None:
         check_choices(self, "memory")
@@ -56,124 +56,116 @@ class Recurrent(Method):
         check_range(self, "burn_in", 0, self.sequence_length - 1)
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        if self.memory == "history" and not isinstance(spec.observation_space, Box):
-            raise InputError("Recurrent remembers vectors as they were, and this task shows images; use memory=gru.")
+        gru = self.memory == "gru"
+        if not gru and not isinstance(spec.observation_space, Box):
+            raise InputError("Recurrent(memory='history') stores vectors, and this task has images; use memory=gru.")
         if self.asymmetric_critic:
-            check_parameters("Recurrent(informed=True)", spec)
-        secret = spec.num_parameters if self.asymmetric_critic else 0
-        past = History(self.history_length, spec.observation_space.size, spec.action_space)
-        told = self.hidden_size if self.memory == "gru" else past.size
-        inner = self.base.learner(spec.with_encoded_context(told + secret), target)
+            check_parameters("Recurrent(asymmetric_critic=True)", spec)
+        private = spec.num_parameters if self.asymmetric_critic else 0
+        history = History(self.history_length, spec.observation_space.size, spec.action_space)
+        encoded_size = self.hidden_size if gru else history.size
+        inner = self.base.learner(spec.with_encoded_context(encoded_size + private), target)
         inner.replay.check_next("Recurrent")
-        policy = self.base.learner(spec.with_encoded_context(told), target)
-        teller = (_gru if self.memory == "gru" else _history)(self, spec, past, secret, target)
-        return with_context_encoder(inner, teller)._replace(
-            init=functools.partial(_init, self, inner, policy, spec, secret),
-            replay=inner.replay._replace(sequence_length=teller.sequence_length),
+        policy = self.base.learner(spec.with_encoded_context(encoded_size), target)
+        encoder = (_gru if gru else _history)(self, spec, history, private, target)
+
+        def init(key, prior):
+            if prior is not None:
+                if private:
+                    check_parameters("Recurrent", spec, prior.get("recurrent_scale"))
+                return inner.init(key, prior)
+            params = inner.init(key, None)
+            if private:
+                if "policy" not in params:
+                    raise InputError(
+                        f"Recurrent gives critics parameters that the policy must not use, and {self.base!r} acts by "
+                        "its critic; use PPO or SAC, or asymmetric_critic=false."
+                    )
+                params["policy"] = MaskedPolicy(policy.init(key, None)["policy"], private)
+            if gru:
+                features = encode_obs(params, jnp.zeros(spec.observation_space.shape)).size
+                cell_key = jax.random.fold_in(key, ord("r"))
+                params["recurrent"] = eqx.nn.GRUCell(features + spec.action_space.size, self.hidden_size, key=cell_key)
+            return {**params, "recurrent_scale": running_mean_std(private)}
+
+        return with_context_encoder(inner, encoder)._replace(init=init)
+
+
+def _private(params: Params, parameters: Array, target: bool) -> Array:
+    """Returns the normalized parameters for critics; in the target, where they are unknown, their mean."""
+    return jnp.zeros_like(parameters) if target else params["recurrent_scale"].normalize(parameters)
+
+
+def _update_scale(private: int, params: Params, rollout: Transition) -> Params:
+    memory = rollout.extras["memory"]
+    parameters = memory[..., memory.shape[-1] - private :].reshape(-1, private)
+    scale = params["recurrent_scale"].update(parameters, rollout.weight.reshape(-1))
+    return {**params, "recurrent_scale": scale}
+
+
+def _gru(method: Recurrent, spec: Spec, history: History, private: int, target: bool) -> ContextEncoder:
+    """Returns the encoder whose memory is the unit's state, the last action, and the parameters for critics."""
+    size, acted = method.hidden_size, method.hidden_size + spec.action_space.size
+
+    def encode(params: Params, memory: Array, obs: Array) -> Array:
+        state, action, parameters = jnp.split(memory, [size, acted])
+        state = params["recurrent"](jnp.concatenate([encode_obs(params, obs), action]), state)
+        return jnp.concatenate([state, _private(params, parameters, target)])
+
+    def update_memory(memory: Array, encoded: Array, obs: Array, action: Array) -> Array:
+        return jnp.concatenate([encoded[:size], spec.action_space.to_features(action), memory[acted:]])
+
+    def policy_contract(params: Params) -> PolicyContract:
+        names = ("weight_ih", "weight_hh", "bias", "bias_n")
+        cell = step("gru", ("x", "state"), "state", {name: f"params.recurrent.{name}" for name in names})
+        steps = (step("concatenate", ("features", "last_action"), "x"), cell, *_unknown("state", private))
+        memory = {"state": size, "last_action": spec.action_space.size}
+        return PolicyContract(
+            (*observation_steps(params), *steps), memory, (action_features_step(spec.action_space, "last_action"),)
         )
 
-
-class RecurrentParams(Record):
-    """What makes a memory of what is seen and done; and the scale of parameters that critics are told."""
-
-    cell: eqx.nn.GRUCell | None
-    parameters: RunningMeanStd
-
-
-def _init(
-    recurrent: Recurrent, inner: Learner, policy: Learner, spec: Spec, secret: int, key: Key, prior: Knowledge | None
-) -> Knowledge:
-    if prior is not None:
-        if secret:
-            check_parameters("Recurrent", spec, prior.model.parameters)
-        return inner.init(key, prior)
-    k = inner.init(key, None)
-    if secret:
-        if k.policy is None:
-            raise InputError(
-                f"Recurrent tells critics what the policy must not know, and {recurrent.base!r} acts by its critic; "
-                "use PPO or SAC, or informed=false."
-            )
-        k = k.replace(policy=MaskedPolicy(policy.init(key, None).policy, secret))
-    cell = None
-    if recurrent.memory == "gru":
-        seen = encode(k, jnp.zeros(spec.observation_space.shape), jnp.zeros(0)).size
-        cell = eqx.nn.GRUCell(
-            seen + spec.action_space.size, recurrent.hidden_size, key=jax.random.fold_in(key, ord("r"))
-        )
-    return k.with_model("Recurrent", RecurrentParams(cell, running_mean_std(secret)))
+    return ContextEncoder(
+        init_memory=lambda parameters: jnp.concatenate([jnp.zeros(acted), parameters[:private]]),
+        encode=encode,
+        update_memory=update_memory,
+        update_statistics=_statistics(private, target),
+        policy_contract=policy_contract if target else lambda params: None,
+        train=("recurrent",),
+        sequence_length=method.sequence_length,
+        burn_in=method.burn_in,
+    )
 
 
-def _secret(k: Knowledge, parameters: Array, target: bool) -> Array:
-    """-> what critics are told of the parameters; in the target their mean, since they are not known there."""
-    return jnp.zeros_like(parameters) if target else k.model.parameters.normalize(parameters)
+def _history(method: Recurrent, spec: Spec, history: History, private: int, target: bool) -> ContextEncoder:
+    """Returns the encoder whose memory is the last steps, and the parameters for critics."""
 
+    def encode(params: Params, memory: Array, obs: Array) -> Array:
+        steps, parameters = jnp.split(memory, [history.size])
+        encoded = history.encode(steps, functools.partial(encode_obs, params))
+        return jnp.concatenate([encoded, _private(params, parameters, target)])
 
-def _include(secret: int, k: Knowledge, fresh: Transition) -> Knowledge:
-    memory = fresh.extras["memory"]
-    parameters = memory[..., memory.shape[-1] - secret :].reshape(-1, secret)
-    known = k.model.parameters.update(parameters, fresh.weight.reshape(-1))
-    return k.replace(model=k.model.replace(parameters=known))
+    def update_memory(memory: Array, encoded: Array, obs: Array, action: Array) -> Array:
+        return jnp.concatenate([history.push(memory[: history.size], obs, action), memory[history.size :]])
 
-
-def _gru(recurrent: Recurrent, spec: Spec, past: History, secret: int, target: bool) -> ContextEncoder:
-    """-> remembers the unit's state and the last action."""
-    units, acted = recurrent.hidden_size, recurrent.hidden_size + spec.action_space.size
-
-    def say(k: Knowledge, memory: Array, obs: Array) -> Array:
-        state, action, parameters = jnp.split(memory, [units, acted])
-        seen = encode(k, obs, jnp.zeros(0))
-        return jnp.concatenate([k.model.cell(jnp.concatenate([seen, action]), state), _secret(k, parameters, target)])
+    def policy_contract(params: Params) -> PolicyContract:
+        recalled = history_step(params, history.length, history.observation, "recalled")
+        steps = (*observation_steps(params), recalled, *_unknown("recalled", private))
+        return PolicyContract(steps, {"past": history.size}, history_update(history.action))
 
     return ContextEncoder(
-        init_memory=lambda parameters: jnp.concatenate([jnp.zeros(acted), parameters[:secret]]),
-        encode=say,
-        update_memory=lambda memory, said, obs, action: jnp.concatenate(
-            [said[:units], spec.action_space.to_features(action), memory[acted:]]
-        ),
-        update_statistics=functools.partial(_include, secret) if secret and not target else lambda k, fresh: k,
-        policy_contract=functools.partial(_gru_contract, recurrent.hidden_size, spec, secret)
-        if target
-        else lambda k: None,
-        sequence_length=recurrent.sequence_length,
-        burn_in=recurrent.burn_in,
+        init_memory=lambda parameters: jnp.concatenate([history.empty(), parameters[:private]]),
+        encode=encode,
+        update_memory=update_memory,
+        update_statistics=_statistics(private, target),
+        policy_contract=policy_contract if target else lambda params: None,
     )
 
 
-def _gru_contract(units: int, spec: Spec, secret: int, k: Knowledge) -> PolicyContract:
-    names = ("weight_ih", "weight_hh", "bias", "bias_n")
-    cell = step("gru", ("x", "state"), "state", {name: f"knowledge.model.cell.{name}" for name in names})
-    told = (step("concatenate", ("seen", "acted"), "x"), cell, *_unknown("state", secret))
-    memory = {"state": units, "acted": spec.action_space.size}
-    return PolicyContract(
-        (*observation_steps(k.features), *told), memory, (action_features_step(spec.action_space, "acted"),)
-    )
+def _statistics(private: int, target: bool):
+    """Returns the encoder's `update_statistics`: in the source, where critics are given parameters, their scale."""
+    return functools.partial(_update_scale, private) if private and not target else lambda params, rollout: params
 
 
-def _unknown(known: str, secret: int) -> tuple[Step, ...]:
-    """Returns the steps to "said" from what is remembered: nobody knows the parameters that critics were told."""
-    return step("zeros", (), "unknown", n=secret), step("concatenate", (known, "unknown"), "said")
-
-
-def _history(recurrent: Recurrent, spec: Spec, past: History, secret: int, target: bool) -> ContextEncoder:
-    """-> remembers the last steps as they were."""
-
-    def say(k: Knowledge, memory: Array, obs: Array) -> Array:
-        steps, parameters = jnp.split(memory, [past.size])
-        eyes = functools.partial(encode, k, context=jnp.zeros(0))
-        return jnp.concatenate([past.encode(steps, eyes), _secret(k, parameters, target)])
-
-    return ContextEncoder(
-        init_memory=lambda parameters: jnp.concatenate([past.empty(), parameters[:secret]]),
-        encode=say,
-        update_memory=lambda memory, said, obs, action: jnp.concatenate(
-            [past.push(memory[: past.size], obs, action), memory[past.size :]]
-        ),
-        policy_contract=functools.partial(_history_contract, past, secret) if target else lambda k: None,
-        update_statistics=functools.partial(_include, secret) if secret and not target else lambda k, fresh: k,
-    )
-
-
-def _history_contract(past: History, secret: int, k: Knowledge) -> PolicyContract:
-    told = history_step(k, past.length, past.observation, "recalled")
-    return PolicyContract((told, *_unknown("recalled", secret)), {"past": past.size}, history_update(past.action))
+def _unknown(known: str, private: int) -> tuple[Step, ...]:
+    """Returns the steps to "encoded" from the memory; zeros stand for the parameters that critics were given."""
+    return step("zeros", (), "unknown", n=private), step("concatenate", (known, "unknown"), "encoded")

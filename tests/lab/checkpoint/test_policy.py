@@ -17,7 +17,7 @@ import pytest
 
 from headstart.core.errors import InputError
 from headstart.core.names import map_named
-from headstart.core.types import Box, Discrete, Image, Knowledge, Method, Spec, spec, stack
+from headstart.core.types import Box, Discrete, Image, Method, Spec, spec, stack
 from headstart.lab.checkpoint.policy import Policy
 from headstart.lab.checkpoint.save_load import load, save
 from headstart.lab.checkpoint.trained import Trained
@@ -105,7 +105,7 @@ def test_a_recipe_says_how_a_policy_acts(method: Method, of: Spec, tmp_path):
     """The reader that users copy acts like the policy, in two episodes."""
     folder, context = save(learned(method, of), tmp_path), np.eye(1, of.context_dim, 1)[0]
     learner = method.learner(of, target=True)
-    known = jax.tree.map(lambda x: x[0], load(folder).state.knowledge)
+    known = jax.tree.map(lambda x: x[0], load(folder).state.params)
     policy = Policy(learner, known, of, jnp.asarray(context, jnp.float32))
     reader = runpy.run_path(str(READER))["Policy"](folder, context)
     acted = []
@@ -142,7 +142,7 @@ def test_who_is_told_parameters_has_to_be_told_them(tmp_path):
         trained.policy()
     folder, near, far = save(trained, tmp_path), probes.one(env, push=0.3), probes.one(env, push=2.9)
     reader = runpy.run_path(str(READER))["Policy"]
-    with pytest.raises(ValueError, match="is told the parameters"):
+    with pytest.raises(ValueError, match="is given the parameters"):
         reader(folder)
     acted = []
     for task, push in ((near, 0.3), (far, 2.9)):
@@ -190,15 +190,15 @@ REFUSED: list[tuple[Spec, Any, str]] = [
 
 @pytest.mark.parametrize(("of", "given", "sentence"), REFUSED)
 def test_a_policy_refuses_what_is_no_observation(of: Spec, given: Any, sentence: str):
-    policy = Policy(probes.player(lambda obs: jnp.int32(1)), Knowledge(), of)
+    policy = Policy(probes.player(lambda obs: jnp.int32(1)), {}, of)
     with pytest.raises(InputError, match=sentence):
         policy.act(given)
 
 
 def test_a_policy_takes_an_observation_in_any_type_that_holds_it():
-    policy = Policy(probes.player(lambda obs: jnp.int32(1)), Knowledge(), IMAGE)
+    policy = Policy(probes.player(lambda obs: jnp.int32(1)), {}, IMAGE)
     assert [int(policy.act(np.full((1, 1, 2), 255, kind))) for kind in (np.uint8, np.int64, np.float64)] == [1, 1, 1]
-    policy = Policy(probes.player(lambda obs: jnp.int32(1)), Knowledge(), DISCRETE)
+    policy = Policy(probes.player(lambda obs: jnp.int32(1)), {}, DISCRETE)
     with pytest.raises(
         InputError, match=r"^The parameters have shape \[3\], but the policy takes \[2\]; give one number for each"
     ):
@@ -216,7 +216,7 @@ def test_a_policy_is_compiled_once():
 
     learner = probes.player(act)
     for _ in range(2):
-        policy = Policy(learner, Knowledge(), BOUNDED)
+        policy = Policy(learner, {}, BOUNDED)
         for obs in ([1.0, 2.0, 3.0], np.ones(3), np.ones(3, np.float32), np.ones(3, int)):
             command = policy.act(obs)
             assert isinstance(command, np.ndarray)

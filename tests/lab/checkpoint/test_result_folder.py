@@ -126,7 +126,7 @@ def test_what_a_stop_left_is_no_obstacle(trained, tmp_path):
     for left in (
         {".curve.json.abcdefgh.part": b"{"},
         {"curve.json": whole["curve.json"]},
-        {"curve.json": whole["curve.json"], "knowledge-0123456789abcdef.safetensors": b"half"},
+        {"curve.json": whole["curve.json"], "params-0123456789abcdef.safetensors": b"half"},
     ):
         out = tmp_path / str(len(os.listdir(tmp_path)))
         out.mkdir()
@@ -141,7 +141,7 @@ def test_what_a_kill_left_of_a_finished_command_is_put_in_order(trained, tmp_pat
     """Between the recipe and the arrays' usual name, and before the lock is given back."""
     out = pathlib.Path(shutil.copytree(trained, tmp_path / "out"))
     sha256 = json.loads((out / "recipe.json").read_text())["sha256"]
-    (out / "knowledge.safetensors").rename(out / f"knowledge-{sha256[:16]}.safetensors")
+    (out / "params.safetensors").rename(out / f"params-{sha256[:16]}.safetensors")
     for left in (".lock", ".recipe.json.abcdefgh.part", "run/.lock"):
         (out / left).parent.mkdir(exist_ok=True)
         (out / left).touch()
@@ -151,7 +151,7 @@ def test_what_a_kill_left_of_a_finished_command_is_put_in_order(trained, tmp_pat
 
 
 def test_a_damaged_result_is_told_of(trained, tmp_path, capsys):
-    for name in ("curve.json", "recipe.json", "knowledge.safetensors"):
+    for name in ("curve.json", "recipe.json", "params.safetensors"):
         out = tmp_path / name
         out.mkdir()
         for file, data in all_of(trained).items():

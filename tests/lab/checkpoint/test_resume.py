@@ -242,7 +242,7 @@ def test_ctrl_c_keeps_it_and_the_same_command_goes_on(tmp_path, capsys, monkeypa
     asked = ["SIGUSR1"]
     assert train_command(tmp_path / "out") == 0
     assert "kept in" in capsys.readouterr().err
-    for name in ("curve.json", "knowledge.safetensors", "recipe.json"):
+    for name in ("curve.json", "params.safetensors", "recipe.json"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "never" / name).read_bytes()
     assert sorted(os.listdir(tmp_path / "out")) == sorted(os.listdir(tmp_path / "never"))
     assert signal.getsignal(signal.SIGINT) is before

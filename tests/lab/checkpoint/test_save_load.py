@@ -57,10 +57,10 @@ def edit_recipe(folder: pathlib.Path, change: Callable[[dict[str, Any]], Any]) -
 
 def edit_arrays(folder: pathlib.Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
     """Writes other arrays, and their checksum into the recipe."""
-    arrays = {name: x.copy() for name, x in safetensors.numpy.load_file(folder / "knowledge.safetensors").items()}
+    arrays = {name: x.copy() for name, x in safetensors.numpy.load_file(folder / "params.safetensors").items()}
     change(arrays)
     data = safetensors.numpy.save(arrays)
-    (folder / "knowledge.safetensors").write_bytes(data)
+    (folder / "params.safetensors").write_bytes(data)
     told = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     edit_recipe(folder, lambda recipe: recipe.update(told))
 
@@ -71,8 +71,8 @@ def test_what_is_read_is_what_was_written(trained, saved):
     probes.check_same(again.state, trained.state)
     moved = [name for name, x in named(again.state).items() if np.any(np.asarray(x))]
     assert any(name.startswith("optimizer") for name in moved)
-    assert "knowledge.features.count" in moved
-    assert "knowledge.value.scale.count" in moved
+    assert "params.normalizer.count" in moved
+    assert "params.returns.scale.count" in moved
 
 
 KILLS = """
@@ -80,7 +80,7 @@ import hashlib, json, os, pathlib, shutil, signal, sys
 from headstart.lab.checkpoint import files, records, save_load
 
 former, newer, out = map(pathlib.Path, sys.argv[1:])
-data, recipe = (newer / "knowledge.safetensors").read_bytes(), json.loads((newer / "recipe.json").read_text())
+data, recipe = (newer / "params.safetensors").read_bytes(), json.loads((newer / "recipe.json").read_text())
 
 def die_at(count):
     seen = set()
@@ -116,7 +116,7 @@ def test_a_kill_at_any_line_of_a_save_leaves_the_former_or_the_new(trained, save
         left.append(found.seed)
         probes.check_same(found.state, moved if found.seed == trained.seed + 1 else trained.state)
         save(found, folder)
-        assert {path.name for path in folder.iterdir()} == {"knowledge.safetensors", "recipe.json"}
+        assert {path.name for path in folder.iterdir()} == {"params.safetensors", "recipe.json"}
     assert left == sorted(left)  # the former, and from some moment on the newer
     assert 10 < left.index(trained.seed + 1) < len(left) - 3
 
@@ -130,21 +130,22 @@ def test_methods_in_methods_are_written_whole(trained, tmp_path, method):
 
 def test_what_knows_nothing_is_a_checkpoint_too(trained, tmp_path):
     nothing = Uniform().learner(trained.spec)
-    state = TrainState(nothing.init(jax.random.key(0), None), None, nothing.optimizer.init(()), jnp.ones(1, jnp.int32))
+    assert nothing.phases == ()
+    state = TrainState(nothing.init(jax.random.key(0), None), (), jnp.ones(1, jnp.int32))
     again = load(save(dataclasses.replace(trained, method=Uniform(), state=state), tmp_path))
-    assert jax.tree.leaves(again.state.knowledge) == []
+    assert jax.tree.leaves(again.state.params) == []
     assert again.method == Uniform()
 
 
 def test_it_can_be_read_without_headstart_and_jax(trained, saved):
     """By numpy and safetensors alone: plain names, plain arrays, and what a policy needs to act."""
     recipe = json.loads((saved / "recipe.json").read_text())
-    arrays = safetensors.numpy.load_file(saved / "knowledge.safetensors")
+    arrays = safetensors.numpy.load_file(saved / "params.safetensors")
     assert {name: [list(x.shape), str(x.dtype)] for name, x in arrays.items()} == {
         name: [told["shape"], told["dtype"]] for name, told in recipe["arrays"].items()
     }
-    knowledge = trained.state.knowledge
-    np.testing.assert_array_equal(arrays["knowledge.features.mean"], np.asarray(knowledge.features.mean)[0])
+    normalizer = trained.state.params["normalizer"]
+    np.testing.assert_array_equal(arrays["params.normalizer.mean"], np.asarray(normalizer.mean)[0])
     assert recipe["method"]["class"] == "PPO"
     assert recipe["method"]["hidden"] == [4]
     assert recipe["observation_space"] == {"kind": "box", "low": [0.0], "high": [1.0]}
@@ -193,7 +194,7 @@ def test_bounds_without_end_survive(trained, tmp_path):
 
 
 def truncate(folder: pathlib.Path) -> None:
-    file = folder / "knowledge.safetensors"
+    file = folder / "params.safetensors"
     file.write_bytes(file.read_bytes()[:-40])
 
 
@@ -214,23 +215,23 @@ def hole(folder: pathlib.Path) -> None:
 
 
 def swap_shape(folder: pathlib.Path) -> None:
-    edit_arrays(folder, lambda arrays: arrays.update({"knowledge.features.mean": np.zeros(2, np.float32)}))
+    edit_arrays(folder, lambda arrays: arrays.update({"params.normalizer.mean": np.zeros(2, np.float32)}))
 
 
 def swap_type(folder: pathlib.Path) -> None:
-    edit_arrays(folder, lambda arrays: arrays.update({"knowledge.features.mean": np.zeros(1, np.float64)}))
+    edit_arrays(folder, lambda arrays: arrays.update({"params.normalizer.mean": np.zeros(1, np.float64)}))
 
 
 def spoil(folder: pathlib.Path) -> None:
-    edit_arrays(folder, lambda arrays: arrays["knowledge.features.mean"].fill(np.nan))
+    edit_arrays(folder, lambda arrays: arrays["params.normalizer.mean"].fill(np.nan))
 
 
 def drop(folder: pathlib.Path) -> None:
-    edit_arrays(folder, lambda arrays: arrays.pop("knowledge.features.mean"))
+    edit_arrays(folder, lambda arrays: arrays.pop("params.normalizer.mean"))
 
 
 def add(folder: pathlib.Path) -> None:
-    edit_arrays(folder, lambda arrays: arrays.update({"knowledge.stowaway": np.zeros(1, np.float32)}))
+    edit_arrays(folder, lambda arrays: arrays.update({"params.stowaway": np.zeros(1, np.float32)}))
 
 
 def set_to(name: str, value: Any) -> Callable[[pathlib.Path], None]:
@@ -244,32 +245,32 @@ def without(name: str) -> Callable[[pathlib.Path], None]:
 DEFECTS = {
     "no folder": (shutil.rmtree, r"There is no .*recipe\.json; is .* a folder that headstart wrote"),
     "no recipe": (lambda folder: (folder / "recipe.json").unlink(), r"There is no .*recipe\.json"),
-    "no arrays": (lambda folder: (folder / "knowledge.safetensors").unlink(), "copy the whole checkpoint folder"),
+    "no arrays": (lambda folder: (folder / "params.safetensors").unlink(), "copy the whole checkpoint folder"),
     "a text": (lambda folder: (folder / "recipe.json").write_text("hello"), "cannot be read as JSON"),
     "a list": (lambda folder: (folder / "recipe.json").write_text("[]"), "no record of this version"),
     "another's": (set_to("format", "stable-baselines3"), "no record of this version.*train anew"),
-    "cut off": (truncate, r"knowledge\.safetensors is damaged.*take another copy"),
+    "cut off": (truncate, r"params\.safetensors is damaged.*take another copy"),
     "too long": (
-        lengthen("knowledge.safetensors"),
-        r"knowledge\.safetensors is \d+ bytes long, where at most \d+ are expected",
+        lengthen("params.safetensors"),
+        r"params\.safetensors is \d+ bytes long, where at most \d+ are expected",
     ),
     "a pipe": (pipe("recipe.json"), r"recipe\.json is no regular file"),
-    "a pipe of arrays": (pipe("knowledge.safetensors"), r"knowledge\.safetensors is no regular file"),
+    "a pipe of arrays": (pipe("params.safetensors"), r"params\.safetensors is no regular file"),
     "a folder": (directory("recipe.json"), r"recipe\.json is no regular file"),
     "a hole": (hole, r"recipe\.json is 1000000000000 bytes long, where at most"),
-    "no safetensors": (lambda folder: (folder / "knowledge.safetensors").write_text("hello"), "is damaged"),
-    "another shape": (swap_shape, r"'knowledge\.features\.mean' as float32\[2\].* makes it float32\[1\]"),
+    "no safetensors": (lambda folder: (folder / "params.safetensors").write_text("hello"), "is damaged"),
+    "another shape": (swap_shape, r"'params\.normalizer\.mean' as float32\[2\].* makes it float32\[1\]"),
     "another type": (swap_type, r"as float64\[1\].* makes it float32\[1\]"),
-    "NaN": (spoil, r"not finite, in 'knowledge\.features\.mean'.*train anew"),
-    "a bit of an array": (flip("knowledge.safetensors", -1), r"knowledge\.safetensors is damaged, or not what its"),
+    "NaN": (spoil, r"not finite, in 'params\.normalizer\.mean'.*train anew"),
+    "a bit of an array": (flip("params.safetensors", -1), r"params\.safetensors is damaged, or not what its"),
     "a bit of the recipe": (flip("recipe.json", 40), r"recipe\.json"),
     "a bit of its checksum": (
         flip("recipe.json", -9),
         r"recipe\.json is damaged: its content is not what its checksum",
     ),
     "a space after it": (lengthen("recipe.json"), r"recipe\.json is damaged: its"),
-    "too little": (drop, r"lacks 'knowledge\.features\.mean'"),
-    "too much": (add, r"holds, unasked, 'knowledge\.stowaway'.*copy both from one place"),
+    "too little": (drop, r"lacks 'params\.normalizer\.mean'"),
+    "too much": (add, r"holds, unasked, 'params\.stowaway'.*copy both from one place"),
     "an unknown method": (set_to("method", {"class": "Rainbow"}), "knows no method like .*Rainbow"),
     "an unknown field": (set_to("method", {"class": "PPO", "magic": 1}), "magic"),
     "a bad field": (

@@ -8,7 +8,7 @@ import numpy as np
 
 from headstart.core.space_matching import ArrayTransfer, Plan, match
 from headstart.core.spaces import Box, Component
-from headstart.core.types import Knowledge
+from headstart.core.types import Params
 from headstart.lab.checkpoint.transfer_summary import Moved, woken
 from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
 
@@ -23,10 +23,10 @@ def plan(old: Box, new: Box) -> Plan:
     return Plan(match("observation", old, new, {}), match("action", box("a"), box("a"), {}), {})
 
 
-def seen(rows: np.ndarray) -> Knowledge:
-    """Returns knowledge [seed] whose normaliser has seen these rows."""
-    include = jax.jit(lambda x: running_mean_std(x.shape[1]).update(x, jnp.ones(len(x))))
-    return Knowledge(features=jax.tree.map(lambda x: x[None], include(jnp.asarray(rows, jnp.float32))))
+def seen(rows: np.ndarray) -> Params:
+    """Returns params [seed] whose normalizer has seen these rows."""
+    update = jax.jit(lambda x: running_mean_std(x.shape[1]).update(x, jnp.ones(len(x))))
+    return {"normalizer": jax.tree.map(lambda x: x[None], update(jnp.asarray(rows, jnp.float32)))}
 
 
 def rows(**columns: Any) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_a_constant_that_is_another_one_or_varies_in_the_target_is_named():
     same = plan(box(*NAMES), box(*NAMES))
     found = woken(same, seen(SOURCE), seen(TARGET))
     assert [one.name for one in found] == ["goal", "wind"]
-    line = Moved(same, {"features.mean": ArrayTransfer(5, 0, 0)}, False, found).lines()[-1]
+    line = Moved(same, {"normalizer.mean": ArrayTransfer(5, 0, 0)}, False, found).lines()[-1]
     assert line == (
         "constant in the source, but not in the target: goal (0.5 there, 0.501 here), wind (0 there, 0 ± 0.816 here)"
     )
@@ -59,11 +59,11 @@ def test_many_are_counted_and_none_is_told_where_nothing_is_normalised():
     names = tuple(map(str, range(11)))
     same = plan(box(*names), box(*names))
     found = woken(same, seen(np.zeros((3, 11))), seen(np.ones((3, 11))))
-    assert Moved(same, {"features.mean": ArrayTransfer(1, 0, 0)}, False, found).lines()[-1].endswith(", and 3 more")
-    assert woken(same, Knowledge(), Knowledge()) == ()
+    assert Moved(same, {"normalizer.mean": ArrayTransfer(1, 0, 0)}, False, found).lines()[-1].endswith(", and 3 more")
+    assert woken(same, {}, {}) == ()
 
 
 def test_what_is_held_still_tells_nothing():
     held = seen(SOURCE)
-    assert isinstance(held.features, RunningMeanStd)
+    assert isinstance(held["normalizer"], RunningMeanStd)
     assert woken(plan(box(*NAMES), box(*NAMES)), held, held) == ()

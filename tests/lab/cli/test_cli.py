@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     state = jax.tree.map(lambda x: x[:1], tiny.learned())
     save(Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, 3), folder / "corridor")
     shutil.copytree(folder / "trained", folder / "damaged")
-    (folder / "damaged" / "knowledge.safetensors").write_bytes(b"half of it")
+    (folder / "damaged" / "params.safetensors").write_bytes(b"half of it")
     (folder / "foreign").mkdir()
     (folder / "foreign" / "recipe.json").write_text('{"format": "another\'s"}')
     (folder / "foreign" / "study.json").write_text('{"study": "another\'s"}')
@@ -67,7 +67,7 @@ def test_transfer_into_other_spaces_says_what_came_along(folder, capsys):
     assert "observation: copied cart_position; new cart_velocity, pole_angle, pole_angular_velocity" in out
     assert "action: copied left, right" in out
     assert "optimizer: fresh" in out
-    assert "features.mean" in out
+    assert "normalizer.mean" in out
     moved = json.loads((folder / "moved" / "curve.json").read_text())["moved"]
     assert moved["arrays"]["policy.net.layers.0.weight"] == {"copied": 4, "new": 12, "dropped": 0}
     assert (moved["action"]["new"], moved["action"]["dropped"]) == ([], [])
@@ -325,7 +325,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
     ),
     (
         ["transfer", "trained", "--target", "CartPole-v1", "--method", "dqn", "--out", OUT],
-        "DQN cannot begin from what PPO learned",
+        "DQN cannot start from what PPO learned",
     ),
     (["report", "nowhere"], "There is no"),
     (["report", "foreign"], "no record of this version of headstart (format 'headstart study 1'); name a folder that"),

@@ -113,7 +113,7 @@ def test_a_study_leaves_its_data_its_report_and_its_cells(whole):
     for row in ROWS:
         for seed in (0, 1):
             folder = out / "cells" / row / f"seed-{seed}"
-            assert {path.name for path in folder.iterdir()} == {"knowledge.safetensors", "recipe.json", "curve.json"}
+            assert {path.name for path in folder.iterdir()} == {"params.safetensors", "recipe.json", "curve.json"}
             assert load(folder).seed == seed
     assert data["provenance"]["command"] == "headstart compare ..."
     assert {"versions", "commit", "command", "machine"} <= data["provenance"].keys()
@@ -225,7 +225,7 @@ def test_a_deleted_cell_is_run_again_and_comes_to_the_same(whole, out, monkeypat
     assert [type(method).__name__ for method in rows] == ["Finetune"]
     gone = pathlib.Path("finetune") / "seed-1"
     after = files(out / "cells")
-    assert after[gone / "knowledge.safetensors"] == before[gone / "knowledge.safetensors"]
+    assert after[gone / "params.safetensors"] == before[gone / "params.safetensors"]
     assert {path: x for path, x in after.items() if gone not in path.parents} == {
         path: x for path, x in before.items() if gone not in path.parents
     }
@@ -317,8 +317,8 @@ def test_where_no_difference_is_found_a_study_says_so_and_looks_along_the_source
     data = compare(QUESTION, out)
     assert "No difference was found, though force (10 → 9) differs: random actions do" in capsys.readouterr().err
     assert [policy is None for policy in looks] == [True, False]
-    known = load(out / "cells" / "naive" / "seed-0").state.knowledge
-    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y[0]).all(), looks[1].knowledge, known)))
+    known = load(out / "cells" / "naive" / "seed-0").state.params
+    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y[0]).all(), looks[1].params, known)))
     assert data["shift"]["return"] == 0.3
 
 
@@ -471,7 +471,7 @@ def damaged(file: pathlib.Path) -> None:
         "cells/finetune/seed-1/curve.json",
         "sources/*/seed-0/curve.json",
         "sources/*/seed-1/recipe.json",
-        "sources/*/seed-1/knowledge.safetensors",
+        "sources/*/seed-1/params.safetensors",
     ],
 )
 def test_a_damaged_file_is_named(out, file):
@@ -512,7 +512,7 @@ def test_files_that_changed_places_are_told_of(out, tmp_path, one, other):
 
 
 def test_a_checkpoint_that_is_another_cell_s_is_told_of(out):
-    for name in ("recipe.json", "knowledge.safetensors"):
+    for name in ("recipe.json", "params.safetensors"):
         one, other = (next(out.glob(f"sources/*/seed-{i}/{name}")) for i in (0, 1))
         shutil.copy(one, other)
     shutil.rmtree(out / "cells" / "naive")
@@ -548,10 +548,10 @@ def test_an_interrupted_study_keeps_what_was_finished_and_goes_on(whole, tmp_pat
 
 
 def broken_learn(*args: Any) -> Iterator[Progress]:
-    """The real training, but for the first seed, whose knowledge is no longer finite in the end."""
+    """The real training, but for the first seed, whose params are no longer finite in the end."""
     for point in real_learn(*args):
-        spoilt = jax.tree.map(lambda x: x.at[0].set(jnp.nan), point.knowledge)
-        yield point._replace(state=point.state.replace(knowledge=spoilt))
+        spoilt = jax.tree.map(lambda x: x.at[0].set(jnp.nan), point.params)
+        yield point._replace(state=point.state.replace(params=spoilt))
 
 
 def test_a_seed_that_goes_wrong_in_the_source_fails_alone_and_is_run_again(whole, tmp_path, monkeypatch):

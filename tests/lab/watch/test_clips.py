@@ -17,7 +17,7 @@ import headstart as hs
 from headstart.core.drawing import Disc, Drawing
 from headstart.core.errors import InputError
 from headstart.core.spaces import Image as Sight
-from headstart.core.types import Knowledge, Task, spec, stack
+from headstart.core.types import Task, spec, stack
 from headstart.lab.checkpoint.policy import Policy
 from headstart.lab.watch import clips
 from headstart.lab.watch.clips import LAST, Take, encode, film, save, still
@@ -36,7 +36,7 @@ class Drawn(probes.Corridor):
 
 
 def filmed(task: Task, act: Callable[[Any], Any] = probes.right, **how: int) -> Take:
-    return film(Policy(probes.player(act), Knowledge(), spec(stack([task]))), task, KEY, **how)
+    return film(Policy(probes.player(act), {}, spec(stack([task]))), task, KEY, **how)
 
 
 def dark(frame: np.ndarray) -> float:
