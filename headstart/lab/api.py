@@ -185,7 +185,7 @@ def transfer(
 
 @playing
 def compare(
-    methods: str | Sequence[str],
+    methods: Method | str | Sequence[Method | str],
     source: Task | str | Sequence[Task | str],
     target: Task | str,
     out: Path,

@@ -26,6 +26,7 @@ from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
 from headstart.methods.multitask.separate import Separate
+from headstart.methods.plugins import class_name, entry_points, load_class, summary
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
 from headstart.methods.randomization.recurrent import Recurrent
@@ -121,10 +122,37 @@ TRANSFER = (
 CLASSES: dict[str, type[Method]] = {kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, *TRANSFER)}
 
 
+def find_entry(name: str) -> Entry | None:
+    """Returns the entry of that name: one of the map, or of a method from outside of headstart.
+
+    Classes from outside may have `learns_on` and `adapts`, as an Entry does; else they learn on the source and adapt.
+    Raises InputError where a module cannot be imported.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    kind = load_class(name)
+    if kind is None:
+        return None
+    learns_on: typing.Any = getattr(kind, "learns_on", "source")
+    adapts = bool(getattr(kind, "adapts", True))
+    return Entry(name, kind, "from outside", learns_on, adapts, summary(kind))
+
+
+def all_entries() -> list[Entry]:
+    """Returns the entries of the map, and those of installed packages."""
+    added = [entry for name in entry_points() if name not in METHODS and (entry := find_entry(name)) is not None]
+    return [*METHODS.values(), *added]
+
+
 def describe(method: Method) -> dict[str, typing.Any]:
-    """-> a method as plain data: its class, and its fields."""
+    """Returns a method as plain data: its class, and its fields.
+
+    Raises InputError where its class is one of yours that Python could not import again.
+    """
+    kind = type(method)
     fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
-    return {"class": type(method).__name__, **{name: _plain(x) for name, x in fields.items()}}
+    name = kind.__name__ if CLASSES.get(kind.__name__) is kind else class_name(kind)
+    return {"class": name, **{name: _plain(x) for name, x in fields.items()}}
 
 
 def _plain(x: typing.Any) -> typing.Any:
@@ -134,10 +162,14 @@ def _plain(x: typing.Any) -> typing.Any:
 
 
 def rebuild(data: dict[str, typing.Any]) -> Method:
-    """-> the method that `describe` wrote down. Raises InputError where this version knows no such method or field."""
+    """Returns the method that `describe` wrote. Raises InputError where there is no such method or field."""
     fields = {name: _built(x) for name, x in data.items() if name != "class"}
     try:
-        return CLASSES[data["class"]](**fields)
+        name = data["class"]
+        kind = CLASSES.get(name) or (load_class(name) if isinstance(name, str) else None)
+        if kind is None:
+            raise KeyError(name)
+        return kind(**fields)
     except (KeyError, TypeError) as error:
         raise InputError(
             f"This version of headstart knows no method like {data!r} ({error}); use the version that wrote it."

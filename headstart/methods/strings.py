@@ -14,13 +14,14 @@ from typing import Literal
 
 from headstart.core.errors import InputError
 from headstart.core.types import Method
-from headstart.methods import LEARNERS, METHODS, Entry
+from headstart.methods import CLASSES, LEARNERS, METHODS, Entry, find_entry
+from headstart.methods.plugins import class_name, split_name
 
 
 def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
     """-> the entry and the method that a user means, over that base learner where one is given."""
-    name, _, settings = text.partition(":")
-    entry = METHODS[_known(name, METHODS, "method")]
+    name, settings = split_name(text)
+    entry = find_entry(name) or METHODS[_known(name, METHODS, "method")]
     method = entry.make()
     if learner is not None:
         if not (hasattr(method, "base") or isinstance(method, tuple(LEARNERS.values()))):
@@ -41,10 +42,51 @@ def find_any(text: str, after: Method | None = None) -> Method:
 
     It is to go on with what the method `after` learned, if there is one: over the same base learner, if it takes one.
     """
-    name = _known(text.partition(":")[0], {**METHODS, **LEARNERS}, "method")
+    name, _ = split_name(text)
     if name in LEARNERS:
         return find_learner(text)
-    return find(text, _base(after) if hasattr(METHODS[name].make(), "base") else None)[1]
+    entry = find_entry(name) or METHODS[_known(name, {**METHODS, **LEARNERS}, "method")]
+    return find(text, _base(after) if hasattr(entry.make(), "base") else None)[1]
+
+
+def method_string(method: Method) -> str:
+    """Returns the string that makes this method. Raises InputError where no string does."""
+    kind = type(method)
+    names = [entry.name for entry in METHODS.values() if entry.make is kind]
+    names += [name for name, learner in LEARNERS.items() if learner is kind]
+    if not names and CLASSES.get(kind.__name__) is not kind:
+        names = [class_name(kind)]
+    for name in names:
+        text = ":".join([name, *_settings_of(method, kind(), "")])
+        if find_any(text) == method:
+            return text
+    raise InputError(
+        f"{method!r} cannot be written as a string, which a study needs; use one whose fields are strings."
+    )
+
+
+def _settings_of(method: Method, default: Method, prefix: str) -> list[str]:
+    """Returns the settings by which a method differs from another of its class."""
+    settings = []
+    for field in dataclasses.fields(method):  # pyright: ignore[reportArgumentType]
+        value, usual = getattr(method, field.name), getattr(default, field.name)
+        if isinstance(value, Method):
+            if type(value) is not type(usual):
+                usual = type(value)()
+                settings.append(f"{prefix}{field.name}={_written(usual)}")
+            settings += _settings_of(value, usual, f"{prefix}{field.name}.")
+        elif value != usual:
+            settings.append(f"{prefix}{field.name}={_written(value)}")
+    return settings
+
+
+def _written(value: object) -> str:
+    """Returns a field's value as `_read` reads it."""
+    if isinstance(value, tuple):
+        return "+".join(map(_written, value))
+    if isinstance(value, Method):
+        return next((name for name in (*LEARNERS, *METHODS) if _named(name) == value), repr(value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 def _base(method: Method | None) -> Method | None:
@@ -75,8 +117,8 @@ def _set(method: Method, path: list[str], value: str, where: str) -> Method:
     name, *inner = path
     fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
     held = fields.get(name)
-    if isinstance(held, Method) and not inner and value in LEARNERS:
-        return dataclasses.replace(method, **{name: LEARNERS[value]()})  # pyright: ignore[reportArgumentType]
+    if isinstance(held, Method) and not inner and (value in LEARNERS or value in METHODS):
+        return dataclasses.replace(method, **{name: _named(value)})  # pyright: ignore[reportArgumentType]
     if name not in fields or isinstance(held, Method) != bool(inner):
         inside = lambda x, held: f"{x} (one of {', '.join(LEARNERS)}), {x}.FIELD of {type(held).__name__}"
         known = [inside(x, held) if isinstance(held, Method) else x for x, held in fields.items()]
@@ -89,6 +131,11 @@ def _set(method: Method, path: list[str], value: str, where: str) -> Method:
     except (ValueError, KeyError, OverflowError):
         raise InputError(f"{where} does not fit; {name} takes {_words(kind)}.") from None
     return dataclasses.replace(method, **{name: read})  # pyright: ignore[reportArgumentType]
+
+
+def _named(name: str) -> Method:
+    """Returns the learner or method of that name, with its default settings. Raises KeyError where there is none."""
+    return (LEARNERS[name] if name in LEARNERS else METHODS[name].make)()
 
 
 def _words(kind: typing.Any) -> str:

@@ -11,7 +11,7 @@ from headstart.core.types import Method
 from headstart.learners.ppo import PPO
 from headstart.learners.uniform import Uniform
 from headstart.methods import Entry
-from headstart.methods.strings import find, find_learner
+from headstart.methods.strings import find, find_learner, method_string
 from headstart.protocol.baselines import SCRATCH, added_references
 from headstart.protocol.checks import AT_ONCE, MOST, check_budget, check_number, check_seeds, check_shots
 
@@ -88,20 +88,26 @@ class StudyConfig:
 def study_config(source: str, target: str, methods: Any, ensemble: str | None, others: dict[str, Any]) -> StudyConfig:
     """Returns the question that Python's arguments ask: lists as tuples, a number of seeds as the first so many.
 
-    Raises InputError where one of `others` is no field of a question, or a method is no string.
+    Methods may be given as objects; they are written as strings. Raises InputError where one of `others` is no field of
+    a question, or a method is neither a string nor a Method that can be written as one.
     """
     known = [field.name for field in dataclasses.fields(StudyConfig)]
     for name in others:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             raise InputError(f"A study has no {name}; did you mean {near[0]}?")
+    methods = [methods] if isinstance(methods, Method) else methods
     rows = [name.strip() for name in methods.split(",")] if isinstance(methods, str) else methods
+    if isinstance(rows, list | tuple):
+        rows = [method_string(row) if isinstance(row, Method) else row for row in rows]
     if not isinstance(rows, list | tuple) or not all(isinstance(row, str) for row in rows):
         raise InputError(f"{methods!r} are no rows; give methods as strings, such as ['scratch', 'epopt:epsilon=.2'].")
     others = {name: tuple(x) if isinstance(x, list | range) else x for name, x in others.items()}
     if isinstance(count := others.get("seeds"), int | float | np.number):
         check_budget("seeds", count, most=MOST_SEEDS)
         others["seeds"] = tuple(range(int(count)))
+    if isinstance(others.get("learner"), Method):
+        others["learner"] = method_string(others["learner"])
     for name in ("learner", "reference", "physics"):
         if not isinstance(others.get(name, ""), str | None):
             raise InputError(f"{name} is {others[name]!r}; give it as a string, as on the command line.")

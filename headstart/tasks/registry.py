@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution
 
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, message
 from headstart.core.types import Box, Env, Parameter, Task
 from headstart.tasks import distributions
 from headstart.tasks.descriptions import DESCRIPTIONS
@@ -47,6 +48,8 @@ def make(env_id: str, physics: str = "auto", **options: Any) -> Env:
         raise InputError(f"There is no physics={physics!r}; choose one of {', '.join(PHYSICS)}.")
     if env_id in WORLDS:
         return WORLDS[env_id]()
+    if env_id in plugins():
+        return _from_plugin(env_id)
     if env_id in _robots():
         from headstart.tasks import mujoco  # slow to import
 
@@ -61,6 +64,23 @@ def make(env_id: str, physics: str = "auto", **options: Any) -> Env:
     near = nearest(env_id, known) or nearest(env_id, ids(), 0.8)
     offer = _offer(near) if near else f"`headstart tasks` lists the {len(known)} known names"
     raise InputError(f"There is no task {env_id!r}; {offer}.")
+
+
+@functools.cache
+def plugins() -> dict[str, importlib.metadata.EntryPoint]:
+    """Returns the envs of installed packages: entry points of the group headstart.tasks, by name."""
+    return {point.name: point for point in importlib.metadata.entry_points(group="headstart.tasks")}
+
+
+def _from_plugin(env_id: str) -> Env:
+    """Returns the env of an entry point, which is a function that returns one. Raises InputError where it fails."""
+    try:
+        env = plugins()[env_id].load()()
+    except Exception as error:
+        raise InputError(f"The env {env_id} of {plugins()[env_id].value} cannot be made: {message(error)}.") from error
+    if not isinstance(env, Env):
+        raise InputError(f"{plugins()[env_id].value} returned {type(env).__name__}; it has to return a headstart Env.")
+    return env
 
 
 def tasks() -> list[Row]:

@@ -9,7 +9,7 @@ from headstart.core.spaces import ActionSpace, Image, ObservationSpace
 from headstart.core.types import Discrete
 from headstart.lab.cli import arguments
 from headstart.lab.report.terminal_tables import show
-from headstart.methods import LEARNERS, METHODS
+from headstart.methods import LEARNERS, all_entries
 from headstart.tasks import registry
 from headstart.tasks.strings import parse
 
@@ -18,7 +18,7 @@ WHOLE = {"never": "", "from whole ends": ", whole from whole ends", "always": ",
 
 def methods(asked: arguments.Methods, words: str) -> None:
     """Lists the methods."""
-    rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in METHODS.values()]
+    rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in all_entries()]
     for name, kind in LEARNERS.items():
         about = (inspect.getdoc(kind) or "").partition("\n")[0].rstrip(".")
         rows.append((name, "base learner", "–", about[0].lower() + about[1:]))
