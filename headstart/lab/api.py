@@ -108,9 +108,7 @@ def evaluate(
     check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
     tasks.env.pop_failures()
-    returns = np.asarray(judge(learner, trained.state.params, tasks, episodes, protocol.keys([seed]).evaluation))[
-        0, 0
-    ]
+    returns = np.asarray(judge(learner, trained.state.params, tasks, episodes, protocol.keys([seed]).evaluation))[0, 0]
     check_env(tasks.env)
     return returns
 

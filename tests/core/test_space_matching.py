@@ -32,9 +32,7 @@ NAMELESS = Spec(Box((-1.0,) * 2, (1.0,) * 2), Box((-1.0,) * 2, (1.0,) * 2))
 SMALL = {"hidden": (4,), "num_steps": 2, "num_envs": 2}
 
 
-def moved(
-    method: Method, known: Spec, wanted: Spec, **renamed: str
-) -> tuple[space_matching.Plan, Params, Params]:
+def moved(method: Method, known: Spec, wanted: Spec, **renamed: str) -> tuple[space_matching.Plan, Params, Params]:
     """Returns the plan, what was known (every statistic and bias of its own value), and what it becomes."""
     plan = space_matching.plan(method, known, wanted, renamed)
     numbered = lambda x: jax.device_put(np.asarray(x) + np.arange(x.size, dtype=x.dtype).reshape(x.shape))

@@ -198,7 +198,7 @@ def _generalisation(study: Study, method: Method, prior: TrainState, keys: trans
         return {}
     learner = method.learner(study.of, target=True)
     together = jax.tree.map(lambda *x: np.concatenate(x), *study.domains.ranges.values())
-    returns = np.asarray(evaluate(learner, prior.knowledge, together, DRAW_EPISODES, keys.evaluation)).mean(2)
+    returns = np.asarray(evaluate(learner, prior.params, together, DRAW_EPISODES, keys.evaluation)).mean(2)
     ends = np.cumsum([tasks.w.shape[0] for tasks in study.domains.ranges.values()])
     parts = np.split(returns, ends[:-1], axis=1)
     return {name: part.mean(1) for name, part in zip(study.domains.ranges, parts, strict=True)}
