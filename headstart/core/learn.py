@@ -80,12 +80,11 @@ def update(
     batches: tuple[Transition, ...],
     key: Key,
     progress: Array | float = 0.0,
-    i: Array | int = 0,
 ) -> tuple[TrainState, Metrics, Reported, Bool[Array, ""]]:
     """Runs all phases, each on its batch.
 
     Returns the state, metrics, which of them were reported (those of a phase that takes no step are not), and whether a
-    phase says to stop. `i` counts a rollout's updates, which phases of `every` above 1 look at.
+    phase says to stop.
     """
     params, optimizers, stop = state.params, list(state.optimizers), jnp.array(False)
     metrics: Metrics = {}
@@ -94,7 +93,7 @@ def update(
         info = Info(key if p == 0 else jax.random.fold_in(key, p), progress, 1.0, state.updates)
         steps = functools.partial(_steps, phase, batch, info)
         carry = params, optimizers[p]
-        due = jnp.asarray(i) % phase.every == 0
+        due = state.updates % phase.every == 0
         if phase.every == 1:
             carry, own = steps(carry)
         else:
@@ -146,7 +145,7 @@ def run_updates(
 
     def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics, Reported, Array]:
         batches = draw_batches(learner, memory, sampler, i)
-        return update(learner, state, batches, jax.random.fold_in(k_steps, i), progress, i)
+        return update(learner, state, batches, jax.random.fold_in(k_steps, i), progress)
 
     def one(carry):
         state, sums, counts, active = carry

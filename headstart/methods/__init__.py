@@ -26,7 +26,7 @@ from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
 from headstart.methods.multitask.separate import Separate
-from headstart.methods.plugins import class_name, entry_points, load_class, summary
+from headstart.methods.plugins import check_trusted, class_name, entry_points, load_class, summary
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
 from headstart.methods.randomization.recurrent import Recurrent
@@ -166,7 +166,10 @@ def rebuild(data: dict[str, typing.Any]) -> Method:
     fields = {name: _built(x) for name, x in data.items() if name != "class"}
     try:
         name = data["class"]
-        kind = CLASSES.get(name) or (load_class(name) if isinstance(name, str) else None)
+        kind = CLASSES.get(name)
+        if kind is None and isinstance(name, str):
+            check_trusted(name)
+            kind = load_class(name)
         if kind is None:
             raise KeyError(name)
         return kind(**fields)

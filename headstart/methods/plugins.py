@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
+import os
 import re
 import sys
 from typing import Any
@@ -48,6 +49,23 @@ def load_class(name: str) -> type[Method] | None:
     if not (inspect.isclass(found) and issubclass(found, Method)):
         raise InputError(f"{match['module']} has no method {match['class']}; write module:Class of a headstart Method.")
     return found
+
+
+def check_trusted(name: str) -> None:
+    """Raises InputError where a file names a method whose module nobody but the file asks to import.
+
+    A file must not run code. Trusted are modules that are imported already, those of entry points, and those that the
+    environment variable HEADSTART_METHODS lists, separated by commas.
+    """
+    match = NAME.fullmatch(name)
+    if match is None:
+        return
+    listed = os.environ.get("HEADSTART_METHODS", "").split(",")
+    if match["module"] not in sys.modules and match["module"] not in listed and name not in entry_points().values():
+        raise InputError(
+            f"The method {name} is not headstart's, and a file must not import modules; import {match['module']} first, "
+            f"or set HEADSTART_METHODS={match['module']}."
+        )
 
 
 def class_name(kind: type[Method]) -> str:

@@ -88,6 +88,11 @@ def init_encoder(spec: Spec, key: Key, normalize: bool) -> tuple[Params, int]:
     return parts, space.size + spec.context_dim
 
 
+def feature_dim(params: Params, spec: Spec) -> int:
+    """Returns how many features `encode_obs` gives."""
+    return params["encoder"].dense.weight.shape[-1] if "encoder" in params else spec.observation_space.size
+
+
 def trained_parts(spec: Spec) -> tuple[str, ...]:
     """Returns the names of the parts that process observations and are trained."""
     return ("encoder",) if isinstance(spec.observation_space, Image) else ()

@@ -59,7 +59,8 @@ def fitted(before: Training, prior: TrainState, how: Method, of: Spec) -> TrainS
     learner = how.learner(of, target=True)
     fresh = jax.eval_shape(functools.partial(init_loop_state, learner), jax.random.key(0)[None]).state
     required = jax.eval_shape(how.base_learner().learner(of, target=True).init, jax.random.key(0), None).keys()
-    for name, mine in fresh.params.items():
+    shared_first = sorted(fresh.params.items(), key=lambda part: part[0] not in prior.params)
+    for name, mine in shared_first:
         left = prior.params.get(name)
         if (left is None and name in required) or (left is not None and _form(left) != _form(mine)):
             raise _unfit(how, method, _difference(name, left, mine))

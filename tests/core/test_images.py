@@ -11,8 +11,7 @@ import probes
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.learn import select_parts
-from headstart.core.names import named
+from headstart.core.names import named, select_parts
 from headstart.core.rollout import evaluate
 from headstart.core.spaces import Box, Image
 from headstart.core.train import enter_envs, init_loop_state

@@ -38,11 +38,11 @@ def initial(learner: Learner) -> TrainState:
 
 
 def updated(
-    learner: Learner, state: TrainState | None = None, batch: Transition | None = None, i: int = 0
+    learner: Learner, state: TrainState | None = None, batch: Transition | None = None
 ) -> tuple[TrainState, Metrics, dict[str, bool], bool]:
     """Returns what one update leads to, with the same batch for all phases."""
     start, batch = state or initial(learner), batch or experience([[0.0]])
-    after, metrics, reported, stop = update(learner, start, (batch,) * len(learner.phases), KEY, 0.0, i)
+    after, metrics, reported, stop = update(learner, start, (batch,) * len(learner.phases), KEY, 0.0)
     return after, metrics, {name: bool(x) for name, x in reported.items()}, bool(stop)
 
 
@@ -136,7 +136,7 @@ def test_a_phase_with_every_2_takes_a_step_in_updates_0_2_4():
     learner = two_numbers(rise("a"), rise("b", every=2))
     state, seen = initial(learner), []
     for i in range(5):
-        state, metrics, reported, _ = updated(learner, state, i=i)
+        state, metrics, reported, _ = updated(learner, state)
         assert float(metrics["a"]) == i
         seen.append((float(state.params["a"]), float(state.params["b"]), reported["a"], reported["b"]))
     assert seen == [
@@ -150,10 +150,10 @@ def test_a_phase_with_every_2_takes_a_step_in_updates_0_2_4():
 
 def test_the_optimizer_of_a_phase_that_takes_no_step_stays_as_it_is():
     learner = two_numbers(rise("a"), rise("b", optimizer=optax.chain(optax.trace(0.5), optax.scale(-1.0)), every=2))
-    first, *_ = updated(learner, i=0)
-    second, *_ = updated(learner, first, i=1)
+    first, *_ = updated(learner)
+    second, *_ = updated(learner, first)
     probes.check_same(second.optimizers[1], first.optimizers[1])
-    third, *_ = updated(learner, second, i=2)
+    third, *_ = updated(learner, second)
     assert [float(state.params["b"]) for state in (first, second, third)] == [1.0, 1.0, 2.5]  # + 1, + 1 + 1/2
 
 
@@ -163,6 +163,17 @@ def test_metrics_are_averaged_over_the_updates_that_reported_them(every: int, st
     state, metrics = after_rollout(two_numbers(rise("a"), rise("b", every=every)), *range(5))
     assert numbers(state.params) == {"a": 5.0, "b": float(steps), "rollouts": 0.0}
     assert {name: float(x) for name, x in metrics.items()} == {"a": 2.0, "b": mean}
+
+
+def test_updates_are_counted_over_rollouts():
+    """With one update after each rollout, a phase with `every=2` takes a step after every other rollout."""
+    off_policy = Replay(num_steps=1, num_envs=1, batch_size=1, buffer_size=8, update_to_data=1.0)
+    learner = two_numbers(rise("a"), rise("b", every=2), replay=off_policy)
+    tasks = stack([probes.one(probes.Bandit(lambda number, action: number))])
+    points = list(train(learner, tasks, 6, probes.keys(1), num_points=6))
+    assert [(float(point.params["a"][0]), float(point.params["b"][0])) for point in points] == [
+        *[(1.0, 1.0), (2.0, 1.0), (3.0, 2.0), (4.0, 2.0), (5.0, 3.0), (6.0, 3.0)]
+    ]
 
 
 def test_seeds_that_train_together_skip_the_same_updates():

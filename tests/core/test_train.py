@@ -15,7 +15,8 @@ from probes import counter, experience
 
 from headstart.core.compiling import EVERY_CORE, ONE_CORE, is_large
 from headstart.core.counting import Count, count_of
-from headstart.core.learn import gradient_step, init_train_state, select_parts, update
+from headstart.core.learn import gradient_step, init_train_state, update
+from headstart.core.names import select_parts
 from headstart.core.run import LoopState, metric_means
 from headstart.core.train import enter_envs, init_loop_state, train, train_chunk, train_on_shots
 from headstart.core.types import Info, Learner, Metrics, Params, Replay, Task, TrainState, Transition, spec, stack

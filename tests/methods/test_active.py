@@ -139,5 +139,5 @@ def test_it_stacks_on_a_base_that_adds_parts_of_its_own():
 
 
 def test_what_is_never_solved_is_said():
-    with pytest.raises(InputError, match="never solved by wanted=0, worst=1"):
+    with pytest.raises(InputError, match="solved_return=0 is not above min_return=1"):
         ActiveSampling(min_return=1.0, solved_return=0.0)

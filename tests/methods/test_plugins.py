@@ -85,6 +85,19 @@ def test_what_is_not_there_gets_its_sentence(text, sentence):
         find_any(text)
 
 
+def test_a_file_cannot_import_a_module(monkeypatch):
+    monkeypatch.delitem(sys.modules, "antigravity", raising=False)
+    data = {"class": "antigravity:Method"}
+    with pytest.raises(
+        InputError, match=r"a file must not import modules; import antigravity first, or set HEADSTART_ME"
+    ):
+        rebuild(data)
+    assert "antigravity" not in sys.modules
+    monkeypatch.setenv("HEADSTART_METHODS", "one,headstart.no_such_module")
+    with pytest.raises(InputError, match="cannot be imported"):
+        rebuild({"class": "headstart.no_such_module:Method"})
+
+
 def test_a_class_that_cannot_be_imported_again_cannot_be_saved():
     class Local(hs.PPO):
         pass

@@ -10,8 +10,7 @@ import pytest
 from jaxtyping import Array
 
 from headstart.core.errors import InputError
-from headstart.core.learn import select_parts
-from headstart.core.names import map_named, named
+from headstart.core.names import map_named, named, select_parts
 from headstart.core.types import ActionSpace, Box, Discrete, Image, Method, Params, Spec
 from headstart.learners.dqn import DQN
 from headstart.learners.ppo import PPO

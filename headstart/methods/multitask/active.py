@@ -37,7 +37,7 @@ class ActiveSampling(Method):
             check_range(self, name, 0.0, 1.0, open_low=True)
         if self.solved_return <= self.min_return:
             raise InputError(
-                f"A source is never solved by wanted={self.solved_return:g}, worst={self.min_return:g}; want more."
+                f"solved_return={self.solved_return:g} is not above min_return={self.min_return:g}; raise it."
             )
 
     def build(self, spec: Spec, target: bool) -> Learner:

@@ -31,7 +31,7 @@ from headstart.nets.contract import (
     observation_steps,
     step,
 )
-from headstart.nets.encoders import encode_obs
+from headstart.nets.encoders import encode_obs, feature_dim
 from headstart.nets.history import History
 from headstart.nets.policies import MaskedPolicy
 from headstart.nets.running_statistics import running_mean_std
@@ -83,9 +83,8 @@ class Recurrent(Method):
                     )
                 params["policy"] = MaskedPolicy(policy.init(key, None)["policy"], private)
             if gru:
-                features = encode_obs(params, jnp.zeros(spec.observation_space.shape)).size
-                cell_key = jax.random.fold_in(key, ord("r"))
-                params["recurrent"] = eqx.nn.GRUCell(features + spec.action_space.size, self.hidden_size, key=cell_key)
+                inputs, cell_key = feature_dim(params, spec) + spec.action_space.size, jax.random.fold_in(key, ord("r"))
+                params["recurrent"] = eqx.nn.GRUCell(inputs, self.hidden_size, key=cell_key)
             return {**params, "recurrent_scale": running_mean_std(private)}
 
         return with_context_encoder(inner, encoder)._replace(init=init)

@@ -301,7 +301,7 @@ def test_names_cannot_break_the_page(whole):
 
 
 def test_rows_that_cannot_run_are_named_with_their_reason(whole):
-    why = "SAC acts by real numbers, and this task takes one of some choices; use DQN or PPO."
+    why = "SAC needs continuous actions, and this task's are discrete; use DQN or PPO."
     without = {**whole, "left_out": {"darc": why}}
     assert "Left out" not in checked(whole).text
     assert why in checked(without).text
