@@ -49,7 +49,7 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsy
     action = space["policy"].act(observation)
     assert action.shape == (3,)
     np.testing.assert_array_equal(action, space["epopt"].policy().act(observation))
-    assert {path.name for path in (tmp_path / "runs" / "epopt").iterdir()} == {"knowledge.safetensors", "recipe.json"}
+    assert {path.name for path in (tmp_path / "runs" / "epopt").iterdir()} == {"params.safetensors", "recipe.json"}
 
 
 @pytest.mark.parametrize(("page", "words"), SHOWN, ids=[f"{page}: {words[0]}" for page, words in SHOWN])
