@@ -25,8 +25,10 @@ def sample_params(task: Task, key: Key) -> EnvParams:
 
 def _sample(task: Task, key: Key) -> EnvParams:
     """Returns a sample of the parameters that the task draws; each uses a key of its own."""
-    laws = [(i, *law) for i, law in enumerate(sorted(task.params.items())) if isinstance(law[1], Distribution)]
-    return {name: jnp.asarray(law.sample(jax.random.fold_in(key, i))) for i, name, law in laws}
+    distributions = [
+        (i, *item) for i, item in enumerate(sorted(task.params.items())) if isinstance(item[1], Distribution)
+    ]
+    return {name: jnp.asarray(item.sample(jax.random.fold_in(key, i))) for i, name, item in distributions}
 
 
 def _complete(task: Task, drawn: EnvParams) -> EnvParams:
@@ -80,11 +82,11 @@ def observe(task: Task, episode: Episode) -> Observation:
 def step(task: Task, episode: Episode, action: Array, key: Key, auto_reset: bool = True) -> tuple[Episode, Transition]:
     """Returns the episode after one step, or a new one if this step ended it and `auto_reset` is set; and the step."""
     k_step, k_reset = jax.random.split(key)
-    on, seen = step_once(task, episode, action, k_step)
+    stepped, transition = step_once(task, episode, action, k_step)
     if not auto_reset:
-        return on, seen
-    after = reset_next(task, on.state, seen.last, k_reset)
-    return jax.tree.map(lambda new, old: jnp.where(seen.last, new, old), after, on), seen
+        return stepped, transition
+    after = reset_next(task, stepped.state, transition.last, k_reset)
+    return jax.tree.map(lambda new, old: jnp.where(transition.last, new, old), after, stepped), transition
 
 
 def step_once(
@@ -96,14 +98,15 @@ def step_once(
     is the only place that calls an env's functions in turn.
     """
     env, params, state = task.env, params_of(task, episode), episode.state
-    done = env.action_space.rescale(action) if command is None else command
-    next_state = env.transition(params, state, done, key)
-    cumulants = env.cumulants(params, state, done, next_state)
+    if command is None:
+        command = env.action_space.rescale(action)
+    next_state = env.transition(params, state, command, key)
+    cumulants = env.cumulants(params, state, command, next_state)
     terminated: Bool[Array, ""] = env.terminal(params, next_state)
     last = terminated | env.truncated(params, next_state) | (episode.time + 1 >= env.horizon)
     reward = cumulants @ task.w
-    score = episode.episode_return + reward
-    seen = Transition(
+    episode_return = episode.episode_return + reward
+    transition = Transition(
         obs=env.observe(params, state),
         action=action,
         reward=reward,
@@ -114,7 +117,7 @@ def step_once(
         context=task.context,
         domain=task.domain,
         weight=jnp.ones(()),
-        episode_return=score,
+        episode_return=episode_return,
         extras={},
     )
-    return Episode(episode.sampled, next_state, episode.time + 1, score), seen
+    return Episode(episode.sampled, next_state, episode.time + 1, episode_return), transition

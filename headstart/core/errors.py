@@ -23,7 +23,7 @@ def message(error: BaseException) -> str:
 def check_range(
     owner: object, name: str, low: float, high: float, *, open_low: bool = False, open_high: bool = False
 ) -> None:
-    """Raises InputError if a field is not a number in [low, high], or in the interval that is open where asked."""
+    """Raises InputError if a field is not a number in [low, high]; the flags exclude an end."""
     value = getattr(owner, name)
     above = value is None or (low < value if open_low else low <= value)
     below = value is None or (value < high if open_high else value <= high)

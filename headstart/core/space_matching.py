@@ -1,4 +1,4 @@
-"""Transfer between different spaces: components with the same name are copied, the rest is initialised anew.
+"""Transfer between different spaces: components with the same name are copied, the rest is initialised.
 
 Nobody has to declare which rows and columns of an array belong to observations and which to actions. A learner is asked
 for the shapes of its params with one more component of either. An axis that grows holds these components, in a

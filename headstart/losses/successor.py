@@ -30,18 +30,18 @@ def reward_step(
 
 def least_squares(
     gram: Float[Array, "cumulant cumulant"],
-    paid: Float[Array, " cumulant"],
-    doubted: Float[Array, " cumulant"],
+    reward_features: Float[Array, " cumulant"],
+    previous: Float[Array, " cumulant"],
     ridge: float,
 ) -> Float[Array, " cumulant"]:
     """Returns the w that minimises Σ (r − φ · w)² plus a ridge penalty towards the previous w.
 
-    `gram` is Σ φ φᵀ and `paid` Σ r φ. The solver is Gauss-Jordan elimination: positive definite systems need no pivots,
-    and several of LAPACK's solvers at once may deadlock (docs/architecture.md).
+    `gram` is Σ φ φᵀ and `reward_features` Σ r φ. The solver is Gauss-Jordan elimination: positive definite systems need
+    no pivots, and several of LAPACK's solvers at once may deadlock (docs/architecture.md).
     """
-    n = paid.size
-    rows = jnp.concatenate([gram + ridge * jnp.eye(n), (paid - gram @ doubted)[:, None]], 1)
+    n = reward_features.size
+    rows = jnp.concatenate([gram + ridge * jnp.eye(n), (reward_features - gram @ previous)[:, None]], 1)
     for i in range(n):
         pivot = rows[i] / rows[i, i]
         rows = (rows - rows[:, i][:, None] * pivot[None]).at[i].set(pivot)
-    return doubted + rows[:, n]
+    return previous + rows[:, n]

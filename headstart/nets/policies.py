@@ -73,23 +73,23 @@ class MaskedPolicy(Record):
 
     def __call__(self, x: Float[Array, " features"]) -> dist.Distribution:
         assert not isinstance(self.inner, SquashedGaussian)
-        return self.inner(self._seen(x))
+        return self.inner(self._visible(x))
 
     def mode(self, x: Float[Array, " features"]) -> Float[Array, " action"]:
         """Returns the deterministic action."""
         assert isinstance(self.inner, SquashedGaussian)
-        return self.inner.mode(self._seen(x))
+        return self.inner.mode(self._visible(x))
 
     def sample(self, x: Float[Array, " features"], key: Key) -> tuple[Float[Array, " action"], Float[Array, ""]]:
         """Returns a reparametrised action and its log-density."""
         assert isinstance(self.inner, SquashedGaussian)
-        return self.inner.sample(self._seen(x), key)
+        return self.inner.sample(self._visible(x), key)
 
     def scale_std(self, factor: float) -> "MaskedPolicy":
         """Returns the same policy with its standard deviation, or temperature, times `factor`."""
         return self.replace(inner=self.inner.scale_std(factor))
 
-    def _seen(self, x: Float[Array, " features"]) -> Float[Array, " seen"]:
+    def _visible(self, x: Float[Array, " features"]) -> Float[Array, " visible"]:
         return x[: x.size - self.unseen]
 
 

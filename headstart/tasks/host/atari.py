@@ -66,8 +66,8 @@ class Game(gymnasium.Env):
         return self._most
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        seen, _ = self._console.reset(seed=np.array([-1 if seed is None else seed]))
-        return seen[0], {}
+        images, _ = self._console.reset(seed=np.array([-1 if seed is None else seed]))
+        return images[0], {}
 
     def start_step(self, action: int) -> None:
         """Start a step and return at once."""
@@ -78,8 +78,8 @@ class Game(gymnasium.Env):
         if not self._begun:
             self.start_step(action)
         self._begun = False
-        seen, reward, terminated, truncated, _ = self._console.recv()
-        return seen[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
+        images, reward, terminated, truncated, _ = self._console.recv()
+        return images[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
 
     def close(self) -> None:
         del self._console
@@ -131,9 +131,9 @@ class Console:
             if over:
                 break
         self._frames = [*self._frames[1:], _small(np.max(screens, 0))]
-        paid = np.sign(reward) if self._rules["reward_clipping"] else reward
+        score = np.sign(reward) if self._rules["reward_clipping"] else reward
         ends = np.array([over]), np.array([self._ale.game_truncated()])
-        return np.stack(self._frames)[None], np.array([paid]), *ends, {}
+        return np.stack(self._frames)[None], np.array([score]), *ends, {}
 
 
 @functools.cache

@@ -62,7 +62,7 @@ class LiveEnv:
     def reset(self, kind: EnvKind, seed: int) -> Any:
         """Reset the env and return its observation. Raises NotKeptError if it then lacks its parameters."""
         assert self.env is not None
-        seen, _ = self.env.reset(seed=seed)
+        observation, _ = self.env.reset(seed=seed)
         given = {**self.keywords, **self.values}
         if given and kind.catalogue.not_kept(self.env, given):
             kind.catalogue.set_values(self.env, self.values, {})
@@ -72,7 +72,7 @@ class LiveEnv:
             raise NotKeptError(
                 f"an episode of it becomes {steps} steps, and at most {kind.max_steps} are used; give horizon={steps}"
             )
-        return seen
+        return observation
 
     def _check(self, kind: EnvKind, doing: str) -> None:
         assert self.env is not None

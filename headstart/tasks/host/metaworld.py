@@ -9,10 +9,10 @@ import numpy as np
 
 
 class MetaWorld(gymnasium.Wrapper):
-    """One of its tasks, with the 50 goals of its MT1 benchmark that `seed` draws. The goal is seen.
+    """One of its tasks, with the 50 goals of its MT1 benchmark that `seed` draws. The goal is observed.
 
-    Meta-World's own wrapper draws an episode's goal before it takes that episode's seed, and draws all goals anew for
-    each env that is made; here the same seed is the same episode.
+    Meta-World's own wrapper draws an episode's goal before it takes that episode's seed, and draws new goals for each
+    env that is made. Here the same seed gives the same episode.
     """
 
     def __init__(self, name: str, seed: int = 0):

@@ -34,7 +34,7 @@ class Pool(EnvHandles):
     def __init__(self, maker: Maker):
         super().__init__()
         self.maker, self._caller = maker, Caller()
-        probe = self._looked_at(maker.make)
+        probe = self._call_maker(maker.make)
         self.spaces = probe.observation_space, probe.action_space
         try:
             self.observations = ObservationReader(self.spaces[0])
@@ -43,13 +43,13 @@ class Pool(EnvHandles):
             raise InputError(f"{maker.name} {error}.") from None
         self.assumptions = (*self.observations.assumptions, *assumed)
         self.horizon = maker.horizon(probe)
-        self.catalogue = self._looked_at(Catalogue, probe, maker.number_options(), maker.integer_options())
+        self.catalogue = self._call_maker(Catalogue, probe, maker.number_options(), maker.integer_options())
         self.kind = EnvKind(maker, self.catalogue, self.spaces, self.horizon)
-        self._looked_at(close, probe)
+        self._call_maker(close, probe)
         self.failures: dict[int, str] = {}  # the first of each seed
-        self._rehearsed: dict[tuple[Names, bytes], int] = {}
+        self._dry_runs: dict[tuple[Names, bytes], int] = {}
 
-    def _looked_at(self, function: Callable[..., Any], *args: Any) -> Any:
+    def _call_maker(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
             return self._caller.call(function, *args)
         except HungError as error:
@@ -60,17 +60,17 @@ class Pool(EnvHandles):
 
         Raises InputError if one of them is not kept.
         """
-        asked = names, values.tobytes()
+        key = names, values.tobytes()
         with self._lock:
-            if asked not in self._rehearsed:
+            if key not in self._dry_runs:
                 live = self._spare()
                 meant = self.catalogue.convert(names, values)
-                self._rehearsed[asked] = self._looked_at(live.dry_run, self.kind, meant)
+                self._dry_runs[key] = self._call_maker(live.dry_run, self.kind, meant)
                 if live.broken:
                     close(live.env)
                 else:
                     self._free.append(live)
-            return self._rehearsed[asked]
+            return self._dry_runs[key]
 
     # ------------------------------------------------------------------------------------ what programs call
 
@@ -123,8 +123,8 @@ class Pool(EnvHandles):
                     start_step(given[i])  # all start before any is waited for
             for i, (live, env) in played.items():
                 try:
-                    seen, reward, terminated, truncated, _ = self._call(live, env.step, given[i])
-                    out.obs[i] = self.observations.row(seen)
+                    observation, reward, terminated, truncated, _ = self._call(live, env.step, given[i])
+                    out.obs[i] = self.observations.row(observation)
                     out.reward[i] = as_reward(reward)
                     out.terminated[i], out.truncated[i] = terminated, truncated
                 except Exception as error:

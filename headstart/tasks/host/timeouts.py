@@ -37,28 +37,28 @@ class Caller:
     """Calls the envs of one pool, one at a time."""
 
     def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[Any] | None = None  # to the thread, if there is one
+        self._calls: queue.SimpleQueue[Any] | None = None  # to the thread, if there is one
 
     def call(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         """Returns what the function returns. Raises what it raises, and HungError if it does not return in time."""
         seconds = _seconds
         if seconds is None:
             return function(*args, **named)
-        if self._asked is None:
-            self._asked = queue.SimpleQueue()
-            threading.Thread(target=_serve, args=(self._asked,), daemon=True, name="headstart env").start()
-        asked, answers = self._asked, queue.SimpleQueue()
-        self._asked = None  # until it returns, also if this thread is interrupted
-        asked.put((answers, function, args, named))
+        if self._calls is None:
+            self._calls = queue.SimpleQueue()
+            threading.Thread(target=_serve, args=(self._calls,), daemon=True, name="headstart env").start()
+        calls, answers = self._calls, queue.SimpleQueue()
+        self._calls = None  # until it returns, also if this thread is interrupted
+        calls.put((answers, function, args, named))
         try:
             result, error = answers.get(timeout=seconds)
         except queue.Empty:
-            asked.put(None)
+            calls.put(None)
             raise HungError(f"it did not return within {seconds:g} s") from None
         except BaseException:
-            asked.put(None)
+            calls.put(None)
             raise
-        self._asked = asked
+        self._calls = calls
         if error is not None:
             raise error
         return result
@@ -66,12 +66,12 @@ class Caller:
     @property
     def hung(self) -> bool:
         """Whether the last call did not return."""
-        return _seconds is not None and self._asked is None
+        return _seconds is not None and self._calls is None
 
 
-def _serve(asked: "queue.SimpleQueue[Any]") -> None:
+def _serve(calls: "queue.SimpleQueue[Any]") -> None:
     """Executes calls until None follows a call that was abandoned."""
-    while (task := asked.get()) is not None:
+    while (task := calls.get()) is not None:
         answers, function, args, named = task
         try:
             answer = function(*args, **named), None

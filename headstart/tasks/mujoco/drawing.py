@@ -112,10 +112,10 @@ def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> S
     kind, size, role = model.geom_type[i], model.geom_size[i], role_of(model, i)
     place, turn = data.geom_xpos[i], data.geom_xmat[i].reshape(3, 3)
     if kind == SPHERE:
-        return Disc(seen(place[None], basis)[0], float(size[0]), role)
+        return Disc(project(place[None], basis)[0], float(size[0]), role)
     if kind == CAPSULE:
         ends = place + np.outer((-1, 1), size[1] * turn[:, 2])
-        return Line(tuple(seen(ends, basis)), 2 * float(size[0]), role)
+        return Line(tuple(project(ends, basis)), 2 * float(size[0]), role)
     if kind == CYLINDER:
         circle = np.stack([np.cos(ROUND), np.sin(ROUND)], 1) * size[0]
         corners = np.concatenate([np.column_stack([circle, np.full(len(ROUND), z)]) for z in (-size[1], size[1])])
@@ -125,7 +125,7 @@ def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> S
         corners = vertices[np.unique((vertices @ ALL_ROUND.T).argmax(0))]  # extreme points
     else:  # a box, or anything within a box
         corners = CORNERS * size
-    return Polygon(hull(seen(place + corners @ turn.T, basis)), role)
+    return Polygon(hull(project(place + corners @ turn.T, basis)), role)
 
 
 def role_of(model: Model, i: int) -> Role:
@@ -141,7 +141,7 @@ def role_of(model: Model, i: int) -> Role:
     return "far" if "left" in names else "limb"
 
 
-def seen(points: Points, basis: Float[np.ndarray, "3 3"]) -> list[Point]:
+def project(points: Points, basis: Float[np.ndarray, "3 3"]) -> list[Point]:
     """Returns the positions of points in the picture (m)."""
     return [(x, y) for x, y, _ in (points @ basis.T).tolist()]
 
@@ -182,4 +182,6 @@ def floor(model: Model, data: Data, view: View, root: np.ndarray, frame: tuple[P
         for j in range(middle[1] - reach, middle[1] + reach):
             if (i + j) % 2 == 0:
                 square = [(i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1)]
-                yield Polygon(tuple(seen(np.array([[x * tile, y * tile, height] for x, y in square]), basis)), "ground")
+                yield Polygon(
+                    tuple(project(np.array([[x * tile, y * tile, height] for x, y in square]), basis)), "ground"
+                )

@@ -115,8 +115,8 @@ def register(name: str, fill: Fill) -> None:
                 fill(frame.arguments.arrays(), frame.results.arrays())
         except BaseException as error:  # only XLA's own errors may pass through its frames
             error = error if isinstance(error, Exception) else interrupts.wrap(error)
-            told = f"{type(error).__name__}: {message(error)}".encode()
-            return call.contents.api.contents.create_error(_Error(ctypes.sizeof(_Error), None, told, INTERNAL))
+            text = f"{type(error).__name__}: {message(error)}".encode()
+            return call.contents.api.contents.create_error(_Error(ctypes.sizeof(_Error), None, text, INTERNAL))
         return None
 
     if not _registered:

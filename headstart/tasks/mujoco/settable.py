@@ -31,7 +31,7 @@ def why_not(model: Model, field: str, row: int, column: int | None) -> str | Non
         return "MuJoCo derives it from other numbers, or fixes it when it compiles"
     if field in LENGTHS and model.actuator_lengthrange.any():
         return "the length range of its muscles was fixed when the model was compiled"
-    asked: Any = {
+    check: Any = {
         "body": _of_body,
         "geom": _of_geom,
         "jnt": _of_joint,
@@ -39,7 +39,7 @@ def why_not(model: Model, field: str, row: int, column: int | None) -> str | Non
         "actuator": _of_actuator,
         "eq": _of_equality,
     }.get(field.partition("_")[0])
-    return None if asked is None else asked(model, field, row, column)
+    return None if check is None else check(model, field, row, column)
 
 
 def about(model: Model, field: str, row: int) -> str:

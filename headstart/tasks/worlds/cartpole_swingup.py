@@ -52,8 +52,8 @@ class CartPoleSwingUp(Env):
     @property
     def observation_space(self) -> Box:
         high = (math.inf, math.inf, 1.0, 1.0, math.inf)
-        seen = ("cart_position m", "cart_velocity m/s", "pole_cos", "pole_sin", "pole_angular_velocity rad/s")
-        return Box(tuple(-x for x in high), high, components=components(*seen))
+        names = ("cart_position m", "cart_velocity m/s", "pole_cos", "pole_sin", "pole_angular_velocity rad/s")
+        return Box(tuple(-x for x in high), high, components=components(*names))
 
     @property
     def action_space(self) -> Box:

@@ -35,8 +35,8 @@ class Pendulum(Env):
 
     @property
     def observation_space(self) -> Box:
-        seen = components("pole_cos", "pole_sin", "pole_angular_velocity rad/s")
-        return Box((-1.0, -1.0, -MAX_SPEED), (1.0, 1.0, MAX_SPEED), components=seen)
+        names = components("pole_cos", "pole_sin", "pole_angular_velocity rad/s")
+        return Box((-1.0, -1.0, -MAX_SPEED), (1.0, 1.0, MAX_SPEED), components=names)
 
     @property
     def action_space(self) -> Box:

@@ -57,8 +57,8 @@ class PlanarReacher(Env):
     def observation_space(self) -> Box:
         high = (1.0,) * (2 * self.links) + (MAX_SPEED,) * self.links + (math.inf,) * 4
         of_joints = [f"joint_{i + 1}_{what}" for what in ("cos", "sin", "velocity rad/s") for i in range(self.links)]
-        seen = components(*of_joints, "goal_x m", "goal_y m", "tip_from_goal_x m", "tip_from_goal_y m")
-        return Box(tuple(-x for x in high), high, components=seen)
+        names = components(*of_joints, "goal_x m", "goal_y m", "tip_from_goal_x m", "tip_from_goal_y m")
+        return Box(tuple(-x for x in high), high, components=names)
 
     @property
     def action_space(self) -> Box:
