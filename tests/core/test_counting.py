@@ -14,7 +14,7 @@ SIZES = [0, 1, 2**20 - 1, 2**20, 2**24, 2**24 + 1, 2**31, 2**40 + 12_345, 10**12
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_a_count_goes_on_by_one_at_any_size(n: int):
+def test_a_count_increases_by_one_at_any_size(n: int):
     count = count_of(n)
     assert [int(x.numbers()) for x in (count, count.add(jnp.int32(1)), count.add(jnp.float32(2.0**22)))] == [
         n,
@@ -37,7 +37,7 @@ def replay(updates: float) -> Replay:
 @pytest.mark.parametrize(
     "updates", [0.02, 0.1, 0.25, 0.3, 1 / 3, 0.5, 2 / 3, 0.999999, 1.0, 1.5, 3.7, 123.456789, *RATES, np.pi / 10]
 )
-def test_over_many_rollouts_the_gradient_steps_are_the_whole_part_of_the_rate_times_all_transitions(updates: float):
+def test_over_many_rollouts_gradient_steps_are_the_integer_part_of_rate_times_transitions(updates: float):
     rate = replay(updates).update_rate
     assert float(rate) == pytest.approx(updates, abs=1e-11)
     sizes = np.random.default_rng(0).integers(0, 3_000, 400)

@@ -16,12 +16,12 @@ def left_pays_1(shown, action):
     return 1.0 - action
 
 
-def test_what_a_task_fixes_is_as_it_is_and_the_rest_nominal():
+def test_fixed_parameters_are_kept_and_the_rest_is_nominal():
     params = sample_params(probes.one(probes.Bandit(left_pays_1), level=3.5), KEY)
     assert {name: float(x) for name, x in params.items()} == {"level": 3.5, "spread": 0.0, "ends": 0.0}
 
 
-def test_what_a_task_leaves_open_is_drawn():
+def test_random_parameters_are_drawn():
     task = probes.one(probes.Bandit(left_pays_1), level=UNIFORM, spread=UNIFORM)
     drawn = jax.vmap(lambda key: sample_params(task, key))(jax.random.split(KEY, 500))
     assert abs(float(drawn["level"].mean())) < 0.2
@@ -30,7 +30,7 @@ def test_what_a_task_leaves_open_is_drawn():
     assert abs(np.corrcoef(drawn["level"], drawn["spread"])[0, 1]) < 0.15  # each from a key of its own
 
 
-def test_an_episode_carries_what_it_drew_alone():
+def test_an_episode_holds_only_sampled_parameters():
     task = probes.one(probes.Bandit(left_pays_1), level=UNIFORM, spread=2.5)
     episode = reset(task, KEY)
     assert list(episode.sampled) == ["level"]
@@ -67,7 +67,7 @@ def test_a_truncation_ends_the_episode_but_not_the_discount():
     assert [float(t.episode_return) for t in seen] == [2.0, 4.0, 6.0, 2.0]
 
 
-def test_parameters_are_drawn_anew_for_each_episode_and_stay_within_one():
+def test_parameters_are_drawn_for_each_episode_and_stay_within_one():
     task = probes.one(probes.Bandit(left_pays_1, steps=3), level=UNIFORM)
 
     def on(episode, key):
@@ -80,7 +80,7 @@ def test_parameters_are_drawn_anew_for_each_episode_and_stay_within_one():
     assert len(set(shown[:, 0].tolist())) == 10
 
 
-def test_actions_reach_the_world_in_its_own_units():
+def test_actions_reach_the_env_in_its_units():
     task = probes.one(probes.Bandit(lambda shown, action: action[0], choices=probes.Box((0.0,), (10.0,))))
     paid = [step(task, reset(task, KEY), jnp.array([a]), KEY)[1] for a in (-1.0, 0.0, 5.0)]
     assert [float(t.reward) for t in paid] == [0.0, 5.0, 10.0]

@@ -37,14 +37,14 @@ class Owner:
     names: tuple[str, ...] = ()
 
 
-def test_a_word_that_is_none_of_its_list_is_told_with_the_list():
+def test_an_unknown_choice_is_refused_with_the_list():
     check_choices(Owner("other"), "kind")
     with pytest.raises(InputError, match=r"^Owner\(kind='on'\) is unknown: kind is one of one, other\.$"):
         check_choices(Owner("on"), "kind")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("names", ["value", ["value"], (1,)])
-def test_names_that_are_no_tuple_of_them_are_told_as_they_should_be(names: Any):
+def test_names_that_are_no_tuple_are_refused_with_an_example(names: Any):
     check_names(Owner(names=("a", "b")), "names")
     with pytest.raises(InputError, match=r"^Owner\(names=.*\) is no tuple of names; write names=\(.*,\)\.$"):
         check_names(Owner(names=names), "names")

@@ -34,7 +34,7 @@ def program(raised: BaseException, way: Any = on_host) -> Any:
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt("now"), SystemExit(3), asyncio.CancelledError()], ids=repr)
-def test_what_is_no_exception_arrives_as_it_was(raised):
+def test_interrupts_arrive_unchanged(raised):
     with pytest.raises(type(raised)) as caught, reraising():
         program(raised)(3).block_until_ready()
     assert caught.value is raised
@@ -47,7 +47,7 @@ def test_on_a_gpu_too():
     assert caught.value is raised
 
 
-def test_what_mujocos_callback_is_interrupted_by_arrives_too():
+def test_interrupts_of_mujocos_callback_arrive_too():
     raised = KeyboardInterrupt()
 
     def fill(given: Any, out: Any) -> None:
@@ -61,7 +61,7 @@ def test_what_mujocos_callback_is_interrupted_by_arrives_too():
     assert caught.value is raised
 
 
-def test_an_exception_stays_what_jax_makes_of_it():
+def test_an_exception_stays_jaxs_error():
     with pytest.raises(JaxRuntimeError, match="ValueError: no"), reraising():
         program(ValueError("no"))(3).block_until_ready()
 
@@ -73,7 +73,7 @@ def test_ctrl_c_in_jaxs_own_part_of_a_callback_is_ctrl_c():
         raise JaxRuntimeError("INTERNAL: ValueError: it says KeyboardInterrupt")
 
 
-def test_ctrl_c_before_a_handlers_first_line_is_overheard():
+def test_ctrl_c_before_a_handlers_first_line_is_deferred():
     """Python can raise it nowhere there, and ctypes would tell XLA that all went well."""
     handler, raised, others = next(iter(foreign._handlers or {None})), KeyboardInterrupt(), []
     if handler is None:

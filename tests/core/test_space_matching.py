@@ -77,7 +77,7 @@ def test_in_another_order_successor_features_are_those_of_the_same_choices():
     np.testing.assert_allclose(psi(one(new), seen[::-1]), psi(one(old), seen)[:, [2, 0, 1]], rtol=1e-5)
 
 
-def test_what_has_no_namesake_begins_anew():
+def test_components_without_a_match_are_initialised():
     plan, old, new = moved(PPO(**SMALL), KNOWN, OTHER)
     assert (plan.observation.copied, plan.observation.new, plan.observation.dropped) == (
         ("x", "y"),
@@ -95,7 +95,7 @@ def test_what_has_no_namesake_begins_anew():
     assert came["value.last.weight"] == (4, 0, 0)
 
 
-def test_a_number_that_is_new_has_statistics_that_begin_anew():
+def test_a_new_component_has_fresh_statistics():
     _, old, new = moved(PPO(**SMALL), KNOWN, OTHER)
     kept = old["normalizer"].replace(count=jnp.full((2, 3), 100.0), mean=jnp.full((2, 3), 5.0))
     plan = space_matching.plan(PPO(**SMALL), KNOWN, OTHER)
@@ -124,7 +124,7 @@ def test_choices_move_by_name_and_images_only_where_they_are_the_same():
         space_matching.plan(DQN(**SMALL), picture, known)
 
 
-def test_a_memory_moves_by_name_and_what_was_seen_several_times_over_begins_anew():
+def test_a_recurrent_memory_is_copied_by_name_and_a_history_is_not():
     gru = Recurrent(PPO(**SMALL), hidden_size=3, asymmetric_critic=False)
     plan, old, new = moved(gru, KNOWN, OTHER)
     np.testing.assert_array_equal(new["recurrent"].weight_ih[..., [2, 0]], old["recurrent"].weight_ih[..., [0, 1]])
@@ -136,7 +136,7 @@ def test_a_memory_moves_by_name_and_what_was_seen_several_times_over_begins_anew
     ]
 
 
-def test_renaming_brings_together_what_is_called_otherwise():
+def test_renaming_matches_components_with_different_names():
     plan, *_ = moved(PPO(**SMALL), KNOWN, OTHER, speed="angle_speed", left="middle")
     assert plan.action.copied == ("middle", "right")
     plan = space_matching.plan(PPO(**SMALL), NAMELESS, KNOWN, {"observation.0": "speed", "action.1": "left"})
@@ -179,6 +179,6 @@ def test_the_same_spaces_move_nothing():
         (OTHER, {"y": "x"}, "Two observation components have the same name once renamed"),
     ],
 )
-def test_what_cannot_move_gets_its_sentence(wanted: Spec, renamed: dict[str, str], sentence: str):
+def test_impossible_transfers_are_refused(wanted: Spec, renamed: dict[str, str], sentence: str):
     with pytest.raises(InputError, match=sentence):
         space_matching.plan(PPO(**SMALL), NAMELESS if wanted is NAMELESS else KNOWN, wanted, renamed)

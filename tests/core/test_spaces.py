@@ -18,7 +18,7 @@ def test_a_box_rescales_and_clips():
     np.testing.assert_allclose(box.rescale(jnp.array([-9.0, 9.0, 1.0])), [-1.0, 10.0, 6.0])
 
 
-def test_a_bound_on_one_side_is_kept_and_the_other_side_is_open():
+def test_a_single_bound_is_respected_and_the_other_side_is_open():
     box = Box((-math.inf, 5.0, -math.inf, -1.0, -1e30), (math.inf, math.inf, -2.0, 1.0, 3.4e38))
     assert box.unbounded == ("0", "1", "2", "4")
     rescale = jax.jit(box.rescale)
@@ -40,6 +40,6 @@ def test_a_vector_that_names_a_state_has_an_index():
         Box((0.0,) * 3, (1.0,) * 3, one_hot_groups=(2, 2))
 
 
-def test_choices_are_the_worlds_own():
+def test_discrete_actions_are_not_rescaled():
     assert Discrete(3).size == 3
     assert int(Discrete(3).rescale(jnp.int32(2))) == 2

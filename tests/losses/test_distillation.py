@@ -37,7 +37,7 @@ def test_gaussians_by_hand():
     assert float(distillation_loss("kl", WIDE, WIDE)) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_who_agrees():
+def test_agreement():
     assert float(agreement(Logits(QUARTER), Logits(jnp.array([0.0, 1.0])))) == 1.0
     assert float(agreement(Logits(QUARTER), Logits(jnp.array([1.0, 0.0])))) == 0.0
     assert float(agreement(WIDE, WIDE)) == 1.0
@@ -45,6 +45,6 @@ def test_who_agrees():
 
 
 @pytest.mark.parametrize("said", [Logits(HALF), PLAIN._replace(squashed=True)], ids=["choices", "squashed"])
-def test_what_cannot_be_compared_is_said(said):
+def test_different_kinds_of_outputs_are_refused(said):
     with pytest.raises(InputError, match="cannot be compared"):
         distillation_loss("kl", WIDE, said)

@@ -24,7 +24,7 @@ def test_a_reversed_gradient_goes_back_by_minus_lambda():
         np.testing.assert_allclose(back, -strength * np.arange(3.0), rtol=1e-6)
 
 
-def test_the_schedule_begins_at_nothing_and_comes_near_one():
+def test_the_schedule_starts_at_zero_and_approaches_one():
     assert float(reversal_strength(0.0, 10.0)) == 0.0
     assert float(reversal_strength(0.1, 10.0)) == pytest.approx((1 - np.exp(-1)) / (1 + np.exp(-1)), rel=1e-5)
     assert float(reversal_strength(1.0, 10.0)) == pytest.approx(0.99991, abs=1e-5)
@@ -63,7 +63,7 @@ def test_rows_that_are_all_the_same_give_a_finite_gradient(kernel: str):
     assert np.isfinite(slope).all()
 
 
-def test_a_same_mean_in_another_shape_is_seen_by_gaussians_alone():
+def test_only_gaussian_kernels_detect_another_shape_with_the_same_mean():
     x = np.array([[-1.0], [1.0], [-3.0], [3.0]], np.float32)
     assert float(discrepancy(x, SHARE, "linear")) == pytest.approx(0.0, abs=1e-6)
     assert float(discrepancy(x, SHARE, "gaussian")) > 0.1

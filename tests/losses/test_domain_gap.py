@@ -43,7 +43,7 @@ def test_the_gap_and_the_loss_by_hand():
 
 
 @pytest.mark.parametrize("k", [0.1, 0.2, 0.3])
-def test_with_the_exact_gap_the_source_teaches_what_is_best_in_the_target(k: float):
+def test_with_the_exact_correction_the_source_teaches_the_targets_optimum(k: float):
     """Plans in the source with r + k Δr, runs in the target: within .02 of the best. Without, it never arrives."""
     (p_source, r), (p_target, _) = tables(0.0), tables(1.0)
     # What a classifier that knows both dynamics says, where both domains are in s doing a equally often.
@@ -91,7 +91,7 @@ def said(features: np.ndarray, domain: np.ndarray) -> np.ndarray:
         return np.asarray(x @ v)
 
 
-def test_the_classifier_of_choices_takes_out_who_is_where_doing_what():
+def test_the_action_classifier_removes_the_difference_in_visits():
     s, a, change, domain = steps(20_000)
     exact = (np.square((change - a) / 0.1) - np.square((change - 0.4 * a) / 0.1)) / 2
     of_step, of_choice = said(squares(s, a, change), domain), said(squares(s, a), domain)

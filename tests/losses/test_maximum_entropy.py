@@ -12,7 +12,7 @@ def f(x: float):
     return jnp.float32(x)
 
 
-def test_a_target_counts_what_follows_and_its_entropy():
+def test_a_target_includes_the_next_value_and_its_entropy():
     # 1 + 0.5 (4 − 0.2 · (−3))
     assert float(soft_target(f(1), f(0.5), f(4), f(-3), f(0.2))) == pytest.approx(3.3)
 

@@ -86,7 +86,7 @@ def test_a_target_by_hand():
     assert successor_target(phi, jnp.float32(0.0), jnp.array([jnp.nan, jnp.inf])).tolist() == [1.0, 0.0]
 
 
-def test_the_choice_and_whose_it_is_by_hand():
+def test_action_and_policy_of_gpi_by_hand():
     psi = jnp.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 3.0], [2.0, 0.0]]])  # [policy, choice, cumulant]
     tell = lambda w, known: tuple(int(x) for x in gpi_action(psi, jnp.array(w), known))
     assert tell([1.0, 0.0], 2) == (1, 1)
@@ -102,14 +102,14 @@ def test_a_step_of_regression_by_hand():
     )
 
 
-def test_least_squares_finds_what_rewards_are_made_of():
+def test_least_squares_finds_the_weights_of_rewards():
     phi = floats([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0], [3.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
     w = floats([2.0, -1.0, 0.5])
     found = fitted(phi.T @ phi, phi.T @ (phi @ w), np.zeros(3, np.float32), ridge=1e-6)
     np.testing.assert_allclose(found, w, atol=1e-4)
 
 
-def test_what_was_never_seen_stays_as_it_was_thought_to_be():
+def test_weights_without_data_keep_their_previous_values():
     nothing = fitted(np.zeros((2, 2), np.float32), np.zeros(2, np.float32), floats([3.0, -4.0]), ridge=0.1)
     np.testing.assert_allclose(nothing, [3.0, -4.0])
     # one step of φ = (1, 0) that paid 5, and a doubt worth one step: half of the way from 3 to 5

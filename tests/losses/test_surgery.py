@@ -23,7 +23,7 @@ def direction(how, *gradients: tuple[float, ...]) -> np.ndarray:
     return np.asarray(how(g @ g.T, KEY) @ g)
 
 
-def test_pcgrad_takes_out_of_each_what_points_against_the_other():
+def test_pcgrad_removes_conflicting_components():
     # (1, 0) loses -1/2 of (-1, 1) and is (.5, .5); (-1, 1) loses -1 of (1, 0) and is (0, 1).
     np.testing.assert_allclose(direction(pcgrad, (1, 0), (-1, 1)), [0.25, 0.75], rtol=1e-6)
 
@@ -119,6 +119,6 @@ def test_how_gradients_get_along_by_hand():
     assert told["winner"] == pytest.approx((share.max() - 1 / 3) / (2 / 3))
 
 
-def test_the_winner_takes_all_or_nobody_does():
+def test_winner_take_all_index_at_its_extremes():
     assert float(diagnose(jnp.diag(jnp.array([4.0, 0.0, 0.0])))["winner"]) == pytest.approx(1.0)
     assert float(diagnose(jnp.eye(5))["winner"]) == pytest.approx(0.0, abs=1e-6)

@@ -45,7 +45,7 @@ def test_patches_are_every_square_by_rows_columns_and_channels():
     ],
     ids=str,
 )
-def test_layers_have_the_sizes_that_are_said(image: Image, filters: list[tuple[int, int]], dense: tuple[int, int]):
+def test_layers_have_the_given_sizes(image: Image, filters: list[tuple[int, int]], dense: tuple[int, int]):
     made = jax.eval_shape(lambda key: convolutions(image, key), KEY)
     assert [layer.weight.shape for layer in made.filters] == filters
     assert made.dense.weight.shape == dense
@@ -54,7 +54,7 @@ def test_layers_have_the_sizes_that_are_said(image: Image, filters: list[tuple[i
     assert widths == [dense[1] + 3]
 
 
-def test_what_comes_out_by_hand():
+def test_outputs_by_hand():
     """A filter that adds a square up, one that is blind; bytes become 0..1, and what is below 0 is cut."""
     k = convolutions(SMALL, KEY)
     weight = jnp.zeros((9, 16)).at[:, 0].set(1.0)

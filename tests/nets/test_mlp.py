@@ -32,7 +32,7 @@ def test_nothing_is_left_to_lapack():
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_network_is_what_its_layers_say(activation: str):
+def test_a_network_is_the_composition_of_its_layers(activation: str):
     net = mlp((3, 4, 5, 2), 0.01, activation, jax.random.key(1))
     x, act = jnp.array([1.0, -2.0, 0.5]), ACTIVATIONS[activation]
     w = named(net)

@@ -49,7 +49,7 @@ def test_a_batch_without_weight_teaches_nothing():
     assert float(rms(include(running_rms(), np.full(3, 7.0, F), np.zeros(3, F)))) == pytest.approx(1.0)
 
 
-def test_before_anything_was_seen_nothing_is_normalised():
+def test_without_data_nothing_is_normalized():
     x = floats([0.5, -2.0])
     np.testing.assert_allclose(normalise(running_mean_std(2), x), x)
     assert float(rms(running_rms())) == pytest.approx(1.0)
@@ -62,7 +62,7 @@ def test_normalise_by_hand():
     assert normalise(seen, floats([1000.0]), clip=3.0).tolist() == [3.0]
 
 
-def test_scale_is_the_root_mean_square_of_all_that_was_seen():
+def test_scale_is_the_root_mean_square_of_all_data():
     seen = include(include(running_rms(), floats([3.0, 9.0]), floats([1.0, 0.0])), floats([4.0, 5.0]), np.ones(2, F))
     assert float(rms(seen)) == pytest.approx(((9 + 16 + 25) / 3) ** 0.5)
     assert float(seen.count) == 3.0
@@ -105,11 +105,11 @@ def test_rows_without_weight_do_not_make_a_constant_vary():
     assert (float(later.mean[0]), float(later.variance[0])) == (pytest.approx(7 / 3), pytest.approx(2 / 9))
 
 
-def test_nothing_was_constant_before_anything_was_seen():
+def test_nothing_is_constant_without_data():
     assert not running_mean_std(3).constant.any()
 
 
-def test_in_another_training_a_constant_begins_anew_and_the_rest_goes_on():
+def test_in_another_training_constants_are_reset_and_the_rest_continues():
     """Merged, 0.5 and 0.501 would have a spread of less than a millimetre, and the new one lie nine of it away."""
     rows = np.ones(1_000, F)
     seen = include(running_mean_std(2), np.stack([0.5 * rows, np.arange(1_000, dtype=F)], 1), rows)

@@ -105,7 +105,7 @@ def test_half_a_second_is_mujocos(friction: int, atol: float):
 
 
 @pytest.mark.parametrize("given", [{}, {"offset": 0.3}, {"tip_mass": 1.0, "length": 0.2, "cart_mass": 2.0}])
-def test_energy_is_kept_without_friction_and_lost_by_it(given: dict[str, float]):
+def test_energy_is_conserved_without_friction_and_lost_by_it(given: dict[str, float]):
     start, rest = jnp.array([0.0, 0.3, 1.0, 4.0]), jnp.zeros((2000, 1))
     first = float(energy(params(**given), start))
     swing = float(energy(params(**given), jnp.array([0.0, 0.0, 0.0, 4.0])))

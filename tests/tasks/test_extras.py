@@ -135,7 +135,7 @@ def test_goal_envs_show_their_goals():
     assert not np.array_equal(seen[0, 0, goal.start : goal.stop], seen[0, 1, goal.start : goal.stop])
 
 
-def test_meta_world_plays_one_of_fifty_goals_that_is_seen_and_the_same_in_each_env():
+def test_meta_world_has_fifty_goals_that_are_observed_and_equal_in_each_env():
     env = host_of("Meta-World/reach-v3")
     assert (env.observation_space.size, env.action_space.size, env.horizon) == (39, 4, 500)
     goals = pulled(env, range(12), [])[0][0, :, -3:]
@@ -145,7 +145,7 @@ def test_meta_world_plays_one_of_fifty_goals_that_is_seen_and_the_same_in_each_e
         parse("Meta-World/reech-v3")
 
 
-def test_atari_is_what_its_own_vector_env_shows():
+def test_atari_equals_ale_pys_vector_env():
     env, seeds = host_of("ALE/Pong-v5"), np.array([5, 9])
     assert (env.observation_space, env.horizon) == (Image((84, 84, 4), "uint8"), 27_000)
     theirs = AtariVectorEnv("pong", 2, repeat_action_probability=0.25, reward_clipping=False)
@@ -198,7 +198,7 @@ def test_a_mode_that_a_game_has_not_is_refused():
         ("Meta-World/reach-v3", "metaworld"),
     ],
 )
-def test_what_is_not_installed_is_named(env_id: str, extra: str, monkeypatch):
+def test_a_missing_package_is_named(env_id: str, extra: str, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         InputError, match=rf'{env_id} needs \w+, which is not installed: `pip install "headstart\[{extra}'

@@ -83,7 +83,7 @@ def test_the_goal_of_planar_reacher_equals_the_cumulant_that_depends_on_it():
 
 
 @pytest.mark.parametrize("env", [BitFlip(4), PlanarReacher(2)], ids=lambda env: env.name)
-def test_an_observation_with_another_goal_is_what_the_env_shows_for_that_goal(env: Env):
+def test_an_observation_with_another_goal_equals_the_envs_observation_for_that_goal(env: Env):
     params, key = values(env), jax.random.key(3)
     state = env.initial(params, key)
     other = state.replace(goal=env.initial(params, jax.random.key(4)).goal)

@@ -30,7 +30,7 @@ def test_moves_stop_at_walls_and_edges():
     assert leads(walls)[4].tolist() == [4, 4, 3, 5]
 
 
-def test_slips_as_often_as_said_to_every_choice():
+def test_slips_with_the_given_probability_to_every_choice():
     keys = jax.random.split(jax.random.key(0), 8000)
     draw = jax.jit(jax.vmap(lambda key, slip: slipped(key, jnp.asarray(2), 5, slip), in_axes=(0, None)))
     counts = np.bincount(draw(keys, jnp.float32(0.4)), minlength=5) / len(keys)
@@ -99,7 +99,7 @@ def test_walls_stop_a_walker():
     assert int(walk([UP] * 9)[0].cell) == 7 * 13
 
 
-def test_what_is_seen_and_its_place_in_a_table():
+def test_observation_and_its_index_in_a_table():
     env, _ = walker()
     state = walk([UP] * 2 + [RIGHT] * 6)[0]
     seen = env.observe(params_of(env), state)
@@ -120,7 +120,7 @@ def test_four_rooms_slips():
     np.testing.assert_allclose(counts / 4000, [0.25, 0.5, 0.25], atol=0.03)
 
 
-def test_what_is_collected_is_no_longer_drawn():
+def test_collected_objects_are_not_drawn():
     env, _ = walker()
     objects = lambda state: sum(
         isinstance(shape, Disc) or (isinstance(shape, Polygon) and len(shape.points) == 3) or shape.role == "mark"

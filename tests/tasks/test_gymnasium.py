@@ -82,7 +82,7 @@ def test_truncates_at_the_horizon_and_never_calls_it_an_end():
     assert ends == [(False, False)] * 199 + [(False, True)]
 
 
-def test_each_reset_draws_anew_and_a_seed_repeats():
+def test_each_reset_draws_and_a_seed_repeats():
     env = to_gymnasium(headstart.task("Pendulum-v1", mass=dist.Uniform(0.5, 2.0), length=0.7))
     first = [env.reset(seed=1), env.reset(), env.reset()]
     masses = [info["params"]["mass"] for _, info in first]
@@ -95,7 +95,7 @@ def test_each_reset_draws_anew_and_a_seed_repeats():
         assert info == info_again
 
 
-def test_reward_is_weighed_and_its_parts_are_told():
+def test_reward_is_weighted_and_its_parts_are_in_info():
     env = to_gymnasium(headstart.task("Hopper-v5", physics="c", w=[1.0, 0.0, 2.0]))
     names = env.task.env.cumulant_names
     _, info = env.reset(seed=0)
@@ -128,7 +128,7 @@ def test_values_share_one_compiled_step():
     assert compiled._cache_size() == before + 1
 
 
-def test_what_cannot_be_done_is_said():
+def test_invalid_actions_and_calls_are_refused():
     fresh = to_gymnasium(parse("CartPole-v1"))
     with pytest.raises(ValueError, match=r"call reset\(\) before step"):
         fresh.step(0)

@@ -100,7 +100,7 @@ def test_in_training_each_step_is_one_call_and_all_envs_come_back(noted):
     assert (env.pool.num_envs, env.pool.num_in_use) == (12, 0)
 
 
-def test_twenty_judgements_make_no_more_envs_than_one(noted):
+def test_twenty_evaluations_make_no_more_envs_than_one(noted):
     env = host(clock, horizon=9)
     tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
     returns = [evaluate(agent, {}, tasks, 3, probes.keys(2)) for _ in range(20)]
@@ -147,7 +147,7 @@ def test_another_backend_than_the_cpu_calls_as_often(monkeypatch, noted):
     assert [len(live.note) for live in noted] == [8] * 3
 
 
-def test_parameters_are_drawn_anew_for_each_episode_and_reach_the_env():
+def test_parameters_are_drawn_for_each_episode_and_reach_the_env():
     law = dist.Uniform(jnp.float32(1.0), jnp.float32(5.0))
     task = hs.task(host(strangers.Clock, horizon=3), level=law, power=2.0, gravity=dist.Uniform(0.0, 9.0))
 

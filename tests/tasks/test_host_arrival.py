@@ -120,13 +120,13 @@ def speed(task: Any) -> float:
 
 
 @pytest.mark.parametrize("kind", [Falls, Shy, Drops])
-def test_what_reset_overwrites_is_set_again(kind: Any):
+def test_values_that_reset_overwrites_are_set_again(kind: Any):
     env = host(kind, horizon=5)
     assert speed(hs.task(env, gravity=2.0)) == pytest.approx(-0.2)
     assert speed(hs.task(env)) == pytest.approx(-0.981 if kind is Drops else -1.0)  # and leaves no trace
 
 
-def test_a_law_arrives_at_each_draw():
+def test_each_draw_of_a_distribution_reaches_the_env():
     env = hs.to_gymnasium(hs.task(host(Falls, horizon=5), gravity=dist.Uniform(1.0, 3.0)))
     for seed in range(3):
         _, info = env.reset(seed=seed)
@@ -144,7 +144,7 @@ def test_a_law_arrives_at_each_draw():
         (Deaf, 2.0, "Deaf: gravity=2 is not kept: it is 10 after reset, so it cannot be set."),
     ],
 )
-def test_what_does_not_stay_is_refused_before_anything_is_played(kind: Any, value: Any, sentence: str):
+def test_values_that_are_not_kept_are_refused_before_training(kind: Any, value: Any, sentence: str):
     env = host(kind, horizon=5)
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
         hs.task(env, gravity=value)
@@ -161,7 +161,7 @@ def test_two_that_set_one_number_are_refused():
     hs.task(hopper, mass=2.0, **named("body_mass[torso]", 6.0))  # a number comes after its group
 
 
-def test_what_one_task_leaves_unsaid_is_what_it_has():
+def test_an_unset_parameter_is_the_envs_own_value():
     hopper = host("Hopper-v4")
     torso = next(p.nominal for p in hopper.parameters if p.name == "torso_mass")
     one, other = aligned([hs.task(hopper, mass=2.0), hs.task(hopper, torso_mass=9.0)])

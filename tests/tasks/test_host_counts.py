@@ -59,7 +59,7 @@ def judged_steps(tasks: Any, seeds: int) -> int:
     return Counted.played["steps"] - before
 
 
-def test_a_judgement_plays_just_the_episodes_that_it_is_asked_for(played):
+def test_an_evaluation_takes_exactly_the_episodes_asked_for(played):
     tasks = stack([probes.one(ENV)])
     returns = evaluate(probes.player(probes.left), {}, tasks, JUDGED, probes.keys(2))
     assert played["episodes"] == 2 * JUDGED
@@ -69,7 +69,7 @@ def test_a_judgement_plays_just_the_episodes_that_it_is_asked_for(played):
 
 
 @pytest.mark.parametrize(("name", "delay"), [("ppo", None), ("dqn", None), ("recurrent", None), ("ppo", 1.0)])
-def test_shots_and_steps_play_what_the_curve_tells(name, delay, played):
+def test_shots_and_steps_take_as_many_as_the_curve_reports(name, delay, played):
     task = hs.task(ENV) if delay is None else hs.task(ENV, action_delay=delay)
     tasks, keys, method = stack([task]), transfer.keys([0, 1]), METHODS[name]
     each = judged_steps(tasks, 2)
@@ -94,7 +94,7 @@ def test_one_shot_is_one_episode_and_no_other_is_begun(played):
     assert ENV.pool.num_envs <= 10
 
 
-def test_a_seed_that_has_spent_its_steps_begins_nothing_more(played):
+def test_a_seed_without_steps_left_starts_no_episode(played):
     """Seeds whose shots were longer are done sooner."""
     tasks, keys = stack([hs.task(ENV)]), transfer.keys([0, 1, 2, 3])
     shots = list(transfer.adapt(PPO_, None, tasks, 1, [3], keys, num_evals=1, eval_episodes=1))

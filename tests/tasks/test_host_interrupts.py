@@ -53,7 +53,7 @@ def trained():
 
 
 @pytest.mark.parametrize("what", [KeyboardInterrupt(), SystemExit(2), asyncio.CancelledError()], ids=repr)
-def test_it_is_raised_wherever_the_env_is_stepped_and_no_env_stays_lent(what, trained):
+def test_it_is_raised_wherever_the_env_is_stepped_and_no_env_stays_in_use(what, trained):
     asked = {
         "train": (20, lambda: hs.train(TINY, hs.task(ENV), steps=64)),
         "evaluate": (5, lambda: hs.evaluate(trained, hs.task(ENV), episodes=2)),
@@ -69,7 +69,7 @@ def test_it_is_raised_wherever_the_env_is_stepped_and_no_env_stays_lent(what, tr
     assert hs.evaluate(trained, hs.task(ENV), episodes=2).tolist() == [21.0, 21.0]
 
 
-def test_what_was_under_way_elsewhere_goes_on(trained):
+def test_other_programs_continue(trained):
     """A training whose reader is interrupted while it judges keeps its own envs."""
     tasks = stack([hs.task(ENV)])
     learner = TINY.learner(spec(tasks))

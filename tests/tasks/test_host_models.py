@@ -123,7 +123,7 @@ def test_a_range_that_is_set_is_a_limit(field: str):
         put({f"{field}[{element}][0]": 5.0})
 
 
-def test_springs_rest_where_they_are_said_to():
+def test_springs_have_the_given_rest_position():
     degrees = {"qpos_spring[7]": float(np.rad2deg(0.3))}  # which is what the compiler reads
     assert_equal(put({"qpos_spring[7]": 0.3}), compiled(degrees))
     lengths = {"tendon_lengthspring[rope][0]": 0.1, "tendon_lengthspring[rope][1]": 0.5}
@@ -132,7 +132,7 @@ def test_springs_rest_where_they_are_said_to():
     assert_equal(put(both), compiled(both))
 
 
-def test_it_is_said_what_follows_from_a_size():
+def test_descriptions_say_what_follows_from_a_size():
     fields = Fields(nominal)
     said = {
         "geom_size[ball][0]": "its bounds and inertia follow, its mass stays 1 kg",
@@ -216,7 +216,7 @@ def test_a_number_that_cannot_be_set_is_refused(name: str, reason: str):
         Fields(nominal).find(name)
 
 
-def test_what_would_be_no_body_is_refused():
+def test_impossible_bodies_are_refused():
     with pytest.raises(ValueError, match=r"body_inertia\[4\] is impossible: its largest number exceeds"):
         put({"body_inertia[own][0]": 9.0})
     with pytest.raises(ValueError, match=r"geom_size\[1\] is .* instead of above 0"):

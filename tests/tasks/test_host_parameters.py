@@ -25,7 +25,7 @@ def catalogue(env_id: str) -> tuple[Catalogue, Any]:
     return env.pool.catalogue, env.maker.make()
 
 
-def test_it_is_told_what_there_is_and_of_what_kind():
+def test_parameters_are_found_with_their_kind():
     known = host(strangers.Clock, horizon=9).pool.catalogue.known
     assert {name: (k.way, k.nominal) for name, k in known.items()} == {
         "gravity": ("keyword", 10.0),
@@ -125,7 +125,7 @@ def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():
         assert known.find(name) is None
 
 
-def test_tasks_are_made_by_string_and_told_as_such():
+def test_tasks_are_made_and_described_by_strings():
     task = parse("MountainCar-v0")
     assert not isinstance(task.env, HostEnv)  # ours come first
     text = "Hopper-v4@body_mass[foot]=x2,ctrl_cost_weight=0.5,torso_mass=3..9"
@@ -190,7 +190,7 @@ def no_more() -> gymnasium.Env:
         (lambda: parse("CartPole-v1@horizon=9"), "CartPole-v1 has no parameter 'horizon'"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence(made: Any, sentence: str):
+def test_impossible_requests_are_refused_in_a_sentence(made: Any, sentence: str):
     with pytest.raises(InputError, match=re.escape(sentence)):
         made()
 
@@ -227,7 +227,7 @@ def test_task_strings_say_which_env_it_is(text: str, keywords: dict[str, Any]):
     assert (again.env, again.params) == (task.env, task.params)
 
 
-def test_ours_in_gymnasiums_hands_is_told_apart_from_ours():
+def test_gymnasiums_env_of_a_name_that_we_have_too_is_distinguished():
     told = describe(hs.task(host("CartPole-v1", horizon=7), gravity=3.0))
     assert told == "gymnasium:CartPole-v1@horizon=7,gravity=3"
     assert isinstance(parse(told).env, HostEnv)

@@ -82,7 +82,7 @@ def test_an_array_that_is_no_image_of_bytes_is_a_row_of_its_own_numbers(space: s
     assert len(seen.assumptions) == (len(space.shape) > 1)
 
 
-def test_choices_are_seen_as_a_one_among_zeros():
+def test_choices_are_one_hot():
     assert ObservationReader(spaces.Discrete(3, start=5)).row(np.int64(6)).tolist() == [0, 1, 0]
     assert ObservationReader(spaces.MultiDiscrete([2, 3])).row(np.array([1, 0])).tolist() == [0, 1, 1, 0, 0]
     assert ObservationReader(spaces.MultiBinary((2, 2))).row(np.array([[1, 0], [0, 1]], np.int8)).tolist() == [
@@ -122,7 +122,7 @@ def test_dicts_and_tuples_are_flattened_by_name():
         (None, "its observation a is not of its space"),
     ],
 )
-def test_an_observation_that_is_not_of_its_space_is_told(shown: Any, sentence: str):
+def test_an_observation_outside_of_its_space_is_named(shown: Any, sentence: str):
     seen = ObservationReader(spaces.Dict({"a": spaces.Box(0.0, 1.0, (2,)), "b": spaces.Discrete(3)}))
     with pytest.raises(ValueError, match=sentence):
         seen.check(seen.row(shown))

@@ -83,7 +83,7 @@ def test_one_that_hangs_before_it_is_played_is_refused():
         host(lazy, horizon=8)
 
 
-def test_who_is_in_no_hurry_calls_in_this_thread():
+def test_without_a_timeout_calls_are_in_this_thread():
     caller, here = Caller(), threading.get_ident()
     assert caller.call(threading.get_ident) == here
     with call_timeout(5):
@@ -96,7 +96,7 @@ def test_who_is_in_no_hurry_calls_in_this_thread():
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()], ids=repr)
-def test_what_is_raised_there_is_raised_here(error):
+def test_errors_of_the_thread_are_raised_in_the_caller(error):
     def fails() -> None:
         raise error
 

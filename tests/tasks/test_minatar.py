@@ -60,7 +60,7 @@ def test_a_game_shows_a_bit_for_each_channel_and_as_many_actions_as_moves(world:
     assert WORLDS[world.name]() == world
 
 
-def test_the_last_action_acts_again_as_often_as_is_said():
+def test_actions_stick_with_the_given_probability():
     world = SpaceInvaders()
     state = compiled(world, "initial")(params(world), KEY).replace(pressed=jnp.int32(1))
     many = jax.jit(jax.vmap(world.transition, in_axes=(None, None, None, 0)))
@@ -69,7 +69,7 @@ def test_the_last_action_acts_again_as_often_as_is_said():
     np.testing.assert_array_equal(then.pressed == 1, then.game.cannon == 4)
 
 
-def test_what_is_beyond_the_edge_is_nowhere_on_the_board():
+def test_places_beyond_the_edge_are_not_on_the_board():
     row, column = jnp.array([0, 1, 2, 3]), jnp.array([0, -1, 10, 9])
     assert cells(board(row, column)) == [[0, 0], [3, 9]]
     assert cells(board(row, column, jnp.array([False, True, True, True]))) == [[3, 9]]
@@ -93,7 +93,7 @@ def test_asterix_walks_within_the_lanes():
 
 
 @pytest.mark.parametrize("gold", [False, True])
-def test_asterix_takes_treasures_and_ends_by_enemies_whoever_comes_to_whom(gold: bool):
+def test_asterix_takes_treasures_and_enemies_end_it_whichever_side_moves(gold: bool):
     world, told = Asterix(), ((1.0, False) if gold else (0.0, True))
     walked = after(world, lane(5, 6, gold=gold), RIGHT)
     assert walked[1:] == told
@@ -220,7 +220,7 @@ def wave(aliens: Any = ((2, 5),), **changed: Any) -> space_invaders.Game:
     return begun(SpaceInvaders(), **{"moves_in": 5, "bombs_in": 5, **changed, **marked})
 
 
-def test_space_invaders_begins_with_a_wave_above_a_cannon():
+def test_space_invaders_starts_with_a_wave_above_a_cannon():
     world = SpaceInvaders()
     cannon, alien, left, right, shot, bomb = world.show({}, begun(world))
     assert cells(cannon) == [[9, 5]]

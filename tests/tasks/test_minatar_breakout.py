@@ -122,7 +122,7 @@ def test_a_wide_paddle_catches_beside_its_middle():
     assert paddle[9].tolist() == [True] * 3 + [False] * 7
 
 
-def test_balls_rest_as_often_as_is_said():
+def test_balls_rest_with_the_given_probability():
     many = jax.jit(jax.vmap(WORLD.play, in_axes=(None, None, None, 0)))
     slow = many(params(rest=0.3), game((5, 5), (-1, 1)), jnp.int32(RIGHT), jax.random.split(KEY, 2000)).game
     rested = (slow.ball == jnp.array([[5, 5]])).all(1)

@@ -62,7 +62,7 @@ def seen(state: Game, channel: int) -> list[list[int]]:
     return np.argwhere(np.asarray(show(params(), state)[channel])).tolist()
 
 
-def test_it_begins_at_the_surface_with_full_air_and_may_stay_there():
+def test_it_starts_at_the_surface_with_full_air_and_may_stay_there():
     start = begin(params(), KEY)
     assert (seen(start, FRONT), seen(start, BACK)) == ([[0, 5]], [[0, 6]])
     assert seen(start, OXYGEN) == [[9, column] for column in range(10)]
@@ -229,7 +229,7 @@ def test_pairs_are_one_to_one_in_each_cell():
     assert [x.sum() for x in pairs(one, other, last, nobody)] == [1, 1]
 
 
-def test_what_enters_does_so_at_an_edge_and_goes_inwards():
+def test_things_enter_at_an_edge_and_move_inwards():
     told = jax.vmap(enters)(jax.random.split(KEY, 500))
     assert set(told["row"].tolist()) == set(range(1, 9))
     assert {(0, 1), (9, -1)} == set(zip(told["column"].tolist(), told["way"].tolist(), strict=True))

@@ -169,7 +169,7 @@ def test_spaces_horizon_and_rewards_equal_gymnasiums(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_episodes_start_by_gymnasiums_law(name):
+def test_initial_states_have_gymnasiums_distribution(name):
     """Each coordinate: the same mean and spread, and never outside the range of Gymnasium's."""
     env, n = make(name, "c"), 2000
     starts = jax.jit(jax.vmap(lambda key: env.initial({}, key).carry))(jax.random.split(jax.random.key(0), n))

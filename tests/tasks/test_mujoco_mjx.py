@@ -38,7 +38,7 @@ def test_a_pendulum_in_mjx_is_near_c():
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-def test_mjx_recomputes_what_follows_from_mass():
+def test_mjx_recomputes_quantities_derived_from_mass():
     """As C's `mj_setConst` does."""
     from headstart.tasks.mujoco.mjx import mjx_simulator
 

@@ -161,7 +161,7 @@ def test_more_rows_than_models_are_stepped_block_by_block(monkeypatch):
     np.testing.assert_array_equal(play(), want)
 
 
-def test_a_judged_episode_is_stepped_to_its_end_and_no_further(monkeypatch):
+def test_an_evaluated_episode_is_stepped_to_its_end_and_no_further(monkeypatch):
     simulator, stepped = physics.physics("Hopper-v5"), []
     step = simulator.step
 
@@ -193,7 +193,7 @@ def test_any_number_of_threads_gives_the_same():
         physics.use_threads(threads)
 
 
-def test_what_mujoco_gives_up_on_ends_that_row_alone(capfd):
+def test_an_error_of_mujoco_ends_that_row_alone(capfd):
     """Its own way out is to end the process. Here it has memory enough to go by Euler's steps, but not by Runge's."""
     model = mujoco.MjModel.from_xml_string(FLYING)
     greedy = mujoco.MjModel.from_xml_string(FLYING)

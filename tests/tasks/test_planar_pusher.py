@@ -294,7 +294,7 @@ def test_discs_that_start_within_each_other_are_parted():
 # ------------------------------------------------------------------------------------------------ the task
 
 
-def test_what_is_seen_and_what_it_is_worth_by_hand():
+def test_observation_and_reward_by_hand():
     state = table((0.1, 0.2), (0.3, 0.4), (0.4, 0.6), (0.7, 0.8), (0.4, 0.0))
     seen = ENV.observe(params(), state)
     expected = [0.1, 0.2, 0.3, 0.4, 0.4, 0.6, 0.7, 0.8, 0.4, 0.0, 0.3, 0.4, 0.0, -0.6]

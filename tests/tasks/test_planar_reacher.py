@@ -102,7 +102,7 @@ def test_one_rod_by_hand():
     np.testing.assert_allclose(jax.jit(energy)(chain, jnp.array([0.7]), jnp.array([3.0])), inertia * 9 / 2, rtol=1e-6)
 
 
-def test_solves_what_need_not_be_symmetric():
+def test_solves_systems_that_are_not_symmetric():
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(5, 5))
     matrix = matrix @ matrix.T + np.eye(5) + (matrix - matrix.T)
@@ -192,7 +192,7 @@ def test_every_parameter_matters_but_for_goals_once_they_are_drawn(n: int):
             assert np.any(step_of(n)(other, state, jnp.linspace(0.5, 1.0, n)).angles != once.angles)
 
 
-def test_what_is_seen_and_what_it_costs_by_hand():
+def test_observation_and_cost_by_hand():
     env = PlanarReacher(2)
     state = Arm(jnp.array([np.pi / 2, -np.pi / 2]), jnp.array([0.1, 0.2]), jnp.array([0.5, 0.1]))
     seen = jax.jit(env.observe)(params_of(env), state)

@@ -96,14 +96,14 @@ def test_successor_features_are_what_a_uniform_policy_gathers():
     assert np.abs(exact).max() > 0.5
 
 
-def test_starts_anywhere_and_is_seen_by_its_number():
+def test_starts_anywhere_and_is_observed_one_hot():
     starts = jax.jit(jax.vmap(lambda key: SMALL.initial({}, key)))(jax.random.split(jax.random.key(0), 6000))
     np.testing.assert_allclose(np.bincount(starts) / 6000, 1 / 6, atol=0.02)
     assert SMALL.observe({}, jnp.asarray(4)).tolist() == [0, 0, 0, 0, 1, 0]
     assert SMALL.cumulant_names == ("feature_1", "feature_2")
 
 
-def test_sizes_and_seeds_that_cannot_be_are_told():
+def test_invalid_sizes_and_seeds_are_refused():
     with pytest.raises(
         InputError, match=r"branching=7, features=4\) is out of range: give 1 or more of each, and no more branching"
     ):

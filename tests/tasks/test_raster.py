@@ -36,7 +36,7 @@ def test_shapes_are_where_they_belong_and_later_ones_cover_earlier():
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_every_world_has_a_drawing_that_fits_its_frame_and_moves(name: str):
+def test_every_env_has_a_drawing_that_fits_its_frame_and_moves(name: str):
     env = WORLDS[name]()
     params = {k: jnp.float32(v) for k, v in env.defaults.items()}
     state = jax.jit(env.initial)(params, jax.random.key(0))
@@ -72,7 +72,7 @@ def test_every_robot_has_a_drawing_that_moves(name: str):
     assert drawing(name, rest) != first
 
 
-def test_a_robot_that_goes_on_stays_in_the_middle_and_the_ground_does_not():
+def test_a_moving_robot_stays_in_the_middle_and_the_ground_moves():
     here, there = (drawing("Hopper-v5", np.array([x, 1.25, 0, 0, 0, 0.0])) for x in (0.0, 0.2))
     assert there.low[0] == pytest.approx(here.low[0] + 0.2)
     torso, moved = (next(s for s in d.shapes if isinstance(s, Line) and s.role == "body") for d in (here, there))
@@ -86,7 +86,7 @@ def test_a_hull_has_just_the_corners():
     assert hull([*square, (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]) == square
 
 
-def test_worlds_render_and_others_say_that_they_do_not():
+def test_envs_with_a_drawing_render_and_others_refuse():
     env = hs.to_gymnasium(hs.task("CartPole-v1", action_delay=1), render_mode="rgb_array")
     with pytest.raises(InputError, match=r"call reset\(\) before render\(\)\.$"):
         env.render()

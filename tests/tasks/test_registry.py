@@ -15,7 +15,7 @@ from headstart.tasks.strings import describe, parse
 from headstart.tasks.worlds import WORLDS, CartPole, Pendulum
 
 
-def test_the_table_has_every_task_once_and_says_what_it_is():
+def test_the_table_has_every_task_once_with_a_description():
     rows = registry.tasks()
     assert [row.id for row in rows][:2] == ["CartPole-v1", "Pendulum-v1"]
     assert sorted(row.id for row in rows) == sorted(registry.DESCRIPTIONS)
@@ -34,7 +34,7 @@ def test_the_table_has_every_task_once_and_says_what_it_is():
 
 
 @pytest.mark.parametrize("env_id", registry.DESCRIPTIONS)
-def test_every_parameter_is_told_in_full(env_id: str):
+def test_every_parameter_has_a_full_description(env_id: str):
     told = headstart.parameters(env_id)
     assert len({p.name for p in told}) == len(told)
     for p in told:
@@ -50,7 +50,7 @@ def test_every_parameter_is_told_in_full(env_id: str):
     assert [p.name for p in told][-len(extra) :] == extra
 
 
-def test_make_finds_worlds_and_robots_or_offers_the_nearest():
+def test_make_finds_envs_and_robots_or_offers_the_nearest():
     assert registry.make("CartPole-v1") == CartPole()
     assert registry.make("Hopper-v5", "c").name == "Hopper-v5"
     with pytest.raises(InputError, match="no task 'hopper'; the nearest is Hopper-v5"):
@@ -59,7 +59,7 @@ def test_make_finds_worlds_and_robots_or_offers_the_nearest():
         registry.make("Hopper-v5", "bullet")
 
 
-def test_a_task_holds_float32_and_only_what_it_was_told():
+def test_a_task_holds_float32_and_only_given_parameters():
     task = headstart.task("Pendulum-v1", target=True, mass=2, length=np.float64(0.7), gravity=dist.Uniform(5, 15))
     assert isinstance(task, Task)
     assert task.env == Pendulum()
@@ -98,12 +98,12 @@ def test_weights_are_one_for_each_part_of_the_reward():
         (dist.DiscreteUniform(0, 4), r"DiscreteUniform\(low=0,high=4\) is out of bounds"),
     ],
 )
-def test_values_that_are_no_good_are_told(value, sentence: str):
+def test_invalid_values_are_refused(value, sentence: str):
     with pytest.raises(InputError, match=sentence):
         headstart.task("Pendulum-v1", mass=value)
 
 
-def test_other_laws_than_task_strings_know_are_welcome():
+def test_distributions_without_a_short_form_are_accepted():
     task = headstart.task("Pendulum-v1", mass=dist.LogNormal(0.0, 0.2))
     drawn = task.params["mass"].sample(jax.random.key(0), (1000,))
     assert float(jnp.log(drawn).std()) == pytest.approx(0.2, abs=0.02)
@@ -122,7 +122,9 @@ def test_other_laws_than_task_strings_know_are_welcome():
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_discrete_laws_are_drawn_within_bounds_and_have_words(law: dist.Distribution, text: str, values: set[int]):
+def test_discrete_distributions_are_drawn_within_bounds_and_have_task_strings(
+    law: dist.Distribution, text: str, values: set[int]
+):
     name = "gravity" if 4 in values else "action_delay"
     task = headstart.task("Pendulum-v1", **{name: law})  # pyright: ignore[reportArgumentType]
     drawn = jax.jit(lambda law, key: law.sample(key, (200,)))(task.params[name], jax.random.key(0))
@@ -134,7 +136,7 @@ def test_discrete_laws_are_drawn_within_bounds_and_have_words(law: dist.Distribu
         np.testing.assert_array_equal(one, other)
 
 
-def test_value_of_is_what_a_task_says_or_else_nominal():
+def test_value_of_is_the_tasks_value_or_nominal():
     task = headstart.task("Pendulum-v1", mass=dist.Uniform(0.5, 2.0), length=0.7)
     assert registry.value_of(task, "mass") == "0.5..2"
     assert registry.value_of(task, "length") == "0.7"
@@ -167,7 +169,7 @@ def test_aligning_does_not_undo_a_group():
         registry.aligned([drawn, named])
 
 
-def test_the_clock_is_what_the_task_says():
+def test_the_time_step_is_the_tasks():
     assert registry.interval(registry.task("Pendulum-v1")) == pytest.approx(0.05)
     assert registry.interval(registry.task("Pendulum-v1", dt=0.1)) == pytest.approx(0.1)
     assert registry.interval(registry.task("Pendulum-v1", dt=dist.Uniform(0.01, 0.1))) is None

@@ -38,7 +38,7 @@ def shown(state: Scene, **said: float) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ the task
 
 
-def test_moves_are_what_they_are_called_and_end_at_the_edge():
+def test_moves_match_their_names_and_end_at_the_edge():
     go = lambda place, action: ENV.transition(params(), scene(place), jnp.int32(action), KEY).place
     for action, (x, y) in enumerate([(0, 0), (-0.08, 0), (0.08, 0), (0, 0.08), (0, -0.08)]):
         np.testing.assert_allclose(go((0.5, 0.5), action), [0.5 + x, 0.5 + y], rtol=1e-6)
@@ -46,7 +46,7 @@ def test_moves_are_what_they_are_called_and_end_at_the_edge():
     assert ENV.action_space.n == len(MOVES) == 5
 
 
-def test_coming_nearer_is_paid_and_being_there_ends_it():
+def test_approaching_is_rewarded_and_arriving_ends_it():
     def paid(before: Any, after: Any) -> list[float]:
         then = scene(after, (0.5, 0.5))
         return [*ENV.cumulants(params(), scene(before, (0.5, 0.5)), jnp.int32(0), then).tolist()]
@@ -59,7 +59,7 @@ def test_coming_nearer_is_paid_and_being_there_ends_it():
 
 
 @pytest.mark.parametrize(("side", "right"), [(0.0, 0.5), (1.0, 1.0), (-1.0, 0.0), (0.6, 0.8)])
-def test_goals_are_on_the_side_that_is_said(side: float, right: float):
+def test_goals_are_on_the_given_side(side: float, right: float):
     starts = jax.vmap(ENV.initial, in_axes=(None, 0))(params(goal_side=side), jax.random.split(KEY, 3000))
     assert float((starts.goal[:, 0] > 0.5).mean()) == pytest.approx(right, abs=0.03)
     for x in (starts.place, starts.goal[:, 1:]):  # all else is uniform
@@ -69,7 +69,7 @@ def test_goals_are_on_the_side_that_is_said(side: float, right: float):
     np.testing.assert_allclose(np.abs(half - 0.5).mean(), 0.2, atol=0.01)  # uniform within its half
 
 
-def test_a_style_changes_nothing_but_what_is_seen():
+def test_a_style_changes_nothing_but_the_observation():
     """The same actions from the same starts: equal to the last bit, but for the images."""
     played = []
     for style in (0.0, 1.0):
@@ -104,7 +104,7 @@ def test_the_disc_covers_the_square():
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_each_part_of_a_style_is_seen_and_can_be_left_out(name: str):
+def test_each_part_of_a_style_is_visible_and_can_be_left_out(name: str):
     alone = {other: float(other == name) for other in STYLES}
     picture, flat = shown(scene(), style=1.0, **alone), shown(scene())
     assert np.abs(picture - flat).max() > 10
@@ -130,7 +130,7 @@ def test_clutter_hides_neither_disc_nor_square():
         np.testing.assert_array_equal(picture[24, 24], np.round(255 * SQUARE))
 
 
-def test_what_looks_drawn_is_uniform_and_the_same_again():
+def test_pseudo_random_numbers_are_uniform_and_repeatable():
     numbers = np.asarray(jax.vmap(lambda seed: chance(seed, 64))(jnp.arange(500, dtype=jnp.uint32)))
     np.testing.assert_array_equal(numbers[3], chance(jnp.uint32(3), 64))
     np.testing.assert_allclose(np.quantile(numbers, [0.0, 0.25, 0.5, 0.75, 1.0]), [0, 0.25, 0.5, 0.75, 1], atol=0.01)

@@ -29,7 +29,7 @@ def test_draw_is_complete_float32_and_each_name_has_its_own_stream():
     assert sample_params(task, KEY) == params
 
 
-def test_in_range_draws_what_episodes_draw_and_keeps_the_rest():
+def test_in_range_draws_as_episodes_do_and_keeps_the_rest():
     task = parse("Pendulum-v1@mass=0.5..2,length=log:0.5..2,gravity=9", target=True)
     tasks = in_range(task, N, KEY)
     assert not is_ensemble(tasks)
@@ -57,7 +57,7 @@ def test_in_range_draws_what_episodes_draw_and_keeps_the_rest():
         ("action_delay=0..2", [(2.5, 3.5)]),
     ],
 )
-def test_held_out_lies_in_the_bands_beside_the_law(text: str, bands: list[tuple[float, float]]):
+def test_held_out_lies_in_the_bands_beside_the_distribution(text: str, bands: list[tuple[float, float]]):
     task = parse(f"Pendulum-v1@{text}")
     (name,) = task.params
     drawn = np.asarray(held_out(task, N, KEY).params[name])

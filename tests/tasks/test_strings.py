@@ -43,7 +43,7 @@ def test_numbers_and_multiples_of_nominal(text: str, value: float):
     assert float(number) == pytest.approx(value)
 
 
-def test_laws():
+def test_distributions():
     assert law("0.3..0.9") == pytest.approx(("uniform", 0.3, 0.9, np.nan, np.nan), nan_ok=True)
     assert law("x0.5..x2") == pytest.approx(("uniform", 0.25, 1.0, np.nan, np.nan), nan_ok=True)
     assert law("0.3..x2") == pytest.approx(("uniform", 0.3, 1.0, np.nan, np.nan), nan_ok=True)
@@ -53,7 +53,7 @@ def test_laws():
     assert law("x1~x0.2|x0.5..x2") == pytest.approx(("normal", 0.25, 1.0, 0.5, 0.1))
 
 
-def test_a_normal_law_never_leaves_the_bounds():
+def test_a_normal_distribution_never_leaves_the_bounds():
     told = law("0.6~0.1")
     assert told == pytest.approx(("normal", 0.01, 100.0, 0.6, 0.1))  # the bounds of CartPole's length
     sample = jax.jit(lambda law: law.sample(jax.random.key(0), (20_000,)))
@@ -229,7 +229,7 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
         ("Zzz", "There is no task 'Zzz'; `headstart tasks` lists the "),
     ],
 )
-def test_what_cannot_be_read_gets_one_sentence_with_the_mend(text: str, sentence: str):
+def test_malformed_strings_get_one_sentence_with_the_mend(text: str, sentence: str):
     with pytest.raises(InputError) as error:
         parse(text)
     told = str(error.value)

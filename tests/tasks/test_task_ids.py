@@ -17,7 +17,7 @@ def test_each_of_several_says_which_it_is_and_a_single_one_nothing():
     assert stack_tasks([parse(SOURCES[0])]).context.shape == (1, 0)
 
 
-def test_a_target_is_told_to_be_one_of_the_sources_or_none():
+def test_a_target_has_the_id_of_a_source_or_none():
     assert with_task_id(parse("CartPole-v1@force=-10"), SOURCES).context.tolist() == [0, 1, 0]
     assert with_task_id(parse("CartPole-v1@force=3"), SOURCES).context.tolist() == [0, 0, 0]
     assert with_task_id(parse("CartPole-v1"), ()).context.shape == (0,)

@@ -195,7 +195,7 @@ def test_equals_gymnasium_over_a_whole_episode(name: str, changed: bool, how: st
         assert their_end == (twin.skill == "ends")
 
 
-def test_a_random_cartpole_episode_is_gymnasiums_without_being_put_right():
+def test_a_random_cartpole_episode_equals_gymnasiums_without_correction():
     env, theirs = WORLDS["CartPole-v1"](), cast(Any, gymnasium.make("CartPole-v1").unwrapped)
     theirs.reset(seed=0)
     state, ended, rng = jnp.asarray(theirs.state, jnp.float32), False, np.random.default_rng(1)
