@@ -1,4 +1,4 @@
-"""One copy of one task: its parameters, its steps, its end."""
+"""One copy of one task: its parameters, its steps and its end."""
 
 import jax
 import jax.numpy as jnp

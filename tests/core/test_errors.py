@@ -1,4 +1,4 @@
-"""What is wrong is said in one sentence."""
+"""Error messages are one sentence."""
 
 import dataclasses
 import types
@@ -31,7 +31,7 @@ def test_an_open_end_does_not_belong():
 
 @dataclasses.dataclass(frozen=True)
 class Owner:
-    """Has a word to choose, and names."""
+    """A record with a choice and names."""
 
     kind: Literal["one", "other"] = "one"
     names: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""An interrupt in a callback is raised to whoever ran the program, as it was."""
+"""An interrupt in a callback is raised, unchanged, in the code that ran the program."""
 
 import asyncio
 import pathlib
@@ -25,7 +25,7 @@ NUMBER = (jax.ShapeDtypeStruct((), jnp.int32),)
 
 
 def program(raised: BaseException, way: Any = on_host) -> Any:
-    """Returns a compiled loop that calls something which raises this."""
+    """Returns a compiled loop that calls a function which raises this."""
 
     def call(x: Any) -> Any:
         raise raised
@@ -74,7 +74,7 @@ def test_ctrl_c_in_jaxs_own_part_of_a_callback_is_ctrl_c():
 
 
 def test_ctrl_c_before_a_handlers_first_line_is_deferred():
-    """Python can raise it nowhere there, and ctypes would tell XLA that all went well."""
+    """Python cannot raise it there, and ctypes would report success to XLA."""
     handler, raised, others = next(iter(foreign._handlers or {None})), KeyboardInterrupt(), []
     if handler is None:
         foreign.register("headstart/tests/quiet", lambda given, out: None)
@@ -135,7 +135,7 @@ def test_errors_that_cannot_be_read_have_a_message_all_the_same():
 
 @pytest.mark.parametrize("delay", [0.1, 0.25])
 def test_ctrl_c_ends_a_process_whose_env_is_stepped_in_another_thread(delay):
-    """Without waiting for the training's next point, and without a program that outlives Python."""
+    """It neither waits for the training's next point, nor leaves a program that outlives Python."""
     words = [sys.executable, "-W", "ignore", "-c", TRAINS, str(delay)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 130, done.stderr

@@ -1,4 +1,4 @@
-"""How many turns a budget takes, and what a target beside sources spends of it."""
+"""How many iterations a budget takes, and how many of its steps a target task beside sources takes."""
 
 import jax.numpy as jnp
 import probes
@@ -29,7 +29,7 @@ def test_a_target_plays_every_so_many_th_step_whatever_the_rollouts_length(lengt
 
 
 def test_a_spare_that_does_not_divide_the_rollout_overspends_nothing():
-    """Rollouts of 4 in which the target plays every 3rd step: 1600 steps are 1200 of the source, 400 of the target."""
+    """Rollouts of 4 steps; the target takes every 3rd one: 1600 steps are 1200 of the source, 400 of the target."""
     played = []
 
     def prepare(params, rollout, info):

@@ -1,4 +1,4 @@
-"""Params in other spaces: what has the same name is transferred, and nothing else is."""
+"""Transfer between spaces: components with the same name are copied, and nothing else is."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ SMALL = {"hidden": (4,), "num_steps": 2, "num_envs": 2}
 
 
 def moved(method: Method, known: Spec, wanted: Spec, **renamed: str) -> tuple[space_matching.Plan, Params, Params]:
-    """Returns the plan, what was known (every statistic and bias of its own value), and what it becomes."""
+    """Returns the plan, the old params (every statistic and bias has a value of its own), and the new ones."""
     plan = space_matching.plan(method, known, wanted, renamed)
     numbered = lambda x: jax.device_put(np.asarray(x) + np.arange(x.size, dtype=x.dtype).reshape(x.shape))
     old = jax.tree.map(numbered, space_matching.init_params(method, known, KEYS))

@@ -1,4 +1,4 @@
-"""Policies act in [-1, 1]; worlds have units of their own."""
+"""Policies act in [-1, 1]; envs have units of their own."""
 
 import math
 

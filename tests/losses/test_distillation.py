@@ -1,4 +1,4 @@
-"""What a student loses, by numbers that one can check on paper."""
+"""Distillation losses, by numbers that can be checked on paper."""
 
 import jax
 import jax.numpy as jnp

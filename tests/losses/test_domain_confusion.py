@@ -1,4 +1,4 @@
-"""What makes domains look the same: by hand."""
+"""Losses that make two domains' features alike, by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ def test_the_schedule_starts_at_zero_and_approaches_one():
 
 
 def test_the_linear_discrepancy_is_the_distance_of_the_means_by_that_of_rows():
-    """Squared distances: 4; 10 and 26, twice each; 4. Their mean over all pairs, each with itself too, is 10."""
+    """Squared distances: 4; 10 and 26, twice each; 4. Their mean over all pairs, self-pairs included, is 10."""
     assert float(discrepancy(X, SHARE, "linear")) == pytest.approx(4.0**2 / 10.0)
     uneven = np.array([0.25, 0.75, -1.0, 0.0], np.float32)  # means (1.5, 0) and (1, 3); the last is not there
     told = float(discrepancy(X, uneven, "linear"))

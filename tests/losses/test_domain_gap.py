@@ -1,4 +1,4 @@
-"""DARC's reward gap: by hand, and exactly, in a grid whose wall only the target has."""
+"""DARC's reward correction: by hand, and exactly in a grid whose wall only the target has."""
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,13 @@ ENV, GAMMA = GridWall(), 0.95
 
 
 def tables(wall: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns transitions, and rewards, both [state, action, next state]."""
+    """Returns transitions and rewards, both [state, action, next state]."""
     full = jax.jit(ENV.tables)({"wall": jnp.float32(wall), "slip": jnp.float32(0.1)})
     return np.asarray(full.transitions, float), np.asarray(full.cumulants, float).sum(-1)
 
 
 def greedy(p: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """Returns the best choice in each state."""
+    """Returns the best action in each state."""
     value, gain = np.zeros(len(p)), (p * r).sum(2)
     for _ in range(500):
         value = (gain + GAMMA * p @ value).max(1)
@@ -27,7 +27,7 @@ def greedy(p: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def scored(policy: np.ndarray) -> float:
-    """Returns its undiscounted return in the target, over the horizon."""
+    """Returns the policy's undiscounted return in the target, over the horizon."""
     (p, r), s = tables(1.0), np.arange(len(policy))
     value, on = np.zeros(len(policy)), p[s, policy]
     for _ in range(ENV.horizon):
@@ -44,7 +44,7 @@ def test_the_gap_and_the_loss_by_hand():
 
 @pytest.mark.parametrize("k", [0.1, 0.2, 0.3])
 def test_with_the_exact_correction_the_source_teaches_the_targets_optimum(k: float):
-    """Plans in the source with r + k Δr, runs in the target: within .02 of the best. Without, it never arrives."""
+    """Planned in the source with r + k Δr, run in the target: within .02 of the best. Without Δr it never arrives."""
     (p_source, r), (p_target, _) = tables(0.0), tables(1.0)
     # What a classifier that knows both dynamics says, where both domains are in s doing a equally often.
     logit = np.log(np.maximum(p_target, 1e-6)) - np.log(np.maximum(p_source, 1e-6))
@@ -62,7 +62,7 @@ def test_with_the_exact_correction_the_source_teaches_the_targets_optimum(k: flo
 def steps(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Returns s, a, s' − s and the domain of n steps in each, where s' = s + k a + 0.1 ε: k is 1, or 0.4 in the target.
 
-    The target is elsewhere and does something else, by 0.8 and 0.5 on average, each with a deviation of 0.5.
+    The target visits other states and takes other actions, by 0.8 and 0.5 on average, each with a deviation of 0.5.
     """
     luck = np.random.default_rng(0)
     domain = np.repeat([0, 1], n)
@@ -77,7 +77,7 @@ def squares(*x: np.ndarray) -> np.ndarray:
 
 
 def said(features: np.ndarray, domain: np.ndarray) -> np.ndarray:
-    """Returns what a classifier, linear in the features, says of each step once its loss is least (Newton's method)."""
+    """Returns the logits of a classifier that is linear in the features, fitted by Newton's method."""
     told = jnp.asarray(domain, jnp.int32)
 
     def loss(v, x):

@@ -1,4 +1,4 @@
-"""Estimators and losses, by numbers that one can check on paper."""
+"""Estimators and losses, by numbers that can be checked on paper."""
 
 import jax
 import jax.numpy as jnp

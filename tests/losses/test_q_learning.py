@@ -13,7 +13,7 @@ along = jax.jit(n_step, static_argnames="n")
 
 
 def stream(n: int, ends: int | None = None, terminated: bool = True) -> list[list[float]]:
-    """Returns sums, discounts and what follows, of five steps with γ = ½, whose episode ends at step `ends`."""
+    """Returns sums, discounts and next values of five steps with γ = ½, whose episode ends at step `ends`."""
     last = jnp.arange(5) == (-1 if ends is None else ends)
     discount = jnp.where(last & terminated, 0.0, 0.5)
     total, follows, then = along(R, discount, last, NEXT, n=n)

@@ -1,4 +1,4 @@
-"""What theory says of successor features, in MDPs drawn at random and known exactly; and single steps by hand."""
+"""Successor features against theory, in random MDPs that are known exactly; and single steps by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def psi_of(mdp: Tables, policy: np.ndarray) -> np.ndarray:
 
 
 def q_of(mdp: Tables, policy: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Returns Q [s, a] of the policy, by thousands of its Bellman equation's sweeps."""
+    """Returns Q [s, a] of the policy, by thousands of sweeps of its Bellman equation."""
     p, phi = mdp
     q = np.zeros(phi.shape[:2])
     for _ in range(1000):
@@ -69,7 +69,7 @@ def test_the_best_value_is_no_linear_function_of_the_weights():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_general_policy_is_nowhere_worse_than_any_it_is_made_of(seed: int):
-    """The theorem of generalized policy improvement (arXiv:1606.05312, theorem 1), by the library's own choice."""
+    """The theorem of generalised policy improvement (arXiv:1606.05312, theorem 1), for the library's own action."""
     mdp, rng = tables(seed), np.random.default_rng(seed)
     bests = [optimum(mdp, w).argmax(1) for w in rng.normal(size=(3, 4))]
     library, w = np.stack([psi_of(mdp, policy) for policy in bests]), rng.normal(size=4)

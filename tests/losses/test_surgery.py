@@ -1,4 +1,4 @@
-"""Surgery on gradients, worked out by hand in the plane; and CAGrad's promise, against directions drawn at random."""
+"""Gradient surgery by hand in the plane, and CAGrad's guarantee against random directions."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def rows(*gradients: tuple[float, ...]) -> Array:
 
 
 def direction(how, *gradients: tuple[float, ...]) -> np.ndarray:
-    """Returns what becomes of them."""
+    """Returns the combined gradient."""
     g = rows(*gradients)
     return np.asarray(how(g @ g.T, KEY) @ g)
 
@@ -33,7 +33,7 @@ def test_pcgrad_leaves_those_that_agree_alone():
 
 
 def test_pcgrad_projects_against_the_others_as_they_were():
-    """(1, 0) meets (-1, 1) and (-1, -1), which are at right angles: whichever comes first, nothing is left of it."""
+    """(1, 0) conflicts with (-1, 1) and (-1, -1), which are orthogonal: in either order, nothing of it is left."""
     g = rows((1, 0), (-1, 1), (-1, -1))
     # Of (-1, 1), (0, 1) is left where (-1, -1) came first, and else (0, 1) less its overlap with that: (-.5, .5).
     left = [(0.0, 1.0), (-0.5, 0.5)]
@@ -89,7 +89,7 @@ def cancelling(kind: int, close: float, rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("close", [1.0, 1e-2, 1e-3, 1e-4, 1e-6, 0.0])
 @pytest.mark.parametrize("kind", [0, 1, 2])
 def test_cagrad_stays_within_its_region_where_gradients_nearly_cancel(kind: int, close: float):
-    """It left it where the weighted mean was shorter than rounding, and was divided by its length."""
+    """Otherwise it leaves it if the weighted mean is shorter than rounding errors, and is divided by its length."""
     for seed in range(6):
         rng = np.random.default_rng(seed)
         g = (10.0 ** rng.uniform(-2, 3) * cancelling(kind, close, rng)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Encoders: their shapes and values by hand, and that losses reach what they learn."""
+"""Encoders: shapes and values by hand, and that gradients of losses reach their weights."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_layers_have_the_given_sizes(image: Image, filters: list[tuple[int, int]
 
 
 def test_outputs_by_hand():
-    """A filter that adds a square up, one that is blind; bytes become 0..1, and what is below 0 is cut."""
+    """One filter sums a square, one is zero; bytes become 0..1, and negative outputs are cut."""
     k = convolutions(SMALL, KEY)
     weight = jnp.zeros((9, 16)).at[:, 0].set(1.0)
     dense = jnp.zeros((64, 128)).at[0, 0].set(2.0).at[0, 1].set(-2.0).at[3 * 16, 2].set(1.0)
@@ -97,7 +97,7 @@ def test_vectors_are_normalised_or_left_alone():
 
 
 def gradient(method: Method, action: ActionSpace, parts: tuple[str, ...], **extras: Array) -> dict[str, Any]:
-    """Returns the gradient of the losses of those names by all params, in one batch of images, by name."""
+    """Returns, by name, the gradients of the losses of those names on one batch of images."""
     learner = method.learner(Spec(SMALL, action))
     known = probes.known(learner)
     images = jax.random.randint(KEY, (1, 3, 4, 4, 1), 0, 256).astype(jnp.uint8)

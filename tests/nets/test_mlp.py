@@ -25,7 +25,7 @@ def test_orthogonal_weights_are_those_of_jax(sizes: tuple[int, int]):
 
 
 def test_nothing_is_left_to_lapack():
-    """On two cores, jaxlib's QR of several seeds and layers at once waits for ever."""
+    """On two cores, jaxlib's QR of several seeds and layers at once deadlocks."""
     seeds = jax.random.split(jax.random.key(0), 2)
     program = jax.jit(jax.vmap(lambda key: mlp((3, 4, 2), 0.01, "tanh", key))).lower(seeds)
     assert "lapack" not in program.as_text()

@@ -1,4 +1,4 @@
-"""Schedules of progress, and what stays as it is."""
+"""Schedules of progress, and frozen leaves."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def b_stays(name: str) -> float:
 
 
 def changes(optimizer: Any, state: Any = None, **extra: float) -> dict[str, Array]:
-    """Returns what the optimizer adds to the weights, in its first step or from that state on."""
+    """Returns the optimizer's update, in its first step or from that state."""
     return optimizer.update(GRADIENT, optimizer.init(WEIGHTS) if state is None else state, WEIGHTS, **extra)[0]
 
 

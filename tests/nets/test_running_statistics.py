@@ -79,7 +79,7 @@ def test_no_gradient_moves_a_statistic():
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.3, 1e-3, 12_345.678])
 def test_a_number_that_never_varied_has_no_variance_however_long_and_counts_in_its_own_units(value: float):
-    """Summed up, 20 000 times 0.1 is not 2 000 in float32, and its mean not 0.1."""
+    """In float32, 20 000 additions of 0.1 do not give 2 000, nor a mean of 0.1."""
     seen = running_mean_std(2)
     for rows in (20_000, 7, 3_000):
         x = np.stack([np.full(rows, value), np.random.default_rng(rows).normal(size=rows)], 1).astype(F)
@@ -110,7 +110,7 @@ def test_nothing_is_constant_without_data():
 
 
 def test_in_another_training_constants_are_reset_and_the_rest_continues():
-    """Merged, 0.5 and 0.501 would have a spread of less than a millimetre, and the new one lie nine of it away."""
+    """Merged, 0.5 and 0.501 would have a deviation below a millimetre, and the new one would lie nine of it away."""
     rows = np.ones(1_000, F)
     seen = include(running_mean_std(2), np.stack([0.5 * rows, np.arange(1_000, dtype=F)], 1), rows)
     entered = seen.for_new_training()

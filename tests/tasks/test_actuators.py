@@ -1,4 +1,4 @@
-"""Power multiplies the force of every kind of actuator, whatever it depends on, and nothing else."""
+"""Power multiplies the force of every kind of actuator, whatever the force depends on, and nothing else."""
 
 import copy
 from typing import Any
@@ -43,7 +43,7 @@ known = table(nominal)
 
 
 def forces(values: dict[str, float]) -> np.ndarray:
-    """Returns [actuator dof] what each actuator, acting alone, does in one state of the robot."""
+    """Returns [actuator dof] the force of each actuator, acting alone, in one state of the robot."""
     model = copy.copy(nominal)
     apply(model, known.fields(np, values))
     mujoco.mj_setConst(model, mujoco.MjData(model))

@@ -1,4 +1,4 @@
-"""Flipping bits: by hand, and as the experiment wants it."""
+"""BitFlip: by hand, and as in the experiment."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The cart with a hanging pole: its equations against MuJoCo's, its energy, its reward, and that it can be done."""
+"""The cart with a hanging pole: its equations against MuJoCo's, its energy and reward, and that it can be solved."""
 
 import math
 from typing import Any
@@ -90,7 +90,7 @@ def test_accelerations_are_mujocos():
 
 @pytest.mark.parametrize(("friction", "atol"), [(0, 2e-5), (1, 0.006)])
 def test_half_a_second_is_mujocos(friction: int, atol: float):
-    """With friction nearly so: ours is of first order in time, for the sake of stability."""
+    """With friction only approximately: ours is of first order in time, for stability."""
     given = {**SOME, "cart_friction": friction * 1.3, "joint_friction": friction * 0.08}
     model, data = in_mujoco(given)
     data.qpos, data.qvel = [0.1, 2.0], [0.5, -3.0]
@@ -126,7 +126,7 @@ def lever(given: dict[str, float]) -> tuple[float, float]:
 
 
 def test_a_hand_worked_start_from_the_horizontal():
-    """No force, no speed: P = 0, so that only gravity acts, on the pole alone: a'' = g Q / J."""
+    """Without force and speed: P = 0, so that only gravity acts, on the pole alone: a'' = g Q / J."""
     given = params(pole_mass=0.3, tip_mass=0.2, length=0.5)
     up = accelerations(given, jnp.array([0.0, math.pi / 2, 0.0, 0.0]), jnp.zeros(()), jnp.zeros(()))
     np.testing.assert_allclose(up, [0.0, 9.81 * 0.175 / 0.075], rtol=1e-5, atol=1e-5)
@@ -196,7 +196,7 @@ def test_mirrored_it_does_the_mirrored():
 
 
 def test_a_hand_made_controller_swings_it_up_and_keeps_it_there():
-    """Energy in until it can reach the top, then feedback of the whole state: within a metre of rail and a second."""
+    """First energy until the pole can reach the top, then state feedback: within a metre of rail and a second."""
     given, state, upright = params(), ENV.initial(params(), jax.random.key(1)), 0
     (along, _), inertia = lever({}), float(moments(params(), jnp.zeros(()))[1])
     for _ in range(ENV.horizon):

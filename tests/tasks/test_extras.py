@@ -1,4 +1,4 @@
-"""Packages of envs that there is an extra for: found by their ids, seen and changed as they should be, and learned."""
+"""Packages of envs with an extra: found by their ids, with correct observations and parameters, and learned."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def pulled(
     ],
 )
 def test_each_is_played_in_the_loop(text: str, seen: int, done: int):
-    """What learns from it is no other program than on any of somebody's envs."""
+    """Learning from it compiles the same program as for any third-party env."""
     env, tasks = host_of(text), stack([parse(text)])
     assert (env.observation_space.size, env.action_space.size, env.horizon) == (seen, done, 8)
     assert describe(parse(text)) == text

@@ -1,4 +1,4 @@
-"""Worlds of cells: by hand, against their maps, and against what dynamic programming says of them."""
+"""Grid worlds: by hand, against their maps, and against dynamic programming."""
 
 import functools
 
@@ -65,7 +65,7 @@ def walk(moves: list[int]) -> tuple[four_rooms.Walk, list[list[float]], bool]:
 
 
 def test_the_map_is_barretos():
-    """Counted from the paper's picture: rooms, doors, and four objects of each class."""
+    """Counted in the paper's figure: rooms, doors, and four objects of each class."""
     assert four_rooms.CELLS.shape == (13, 13)
     assert np.bincount(four_rooms.CLASSES).tolist() == [4, 4, 4]
     assert (four_rooms.START, four_rooms.GOAL) == (12 * 13, 12)
@@ -135,14 +135,14 @@ def test_collected_objects_are_not_drawn():
 
 @functools.cache
 def exact(wall: float) -> MDP:
-    """Returns transitions, and rewards with both parts weighing 1, of the world with or without its wall."""
+    """Returns transitions, and rewards with both parts weighted by 1, of the grid with or without its wall."""
     env = GridWall()
     tables = jax.jit(env.tables)(params_of(env, wall=wall))
     return np.asarray(tables.transitions, float), np.asarray(tables.cumulants.sum(-1), float)
 
 
 def best(transitions: np.ndarray, rewards: np.ndarray, order: tuple[int, ...], discount: float = 0.95) -> np.ndarray:
-    """Returns the optimal action in each state, by value iteration; of those as good, the first in `order`."""
+    """Returns the optimal action in each state, by value iteration; among equally good ones, the first in `order`."""
     value = np.zeros(100)
     for _ in range(600):
         worth = (transitions * (rewards + discount * value)).sum(-1)
@@ -188,10 +188,10 @@ def test_sampled_steps_are_the_tables(wall: float):
 
 
 def test_the_wall_costs_the_sources_policy_what_it_should():
-    """DARC's premise: who does not know of the wall never arrives.
+    """DARC's premise: a policy that does not know of the wall never arrives.
 
-    Another program found -0.325, and -9.97 for one of the source's many optimal policies. Here they get from -9.961
-    to -10, by which of equally good moves they take: so many steps it must have been, not one more or less.
+    Another implementation found -0.325, and -9.97 for one of the source's many optimal policies. Here they get from
+    -9.961 to -10, depending on which of equally good moves they take, which fixes the number of steps.
     """
     source, target = exact(0.0), exact(1.0)
 

@@ -1,4 +1,4 @@
-"""Tasks behind Gymnasium's face."""
+"""Tasks with Gymnasium's interface."""
 
 import functools
 import warnings

@@ -1,4 +1,4 @@
-"""Other people's envs in the compiled loop: each called once for each step, in order, and given back."""
+"""Third-party envs in the compiled loop: each is called once per step, in order, and freed."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def clock() -> gymnasium.Env:
 
 
 def falls_or_stays(obs: Any) -> Any:
-    """On the right of the middle it runs until the pole falls, on the left it keeps the pole up."""
+    """To the right of the middle it pushes until the pole falls; to the left it keeps the pole up."""
     return jnp.where(obs[0] > 0, 1, obs[2] > 0).astype(jnp.int32)
 
 
@@ -65,7 +65,7 @@ def test_a_batch_of_envs_is_played_as_by_hand(noted):
 
 
 def _as_by_hand(fresh: Any, note: list[Any]) -> None:
-    """What came out of the program, what the env noted, and a clean env played by hand with the same seeds agree."""
+    """The program's outputs, the env's own records, and a clean env stepped by hand with the same seeds agree."""
     clean, t, seen = gymnasium.make("CartPole-v1", max_episode_steps=LIMIT), 0, None
     for kind, given, *_ in note:
         if kind == "reset":
@@ -109,7 +109,7 @@ def test_twenty_evaluations_make_no_more_envs_than_one(noted):
 
 
 def test_a_seed_that_is_done_is_left_alone_while_others_go_on():
-    """A batched while loop runs on for those who are done: from states that their envs have left behind."""
+    """A batched while loop continues for seeds that are done, from states that their envs have left."""
     env = host(clock, horizon=6)
     task = probes.one(env)
 

@@ -1,4 +1,4 @@
-"""What is set is there when an episode is played, or it is refused in a sentence before anything is."""
+"""Parameters are set when an episode is played, or are refused in a sentence before anything is played."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ ONE = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
 
 
 class Falls(gymnasium.Env):
-    """A weight that falls: shows its speed. `reset` sets its constants, or makes its model."""
+    """A falling weight: it observes its speed. `reset` sets its constants, or makes its model."""
 
     observation_space, action_space = ONE, gymnasium.spaces.Discrete(1)
     gravity, speed, mass = 10.0, 0.0, 1.0
@@ -40,7 +40,7 @@ class Falls(gymnasium.Env):
 
 
 class Stubborn(Falls):
-    """One that sets its constants in each step."""
+    """An env that sets its constants in each step."""
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.constants()
@@ -48,7 +48,7 @@ class Stubborn(Falls):
 
 
 class Whole(Falls):
-    """One whose gravity is a whole number, whatever is given, and whose weight pulls the gravity along."""
+    """An env whose gravity is always an integer, and whose pull changes gravity too."""
 
     pull = 10
 
@@ -65,7 +65,7 @@ class Whole(Falls):
 
 
 class Shy(Falls):
-    """One that takes no negative gravity, by a method."""
+    """An env whose setter refuses negative gravity."""
 
     _gravity = 10.0
 
@@ -83,14 +83,14 @@ class Shy(Falls):
 
 
 class Deaf(Falls):
-    """One whose constructor's gravity is forgotten by `reset`."""
+    """An env whose `reset` overwrites the constructor's gravity."""
 
     def __init__(self, gravity: float = 10.0):
         self.gravity = gravity
 
 
 class Drops(Falls):
-    """The same in MuJoCo, with a model that each `reset` makes anew."""
+    """The same in MuJoCo, with a model that each `reset` makes again."""
 
     model: Any = None
 
@@ -107,7 +107,7 @@ class Drops(Falls):
 
 
 def named(name: str, value: Any) -> Any:
-    """Returns a keyword, whatever its name."""
+    """Returns a keyword with any name."""
     return {name: value}
 
 
@@ -161,7 +161,7 @@ def test_two_that_set_one_number_are_refused():
     hs.task(hopper, mass=2.0, **named("body_mass[torso]", 6.0))  # a number comes after its group
 
 
-def test_an_unset_parameter_is_the_envs_own_value():
+def test_an_unset_parameter_follows_from_those_that_the_task_sets():
     hopper = host("Hopper-v4")
     torso = next(p.nominal for p in hopper.parameters if p.name == "torso_mass")
     one, other = aligned([hs.task(hopper, mass=2.0), hs.task(hopper, torso_mass=9.0)])
@@ -186,7 +186,7 @@ def test_an_env_that_breaks_says_so_through_gymnasium_too():
 
 
 class Limited(strangers.Clock):
-    """One that breaks its episodes off by itself."""
+    """An env that truncates episodes by itself."""
 
     def __init__(self, max_steps: int = 4):
         super().__init__()

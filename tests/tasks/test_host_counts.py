@@ -1,4 +1,4 @@
-"""What is played in somebody else's env is what is told: each step, and each episode that is begun."""
+"""A third-party env is stepped and reset exactly as often as reported."""
 
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ JUDGED = 3
 
 
 class Counted(strangers.Clock):
-    """Counts what all of its kind play. An episode is 3 to 7 steps long, by its seed."""
+    """Counts steps and episodes of all instances. An episode is 3 to 7 steps long, by its seed."""
 
     played: ClassVar[dict[str, int]] = {"steps": 0, "episodes": 0}
 
@@ -53,7 +53,7 @@ def played() -> dict[str, int]:
 
 
 def judged_steps(tasks: Any, seeds: int) -> int:
-    """Returns the steps of one judgement of all seeds: whoever acts, episodes are as long."""
+    """Returns the steps of one evaluation of all seeds; episode lengths do not depend on the policy."""
     before = Counted.played["steps"]
     evaluate(probes.player(probes.left), {}, tasks, JUDGED, transfer.keys(range(seeds)).evaluation)
     return Counted.played["steps"] - before
@@ -95,7 +95,7 @@ def test_one_shot_is_one_episode_and_no_other_is_begun(played):
 
 
 def test_a_seed_without_steps_left_starts_no_episode(played):
-    """Seeds whose shots were longer are done sooner."""
+    """Seeds whose shots were longer finish earlier."""
     tasks, keys = stack([hs.task(ENV)]), transfer.keys([0, 1, 2, 3])
     shots = list(transfer.adapt(PPO_, None, tasks, 1, [3], keys, num_evals=1, eval_episodes=1))
     spent = shots[-1].steps

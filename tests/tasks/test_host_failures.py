@@ -1,4 +1,4 @@
-"""An env that breaks takes its own row with it, says why, and nobody else feels it."""
+"""An env that breaks ends its own row with a message, and no other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ def named(factory: Callable[[], gymnasium.Env], name: str) -> Callable[[], gymna
 
 
 def pulled(env: HostEnv, rows: int, steps: int) -> list[Any]:
-    """Returns what the pool says at each step, first of all the start."""
+    """Returns what the pool returns at each step, from the start on."""
     pool = env.pool
     out = [pool.start((), 1, np.arange(rows, dtype=np.int32), np.zeros((rows, 0), np.float32))]
     for _ in range(steps):

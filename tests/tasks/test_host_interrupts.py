@@ -1,4 +1,4 @@
-"""Ctrl-C and the like in somebody else's env: raised to the caller, and everything is given back."""
+"""Ctrl-C and other interrupts in a third-party env: raised in the caller, with all envs freed."""
 
 import asyncio
 import signal
@@ -23,7 +23,7 @@ TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 
 
 class Interrupted(strangers.Clock):
-    """Raises `what` at the `at`-th step of all of its kind."""
+    """Raises `what` at the `at`-th step of all instances."""
 
     what: ClassVar[Any] = None
     at: ClassVar[int] = 0
@@ -70,7 +70,7 @@ def test_it_is_raised_wherever_the_env_is_stepped_and_no_env_stays_in_use(what, 
 
 
 def test_other_programs_continue(trained):
-    """A training whose reader is interrupted while it judges keeps its own envs."""
+    """A training whose caller is interrupted while it evaluates keeps its own envs."""
     tasks = stack([hs.task(ENV)])
     learner = TINY.learner(spec(tasks))
     run = enter_envs(learner, tasks, init_loop_state(learner, transfer.keys([0]).source))

@@ -1,4 +1,4 @@
-"""A MuJoCo model whose number is set equals one that was compiled with that number, or the number is refused."""
+"""A MuJoCo model with a changed number equals one that was compiled with that number, or the number is refused."""
 
 import copy
 import re

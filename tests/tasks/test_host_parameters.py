@@ -1,4 +1,4 @@
-"""What can be changed about other people's envs, how it gets there, and what is said where it cannot."""
+"""Parameters of third-party envs, how they are set, and messages for those that cannot be."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ from headstart.tasks.strings import describe, parse
 
 
 def catalogue(env_id: str) -> tuple[Catalogue, Any]:
-    """Returns the pool's catalogue, and an env of its own to change."""
+    """Returns the pool's catalogue, and an env for changes."""
     env = host(env_id)
     return env.pool.catalogue, env.maker.make()
 
@@ -59,7 +59,7 @@ def test_values_reach_the_env_and_leave_no_trace():
 
 
 class Counted(strangers.Clock):
-    """Is made of numbers of all kinds."""
+    """An env with numbers of all kinds."""
 
     def __init__(self, rooms=3, mass: float = 1, doors: int = 2, lit: bool = True):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Gymnasium's spaces as ours, there and back."""
+"""Conversion of Gymnasium's spaces to ours, and back."""
 
 from typing import Any
 

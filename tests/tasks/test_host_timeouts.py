@@ -1,4 +1,4 @@
-"""An env that hangs fails by name, takes nobody with it, and does not keep the process from ending."""
+"""An env that hangs fails with its name, affects no other, and does not keep the process from ending."""
 
 import signal
 import threading
@@ -18,7 +18,7 @@ TINY = PPO(num_steps=8, num_envs=2, num_epochs=1, batch_size=8, hidden=(4,))
 
 
 class Hangs(strangers.Clock):
-    """Hangs in `where` of the `at`-th of its kind, until it is let go."""
+    """Hangs in `where` of the `at`-th instance, until `let_go` is set."""
 
     where: ClassVar[str] = ""
     at: ClassVar[int] = 1

@@ -21,7 +21,7 @@ STAY, LEFT, UP, RIGHT, DOWN = range(5)  # Asterix' actions
 
 @functools.cache
 def compiled(world: MinAtar, method: str) -> Callable:
-    """Returns one of its functions, compiled once."""
+    """Returns one of its methods, compiled once."""
     return jax.jit(getattr(world, method))
 
 
@@ -30,14 +30,14 @@ def params(world: MinAtar, **changed: float) -> EnvParams:
 
 
 def begun(world: MinAtar, said: dict[str, float] | None = None, **changed: Any) -> Any:
-    """Returns the game as it begins, with some of it changed."""
+    """Returns the first state of the game, with some fields changed."""
     game = compiled(world, "start")(params(world, **(said or {})), KEY)
     like = lambda x, old: jnp.broadcast_to(jnp.asarray(x, old.dtype), old.shape)
     return game.replace(**{name: like(x, getattr(game, name)) for name, x in changed.items()})
 
 
 def after(world: MinAtar, game: Any, action: int = 0, key: Any = KEY, **said: float) -> tuple[Any, float, bool]:
-    """Returns the game a step later, what that scored, and whether it is over."""
+    """Returns the game after one step, the score, and whether it is over."""
     then, scored, over = compiled(world, "play")(params(world, **said), game, jnp.int32(action), key)
     return then, float(scored), bool(over)
 
@@ -152,7 +152,7 @@ def test_asterix_gets_harder_and_faster_every_second_time():
 
 
 def road(**changed: Any) -> freeway.Game:
-    """Returns cars at the left edge that all go right and rest for long, unless told otherwise."""
+    """Returns cars at the left edge that all move right and rest for long, unless given otherwise."""
     return begun(Freeway(), **{"way": 1, "rest": 5, "rests": 5, "tired": 0, **changed})
 
 
@@ -211,7 +211,7 @@ def test_freeway_cars_rest_come_in_again_and_leave_their_trail():
 
 
 def wave(aliens: Any = ((2, 5),), **changed: Any) -> space_invaders.Game:
-    """Returns those aliens only, which go left and neither move nor drop bombs soon."""
+    """Returns only those aliens; they move left, and neither move nor drop bombs soon."""
     marked = {
         name: np.isin(np.arange(100).reshape(10, 10), [10 * row + column for row, column in where])
         for name, where in {"aliens": aliens, "shots": (), "bombs": (), **changed}.items()

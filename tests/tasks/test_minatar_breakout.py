@@ -1,4 +1,4 @@
-"""Breakout: MinAtar's rules, one by one and by hand. The grid is told as rows of `paddle`, `ball` and bricks."""
+"""Breakout: MinAtar's rules, one by one and by hand. Rows of text show `paddle`, `ball` and bricks."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def params(**changed: float) -> EnvParams:
 
 
 def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: Any = (), **changed: Any) -> Game:
-    """Returns a game with those bricks only."""
+    """Returns a game with only those bricks."""
     wall = np.zeros((10, 10), bool)
     for cell in bricks:
         wall[cell] = True
@@ -35,7 +35,7 @@ def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: A
 
 
 def after(state: Game, action: int = STAY, **changed: float) -> tuple[Game, float]:
-    """Returns the game a step later, and what that scored; the ball is not lost."""
+    """Returns the game after one step, and the score; the ball is not lost."""
     then, scored, lost = play(params(**changed), state, jnp.int32(action), KEY)
     assert not lost
     return then, float(scored)

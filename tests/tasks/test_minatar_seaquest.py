@@ -1,4 +1,4 @@
-"""Seaquest: MinAtar's rules, one by one and by hand; and the swarms that it is made of."""
+"""Seaquest: MinAtar's rules, one by one and by hand; and the swarms that it uses."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def params(**changed: float) -> EnvParams:
 
 
 def swarm(*things: dict[str, Any], n: int = 4) -> Swarm:
-    """Returns those: each a row, a column and what else is not 0 (way: 1)."""
+    """Returns these members: each has a row, a column and what else is not 0 (way: 1)."""
     filled = Swarm.empty(n)
     for thing in things:
         filled = joined(filled, {"way": 1, "rests": 9, **thing})
@@ -44,7 +44,7 @@ def at(row: int, column: int, **more: Any) -> dict[str, Any]:
 
 
 def game(**changed: Any) -> Game:
-    """Returns a submarine under water in row 4, column 5, that looks to the right; nothing else, unless told."""
+    """Returns a submarine under water in row 4, column 5, that faces right; nothing else, unless given."""
     start = begin(params(), KEY)
     told = {"sub": [4, 5], "way": 1, "surfaced": False, **changed}
     as_it_was = lambda name, x: jnp.asarray(x, getattr(start, name).dtype)
@@ -53,7 +53,7 @@ def game(**changed: Any) -> Game:
 
 
 def after(state: Game, action: int = STAY, key: Any = KEY, **said: float) -> tuple[Game, float, bool]:
-    """Returns the game a step later, what that scored, and whether it is over."""
+    """Returns the game after one step, the score, and whether it is over."""
     then, scored, over = play(params(**said), state, jnp.int32(action), key)
     return then, float(scored), bool(over)
 

@@ -1,4 +1,4 @@
-"""Our robots against Gymnasium's: the same actions, step by step, give the same observations, rewards and ends."""
+"""Our robots against Gymnasium's: the same actions give the same observations, rewards and terminations."""
 
 import functools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ STEPS = {"Humanoid-v5": 200, "Ant-v5": 200}
 
 @functools.cache
 def player(name: str, names: tuple[str, ...], steps: int) -> Callable:
-    """(params, key) -> the first state, and of each step: the action, what was seen and earned, whether it ended."""
+    """Returns a function of (params, key): the first state, then actions, observations, rewards, ends of all steps."""
     env = make(name, "c")
 
     @jax.jit
@@ -40,7 +40,7 @@ def player(name: str, names: tuple[str, ...], steps: int) -> Callable:
 
 
 def agree(name: str, params: dict[str, float], change: Callable[[Any], None], seed: int = 0) -> int:
-    """Play one whole episode in both; -> its length."""
+    """Plays one whole episode in both and returns its length."""
     env = make(name, "c")
     steps = min(env.horizon, STEPS.get(name, 1000))
     values = {k: jnp.float32(v) for k, v in params.items()}
@@ -136,7 +136,7 @@ def test_an_episode_with_changed_parameters_equals_gymnasiums(name, changed):
 
 @pytest.mark.parametrize("name", ["Ant-v5", "Humanoid-v5"])
 def test_heavier_bodies_show_where_the_robot_sees_its_own_inertia(name):
-    """Humanoid observes inertias, from its first moment on, and its speed is that of its centre of mass."""
+    """Humanoid observes inertias from the first state on, and its speed is that of its centre of mass."""
 
     def one_body_heavier(model):
         model.body_mass[3] = 6.3
@@ -170,7 +170,7 @@ def test_spaces_horizon_and_rewards_equal_gymnasiums(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_initial_states_have_gymnasiums_distribution(name):
-    """Each coordinate: the same mean and spread, and never outside the range of Gymnasium's."""
+    """Each coordinate has the same mean and deviation, and stays in the range of Gymnasium's."""
     env, n = make(name, "c"), 2000
     starts = jax.jit(jax.vmap(lambda key: env.initial({}, key).carry))(jax.random.split(jax.random.key(0), n))
     theirs: Any = gymnasium.make(name).unwrapped

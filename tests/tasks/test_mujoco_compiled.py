@@ -26,7 +26,7 @@ def chosen(name: str) -> dict[str, float]:
 
 
 def depth_first(body: Any) -> list[Any]:
-    """Returns the body and all that hang from it, in the order in which models number them."""
+    """Returns a body and all its descendants, in the order in which models number them."""
     return [body, *(each for child in body.bodies for each in depth_first(child))]
 
 

@@ -1,4 +1,4 @@
-"""The same robots in MJX: near C MuJoCo, in single precision, with the same parameters."""
+"""The same robots in MJX: close to C MuJoCo, in single precision, with the same parameters."""
 
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ def test_a_pendulum_in_mjx_is_near_c():
 
 
 def test_mjx_recomputes_quantities_derived_from_mass():
-    """As C's `mj_setConst` does."""
+    """Like C's `mj_setConst`."""
     from headstart.tasks.mujoco.mjx import mjx_simulator
 
     simulator = physics.physics("Hopper-v5")

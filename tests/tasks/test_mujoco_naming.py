@@ -1,4 +1,4 @@
-"""What robots' observations and motors are called."""
+"""Names of robots' observations and motors."""
 
 import pytest
 

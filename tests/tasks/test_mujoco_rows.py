@@ -1,4 +1,4 @@
-"""Many rows at once: each with its own parameters, none feeling another, one compile for all values."""
+"""Many rows at once: each with its own parameters, independent of each other, and one compilation for all values."""
 
 import pathlib
 from typing import Any
@@ -24,7 +24,7 @@ DERIVED = ("body_subtreemass", "dof_invweight0", "body_invweight0", "dof_M0", "a
 
 
 def rolled(params, key, steps=40):
-    """Returns what one row observes over some steps of random actions."""
+    """Returns the observations of one row over some steps of random actions."""
     k_start, k_play = jax.random.split(key)
 
     def step(state, key):
@@ -144,7 +144,7 @@ def test_an_unstable_row_is_nan_and_terminal_and_the_others_do_not_feel_it(how, 
 
 
 def test_values_out_of_bounds_make_a_nan_row(capfd):
-    """Only a careless distribution gets there; MuJoCo is never asked to simulate a body without mass."""
+    """Only an invalid distribution gets there; MuJoCo never simulates a body without mass."""
     key = jax.random.key(0)
     play = jax.jit(jax.vmap(lambda m, a: rolled({"mass": m, "armature": a}, key, 3)))
     seen = play(jnp.array([0.0, 1.0, -1.0]), jnp.array([0.0, 1.0, 0.0]))
@@ -194,7 +194,7 @@ def test_any_number_of_threads_gives_the_same():
 
 
 def test_an_error_of_mujoco_ends_that_row_alone(capfd):
-    """Its own way out is to end the process. Here it has memory enough to go by Euler's steps, but not by Runge's."""
+    """MuJoCo would end the process. Here there is enough memory for Euler's steps, but not for Runge-Kutta's."""
     model = mujoco.MjModel.from_xml_string(FLYING)
     greedy = mujoco.MjModel.from_xml_string(FLYING)
     greedy.opt.integrator = mujoco.mjtIntegrator.mjINT_RK4

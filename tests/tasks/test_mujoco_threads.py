@@ -1,4 +1,4 @@
-"""The threads that step MuJoCo's rows: what they touch is there, and a forked process has its own."""
+"""The threads that step MuJoCo's rows: their memory is valid, and a forked process has threads of its own."""
 
 import os
 import pathlib

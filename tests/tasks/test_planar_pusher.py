@@ -1,4 +1,4 @@
-"""The hand and the puck against closed forms: how they go alone, how they meet, and that meeting makes no energy."""
+"""Hand and puck against closed forms: free motion, contact, and that contact adds no energy."""
 
 import functools
 import math
@@ -49,7 +49,7 @@ one, many = jax.jit(follow), jax.jit(jax.vmap(follow))
 
 
 def roll(given: EnvParams, state: Table, actions: np.ndarray) -> Table:
-    """Returns all tables that follow. Every episode is of 100 steps, so that one program plays them all."""
+    """Returns the tables that follow. Every episode has 100 steps, so that one program plays all of them."""
     whole = np.concatenate([actions, rest(100 - len(actions))])
     return jax.tree.map(lambda x: np.asarray(x)[: len(actions)], one(given, state, whole))
 
@@ -99,7 +99,7 @@ def test_drag_alone_is_an_exponential_decay_of_both():
 
 
 def test_drag_and_friction_together_are_exact():
-    """m v' = -c v - μ m g, until it stands."""
+    """m v' = -c v - μ m g, until it stops."""
     given = params(puck_damping=0.4, puck_friction=0.1)
     seen = roll(given, table(puck_velocity=(1.0, 0.0)), rest(8))
     rate, end = 2.0, 0.1 * GRAVITY / 2.0  # 1/s, m/s
@@ -155,7 +155,7 @@ def test_discs_meet_when_straight_ways_do():
 
 
 def test_an_impact_without_friction_by_hand():
-    """0.5 kg at 1 m/s and 0.2 kg at rest go on at 5/7 m/s along the line between them; across it nothing changes."""
+    """0.5 kg at 1 m/s and 0.2 kg at rest move on at 5/7 m/s along the line between them; across it nothing changes."""
     given = params(**FREE)
     start = table(hand_velocity=(1.0, 0.0), puck=(0.13, 0.0))
     seen = roll(given, start, rest(5))
@@ -180,7 +180,7 @@ def test_a_push_without_friction_keeps_momentum_and_gives_that_of_the_force():
 
 @pytest.mark.parametrize("mass", [0.1, 0.4])
 def test_friction_holds_a_puck_that_is_pushed_too_softly_and_gives_way_to_more(mass: float):
-    """Together they speed up by (F - μ m g) / (M + m)."""
+    """Together they accelerate by (F - μ m g) / (M + m)."""
     hold = 0.5 * mass * GRAVITY
     given = params(puck_mass=mass, puck_friction=0.5, puck_damping=0.0, hand_damping=0.0, hand_force=hold, reach=2.0)
     start = table(puck=(TOUCHING, 0.0))
@@ -196,7 +196,7 @@ def test_friction_holds_a_puck_that_is_pushed_too_softly_and_gives_way_to_more(m
 
 
 def test_an_impact_leaves_the_discs_together_whatever_friction_does():
-    """Along the normal they are equally fast, or part by next to nothing; friction takes just its share."""
+    """Along the normal they are equally fast, or separate slightly; friction takes exactly its share."""
     rng, rows = np.random.default_rng(0), 2000
     hand, puck = rng.uniform(-1, 1, (2, rows, 2))
     ratio, grip = 10 ** rng.uniform(-1, 1, rows), rng.uniform(0, 0.3, rows)
@@ -249,7 +249,7 @@ def corners(rows: int = 400) -> tuple[EnvParams, Table]:
 
 
 def touching(given: EnvParams, seen: Table) -> np.ndarray:
-    """Returns [row, time], whether hand and puck do."""
+    """Returns [row, time], whether hand and puck overlap."""
     apart = np.linalg.norm(seen.puck - seen.hand, axis=-1)
     return apart < np.asarray(given["hand_radius"] + given["puck_radius"])[:, None] + 1e-3
 
@@ -330,7 +330,7 @@ def test_every_parameter_matters():
     state = table((0.45, 0.05), (0.8, 0.1), (0.56, 0.05), (0.2, 0.1), (0.6, 0.1))
 
     def told(given: EnvParams) -> np.ndarray:
-        """Returns the first state of an episode, and what comes of one step from elsewhere."""
+        """Returns the first state of an episode, and the results of one step from another state."""
         after = step(given, state, action)
         worth = ENV.cumulants(given, state, action, after)
         return np.concatenate([*jax.tree.leaves(ENV.initial(given, key)), *jax.tree.leaves(after), worth])

@@ -1,4 +1,4 @@
-"""The planar arm against MuJoCo's of the same links, against conserved energy, and by hand."""
+"""The planar arm against MuJoCo's with the same links, against conservation of energy, and by hand."""
 
 import functools
 from typing import Any
@@ -28,7 +28,7 @@ def random_chain(n: int, rng: np.random.Generator) -> Chain:
 
 
 def as_mujoco(chain: Chain, timestep: float = 0.002) -> Any:
-    """Returns the same arm, its inertia set rod by rod."""
+    """Returns the same arm in MuJoCo, with the inertia of each rod."""
     lengths, masses = np.asarray(chain.lengths, float), np.asarray(chain.masses, float)
     hinge = f'<joint axis="0 0 1" armature="{float(chain.armature)}" damping="{float(chain.damping)}"/>'
     inner = ""

@@ -1,4 +1,4 @@
-"""The point in its box: how it moves, where walls stop it, and that nothing lets it through."""
+"""The point in its box: how it moves, where walls stop it, and that it passes none."""
 
 import functools
 import math
@@ -34,7 +34,7 @@ def _step(env: PointMass, given: dict, state: jax.Array, action: jax.Array) -> j
 
 
 def play(env: PointMass, given: dict, state: jax.Array, actions: jax.Array) -> jax.Array:
-    """Returns all states of an episode that nothing ends."""
+    """Returns all states of an episode without termination."""
 
     def on(state: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
         after = env.transition(given, state, action, jax.random.key(0))
@@ -150,7 +150,7 @@ def test_among_random_walls_it_is_never_within_one():
         return play(env, given, state, actions)
 
     def within(points: np.ndarray) -> np.ndarray:
-        """Returns [row, time], whether in any wall, its surroundings included."""
+        """Returns [row, time], whether the point is in any wall, grown by its size."""
         at = points[:, :, None, :2]
         return np.any(np.all((at > reach[:, None, :, :2]) & (at < reach[:, None, :, 2:]), axis=-1), axis=-1)
 
@@ -162,7 +162,7 @@ def test_among_random_walls_it_is_never_within_one():
 
 
 def test_no_crack_lets_it_out_of_a_room_of_tiles():
-    """Eight walls that touch only edge to edge, or the box: along a floor, a seam is just where the point slides."""
+    """Eight walls that touch only at their edges, or the box: along a floor, the point slides over the seams."""
     e, f = 0.5, 0.6
     tiles = ((-e, e, 0, f), (0, e, e, f), (-e, -f, 0, -e), (0, -f, e, -e))  # above and below, in two halves
     tiles += ((e, 0, f, f), (e, -f, f, 0), (-f, 0, -e, f), (-f, -f, -e, 0))

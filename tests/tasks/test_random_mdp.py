@@ -1,4 +1,4 @@
-"""Random MDPs: that samples and tables tell of one MDP, and that theory holds in it."""
+"""Random MDPs: samples agree with tables, and theory holds."""
 
 import functools
 
@@ -36,7 +36,7 @@ def test_rows_are_chances_of_as_many_ways_as_asked_for():
 
 
 def test_rows_are_drawn_as_archibald_mckinnon_and_thomas_do():
-    """Where ways lead is uniform; the longest of three pieces of [0, 1] has length 11/18 on average."""
+    """Next states are uniform; the longest of three pieces of [0, 1] has length 11/18 on average."""
     tables = jax.jit(jax.vmap(RandomMDP().tables))({"seed": jnp.arange(20.0)})
     reached = (tables.transitions > 0).mean((0, 1, 2))
     np.testing.assert_allclose(reached, 3 / 20, atol=0.04)
@@ -74,7 +74,7 @@ def test_another_seed_is_another_mdp_of_the_same_program():
 
 
 def test_successor_features_are_what_a_uniform_policy_gathers():
-    """ψ = (I - γ P)⁻¹ φ, of states; sampled over as many steps as the discount lets count."""
+    """ψ = (I - γ P)⁻¹ φ of states, against samples over as many steps as the discount lets matter."""
     tables, discount, copies = tables_of(SMALL, 7), 0.8, 600
     chances = np.asarray(tables.transitions, float)
     mean = (chances[..., None] * np.asarray(tables.cumulants)).sum(2).mean(1)

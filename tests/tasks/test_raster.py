@@ -1,4 +1,4 @@
-"""Drawings, and what they look like as images."""
+"""Drawings, and their images."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The registry: everything there is by name, and tasks made of it."""
+"""The registry: the table of tasks, and tasks by name."""
 
 import jax
 import jax.numpy as jnp

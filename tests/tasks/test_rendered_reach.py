@@ -1,4 +1,4 @@
-"""The rendered world: what is seen of a state by hand, and that a style is seen and nothing else."""
+"""RenderedReach: observations by hand, and that a style changes observations only."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ SHOW = jax.jit(ENV.observe)
 
 
 def shown(state: Scene, **said: float) -> np.ndarray:
-    """Returns what is seen of it, as numbers."""
+    """Returns the observation as numbers."""
     picture = SHOW(params(**said), state)
     assert (picture.shape, picture.dtype) == (ENV.observation_space.shape, jnp.dtype("uint8"))
     return np.asarray(picture).astype(float)
@@ -70,7 +70,7 @@ def test_goals_are_on_the_given_side(side: float, right: float):
 
 
 def test_a_style_changes_nothing_but_the_observation():
-    """The same actions from the same starts: equal to the last bit, but for the images."""
+    """The same actions from the same initial states: equal to the last bit, except for the images."""
     played = []
     for style in (0.0, 1.0):
         tasks = stack([hs.task(ENV, style=style)])
@@ -88,7 +88,7 @@ def test_a_style_changes_nothing_but_the_observation():
 
 
 def test_a_flat_picture_by_hand():
-    """Rows from the top: the disc is up on the left, the square down on the right, a pixel is 1/32 wide."""
+    """Rows from the top: the disc is at the top left, the square at the bottom right, a pixel is 1/32 wide."""
     colours = [np.round(255 * x) for x in (GROUND, DISC, SQUARE)]
     picture = shown(scene())
     ground, disc, square = colours

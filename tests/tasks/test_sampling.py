@@ -1,4 +1,4 @@
-"""Tasks of fixed numbers out of tasks of laws."""
+"""Tasks of fixed numbers from tasks with distributions."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Task strings: what each says, that each comes back as it was, and what is said of those that cannot be read."""
+"""Task strings: what each means, that each is reproduced, and messages for malformed ones."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Several tasks of one env: what a context says."""
+"""Several tasks of one env: their ids as contexts."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Our worlds against Gymnasium's: from the same states, the same actions lead to the same, over whole episodes.
+"""Our envs against Gymnasium's: the same actions from the same states give the same results over whole episodes.
 
-The state is Gymnasium's own at every step, because these worlds do not forgive: balancing doubles a rounding error
-about every tenth of a second, so that after ten seconds not even two float64 programs agree that order one sum
+Each step starts from Gymnasium's own state, because these envs amplify errors: balancing doubles a rounding error about
+every tenth of a second, so that after ten seconds not even two float64 programs agree if they order one sum
 differently.
 """
 
@@ -21,7 +21,7 @@ from headstart.tasks.worlds import WORLDS
 
 
 class Twin(NamedTuple):
-    """A world that Gymnasium has too."""
+    """An env that Gymnasium has too."""
 
     changed: dict[str, float]  # another value for every parameter
     theirs: dict[str, str]  # what Gymnasium calls those that can be set there under another name
@@ -137,14 +137,14 @@ def change(name: str, env: Any, given: dict[str, float]) -> None:
 
 
 def as_ours(name: str, state: np.ndarray) -> jax.Array:
-    """Returns Gymnasium's state as ours: the same, but for the turns that its pendulum has made."""
+    """Returns Gymnasium's state as ours: the same, except for full turns of its pendulum."""
     if name == "Pendulum-v1":
         state = np.array([(state[0] + np.pi) % (2 * np.pi) - np.pi, state[1]])
     return jnp.asarray(state, jnp.float32)
 
 
 def as_action(name: str, action: Any) -> Any:
-    """Returns an int for choices, else an array."""
+    """Returns an int for discrete actions, else an array."""
     discrete = isinstance(WORLDS[name]().action_space, Discrete)
     return int(action) if discrete else np.atleast_1d(np.asarray(action, np.float32))
 
@@ -242,7 +242,7 @@ def test_every_constant_is_a_parameter_within_its_bounds_and_matters(name: str):
     assert set(twin.changed) == set(env.defaults)
 
     def told(params: dict) -> np.ndarray:
-        """Returns what follows on each telling state, and whether it was an end already."""
+        """Returns the result of each chosen state, and whether it was terminal already."""
         all_told = []
         for numbered, action in twin.telling:
             state = jnp.array(numbered)
@@ -258,7 +258,7 @@ def test_every_constant_is_a_parameter_within_its_bounds_and_matters(name: str):
 
 
 def test_four_times_the_gravity_is_half_the_time_for_an_acrobot():
-    """Gymnasium's gravity cannot be set. With forces four times as large all happens as before, twice as fast."""
+    """Gymnasium's gravity cannot be set. With forces four times as large everything happens twice as fast."""
     env, step = WORLDS["Acrobot-v1"](), one_step("Acrobot-v1")
     d = dict(env.defaults)
     fast = {"gravity": 4 * d["gravity"], "torque": 4 * d["torque"], "dt": d["dt"] / 2}
