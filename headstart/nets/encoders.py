@@ -17,21 +17,21 @@ from headstart.nets.mlp import Linear, orthogonal
 from headstart.nets.running_statistics import running_mean_std
 
 Picture = Bool[Array, "row column channel"] | UInt8[Array, "row column channel"]
-Shape = tuple[int, int, int]  # of a layer's patches: their side, the step from one to the next, and filters
+Shape = tuple[int, int, int]  # of a layer's patches: side, stride, and number of filters
 
 Layers = tuple[tuple[Shape, ...], int]  # convolutions, and the dense layer's width
 
 MINATAR: Layers = ((3, 1, 16),), 128
-BETWEEN: Layers = ((6, 4, 16), (3, 2, 32)), 128
+MEDIUM: Layers = ((6, 4, 16), (3, 2, 32)), 128
 ATARI: Layers = ((8, 4, 32), (4, 2, 64), (3, 1, 64)), 512
-SIDES = ((36, ATARI), (16, BETWEEN), (0, MINATAR))  # pixels, from which on; ATARI leaves nothing of less than 36
+LAYERS_BY_SIDE = ((36, ATARI), (16, MEDIUM), (0, MINATAR))  # smallest side in pixels; ATARI needs 36
 
 
 class Convolutions(Record):
     """Convolutions without padding, then a dense layer.
 
-    A convolution is a fully connected layer of every patch: for many seeds at once XLA makes a product of matrices of
-    that on a CPU, and of its own convolution with weights for each seed something much slower.
+    A convolution is a dense layer applied to every patch. For many seeds at once, XLA on a CPU turns that into a
+    product of matrices; its own convolution with different weights per seed is much slower.
     """
 
     filters: tuple[Linear, ...]
@@ -48,9 +48,9 @@ class Convolutions(Record):
 
 
 def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Float[Array, "up along pixel"]:
-    """-> every square of that side, flattened (by rows, columns, channels); so many pixels from one to the next.
+    """Returns every square of this side, flattened by rows, columns and channels; `step` pixels lie between two.
 
-    Columns first, then rows of these: 2 · side slices to compile, and as many to go back through, where side² will do.
+    Columns are sliced first, then rows of these: that makes 2 · side slices to compile and to differentiate, not side².
     """
     up, along = (n - side + 1 for n in x.shape[:2])
     x = jnp.concatenate([x[:, j : j + along : step] for j in range(side)], -1)
@@ -58,15 +58,15 @@ def patches(x: Float[Array, "row column channel"], side: int, step: int) -> Floa
 
 
 def convolutions(image: Image, key: Key) -> Convolutions:
-    """-> fresh convolutions for images of that shape. Raises InputError where they are too small for any."""
+    """Returns new convolutions for images of this shape. Raises InputError if the images are too small."""
     rows, columns, channels = image.shape
-    layers, width = next(layers for least, layers in SIDES if min(rows, columns) >= least)
+    layers, width = next(layers for smallest, layers in LAYERS_BY_SIDE if min(rows, columns) >= smallest)
     *keys, k_dense = jax.random.split(key, len(layers) + 1)
     filters = []
     for (side, step, count), k in zip(layers, keys, strict=True):
         if min(rows, columns) < side:
             raise InputError(
-                f"An image of {rows} x {columns} is too small to be encoded; it is {side} x {side} at least."
+                f"An image of {rows} x {columns} is too small to be encoded; it needs at least {side} x {side}."
             )
         filters.append(orthogonal(side * side * channels, count, 2.0**0.5, k))
         rows, columns, channels = (rows - side) // step + 1, (columns - side) // step + 1, count
