@@ -63,8 +63,8 @@ def check_trusted(name: str) -> None:
     listed = os.environ.get("HEADSTART_METHODS", "").split(",")
     if match["module"] not in sys.modules and match["module"] not in listed and name not in entry_points().values():
         raise InputError(
-            f"The method {name} is not headstart's, and a file must not import modules; import {match['module']} first, "
-            f"or set HEADSTART_METHODS={match['module']}."
+            f"The method {name} is not headstart's, and a file must not import modules; import {match['module']} first,"
+            f" or set HEADSTART_METHODS={match['module']}."
         )
 
 
