@@ -11,7 +11,7 @@ from headstart.core import memory as memories
 from headstart.core.names import select_parts
 from headstart.core.types import Info, Key, Learner, Metrics, Params, Phase, PyTree, Statistics, TrainState, Transition
 
-Reported = dict[str, Bool[Array, ""]]  # of each metric: whether there is a value
+Reported = dict[str, Bool[Array, ""]]  # whether a metric has a value; those that always have one may be left out
 
 
 def for_new_training(params: Params) -> Params:
@@ -83,8 +83,8 @@ def update(
 ) -> tuple[TrainState, Metrics, Reported, Bool[Array, ""]]:
     """Runs all phases, each on its batch.
 
-    Returns the state, metrics, which of them were reported (those of a phase that takes no step are not), and whether a
-    phase says to stop.
+    Returns the state, metrics, which of those of phases with `every` above 1 were reported, and whether a phase says to
+    stop.
     """
     params, optimizers, stop = state.params, list(state.optimizers), jnp.array(False)
     metrics: Metrics = {}
@@ -93,17 +93,17 @@ def update(
         info = Info(key if p == 0 else jax.random.fold_in(key, p), progress, 1.0, state.updates)
         steps = functools.partial(_steps, phase, batch, info)
         carry = params, optimizers[p]
-        due = state.updates % phase.every == 0
+        due: Array | bool = True
         if phase.every == 1:
             carry, own = steps(carry)
         else:
-            skip = functools.partial(_skip, jax.eval_shape(steps, carry)[1])
+            due, skip = state.updates % phase.every == 0, functools.partial(_skip, jax.eval_shape(steps, carry)[1])
             carry, own = jax.lax.cond(due, steps, skip, carry)
+            reported |= dict.fromkeys(own, due)
         params, optimizers[p] = carry
         if phase.stop is not None:
             stop = stop | (due & phase.stop(own))
         metrics |= own
-        reported |= dict.fromkeys(own, due)
     return TrainState(params, tuple(optimizers), state.updates + 1), metrics, reported, stop
 
 
@@ -161,9 +161,10 @@ def run_updates(
         return active & (state.updates - before < updates)
 
     before = state.updates
-    shapes = jax.eval_shape(lambda: take(jnp.int32(0), state)[1])
+    shapes, rare = jax.eval_shape(lambda: take(jnp.int32(0), state)[1:3])
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    none = dict.fromkeys(shapes, jnp.int32(0))
+    none = dict.fromkeys(rare, jnp.int32(0))
     after, sums, counts, _ = jax.lax.while_loop(more, one, (state, zeros, none, active))
-    means = jax.tree.map(lambda total, n: total / n, sums, counts)
-    return after, pending, means, jax.tree.map(lambda n: n > 0, counts)
+    counts = {**dict.fromkeys(shapes, after.updates - before), **counts}
+    means = {name: total / counts[name] for name, total in sums.items()}
+    return after, pending, means, {name: n > 0 for name, n in counts.items()}

@@ -1,7 +1,7 @@
-"""The map of the lecture: every way to transfer, in its order. The command line, the docs and the tests read it.
+"""The map of the lecture: every method, in the lecture's order. The command line, the docs and the tests read it.
 
-`scratch` and `naive` are no methods but the rows that every method has to beat: learning the target from nothing, and
-running the source's policy on the target as it is.
+`scratch` and `naive` are not transfer methods but the rows that each has to beat: training on the target from scratch,
+and running the source's policy on the target without training.
 """
 
 import dataclasses
@@ -40,13 +40,13 @@ Role = Literal["method", "scratch", "naive", "oracle", "random"]
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One row of a study: a method, and what it is given."""
+    """One row of a study: a method, and what it trains on."""
 
     name: str
     make: Callable[..., Method]  # keyword arguments are the method's fields
     section: str  # of the lecture
-    learns_on: Literal["nothing", "source", "ensemble", "both"]  # before it sees the target; both: beside it
-    adapts: bool  # whether it goes on learning in the target
+    learns_on: Literal["nothing", "source", "ensemble", "both"]  # before the target; both: beside it
+    adapts: bool  # whether it trains in the target
     about: str
     role: Role = "method"
     added_for: str | None = None  # of a scratch or oracle that a study adds: the learner of the rows it is for
@@ -55,23 +55,54 @@ class Entry:
 METHODS: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("scratch", PPO, "control", "nothing", True, "learns the target from nothing", "scratch"),
-        Entry("naive", PPO, "control", "source", False, "runs the source's policy on the target, as it is", "naive"),
-        Entry("finetune", Finetune, "forward transfer", "source", True, "goes on from the source's knowledge"),
-        Entry("dann", DANN, "domain adaptation", "both", True, "learns the source by features that hide the domain"),
-        Entry("mmd", MMD, "domain adaptation", "both", True, "learns the source by features that lie alike in both"),
-        Entry("darc", DARC, "domain adaptation", "both", True, "learns the source, corrected by a few target steps"),
-        Entry("randomize", Randomize, "randomization", "ensemble", True, "learns an ensemble of sources, then goes on"),
-        Entry("epopt", EPOpt, "randomization", "ensemble", True, "learns the ensemble's worst paths, then goes on"),
+        Entry("scratch", PPO, "control", "nothing", True, "trains on the target from scratch", "scratch"),
         Entry(
-            "uposi", UPOSI, "randomization", "ensemble", True, "learns to tell the parameters, and what to do by them"
+            "naive", PPO, "control", "source", False, "runs the source's policy on the target without training", "naive"
         ),
         Entry(
-            "recurrent", Recurrent, "randomization", "ensemble", True, "learns the ensemble by a policy with a memory"
+            "finetune", Finetune, "forward transfer", "source", True, "continues in the target from the source's params"
         ),
-        Entry("joint", Joint, "multi-task transfer", "source", True, "learns all sources by one policy, then goes on"),
         Entry(
-            "popart", PopArt, "multi-task transfer", "source", True, "the same, each source's rewards in its own units"
+            "dann", DANN, "domain adaptation", "both", True, "trains in the source with features that hide the domain"
+        ),
+        Entry(
+            "mmd", MMD, "domain adaptation", "both", True, "trains in the source with features alike in both domains"
+        ),
+        Entry(
+            "darc",
+            DARC,
+            "domain adaptation",
+            "both",
+            True,
+            "trains in the source, with rewards corrected by target steps",
+        ),
+        Entry(
+            "randomize",
+            Randomize,
+            "randomization",
+            "ensemble",
+            True,
+            "trains on an ensemble of sources, then continues",
+        ),
+        Entry(
+            "epopt", EPOpt, "randomization", "ensemble", True, "trains on the ensemble's worst paths, then continues"
+        ),
+        Entry(
+            "uposi",
+            UPOSI,
+            "randomization",
+            "ensemble",
+            True,
+            "trains a policy for all parameters, and an identifier of them",
+        ),
+        Entry(
+            "recurrent", Recurrent, "randomization", "ensemble", True, "trains a policy with a memory on the ensemble"
+        ),
+        Entry(
+            "joint", Joint, "multi-task transfer", "source", True, "trains one policy on all sources, then continues"
+        ),
+        Entry(
+            "popart", PopArt, "multi-task transfer", "source", True, "like joint, with each source's returns normalized"
         ),
         Entry(
             "active",
@@ -79,16 +110,23 @@ METHODS: dict[str, Entry] = {
             "multi-task transfer",
             "source",
             True,
-            "the same, but plays most what it does worst in",
+            "like joint, but samples the worst sources most",
         ),
-        Entry("distil", Distil, "multi-task transfer", "source", True, "learns each source, then one student of all"),
+        Entry(
+            "distil",
+            Distil,
+            "multi-task transfer",
+            "source",
+            True,
+            "trains a teacher for each source, then one student of all",
+        ),
         Entry(
             "actor_mimic",
             functools.partial(Distil, temperature=1.0, feature_coef=0.01, epsilon=0.1),
             "multi-task transfer",
             "source",
             True,
-            "the same by the paper's constants, and what experts' features are",
+            "like distil, with the paper's constants and teachers' features",
         ),
         Entry(
             "sf",
@@ -96,7 +134,7 @@ METHODS: dict[str, Entry] = {
             "values",
             "source",
             True,
-            "keeps each policy's successor features, acts by the best",
+            "keeps each policy's successor features and acts by the best",
         ),
         Entry(
             "deep_sf",
@@ -104,10 +142,12 @@ METHODS: dict[str, Entry] = {
             "values",
             "source",
             True,
-            "the same by a network, for all sources together",
+            "like sf, with networks, on all sources together",
         ),
-        Entry("separate", Separate, "control", "source", True, "learns each source by itself, then goes on from one"),
-        Entry("up", UniversalPolicy, "control", "ensemble", True, "is told the parameters, of the target too"),
+        Entry(
+            "separate", Separate, "control", "source", True, "trains on each source separately, then continues from one"
+        ),
+        Entry("up", UniversalPolicy, "control", "ensemble", True, "is given the parameters, also in the target"),
     )
 }
 
@@ -175,7 +215,7 @@ def rebuild(data: dict[str, typing.Any]) -> Method:
         return kind(**fields)
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"This version of headstart knows no method like {data!r} ({error}); use the version that wrote it."
+            f"This version of headstart has no method like {data!r} ({error}); use the version that wrote it."
         ) from None
 
 

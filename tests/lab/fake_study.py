@@ -12,12 +12,12 @@ from headstart.protocol.statistics import bootstrap
 BUDGET, EPISODE = 200_000, 400.0  # target steps; steps that an episode takes, about
 SHOTS = {0: 0, 1: 1, 10: 2, 100: 3}  # number of target episodes -> its point on the curves
 ABOUT = {
-    "naive": "runs the source's policy on the target, as it is",
-    "scratch": "learns the target from nothing",
-    "finetune": "goes on from the source's knowledge",
-    "randomize": "learns an ensemble of sources, then goes on",
-    "epopt": "learns the ensemble's worst paths, then goes on",
-    "finetune reset-head": "goes on from the source's knowledge",
+    "naive": "runs the source's policy on the target without training",
+    "scratch": "trains on the target from scratch",
+    "finetune": "continues in the target from the source's params",
+    "randomize": "trains on an ensemble of sources, then continues",
+    "epopt": "trains on the ensemble's worst paths, then continues",
+    "finetune reset-head": "continues in the target from the source's params",
 }
 # start, end, and the share of the budget in which two thirds of the way are gone
 SHAPES = {

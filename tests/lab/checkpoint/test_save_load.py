@@ -271,7 +271,7 @@ DEFECTS = {
     "a space after it": (lengthen("recipe.json"), r"recipe\.json is damaged: its"),
     "too little": (drop, r"lacks 'params\.normalizer\.mean'"),
     "too much": (add, r"holds, unasked, 'params\.stowaway'.*copy both from one place"),
-    "an unknown method": (set_to("method", {"class": "Rainbow"}), "knows no method like .*Rainbow"),
+    "an unknown method": (set_to("method", {"class": "Rainbow"}), "has no method like .*Rainbow"),
     "an unknown field": (set_to("method", {"class": "PPO", "magic": 1}), "magic"),
     "a bad field": (
         set_to("method", {"class": "PPO", "clip_eps": -1.0}),
