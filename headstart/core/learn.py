@@ -161,7 +161,7 @@ def run_updates(
         return active & (state.updates - before < updates)
 
     before = state.updates
-    shapes, rare = jax.eval_shape(lambda: take(jnp.int32(0), state)[1:3])
+    _, shapes, rare, _ = jax.eval_shape(lambda: take(jnp.int32(0), state))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     none = dict.fromkeys(rare, jnp.int32(0))
     after, sums, counts, _ = jax.lax.while_loop(more, one, (state, zeros, none, active))
