@@ -1,6 +1,7 @@
 """Updates: which rows of memory each of them draws, and what it changes in params."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -164,7 +165,8 @@ def run_updates(
     _, shapes, rare, _ = jax.eval_shape(lambda: take(jnp.int32(0), state))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     none = dict.fromkeys(rare, jnp.int32(0))
-    after, sums, counts, _ = jax.lax.while_loop(more, one, (state, zeros, none, active))
+    result: Any = jax.lax.while_loop(more, one, (state, zeros, none, active))
+    after, sums, counts, _ = result
     counts = {**dict.fromkeys(shapes, after.updates - before), **counts}
     means = {name: total / counts[name] for name, total in sums.items()}
     return after, pending, means, {name: n > 0 for name, n in counts.items()}
