@@ -21,8 +21,8 @@ KEYS = jax.random.split(jax.random.key(0), 2)
 GREEDY = Info(KEYS[0], explore=0.0)
 
 
-def box(*said: str) -> Box:
-    return Box((-1.0,) * len(said), (1.0,) * len(said), components=components(*said))
+def box(*names: str) -> Box:
+    return Box((-1.0,) * len(names), (1.0,) * len(names), components=components(*names))
 
 
 KNOWN = Spec(box("x m", "y m", "speed m/s"), box("left", "right"), context_dim=2)

@@ -33,8 +33,8 @@ def test_a_single_bound_is_respected_and_the_other_side_is_open():
 def test_a_vector_that_names_a_state_has_an_index():
     box = Box((0.0,) * 6, (1.0,) * 6, one_hot_groups=(3, 1, 2))  # one of three, a bit, one of two
     assert box.num_states == 12
-    told = [[*first, bit, *last] for first in np.eye(3) for bit in (0, 1) for last in np.eye(2)]
-    assert box.index(jnp.array(told, jnp.float32)).tolist() == list(range(12))
+    vectors = [[*first, bit, *last] for first in np.eye(3) for bit in (0, 1) for last in np.eye(2)]
+    assert box.index(jnp.array(vectors, jnp.float32)).tolist() == list(range(12))
     assert Box((0.0,), (1.0,)).num_states is None
     with pytest.raises(InputError, match=r"Box\(one_hot_groups=\(2, 2\)\) is out of range: their sum must be 3\."):
         Box((0.0,) * 3, (1.0,) * 3, one_hot_groups=(2, 2))

@@ -44,7 +44,7 @@ def test_agreement():
     assert float(agreement(WIDE, PLAIN)) == 0.0
 
 
-@pytest.mark.parametrize("said", [Logits(HALF), PLAIN._replace(squashed=True)], ids=["choices", "squashed"])
-def test_different_kinds_of_outputs_are_refused(said):
+@pytest.mark.parametrize("student", [Logits(HALF), PLAIN._replace(squashed=True)], ids=["choices", "squashed"])
+def test_different_kinds_of_outputs_are_refused(student):
     with pytest.raises(InputError, match="cannot be compared"):
-        distillation_loss("kl", WIDE, said)
+        distillation_loss("kl", WIDE, student)

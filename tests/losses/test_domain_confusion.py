@@ -34,9 +34,9 @@ def test_the_linear_discrepancy_is_the_distance_of_the_means_by_that_of_rows():
     """Squared distances: 4; 10 and 26, twice each; 4. Their mean over all pairs, self-pairs included, is 10."""
     assert float(discrepancy(X, SHARE, "linear")) == pytest.approx(4.0**2 / 10.0)
     uneven = np.array([0.25, 0.75, -1.0, 0.0], np.float32)  # means (1.5, 0) and (1, 3); the last is not there
-    told = float(discrepancy(X, uneven, "linear"))
-    assert told == pytest.approx(float(discrepancy(X[:3], uneven[:3], "linear")))
-    assert told == pytest.approx((0.5**2 + 3.0**2) / (2 * (0.25 * 0.75 * 4 + 0.25 * 10 + 0.75 * 10) / 4))
+    value = float(discrepancy(X, uneven, "linear"))
+    assert value == pytest.approx(float(discrepancy(X[:3], uneven[:3], "linear")))
+    assert value == pytest.approx((0.5**2 + 3.0**2) / (2 * (0.25 * 0.75 * 4 + 0.25 * 10 + 0.75 * 10) / 4))
 
 
 def test_the_gaussian_discrepancy_by_hand():
@@ -49,8 +49,8 @@ def test_the_gaussian_discrepancy_by_hand():
 def test_clouds_that_are_one_are_not_apart_and_nothing_is_gained_by_shrinking(kernel: str):
     twice, halves = np.concatenate([X, X]), np.repeat(floats([0.25, -0.25]), 4)
     assert float(discrepancy(twice, halves, kernel)) == pytest.approx(0.0, abs=1e-6)
-    told = [float(discrepancy(scale * X + 7.0, SHARE, kernel)) for scale in (1.0, 0.01)]
-    assert told[0] == pytest.approx(told[1], rel=1e-2)
+    value = [float(discrepancy(scale * X + 7.0, SHARE, kernel)) for scale in (1.0, 0.01)]
+    assert value[0] == pytest.approx(value[1], rel=1e-2)
     _, slope = slope_of(X, SHARE, kernel)
     assert float((slope * X).sum()) == pytest.approx(0.0, abs=1e-5)  # none of it points to 0
     assert np.abs(slope).max() > 0.01
@@ -58,8 +58,8 @@ def test_clouds_that_are_one_are_not_apart_and_nothing_is_gained_by_shrinking(ke
 
 @pytest.mark.parametrize("kernel", ["linear", "gaussian"])
 def test_rows_that_are_all_the_same_give_a_finite_gradient(kernel: str):
-    told, slope = slope_of(np.ones((4, 2), np.float32), SHARE, kernel)
-    assert float(told) == pytest.approx(0.0, abs=1e-6)
+    value, slope = slope_of(np.ones((4, 2), np.float32), SHARE, kernel)
+    assert float(value) == pytest.approx(0.0, abs=1e-6)
     assert np.isfinite(slope).all()
 
 

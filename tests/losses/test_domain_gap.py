@@ -76,12 +76,12 @@ def squares(*x: np.ndarray) -> np.ndarray:
     return np.stack([a * b for i, a in enumerate(ones) for b in ones[i:]], 1)
 
 
-def said(features: np.ndarray, domain: np.ndarray) -> np.ndarray:
+def classifier_logits(features: np.ndarray, domain: np.ndarray) -> np.ndarray:
     """Returns the logits of a classifier that is linear in the features, fitted by Newton's method."""
-    told = jnp.asarray(domain, jnp.int32)
+    labels = jnp.asarray(domain, jnp.int32)
 
     def loss(v, x):
-        return jax.vmap(domain_loss)(x @ v, told).mean() + 1e-9 * v @ v
+        return jax.vmap(domain_loss)(x @ v, labels).mean() + 1e-9 * v @ v
 
     with jax.enable_x64(True):
         x, v = jnp.asarray(features, jnp.float64), jnp.zeros(features.shape[1], jnp.float64)
@@ -94,7 +94,7 @@ def said(features: np.ndarray, domain: np.ndarray) -> np.ndarray:
 def test_the_action_classifier_removes_the_difference_in_visits():
     s, a, change, domain = steps(20_000)
     exact = (np.square((change - a) / 0.1) - np.square((change - 0.4 * a) / 0.1)) / 2
-    of_step, of_choice = said(squares(s, a, change), domain), said(squares(s, a), domain)
+    of_step, of_choice = classifier_logits(squares(s, a, change), domain), classifier_logits(squares(s, a), domain)
     rmse = lambda gap: float(np.sqrt(np.square(gap - exact).mean()))
     assert rmse(np.asarray(reward_correction(jnp.asarray(of_step), jnp.asarray(of_choice)))) <= 0.4
     assert rmse(of_step) >= 1.3

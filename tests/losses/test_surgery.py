@@ -109,14 +109,14 @@ def test_where_no_gradient_is_left_nothing_breaks(how):
 
 def test_how_gradients_get_along_by_hand():
     g = rows((1, 0), (-1, 1), (0, 0.5))
-    told = {name: float(x) for name, x in diagnose(g @ g.T).items()}
+    metrics = {name: float(x) for name, x in diagnose(g @ g.T).items()}
     half = 0.5**0.5
-    assert told["cosine"] == pytest.approx((-half + 0 + half) / 3, abs=1e-6)
-    assert told["conflict"] == pytest.approx(1 / 3)
+    assert metrics["cosine"] == pytest.approx((-half + 0 + half) / 3, abs=1e-6)
+    assert metrics["conflict"] == pytest.approx(1 / 3)
     lengths = np.array([1, 2**0.5, 0.5])
     share = lengths / lengths.sum()
-    assert [told[f"share_{i}"] for i in (1, 2, 3)] == pytest.approx(share.tolist())
-    assert told["winner"] == pytest.approx((share.max() - 1 / 3) / (2 / 3))
+    assert [metrics[f"share_{i}"] for i in (1, 2, 3)] == pytest.approx(share.tolist())
+    assert metrics["winner"] == pytest.approx((share.max() - 1 / 3) / (2 / 3))
 
 
 def test_winner_take_all_index_at_its_extremes():

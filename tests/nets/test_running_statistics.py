@@ -86,8 +86,8 @@ def test_a_number_that_never_varied_has_no_variance_however_long_and_counts_in_i
         seen = include(seen, x, np.ones(rows, F))
     assert seen.constant.tolist() == [True, False]
     assert (float(seen.mean[0]), float(seen.variance[0])) == (F(value), 0.0)
-    told = normalise(seen, floats([F(value) + F(0.01), 0.0]))
-    assert float(told[0]) == pytest.approx(0.01, rel=0.05)
+    result = normalise(seen, floats([F(value) + F(0.01), 0.0]))
+    assert float(result[0]) == pytest.approx(0.01, rel=0.05)
     assert float(normalise(seen, floats([value + 1e6, 0.0]))[0]) == 10.0  # still clipped
 
 

@@ -74,22 +74,22 @@ def test_shots_and_steps_take_as_many_as_the_curve_reports(name, delay, played):
     tasks, keys, method = stack([task]), transfer.keys([0, 1]), METHODS[name]
     each = judged_steps(tasks, 2)
     played.update(steps=0, episodes=0)
-    told = list(transfer.adapt(method, None, tasks, 40, [0, 1, 3], keys, num_evals=2, eval_episodes=JUDGED))
-    shots = [j for j in told if j.shots is not None]
+    points = list(transfer.adapt(method, None, tasks, 40, [0, 1, 3], keys, num_evals=2, eval_episodes=JUDGED))
+    shots = [j for j in points if j.shots is not None]
     assert [j.episodes.tolist() for j in shots] == [[0, 0], [1, 1], [3, 3]]
-    assert told[-1].steps.min() >= 40
-    assert played["steps"] == told[-1].steps.sum() + len(told) * each
-    begun = played["episodes"] - len(told) * 2 * JUDGED
-    ended = told[-1].episodes.sum()
+    assert points[-1].steps.min() >= 40
+    assert played["steps"] == points[-1].steps.sum() + len(points) * each
+    begun = played["episodes"] - len(points) * 2 * JUDGED
+    ended = points[-1].episodes.sum()
     assert ended <= begun <= ended + 2 * method.learner(spec(tasks)).replay.num_envs  # one in each copy is begun
     assert ENV.pool.num_in_use == 0
 
 
 def test_one_shot_is_one_episode_and_no_other_is_begun(played):
     tasks = stack([hs.task(ENV)])
-    told = list(transfer.adapt(PPO_, None, tasks, 1, [1, 2], transfer.keys([0]), num_evals=1, eval_episodes=1))
-    assert [j.episodes.tolist() for j in told] == [[0], [1], [2]]
-    judged = len(told)
+    points = list(transfer.adapt(PPO_, None, tasks, 1, [1, 2], transfer.keys([0]), num_evals=1, eval_episodes=1))
+    assert [j.episodes.tolist() for j in points] == [[0], [1], [2]]
+    judged = len(points)
     assert played["episodes"] == 2 + judged
     assert ENV.pool.num_envs <= 10
 
@@ -101,8 +101,8 @@ def test_a_seed_without_steps_left_starts_no_episode(played):
     spent = shots[-1].steps
     assert spent.min() < spent.max()
     played.update(steps=0, episodes=0)
-    told = list(transfer.adapt(PPO_, None, tasks, int(spent.max()), [3], keys, num_evals=1, eval_episodes=1))
-    rest = played["episodes"] - len(told) * 4 - 3 * 4
+    points = list(transfer.adapt(PPO_, None, tasks, int(spent.max()), [3], keys, num_evals=1, eval_episodes=1))
+    rest = played["episodes"] - len(points) * 4 - 3 * 4
     going = (spent < spent.max()).sum()
-    assert told[-1].steps.tolist() == [x + 16 * (x < spent.max()) for x in spent]
-    assert rest <= told[-1].episodes.sum() - 12 + 2 * going
+    assert points[-1].steps.tolist() == [x + 16 * (x < spent.max()) for x in spent]
+    assert rest <= points[-1].episodes.sum() - 12 + 2 * going

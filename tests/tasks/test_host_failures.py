@@ -82,9 +82,9 @@ def test_parameters_that_an_env_does_not_take_are_its_failure_too():
     out = pool.start(names, 1, np.arange(2, dtype=np.int32), np.array([[-7.0], [7.0]], np.float32))
     assert np.isnan(out.obs).all(1).tolist() == [True, False]
     pool.release(1, out.handle)
-    said = "Picky cannot be made: gravity is not to point upwards"
-    assert env.pop_failures() == {0: f"Picky failed in setting its parameters: {said}"}
-    with pytest.raises(InputError, match=rf"^Picky does not take gravity=-7: {said}\.$"):
+    reason = "Picky cannot be made: gravity is not to point upwards"
+    assert env.pop_failures() == {0: f"Picky failed in setting its parameters: {reason}"}
+    with pytest.raises(InputError, match=rf"^Picky does not take gravity=-7: {reason}\.$"):
         hs.task(env, gravity=-7.0)
 
 

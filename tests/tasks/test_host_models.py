@@ -134,15 +134,15 @@ def test_springs_have_the_given_rest_position():
 
 def test_descriptions_say_what_follows_from_a_size():
     fields = Fields(nominal)
-    said = {
+    consequences = {
         "geom_size[ball][0]": "its bounds and inertia follow, its mass stays 1 kg",
         "geom_size[box][0]": "its bounds, mass and inertia follow, its density stays 500 kg/m³",
         "geom_size[drum][0]": "its bounds follow, mass and inertia stay",
         "geom_size[step][0]": "its bounds follow, mass and inertia stay",
     }
-    told = {name: fields.find(name) for name in said}
-    assert {name: p and p.description for name, p in told.items()} == {
-        name: f"geom_size of MuJoCo's model; {what}" for name, what in said.items()
+    found = {name: fields.find(name) for name in consequences}
+    assert {name: p and p.description for name, p in found.items()} == {
+        name: f"geom_size of MuJoCo's model; {what}" for name, what in consequences.items()
     }
 
 

@@ -35,12 +35,12 @@ def test_parameters_are_found_with_their_kind():
         "lives": ("attribute", 3),
         "breaks": ("attribute", 100),
     }  # time is its state, and name no number
-    told = {p.name: p for p in hs.parameters("FrozenLake-v1")}
-    assert (told["success_rate"].nominal, told["success_rate"].high) == (pytest.approx(1 / 3), np.inf)
-    slippery = told["is_slippery"]
+    found = {p.name: p for p in hs.parameters("FrozenLake-v1")}
+    assert (found["success_rate"].nominal, found["success_rate"].high) == (pytest.approx(1 / 3), np.inf)
+    slippery = found["is_slippery"]
     assert slippery.description == "a keyword of its constructor"
     assert (slippery.nominal, slippery.low, slippery.high) == (1.0, 0.0, 1.0)
-    assert list(told)[-2:] == ["action_delay", "observation_noise"]
+    assert list(found)[-2:] == ["action_delay", "observation_noise"]
 
 
 def test_values_reach_the_env_and_leave_no_trace():
@@ -69,9 +69,9 @@ class Counted(strangers.Clock):
 
 def test_numbers_that_are_counted_are_drawn_as_such():
     env = host(Counted, horizon=9)
-    told = {p.name: p.integer for p in env.parameters}
-    assert told == dict(
-        told, rooms="from whole ends", mass="never", doors="always", lit="always", size="from whole ends"
+    found = {p.name: p.integer for p in env.parameters}
+    assert found == dict(
+        found, rooms="from whole ends", mass="never", doors="always", lit="always", size="from whole ends"
     )
     key = jax.random.key(0)
     task = parse("Counted@rooms=2..4,mass=1..2,doors=log:1..8,lit=0..1,size=1~2")
@@ -103,9 +103,9 @@ def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():
     model = env.unwrapped.model
     mass, subtree = float(model.body("torso").mass[0]), float(model.body_subtreemass[0])
     assert known.find("torso_mass") == registry.parameter(registry.make("Hopper-v5", "c"), "torso_mass")
-    told = known.find("geom_friction[foot_geom][0]")
-    assert told is not None
-    assert told.nominal == 2.0
+    found = known.find("geom_friction[foot_geom][0]")
+    assert found is not None
+    assert found.nominal == 2.0
     one = known.find("body_pos[foot][2]")
     assert one is not None
     dof = known.find("dof_damping[leg_joint]")
@@ -228,9 +228,9 @@ def test_task_strings_say_which_env_it_is(text: str, keywords: dict[str, Any]):
 
 
 def test_gymnasiums_env_of_a_name_that_we_have_too_is_distinguished():
-    told = describe(hs.task(host("CartPole-v1", horizon=7), gravity=3.0))
-    assert told == "gymnasium:CartPole-v1@horizon=7,gravity=3"
-    assert isinstance(parse(told).env, HostEnv)
+    found = describe(hs.task(host("CartPole-v1", horizon=7), gravity=3.0))
+    assert found == "gymnasium:CartPole-v1@horizon=7,gravity=3"
+    assert isinstance(parse(found).env, HostEnv)
 
 
 def lately_made() -> gymnasium.Env:

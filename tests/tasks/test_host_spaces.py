@@ -163,9 +163,9 @@ def test_actions_go_back_as_the_env_wants_them():
     ids=str,
 )
 def test_bounds_so_large_that_they_mean_none_are_none(theirs: spaces.Box, low: float, high: float):
-    ours, give, said = actions(theirs)
+    ours, give, assumptions = actions(theirs)
     assert ours == Box((low,), (high,))
-    assert any("bound" in line for line in said) == (INF in (-low, high))
+    assert any("bound" in line for line in assumptions) == (INF in (-low, high))
     for wanted in (-7.4, 0.0, 7.4, 1e6):
         assert theirs.contains(give(np.array([[wanted]], np.float32))[0])
 

@@ -29,16 +29,16 @@ def params(world: MinAtar, **changed: float) -> EnvParams:
     return {name: jnp.float32(x) for name, x in {**world.defaults, "sticky": 0.0, **changed}.items()}
 
 
-def begun(world: MinAtar, said: dict[str, float] | None = None, **changed: Any) -> Any:
+def begun(world: MinAtar, given: dict[str, float] | None = None, **changed: Any) -> Any:
     """Returns the first state of the game, with some fields changed."""
-    game = compiled(world, "start")(params(world, **(said or {})), KEY)
+    game = compiled(world, "start")(params(world, **(given or {})), KEY)
     like = lambda x, old: jnp.broadcast_to(jnp.asarray(x, old.dtype), old.shape)
     return game.replace(**{name: like(x, getattr(game, name)) for name, x in changed.items()})
 
 
-def after(world: MinAtar, game: Any, action: int = 0, key: Any = KEY, **said: float) -> tuple[Any, float, bool]:
+def after(world: MinAtar, game: Any, action: int = 0, key: Any = KEY, **given: float) -> tuple[Any, float, bool]:
     """Returns the game after one step, the score, and whether it is over."""
-    then, scored, over = compiled(world, "play")(params(world, **said), game, jnp.int32(action), key)
+    then, scored, over = compiled(world, "play")(params(world, **given), game, jnp.int32(action), key)
     return then, float(scored), bool(over)
 
 
@@ -85,7 +85,9 @@ def lane(row: int, column: int, way: int = 1, gold: bool = False, **changed: Any
 
 def test_asterix_walks_within_the_lanes():
     world = Asterix()
-    where = lambda player, action, **said: after(world, begun(world, player=player), action, **said)[0].player.tolist()
+    where = lambda player, action, **given: after(world, begun(world, player=player), action, **given)[
+        0
+    ].player.tolist()
     assert [where([5, 5], a) for a in range(5)] == [[5, 5], [5, 4], [4, 5], [5, 6], [6, 5]]
     assert [where([1, 0], a) for a in (LEFT, UP)] == [[1, 0], [1, 0]]
     assert [where([8, 9], a) for a in (RIGHT, DOWN)] == [[8, 9], [8, 9]]
@@ -94,12 +96,12 @@ def test_asterix_walks_within_the_lanes():
 
 @pytest.mark.parametrize("gold", [False, True])
 def test_asterix_takes_treasures_and_enemies_end_it_whichever_side_moves(gold: bool):
-    world, told = Asterix(), ((1.0, False) if gold else (0.0, True))
+    world, expected = Asterix(), ((1.0, False) if gold else (0.0, True))
     walked = after(world, lane(5, 6, gold=gold), RIGHT)
-    assert walked[1:] == told
+    assert walked[1:] == expected
     assert bool(walked[0].there.any()) != gold
     came = after(world, lane(5, 4, gold=gold, moves_in=0))
-    assert came[1:] == told
+    assert came[1:] == expected
     assert after(world, lane(5, 4, gold=gold, moves_in=1))[1:] == (0.0, False)  # not yet
     assert after(world, lane(5, 4, way=-1, gold=gold, moves_in=0))[1:] == (0.0, False)  # it goes the other way
     assert after(world, lane(4, 6, gold=gold), RIGHT)[1:] == (0.0, False)  # another lane

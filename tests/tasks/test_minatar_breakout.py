@@ -41,7 +41,7 @@ def after(state: Game, action: int = STAY, **changed: float) -> tuple[Game, floa
     return then, float(scored)
 
 
-def told(state: Game) -> tuple[list[int], list[int]]:
+def ball_of(state: Game) -> tuple[list[int], list[int]]:
     return state.ball.tolist(), state.way.tolist()
 
 
@@ -51,7 +51,7 @@ def seen(state: Game) -> Any:
 
 def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
     starts = [initial(params(), jax.random.key(i)) for i in range(20)]
-    assert {str(told(s.game)) for s in starts} == {"([3, 0], [1, 1])", "([3, 9], [1, -1])"}
+    assert {str(ball_of(s.game)) for s in starts} == {"([3, 0], [1, 1])", "([3, 9], [1, -1])"}
     image = observe(params(), starts[0])
     assert (image.shape, image.dtype) == (WORLD.observation_space.shape, jnp.dtype(WORLD.observation_space.dtype))
     assert image.sum((0, 1)).tolist() == [1, 1, 1, 30]
@@ -76,7 +76,7 @@ def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
 )
 def test_how_the_ball_flies(state: Game, ball: list[int], way: list[int], lost: bool):
     then, scored, over = play(params(), state, jnp.int32(STAY), KEY)
-    assert (*told(then), bool(over)) == (ball, way, lost)
+    assert (*ball_of(then), bool(over)) == (ball, way, lost)
     assert not scored
     assert np.argwhere(seen(then)[..., TRAIL]).tolist() == [state.ball.tolist()]
     assert np.argwhere(seen(then)[..., BALL]).tolist() == [ball]
@@ -85,12 +85,12 @@ def test_how_the_ball_flies(state: Game, ball: list[int], way: list[int], lost: 
 def test_a_brick_breaks_and_turns_the_ball_but_no_two_in_a_row():
     state = game((4, 4), (-1, 1), bricks=[(3, 5), (5, 6), (6, 7), (7, 8)])
     broken, reward = after(state)
-    assert (told(broken), reward) == (([4, 5], [1, 1]), 1.0)
+    assert (ball_of(broken), reward) == (([4, 5], [1, 1]), 1.0)
     assert not broken.bricks[3, 5]
     flown, reward = after(broken)  # through the next
-    assert (told(flown), reward, int(flown.bricks.sum())) == (([5, 6], [1, 1]), 0.0, 3)
+    assert (ball_of(flown), reward, int(flown.bricks.sum())) == (([5, 6], [1, 1]), 0.0, 3)
     flown, reward = after(flown)  # and the one behind it
-    assert (told(flown), reward, int(flown.bricks.sum())) == (([6, 7], [1, 1]), 0.0, 3)
+    assert (ball_of(flown), reward, int(flown.bricks.sum())) == (([6, 7], [1, 1]), 0.0, 3)
     free, _ = after(flown.replace(way=jnp.array([1, -1])))
     again, reward = after(
         free.replace(ball=jnp.array([6, 7]), way=jnp.array([1, 1]))
@@ -111,12 +111,12 @@ def test_the_paddle_moves_before_the_ball_and_stays_inside():
     assert [where(4, a) for a in (STAY, LEFT, RIGHT)] == [4, 3, 5]
     assert (where(0, LEFT), where(9, RIGHT)) == (0, 9)
     assert (where(4, LEFT, paddle_speed=-1), where(4, RIGHT, paddle_speed=2.2)) == (5, 6)
-    assert told(after(game((8, 5), (1, 1)), RIGHT)[0]) == ([8, 6], [-1, 1])  # just in time
+    assert ball_of(after(game((8, 5), (1, 1)), RIGHT)[0]) == ([8, 6], [-1, 1])  # just in time
 
 
 def test_a_wide_paddle_catches_beside_its_middle():
-    assert told(after(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1])
-    assert told(after(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1])
+    assert ball_of(after(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1])
+    assert ball_of(after(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1])
     assert play(params(paddle_reach=2), game((8, 7), (1, 1)), jnp.int32(STAY), KEY).over
     paddle = show(params(paddle_reach=2), game((5, 5), (1, 1), 0))[PADDLE]
     assert paddle[9].tolist() == [True] * 3 + [False] * 7

@@ -46,15 +46,15 @@ def at(row: int, column: int, **more: Any) -> dict[str, Any]:
 def game(**changed: Any) -> Game:
     """Returns a submarine under water in row 4, column 5, that faces right; nothing else, unless given."""
     start = begin(params(), KEY)
-    told = {"sub": [4, 5], "way": 1, "surfaced": False, **changed}
+    fields = {"sub": [4, 5], "way": 1, "surfaced": False, **changed}
     as_it_was = lambda name, x: jnp.asarray(x, getattr(start, name).dtype)
-    whole = {name: x if isinstance(x, Swarm) else as_it_was(name, x) for name, x in told.items()}
+    whole = {name: x if isinstance(x, Swarm) else as_it_was(name, x) for name, x in fields.items()}
     return start.replace(**whole)
 
 
-def after(state: Game, action: int = STAY, key: Any = KEY, **said: float) -> tuple[Game, float, bool]:
+def after(state: Game, action: int = STAY, key: Any = KEY, **given: float) -> tuple[Game, float, bool]:
     """Returns the game after one step, the score, and whether it is over."""
-    then, scored, over = play(params(**said), state, jnp.int32(action), key)
+    then, scored, over = play(params(**given), state, jnp.int32(action), key)
     return then, float(scored), bool(over)
 
 
@@ -71,7 +71,7 @@ def test_it_starts_at_the_surface_with_full_air_and_may_stay_there():
 
 
 def test_it_moves_within_the_water_and_looks_where_it_went():
-    where = lambda action, sub=(4, 5), **said: after(game(sub=sub, aboard=1), action, **said)[0].sub.tolist()
+    where = lambda action, sub=(4, 5), **given: after(game(sub=sub, aboard=1), action, **given)[0].sub.tolist()
     assert [where(a) for a in range(6)] == [[4, 5], [4, 4], [3, 5], [4, 6], [5, 5], [4, 5]]
     assert [where(LEFT, (4, 0)), where(RIGHT, (4, 9)), where(DOWN, (8, 5)), where(UP, (0, 5))] == [
         [4, 0],
@@ -169,7 +169,7 @@ def test_air_runs_out_under_water():
 
 
 def test_coming_up_takes_a_diver_and_fills_the_air_or_is_the_end():
-    below = lambda **told: game(sub=[1, 5], oxygen=90, **told)
+    below = lambda **fields: game(sub=[1, 5], oxygen=90, **fields)
     then, scored, over = after(below(aboard=2), UP)
     assert (int(then.aboard), int(then.oxygen), scored, over) == (1, 200, 0.0, False)
     again, scored, over = after(then)
@@ -181,7 +181,7 @@ def test_coming_up_takes_a_diver_and_fills_the_air_or_is_the_end():
 
 
 def test_coming_up_makes_it_harder_and_every_second_time_faster():
-    up = lambda **told: after(game(sub=[1, 5], aboard=1, **told), UP)[0]
+    up = lambda **fields: after(game(sub=[1, 5], aboard=1, **fields), UP)[0]
     first = up()
     assert (int(first.enemy_every), int(first.enemies_rest), int(first.level)) == (19, 5, 1)
     assert int(up(level=1).enemies_rest) == 4
@@ -230,6 +230,6 @@ def test_pairs_are_one_to_one_in_each_cell():
 
 
 def test_things_enter_at_an_edge_and_move_inwards():
-    told = jax.vmap(enters)(jax.random.split(KEY, 500))
-    assert set(told["row"].tolist()) == set(range(1, 9))
-    assert {(0, 1), (9, -1)} == set(zip(told["column"].tolist(), told["way"].tolist(), strict=True))
+    fields = jax.vmap(enters)(jax.random.split(KEY, 500))
+    assert set(fields["row"].tolist()) == set(range(1, 9))
+    assert {(0, 1), (9, -1)} == set(zip(fields["column"].tolist(), fields["way"].tolist(), strict=True))

@@ -28,13 +28,13 @@ def played(simulator: Literal["c", "mjx"], params: EnvParams) -> tuple[State, li
 
 def test_a_pendulum_in_mjx_is_near_c():
     params = {"pole_mass": jnp.array([5.0, 9.0]), "power": jnp.array([1.0, 0.5])}
-    told = []
+    results = []
     for simulator in ("c", "mjx"):
         start, states = played(simulator, params)
         first = jax.tree.map(lambda x: np.asarray(x)[0], start)
         seen = [(state.observation, state.cumulants, state.terminal) for state in states]
-        told.append((physics_state(make("InvertedPendulum-v5", simulator), first), seen))
-    for ours, theirs in zip(*map(jax.tree.leaves, told), strict=True):
+        results.append((physics_state(make("InvertedPendulum-v5", simulator), first), seen))
+    for ours, theirs in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 

@@ -329,7 +329,7 @@ def test_every_parameter_matters():
     key, action = jax.random.key(3), jnp.array([0.8, 0.3])
     state = table((0.45, 0.05), (0.8, 0.1), (0.56, 0.05), (0.2, 0.1), (0.6, 0.1))
 
-    def told(given: EnvParams) -> np.ndarray:
+    def results(given: EnvParams) -> np.ndarray:
         """Returns the first state of an episode, and the results of one step from another state."""
         after = step(given, state, action)
         worth = ENV.cumulants(given, state, action, after)
@@ -337,7 +337,7 @@ def test_every_parameter_matters():
 
     for p in ENV.parameters:
         other = p.low if p.nominal != p.low else p.high
-        assert np.any(told(params(**{p.name: other})) != told(params())), p.name
+        assert np.any(results(params(**{p.name: other})) != results(params())), p.name
 
 
 def pusher(state: Table) -> np.ndarray:

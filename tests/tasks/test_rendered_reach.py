@@ -17,8 +17,8 @@ from headstart.tasks.worlds.rendered_reach import DISC, GROUND, HIGH, LOW, MOVES
 ENV, KEY = RenderedReach(), jax.random.key(0)
 
 
-def params(**said: float) -> EnvParams:
-    return {name: jnp.float32(x) for name, x in {**ENV.defaults, **said}.items()}
+def params(**given: float) -> EnvParams:
+    return {name: jnp.float32(x) for name, x in {**ENV.defaults, **given}.items()}
 
 
 def scene(place: Any = (0.25, 0.75), goal: Any = (0.75, 0.25), seed: int = 7, time: int = 0) -> Scene:
@@ -28,9 +28,9 @@ def scene(place: Any = (0.25, 0.75), goal: Any = (0.75, 0.25), seed: int = 7, ti
 SHOW = jax.jit(ENV.observe)
 
 
-def shown(state: Scene, **said: float) -> np.ndarray:
+def shown(state: Scene, **given: float) -> np.ndarray:
     """Returns the observation as numbers."""
-    picture = SHOW(params(**said), state)
+    picture = SHOW(params(**given), state)
     assert (picture.shape, picture.dtype) == (ENV.observation_space.shape, jnp.dtype("uint8"))
     return np.asarray(picture).astype(float)
 

@@ -100,8 +100,8 @@ def test_nominal_and_is_ensemble():
     assert is_ensemble(task)
     plain = nominal(task)
     assert not is_ensemble(plain)
-    told = {name: float(value) for name, value in plain.params.items()}
-    assert told == pytest.approx({"torso_mass": 3.6651914, "action_delay": 0.0, "friction": 2.0})
+    values = {name: float(value) for name, value in plain.params.items()}
+    assert values == pytest.approx({"torso_mass": 3.6651914, "action_delay": 0.0, "friction": 2.0})
     assert nominal(plain).params == plain.params
     assert nominal(stack([task, task])).params["torso_mass"].shape == (2,)
     assert not is_ensemble(parse("CartPole-v1"))

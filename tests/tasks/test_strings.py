@@ -54,8 +54,8 @@ def test_distributions():
 
 
 def test_a_normal_distribution_never_leaves_the_bounds():
-    told = law("0.6~0.1")
-    assert told == pytest.approx(("normal", 0.01, 100.0, 0.6, 0.1))  # the bounds of CartPole's length
+    normal = law("0.6~0.1")
+    assert normal == pytest.approx(("normal", 0.01, 100.0, 0.6, 0.1))  # the bounds of CartPole's length
     sample = jax.jit(lambda law: law.sample(jax.random.key(0), (20_000,)))
     assert np.min(sample(parse("CartPole-v1@length=0.02~0.5").params["length"])) >= 0.01
     wide = np.asarray(sample(parse("CartPole-v1@length=6~1.5").params["length"]))
@@ -100,7 +100,7 @@ def test_describe_is_canonical_and_comes_back_as_the_same_task(text: str, canoni
 
 
 def test_strings_and_python_say_the_same():
-    said = {
+    given = {
         "0.3..0.9": dist.Uniform(0.3, 0.9),
         "log:0.3..0.9": dist.LogUniform(0.3, 0.9),
         "6~1.5": dist.Normal(6, 1.5),
@@ -108,7 +108,7 @@ def test_strings_and_python_say_the_same():
         "6~1.5|3..100": dist.TruncatedNormal(6, 1.5, low=3),
         "9": 9,
     }
-    for text, value in said.items():
+    for text, value in given.items():
         read, made = parse(f"CartPole-v1@length={text}"), headstart.task("CartPole-v1", length=value)
         assert jax.tree.structure(read) == jax.tree.structure(made)
         assert describe(made) == f"CartPole-v1@length={text}"
@@ -232,10 +232,10 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
 def test_malformed_strings_get_one_sentence_with_the_mend(text: str, sentence: str):
     with pytest.raises(InputError) as error:
         parse(text)
-    told = str(error.value)
-    assert sentence in told
-    assert told.endswith(".")
-    assert "\n" not in told
+    message = str(error.value)
+    assert sentence in message
+    assert message.endswith(".")
+    assert "\n" not in message
 
 
 def test_hoppers_nominal_mass_is_mujocos():

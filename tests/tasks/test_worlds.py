@@ -241,7 +241,7 @@ def test_every_constant_is_a_parameter_within_its_bounds_and_matters(name: str):
     assert env.defaults == {p.name: p.nominal for p in env.parameters}
     assert set(twin.changed) == set(env.defaults)
 
-    def told(params: dict) -> np.ndarray:
+    def results(params: dict) -> np.ndarray:
         """Returns the result of each chosen state, and whether it was terminal already."""
         all_told = []
         for numbered, action in twin.telling:
@@ -250,11 +250,11 @@ def test_every_constant_is_a_parameter_within_its_bounds_and_matters(name: str):
             all_told += [*seen, reward, ended, env.terminal(params, state)]
         return np.array(all_told, np.float64)
 
-    nominal = told(numbers(dict(env.defaults)))
+    nominal = results(numbers(dict(env.defaults)))
     for p in env.parameters:
         assert p.low <= p.nominal <= p.high
         assert p.low <= twin.changed[p.name] <= p.high
-        assert np.any(told(numbers({**env.defaults, p.name: twin.changed[p.name]})) != nominal), p.name
+        assert np.any(results(numbers({**env.defaults, p.name: twin.changed[p.name]})) != nominal), p.name
 
 
 def test_four_times_the_gravity_is_half_the_time_for_an_acrobot():
