@@ -13,7 +13,9 @@ tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9
   log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists names.
   Any Gymnasium id is an ENV: Meta-World/reach-v3, Blackjack-v1@horizon=20 (steps of an episode, where it does not say),
   LunarLander-v3@continuous=true (yes, no and words are keywords of its constructor).
-methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup_fraction=0; a method's base learner is its
-  field `base`, as in finetune:base.learning_rate=1e-3:base.hidden=32+32. Learners are ppo, sac
-  (continuous actions), dqn (discrete actions) and qlearning (discrete actions and a table of states, as in FourRooms).
+
+methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup_fraction=0; a method's base learner is its field
+  `base`, as in finetune:base.learning_rate=1e-3:base.hidden=32+32. Learners are ppo, sac (continuous actions), dqn
+  (discrete actions) and qlearning (discrete actions and a table of states, as in FourRooms). module:Class is a method
+  of your own.
 """
