@@ -20,9 +20,9 @@ from together import measure
 
 import headstart as hs
 from headstart.core.types import Method, Task
-from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.checkpoint.files import jsonable, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.tasks.task_ids import stack_tasks
@@ -71,11 +71,13 @@ def main() -> None:
     figure_curves(lines, asked.out / "active.svg", title, "environment steps, of all tasks", "share of solved")
     words = ["python benchmarks/active.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
-    write_json(asked.out / "active.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "active.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "least solved", "mean", "least solved, above uniform", title="share of what counts as solved")
-    for name, one in plain(record).items():
-        table.add_row(name, interval(one["least"]), interval(one["mean"]), shown(one.get("least, above uniform")))
-    show(table)
+    for name, one in jsonable(record).items():
+        table.add_row(
+            name, interval_text(one["least"]), interval_text(one["mean"]), shown(one.get("least, above uniform"))
+        )
+    print_tables(table)
 
 
 if __name__ == "__main__":

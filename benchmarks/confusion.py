@@ -23,9 +23,9 @@ from side_by_side import line
 import headstart as hs
 from headstart.core.train import train
 from headstart.core.types import Method, Task, spec, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.learners.uniform import Uniform
 from headstart.protocol.statistics import bootstrap
@@ -81,7 +81,7 @@ def learn(name: str, case: str, steps: int, seeds: int) -> dict:
         returns.append(evaluate_state(learner, point.state, target, EPISODES, key.evaluation).mean(1))
         metrics = {name: point.metrics[name] for name in METRICS if name in point.metrics}
     seconds = time.perf_counter() - began
-    return plain({"steps": at, "returns": np.stack(returns, 1), "metrics": metrics, "seconds": seconds})
+    return jsonable({"steps": at, "returns": np.stack(returns, 1), "metrics": metrics, "seconds": seconds})
 
 
 def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
@@ -143,13 +143,13 @@ def main() -> None:
         "judged_by": HOW,
         "curves": found,
     }
-    write_json(asked.out / "confusion.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "confusion.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "", "how far it came", "above source", "bar", title="0: at random, 1: learned in the target")
-    for case, each in plain(record).items():
+    for case, each in jsonable(record).items():
         for name, one in each.items():
             bar = f"{one['bar']}: {'met' if one['met'] else 'not met'}" if "bar" in one else ""
-            table.add_row(case, name, interval(one["came"]), shown(one.get("above source")), bar)
-    show(table)
+            table.add_row(case, name, interval_text(one["came"]), shown(one.get("above source")), bar)
+    print_tables(table)
 
 
 if __name__ == "__main__":

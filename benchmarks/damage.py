@@ -35,7 +35,7 @@ from headstart.lab.study.provenance import provenance
 from headstart.lab.study.runner import compare
 from headstart.lab.study.study import Study
 from headstart.lab.study.study_folder import write_report_files
-from headstart.lab.watch.progress_event import silent
+from headstart.lab.watch.progress_event import ignore
 from headstart.protocol.study_config import StudyConfig
 
 LEARNER = "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2"
@@ -89,10 +89,12 @@ def make(work: pathlib.Path) -> list[Reader]:
     """Writes files of every kind, and returns them with what reads them."""
     out, trained, moved, stopped = (work / name for name in ("study", "trained", "moved", "stopped"))
     compare(QUESTION, out, video=True)
-    study = Study(QUESTION, out, silent)
-    question = cross_evaluation.question_of(QUESTION, study.domains, study.rows)
+    study = Study(QUESTION, out, ignore)
+    config = cross_evaluation.matrix_config(QUESTION, study.study_tasks, study.rows)
     write_record(
-        out / cross_evaluation.FILE, cross_evaluation.FORMAT, {"question": question, "left_out": "it is left out"}
+        out / cross_evaluation.MATRIX_FILE,
+        cross_evaluation.FORMAT,
+        {"config": config, "left_out": "it is left out"},
     )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         cli.main([*TRAIN, str(trained)])
@@ -116,7 +118,7 @@ def make(work: pathlib.Path) -> list[Reader]:
             Reader(f"source's {name}", [at / name for at in sources], lambda file: source(study))
             for name in ("curve.json", "recipe.json", "params.safetensors")
         ),
-        Reader("matrix", [out / cross_evaluation.FILE], lambda file: cross_evaluation.read(out, question)),
+        Reader("matrix", [out / cross_evaluation.MATRIX_FILE], lambda file: cross_evaluation.read(out, config)),
         Reader("clip's record", sorted(out.glob("clips/*/*.json")), lambda file: study_clips.read(study)),
         *(Reader("result", [at / name for name in FILES], again) for at in (trained, moved)),
         Reader("stopped training", [stopped / "run.json", *stopped.glob("*.safetensors")], lambda file: go_on(stopped)),
@@ -130,7 +132,7 @@ def take(study: Study, file: pathlib.Path) -> None:
     """Reads a cell's checkpoint, as who takes it on does, and as one of the study's clips does."""
     save_load.load(file.parent)
     row = next(row for row in study.rows if row[0].name == file.parent.parent.name)
-    study.shelf(*row).load(int(file.parent.name.removeprefix("seed-")))
+    study.cell_store(*row).load(int(file.parent.name.removeprefix("seed-")))
 
 
 def source(study: Study) -> None:
@@ -138,20 +140,20 @@ def source(study: Study) -> None:
     from headstart.lab.study import source_training
 
     entry, method = next(row for row in study.rows if row[0].name == "naive")
-    before = study.before(entry)
+    before = study.source_tasks(entry)
     assert before is not None
-    source_training.learned(study.out, method, before, QUESTION.seeds)
+    source_training.load_source(study.out, method, before, QUESTION.seeds)
 
 
 def again(file: pathlib.Path) -> None:
     """Reads a result, as the same command does."""
-    result_folder.finished(file.parent, asked_of(file.parent))
+    result_folder.finished_result(file.parent, asked_of(file.parent))
 
 
 @functools.cache
 def asked_of(folder: pathlib.Path) -> dict[str, Any]:
     """Returns what the command that left a result was asked; it is read before anything is damaged."""
-    return json.loads((folder / result_folder.CURVE).read_text())["question"]
+    return json.loads((folder / result_folder.CURVE).read_text())["config"]
 
 
 class Stops(FileCheckpointer):
@@ -167,7 +169,7 @@ class Stops(FileCheckpointer):
 
 def stop(folder: pathlib.Path) -> None:
     """Leaves a training that was stopped."""
-    learn(Stops(folder, 0.0, say=lambda line: None))
+    learn(Stops(folder, 0.0, log=lambda line: None))
 
 
 def go_on(folder: pathlib.Path) -> None:

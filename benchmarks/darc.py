@@ -22,9 +22,9 @@ from side_by_side import line
 
 import headstart as hs
 from headstart.core.types import Method, Task, spec, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, evaluate_state, keys
@@ -68,7 +68,7 @@ def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
         spent.append(float(j.source_steps[0]))
         returns.append(j.returns.mean(1))
     seconds = time.perf_counter() - began
-    return plain({"steps": at, "source_steps": spent, "returns": np.stack(returns, 1), "seconds": seconds})
+    return jsonable({"steps": at, "source_steps": spent, "returns": np.stack(returns, 1), "seconds": seconds})
 
 
 def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
@@ -120,13 +120,13 @@ def main() -> None:
     figure_curves(lines, asked.out / "darc.svg", title, "share of the training", "return in the target")
     words = ["python benchmarks/darc.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "curves": found}
-    write_json(asked.out / "darc.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "darc.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "", "return in the target", "above learning there", "worse by", "target steps")
-    for direction, each in plain(record).items():
+    for direction, each in jsonable(record).items():
         for name, one in each.items():
-            cells = (interval(one["return"]), shown(one["above target"]), f"{100 * one['worse by']:.0f} %")
+            cells = (interval_text(one["return"]), shown(one["above target"]), f"{100 * one['worse by']:.0f} %")
             table.add_row(direction, name, *cells, f"{one['target steps']:.0f}")
-    show(table)
+    print_tables(table)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ from side_by_side import line
 import headstart as hs
 from headstart.core.stages import learn_source
 from headstart.core.types import Method, Task, TrainState, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
-from headstart.protocol.transfer import Evaluation, adapt, curve, keys
+from headstart.protocol.transfer import Evaluation, adapt, keys, to_curve
 from headstart.tasks.task_ids import stack_tasks
 
 SOURCES = ((1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 0.0, 1.0))
@@ -62,9 +62,9 @@ def learn(method: Method, prior: bool, asked: argparse.Namespace) -> dict:
         known = last.state
     each = [list(judged(method, known, target, asked)) for target in targets(asked.targets)]
     shots = {n: np.stack([after(one, n) for one in each], 1) for n in (0, *SHOTS)}
-    at, returns = zip(*((c.steps, c.returns) for c in map(curve, each)), strict=True)
+    at, returns = zip(*((c.steps, c.returns) for c in map(to_curve, each)), strict=True)
     told = {"shots": shots, "steps": np.mean(at, (0, 1)), "returns": np.stack(returns, 1)}
-    return plain({**told, "seconds": time.perf_counter() - began, "method": repr(method)})
+    return jsonable({**told, "seconds": time.perf_counter() - began, "method": repr(method)})
 
 
 def judged(method: Method, prior: TrainState | None, target: Task, asked: argparse.Namespace) -> Iterator[Evaluation]:
@@ -122,12 +122,12 @@ def main() -> None:
     words = ["python benchmarks/deep_successor.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "target_steps": asked.target_steps, "sources": SOURCES}
     data |= {"targets": asked.targets, "rows": record, "judged_by": HOW, "found": found}
-    write_json(asked.out / "deep_successor.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "deep_successor.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     columns = [*map(str, (0, *SHOTS)), "last"]
     table = Table("", *(f"{n}-shot" for n in columns[:-1]), "at last", title="mean return over the targets")
-    for name, one in plain(record).items():
-        table.add_row(name, *(interval(one[n]) for n in columns))
-    show(table)
+    for name, one in jsonable(record).items():
+        table.add_row(name, *(interval_text(one[n]) for n in columns))
+    print_tables(table)
 
 
 if __name__ == "__main__":

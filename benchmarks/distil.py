@@ -27,9 +27,9 @@ import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.stages import Learned, learn_source
 from headstart.core.types import Method, Task, spec, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import adapt, keys
@@ -75,7 +75,7 @@ def teachers(asked: argparse.Namespace) -> dict:
         *_, learned = learn_source(part.method, tasks, round(part.fraction * asked.steps), own)
         judge = part.method.learner(spec(tasks), target=True)
         returns = np.asarray(evaluate(judge, learned.params, tasks, EPISODES, key.evaluation)).mean(2)
-        write_json(file, plain({"returns": returns, "share": part.fraction}))
+        write_json(file, jsonable({"returns": returns, "share": part.fraction}))
     return read_json(file)
 
 
@@ -95,7 +95,7 @@ def onwards(asked: argparse.Namespace) -> dict[str, dict]:
                 prior = learned.state
             judged = list(adapt(method, prior, target, asked.steps // 5, [], key, POINTS, EPISODES))
             returns = np.stack([j.returns.mean(1) for j in judged], 1)
-            write_json(file, plain({"steps": [float(j.steps[0]) for j in judged], "returns": returns}))
+            write_json(file, jsonable({"steps": [float(j.steps[0]) for j in judged], "returns": returns}))
         found[name] = read_json(file)
     return found
 
@@ -153,14 +153,14 @@ def main() -> None:
     }
     area = areas(further)
     data |= {"left out": LEFT_OUT, "onwards": further, "area": area, "judged_by": HOW}
-    write_json(asked.out / "distil.json", plain({**data, "provenance": provenance(shlex.join(words))}))
+    write_json(asked.out / "distil.json", jsonable({**data, "provenance": provenance(shlex.join(words))}))
     table = Table("", "share of the teachers' returns", "of the worst cart", "return", "numbers")
-    for name, one in plain(record).items():
-        table.add_row(name, *(interval(one[what]) for what in ("mean", "worst", "return")), str(one["numbers"]))
+    for name, one in jsonable(record).items():
+        table.add_row(name, *(interval_text(one[what]) for what in ("mean", "worst", "return")), str(one["numbers"]))
     after = Table("a fifth cart, from", "mean return on the way", "above nothing")
-    for name, one in plain(area).items():
-        after.add_row(name, interval(one["mean"]), shown(one["above nothing"]))
-    show(table, *[after] * bool(area))
+    for name, one in jsonable(area).items():
+        after.add_row(name, interval_text(one["mean"]), shown(one["above nothing"]))
+    print_tables(table, *[after] * bool(area))
 
 
 if __name__ == "__main__":

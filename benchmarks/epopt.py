@@ -22,7 +22,7 @@ import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import Method, Task, spec, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_sweep
 from headstart.lab.report.line_chart import Series
 from headstart.lab.study.provenance import commit, provenance
@@ -65,7 +65,7 @@ def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
     sweep = stack([hs.task("Hopper-v5", torso_mass=float(m)) for m in MASSES])
     returns = evaluate(learner, point.params, sweep, EPISODES, key.evaluation)
     told = {"seconds": seconds, "method": repr(method), "commit": commit()}
-    return plain({"returns": np.asarray(returns), "history": history, **told})
+    return jsonable({"returns": np.asarray(returns), "history": history, **told})
 
 
 def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, dict]:

@@ -17,12 +17,12 @@ import numpy as np
 from flags import RUNS, flags, read
 from rich.table import Table
 
-from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.checkpoint.files import jsonable, write_json
 from headstart.lab.report.figures import figure_curves
 from headstart.lab.report.line_chart import Reference, Series
-from headstart.lab.report.terminal_tables import show
+from headstart.lab.report.terminal_tables import print_tables
 from headstart.lab.study.provenance import provenance
-from headstart.protocol.verdicts import ALPHA, decide
+from headstart.protocol.verdicts import ALPHA, paired_t_tests
 
 Law = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]  # -> returns of that shape
 
@@ -95,13 +95,13 @@ def rates(law: Law, times: float, methods: int, seeds: int, trials: int) -> dict
     first, second = np.tril_indices(methods + 1, -1)
     for rows in studies(law, times, methods, seeds, trials):
         differences = rows[:, :-1] - rows[:, -1:]
-        tests = decide(differences)
+        tests = paired_t_tests(differences)
         wrong.append((tests.p_holm <= ALPHA).any(-1))
         alone.append((tests.p <= ALPHA).any(-1))
-        among.append((decide(rows[:, first] - rows[:, second]).p_holm <= ALPHA).any(-1))
+        among.append((paired_t_tests(rows[:, first] - rows[:, second]).p_holm <= ALPHA).any(-1))
         for effect in EFFECTS:
             better = differences + effect * (np.arange(methods) == 0)[:, None]
-            one = decide(better)
+            one = paired_t_tests(better)
             found[effect].append((one.p_holm[:, 0] <= ALPHA) & (one.mean[:, 0] > 0.0))
     share = lambda each: float(np.concatenate(each).mean())
     told = {"wrong": share(wrong), "wrong without correction": share(alone), "wrong among all rows": share(among)}
@@ -137,7 +137,7 @@ def main() -> None:
     worst = max(one["wrong"] for each in found.values() for one in each.values())
     command = "python benchmarks/error_rates.py" + " --tiny" * asked.tiny
     data = {"trials": trials, "alpha": ALPHA, "worst": worst, "laws": found, "not symmetric": broken}
-    write_json(asked.out / "error_rates.json", plain({**data, "provenance": provenance(command)}))
+    write_json(asked.out / "error_rates.json", jsonable({**data, "provenance": provenance(command)}))
     lines = []
     for name, each in found.items():
         share = np.array([100 * each[size(m, SEEDS[0])]["wrong"] for m in METHODS])
@@ -153,14 +153,14 @@ def main() -> None:
         lines.append(Series(name, np.array(EFFECTS), power, power, power))
     title = "One better method gets its verdict (normal returns)"
     figure_curves(lines, asked.out / "error_rates_power.svg", title, "standard deviations of a return", "% of studies")
-    show(table(found, "wrong", "studies of useless methods with at least one wrong verdict"))
-    show(table(found, "wrong without correction", "the same without Holm's correction"))
-    show(table(found, "wrong among all rows", "the same, of all rows compared with each other"))
-    show(table(broken, "wrong", "where methods differ from scratch in the shape of their law, not in its mean"))
+    print_tables(table(found, "wrong", "studies of useless methods with at least one wrong verdict"))
+    print_tables(table(found, "wrong without correction", "the same without Holm's correction"))
+    print_tables(table(found, "wrong among all rows", "the same, of all rows compared with each other"))
+    print_tables(table(broken, "wrong", "where methods differ from scratch in the shape of their law, not in its mean"))
     power = Table("better by", *found["normal"], title="power: one better method gets its verdict (normal returns)")
     for effect in EFFECTS[1:]:
         power.add_row(f"{effect} sd", *(f"{100 * x['power'][str(effect)]:.0f} %" for x in found["normal"].values()))
-    show(power)
+    print_tables(power)
 
 
 if __name__ == "__main__":

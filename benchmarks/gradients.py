@@ -28,9 +28,9 @@ from together import lines, measure
 
 import headstart as hs
 from headstart.core.types import Method, Task
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.losses.surgery import SURGERIES
 from headstart.protocol.statistics import bootstrap
@@ -121,11 +121,11 @@ def tell(toy: dict[str, dict], record: dict[str, dict]) -> None:
     goals = Table("goals", "mean", "worst task", "on the way", "above joint, mean", "conflict", "numbers", "seconds")
     for name, one in record.items():
         conflict = one["told"].get("policy_conflict")
-        cells = [interval(one[kind]) for kind in ("mean", "worst task", "on the way")]
+        cells = [interval_text(one[kind]) for kind in ("mean", "worst task", "on the way")]
         above = shown(one["above joint, mean"]["on the way"])
         share = "" if conflict is None else f"{100 * np.mean(conflict):.0f} %"
         goals.add_row(name, *cells, above, share, str(one["numbers"]), f"{one['seconds']:.0f}")
-    show(table, goals)
+    print_tables(table, goals)
 
 
 def main() -> None:
@@ -138,17 +138,17 @@ def main() -> None:
         for how in ("mean", "cagrad") if asked.tiny else SURGERIES:
             ends, mean = descend(how, 1_000 if asked.tiny else TOY_STEPS)
             toy[how] = {"ends": ends, "mean": mean}
-        write_json(file, plain(toy))
+        write_json(file, jsonable(toy))
     toy = read_json(file)
     found = measure(rows(asked.tiny), asked)
     record = summarise(found)
     curves = {name: {key: one[key] for key in ("steps", "returns")} for name, one in found.items()}
     words = ["python benchmarks/gradients.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "toy": toy, "goals": record, "judged_by": HOW, "curves": curves}
-    write_json(asked.out / "gradients.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "gradients.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     title = f"Eight opposing goals: mean return ({asked.seeds} seeds)"
     figure_curves(lines(found), asked.out / "gradients.svg", title, "environment steps, of all tasks", "return")
-    tell(toy, plain(record))
+    tell(toy, jsonable(record))
 
 
 if __name__ == "__main__":

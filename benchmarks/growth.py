@@ -36,9 +36,9 @@ from headstart.core.types import Learner, Task, spec, stack
 from headstart.lab.checkpoint.files import read_json, write_json
 from headstart.lab.report.figures import figure_curves
 from headstart.lab.report.line_chart import Series
-from headstart.lab.report.terminal_tables import show
+from headstart.lab.report.terminal_tables import print_tables
 from headstart.lab.study.provenance import provenance
-from headstart.lab.watch.progress_bar import thin
+from headstart.lab.watch.progress_bar import short_number
 from headstart.protocol.transfer import keys
 from headstart.tasks.mujoco.physics import physics
 
@@ -186,10 +186,10 @@ def tell(found: dict[str, dict[str, dict]], start: dict[str, list[float]], bytes
     """Prints the one table."""
     table = Table("", "median", "goal", title="growth, starting, memory")
     for name, points in found.items():
-        costs = [f"{n}: {thin(float(np.median(point['turn'])))} s" for n, point in points.items()]
+        costs = [f"{n}: {short_number(float(np.median(point['turn'])))} s" for n, point in points.items()]
         table.add_row(name, "   ".join(costs), "")
     for n, point in found.get("methods", {}).items():
-        table.add_row(f"the study of {n} methods again", f"{thin(point['again'][0])} s", "")
+        table.add_row(f"the study of {n} methods again", f"{short_number(point['again'][0])} s", "")
     for name, each in start.items():
         met = "met" if np.median(each) <= GOALS.get(name, np.inf) else "not met"
         table.add_row(name, f"{np.median(each):.2f} s", f"{GOALS[name]} s: {met}" if name in GOALS else "")
@@ -199,8 +199,8 @@ def tell(found: dict[str, dict[str, dict]], start: dict[str, list[float]], bytes
         share = 100 * compiling / (compiling + million)
         table.add_row("compiling PPO", f"{compiling:.1f} s, {share:.0f} % of 1 M steps", "")
     for name, size in bytes_of.items():
-        table.add_row(f"memory, {name}", f"{thin(size)} bytes", "")
-    show(table)
+        table.add_row(f"memory, {name}", f"{short_number(size)} bytes", "")
+    print_tables(table)
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from headstart.lab.report.terminal_tables import interval
+from headstart.lab.report.terminal_tables import interval_text
 from headstart.protocol.comparisons import COMPARED_BY
-from headstart.protocol.verdicts import compare, plain
+from headstart.protocol.verdicts import compare_family, difference_data
 
 Name = TypeVar("Name")
 HOW = {**COMPARED_BY, "family": "all comparisons of one measure in this record"}
@@ -20,8 +20,8 @@ SIGNS = {"positive": " ▲", "negative": " ▼"}
 def compared(pairs: Mapping[Name, tuple[Any, Any]]) -> dict[Name, dict[str, Any]]:
     """Returns the difference of each row from its control [seed], with its verdict, all of them one family."""
     scores = {name: (np.asarray(ours, float), np.asarray(control, float)) for name, (ours, control) in pairs.items()}
-    found = compare(scores).items()
-    return {name: {**plain(one), "verdict": one.verdict, "no_verdict": one.no_verdict} for name, one in found}
+    found = compare_family(scores).items()
+    return {name: {**difference_data(one), "verdict": one.verdict, "no_verdict": one.no_verdict} for name, one in found}
 
 
 def met(one: Mapping[str, Any], bar: float) -> bool:
@@ -31,4 +31,4 @@ def met(one: Mapping[str, Any], bar: float) -> bool:
 
 def shown(one: Mapping[str, Any] | None) -> str:
     """Returns a difference with its interval, and a sign where there is a verdict: ▲ above, ▼ below."""
-    return "" if one is None else interval(one) + SIGNS.get(one["verdict"] or "", "")
+    return "" if one is None else interval_text(one) + SIGNS.get(one["verdict"] or "", "")

@@ -20,7 +20,7 @@ from side_by_side import EPISODES, Curves, lines, ours, theirs
 
 import headstart as hs
 from headstart.core.types import Method
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
 from headstart.lab.report.line_chart import Reference
 from headstart.lab.study.provenance import provenance
@@ -136,7 +136,7 @@ def main() -> None:
         shown = {program: {"steps": at, "returns": returns} for program, (at, returns) in curves.items()}
         words = "".join(f" --{flag}" for flag in ("tiny", "alone") if getattr(asked, flag))
         command = f'python benchmarks/learners.py --only "{name}"' + words
-        rows = against_peer(plain({**rows, name: {**found, "curves": shown}}))
+        rows = against_peer(jsonable({**rows, name: {**found, "curves": shown}}))
         told = {"seeds": asked.seeds, "episodes": EPISODES, "rows": rows, "judged_by": HOW}
         write_json(file, {**told, "provenance": provenance(command)})
         draw(name, ROWS[name], curves, asked.out / f"{name.lower().replace(' ', '-')}.svg")

@@ -22,9 +22,9 @@ from together import EPISODES, measure
 import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, Task, spec
-from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.checkpoint.files import jsonable, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.learners.uniform import Uniform
 from headstart.protocol.statistics import bootstrap
@@ -114,16 +114,16 @@ def main() -> None:
         **judged,
         "found": found,
     }
-    write_json(asked.out / "popart.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "popart.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("rewards", *(f"x {times:g}" for times in TIMES), title="share of the way from random to single-task")
-    for name, each in plain(record).items():
-        table.add_row(name, *map(interval, each))
+    for name, each in jsonable(record).items():
+        table.add_row(name, *map(interval_text, each))
     plainly = Table("rewards", *(f"x {times:g}" for times in TIMES), title="return, in rewards x 1")
-    for name, each in plain(judged["returns"]).items():
-        plainly.add_row(name, *map(interval, each))
-    for name, each in plain(judged["above joint"]).items():
+    for name, each in jsonable(judged["returns"]).items():
+        plainly.add_row(name, *map(interval_text, each))
+    for name, each in jsonable(judged["above joint"]).items():
         plainly.add_row(f"{name}, above joint", *map(shown, each))
-    show(table, plainly)
+    print_tables(table, plainly)
 
 
 if __name__ == "__main__":

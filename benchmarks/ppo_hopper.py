@@ -20,7 +20,7 @@ from side_by_side import EPISODES, PEER, Curves, lines, ours, theirs
 import headstart as hs
 from headstart.core.train import train
 from headstart.core.types import spec, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
 from headstart.lab.report.line_chart import Reference
 from headstart.lab.study.provenance import provenance
@@ -122,7 +122,7 @@ def main() -> None:
         lines(curves), asked.out / "ppo_hopper.svg", title, "environment steps", "return", [Reference("2 000", SOLVED)]
     )
     for name, row in rows.items():
-        print(name, plain(row))
+        print(name, jsonable(row))
 
 
 if __name__ == "__main__":

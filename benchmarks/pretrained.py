@@ -11,7 +11,7 @@ import numpy as np
 from headstart.core.rollout import evaluate
 from headstart.core.stages import Learned, learn_source
 from headstart.core.types import Key, Learner, Method, Params, Task, spec
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.study.provenance import commit
 from headstart.protocol.transfer import keys
 
@@ -48,7 +48,7 @@ def learn(
     counted = {name: part for name, part in known.items() if name not in NO_NETWORK}
     numbers = sum(x[0].size for x in jax.tree.leaves(counted))
     told = {"history": history, "numbers": numbers, "seconds": seconds, "method": repr(row.method), "commit": commit()}
-    return plain({"returns": returns, **told, **(further(learner, known, key.evaluation) if further else {})})
+    return jsonable({"returns": returns, **told, **(further(learner, known, key.evaluation) if further else {})})
 
 
 def measure(

@@ -29,9 +29,9 @@ from side_by_side import line
 import headstart as hs
 from headstart.core.rollout import reset_envs, rollout
 from headstart.core.types import Info, Key, Learner, Params, Task, stack
-from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.checkpoint.files import jsonable, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 
@@ -141,12 +141,12 @@ def main() -> None:
     words = ["python benchmarks/recurrent.py", *["--tiny"] * asked.tiny, *["--sooner"] * asked.sooner]
     words += [f"--critics --seeds {asked.seeds}"] * asked.critics
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
-    write_json(asked.out / f"{name}.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / f"{name}.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     told = ("held out", "in range", f"held out, above {control}", f"in range, above {control}")
     table = Table("in the goal", *told)
-    for row, one in plain(record).items():
-        table.add_row(row, *(interval(one[key]) for key in told[:2]), *(shown(one[key]) for key in told[2:]))
-    show(table)
+    for row, one in jsonable(record).items():
+        table.add_row(row, *(interval_text(one[key]) for key in told[:2]), *(shown(one[key]) for key in told[2:]))
+    print_tables(table)
 
 
 if __name__ == "__main__":

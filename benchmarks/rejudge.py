@@ -20,9 +20,9 @@ import numpy as np
 from flags import RESULTS
 from judging import HOW
 
-from headstart.lab.checkpoint.files import plain, read_json, write_json
-from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
-from headstart.protocol.metrics import totals
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
+from headstart.protocol.comparisons import COMPARED_BY, compare_pairs, compare_with_controls
+from headstart.protocol.metrics import averaged_returns
 
 Data = dict[str, Any]
 
@@ -35,14 +35,16 @@ def study(data: Data) -> Data:
         if curve and not ("returns" in curve and "steps" in curve):
             raise KeyError("returns")
         steps, returns = (np.array(curve.get(key) or [[np.nan]] * seeds, float) for key in ("steps", "returns"))
-        areas[name] = totals((np.nan_to_num(steps), returns), data["budget"])
+        areas[name] = averaged_returns((np.nan_to_num(steps), returns), data["budget"])
     rows = data["methods"].items()
-    controls = {name: row.get("against") or "scratch" for name, row in rows if name != "scratch"}
-    if data["question"].get("reference", "scratch") != "scratch":
-        controls = {name: row["against"] for name, row in rows if row.get("against")}
-    compared = against(areas, controls)
+    control = lambda row: row.get("control") or row.get("against")  # records of format 1 call it `against`
+    controls = {name: control(row) or "scratch" for name, row in rows if name != "scratch"}
+    if data.get("config", data.get("question", {})).get("reference", "scratch") != "scratch":
+        controls = {name: control(row) for name, row in rows if control(row)}
+    compared = compare_with_controls(areas, controls)
     methods = {name: {**row, **compared[name]} for name, row in rows}
-    return {"methods": methods, "judged_by": COMPARED_BY, "pairs": pairwise(areas)}
+    judged_by = "compared_by" if "config" in data else "judged_by"  # its name in records of format 1
+    return {"methods": methods, judged_by: COMPARED_BY, "pairs": compare_pairs(areas)}
 
 
 def rows_of(script: str, kept: str) -> Callable[[Data], Data]:
@@ -118,7 +120,7 @@ JUDGES: dict[str, Callable[[Data], Data]] = {
 
 def rejudged(name: str, data: Data) -> Data:
     """Returns the record with its claims as they are judged now. Raises KeyError where its seeds are not kept."""
-    record = plain({**data, "judged_by": HOW, **JUDGES[name](data)})
+    record = jsonable({**data, "judged_by": HOW, **JUDGES[name](data)})
     provenance = record.pop("provenance", {})
     return {**record, "provenance": {**provenance, "judged": f"python benchmarks/rejudge.py {name}"}}
 

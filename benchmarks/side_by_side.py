@@ -10,7 +10,7 @@ import headstart as hs
 from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import Method, spec, stack
-from headstart.lab.checkpoint.files import plain, read_json
+from headstart.lab.checkpoint.files import jsonable, read_json
 from headstart.lab.report.line_chart import Series
 from headstart.lab.study.provenance import commit
 from headstart.protocol.statistics import bootstrap
@@ -32,7 +32,7 @@ def ours(method: Method, task: str, steps: int, seeds: int, points: int) -> dict
         returns.append(np.asarray(evaluate(learner, point.params, tasks, EPISODES, key.evaluation))[:, 0].mean(1))
         print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
     told = {"settings": repr(method), "seconds": time.perf_counter() - began, "commit": commit()}
-    return plain({"steps": at, "returns": np.stack(returns, 1), **told})
+    return jsonable({"steps": at, "returns": np.stack(returns, 1), **told})
 
 
 def theirs(

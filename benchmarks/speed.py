@@ -27,7 +27,7 @@ from rates.table import machine, show_rows, summarise
 
 from headstart.core.errors import InputError
 from headstart.lab.checkpoint.files import write_json
-from headstart.lab.report.terminal_tables import show
+from headstart.lab.report.terminal_tables import print_tables
 from headstart.lab.study.provenance import provenance
 
 EQUAL = {
@@ -100,7 +100,7 @@ def main() -> None:
     file = asked.out / ("speed-gpu" if asked.gpu else "speed")
     write_json(file.with_suffix(".json"), record)
     figure_bars(records, file.with_suffix(".svg"), f"How many times as fast headstart is: median of {asked.seeds}")
-    show(show_rows(records, asked.tiny))
+    print_tables(show_rows(records, asked.tiny))
 
 
 if __name__ == "__main__":

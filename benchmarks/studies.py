@@ -15,10 +15,10 @@ from flags import RUNS, flags, read
 
 from headstart.lab.checkpoint.files import write_json
 from headstart.lab.cli.commands import plan
-from headstart.lab.report.terminal_tables import show, study_tables
+from headstart.lab.report.terminal_tables import print_tables, study_tables
 from headstart.lab.study.runner import compare
 from headstart.lab.study.study_folder import read_study
-from headstart.lab.watch.progress_bar import Board, console
+from headstart.lab.watch.progress_bar import ProgressBar, console
 from headstart.protocol.study_config import StudyConfig
 
 STUDIES = {
@@ -50,19 +50,19 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*STUDIES, []], help="which (all where none is named)")
     asked = read(parser)
     for name in asked.names or STUDIES:
-        question, folder = STUDIES[name], asked.work / name
+        config, folder = STUDIES[name], asked.work / name
         if asked.tiny:
             small = {"source_steps": 2_000, "target_steps": 2_000, "shots": (0, 1), "seeds": (0, 1)}
-            few = (*question.methods[:2], question.methods[-1])
-            question = dataclasses.replace(question, methods=few, **small)
+            few = (*config.methods[:2], config.methods[-1])
+            config = dataclasses.replace(config, methods=few, **small)
             folder = asked.work / f"{name}-tiny"
         command = f"python benchmarks/studies.py {name}" + (" --tiny" if asked.tiny else "")
-        with Board(plan(question), console()) as board:
-            compare(question, folder, command=command, watch=board)
+        with ProgressBar(plan(config), console()) as board:
+            compare(config, folder, command=command, watch=board)
         data = read_study(folder)
         write_json(asked.out / f"{name}.json", data)
         shutil.copy(folder / "curves.svg", asked.out / f"{name}.svg")
-        show(*study_tables(data))
+        print_tables(*study_tables(data))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ from side_by_side import line
 import headstart as hs
 from headstart.core.train import train
 from headstart.core.types import Method, TrainState, spec, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.protocol.transfer import keys
@@ -112,7 +112,7 @@ def main() -> None:
     figure_curves(lines, asked.out / "successor.svg", title, "tasks", "reward")
     words = ["python benchmarks/successor.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "earned": found}
-    write_json(asked.out / "successor.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "successor.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table(
         "",
         "first half",
@@ -122,13 +122,18 @@ def main() -> None:
         "GPI above it",
         title="reward of training, in each half of the tasks",
     )
-    for name, one in plain(record).items():
+    for name, one in jsonable(record).items():
         ratio = f"{one['ratio']:.2f} x [{one['low']:.2f}, {one['high']:.2f}]" if "ratio" in one else ""
         bar = f"{one['bar']} x: {'met' if one['met'] else 'not met'}" if "ratio" in one else ""
         table.add_row(
-            name, interval(one["first half"]), interval(one["second half"]), ratio, bar, shown(one.get("GPI above it"))
+            name,
+            interval_text(one["first half"]),
+            interval_text(one["second half"]),
+            ratio,
+            bar,
+            shown(one.get("GPI above it")),
         )
-    show(table)
+    print_tables(table)
 
 
 if __name__ == "__main__":

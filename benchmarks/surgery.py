@@ -24,15 +24,15 @@ from headstart.core import space_matching
 from headstart.core.spaces import Box
 from headstart.core.stages import learn_source
 from headstart.core.types import Method, Spec, spec, stack
-from headstart.lab.checkpoint.files import plain, read_json, write_json
-from headstart.lab.checkpoint.transfer_summary import Moved
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
+from headstart.lab.checkpoint.transfer_summary import TransferSummary
 from headstart.lab.report.figures import figure_curves
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import commit, provenance
-from headstart.protocol.metrics import total
-from headstart.protocol.prior import Training, moved
+from headstart.protocol.metrics import averaged_return
+from headstart.protocol.prior import Training, move_to_spaces
 from headstart.protocol.statistics import bootstrap
-from headstart.protocol.transfer import adapt, curve, keys
+from headstart.protocol.transfer import adapt, keys, to_curve
 
 SHOTS, POINTS, JUDGED = (0, 1, 10), 12, 10
 
@@ -73,14 +73,16 @@ def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> di
         if row != "scratch":
             known = spec(source) if row == "finetune" else shuffled(spec(source))
             plan = space_matching.plan(pair.base, known, spec(target))
-            prior = moved(Training(pair.base, known, False), learned.state, plan, how, spec(target), key.target)
+            prior = move_to_spaces(
+                Training(pair.base, known, False), learned.state, plan, how, spec(target), key.target
+            )
         judged = list(adapt(how, prior, target, steps[1], SHOTS, key, POINTS, JUDGED))
         if prior is not None:
             came = space_matching.count_transferred(plan, learned.params, judged[0].state.params)
-            told = {"moved": Moved(plan, came, False).data}
-        done = curve(judged)
+            told = {"moved": TransferSummary(plan, came, False).data}
+        done = to_curve(judged)
         found[row] = {"steps": done.steps[0], "returns": done.returns, "shots": done.shots, **told, "commit": commit()}
-    return plain(found)
+    return jsonable(found)
 
 
 def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
@@ -121,7 +123,7 @@ def averages(rows: dict[str, dict]) -> dict[str, np.ndarray]:
     """Returns each row's return averaged along its curve [seed]."""
     budget = min(one["steps"][-1] for one in rows.values())
     return {
-        row: np.array([total(np.array(one["steps"]), np.array(x), budget) for x in one["returns"]])
+        row: np.array([averaged_return(np.array(one["steps"]), np.array(x), budget) for x in one["returns"]])
         for row, one in rows.items()
     }
 
@@ -141,16 +143,18 @@ def main() -> None:
         title = f"{pair.source}, then {pair.target} ({asked.seeds} seeds)"
         lines = [line(ROWS[row], np.array(x["steps"]), np.array(x["returns"])) for row, x in found[name].items()]
         figure_curves(lines, asked.out / f"surgery-{name}.svg", title, "target steps", "return")
-        for row, one in plain(record[name]).items():
-            shots = [interval(one["shots"][str(n)]) for n in SHOTS]
-            rest = [interval(one["final"]), interval(one["average"]), shown(one["above scratch"])]
+        for row, one in jsonable(record[name]).items():
+            shots = [interval_text(one["shots"][str(n)]) for n in SHOTS]
+            rest = [interval_text(one["final"]), interval_text(one["average"]), shown(one["above scratch"])]
             table.add_row(f"{pair.source}, {pair.target}", ROWS[row], *shots, *rest)
     some = ["--only", *asked.only] if len(asked.only) < len(PAIRS) else []
     words = ["python benchmarks/surgery.py", *["--tiny"] * asked.tiny, *some]
     data = {"seeds": asked.seeds, "pairs": {name: str(pair) for name, pair in PAIRS.items()}, "rows": record}
     data["judged_by"] = HOW
-    write_json(asked.out / "surgery.json", plain({**data, "curves": found, "provenance": provenance(" ".join(words))}))
-    show(table)
+    write_json(
+        asked.out / "surgery.json", jsonable({**data, "curves": found, "provenance": provenance(" ".join(words))})
+    )
+    print_tables(table)
 
 
 if __name__ == "__main__":

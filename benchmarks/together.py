@@ -10,7 +10,7 @@ from side_by_side import line
 from headstart.core.rollout import evaluate
 from headstart.core.train import train
 from headstart.core.types import Method, Task, spec
-from headstart.lab.checkpoint.files import plain, read_json, write_json
+from headstart.lab.checkpoint.files import jsonable, read_json, write_json
 from headstart.lab.report.line_chart import Series
 from headstart.protocol.transfer import keys
 
@@ -31,7 +31,7 @@ def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
         size = sum(x[0].size for x in jax.tree.leaves([point.params.get(name) for name in COUNTED]))
     told = {name: np.mean([each[name] for each in said], 0) for name in said[0]}
     seconds = time.perf_counter() - began
-    return plain({"steps": at, "returns": np.stack(returns, 1), "told": told, "numbers": size, "seconds": seconds})
+    return jsonable({"steps": at, "returns": np.stack(returns, 1), "told": told, "numbers": size, "seconds": seconds})
 
 
 def measure(rows: dict[str, tuple[Method, Task]], asked: argparse.Namespace) -> dict[str, dict]:

@@ -30,9 +30,9 @@ from side_by_side import line
 import headstart as hs
 from headstart.core.rollout import reset_envs, rollout
 from headstart.core.types import Env, EnvParams, Info, Key, Learner, Params, Record, Task, stack
-from headstart.lab.checkpoint.files import plain, write_json
+from headstart.lab.checkpoint.files import jsonable, write_json
 from headstart.lab.report.figures import figure_sweep
-from headstart.lab.report.terminal_tables import interval, show
+from headstart.lab.report.terminal_tables import interval_text, print_tables
 from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.tasks.worlds import CartPoleSwingUp
@@ -173,12 +173,12 @@ def main() -> None:
     figure_sweep(lines, asked.out / "uposi.svg", title, "offset, m")
     words = ["python benchmarks/uposi.py", *["--tiny"] * asked.tiny]
     data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
-    write_json(asked.out / "uposi.json", plain({**data, "provenance": provenance(" ".join(words))}))
+    write_json(asked.out / "uposi.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     names = ("return", "of true", "above none", "paid after a change", "paid without")
     table = Table("", "return", "share of true", "above no parameters", "a step after a change", "without")
-    for name, one in plain(record).items():
-        table.add_row(name, *(shown(one[key]) if key == "above none" else interval(one[key]) for key in names))
-    show(table)
+    for name, one in jsonable(record).items():
+        table.add_row(name, *(shown(one[key]) if key == "above none" else interval_text(one[key]) for key in names))
+    print_tables(table)
 
 
 if __name__ == "__main__":

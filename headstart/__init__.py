@@ -116,7 +116,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'headstart' has no attribute {name!r}")
     found = getattr(importlib.import_module(f"headstart.{_HOME[name]}"), name)
     if "jax" in sys.modules:
-        importlib.import_module("headstart.lab.compilation_cache").keep()
+        importlib.import_module("headstart.lab.compilation_cache").enable()
     return found
 
 

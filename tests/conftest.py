@@ -72,11 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_debug_nans", False)
     # Most of the tests' time is compilation. Programs with callbacks (Gymnasium's envs) are never kept.
     if hasattr(config, "cache"):  # unless pytest was told to keep none
-        from headstart.lab.compilation_cache import MOST, processor  # not before jaxtyping is there to check it
+        from headstart.lab.compilation_cache import MAX_BYTES, processor  # not before jaxtyping is there to check it
 
         kept = {
             "jax_compilation_cache_dir": str(config.cache.mkdir(f"compiled-{processor()}")),
-            "jax_compilation_cache_max_size": MOST,  # and with it, no two processes write one file
+            "jax_compilation_cache_max_size": MAX_BYTES,  # and with it, no two processes write one file
             "jax_persistent_cache_min_compile_time_secs": 0.5,  # less is not worth the time to write it
         }
         for name, value in kept.items():
@@ -120,6 +120,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def room():
     """No file's tests are aborted for what those before it compiled."""
-    from headstart.lab.compilation_cache import make_room  # not before jaxtyping is there to check it
+    from headstart.lab.compilation_cache import free_memory  # not before jaxtyping is there to check it
 
-    make_room(full=0.8)  # no file compiles more than a tenth, and to let all go takes ten seconds
+    free_memory(full=0.8)  # no file compiles more than a tenth, and to let all go takes ten seconds

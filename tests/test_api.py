@@ -42,7 +42,7 @@ def test_what_is_trained_is_judged_by_its_returns(trained):
 
 def test_knowledge_stays_within_its_spaces(trained):
     with pytest.raises(
-        hs.InputError, match=r"learned on Corridor and CartPole-v1 have unequal observation .*\(1 and 4"
+        hs.InputError, match=r"trained on Corridor and CartPole-v1 have unequal observation .*\(1 and 4"
     ):
         hs.evaluate(trained, "CartPole-v1")
     with pytest.raises(
@@ -91,7 +91,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
 
     monkeypatch.setattr(api, "learn_source", points)
     monkeypatch.setattr(api.protocol, "adapt", judgements)
-    with pytest.raises(hs.InputError, match=r"Learning CartPole-v1 went wrong.*Lower learning_rate"):
+    with pytest.raises(hs.InputError, match=r"The training on CartPole-v1 diverged.*Lower learning_rate"):
         hs.train(hs.PPO(), "CartPole-v1", steps=10)
     with pytest.raises(hs.InputError, match=r"Learning Corridor went wrong.*Lower learning_rate"):
         hs.transfer(trained, CORRIDOR, steps=10)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from headstart.lab.watch.progress_bar import thin
+from headstart.lab.watch.progress_bar import short_number
 from rates.rows import OURS, Row
 from rates.running import figure
 
@@ -84,11 +84,11 @@ def show_rows(records: Mapping[str, dict], tiny: bool) -> Table:
     table.caption = "tiny: it runs, and the figures mean nothing" if tiny else None
     for name, record in records.items():
         for i, (program, told) in enumerate(record["programs"].items()):
-            unit, spread = UNITS[record["what"]], f"{thin(told['min'])} … {thin(told['max'])}"
+            unit, spread = UNITS[record["what"]], f"{short_number(told['min'])} … {short_number(told['max'])}"
             ratio, share = record["times_as_fast"].get(program), record.get("share_of_bound")
             never = f" (never in {told['never']})" if told.get("never") else ""
             with_words = " ".join([program, *told.get("words", ())])
-            cells = [name if i == 0 else "", with_words, f"{thin(told['median'])} {unit}{never}", spread]
+            cells = [name if i == 0 else "", with_words, f"{short_number(told['median'])} {unit}{never}", spread]
             cells += [f"{ratio['median']:.2f} x as fast", goal(ratio, "x")] if ratio else ["", least(record, program)]
             cells += [f"{100 * share['share']:.0f} %", goal(share)] if share and program == OURS else ["", ""]
             table.add_row(*cells, end_section=program == list(record["programs"])[-1])

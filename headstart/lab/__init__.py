@@ -1,5 +1,5 @@
-"""People and machines: the only floor that prints, logs, reads the clock and touches the disk.
+"""What users see: the Python API (`api`), the command line (`cli`), studies, reports and checkpoints.
 
-Importing it imports nothing else, so that the command line answers at once.
-`report` makes one HTML file of a study, and `plots` the figures of the README and the benchmarks.
+This is the only floor that prints, logs, reads the clock and uses the disk.
+Its rooms import each other in one direction: checkpoint, watch, report, study, api, cli.
 """

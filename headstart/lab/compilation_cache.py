@@ -1,4 +1,4 @@
-"""Compiled programs are kept on disk, so that a second run starts at once, and in memory as long as there is room."""
+"""Caches compiled programs on disk, and removes them from memory before a process runs out of memory maps."""
 
 import functools
 import hashlib
@@ -9,17 +9,17 @@ import platform
 import jax
 import platformdirs
 
-MOST = 2**30  # bytes; what was not used for longest gives way
-LEAST = 0.1  # s of compiling; what takes less is not worth a file
-FULL = 0.5  # share of a process's memory maps
+MAX_BYTES = 2**30  # the least recently used programs are deleted first
+MIN_COMPILE_SECONDS = 0.1  # programs that compile faster are not cached
+MAX_MAP_SHARE = 0.5  # of a process's memory maps
 
 
 @functools.cache
-def keep() -> None:
-    """Has JAX keep what it compiles in the user's cache folder.
+def enable() -> None:
+    """Enables JAX's compilation cache in the user's cache folder.
 
-    Who gives JAX a place of their own (JAX_COMPILATION_CACHE_DIR) is left with it, and JAX_ENABLE_COMPILATION_CACHE=0
-    keeps nothing, as ever; nor is anything kept where the user has no folder to write to.
+    JAX_COMPILATION_CACHE_DIR and JAX_ENABLE_COMPILATION_CACHE=0 keep their effect. Nothing is cached if the folder
+    cannot be written to.
     """
     if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
@@ -30,23 +30,23 @@ def keep() -> None:
         return
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_compilation_cache_max_size", MOST)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST)
+        jax.config.update("jax_compilation_cache_max_size", MAX_BYTES)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
 
 
 def processor() -> str:
-    """-> a name for this kind of CPU: a program compiled for another may not run on it, and homes are shared."""
+    """Returns a name for this CPU model: homes are shared, and a program may not run on another model."""
     about = pathlib.Path("/proc/cpuinfo")
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else [platform.processor()]
     same = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
     return hashlib.sha256("\n".join([platform.machine(), *same]).encode()).hexdigest()[:12]
 
 
-def make_room(full: float = FULL) -> None:
-    """Lets compiled programs go once they fill that share of what a process may hold; those needed again are read back.
+def free_memory(full: float = MAX_MAP_SHARE) -> None:
+    """Clears the compiled programs of this process if they use more than a share `full` of its memory maps.
 
-    JAX keeps every program, each takes hundreds of memory maps, and Linux gives a process 65 530 of them by default
-    (vm.max_map_count): whoever asks for more is aborted without a word that says so.
+    JAX keeps every program, each uses hundreds of memory maps, and Linux allows 65 530 of them by default
+    (vm.max_map_count). A process that exceeds the limit is aborted without a message.
     """
     limit, maps = pathlib.Path("/proc/sys/vm/max_map_count"), pathlib.Path("/proc/self/maps")
     if limit.exists() and maps.exists():

@@ -25,7 +25,7 @@ def step(*values: float | None, digits: int = 3) -> float:
     return 10.0 ** (math.floor(math.log10(largest)) + 1 - digits) if largest > 0.0 else 1.0
 
 
-def grain(interval: Interval) -> float:
+def interval_step(interval: Interval) -> float:
     """-> to what an interval's numbers are rounded: two digits of its width, and never more than four of themselves."""
     width = interval.high - interval.low
     if not math.isfinite(width) or width <= 0.0:
@@ -46,22 +46,22 @@ def count(x: float | None) -> str:
     return rounded(x, 1.0)
 
 
-def middle(interval: Interval | None, to: float | None = None) -> str:
+def statistic(interval: Interval | None, to: float | None = None) -> str:
     """-> the interval's statistic alone, rounded to `to`, or to the digits that its width lets one believe."""
-    return UNKNOWN if interval is None else rounded(interval.iqm, to or grain(interval))
+    return UNKNOWN if interval is None else rounded(interval.iqm, to or interval_step(interval))
 
 
 def bounds(interval: Interval | None, to: float | None = None) -> str:
     """-> `[low, high]`, rounded alike."""
     if interval is None or not math.isfinite(interval.low + interval.high):
         return ""
-    to = to or grain(interval)
+    to = to or interval_step(interval)
     return f"[{rounded(interval.low, to)}, {rounded(interval.high, to)}]"
 
 
 def signed(interval: Interval | None) -> str:
     """-> the statistic with its sign, for differences."""
-    shown = middle(interval)
+    shown = statistic(interval)
     return f"+{shown}" if interval is not None and interval.iqm > 0 and shown != "0" else shown
 
 
@@ -97,7 +97,7 @@ def _plain(x: float) -> str:
     return (MINUS if x < 0 else "") + shown
 
 
-def plain(value: object) -> str:
+def value_text(value: object) -> str:
     """Returns what a file holds as people read it: a number rounded, text as it is, a dash for nothing."""
     if value is None:
         return UNKNOWN

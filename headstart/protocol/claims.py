@@ -1,4 +1,4 @@
-"""What may be claimed of a study: from its cells (row × seed) to curves, metrics with intervals, and verdicts."""
+"""Assembles the results of a study: from cells (row × seed) to curves, metrics with intervals, and verdicts."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from headstart.protocol.baselines import SCRATCH, Rows, caveats, matching_scratch
-from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
-from headstart.protocol.headroom import headroom, middle
-from headstart.protocol.metrics import summarise, totals
+from headstart.protocol.comparisons import COMPARED_BY, compare_pairs, compare_with_controls
+from headstart.protocol.headroom import finite_iqm, headroom
+from headstart.protocol.metrics import averaged_returns, summarize_metrics
 from headstart.protocol.shift import Effect, Shift
 from headstart.protocol.statistics import Interval, bootstrap
 from headstart.protocol.study_config import StudyConfig, row_name
@@ -19,92 +19,93 @@ Cell = Mapping[str, Any]  # steps, episodes, returns [point]; shots {n: return};
 Cells = Mapping[str, Mapping[int, Cell]]  # [row][seed]
 
 
-def assemble(question: StudyConfig, cells: Cells, shift: Shift) -> dict[str, Any]:
-    """-> the study as plain data. Rows and seeds that are not there yet, or failed, are left out, and counted."""
-    asked = question.rows()
-    roles = dict.fromkeys(cells, "method") | {entry.name: entry.role for entry, _ in asked}
+def assemble_study(config: StudyConfig, cells: Cells, shift: Shift) -> dict[str, Any]:
+    """Returns the study as data. Missing and failed cells are left out and counted."""
+    all_rows = config.rows()
+    roles = dict.fromkeys(cells, "method") | {entry.name: entry.role for entry, _ in all_rows}
     levels = {name: row for name, row in cells.items() if roles[name] in ("random", "oracle")}
     rows = {name: row for name, row in cells.items() if name not in levels and row}
-    curves = {name: _curve(question, row) for name, row in rows.items()}
-    reference = {name: _last(question, levels.get(name)) for name in ("random", "oracle", *levels)}
+    curves = {name: _curve(config, row) for name, row in rows.items()}
+    reference = {name: _last(config, levels.get(name)) for name in ("random", "oracle", *levels)}
     ends = {name: returns[:, -1] for name, (_, returns) in curves.items()}
-    room = headroom({**ends, "random": reference["random"], "oracle": reference["oracle"]}, question.threshold)
-    scratches = matching_scratch(asked) if question.reference == SCRATCH else {}
+    room = headroom({**ends, "random": reference["random"], "oracle": reference["oracle"]}, config.threshold)
+    scratches = matching_scratch(all_rows) if config.reference == SCRATCH else {}
     own = {name: name for name, role in roles.items() if role == "scratch"}
-    budget = question.target_steps
-    metrics = summarise(curves, room.random, room.threshold, budget, {**scratches, **own}, untold=room.no_threshold)
-    areas = {name: totals(curve, question.target_steps) for name, curve in curves.items()}
-    compared = against(areas, controls(question, list(curves), scratches))
+    metrics = summarize_metrics(
+        curves, room.random, room.threshold, config.target_steps, {**scratches, **own}, untold=room.no_threshold
+    )
+    areas = {name: averaged_returns(curve, config.target_steps) for name, curve in curves.items()}
+    compared = compare_with_controls(areas, controls(config, list(curves), scratches))
     methods = {
-        name: {**_row(question, row, curves[name]), "metrics": metrics[name], **compared[name]}
+        name: {**_row(config, row, curves[name]), "metrics": metrics[name], **compared[name]}
         for name, row in rows.items()
     }
-    for name, description in _descriptions(question, asked, compared).items():
+    for name, description in _descriptions(config, all_rows, compared).items():
         methods[name] |= description
     return {
-        **dataclasses.asdict(question),
-        "question": dataclasses.asdict(question),  # whole, beside the rest, where `methods` holds the results
-        "budget": question.target_steps,
+        **dataclasses.asdict(config),
+        "config": dataclasses.asdict(config),  # complete: above, the key `methods` holds the results
+        "budget": config.target_steps,
         "threshold": room.threshold,
         "no_threshold": room.no_threshold,
-        "reference": {name: summary(returns) for name, returns in reference.items()},
+        "reference": {name: interval_summary(returns) for name, returns in reference.items()},
         "reference_failed": {name: why for name, row in levels.items() if (why := _failed(row))},
         "shift": {
             **_shift(shift),
-            "headroom": None if "naive" not in curves else room.data(middle(curves["naive"][1][:, 0])),
+            "headroom": None if "naive" not in curves else room.data(finite_iqm(curves["naive"][1][:, 0])),
         },
         "methods": methods,
-        "equal_total": _equal_total(question, rows, ends, levels, reference, roles),
-        "judged_by": COMPARED_BY,
-        "pairs": pairwise(areas),
+        "equal_total": _equal_total(config, rows, ends, levels, reference, roles),
+        "compared_by": COMPARED_BY,
+        "pairs": compare_pairs(areas),
     }
 
 
-def _descriptions(question: StudyConfig, rows: Rows, compared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _descriptions(config: StudyConfig, rows: Rows, compared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Returns what each compared row is: its role, a sentence about it, its settings and its caveats."""
     return {
         entry.name: {
             "role": entry.role,
             "about": entry.about,
             "settings": repr(method),
-            "caveats": caveats(entry, method, compared[entry.name]["against"], rows, question.shots),
+            "caveats": caveats(entry, method, compared[entry.name]["control"], rows, config.shots),
         }
         for entry, method in rows
         if entry.name in compared
     }
 
 
-def controls(question: StudyConfig, rows: Sequence[str], scratches: Mapping[str, str]) -> dict[str, str]:
-    """Returns the row that each row's verdict is against: the question's reference, which itself gets none.
+def controls(config: StudyConfig, rows: Sequence[str], scratches: Mapping[str, str]) -> dict[str, str]:
+    """Returns the control of each row: the reference of the study, which has no control itself.
 
-    Where that is scratch, it is the scratch that learns as the row does (`scratches`).
+    If the reference is scratch, the control is the scratch row with the same base learner (`scratches`).
     """
-    reference = row_name(question.reference)
+    reference = row_name(config.reference)
     if scratches:
         return {name: scratches[name] for name in rows if name in scratches}
     return {name: reference for name in rows if name != reference}
 
 
-def summary(values: Float[np.ndarray, " seed"]) -> dict[str, float] | None:
-    """-> IQM and 95 % interval over seeds; None where there is no number."""
-    return numbers(bootstrap(values)) if np.isfinite(values).any() else None
+def interval_summary(values: Float[np.ndarray, " seed"]) -> dict[str, float] | None:
+    """Returns the IQM over seeds with its 95 % interval; None if no value is finite."""
+    return interval_data(bootstrap(values)) if np.isfinite(values).any() else None
 
 
-def numbers(interval: Interval) -> dict[str, float]:
-    """-> an interval's three numbers."""
+def interval_data(interval: Interval) -> dict[str, float]:
+    """Returns the three numbers of an interval."""
     return {"iqm": interval.iqm, "low": interval.low, "high": interval.high}
 
 
-def _curve(question: StudyConfig, row: Mapping[int, Cell]) -> tuple[np.ndarray, np.ndarray]:
-    """-> steps and returns [seed, point] in the order of the question's seeds; NaN where a cell failed or is missing.
+def _curve(config: StudyConfig, row: Mapping[int, Cell]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns steps and returns [seed, point] in the order of the seeds; NaN for failed and missing cells.
 
-    A cell that is some points short of the others stays where it was.
+    A cell with fewer points than the others is extended by its last point.
     """
     good = [cell for cell in row.values() if cell["failed"] is None]
     points = max((len(cell["returns"]) for cell in good), default=1)
     longest = next((cell["steps"] for cell in good if len(cell["steps"]) == points), [0.0])
-    steps, returns = np.tile(longest, (len(question.seeds), 1)), np.full((len(question.seeds), points), np.nan)
-    for i, seed in enumerate(question.seeds):
+    steps, returns = np.tile(longest, (len(config.seeds), 1)), np.full((len(config.seeds), points), np.nan)
+    for i, seed in enumerate(config.seeds):
         if seed in row and row[seed]["failed"] is None:
             steps[i], returns[i] = (_stretched(row[seed][name], points) for name in ("steps", "returns"))
     return steps.astype(float), returns
@@ -114,17 +115,17 @@ def _stretched(values: list[float], points: int) -> np.ndarray:
     return np.pad(np.asarray(values, float), (0, points - len(values)), mode="edge")
 
 
-def _last(question: StudyConfig, row: Mapping[int, Cell] | None) -> np.ndarray:
-    return _curve(question, row)[1][:, -1] if row else np.zeros(0)
+def _last(config: StudyConfig, row: Mapping[int, Cell] | None) -> np.ndarray:
+    return _curve(config, row)[1][:, -1] if row else np.zeros(0)
 
 
-def _row(question: StudyConfig, row: Mapping[int, Cell], curve: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+def _row(config: StudyConfig, row: Mapping[int, Cell], curve: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     good = [cell for cell in row.values() if cell["failed"] is None]
     failed = _failed(row)
     if not good:
         return {"curve": {}, "shots": {}, "generalisation": {}, "failed": failed, "ledger": {}}
     bands = [bootstrap(at) for at in curve[1].T]
-    shots = {n: summary(_column(good, "shots", n)) for n in good[0]["shots"]}
+    shots = {n: interval_summary(_column(good, "shots", n)) for n in good[0]["shots"]}
     ranges = good[0]["generalisation"] or {}
     ledger = {name: float(np.mean([cell["ledger"][name] for cell in good])) for name in good[0]["ledger"]}
     return {
@@ -133,23 +134,23 @@ def _row(question: StudyConfig, row: Mapping[int, Cell], curve: tuple[np.ndarray
             "target_episodes": np.mean([_stretched(cell["episodes"], curve[0].shape[1]) for cell in good], 0),
             "returns": curve[1],
             "steps": curve[0],
-            "episodes": [row[s]["episodes"] if s in row else None for s in question.seeds],
+            "episodes": [row[s]["episodes"] if s in row else None for s in config.seeds],
             **{key: [getattr(band, key) for band in bands] for key in ("iqm", "low", "high")},
         },
         "shots": shots,
-        "generalisation": {name: summary(_column(good, "generalisation", name)) for name in ranges},
+        "generalisation": {name: interval_summary(_column(good, "generalisation", name)) for name in ranges},
         "failed": failed,
         "ledger": ledger,
     }
 
 
 def _failed(row: Mapping[int, Cell]) -> dict[int, str]:
-    """Returns why cells of a row failed, by seed."""
+    """Returns the failures of a row by seed."""
     return {seed: cell["failed"] for seed, cell in row.items() if cell["failed"] is not None}
 
 
 def _column(cells: list[Cell], part: str, name: Any) -> Float[np.ndarray, " seed"]:
-    """-> one number of each cell; what a file holds as null is NaN."""
+    """Returns one number of each cell; NaN for null."""
     return np.array([cell[part][name] for cell in cells], float)
 
 
@@ -173,23 +174,23 @@ def _shift(shift: Shift) -> dict[str, Any]:
 
 
 def _equal_total(
-    question: StudyConfig,
+    config: StudyConfig,
     rows: Mapping[str, Mapping[int, Cell]],
     ends: Mapping[str, np.ndarray],
     levels: Mapping[str, Mapping[int, Cell]],
     reference: Mapping[str, np.ndarray],
     roles: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Returns final returns at an equal total of steps: an oracle is a scratch that has the source's steps too.
+    """Returns final returns at equal total steps: the oracle is scratch with the steps of both domains.
 
-    `total_steps` is what a row really took of both domains, and `shots` how many of its episodes were taken as shots.
+    `total_steps` are the steps that a row took in both domains, and `shots` is its number of shots.
     """
 
     def told(returns: np.ndarray, row: Mapping[int, Cell]) -> dict[str, Any]:
         good = [cell for cell in row.values() if cell["failed"] is None]
         spent = [cell["ledger"]["source_steps"] + cell["ledger"]["target_steps"] for cell in good]
         shots = [max(map(int, cell["shots"]), default=0) for cell in good]
-        numbers = summary(returns) or {"iqm": None, "low": None, "high": None}
+        numbers = interval_summary(returns) or {"iqm": None, "low": None, "high": None}
         return {**numbers, "total_steps": float(np.mean(spent)) if good else None, "shots": max(shots, default=None)}
 
     all_steps = {name: f"{name.replace('oracle', 'scratch', 1)}, all steps in the target" for name in levels}
@@ -197,4 +198,4 @@ def _equal_total(
     found = {all_steps[name]: told(reference[name], row) for name, row in oracles.items()}
     adapted = {name: row for name, row in rows.items() if roles[name] not in ("naive", "scratch")}
     found |= {name: told(ends[name], row) for name, row in adapted.items()}
-    return {"steps": question.source_steps + question.target_steps, "rows": found}
+    return {"steps": config.source_steps + config.target_steps, "rows": found}

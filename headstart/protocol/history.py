@@ -1,7 +1,7 @@
-"""What trainings leave, told from how they followed one another: shapes by replay, without computing anything.
+"""Derives the shapes of a trained state from its sequence of trainings, by `eval_shape`, without computing anything.
 
-No method has to say what it looks like after adaptation: each learner's `init` is asked, by `eval_shape`, what it makes
-of what the training before it left.
+No method has to describe its parameters after adaptation: the `init` of each learner is evaluated on the shapes that
+the training before it leaves.
 """
 
 import functools
@@ -12,26 +12,26 @@ from headstart.core.errors import InputError
 from headstart.core.stages import base_method, pretrained
 from headstart.core.train import init_loop_state
 from headstart.core.types import Key, Method, Params, Spec, TrainState
-from headstart.protocol.prior import Training, fitted
+from headstart.protocol.prior import Training, fit_to_method
 
 
 def dry_run(method: Method, of: Spec, source: Spec | None) -> None:
-    """Begins without computing anything. Raises InputError where a method asks for what its knowledge lacks.
+    """Initializes a method without computing anything. Raises InputError if it needs parameters that it would not have.
 
-    `of` is the target; `source` is where the method learns before, if it starts in the target from that.
+    `of` is the Spec of the target, and `source` that of the source, if the method trains there first.
     """
     params_after((*([] if source is None else [Training(method, source, False)]), Training(method, of, True)))
 
 
 @functools.cache
 def params_after(stages: tuple[Training, ...]) -> TrainState:
-    """Returns the shapes of what these trainings leave, one after another, with a seed axis of length 1.
+    """Returns the shapes of the state after these trainings, with a seed axis of length 1.
 
-    Raises InputError where one of them cannot follow the one before it.
+    Raises InputError if one of them cannot follow the one before it.
     """
     *earlier, stage = stages
     if earlier and not stage.target:
-        raise InputError("A training in a source follows another one; only those in a target can.")
+        raise InputError("A training in a source follows another training, but only trainings in a target can do that.")
     prior = params_after(tuple(earlier)) if earlier else _parts(stage)
     before = earlier[-1] if earlier else None
     return jax.eval_shape(functools.partial(_state, before, stage), jax.random.key(0)[None], prior)
@@ -44,7 +44,7 @@ def _state(
     if isinstance(prior, tuple):
         prior = pretrained(prior, 1)
     if before is not None and prior is not None:
-        prior = fitted(before, prior, stage.method, stage.spec)
+        prior = fit_to_method(before, prior, stage.method, stage.spec)
     return init_loop_state(stage.method.learner(stage.spec, stage.target), keys, prior).state
 
 

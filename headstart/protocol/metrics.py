@@ -1,9 +1,9 @@
-"""How much a transfer was worth: the five numbers of Taylor & Stone 2009 (JMLR 10, section 2) over a learning curve.
+"""The five transfer metrics of Taylor & Stone 2009 (JMLR 10, section 2) on learning curves.
 
-A curve is `steps[point]`, `returns[point]` of one seed: steps spent in the target so far, and the return judged there.
-Between points it is a straight line; before the first and after the last it stays where it is. Every seed has its own
-steps, so areas are taken over the curve itself, up to the budget that all share. A curve that holds a NaN failed, and
-so has NaN metrics; `summarise` leaves it out and counts it.
+A curve is `steps[point]`, `returns[point]` of one seed: target steps so far, and the evaluated return. It is linear
+between points and constant before the first and after the last one. Seeds differ in their steps, so areas are taken
+over each curve, up to a common budget. A curve with a NaN has failed and has NaN metrics; `summarize_metrics` leaves it
+out and counts it.
 """
 
 from collections.abc import Mapping
@@ -21,22 +21,22 @@ Summary = dict[str, Any]  # iqm, low, high (numbers or None), seeds, left_out, a
 
 
 def jumpstart(returns: Float[np.ndarray, " point"], scratch: Float[np.ndarray, " other"]) -> float:
-    """-> how far above the one that starts from nothing it starts. Both are of the same seed."""
+    """Returns the first return minus that of scratch. Both are of the same seed."""
     return float(returns[0] - scratch[0])
 
 
 def asymptote(returns: Float[np.ndarray, " point"]) -> float:
-    """-> where it ends: the return at the last point."""
+    """Returns the last return."""
     return float(returns[-1])
 
 
-def total(steps: Float[np.ndarray, " point"], returns: Float[np.ndarray, " point"], budget: float) -> float:
-    """-> the area under the curve from 0 to `budget` steps divided by `budget`: its return averaged over the steps.
+def averaged_return(steps: Float[np.ndarray, " point"], returns: Float[np.ndarray, " point"], budget: float) -> float:
+    """Returns the area under the curve from 0 to `budget` steps, divided by `budget`: the return averaged over steps.
 
-    With a budget of 0 this is the first return. Raises InputError where the steps go back.
+    With a budget of 0 this is the first return. Raises InputError if the steps decrease.
     """
     if np.any(np.diff(steps) < 0.0):
-        raise InputError("The steps of a curve go back somewhere; give its points in the order they were judged.")
+        raise InputError("The steps of a curve decrease; give its points in the order of their steps.")
     if budget <= 0.0:
         return float(returns[0])
     grid = np.concatenate([[0.0], steps[(steps > 0.0) & (steps < budget)], [budget]])
@@ -44,9 +44,9 @@ def total(steps: Float[np.ndarray, " point"], returns: Float[np.ndarray, " point
 
 
 def transfer_ratio(total: float, scratch: float, random: float) -> float:
-    """-> (total - random) / (scratch - random): how many times scratch's gain over acting at random.
+    """Returns (total - random) / (scratch - random): the gain over random in multiples of that of scratch.
 
-    1: as good as from scratch. NaN where scratch gained nothing, as nothing can be a multiple of that.
+    1 is as good as scratch. NaN if scratch gained nothing.
     """
     gain = scratch - random
     return (total - random) / gain if gain > 0.0 else float("nan")
@@ -55,7 +55,7 @@ def transfer_ratio(total: float, scratch: float, random: float) -> float:
 def time_to_threshold(
     steps: Float[np.ndarray, " point"], returns: Float[np.ndarray, " point"], threshold: float
 ) -> float | None:
-    """-> the steps at which the curve first reaches the threshold; None where it never does (it is censored)."""
+    """Returns the steps at which the curve first reaches the threshold; None if it never does (censored)."""
     reached = returns >= threshold
     if not reached.any():
         return None
@@ -66,18 +66,18 @@ def time_to_threshold(
     return float(steps[i - 1] + share * (steps[i] - steps[i - 1]))
 
 
-def totals(curve: Curve, budget: float) -> Float[np.ndarray, " seed"]:
-    """-> `total` of every seed: what the verdict compares."""
-    return np.array([total(steps, returns, budget) for steps, returns in zip(*curve, strict=True)])
+def averaged_returns(curve: Curve, budget: float) -> Float[np.ndarray, " seed"]:
+    """Returns `averaged_return` of each seed, which the verdicts compare."""
+    return np.array([averaged_return(steps, returns, budget) for steps, returns in zip(*curve, strict=True)])
 
 
 def common_budget(curves: Mapping[str, Curve]) -> float:
-    """-> the steps that every curve covers. A curve that spends nothing (a policy that is only run) is no bound."""
+    """Returns the steps that all curves cover. Curves without steps (policies that do not adapt) are ignored."""
     ends = np.concatenate([np.zeros(0), *(steps[:, -1] for steps, _ in curves.values() if steps.size)])
     return float(min(ends[ends > 0.0], default=0.0))
 
 
-def summarise(
+def summarize_metrics(
     curves: Mapping[str, Curve],
     random_return: float | None,
     threshold: float | None,
@@ -85,10 +85,10 @@ def summarise(
     scratches: Mapping[str, str] | None = None,
     untold: str | None = None,
 ) -> dict[str, dict[str, Summary]]:
-    """-> for each curve the five metrics over its seeds, each an IQM with its 95 % bootstrap interval.
+    """Returns the five metrics of each curve over its seeds, each as an IQM with a 95 % bootstrap interval.
 
-    Row i of every curve is the same seed. `budget` is in target steps; None: the most that all curves cover. Where a
-    metric cannot be told, its numbers are None and `reason` says why; `untold` is why there is no threshold.
+    Row i of all curves is the same seed. `budget` is in target steps; None: the most that all curves cover. If a metric
+    is undefined, its numbers are None and `reason` says why; `untold` is the reason of a missing threshold.
     `scratches` names the scratch row that a row is compared with; it is `scratch` for rows that are not in it.
     """
     budget = common_budget(curves) if budget is None else budget
@@ -97,7 +97,7 @@ def summarise(
         name: {
             "jumpstart": _jumpstart(curve, mine(name)),
             "asymptote": _summary(bootstrap(curve[1][:, -1])),
-            "total": _summary(bootstrap(totals(curve, budget))),
+            "total": _summary(bootstrap(averaged_returns(curve, budget))),
             "transfer_ratio": _transfer_ratio(curve, mine(name), random_return, budget),
             "time_to_threshold": _time_to_threshold(curve, threshold, budget, untold),
         }
@@ -106,7 +106,7 @@ def summarise(
 
 
 def _summary(interval: Interval, **more: Any) -> Summary:
-    """-> the interval as JSON can hold it: None for NaN."""
+    """Returns the interval as data, with None for NaN."""
     return {
         key: None if value is None or np.isnan(value) else value for key, value in interval._asdict().items()
     } | more
@@ -118,20 +118,20 @@ def _untold(reason: str, **more: Any) -> Summary:
 
 def _jumpstart(curve: Curve, scratch: Curve | None) -> Summary:
     if scratch is None:
-        return _untold("there is no run from scratch to start above")
+        return _untold("there is no run from scratch to compare with")
     return _summary(paired_difference(curve[1][:, 0], scratch[1][:, 0]))
 
 
 def _transfer_ratio(curve: Curve, scratch: Curve | None, random: float | None, budget: float) -> Summary:
-    """The ratio of the two IQMs, both over the same seeds drawn again: a ratio per seed would have no bounds."""
+    """Returns the ratio of two IQMs over the same resampled seeds; a ratio of each seed would be unbounded."""
     if scratch is None or random is None or np.isnan(random):
-        return _untold("it takes a run from scratch and the random policy's return")
-    ours, base = totals(curve, budget), totals(scratch, budget)
+        return _untold("it needs a run from scratch and the return of the random policy")
+    ours, base = averaged_returns(curve, budget), averaged_returns(scratch, budget)
     both = np.isfinite(ours) & np.isfinite(base)
     if not both.any():
         return _untold("no seed finished both with this method and from scratch")
     if bootstrap(base[both]).low <= random:
-        return _untold("learning from scratch did not clearly leave the random policy: there is no gain to compare to")
+        return _untold("scratch did not improve clearly on the random policy")
     pairs = np.stack([ours[both], base[both]], axis=1)
 
     def ratio(rows: np.ndarray, axis: int) -> np.ndarray:
@@ -143,7 +143,7 @@ def _transfer_ratio(curve: Curve, scratch: Curve | None, random: float | None, b
 
 
 def _time_to_threshold(curve: Curve, threshold: float | None, budget: float, untold: str | None) -> Summary:
-    """Runs that never reach it count as if they had at the very end of the budget: the IQM is then a lower bound."""
+    """Returns the time to the threshold. Runs that never reach it count as the budget, so the IQM is a lower bound."""
     if threshold is None or np.isnan(threshold):
         return _untold(untold or "no threshold was set", censored=0)
     whole = np.isfinite(curve[1]).all(axis=1)

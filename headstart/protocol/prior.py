@@ -1,4 +1,4 @@
-"""What is begun with in the target: a source's knowledge, in the target's spaces and in the form of who goes on."""
+"""Prepares a trained state as the prior of a training in the target: in its spaces and in its method's structure."""
 
 import functools
 from typing import NamedTuple
@@ -13,41 +13,41 @@ from headstart.core.types import Key, Method, PyTree, Spec, TrainState
 
 
 class Training(NamedTuple):
-    """One training: by which method, in tasks of which spec, and whether they were the target."""
+    """One training: its method, the Spec of its tasks, and whether they were the target."""
 
     method: Method
     spec: Spec
     target: bool
 
 
-def entered(stages: tuple[Training, ...], plan: space_matching.Plan, wanted: Spec) -> tuple[Training, ...]:
-    """Returns the trainings that lead to what comes into the spaces `wanted`.
+def stages_in_spaces(stages: tuple[Training, ...], plan: space_matching.Plan, wanted: Spec) -> tuple[Training, ...]:
+    """Returns the trainings that determine the shapes of a prior in the spaces `wanted`.
 
-    What moves into other spaces takes the form of what its method begins with there.
+    A prior that moves to other spaces has the shapes of a new training there.
     """
     method, known, _ = stages[-1]
     return stages if plan.same else (Training(method, space_matching.with_spaces_of(known, wanted), False),)
 
 
-def moved(
+def move_to_spaces(
     before: Training, prior: TrainState, plan: space_matching.Plan, how: Method, wanted: Spec, key: Key
 ) -> TrainState:
-    """Returns what the training `before` left [seed], as `how` may begin from it in the spaces `wanted`.
+    """Returns the state after the training `before` [seed] as a prior of method `how` in the spaces `wanted`.
 
-    Raises InputError where it may not: what it wants is missing or has another form, or the optimizer's moments are to
-    come into other spaces.
+    Raises InputError if parameters are missing or have other shapes, or if the optimizer state would have to move to
+    other spaces.
     """
-    (now,) = entered((before,), plan, wanted)
+    (now,) = stages_in_spaces((before,), plan, wanted)
     if not plan.same:
         if how.learner(wanted, target=True).keep_optimizer:
-            raise InputError("The optimizer's moments cannot come into other spaces; use optimizer=fresh.")
+            raise InputError("The optimizer state cannot move to other spaces; use optimizer=fresh.")
         keys = jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key)
         fresh = space_matching.init_params(now.method, now.spec, keys)
         prior = TrainState(space_matching.move_params(plan, prior.params, fresh), (), prior.updates)
-    return fitted(now, prior, how, wanted)
+    return fit_to_method(now, prior, how, wanted)
 
 
-def fitted(before: Training, prior: TrainState, how: Method, of: Spec) -> TrainState:
+def fit_to_method(before: Training, prior: TrainState, how: Method, of: Spec) -> TrainState:
     """Returns what the training `before` left [seed], without the parts that `how` does not use; of shapes, the shapes.
 
     A part that `how` adds to its base learner may be missing: it is newly initialized. Raises InputError where another

@@ -1,7 +1,7 @@
-"""The shift doctor: does the target differ from the source at all, and which parameter makes the difference?
+"""Measures the shift between two tasks: do they differ, and by which parameter?
 
-The same actions are played from the same states in both tasks, so that an effect of exactly 0 means that nothing
-differed on the way. Live envs cannot be put back into a state; they play the same actions from equal starts.
+Both tasks step the same actions from the same states, so that an effect of exactly 0 means that no step differed. Host
+envs cannot be reset to a state; they step the same actions from equal initial states.
 """
 
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ from headstart.learners.uniform import StickyRandom, Uniform
 from headstart.protocol.checks import check_env
 from headstart.tasks.registry import aligned, value_of
 
-COPIES, STEPS, EPISODES = 32, 50, 16
-NOTHING = 1e-6  # effects below this are rounding
+NUM_ENVS, STEPS, EPISODES = 32, 50, 16
+NEGLIGIBLE = 1e-6  # smaller effects are rounding
 
 
 class Effect(NamedTuple):
-    """How far two tasks are apart (0: not at all). All but `termination` are in standard deviations."""
+    """Effect sizes between two tasks (0: no difference). All but `termination` are in standard deviations."""
 
     initial: float  # first observations of equal draws, in standard deviations of the source's first observations
     next_state: float  # next observations, in standard deviations of the source's one-step changes
@@ -39,33 +39,33 @@ class Effect(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        return self.size > NOTHING
+        return self.size > NEGLIGIBLE
 
 
 class Shift(NamedTuple):
-    """The whole shift, and that of each changed parameter alone."""
+    """The shift of all changes together, and of each changed parameter alone."""
 
     whole: Effect
     parameters: dict[str, Effect]
     values: dict[str, tuple[str, str]]  # each changed parameter's value in source and target
-    same: bool = False  # source and target are one task: nothing that can be set differs
-    constant: tuple[str, ...] = ()  # components of the observation that never vary in the source, but do in the target
-    along_policy: bool = False  # whether a policy was looked along too
-    broken: str | None = None  # why nothing can be told: an env broke
+    same: bool = False  # whether all parameters and the reward are equal
+    constant: tuple[str, ...] = ()  # observation components that are constant in the source and differ in the target
+    along_policy: bool = False  # whether a trained policy was run, too
+    broken: str | None = None  # why there is no result: an env failed
 
     @property
     def differs(self) -> bool:
-        """Whether a difference was seen. Where none was, the tasks may still differ where nobody came to."""
+        """Whether a difference was found. If not, the tasks may still differ in states that were not visited."""
         return self.whole.differs
 
 
-def untold(broken: str) -> Shift:
-    """Returns the shift of which nothing can be told, and why."""
+def broken_shift(broken: str) -> Shift:
+    """Returns a shift without results, for a failed env."""
     return Shift(Effect(*[float("nan")] * len(Effect._fields)), {}, {}, broken=broken)
 
 
 class Policy(NamedTuple):
-    """A policy to look along, besides acting at random."""
+    """A trained policy to run in addition to random ones."""
 
     learner: Learner  # built for the source's observations, actions and context
     params: Params  # of one seed
@@ -73,20 +73,19 @@ class Policy(NamedTuple):
 
 @reraising()
 def shift(source: Task, target: Task, key: Key, policy: Policy | None = None) -> Shift:
-    """Returns the effect of all that differs between two tasks of one env, and of each changed parameter alone.
+    """Returns the effect of all differences between two tasks of one env, and of each changed parameter alone.
 
-    Half of the episodes act at random anew at each step, half keep a random action for a while; `policy`, where there
-    is one, plays as many more. Raises InputError where the tasks are of different envs, and BrokenEnvError where one
-    breaks.
+    Half of the episodes draw a random action at each step, and half repeat a random action for several steps. `policy`
+    runs as many more. Raises InputError if the tasks are of different envs, and BrokenEnvError if one fails.
     """
     source, target = aligned([source, target])
-    target = target.replace(context=source.context)  # nobody acts by the target's; so all variants are one program
+    target = target.replace(context=source.context)  # so that all variants share one compiled program
     values = {name: (value_of(source, name), value_of(target, name)) for name in target.params}
     changed = [name for name, (a, b) in values.items() if a != b]
     variants = [target]
     for name in changed:
         variants.append(source.replace(params={**source.params, name: target.params[name]}))
-    source.env.pop_failures()  # what broke before is not of these tasks
+    source.env.pop_failures()  # clear earlier failures
     with source.env.closing_on_error():
         played = [_played(source, variant, key, policy) for variant in variants]
     before, *after = [random_returns(task, key) for task in (source, *variants)]
@@ -109,7 +108,7 @@ def _effect(seen: "Pairs", before: np.ndarray, after: np.ndarray) -> Effect:
 
 
 class Pairs(Record):
-    """The same steps in both tasks."""
+    """Steps of the same actions in both tasks."""
 
     first: Array  # [episode, observation]
     first_target: Array
@@ -123,7 +122,7 @@ class Pairs(Record):
 
 
 def _played(source: Task, target: Task, key: Key, policy: Policy | None) -> Pairs:
-    """Returns the steps of the random policies, and then those of `policy`."""
+    """Returns the steps of the random policies and of `policy`."""
     players = [
         Policy(StickyRandom().learner(spec(stack([source]))), {}),
         *([] if policy is None else [policy]),
@@ -165,27 +164,29 @@ def _side_by_side(learner: Learner, params: Params, source: Task, target: Task, 
             env.close(episode.state)
         return Pairs(first, first_target, *seen)
 
-    pairs = jax.vmap(one)(jax.random.split(key, COPIES), jnp.arange(COPIES) % 2.0)
-    rows = {name: COPIES if name.startswith("first") else COPIES * STEPS for name in vars(pairs)}
+    pairs = jax.vmap(one)(jax.random.split(key, NUM_ENVS), jnp.arange(NUM_ENVS) % 2.0)
+    rows = {name: NUM_ENVS if name.startswith("first") else NUM_ENVS * STEPS for name in vars(pairs)}
     return Pairs(**{name: getattr(pairs, name).reshape(n, -1).astype(jnp.float32) for name, n in rows.items()})
 
 
 def _go_on(
     tasks: tuple[Task, Task], episodes: tuple[Episode, Episode], ended: Array, ended_target: Array, key: Key
 ) -> tuple[list[Episode], Array]:
-    """Returns the episodes that source and target step next, and whether they are new ones.
+    """Returns the episodes that source and target step next, and whether they are new.
 
-    Both go on from the source's state, where that is possible. A live env steps once from each state, so that each
-    task goes on from its own, and differences add up; both begin anew where either episode ended.
+    Both continue from the state of the source. Host envs cannot do that: each continues from its own state, so that
+    differences accumulate. Both reset if either episode ended.
     """
     here, there = episodes
     live = tasks[0].env.stateful
     over = ended | ended_target if live else ended
     there = there if live else there.replace(state=here.state)
-    news = [reset_next(task, episode.state, over, key) for task, episode in zip(tasks, (here, there), strict=True)]
-    news = news if live else [news[0], news[1].replace(state=news[0].state)]
+    new_episodes = [
+        reset_next(task, episode.state, over, key) for task, episode in zip(tasks, (here, there), strict=True)
+    ]
+    new_episodes = new_episodes if live else [new_episodes[0], new_episodes[1].replace(state=new_episodes[0].state)]
     either = lambda new, old: jax.tree.map(lambda x, y: jnp.where(over, x, y), new, old)
-    return [either(new, old) for new, old in zip(news, (here, there), strict=True)], over
+    return [either(new, old) for new, old in zip(new_episodes, (here, there), strict=True)], over
 
 
 def random_returns(task: Task, key: Key) -> Float[np.ndarray, " episode"]:
@@ -196,12 +197,12 @@ def random_returns(task: Task, key: Key) -> Float[np.ndarray, " episode"]:
 
 
 def _constant(source: Task, seen: Pairs) -> tuple[str, ...]:
-    """Returns the components of a vector observation that never vary in the source, and are different in the target."""
+    """Returns the components of a vector observation that are constant in the source and differ in the target."""
     if not isinstance(source.env.observation_space, Box):
         return ()
     here, there = np.concatenate([seen.first, seen.next_obs]), np.concatenate([seen.first_target, seen.next_obs_target])
-    still = np.ptp(here, 0) <= NOTHING * np.maximum(1.0, np.abs(here[0]))
-    other = np.abs(there - here).max(0) > NOTHING * np.maximum(1.0, np.abs(here[0]))
+    still = np.ptp(here, 0) <= NEGLIGIBLE * np.maximum(1.0, np.abs(here[0]))
+    other = np.abs(there - here).max(0) > NEGLIGIBLE * np.maximum(1.0, np.abs(here[0]))
     return tuple(name for name, odd in zip(source.env.observation_space.names, still & other, strict=True) if odd)
 
 
@@ -210,8 +211,8 @@ def _spread(x: Any) -> np.ndarray:
 
 
 def _apart(a: Any, b: Any, spread: np.ndarray) -> float:
-    """Returns the mean distance of paired rows, in root mean square standard deviations over components.
+    """Returns the mean distance of paired rows: the root mean square over components, in standard deviations.
 
-    A component that never varies in the source counts in its own units.
+    A component that is constant in the source counts in its own units.
     """
     return float(np.sqrt(np.mean(np.square((a - b) / np.where(spread > 1e-8, spread, 1.0)), 1)).mean())

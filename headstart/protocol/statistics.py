@@ -1,9 +1,9 @@
-"""Describes what a handful of seeds returned: interquartile means, bootstrap intervals, probabilities of improvement.
+"""Descriptive statistics over few seeds: interquartile means, bootstrap intervals, probabilities of improvement.
 
 After Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (arXiv:2108.13264).
-Seeds whose score is not finite (a cell that failed) are left out, and counted as left out. These intervals describe.
-They decide nothing: percentile intervals of few seeds are too narrow (of normal scores, a 95 % interval of the IQM
-holds the truth 75 % of the time with 3 seeds, 91 % with 5, and 94 % with 10). `verdicts` decides.
+Seeds whose score is not finite (failed cells) are left out and counted. These intervals are descriptive:
+percentile intervals of few seeds are too narrow (of normal scores, a 95 % interval of the IQM
+holds the truth 75 % of the time with 3 seeds, 91 % with 5, and 94 % with 10). `verdicts` has the tests.
 
 SciPy is imported where it is used, so that `import headstart` does not wait for it.
 """
@@ -18,24 +18,25 @@ from jaxtyping import Float, Int
 
 from headstart.core.errors import InputError
 
-Statistic = Callable[[np.ndarray, int], np.ndarray]  # (x, the axis that it takes away) -> one number for each row
-ENUMERATED = 6  # up to this many seeds, the bootstrap takes every resample once (6 ** 6 = 46 656) and draws none
+Statistic = Callable[[np.ndarray, int], np.ndarray]  # (x, axis to reduce) -> one number for each row
+MAX_ENUMERATED = 6  # up to this many seeds, the bootstrap enumerates all resamples (6 ** 6 = 46 656)
 
 
 class Interval(NamedTuple):
-    """A statistic of the seeds, and between which values it lies with the confidence that was asked for."""
+    """A statistic over seeds with its interval."""
 
-    iqm: float  # the statistic itself: an IQM, unless another was asked for; NaN where no seed was left
+    iqm: float  # the statistic, by default an IQM; NaN without finite seeds
     low: float
     high: float
-    seeds: int | None = None  # how many it rests on; None: not told
+    seeds: int | None = None  # number of finite scores; None: unknown
     left_out: int = 0  # scores that were not finite
 
 
 def iqm(x: Float[np.ndarray, "..."], axis: int = -1) -> Float[np.ndarray, "..."]:
-    """Returns the mean of what is left when a quarter of the values (rounded down) is cut from each end of `axis`.
+    """Returns the interquartile mean: the mean without a quarter of the values (rounded down) at each end of `axis`.
 
-    Four values leave the middle two, five the middle three, three or fewer all. A NaN anywhere makes it NaN.
+    It is the mean of the middle two of four values, of the middle three of five, and of all of three or fewer. A NaN
+    makes it NaN.
     """
     from scipy.stats import trim_mean
 
@@ -60,7 +61,7 @@ def bootstrap(
     if not kept.size:
         return Interval(np.nan, np.nan, np.nan, 0, left_out)
     value = float(statistic(kept[None], 1)[0])
-    if kept.size <= ENUMERATED:
+    if kept.size <= MAX_ENUMERATED:
         tail = (1.0 - confidence) / 2.0
         low, high = np.quantile(statistic(kept[_resamples(kept.size)], 1), [tail, 1.0 - tail], method="inverted_cdf")
     else:

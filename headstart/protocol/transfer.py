@@ -20,12 +20,12 @@ from headstart.core.train import enter_envs, init_loop_state, train_loop, train_
 from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
 
-SHOT_COPIES = 10  # the most episodes that are collected under one and the same policy
+MAX_SHOT_ENVS = 10  # maximal number of parallel episodes of one policy
 GENERATOR = "philox4x32"  # JAX's own default is a loop of small programs on a CPU; this is one (docs/architecture.md)
 
 
 class Keys(NamedTuple):
-    """The randomness of one seed (each with a leading seed axis): equal seeds share it, whatever the method."""
+    """The PRNG keys of seeds, each with a leading seed axis. They do not depend on the method."""
 
     source: Key
     target: Key
@@ -33,27 +33,27 @@ class Keys(NamedTuple):
 
 
 def keys(seeds: Sequence[int]) -> Keys:
-    """-> the keys of those seeds. Raises InputError where one is no seed."""
+    """Returns the keys of seeds. Raises InputError if one is invalid."""
     check_seeds("seeds", seeds)
     each = jax.vmap(lambda seed: jax.random.key(seed, impl=GENERATOR))(jnp.asarray(seeds, jnp.uint32))
     return Keys(*(jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(each) for i in range(3)))
 
 
 class Evaluation(NamedTuple):
-    """One point of a curve, for all seeds."""
+    """One evaluation of a learning curve, for all seeds."""
 
-    steps: Float[np.ndarray, " seed"]  # target steps spent
-    episodes: Float[np.ndarray, " seed"]  # target episodes ended
-    source_steps: Float[np.ndarray, " seed"]  # spent beside them, by methods that learn in both domains at once
+    steps: Float[np.ndarray, " seed"]  # target steps so far
+    episodes: Float[np.ndarray, " seed"]  # target episodes so far
+    source_steps: Float[np.ndarray, " seed"]  # source steps of methods that train in both domains at once
     gradient_steps: Float[np.ndarray, " seed"]
-    returns: Float[np.ndarray, "seed episode"]  # of the deterministic policy; NaN where learning went wrong
-    shots: int | None  # where this point was asked for as so many shots
+    returns: Float[np.ndarray, "seed episode"]  # of the deterministic policy; NaN if parameters are not finite
+    shots: int | None  # number of shots, if this point is one of the requested ones
     state: TrainState
-    metrics: Metrics  # of learning since the point before, each [seed]; point 0 has none
+    metrics: Metrics  # means since the last evaluation, each [seed]; empty at point 0
 
 
 def finite(state: PyTree) -> Bool[np.ndarray, " seed"]:
-    """-> which seeds hold numbers only."""
+    """Returns whether all arrays of a seed are finite."""
     leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return np.all([np.isfinite(x).reshape(x.shape[0], -1).all(1) for x in map(np.asarray, leaves)], axis=0)
 
@@ -61,17 +61,17 @@ def finite(state: PyTree) -> Bool[np.ndarray, " seed"]:
 def evaluate_state(
     learner: Learner, state: TrainState, target: Task, episodes: int, key: Key
 ) -> Float[np.ndarray, "seed episode"]:
-    """-> undiscounted returns on the (first) target task; NaN where the knowledge is not finite."""
+    """Returns undiscounted returns on the (first) target task; NaN if parameters are not finite."""
     returns = np.array(evaluate(learner, state.params, target, episodes, key))[:, 0]
     if jax.tree.leaves(state.params):
         returns[~finite(state.params)] = np.nan
     return returns
 
 
-def collections(shots: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:
-    """-> (episodes to collect, episodes spent after that), so that every number of shots is met exactly.
+def shot_schedule(shots: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:
+    """Yields (episodes to collect, episodes spent after that), so that every number of shots is met exactly.
 
-    As many episodes are collected under one policy as were spent before: 1, 1, 2, 4, …, up to `at_once`.
+    As many episodes are collected with one policy as were spent before: 1, 1, 2, 4, …, up to `at_once`.
     """
     spent = 0
     for shot in sorted(set(shots) - {0}):
@@ -92,11 +92,11 @@ def adapt(
     eval_episodes: int = 10,
     beside: Task | None = None,
 ) -> Iterator[Evaluation]:
-    """Spends `shots` episodes and then the rest of `steps` in the target; yields its judgements, point 0 first.
+    """Spends `shots` episodes and then the rest of `steps` in the target; yields evaluations, the first at step 0.
 
-    `target` is a stacked task, `prior` what the source left (with a leading seed axis) or None to start from
-    nothing. The shots are always spent, even where they take more than `steps`. `beside` are stacked source tasks for
-    a method that learns in both domains at once; it takes no shots.
+    `target` is a stacked task, and `prior` the state after the source (with a leading seed axis) or None to start from
+    scratch. The shots are always spent, even if they take more than `steps`. `beside` are stacked source tasks for a
+    method that trains in both domains at once; it takes no shots.
     """
     tasks = target if beside is None else jax.tree.map(lambda *x: jnp.concatenate(x), beside, target)
     learner = method.learner(spec(tasks), target=True)
@@ -105,7 +105,7 @@ def adapt(
     budget = count_of(max(steps, 1))
 
     def judgement(run: LoopState, shots: int | None, metrics: Metrics) -> Evaluation:
-        state = copy_arrays(run.state)  # the next turn takes the run's own memory over
+        state = copy_arrays(run.state)  # the next iteration donates the buffers of the run
         returns = evaluate_state(learner, state, target, eval_episodes, key.evaluation)
         spent = (run.steps, run.episodes) if beside is None else (run.target_steps, run.target_episodes)
         steps, episodes, all_steps, updates = (x.numbers() for x in (*spent, run.steps, run.gradient_steps))
@@ -123,13 +123,13 @@ def adapt(
 def _spend_episodes(
     learner: Learner, target: Task, run: LoopState, shots: Sequence[int], budget: Count
 ) -> Iterator[tuple[LoopState, int, Metrics]]:
-    """Yields the runs at each number of shots asked for, that number, and the metrics of the last that were spent."""
-    asked, at_once = set(shots), min(SHOT_COPIES, max([*shots, 1]))
+    """Yields the loop state at each requested number of shots, that number, and the metrics of the last shots."""
+    asked, at_once = set(shots), min(MAX_SHOT_ENVS, max([*shots, 1]))
     horizon, segment = target.env.horizon, min(learner.replay.sequence_length, target.env.horizon)
     whole = learner._replace(
         replay=learner.replay._replace(num_steps=horizon, num_envs=at_once, sequence_length=segment)
     )
-    for episodes, spent in collections(shots, at_once):
+    for episodes, spent in shot_schedule(shots, at_once):
         run, metrics = train_on_shots(whole, target, run, jnp.int32(episodes), budget)
         if spent in asked:
             yield run, spent, metrics
@@ -138,7 +138,7 @@ def _spend_episodes(
 def _spend_steps(
     learner: Learner, target: Task, run: LoopState, steps: int, points: int, budget: Count
 ) -> Iterator[tuple[LoopState, Metrics]]:
-    """Yields the runs, and their metrics, at about `points` points on the way to `steps`; none where they are spent."""
+    """Yields the loop state and its metrics about `points` times until `steps`; nothing if they are already spent."""
     turns = iterations_for(learner, target, steps - int(run.steps.numbers().min()))
     if turns:
         entered = enter_envs(learner, target, run, budget)
@@ -146,29 +146,29 @@ def _spend_steps(
 
 
 class Curve(NamedTuple):
-    """Return against what was spent in the target, for all seeds."""
+    """A learning curve in the target, for all seeds."""
 
     steps: Float[np.ndarray, "seed point"]
     episodes: Float[np.ndarray, "seed point"]
-    returns: Float[np.ndarray, "seed point"]  # mean over the judged episodes
-    asked: dict[int, int]  # number of shots -> its point
+    returns: Float[np.ndarray, "seed point"]  # mean over the episodes of an evaluation
+    shot_points: dict[int, int]  # point of each number of shots
 
     @property
     def shots(self) -> dict[int, Float[np.ndarray, " seed"]]:
-        """-> the returns at each number of shots asked for."""
-        return {shot: self.returns[:, point] for shot, point in self.asked.items()}
+        """Returns the returns at each requested number of shots."""
+        return {shot: self.returns[:, point] for shot, point in self.shot_points.items()}
 
 
-def curve(judgements: Sequence[Evaluation]) -> Curve:
-    """-> the judgements as one curve."""
+def to_curve(judgements: Sequence[Evaluation]) -> Curve:
+    """Returns the learning curve of evaluations."""
     asked = {j.shots: i for i, j in enumerate(judgements) if j.shots is not None}
     columns = [(j.steps, j.episodes, j.returns.mean(1)) for j in judgements]
     steps, episodes, returns = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
     return Curve(steps, episodes, returns, asked)
 
 
-def held(curve: Curve, shots: Sequence[int], steps: float) -> Curve:
-    """-> the curve of a policy that is only run, never changed: it stays where its point 0 is, whatever is spent."""
+def constant_curve(curve: Curve, shots: Sequence[int], steps: float) -> Curve:
+    """Returns the curve of a policy that does not adapt: constant at its first return."""
     seeds = curve.returns.shape[0]
     spent = np.tile([0.0, steps], (seeds, 1))
     return Curve(spent, np.zeros((seeds, 2)), np.repeat(curve.returns[:, :1], 2, 1), dict.fromkeys(shots, 0))

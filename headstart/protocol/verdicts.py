@@ -1,4 +1,4 @@
-"""Decides which differences between rows hold: paired t tests, corrected by Holm's method for how many are made.
+"""Tests differences between rows: paired t tests with Holm's correction for multiple comparisons.
 
 A *family* is all verdicts that one table prints. Holm's correction bounds the chance that at least one of them is
 wrong where no difference exists at all: 5 % of families, whatever their size (Holm 1979, Scandinavian Journal of
@@ -18,21 +18,21 @@ Verdict = Literal["positive", "negative", "none"]
 Name = TypeVar("Name")
 Scores = Float[np.ndarray, " seed"]
 
-ALPHA = 0.05  # the chance of at least one wrong verdict in a family of rows that do not differ
-FEWEST = 5  # pairs of seeds below which no verdict is given
-ROUNDING = 1e-6  # of a score; returns are summed in float32, so smaller differences between scores are none
+ALPHA = 0.05  # family-wise error rate
+MIN_PAIRS = 5  # pairs of seeds that a verdict needs
+ROUNDING = 1e-6  # relative; returns are summed in float32, so smaller differences are rounding
 
 
 class Tests(NamedTuple):
     """The tests of a family of differences; every array is [*batch, row]."""
 
     mean: np.ndarray
-    low: np.ndarray  # of the t interval at confidence 1 - level: it lies off 0 exactly where p_holm <= alpha
+    low: np.ndarray  # of the t interval at confidence 1 - level: it excludes 0 exactly if p_holm <= alpha
     high: np.ndarray
-    pairs: np.ndarray  # seeds that are finite
-    p: np.ndarray  # of one test by itself, two-sided; NaN below FEWEST pairs
+    pairs: np.ndarray  # number of finite pairs
+    p: np.ndarray  # of a single two-sided test; NaN below MIN_PAIRS pairs
     p_holm: np.ndarray  # adjusted by Holm's method for the family
-    level: np.ndarray  # the significance level at which Holm's method compares the row
+    level: np.ndarray  # significance level of the row in Holm's method
 
 
 class Difference(NamedTuple):
@@ -41,17 +41,17 @@ class Difference(NamedTuple):
     mean: float
     low: float
     high: float
-    iqm: float  # a description beside it; the test is of the mean
+    iqm: float  # descriptive; the test is of the mean
     p: float
     p_holm: float
     confidence: float  # of the interval: 1 - the level at which Holm's method compares this row
     pairs: int  # seeds that both rows finished
     family: int  # tests in the family, this one among them
-    verdict: Verdict | None  # None: no verdict can be given
+    verdict: Verdict | None  # None: no verdict
     no_verdict: str | None  # why not, in one sentence
 
 
-def decide(differences: Float[np.ndarray, "*batch row seed"], alpha: float = ALPHA) -> Tests:
+def paired_t_tests(differences: Float[np.ndarray, "*batch row seed"], alpha: float = ALPHA) -> Tests:
     """Returns the paired t tests of each row's differences from its control, corrected over the axis `row`.
 
     A NaN is a pair of which one run failed. Rows with fewer than 5 pairs are not tested and not in the family; their
@@ -65,8 +65,8 @@ def decide(differences: Float[np.ndarray, "*batch row seed"], alpha: float = ALP
         mean = np.where(known, differences, 0.0).sum(-1) / pairs
         squares = np.where(known, differences - mean[..., None], 0.0) ** 2
         error = np.sqrt(squares.sum(-1) / (pairs - 1) / pairs)
-        t = np.where(mean == 0.0, 0.0, mean / error)  # equal scores throughout differ by 0 for certain: p is 1
-    p = np.where(pairs >= FEWEST, 2.0 * stats.t.sf(np.abs(t), np.maximum(pairs - 1, 1)), np.nan)
+        t = np.where(mean == 0.0, 0.0, mean / error)  # all scores equal: p is 1
+    p = np.where(pairs >= MIN_PAIRS, 2.0 * stats.t.sf(np.abs(t), np.maximum(pairs - 1, 1)), np.nan)
     p_holm, level = holm(p, alpha)
     half = stats.t.isf(level / 2.0, np.maximum(pairs - 1, 1)) * np.where(pairs > 1, error, np.nan)
     return Tests(mean, mean - half, mean + half, pairs, p, p_holm, level)
@@ -91,7 +91,7 @@ def holm(
     return np.take_along_axis(np.minimum(stepped, 1.0), back, -1), np.take_along_axis(levels, back, -1)
 
 
-def compare(pairs: Mapping[Name, tuple[Scores, Scores]], alpha: float = ALPHA) -> dict[Name, Difference]:
+def compare_family(pairs: Mapping[Name, tuple[Scores, Scores]], alpha: float = ALPHA) -> dict[Name, Difference]:
     """Returns the difference of each row from its control, all of them one family.
 
     Entry i of a row's scores and of its control's is the same seed; a score that is not finite is a seed that failed.
@@ -101,8 +101,8 @@ def compare(pairs: Mapping[Name, tuple[Scores, Scores]], alpha: float = ALPHA) -
     if not pairs:
         return {}
     finite = lambda scores: np.where(np.isfinite(scores), scores, np.nan)
-    rows = [(tied(finite(ours), finite(control)), finite(control)) for ours, control in pairs.values()]
-    tests = decide(np.array([a - b for a, b in rows]), alpha)
+    rows = [(equalize_rounding(finite(ours), finite(control)), finite(control)) for ours, control in pairs.values()]
+    tests = paired_t_tests(np.array([a - b for a, b in rows]), alpha)
     family = int(np.isfinite(tests.p).sum())
     found = {}
     for i, (name, (ours, control)) in enumerate(zip(pairs, rows, strict=True)):
@@ -115,7 +115,7 @@ def compare(pairs: Mapping[Name, tuple[Scores, Scores]], alpha: float = ALPHA) -
     return found
 
 
-def tied(ours: Scores, control: Scores) -> Scores:
+def equalize_rounding(ours: Scores, control: Scores) -> Scores:
     """Returns a row's scores, with the control's in place of those that differ from it by rounding alone.
 
     A t test would find the same rounding error in every seed significant.
@@ -123,7 +123,7 @@ def tied(ours: Scores, control: Scores) -> Scores:
     return np.where(np.isclose(ours, control, rtol=ROUNDING, atol=0.0), control, ours)
 
 
-def plain(difference: Difference) -> dict[str, Any]:
+def difference_data(difference: Difference) -> dict[str, Any]:
     """Returns the difference without its verdict, as JSON can hold it: None for NaN."""
     told = difference._asdict()
     return {
@@ -134,9 +134,12 @@ def plain(difference: Difference) -> dict[str, Any]:
 
 
 def _verdict(told: Mapping[str, Any], failed: tuple[int, int], alpha: float) -> tuple[Verdict | None, str | None]:
-    if told["pairs"] < FEWEST:
+    if told["pairs"] < MIN_PAIRS:
         lost = f" ({failed[0]} of its seeds failed, {failed[1]} of its control's)" if any(failed) else ""
-        return None, f"A verdict takes at least {FEWEST} seeds that both rows finished; here are {told['pairs']}{lost}."
+        return (
+            None,
+            f"A verdict takes at least {MIN_PAIRS} seeds that both rows finished; here are {told['pairs']}{lost}.",
+        )
     if told["p_holm"] > alpha:
         return "none", None
     above = told["mean"] > 0.0

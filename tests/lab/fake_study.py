@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.protocol.comparisons import COMPARED_BY, against, pairwise
-from headstart.protocol.metrics import summarise, totals
+from headstart.protocol.comparisons import COMPARED_BY, compare_pairs, compare_with_controls
+from headstart.protocol.metrics import averaged_returns, summarize_metrics
 from headstart.protocol.statistics import bootstrap
 
 BUDGET, EPISODE = 200_000, 400.0  # target steps; steps that an episode takes, about
@@ -36,9 +36,9 @@ def study(seeds: int = 6, spread: float = 0.11) -> dict[str, Any]:
     curves = {name: _curve(name, seeds, spread, generator) for name in SHAPES}
     if seeds > 3:
         curves["epopt"][1][3] = np.nan
-    metrics = summarise(curves, random_return=18.0, threshold=2120.0, budget=BUDGET)
-    areas = {name: totals(curve, BUDGET) for name, curve in curves.items()}
-    compared = against(areas, {name: "scratch" for name in curves if name != "scratch"})
+    metrics = summarize_metrics(curves, random_return=18.0, threshold=2120.0, budget=BUDGET)
+    areas = {name: averaged_returns(curve, BUDGET) for name, curve in curves.items()}
+    compared = compare_with_controls(areas, {name: "scratch" for name in curves if name != "scratch"})
     methods = {name: _method(name, curves[name], metrics[name]) | compared[name] for name in curves}
     if seeds > 3:
         methods["epopt"]["failed"] = {"3": "its knowledge was no longer finite in the target"}
@@ -63,8 +63,8 @@ def study(seeds: int = 6, spread: float = 0.11) -> dict[str, Any]:
                 **{n: methods[n]["metrics"]["asymptote"] for n in ("finetune", "randomize", "epopt")},
             },
         },
-        "judged_by": COMPARED_BY,
-        "pairs": pairwise(areas),
+        "compared_by": COMPARED_BY,
+        "pairs": compare_pairs(areas),
         "provenance": PROVENANCE,
     }
     return json.loads(json.dumps(data))

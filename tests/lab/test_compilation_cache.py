@@ -42,7 +42,7 @@ def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path, monkeypatch):
     before = jax.config.values["jax_compilation_cache_dir"]
     jax.config.update("jax_compilation_cache_dir", None)
     try:
-        compilation_cache.keep.__wrapped__()
+        compilation_cache.enable.__wrapped__()
         assert jax.config.values["jax_compilation_cache_dir"] is None
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
@@ -51,9 +51,12 @@ def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path, monkeypatch):
 def test_programs_are_let_go_when_there_is_no_room_for_more():
     traced: list[int] = []
     twice = jax.jit(lambda x: (traced.append(1), 2 * x)[1])
-    for full, times in ((compilation_cache.FULL, 1), (0.0, 2 if pathlib.Path("/proc/self/maps").exists() else 1)):
+    for full, times in (
+        (compilation_cache.MAX_MAP_SHARE, 1),
+        (0.0, 2 if pathlib.Path("/proc/self/maps").exists() else 1),
+    ):
         twice(1.0)
-        compilation_cache.make_room(full)
+        compilation_cache.free_memory(full)
         twice(1.0)
         assert len(traced) == times
 

@@ -23,7 +23,7 @@ S = formats.THIN
 )
 def test_an_interval_has_the_digits_that_its_width_deserves(value, low, high, shown):
     interval = Interval(value, low, high)
-    assert f"{formats.middle(interval)} {formats.bounds(interval)}" == shown
+    assert f"{formats.statistic(interval)} {formats.bounds(interval)}" == shown
 
 
 def test_single_numbers():
@@ -34,7 +34,7 @@ def test_single_numbers():
     assert formats.number(-112.6) == "−113"
     assert formats.number(0.0) == "0"
     assert formats.rounded(0.0, 0.01) == "0.00"
-    assert formats.number(math.nan) == formats.number(None) == formats.middle(None) == "–"
+    assert formats.number(math.nan) == formats.number(None) == formats.statistic(None) == "–"
     assert formats.bounds(None) == formats.bounds(Interval(1.0, math.nan, math.nan)) == ""
 
 

@@ -50,8 +50,8 @@ def reloaded(stages: tuple[Training, ...], state: TrainState, folder: pathlib.Pa
     *before, (method, of, target) = stages
     each = []
     for seed in range(len(state.updates)):
-        known = study_folder.of_seed(state, seed)
-        trained = Trained(method, of, known, "Corridor", 1, seed, before=tuple(before), adapted=target)
+        known = study_folder.select_seed(state, seed)
+        trained = Trained(method, of, known, "Corridor", 1, seed, history=tuple(before), adapted=target)
         each.append(load(save(trained, folder / f"{len(stages)}-{seed}")))
         assert each[-1].stages == stages
     return jax.tree.map(lambda *x: np.concatenate(x), *(one.state for one in each))

@@ -17,12 +17,12 @@ def asked(*methods: str, **fields: Any) -> StudyConfig:
     return StudyConfig("Pendulum-v1", "Pendulum-v1@mass=2", methods, **fields)
 
 
-def names(question: StudyConfig) -> list[str]:
-    return [entry.name for entry, _ in question.rows()]
+def names(config: StudyConfig) -> list[str]:
+    return [entry.name for entry, _ in config.rows()]
 
 
-def added(question: StudyConfig) -> list[str]:
-    return [entry.name for entry, _ in question.rows() if entry.added_for is not None]
+def added(config: StudyConfig) -> list[str]:
+    return [entry.name for entry, _ in config.rows() if entry.added_for is not None]
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,15 @@ def test_what_learns_one_task_from_nothing(method, learner):
 
 
 def test_a_row_by_another_learner_brings_its_scratch_and_its_oracle():
-    question = asked("finetune", "darc", "darc:weight=2", "sf")
-    assert names(question) == [
+    config = asked("finetune", "darc", "darc:weight=2", "sf")
+    assert names(config) == [
         "random", "naive", "scratch", "finetune", "darc", "darc weight-2", "sf", "oracle",
         "scratch (SAC)", "oracle (SAC)", "scratch (QLearning)", "oracle (QLearning)",
     ]  # fmt: skip
-    rows = dict(zip(names(question), question.rows(), strict=True))
+    rows = dict(zip(names(config), config.rows(), strict=True))
     assert rows["scratch (SAC)"][1] == rows["oracle (SAC)"][1] == SAC()
     assert rows["oracle (SAC)"][0].about == "learns the target with all the steps of both domains, by SAC"
-    assert matching_scratch(question.rows()) == {
+    assert matching_scratch(config.rows()) == {
         "naive": "scratch", "finetune": "scratch", "darc": "scratch (SAC)", "darc weight-2": "scratch (SAC)",
         "sf": "scratch (QLearning)",
     }  # fmt: skip

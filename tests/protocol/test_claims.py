@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.lab.checkpoint.files import plain
-from headstart.protocol.claims import assemble
+from headstart.lab.checkpoint.files import jsonable
+from headstart.protocol.claims import assemble_study
 from headstart.protocol.shift import Effect, Shift
 from headstart.protocol.study_config import StudyConfig
 
@@ -63,7 +63,7 @@ def cells() -> dict[str, dict[int, Any]]:
 
 @pytest.fixture(scope="module")
 def data() -> dict[str, Any]:
-    return assemble(asked(), cells(), SHIFT)
+    return assemble_study(asked(), cells(), SHIFT)
 
 
 def test_all_that_a_study_promises_is_there(data):
@@ -81,9 +81,9 @@ def test_all_that_a_study_promises_is_there(data):
 
 
 def test_it_is_plain_data(data):
-    again = json.loads(json.dumps(plain(data), allow_nan=False))
+    again = json.loads(json.dumps(jsonable(data), allow_nan=False))
     assert again["methods"]["finetune"]["shots"]["1"]["iqm"] == 50.0
-    assert again["question"]["methods"] == ["finetune"]
+    assert again["config"]["methods"] == ["finetune"]
     assert again["shift"]["parameters"]["force"] == {
         "source": "10", "target": "-10", "initial": 0.0, "next_state": 0.6, "reward": 0.1,
         "termination": 0.05, "return": -0.2,
@@ -122,14 +122,14 @@ SEEDS = tuple(range(5))
 
 def test_verdicts_of_a_study_are_one_family():
     """Totals of finetune: 4.5 + 0.9 (55 + seed); of scratch: 1 + 0.9 (20 + seed / 2): they differ by 35 + 0.45 seed."""
-    data = assemble(asked(seeds=SEEDS), five(), SHIFT)
+    data = assemble_study(asked(seeds=SEEDS), five(), SHIFT)
     rows = data["methods"]
     found = rows["finetune"]["difference"]
     assert (found["mean"], found["pairs"], found["family"]) == (pytest.approx(35.9), 5, 2)
-    assert (rows["finetune"]["verdict"], rows["finetune"]["against"]) == ("positive", "scratch")
+    assert (rows["finetune"]["verdict"], rows["finetune"]["control"]) == ("positive", "scratch")
     assert (rows["naive"]["verdict"], rows["naive"]["no_verdict"]) == ("none", None)
-    assert rows["scratch"]["verdict"] is rows["scratch"]["against"] is None
-    assert data["judged_by"]["correction"] == "Holm"
+    assert rows["scratch"]["verdict"] is rows["scratch"]["control"] is None
+    assert data["compared_by"]["correction"] == "Holm"
 
 
 def test_three_seeds_give_no_verdict(data):
@@ -141,15 +141,15 @@ def test_three_seeds_give_no_verdict(data):
 def test_two_of_five_seeds_never_help():
     some = five()
     some["finetune"] |= {seed: lost() for seed in (0, 1, 4)}
-    assert assemble(asked(seeds=SEEDS), some, SHIFT)["methods"]["finetune"]["verdict"] is None
+    assert assemble_study(asked(seeds=SEEDS), some, SHIFT)["methods"]["finetune"]["verdict"] is None
 
 
 def test_another_reference_judges_the_same_runs_anew():
-    question = asked(seeds=SEEDS, methods=("finetune", "finetune:layers=last"), reference="finetune:layers=last")
+    config = asked(seeds=SEEDS, methods=("finetune", "finetune:layers=last"), reference="finetune:layers=last")
     some = five()
     some["finetune layers-last"] = {seed: cell(40.0, 50.0, 70.0 + 2 * seed + seed % 2) for seed in SEEDS}
-    rows = assemble(question, some, SHIFT)["methods"]
-    assert {name: row["against"] for name, row in rows.items()} == {
+    rows = assemble_study(config, some, SHIFT)["methods"]
+    assert {name: row["control"] for name, row in rows.items()} == {
         "naive": "finetune layers-last", "scratch": "finetune layers-last", "finetune": "finetune layers-last",
         "finetune layers-last": None,
     }  # fmt: skip
@@ -158,7 +158,7 @@ def test_another_reference_judges_the_same_runs_anew():
 
 
 def test_every_row_is_compared_with_every_other():
-    pairs = assemble(asked(seeds=SEEDS), five(), SHIFT)["pairs"]
+    pairs = assemble_study(asked(seeds=SEEDS), five(), SHIFT)["pairs"]
     assert pairs["rows"] == ["naive", "scratch", "finetune"]
     assert [pairs["verdict"][i][i] for i in range(3)] == [None] * 3
     assert pairs["difference"][2][1]["mean"] == pytest.approx(35.9)
@@ -191,13 +191,13 @@ def test_like_is_compared_with_like():
     some["darc"] = {s: cell(40.0, 50.0, 60.0 + s, shots={0: 40.0}, ledger=beside) for s in range(5)}
     some["scratch (SAC)"] = {s: cell(39.0, 70.0, 90.0 + s) for s in range(5)}
     some["oracle (SAC)"] = {s: cell(39.0, 70.0, 130.0) for s in range(5)}
-    question = asked(methods=("finetune", "darc"), seeds=(0, 1, 2, 3, 4), target="Pendulum-v1@mass=2")
-    data = assemble(question, some, SHIFT)
+    config = asked(methods=("finetune", "darc"), seeds=(0, 1, 2, 3, 4), target="Pendulum-v1@mass=2")
+    data = assemble_study(config, some, SHIFT)
     rows = data["methods"]
-    assert (rows["darc"]["against"], rows["darc"]["verdict"]) == ("scratch (SAC)", "negative")
+    assert (rows["darc"]["control"], rows["darc"]["verdict"]) == ("scratch (SAC)", "negative")
     assert rows["darc"]["metrics"]["jumpstart"]["iqm"] == 1.0
-    assert rows["scratch (SAC)"]["against"] is rows["scratch"]["against"] is None
-    assert (rows["finetune"]["against"], rows["finetune"]["verdict"]) == ("scratch", "positive")
+    assert rows["scratch (SAC)"]["control"] is rows["scratch"]["control"] is None
+    assert (rows["finetune"]["control"], rows["finetune"]["verdict"]) == ("scratch", "positive")
     assert rows["finetune"]["metrics"]["jumpstart"]["iqm"] == 30.0
     assert rows["darc"]["caveats"][0].startswith("It takes no shots")
     assert data["reference"]["oracle (SAC)"]["iqm"] == 130.0
@@ -206,15 +206,15 @@ def test_like_is_compared_with_like():
         "scratch, all steps in the target", "scratch (SAC), all steps in the target", "finetune", "darc",
     ]  # fmt: skip
     assert (total["darc"]["total_steps"], total["darc"]["shots"]) == (220, 0)
-    by_naive = assemble(dataclasses.replace(question, reference="naive"), some, SHIFT)["methods"]
-    assert by_naive["darc"]["against"] == "naive"
+    by_naive = assemble_study(dataclasses.replace(config, reference="naive"), some, SHIFT)["methods"]
+    assert by_naive["darc"]["control"] == "naive"
     assert by_naive["darc"]["metrics"]["jumpstart"]["iqm"] == 30.0
 
 
 def test_a_failed_seed_is_left_out_and_told():
     some = cells()
     some["finetune"][1] = lost()
-    row = assemble(asked(), some, SHIFT)["methods"]["finetune"]
+    row = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]
     assert row["failed"] == {1: "it broke"}
     assert np.isnan(row["curve"]["returns"][1]).all()
     assert row["metrics"]["asymptote"]["iqm"] == 61.0
@@ -225,7 +225,7 @@ def test_a_failed_seed_is_left_out_and_told():
 def test_a_seed_that_turned_to_nan_halfway_is_left_out_whole():
     some = cells()
     some["finetune"][0] = cell(40.0, float("nan"), float("nan"), failed="its numbers are no longer finite")
-    row = assemble(asked(), some, SHIFT)["methods"]["finetune"]
+    row = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]
     assert row["metrics"]["jumpstart"]["seeds"] == 2
     assert list(row["failed"]) == [0]
 
@@ -233,7 +233,7 @@ def test_a_seed_that_turned_to_nan_halfway_is_left_out_whole():
 def test_a_row_of_failures_claims_nothing():
     some = cells()
     some["finetune"] = {seed: lost() for seed in range(3)}
-    data = plain(assemble(asked(), some, SHIFT))
+    data = jsonable(assemble_study(asked(), some, SHIFT))
     row = data["methods"]["finetune"]
     assert row["failed"] == dict.fromkeys("012", "it broke")
     assert row["curve"] == row["shots"] == row["ledger"] == {}
@@ -244,7 +244,7 @@ def test_a_row_of_failures_claims_nothing():
 
 def test_where_nothing_was_learned_nobody_arrives():
     some = {name: {seed: cell(10.0, 10.0, 10.0) for seed in range(3)} for name in cells()}
-    data = plain(assemble(asked(), some, SHIFT))
+    data = jsonable(assemble_study(asked(), some, SHIFT))
     assert (data["threshold"], data["no_threshold"]) == (None, "nothing was learned")
     assert data["methods"]["finetune"]["metrics"]["time_to_threshold"]["reason"] == "nothing was learned"
     assert data["shift"]["headroom"]["learned"] is False
@@ -252,19 +252,19 @@ def test_where_nothing_was_learned_nobody_arrives():
 
 def test_references_that_failed_say_why():
     some = cells() | {"oracle": {seed: lost() for seed in range(3)}}
-    data = assemble(asked(), some, SHIFT)
+    data = assemble_study(asked(), some, SHIFT)
     assert data["reference_failed"] == {"oracle": dict.fromkeys(range(3), "it broke")}
 
 
 def test_without_an_oracle_scratch_sets_the_threshold():
     for some in (cells() | {"oracle": {}}, cells() | {"oracle": {seed: lost() for seed in range(3)}}):
-        data = assemble(asked(), some, SHIFT)
+        data = assemble_study(asked(), some, SHIFT)
         assert data["threshold"] == pytest.approx(10.0 + 0.8 * 21.0)
         assert data["reference"]["oracle"] is None
 
 
 def test_a_study_that_has_hardly_begun_is_a_study_too():
-    data = plain(assemble(asked(), {name: {} for name in cells()}, SHIFT))
+    data = jsonable(assemble_study(asked(), {name: {} for name in cells()}, SHIFT))
     assert data["methods"] == {}
     assert data["threshold"] is None
     assert data["shift"]["headroom"] is None
@@ -273,7 +273,7 @@ def test_a_study_that_has_hardly_begun_is_a_study_too():
 
 def test_seeds_and_rows_that_are_not_there_yet_are_left_out():
     some = cells() | {"finetune": {2: cell(40.0, 50.0, 60.0)}, "scratch": {}}
-    row = assemble(asked(), some, SHIFT)["methods"]["finetune"]
+    row = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]
     assert np.isnan(row["curve"]["returns"][:2]).all()
     assert row["curve"]["episodes"] == [None, None, [0.0, 1.0, 5.0]]
     assert row["difference"] is None
@@ -283,7 +283,7 @@ def test_seeds_and_rows_that_are_not_there_yet_are_left_out():
 def test_a_cell_that_is_some_points_short_stays_where_it_was():
     some = cells()
     some["finetune"][1] = cell(40.0, 50.0)
-    curve = assemble(asked(), some, SHIFT)["methods"]["finetune"]["curve"]
+    curve = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]["curve"]
     np.testing.assert_array_equal(curve["returns"][1], [40.0, 50.0, 50.0])
     np.testing.assert_array_equal(curve["steps"][1], [0.0, 10.0, 10.0])
     assert curve["target_episodes"].tolist() == pytest.approx([0.0, 1.0, 11 / 3])
@@ -295,13 +295,13 @@ def test_cells_may_come_from_files():
     some["finetune"][2]["generalisation"] = {"in_range": float("nan")}
     for seed in (0, 1):
         some["finetune"][seed]["generalisation"] = {"in_range": 30.0}
-    read = {name: {seed: plain(one) for seed, one in row.items()} for name, row in some.items()}
-    row = assemble(asked(), read, SHIFT)["methods"]["finetune"]
+    read = {name: {seed: jsonable(one) for seed, one in row.items()} for name, row in some.items()}
+    row = assemble_study(asked(), read, SHIFT)["methods"]["finetune"]
     assert row["shots"]["1"]["iqm"] == 50.0
     assert row["generalisation"]["in_range"]["iqm"] == 30.0
 
 
 def test_a_threshold_that_was_given_holds():
-    data = assemble(asked(threshold=45.0), cells(), SHIFT)
+    data = assemble_study(asked(threshold=45.0), cells(), SHIFT)
     assert data["threshold"] == 45.0
     assert data["methods"]["finetune"]["metrics"]["time_to_threshold"]["iqm"] == 5.0  # half of the first ten steps

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.protocol.headroom import headroom, learned
+from headstart.protocol.headroom import headroom, is_learned
 
 RANDOM = np.array([8.0, 10.0, 12.0])  # the IQM is 10, the standard deviation 2
 
@@ -25,12 +25,12 @@ def level(*returns: float) -> np.ndarray:
     ],
 )
 def test_learned_is_above_random_by_more_than_its_spread(returns, random, expected):
-    assert learned(returns, random) is expected
+    assert is_learned(returns, random) is expected
 
 
 def test_the_threshold_lies_on_the_way_from_random_to_the_oracle():
     room = headroom({"random": RANDOM, "scratch": level(20.0), "oracle": level(60.0)})
-    assert (room.best_name, room.best, room.random, room.learned) == ("oracle", 60.0, 10.0, True)
+    assert (room.best_name, room.best, room.random, room.is_learned) == ("oracle", 60.0, 10.0, True)
     assert room.threshold == pytest.approx(50.0)
     assert room.no_threshold is None
     assert room.data(35.0) == {
@@ -48,7 +48,7 @@ def test_a_row_above_the_oracle_is_what_can_be_had():
 def test_where_nothing_was_learned_there_is_no_threshold_and_no_share():
     ends = {"random": RANDOM, "oracle": level(11.0), "scratch": level(10.0), "naive": level(9.0)}
     room = headroom(ends)
-    assert (room.learned, room.threshold, room.no_threshold) == (False, None, "nothing was learned")
+    assert (room.is_learned, room.threshold, room.no_threshold) == (False, None, "nothing was learned")
     told = room.data(9.0)
     assert told is not None
     assert (told["learned"], told["share"]) == (False, None)
@@ -58,12 +58,12 @@ def test_where_nothing_was_learned_there_is_no_threshold_and_no_share():
 def test_where_the_oracle_learned_nothing_the_best_row_stands_for_it():
     ends = {"random": RANDOM, "oracle": level(11.0), "finetune": level(60.0), "naive": level(30.0)}
     room = headroom(ends)
-    assert (room.best_name, room.learned) == ("finetune", True)
+    assert (room.best_name, room.is_learned) == ("finetune", True)
     assert room.threshold == pytest.approx(50.0)
 
 
 def test_without_a_random_policy_nothing_is_said():
     room = headroom({"random": level(np.nan), "scratch": level(20.0)})
     assert room.threshold is None
-    assert room.no_threshold == "there is no reference to set a threshold by"
+    assert room.no_threshold == "there is no reference to derive a threshold from"
     assert room.data(20.0) is None

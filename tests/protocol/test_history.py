@@ -61,7 +61,7 @@ def test_transfers_follow_one_another():
 @pytest.mark.parametrize(
     ("stages", "sentence"),
     [
-        ((Training(TINY, OF, True), Training(TINY, OF, False)), "only those in a target can"),
+        ((Training(TINY, OF, True), Training(TINY, OF, False)), "only trainings in a target can"),
         (
             (
                 Training(TINY, OF, False),

@@ -18,7 +18,7 @@ from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.recurrent import Recurrent
 from headstart.methods.randomization.universal import UniversalPolicy
 from headstart.methods.randomization.uposi import UPOSI
-from headstart.protocol.prior import Training, moved
+from headstart.protocol.prior import Training, move_to_spaces
 from headstart.protocol.transfer import keys
 
 TINY, OF = tiny.METHOD, spec(tiny.TASK)
@@ -27,7 +27,7 @@ TINY, OF = tiny.METHOD, spec(tiny.TASK)
 def begun(how: Method, state: TrainState | None = None, known: Method = TINY) -> TrainState:
     """-> what `how` may begin from of what `known` left, where nothing is seen or done otherwise."""
     state = tiny.learned() if state is None else state
-    return moved(
+    return move_to_spaces(
         Training(known, OF, False), state, space_matching.plan(known, OF, OF), how, OF, keys(tiny.SEEDS).target
     )
 

@@ -1,4 +1,4 @@
-"""The shift doctor: 0 means the same task, and what is not 0 is put down to the parameter that makes it."""
+"""The shift doctor: 0 means the same task, and what is not 0 is put down to the parameter that describes."""
 
 import functools
 from typing import Any

@@ -26,8 +26,8 @@ def test_every_study_has_its_controls_and_references():
 
 
 def test_settings_make_another_row_of_the_same_method():
-    question = asked(methods=("finetune", "finetune:base.learning_rate=1e-3:layers=last"))
-    (entry, method), (other, plain) = question.rows()[4], question.rows()[3]
+    config = asked(methods=("finetune", "finetune:base.learning_rate=1e-3:layers=last"))
+    (entry, method), (other, plain) = config.rows()[4], config.rows()[3]
     assert entry.name == "finetune base.learning_rate-1e-3 layers-last"
     assert (entry.learns_on, entry.adapts) == (other.learns_on, other.adapts)
     assert plain == Finetune(PPO())
@@ -36,7 +36,9 @@ def test_settings_make_another_row_of_the_same_method():
 
 def test_the_reference_is_one_of_the_rows():
     assert rows(reference="finetune") == rows()
-    with pytest.raises(InputError, match="--reference epopt is no row of this study; choose one of naive, scratch, f"):
+    with pytest.raises(
+        InputError, match="--reference epopt is not a row of this study; choose one of naive, scratch, f"
+    ):
         rows(reference="epopt")
 
 

@@ -53,7 +53,7 @@ def judgements(prior: TrainState) -> list[transfer.Evaluation]:
     ],
 )
 def test_collections_double_and_meet_every_number_of_shots(shots, at_once, collected):
-    found = list(transfer.collections(shots, at_once))
+    found = list(transfer.shot_schedule(shots, at_once))
     assert [episodes for episodes, _ in found] == collected
     spent = [total for _, total in found]
     assert spent == np.cumsum(collected).tolist()
@@ -142,8 +142,8 @@ def test_a_seed_that_there_is_not_gets_its_sentence(seed):
 
 
 def test_a_curve_knows_where_its_shots_are(judgements):
-    curve = transfer.curve(judgements)
-    assert curve.asked == {0: 0, 1: 1, 3: 2, 7: 3}
+    curve = transfer.to_curve(judgements)
+    assert curve.shot_points == {0: 0, 1: 1, 3: 2, 7: 3}
     assert curve.steps.shape == curve.episodes.shape == curve.returns.shape == (2, 7)
     np.testing.assert_allclose(curve.shots[3], judgements[2].returns.mean(1))
     np.testing.assert_array_equal(curve.episodes[:, 3], [7, 7])
@@ -151,7 +151,7 @@ def test_a_curve_knows_where_its_shots_are(judgements):
 
 def test_a_policy_that_is_only_run_stays_where_it_is():
     zero, returns = np.zeros((2, 1)), np.array([[5.0], [7.0]])
-    curve = transfer.held(transfer.Curve(zero, zero, returns, {0: 0}), (0, 1, 100), 4000)
+    curve = transfer.constant_curve(transfer.Curve(zero, zero, returns, {0: 0}), (0, 1, 100), 4000)
     np.testing.assert_array_equal(curve.returns, [[5.0, 5.0], [7.0, 7.0]])
     np.testing.assert_array_equal(curve.steps, [[0.0, 4000.0]] * 2)
     np.testing.assert_array_equal(curve.episodes, np.zeros((2, 2)))

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from headstart.lab.checkpoint.files import plain
-from headstart.protocol.transfer_matrix import matrix
+from headstart.lab.checkpoint.files import jsonable
+from headstart.protocol.transfer_matrix import assemble_matrix
 
 A, B, TARGET = "Env@x=1", "Env@x=2", "Env@x=3"
 UNTRAINED = np.array([[0.0, 1.0, 2.0, 1.0, 1.0], [10.0] * 5, [5.0] * 5])
@@ -21,7 +21,7 @@ RETURNS = np.array(
 
 
 def test_the_numbers_are_those_one_works_out_by_hand():
-    found = matrix(["on A", "on B", "joint"], [A, B, TARGET], [[A], [B], [A, B]], RETURNS, UNTRAINED)
+    found = assemble_matrix(["on A", "on B", "joint"], [A, B, TARGET], [[A], [B], [A, B]], RETURNS, UNTRAINED)
     assert found["mark"] == [
         ["positive", "negative", "none"],
         ["none", "positive", None],  # four seeds are left of five
@@ -44,17 +44,17 @@ def test_the_numbers_are_those_one_works_out_by_hand():
 def test_a_target_that_is_a_source_has_been_learned_too():
     """The target's column has that source's name, and so the policy that learned it alone beside the joint one."""
     returns = np.nan_to_num(RETURNS, nan=9.0)
-    found = matrix(["on A", "on B", "joint"], [A, B, B], [[A], [B], [A, B]], returns, UNTRAINED)
+    found = assemble_matrix(["on A", "on B", "joint"], [A, B, B], [[A], [B], [A, B]], returns, UNTRAINED)
     assert found["interference"][2][2]["verdict"] == "none"
 
 
 def test_lost_seeds_are_left_out_and_four_seeds_mark_nothing():
     lost = np.where(np.arange(5) == 1, np.nan, RETURNS)
-    found = matrix(["on A", "on B", "joint"], [A, B, TARGET], [[A], [B], [A, B]], lost, UNTRAINED)
+    found = assemble_matrix(["on A", "on B", "joint"], [A, B, TARGET], [[A], [B], [A, B]], lost, UNTRAINED)
     assert found["difference"][0][1]["mean"] == pytest.approx(-5.025)
     assert {mark for row in found["mark"] for mark in row} == {None}
     nothing = np.full((1, 1, 5), np.nan)
-    data = json.loads(json.dumps(plain(matrix(["x"], [A], [[A]], nothing, UNTRAINED[:1])), allow_nan=False))
+    data = json.loads(json.dumps(jsonable(assemble_matrix(["x"], [A], [[A]], nothing, UNTRAINED[:1])), allow_nan=False))
     assert data["value"] == [[None]]
     assert data["mark"] == [[None]]
     assert data["returns"] == [[[None] * 5]]

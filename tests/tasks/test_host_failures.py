@@ -19,7 +19,7 @@ from headstart.core.types import stack
 from headstart.lab.study import source_training
 from headstart.lab.study.runner import run_row
 from headstart.lab.study.study import Study
-from headstart.lab.watch.progress_event import silent
+from headstart.lab.watch.progress_event import ignore
 from headstart.learners.ppo import PPO
 from headstart.protocol.shift import shift
 from headstart.protocol.study_config import StudyConfig
@@ -116,7 +116,7 @@ def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
         asked = StudyConfig(
             "strangers/Breaks-v0", "strangers/Breaks-v0@level=3", ("naive",), seeds=(0, 1), eval_episodes=2
         )
-        study = Study(asked, tmp_path, silent)
+        study = Study(asked, tmp_path, ignore)
         run_row(study, *study.rows[0])
         cells = study.cells()["random"]
         assert cells[0]["failed"] == f"strangers/Breaks-v0 {FELL}"
@@ -127,9 +127,9 @@ def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
 
 def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path):
     env = host(named(strangers.broken(4, strangers.raises), "breaks"), horizon=6)
-    where = source_training.Domain(stack([hs.task(env)]), "breaks", (), 32, "auto")
-    source = source_training.learn(tmp_path, "row", TINY, where, [3, 8], silent, 0.0)
-    assert source.lost == [8]
+    where = source_training.SourceTasks(stack([hs.task(env)]), "breaks", (), 32, "auto")
+    source = source_training.train_source(tmp_path, "row", TINY, where, [3, 8], ignore, 0.0)
+    assert source.failed_seeds == [8]
     assert source.curves[8]["failed"] == f"breaks {FELL}"
     assert source.curves[3]["failed"] is None
     trained = hs.load(next(tmp_path.rglob("seed-3")))

@@ -126,7 +126,7 @@ def test_a_time_that_is_none_is_refused(seconds, trained):
 
 def test_every_call_that_plays_makes_room(monkeypatch, trained, tmp_path):
     calls = []
-    monkeypatch.setattr("headstart.lab.call_guard.make_room", lambda: calls.append(1))
+    monkeypatch.setattr("headstart.lab.call_guard.free_memory", lambda: calls.append(1))
     task = hs.task(host(hangs, horizon=8))
     hs.train(TINY, task, steps=16)
     hs.evaluate(trained, task, episodes=2)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: everything is written beside its place and then moved into it."""
+"""Reads and writes files. A file is written under a temporary name and then renamed, so that it is always whole."""
 
 import json
 import os
@@ -12,24 +12,24 @@ from headstart.core.errors import InputError
 
 try:
     import fcntl
-except ImportError:  # not on this system: then temporary files of a killed process stay
+except ImportError:  # not on this system: temporary files of killed processes stay
     fcntl = None
 
 Path = str | os.PathLike[str]
 
-MOST = 64 * 2**20  # bytes of a JSON file: far more than any study's
+MAX_BYTES = 64 * 2**20  # of a JSON file; the largest study needs far less
 TEMPORARY = re.compile(r"\..+\.part")
 
 
 def write(path: pathlib.Path, data: bytes) -> None:
-    """Writes the file at once: a reader, or a kill, sees all of it or what was there before."""
+    """Writes a file atomically: readers see the old content or the new one, even if the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)  # says to `sweep` that the writer is alive
-            if os.fstat(file.fileno()).st_nlink == 0:  # swept before it could say so
+                fcntl.flock(file, fcntl.LOCK_EX)  # tells `delete_temporary` that the writer is alive
+            if os.fstat(file.fileno()).st_nlink == 0:  # deleted before it was locked
                 return write(path, data)
             file.write(data)
             file.flush()
@@ -42,97 +42,99 @@ def write(path: pathlib.Path, data: bytes) -> None:
         raise
 
 
-def sweep(folder: pathlib.Path) -> None:
-    """Deletes the temporary files that killed processes left in the folder; those of living ones stay."""
+def delete_temporary(folder: pathlib.Path) -> None:
+    """Deletes the temporary files of killed processes in a folder."""
     for path in folder.iterdir() if folder.is_dir() and fcntl is not None else ():
         if TEMPORARY.fullmatch(path.name) and path.is_file() and not _is_written(path):
             path.unlink(missing_ok=True)
 
 
 def _is_written(path: pathlib.Path) -> bool:
-    """Returns whether a living process is writing the temporary file."""
+    """Returns whether a running process is writing the temporary file."""
     assert fcntl is not None
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except OSError:  # its writer holds it, or it is another user's
+    except OSError:  # its writer has locked it, or another user owns it
         return True
     return False
 
 
-def read(path: pathlib.Path, most: int = MOST) -> bytes:
-    """Returns a regular file's bytes. Raises InputError where it is missing, another kind of file, or too large."""
+def read(path: pathlib.Path, most: int = MAX_BYTES) -> bytes:
+    """Returns the bytes of a file. Raises InputError if it is missing, not a regular file, or too large."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # so that a pipe does not make it wait
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # do not wait for a pipe
     except FileNotFoundError:
-        raise InputError(f"There is no {path}; is {path.parent} a folder that headstart wrote?") from None
+        raise InputError(f"There is no {path}; check that headstart wrote the folder {path.parent}.") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({getattr(error, 'strerror', error)}).") from None
+        raise InputError(
+            f"{path} cannot be read ({getattr(error, 'strerror', error)}); check its permissions."
+        ) from None
     try:
-        check(path, os.fstat(handle), most)
+        check_regular_file(path, os.fstat(handle), most)
         with os.fdopen(os.dup(handle), "rb") as file:
             return file.read(most + 1)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the disk.") from None
     finally:
         os.close(handle)
 
 
-def check(path: pathlib.Path, told: os.stat_result, most: int) -> None:
-    """Raises InputError where what is told of a file says that it is another kind of file, or too large."""
+def check_regular_file(path: pathlib.Path, told: os.stat_result, most: int) -> None:
+    """Raises InputError if a file is not a regular file, or larger than `most` bytes."""
     if not stat.S_ISREG(told.st_mode):
-        raise InputError(f"{path} is no regular file; put the file there that headstart wrote.")
+        raise InputError(f"{path} is not a regular file; put the file there that headstart wrote.")
     if told.st_size > most:
         raise InputError(
-            f"{path} is {told.st_size} bytes long, where at most {most} are expected: "
-            "it is damaged, or not headstart's."
+            f"{path} has {told.st_size} bytes, and at most {most} are expected: it is damaged or not from headstart; "
+            "take another copy of it."
         )
 
 
 def write_json(path: pathlib.Path, data: Any) -> None:
-    """Writes plain data as JSON, NaN as null."""
-    write(path, (json.dumps(plain(data), indent=1, allow_nan=False) + "\n").encode())
+    """Writes data as JSON, with null for NaN."""
+    write(path, (json.dumps(jsonable(data), indent=1, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: pathlib.Path) -> Any:
-    """Returns the plain data. Raises InputError where the file is missing or damaged."""
+    """Returns the data of a JSON file. Raises InputError if the file is missing or damaged."""
     return parse_json(path, read(path))
 
 
 def parse_json(path: pathlib.Path, data: bytes, mend: str = "take another copy of it") -> Any:
-    """Returns the plain data that the file's bytes hold. Raises InputError where they are no JSON."""
+    """Returns the data of JSON bytes. Raises InputError, which ends in `mend`, if they are not JSON."""
     try:
         return json.loads(data.decode())
-    except (ValueError, RecursionError) as error:  # no text, no JSON, or more than can be taken in
-        why = f"cannot be read as JSON ({error}): it is damaged, or not headstart's"
+    except (ValueError, RecursionError) as error:  # not text, not JSON, or nested too deeply
+        why = f"cannot be read as JSON ({error}): it is damaged or not from headstart"
         raise InputError(f"{path} {why}; {mend}.") from None
 
 
-def plain(data: Any) -> Any:
-    """Returns the data in JSON's own types: arrays as lists, NaN and infinity as null."""
+def jsonable(data: Any) -> Any:
+    """Returns data in JSON's types: arrays as lists, NaN and infinity as None."""
     if isinstance(data, dict):
-        return {str(name): plain(x) for name, x in data.items()}
+        return {str(name): jsonable(x) for name, x in data.items()}
     if isinstance(data, list | tuple):
-        return [plain(x) for x in data]
+        return [jsonable(x) for x in data]
     if hasattr(data, "tolist"):
-        return plain(data.tolist())
+        return jsonable(data.tolist())
     if isinstance(data, float):
         return data if data == data and abs(data) != float("inf") else None
     return data
 
 
 def as_path(name: str, given: Any) -> pathlib.Path:
-    """Returns the path. Raises InputError where no file can be called so."""
+    """Returns a path. Raises InputError if `given` is not a valid path; `name` is the argument's name."""
     if not isinstance(given, str | os.PathLike):
-        raise InputError(f"{name} is {given!r}, which is no path; give a string or a pathlib.Path.")
+        raise InputError(f"{name} is {given!r}, which is not a path; give a string or a pathlib.Path.")
     text = os.fspath(given)
     if not isinstance(text, str) or not text or "\0" in text or not is_text(text):
-        raise InputError(f"{name} is {text!r}, and no file can be called so; give another path.")
+        raise InputError(f"{name} is {text!r}, which is not a valid path; give another one.")
     return pathlib.Path(text)
 
 
 def is_text(word: str) -> bool:
-    """-> whether these are characters alone, and no bytes that stand for none."""
+    """Returns whether a string holds only characters, and no undecodable bytes (surrogates)."""
     return not any("\ud800" <= sign <= "\udfff" for sign in word)

@@ -1,7 +1,7 @@
-"""Folders that one process at a time works in, and folders that can be written to at all.
+"""Locks folders, so that one process at a time works in them, and checks that they can be written to.
 
-A lock is the system's own (`flock`): it goes when its process does, however that ends, and holds on other machines that
-share the disk.
+The locks are `flock` locks: the system releases them when a process ends, and they hold across machines that share a
+disk.
 """
 
 import contextlib
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 import filelock
 
 from headstart.core.errors import InputError
-from headstart.lab.checkpoint.files import TEMPORARY, sweep
+from headstart.lab.checkpoint.files import TEMPORARY, delete_temporary
 
-LOCK = ".lock"  # its name in the folder that it is of; it is deleted when it is given back
+LOCK = ".lock"  # file name in the locked folder; deleted on release
 
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path, wait: bool = False) -> Iterator[bool]:
-    """Yields whether the folder is this process's meanwhile; with `wait`, waits until it is. Makes the folder."""
+    """Yields whether this process holds the folder's lock; with `wait`, waits for it. Creates the folder."""
     lock = filelock.FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,23 +30,23 @@ def locked(folder: pathlib.Path, wait: bool = False) -> Iterator[bool]:
     except OSError as error:
         raise _unwritable(folder, error) from None
     try:
-        sweep(folder)
+        delete_temporary(folder)
         yield True
     finally:
-        (folder / LOCK).unlink(missing_ok=True)  # while it is held: who waits for it then makes a new one
+        (folder / LOCK).unlink(missing_ok=True)  # before the release: a waiting process then creates a new one
         lock.release()
 
 
-def tidy(out: pathlib.Path) -> None:
-    """Deletes what killed processes left in a folder and below it: locks that nobody holds, and temporary files."""
+def delete_leftovers(out: pathlib.Path) -> None:
+    """Deletes what killed processes left in a folder and its subfolders: unheld locks and temporary files."""
     left = [path for path in out.rglob(".*") if path.name == LOCK or TEMPORARY.fullmatch(path.name)]
     for folder in dict.fromkeys(path.parent for path in left):
-        with contextlib.suppress(InputError), locked(folder):  # where nothing may be written, it stays
+        with contextlib.suppress(InputError), locked(folder):  # the folder may be read-only
             pass
 
 
-def probe(folder: pathlib.Path) -> None:
-    """Writes a file into the folder and deletes it. Raises InputError where that cannot be done."""
+def check_writable(folder: pathlib.Path) -> None:
+    """Raises InputError if files cannot be written to the folder. Creates the folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe.", suffix=".part") as file:

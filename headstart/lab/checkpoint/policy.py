@@ -1,4 +1,4 @@
-"""A policy to act by: numpy in and numpy out, in the env's own units, with what its method remembers of an episode."""
+"""A policy for users: numpy in, numpy out, in the env's units. It keeps its method's state within an episode."""
 
 import functools
 from typing import Any
@@ -14,10 +14,10 @@ from headstart.core.types import ActionSpace, Image, Info, Key, Learner, Params,
 
 
 class Policy:
-    """A policy that does not explore. It takes one observation at a time, and acts for one episode at a time.
+    """A policy that does not explore. It takes one observation at a time, for one episode at a time.
 
-    What its method remembers of an episode (a recurrent state, the last steps) is kept from one `act` to the next, and
-    forgotten by `reset`. All policies of one method and of equal spaces share one compiled program.
+    The state within an episode (a recurrent state, the last steps) is carried from one `act` to the next and cleared
+    by `reset`. All policies of one method with equal spaces share one compiled program.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Policy:
         parameters: Array | None = None,
         key: Key | None = None,
     ):
-        """`params` are one seed's; `context` and `parameters` are what is told of the task, zeros where None."""
+        """`params` is that of one seed; `context` and `parameters` describe the task, and are zeros if None."""
         self._learner, self._params, self._spec = learner, params, spec
         self._context = jnp.zeros(spec.context_dim) if context is None else context
         self._parameters = jnp.zeros(spec.num_parameters) if parameters is None else parameters
@@ -37,7 +37,7 @@ class Policy:
         self.reset()
 
     def reset(self, parameters: Any = None) -> None:
-        """Begins an episode and forgets the last one. `parameters` are the env's numbers, if they have changed.
+        """Starts an episode. `parameters` are the task parameters, if they have changed.
 
         Raises InputError if they are not one number for each parameter.
         """
@@ -46,7 +46,7 @@ class Policy:
         self._key, self._carry = _begin(self._learner, self._parameters, self._key)
 
     def act(self, observation: Any) -> np.ndarray:
-        """Returns the action for one observation: numbers in the env's units, or the number of a choice.
+        """Returns the action for one observation: numbers in the env's units, or the index of a discrete action.
 
         Raises InputError if it has another shape, is not finite, or does not hold the bits or bytes of an image.
         """
@@ -57,7 +57,7 @@ class Policy:
 
 
 def _checked(observation: Any, space: ObservationSpace) -> np.ndarray:
-    """Returns the observation as the policy reads it. Raises InputError as `Policy.act` does."""
+    """Returns the observation with the policy's dtype. Raises InputError as `Policy.act` does."""
     given = _numbers("The observation", observation, space.shape)
     _check_finite(given)
     if not isinstance(space, Image):
@@ -72,7 +72,7 @@ def _checked(observation: Any, space: ObservationSpace) -> np.ndarray:
 
 
 def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns what was given as an array. Raises InputError if it is not one of real numbers, of that shape."""
+    """Returns `given` as an array. Raises InputError if it is not an array of real numbers of that shape."""
     try:
         array = np.asarray(given)
         array = array.astype(np.float64) if array.dtype.kind in "OUS" else array
@@ -108,10 +108,10 @@ def _begin(learner: Learner, parameters: Array, key: Key) -> tuple[Key, PyTree]:
 def _act(
     learner: Learner, space: ActionSpace, params: Params, carry: PyTree, obs: Any, context: Array, key: Key
 ) -> tuple[Array, PyTree, Key]:
-    """Returns the action in the env's units, what is remembered after it, and the next key."""
+    """Returns the action in the env's units, the next carry and the next key."""
     key, k_act = jax.random.split(key)
     action, carry, extras = learner.act(params, carry, obs, context, Info(k_act, explore=0.0))
-    unknown = jnp.full((), jnp.nan)  # what follows is not known here, and no policy that is judged remembers it
+    unknown = jnp.full((), jnp.nan)  # not known here; a policy that does not learn must not read it
     seen = Transition(
         obs=obs,
         action=action,

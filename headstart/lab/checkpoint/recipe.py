@@ -1,4 +1,4 @@
-"""A policy's contract, as plain data: what it sees and does, in which units, how processed, and how it came about."""
+"""`recipe.json` as data: spaces, units, preprocessing and history of a trained policy."""
 
 import sys
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from headstart.methods import describe, rebuild
 from headstart.nets.contract import PolicyContract, step
 from headstart.protocol.prior import Training
 
-FORMAT = "headstart checkpoint 6"
+FORMAT = "headstart checkpoint 7"
 LIBRARIES = ("headstart", "jax", "equinox", "optax", "numpyro", "gymnasium", "mujoco", "numpy")
 COUNTS = ("context_dim", "num_cumulants", "num_tasks", "num_parameters")  # of a spec
 DOMAINS = ("source", "target")
@@ -24,12 +24,12 @@ CLIPPED = (
 
 
 def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -> dict[str, Any]:
-    """-> the contract of what was trained, whose arrays are stored in a file of that checksum."""
+    """Returns the recipe of a trained policy whose arrays file has the checksum `sha256`."""
     spec = trained.spec
     return {
         "format": FORMAT,
         **write_stage(trained.stages[-1]),
-        "before": [write_stage(stage) for stage in trained.before],
+        "history": [write_stage(stage) for stage in trained.history],
         "trained_on": trained.trained_on,
         "sources": trained.sources,
         "budgets": trained.budgets,
@@ -37,7 +37,7 @@ def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -
         "gradient_steps": trained.gradient_steps,
         "seed": trained.seed,
         "action_processing": CLIPPED if isinstance(spec.action_space, Box) else "an index",
-        "time_step": trained.dt,
+        "dt": trained.dt,
         "policy": write_policy(trained),
         "arrays": {name: {"shape": x.shape, "dtype": str(x.dtype)} for name, x in arrays.items()},
         "sha256": sha256,
@@ -46,17 +46,17 @@ def write_recipe(trained: Trained, arrays: dict[str, np.ndarray], sha256: str) -
 
 
 def read_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    """-> the fields of what was trained, but for its state.
+    """Returns the fields of `Trained` except its state.
 
-    Raises InputError where the method says what is wrong, and else KeyError, TypeError, AttributeError or ValueError.
+    Raises InputError if the method is invalid, else KeyError, TypeError, AttributeError or ValueError.
     """
     method, spec, adapted = read_stage(recipe)
-    interval = recipe["time_step"]
+    interval = recipe["dt"]
     return {
         "method": method,
         "spec": spec,
         "adapted": adapted,
-        "before": tuple(map(read_stage, recipe["before"])),
+        "history": tuple(map(read_stage, recipe["history"])),
         **{name: int(recipe[name]) for name in ("steps", "seed", "gradient_steps")},
         "trained_on": str(recipe["trained_on"]),
         "sources": tuple(map(str, recipe["sources"])),
@@ -66,32 +66,32 @@ def read_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_stage(stage: Training) -> dict[str, Any]:
-    """Returns a training as plain data: by what, in which spaces, and in which domain."""
+    """Returns a training as data: its method, spaces and domain."""
     spaces = {name: write_space(getattr(stage.spec, name)) for name in ("observation_space", "action_space")}
     counts = {name: getattr(stage.spec, name) for name in COUNTS}
     return {"method": describe(stage.method), "domain": DOMAINS[stage.target], **spaces, **counts}
 
 
 def read_stage(data: dict[str, Any]) -> Training:
-    """Returns the training that was written so. Raises as `read_recipe` does."""
+    """Returns the training that `write_stage` wrote. Raises as `read_recipe` does."""
     if not isinstance(data["method"], dict):
-        raise TypeError("a method is a table")
+        raise TypeError("a method must be an object")
     observation, action = read_space(data["observation_space"]), read_space(data["action_space"])
     if not isinstance(observation, ObservationSpace):
-        raise TypeError("an observation is a box or an image")
+        raise TypeError("an observation space must be a box or an image")
     if not isinstance(action, ActionSpace):
-        raise TypeError("an action is a box or discrete")
+        raise TypeError("an action space must be a box or discrete")
     spec = Spec(observation, action, **{name: int(data[name]) for name in COUNTS})
     return Training(rebuild(data["method"]), spec, bool(DOMAINS.index(data["domain"])))
 
 
 def versions() -> dict[str, str]:
-    """-> the libraries that a result depends on."""
+    """Returns the versions of Python and of the libraries that results depend on."""
     return {"python": sys.version.split()[0], **{name: version(name) for name in LIBRARIES}}
 
 
 def write_policy(trained: Trained) -> dict[str, Any] | None:
-    """Returns how the policy acts, as its learner says, and in the env's units; None where the learner does not."""
+    """Returns the policy's computation in the env's units, or None if its learner does not describe it."""
     learner = trained.method.learner(trained.spec._replace(num_tasks=1), target=True)
     contract: PolicyContract | None = learner.policy_contract(trained.state.params)
     if contract is None:
@@ -112,7 +112,7 @@ def write_policy(trained: Trained) -> dict[str, Any] | None:
 
 
 def write_space(space: ObservationSpace | ActionSpace) -> dict[str, Any]:
-    """-> a space as plain data."""
+    """Returns a space as data."""
     if isinstance(space, Image):
         return {"kind": "image", "shape": space.shape, "dtype": space.dtype}
     if isinstance(space, Discrete):
@@ -129,7 +129,7 @@ def write_space(space: ObservationSpace | ActionSpace) -> dict[str, Any]:
 
 
 def read_space(data: dict[str, Any]) -> ObservationSpace | ActionSpace:
-    """-> the space that was written so. Raises KeyError, TypeError, ValueError or InputError where it was none."""
+    """Returns the space that `write_space` wrote. Raises KeyError, TypeError, ValueError or InputError if invalid."""
     if data["kind"] == "image":
         return Image(tuple(map(int, data["shape"])), data["dtype"])
     if data["kind"] == "discrete":

@@ -1,6 +1,6 @@
-"""What headstart writes as JSON and reads back: each record names its format and ends in a checksum of itself.
+"""JSON records: each names its format and ends in a checksum of itself.
 
-The last line but one is the SHA-256 of all bytes before it, so that one changed byte is noticed.
+The checksum is the SHA-256 of all bytes before it, so that one changed byte is detected.
 """
 
 import hashlib
@@ -9,16 +9,16 @@ import pathlib
 from typing import Any
 
 from headstart.core.errors import InputError
-from headstart.lab.checkpoint.files import parse_json, plain, read, write
+from headstart.lab.checkpoint.files import jsonable, parse_json, read, write
 
 CHECKSUM = "checksum"
-END = '"\n}\n'  # of a record, after the digits of its checksum
-LENGTH = 64 + len(END)  # of the checksum and what follows
+END = '"\n}\n'  # of a record, after the hexadecimal checksum
+LENGTH = 64 + len(END)  # bytes of the checksum and of END
 
 
 def write_record(path: pathlib.Path, form: str, data: dict[str, Any]) -> str:
-    """Writes plain data, NaN as null, as a record of the format `form`; returns its checksum."""
-    told = {"format": form, **{name: x for name, x in plain(data).items() if name not in ("format", CHECKSUM)}}
+    """Writes data as a record of the format `form`, with null for NaN. Returns its checksum."""
+    told = {"format": form, **{name: x for name, x in jsonable(data).items() if name not in ("format", CHECKSUM)}}
     body = json.dumps({**told, CHECKSUM: ""}, indent=1, allow_nan=False).removesuffix('"\n}').encode()
     checksum = hashlib.sha256(body).hexdigest()
     write(path, body + (checksum + END).encode())
@@ -26,9 +26,9 @@ def write_record(path: pathlib.Path, form: str, data: dict[str, Any]) -> str:
 
 
 def read_record(path: pathlib.Path, form: str, mend: str) -> dict[str, Any]:
-    """Returns a record's data, its checksum among them.
+    """Returns a record's data, including its checksum.
 
-    Raises InputError, which ends in `mend`, where the file is missing, damaged or of another format.
+    Raises InputError, which ends in `mend`, if the file is missing, damaged or of another format.
     """
     data = read(path)
     whole = data[-LENGTH:] == (hashlib.sha256(data[:-LENGTH]).hexdigest() + END).encode()
@@ -36,7 +36,7 @@ def read_record(path: pathlib.Path, form: str, mend: str) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("format") != form:
         held = str(found.get("format")) if isinstance(found, dict) else "none"
         told = f", but the file's is {held!r}" if held.startswith("headstart ") else ""
-        raise InputError(f"{path} is no record of this version of headstart (format {form!r}{told}); {mend}.")
+        raise InputError(f"{path} is not a record of this version of headstart (format {form!r}{told}); {mend}.")
     if not whole:
-        raise InputError(f"{path} is damaged: its content is not what its checksum says; {mend}.")
+        raise InputError(f"{path} is damaged: its content does not match its checksum; {mend}.")
     return {name: x for name, x in found.items() if name != "format"}

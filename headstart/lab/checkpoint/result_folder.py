@@ -1,6 +1,7 @@
-"""What `train` and `transfer` leave in their folder: a checkpoint, and `curve.json`, which says what was asked.
+"""The folders that `headstart train` and `headstart transfer` write: a checkpoint and `curve.json`.
 
-`curve.json` is written first and the recipe last: where both are there, the command has finished.
+`curve.json` holds the command's configuration and its curve. It is written first and the recipe last: if both exist,
+the command has finished.
 """
 
 import contextlib
@@ -14,26 +15,28 @@ from typing import Any
 
 from headstart.core.errors import InputError
 from headstart.lab.checkpoint import save_load
-from headstart.lab.checkpoint.files import TEMPORARY, plain
-from headstart.lab.checkpoint.locks import LOCK, locked, probe, tidy
+from headstart.lab.checkpoint.files import TEMPORARY, jsonable
+from headstart.lab.checkpoint.locks import LOCK, check_writable, delete_leftovers, locked
 from headstart.lab.checkpoint.records import read_record, write_record
 from headstart.lab.checkpoint.trained import Trained
 
-FORMAT, CURVE = "headstart curve 1", "curve.json"
-LEFT = re.compile(rf"{re.escape(LOCK)}|{TEMPORARY.pattern}|params(-\w+)?\.safetensors")  # by a process that ended
+FORMAT, CURVE = "headstart curve 2", "curve.json"
+LEFT = re.compile(
+    rf"{re.escape(LOCK)}|{TEMPORARY.pattern}|params(-\w+)?\.safetensors"
+)  # files that a killed process may leave
 
 
 @contextlib.contextmanager
-def claimed(out: pathlib.Path, question: dict[str, Any], own: str = "") -> Iterator[dict[str, Any] | None]:
-    """Yields the curve that the same command has left in `out`, or None: then the folder is this process's meanwhile.
+def claim_folder(out: pathlib.Path, config: dict[str, Any], own: str = "") -> Iterator[dict[str, Any] | None]:
+    """Yields the curve of the same command if it has finished; else locks the folder and yields None.
 
-    `own` is the name of a folder that may be in it. Raises InputError where `out` holds something else, is in use, or
+    `own` is the name of a subfolder that may exist. Raises InputError if `out` holds something else, is in use, or
     cannot be written to.
     """
-    if (done := finished(out, question, own)) is not None:
-        with contextlib.suppress(OSError):  # where nothing may be written, it stays as it is
-            tidy(out)
-            save_load.settle(out, save_load.sha256_of(out))
+    if (done := finished_result(out, config, own)) is not None:
+        with contextlib.suppress(OSError):  # the folder may be read-only
+            delete_leftovers(out)
+            save_load.finish_save(out, save_load.sha256_of(out))
         yield done
         return
     new = not out.exists()
@@ -41,16 +44,16 @@ def claimed(out: pathlib.Path, question: dict[str, Any], own: str = "") -> Itera
         with locked(out) as mine:
             if not mine:
                 raise InputError(f"{out} is in use by another process; wait for it, or choose another --out.")
-            probe(out)
-            yield finished(out, question, own)
+            check_writable(out)
+            yield finished_result(out, config, own)
     finally:
         if new:
-            with contextlib.suppress(OSError):  # it stays where there is something in it
+            with contextlib.suppress(OSError):  # the folder may not be empty
                 out.rmdir()
 
 
-def finished(out: pathlib.Path, question: dict[str, Any], own: str = "") -> dict[str, Any] | None:
-    """Returns the curve that the same command has left in `out`, or None. Raises InputError where it is another's."""
+def finished_result(out: pathlib.Path, config: dict[str, Any], own: str = "") -> dict[str, Any] | None:
+    """Returns the curve of the same command if it has finished, else None. Raises InputError if `out` is another's."""
     if not out.exists():
         return None
     if not out.is_dir():
@@ -60,27 +63,27 @@ def finished(out: pathlib.Path, question: dict[str, Any], own: str = "") -> dict
         if names:
             raise InputError(f"{out} is not empty; choose another --out.")
         return None
-    held, asked = read_record(out / CURVE, FORMAT, "choose another --out"), json.loads(json.dumps(plain(question)))
-    if other := [name for name, x in asked.items() if held["question"].get(name) != x]:
+    held, asked = read_record(out / CURVE, FORMAT, "choose another --out"), json.loads(json.dumps(jsonable(config)))
+    if other := [name for name, x in asked.items() if held["config"].get(name) != x]:
         raise InputError(f"{out} holds another result (its {', '.join(other)} differ); choose another --out.")
     if save_load.RECIPE not in names:
         return None
-    save_load.load(out)  # so that what is damaged is told
+    save_load.load(out)  # raises InputError if it is damaged
     return held
 
 
-def write(out: pathlib.Path, question: dict[str, Any], curve: dict[str, Any], trained: Trained) -> None:
-    """Writes the curve and the checkpoint, elsewhere if need be: then it raises InputError, which says where."""
+def write(out: pathlib.Path, config: dict[str, Any], curve: dict[str, Any], trained: Trained) -> None:
+    """Writes the curve and the checkpoint. If that fails, writes them elsewhere and raises InputError."""
 
     def into(folder: pathlib.Path) -> None:
-        write_record(folder / CURVE, FORMAT, {"question": question, **curve})
+        write_record(folder / CURVE, FORMAT, {"config": config, **curve})
         save_load.save(trained, folder)
 
-    keep(into, out)
+    write_or_rescue(into, out)
 
 
-def keep(into: Callable[[pathlib.Path], None], folder: pathlib.Path) -> None:
-    """Writes a result into its folder. Where that fails, writes it elsewhere, and raises InputError that says where."""
+def write_or_rescue(into: Callable[[pathlib.Path], None], folder: pathlib.Path) -> None:
+    """Calls `into(folder)`. If that fails, calls it with another folder and raises InputError that names it."""
     try:
         return into(folder)
     except OSError as error:
@@ -93,5 +96,5 @@ def keep(into: Callable[[pathlib.Path], None], folder: pathlib.Path) -> None:
             except OSError:
                 shutil.rmtree(place, ignore_errors=True)
                 continue
-            raise InputError(f"{failed}; what was learned is kept in {place}.")
-    raise InputError(f"{failed}, nor could any other folder: what was learned is lost.")
+            raise InputError(f"{failed}; the result is saved in {place}.")
+    raise InputError(f"{failed}, nor could any other folder: the result is lost.")

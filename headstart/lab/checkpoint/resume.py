@@ -1,4 +1,4 @@
-"""A training is kept while it is under way, and goes on from there after whatever ended it: to the bit, on a CPU."""
+"""Saves a training while it runs, and resumes it: bit-exactly on a CPU."""
 
 import json
 import pathlib
@@ -16,137 +16,149 @@ from safetensors import SafetensorError
 
 from headstart.core.errors import InputError
 from headstart.core.run import Checkpointer, LoopState, Progress, Snapshot
-from headstart.lab.checkpoint.files import plain
+from headstart.lab.checkpoint.files import jsonable
 from headstart.lab.checkpoint.recipe import versions
 from headstart.lab.checkpoint.records import read_record
-from headstart.lab.checkpoint.training_files import Part, raw, read, strange, sweep, write
+from headstart.lab.checkpoint.training_files import (
+    TrainingPart,
+    delete_files,
+    foreign_files,
+    read_part,
+    to_arrays,
+    write_part,
+)
 from headstart.lab.compilation_cache import processor
 from headstart.protocol.checks import check_number
 from headstart.protocol.transfer import finite
 
-FORMAT = "headstart run 4"
-STRETCH = 1.0  # s: how often is looked at what was asked for in between
-ENDS = ("SIGINT", "SIGTERM")  # signals that ask for an end, and SAVES for no more than a save
-SAVES = ("SIGUSR1",)
+FORMAT = "headstart run 5"
+CHUNK_SECONDS = 1.0  # about how many seconds pass before signals are handled
+STOP_SIGNALS = ("SIGINT", "SIGTERM")  # signals that save and stop; SAVE_SIGNALS only save
+SAVE_SIGNALS = ("SIGUSR1",)
 
 
 class FileCheckpointer(Checkpointer):
-    """Keeps a training in a folder: every so many minutes (0: never by itself), and whenever it is asked to."""
+    """Saves a training in a folder: every `every` minutes (0: only on signals), on signals, and at its end."""
 
-    def __init__(self, folder: pathlib.Path, every: float = 10.0, say: Callable[[str], None] | None = None):
+    def __init__(self, folder: pathlib.Path, every: float = 10.0, log: Callable[[str], None] | None = None):
         check_number("Minutes between two saves", every)
         if not every >= 0:
             raise InputError(
-                f"Saving every {every} minutes cannot be; write a number, or 0: only when it is asked for."
+                f"Minutes between two saves is {every}, but must be 0 or more; write 0 to save only on signals."
             )
-        self.folder, self.every, self.say = folder, every, say or (lambda line: print(line, file=sys.stderr))
-        self.history: list[dict[str, float]] = []  # what was told at each point, since the beginning
-        self._question: dict[str, Any] = {}
-        self._parts: list[Part] = []  # of what is kept: all but the last are finished
-        self._at = 0  # which training is under way
-        self._again = 0  # points that are yet to be told a second time
+        self.folder, self.every, self.log = folder, every, log or (lambda line: print(line, file=sys.stderr))
+        self.history: list[dict[str, float]] = []  # metrics of each point since the beginning
+        self._config: dict[str, Any] = {}
+        self._parts: list[TrainingPart] = []  # saved trainings: all but the last are finished
+        self._at = 0  # index of the current training
+        self._repeated = 0  # finished trainings whose last point is repeated on resume
         self._lock = filelock.FileLock(folder / ".lock")
-        self._asked = self._ending = False
+        self._save_requested = self._stop_requested = False
         self._taken, self._began, self._saved = 0, time.monotonic(), time.monotonic()
 
-    # ------------------------------------------------------------------------------------ from the outside
+    # ------------------------------------------------------------------------------------ for the caller
 
     @contextmanager
-    def open(self, question: dict[str, Any]) -> Iterator[None]:
-        """Meanwhile the folder is this training's alone, and signals are heard.
+    def open(self, config: dict[str, Any]) -> Iterator[None]:
+        """Reads and locks the folder, and handles signals until the context ends.
 
-        Raises InputError where it holds another's, is damaged, or is in use.
+        Raises InputError if the folder holds another training, is damaged, or is in use.
         """
-        self._question = json.loads(json.dumps(plain(question)))
+        self._config = json.loads(json.dumps(jsonable(config)))
         try:
             if self.folder.exists():
-                if not self.folder.is_dir() or strange(self.folder):
-                    raise InputError(f"{self.folder} holds something else than a training; choose another folder.")
-                self._own()
+                if not self.folder.is_dir() or foreign_files(self.folder):
+                    raise InputError(f"{self.folder} holds something other than a training; choose another folder.")
+                self._acquire_lock()
                 self._read()
-            with _hearing(self._hear):
+            with _signal_handlers(self._on_signal):
                 yield
         finally:
             self._lock.release()
 
-    def is_news(self, point: Progress) -> bool:
-        """-> whether nobody was told of the point before; if so, it is written down, and kept with the rest."""
-        if self._again:
-            self._again -= 1
+    def is_new(self, point: Progress) -> bool:
+        """Returns whether a point is new, not a repetition after a resume, and adds it to the history."""
+        if self._repeated:
+            self._repeated -= 1
             return False
         told = {**point.metrics, "steps": point.steps}
         self.history.append({name: float(x[0]) for name, x in told.items()})
         return True
 
-    def clear(self) -> None:
-        """Deletes what was kept."""
+    def delete(self) -> None:
+        """Deletes the saved training."""
         if self.folder.exists():
-            sweep(self.folder)
-            with suppress(OSError):  # where there is something else in it, it stays
+            delete_files(self.folder)
+            with suppress(OSError):  # the folder may hold other files
                 self.folder.rmdir()
 
-    # ------------------------------------------------------------------------------------ what the loop asks
+    # ------------------------------------------------------------------------------------ for the loop
 
     def restore(self, like: Snapshot, of: int) -> Snapshot | None:
         self._taken, self._began = 0, time.monotonic()
         if self._at >= len(self._parts):
             return None
         part = self._parts[self._at]
-        done = part.turns >= part.of
-        if part.of != of or part.turns > of:
-            raise InputError(f"{self.folder} holds {part.of} turns where there are {of}; delete it to begin anew.")
+        done = part.iterations >= part.num_iterations
+        if part.num_iterations != of or part.iterations > of:
+            raise InputError(
+                f"{self.folder} holds {part.num_iterations} iterations, and this training has {of}; "
+                "delete it to start again."
+            )
         shapes = jax.eval_shape(LoopState.done, like.state) if done else like.state
-        run, tally = read(self.folder / part.file, part, (shapes, like.sums))
+        run, tally = read_part(self.folder / part.file, part, (shapes, like.sums))
         self._at += done
         if not done:
-            anew = "; its worlds live outside of the program, and begin anew at an episode's start"
-            self.say(f"going on from {self.folder}, {part.turns} of {of} turns{anew if run.env_states is None else ''}")
-        return Snapshot(run, tally, part.turns)
+            restart = "; its live environments restart with new episodes" if run.env_states is None else ""
+            self.log(f"resuming from {self.folder}, {part.iterations} of {of} iterations{restart}")
+        return Snapshot(run, tally, part.iterations)
 
     def chunk_size(self, ahead: int) -> int:
-        """-> as many turns as took about `STRETCH` seconds; the first alone tells how long one takes."""
+        """Returns how many iterations take about CHUNK_SECONDS. The first chunk is one iteration."""
         seconds = max(time.monotonic() - self._began, 1e-6)
-        turns = max(int(self._taken * STRETCH / seconds), 1)
+        turns = max(int(self._taken * CHUNK_SECONDS / seconds), 1)
         self._taken, self._began = min(turns, ahead), time.monotonic()
         return self._taken
 
     def after_chunk(self, left: Snapshot, of: int) -> None:
-        """Keeps it where the time has come, where it is asked for, and at the end of each training."""
+        """Saves if it is time, on a signal, and at the end of each training."""
         jax.block_until_ready(left.state.key)
         now, done = time.monotonic(), left.iterations >= of
         due = 0 < self.every * 60 <= now - self._saved
-        if due or done or self._asked or self._ending:
-            kept = self._keep(left, of, done)
-            self._saved, asked, self._asked = time.monotonic(), self._asked, False
+        if due or done or self._save_requested or self._stop_requested:
+            kept = self._save(left, of, done)
+            self._saved, asked, self._save_requested = time.monotonic(), self._save_requested, False
             self._at += done
-            if self._ending:
-                words = f"What it learned is kept in {self.folder}; the same command goes on from there."
-                raise KeyboardInterrupt(words if kept else "")
+            if self._stop_requested:
+                message = f"The training is saved in {self.folder}; the same command resumes it."
+                raise KeyboardInterrupt(message if kept else "")
             if asked and kept:
-                self.say(f"kept in {self.folder}, {left.iterations} of {of} turns")
-        self._began += time.monotonic() - now  # saving is no part of what a turn takes
+                self.log(f"saved in {self.folder}, {left.iterations} of {of} iterations")
+        self._began += time.monotonic() - now  # do not count the time of saving
 
     # ------------------------------------------------------------------------------------ on disk
 
-    def _keep(self, left: Snapshot, of: int, done: bool) -> bool:
-        """-> whether it was kept; if not, says why, and what was kept before stays."""
+    def _save(self, left: Snapshot, of: int, done: bool) -> bool:
+        """Saves the training. Returns whether that worked; if not, prints why, and the previous save stays."""
         run = left.state.done() if done else left.state
         if not finite((run.state.params, run.memory)).all():
-            self.say("not kept: its numbers are no longer finite")
+            self.log("not saved: its numbers are no longer finite")
             return False
         before, file = self._parts[: self._at], f"{self._at}-{left.iterations}.safetensors"
-        if sum(part.turns >= part.of for part in before) < self._at:
-            return False  # what came before could not be kept, and has been told
-        record = {"format": FORMAT, "question": self._question, "machine": _machine(), "history": self.history}
+        if sum(part.iterations >= part.num_iterations for part in before) < self._at:
+            return False  # an earlier training could not be saved, which was printed
+        record = {"format": FORMAT, "config": self._config, "machine": _machine(), "history": self.history}
         try:
-            self._own()
-            self._parts = write(self.folder, file, raw((run, left.sums)), before, (left.iterations, of), record)
-        except (OSError, SafetensorError) as error:  # what is learned must not be lost for want of room on the disk
-            self.say(f"could not be kept in {self.folder} ({error}); it goes on learning")
+            self._acquire_lock()
+            self._parts = write_part(
+                self.folder, file, to_arrays((run, left.sums)), before, (left.iterations, of), record
+            )
+        except (OSError, SafetensorError) as error:  # a full disk must not end the training
+            self.log(f"could not be saved in {self.folder} ({error}); the training continues")
             return False
         return True
 
-    def _own(self) -> None:
+    def _acquire_lock(self) -> None:
         if self._lock.is_locked:
             return
         try:
@@ -156,43 +168,44 @@ class FileCheckpointer(Checkpointer):
             raise InputError(f"{self.folder} is in use by another process; wait for it, or choose another.") from None
 
     def _read(self) -> None:
-        """Raises InputError where the folder holds what cannot be gone on from."""
+        """Reads `run.json`. Raises InputError if the training in the folder cannot be resumed."""
         file = self.folder / "run.json"
         if not file.exists():
             return
-        mend = f"finish it with the version of headstart that began it, or delete {self.folder} to begin anew"
+        mend = f"finish it with the version of headstart that started it, or delete {self.folder} to start again"
         data = read_record(file, FORMAT, mend)
         try:
-            held = dict(data["question"])
-            kinds = Part.__annotations__.items()
-            self._parts = [Part(**{name: kind(part[name]) for name, kind in kinds}) for part in data["parts"]]
+            held = dict(data["config"])
+            kinds = TrainingPart.__annotations__.items()
+            self._parts = [TrainingPart(**{name: kind(part[name]) for name, kind in kinds}) for part in data["parts"]]
             self.history = [{name: _number(x) for name, x in row.items()} for row in data["history"]]
             then = dict(data["machine"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
-                f"{file} is damaged ({type(error).__name__}: {error}); delete {self.folder} to begin anew."
+                f"{file} is damaged ({type(error).__name__}: {error}); delete {self.folder} to start again."
             ) from None
-        asked = self._question
+        asked = self._config
         if other := [name for name in {**asked, **held} if asked.get(name) != held.get(name)]:
             raise InputError(
-                f"{self.folder} holds another training (its {', '.join(other)} differ); choose another, or delete it."
+                f"{self.folder} holds another training (its {', '.join(other)} differ); choose another folder, "
+                "or delete it."
             )
         if changed := [f"{name} {then.get(name)}, now {x}" for name, x in _machine().items() if then.get(name) != x]:
-            self.say(f"{self.folder} was written by {'; '.join(changed)}: not to the bit what it would have been")
-        self._again = sum(part.turns >= part.of for part in self._parts)
+            self.log(f"{self.folder} was written with {'; '.join(changed)}: the result may differ in the last bits")
+        self._repeated = sum(part.iterations >= part.num_iterations for part in self._parts)
 
-    def _hear(self, name: str) -> None:
-        if name in SAVES:
-            self._asked = True
+    def _on_signal(self, name: str) -> None:
+        if name in SAVE_SIGNALS:
+            self._save_requested = True
             return
-        if self._ending:
+        if self._stop_requested:
             raise KeyboardInterrupt
-        self._ending = True
-        self.say("keeping it after these turns, then stopping; once more: at once, with what was kept last")
+        self._stop_requested = True
+        self.log("saving and then stopping; press Ctrl-C again to stop now, with the previous save")
 
 
 def _machine() -> dict[str, str]:
-    """-> what a result depends on to the last bit, as far as names can tell."""
+    """Returns the versions and devices that a bit-exact result depends on."""
     return {**versions(), "device": jax.devices()[0].device_kind, "processor": processor()}
 
 
@@ -201,9 +214,9 @@ def _number(x: Any) -> float:
 
 
 @contextmanager
-def _hearing(hear: Callable[[str], None]) -> Iterator[None]:
-    """Meanwhile signals are heard; only the main thread may."""
-    names = [name for name in (*ENDS, *SAVES) if hasattr(signal, name)]
+def _signal_handlers(hear: Callable[[str], None]) -> Iterator[None]:
+    """Calls `hear` with the name of each signal until the context ends. Does nothing outside of the main thread."""
+    names = [name for name in (*STOP_SIGNALS, *SAVE_SIGNALS) if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         names = []
     numbers = {getattr(signal, name): name for name in names}

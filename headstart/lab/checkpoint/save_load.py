@@ -1,10 +1,10 @@
-"""Params on disk: `params.safetensors` beside a `recipe.json` that says what it is and how it came about.
+"""Saves and loads checkpoints: `params.safetensors`, and a `recipe.json` that describes it.
 
-No pickle anywhere: the arrays can be read without headstart and without JAX.
+Nothing is pickled: the arrays can be read without headstart and without JAX.
 
-The two change at once. The arrays are written under a name of their own, which has their checksum in it; then the
-recipe, which has it too, takes the place of the former one; then the arrays get their usual name. Whoever reads in
-between, or after a kill, finds the arrays of the recipe that is there under one name or the other.
+Both files change at once. The arrays are first written under a name that contains their checksum. Then the recipe,
+which contains the checksum too, replaces the old one. Then the arrays are renamed. A reader always finds the arrays of
+the current recipe under one of the two names, also after a kill.
 """
 
 import hashlib
@@ -19,38 +19,38 @@ from safetensors import SafetensorError
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
 from headstart.core.types import TrainState
-from headstart.lab.checkpoint.files import Path, as_path, read, sweep, write
+from headstart.lab.checkpoint.files import Path, as_path, delete_temporary, read, write
 from headstart.lab.checkpoint.recipe import FORMAT, read_recipe, write_recipe
 from headstart.lab.checkpoint.records import CHECKSUM, read_record, write_record
 from headstart.lab.checkpoint.trained import Trained
 from headstart.protocol.history import params_after
 from headstart.protocol.prior import Training
 
-RECIPE, ARRAYS, AGAIN = "recipe.json", "params.safetensors", "take another copy of it, or train anew"
+RECIPE, ARRAYS, REMEDY = "recipe.json", "params.safetensors", "take another copy of it, or train again"
 
 
 def save(trained: Trained, path: Path) -> pathlib.Path:
-    """Writes a checkpoint folder; returns its path. A kill at any moment leaves the former checkpoint or this one."""
+    """Writes a checkpoint folder and returns its path. A kill leaves the old checkpoint or the new one."""
     if not isinstance(trained, Trained):
-        raise InputError(f"{trained!r} is nothing that was trained; give what headstart.train returned.")
+        raise InputError(f"{trained!r} is not a trained policy; give what headstart.train returned.")
     folder = as_path("path", path)
     arrays = {name: np.array(np.asarray(x)[0]) for name, x in named(trained.state).items()}
     data = safetensors.numpy.save(arrays)
     sha256 = hashlib.sha256(data).hexdigest()
-    put(folder, data, sha256, {**write_recipe(trained, arrays, sha256), "bytes": len(data)})
+    write_checkpoint(folder, data, sha256, {**write_recipe(trained, arrays, sha256), "bytes": len(data)})
     return folder
 
 
-def put(folder: pathlib.Path, data: bytes, sha256: str, recipe: dict[str, Any]) -> None:
+def write_checkpoint(folder: pathlib.Path, data: bytes, sha256: str, recipe: dict[str, Any]) -> None:
     """Writes the two files of a checkpoint."""
-    sweep(folder)
+    delete_temporary(folder)
     write(folder / _own(sha256), data)
     write_record(folder / RECIPE, FORMAT, recipe)
-    settle(folder, sha256)
+    finish_save(folder, sha256)
 
 
-def settle(folder: pathlib.Path, sha256: str) -> None:
-    """Gives the arrays that the recipe was written for their usual name, and deletes what killed saves have left."""
+def finish_save(folder: pathlib.Path, sha256: str) -> None:
+    """Renames the arrays of the current recipe to ARRAYS, and deletes the arrays of killed saves."""
     own = folder / _own(sha256)
     if own.exists():
         own.replace(folder / ARRAYS)
@@ -59,33 +59,33 @@ def settle(folder: pathlib.Path, sha256: str) -> None:
 
 
 def _own(sha256: str) -> str:
-    """Returns the name under which arrays lie until their recipe is written."""
+    """Returns the name of arrays whose recipe is not written yet."""
     return f"params-{sha256[:16]}.safetensors"
 
 
 def identity(folder: pathlib.Path) -> str:
-    """Returns what tells a checkpoint from every other one: its recipe's checksum, which covers its arrays."""
-    return read_record(folder / RECIPE, FORMAT, AGAIN)[CHECKSUM]
+    """Returns what identifies a checkpoint: its recipe's checksum, which covers the checksum of the arrays."""
+    return read_record(folder / RECIPE, FORMAT, REMEDY)[CHECKSUM]
 
 
 def sha256_of(folder: pathlib.Path) -> str:
-    """Returns the checksum of a checkpoint's arrays, as its recipe has it."""
-    return read_record(folder / RECIPE, FORMAT, AGAIN)["sha256"]
+    """Returns the checksum of a checkpoint's arrays that its recipe names."""
+    return read_record(folder / RECIPE, FORMAT, REMEDY)["sha256"]
 
 
 def load(path: Path) -> Trained:
-    """Reads a checkpoint folder. Raises InputError, with the defect, where it is missing, damaged or another's."""
+    """Reads a checkpoint folder. Raises InputError, which names the defect, if it is missing or damaged."""
     folder = as_path("path", path)
-    recipe = read_record(folder / RECIPE, FORMAT, AGAIN)
+    recipe = read_record(folder / RECIPE, FORMAT, REMEDY)
     try:
         fields, sha256, most = read_recipe(recipe), str(recipe["sha256"]), int(recipe["bytes"])
-    except InputError as error:  # of the method's own: it knows best
+    except InputError as error:  # of the method: it names the field
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{folder / 'recipe.json'} is damaged ({type(error).__name__}: {error}); take another copy of it."
         ) from None
-    stages = (*fields["before"], Training(fields["method"], fields["spec"], fields["adapted"]))
+    stages = (*fields["history"], Training(fields["method"], fields["spec"], fields["adapted"]))
     return Trained(**fields, state=_read_state(folder, stages, sha256, most))
 
 
@@ -96,43 +96,46 @@ def _read_state(folder: pathlib.Path, stages: tuple[Training, ...], sha256: str,
     data = read(file, most)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(
-            f"{file} is damaged, or not what its recipe.json was written for (its checksum is another); {AGAIN}."
+            f"{file} is damaged, or not the file that its recipe.json describes (the checksum differs); {REMEDY}."
         )
     try:
         arrays = safetensors.numpy.load(data)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{file} is damaged ({error}); {AGAIN}.") from None
+        raise InputError(f"{file} is damaged ({error}); {REMEDY}.") from None
     try:
         like = _shapes(stages)
     except InputError as error:
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
-    except Exception as error:  # a damaged recipe may ask for anything
+    except Exception as error:  # a damaged recipe may cause any error
         why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise InputError(
-            f"{folder / 'recipe.json'} describes what cannot be made ({why}); it is damaged: take another copy of it."
+            f"{folder / 'recipe.json'} describes parameters that cannot be created ({why}): it is damaged; "
+            "take another copy of it."
         ) from None
     _check_arrays(file, arrays, named(like))
     return map_named(lambda name, _: jax.device_put(arrays[name][None]), like)
 
 
 def _shapes(stages: tuple[Training, ...]) -> TrainState:
-    """Returns the shapes of what these trainings leave, of one seed and without a seed axis."""
+    """Returns the shapes of the state after these trainings, without a seed axis."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), params_after(stages))
 
 
 def _check_arrays(file: pathlib.Path, arrays: dict[str, np.ndarray], expected: dict[str, jax.ShapeDtypeStruct]) -> None:
-    """Raises InputError where the arrays are not just those that are expected, or not finite."""
+    """Raises InputError if the arrays are not exactly those that are expected, or not finite."""
     for name in [*expected, *arrays]:
         if name not in arrays or name not in expected:
-            where = "lacks" if name in expected else "holds, unasked,"
+            where = "lacks" if name in expected else "has an unexpected array"
             raise InputError(
-                f"{file} {where} {name!r}, and so does not fit the method of its recipe.json; copy both from one place."
+                f"{file} {where} {name!r}: it does not fit its recipe.json; copy both files from one place."
             )
         found, wanted = arrays[name], expected[name]
         if found.shape != wanted.shape or found.dtype != wanted.dtype:
             raise InputError(
-                f"{file} holds {name!r} as {found.dtype}{list(found.shape)}, but its recipe.json makes it "
-                f"{wanted.dtype}{list(wanted.shape)}; copy both from one place."
+                f"{file} holds {name!r} as {found.dtype}{list(found.shape)}, but its recipe.json describes "
+                f"{wanted.dtype}{list(wanted.shape)}; copy both files from one place."
             )
         if found.dtype.kind == "f" and not np.isfinite(found).all():
-            raise InputError(f"{file} holds numbers that are not finite, in {name!r}; its training failed: train anew.")
+            raise InputError(
+                f"{file} holds numbers that are not finite, in {name!r}; its training failed: train again."
+            )

@@ -1,4 +1,4 @@
-"""What a training leaves, and where it can be used."""
+"""The result of a training (`Trained`), and checks of the tasks that it can be used in."""
 
 import dataclasses
 from typing import Any
@@ -20,32 +20,32 @@ from headstart.tasks.task_ids import with_task_id
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What a training leaves: the knowledge of one seed, and everything needed to use it again."""
+    """The result of a training: the parameters of one seed, and everything that is needed to use them."""
 
     method: Method
     spec: Spec
     state: TrainState  # each array with a leading seed axis of length 1
-    trained_on: str  # the task, as a string; of several, all of them
+    trained_on: str  # the task string; of several tasks, all of them
     steps: int
     seed: int
     gradient_steps: int = 0
-    sources: tuple[str, ...] = ()  # the tasks that were learned together: what the context names, in its order
+    sources: tuple[str, ...] = ()  # the tasks that were learned together, in the order of the context
     dt: float | None = None  # seconds between two steps; None if unknown
-    budgets: tuple[dict[str, Any], ...] = ()  # what each training was allowed, in their order
-    before: tuple[Training, ...] = ()  # the trainings that led to the last one, which is by `method`
+    budgets: tuple[dict[str, Any], ...] = ()  # the budget of each training, in their order
+    history: tuple[Training, ...] = ()  # the trainings before the last one, which is by `method`
     adapted: bool = False  # whether the last one was in the target
 
     @property
     def stages(self) -> tuple[Training, ...]:
-        """All trainings that led to this, in their order: the shapes of what is known follow from them."""
-        return (*self.before, Training(self.method, self.spec, self.adapted))
+        """All trainings, in their order. They determine the shapes of the parameters."""
+        return (*self.history, Training(self.method, self.spec, self.adapted))
 
     def policy(self, task: Task | str | None = None, seed: int = 0) -> Policy:
-        """Returns the policy to act by, one observation at a time (`act`, `reset`). It does not explore.
+        """Returns the policy, which acts on one observation at a time (`act`, `reset`). It does not explore.
 
-        `task` is where it is to act. It is needed where the policy is told something of its task: its parameters, or
-        which of several sources it is (by default none of them). `seed` matters only to what acts at random. Raises
-        InputError where the task is missing, or not of the spaces that the policy knows.
+        `task` is the task to act in. It is required if the policy reads its task's parameters, and used if the policy
+        was trained on several sources (by default the task is none of them). `seed` matters only to stochastic
+        policies. Raises InputError if the task is missing or has other spaces.
         """
         check_seeds("seed", [seed])
         learner, known = self.method.learner(self.spec._replace(num_tasks=1), target=True), self.state.params
@@ -57,7 +57,7 @@ class Trained:
             context, parameters = one.context, parameter_vector(one.env, one.params)
         elif contract is not None and "parameters" in contract.inputs:
             raise InputError(
-                f"{type(self.method).__name__} acts by the parameters of its task; name the task, such as "
+                f"{type(self.method).__name__} reads the parameters of its task; name the task, such as "
                 f"policy({self.trained_on.split(', then ')[-1]!r})."
             )
         alone = jax.tree.map(lambda x: x[0], known)
@@ -65,10 +65,10 @@ class Trained:
 
 
 def check_fit(trained: Trained, tasks: Task) -> None:
-    """Raises InputError where knowledge cannot be used in these tasks."""
+    """Raises InputError if a trained policy cannot be used in these tasks."""
     known, wanted = trained.spec, spec(tasks)
     mine, theirs = (known.observation_space, known.action_space), (wanted.observation_space, wanted.action_space)
-    check_spaces(f"What was learned on {trained.trained_on}", mine, tasks.env.name, theirs)
+    check_spaces(f"The policy trained on {trained.trained_on}", mine, tasks.env.name, theirs)
     check_context(trained, tasks)
     if known.num_parameters != wanted.num_parameters and _shapes(trained, known) != _shapes(trained, wanted):
         raise InputError(
@@ -79,16 +79,16 @@ def check_fit(trained: Trained, tasks: Task) -> None:
 
 
 def _shapes(trained: Trained, of: Spec) -> list[tuple[int, ...]]:
-    """Returns the shapes of what its method knows where a task has as many parameters."""
+    """Returns the shapes of the method's parameters for tasks with as many task parameters as `of`."""
     here = trained.spec._replace(num_parameters=of.num_parameters)
     return [x.shape for x in jax.tree.leaves(params_after((Training(trained.method, here, False),)).params)]
 
 
 def check_context(trained: Trained, tasks: Task) -> None:
-    """Raises InputError where knowledge is told more, or less, than these tasks say."""
+    """Raises InputError if a trained policy reads a context of another size than that of these tasks."""
     known, wanted = trained.spec, spec(tasks)
     if known.context_dim != wanted.context_dim:
         raise InputError(
-            f"What was learned on {trained.trained_on} is told {known.context_dim} numbers of context, but "
-            f"{tasks.env.name} gives {wanted.context_dim}; choose tasks that give the same."
+            f"The policy trained on {trained.trained_on} reads a context of size {known.context_dim}, but "
+            f"{tasks.env.name} gives one of size {wanted.context_dim}; choose tasks with the same context."
         )

@@ -1,7 +1,7 @@
-"""A training's files while it is under way: arrays, and a `run.json` that names them and says what they are of.
+"""The files of a training in progress: arrays in safetensors files, and a `run.json` that names and describes them.
 
-A file is written under a name of its own before `run.json` names it, and `run.json` changes at once: a kill at any
-moment leaves the former or the new. No pickle anywhere.
+Each arrays file has a new name and is written before `run.json`, which is replaced atomically: a kill at any moment
+leaves the old state or the new one. Nothing is pickled.
 """
 
 import hashlib
@@ -19,68 +19,68 @@ from safetensors import SafetensorError
 from headstart.core.errors import InputError
 from headstart.core.names import map_named, named
 from headstart.core.types import PyTree
-from headstart.lab.checkpoint.files import check
+from headstart.lab.checkpoint.files import check_regular_file
 from headstart.lab.checkpoint.records import write_record
 
 OURS = re.compile(r"\.lock|run\.json|\.run\.json\..*|\d+-\d+\.safetensors")
 
 
-class Part(NamedTuple):
-    """One of the trainings that a method consists of, as `run.json` names it."""
+class TrainingPart(NamedTuple):
+    """The entry in `run.json` of one of the trainings that a method consists of."""
 
     file: str
     sha256: str
-    turns: int  # taken
-    of: int
+    iterations: int  # done
+    num_iterations: int
     bytes: int
 
 
-def write(
+def write_part(
     folder: pathlib.Path,
     file: str,
     arrays: dict[str, np.ndarray],
-    before: list[Part],
+    before: list[TrainingPart],
     turns: tuple[int, int],
     record: dict[str, Any],
-) -> list[Part]:
-    """Writes a training's arrays and then the record that names them -> its parts, those before it and this one.
+) -> list[TrainingPart]:
+    """Writes a training's arrays and then the record that names them. Returns the entries `before` and the new one.
 
-    What no record names any more is deleted, and what a kill has left there.
+    Deletes files that the record does not name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.numpy.save_file(arrays, folder / file)
-    os.chmod(folder / file, 0o644)  # as every other file of headstart's
+    os.chmod(folder / file, 0o644)  # like all other files of headstart
     with (folder / file).open("rb") as written:
         os.fsync(written.fileno())
         length = os.fstat(written.fileno()).st_size
-        parts = [*before, Part(file, hashlib.file_digest(written, "sha256").hexdigest(), *turns, length)]
+        parts = [*before, TrainingPart(file, hashlib.file_digest(written, "sha256").hexdigest(), *turns, length)]
     write_record(folder / "run.json", record["format"], {**record, "parts": [part._asdict() for part in parts]})
-    sweep(folder, {".lock", "run.json", *(part.file for part in parts)})
+    delete_files(folder, {".lock", "run.json", *(part.file for part in parts)})
     return parts
 
 
-def sweep(folder: pathlib.Path, but: Collection[str] = ()) -> None:
-    """Deletes what was written there; what is somebody else's stays."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name != "run.json"):  # first the record: it names files
+def delete_files(folder: pathlib.Path, but: Collection[str] = ()) -> None:
+    """Deletes the files of a training except those named `but`. Other files stay."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name != "run.json"):  # the record first: it names files
         if OURS.fullmatch(path.name) and path.name not in but:
             path.unlink(missing_ok=True)
 
 
-def strange(folder: pathlib.Path) -> list[str]:
-    """-> the names of what is there, and is none of a training's files."""
+def foreign_files(folder: pathlib.Path) -> list[str]:
+    """Returns the names of files in the folder that do not belong to a training."""
     return sorted(path.name for path in folder.iterdir() if not OURS.fullmatch(path.name))
 
 
-def raw(tree: PyTree) -> dict[str, np.ndarray]:
-    """-> the tree's arrays by name, keys as the numbers that they are."""
+def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
+    """Returns the arrays of a tree by name; PRNG keys as their raw data."""
     return {name: np.asarray(jax.random.key_data(x) if _is_key(x) else x) for name, x in named(tree).items()}
 
 
-def read(file: pathlib.Path, part: Part, like: PyTree) -> Any:
-    """Returns the tree of these shapes that the part's file holds. Raises InputError where it does not."""
-    mend = f"delete {file.parent} to begin anew"
+def read_part(file: pathlib.Path, part: TrainingPart, like: PyTree) -> Any:
+    """Returns a tree with the shapes of `like` from a file. Raises InputError if it is damaged or does not fit."""
+    mend = f"delete {file.parent} to start again"
     try:
-        check(file, file.stat(), part.bytes)
+        check_regular_file(file, file.stat(), part.bytes)
         with file.open("rb") as there:
             same = hashlib.file_digest(there, "sha256").hexdigest() == part.sha256
         arrays = safetensors.numpy.load_file(file) if same else {}
@@ -89,13 +89,13 @@ def read(file: pathlib.Path, part: Part, like: PyTree) -> Any:
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{file} is damaged ({error}); {mend}.") from None
     if not same:
-        raise InputError(f"{file} is not what was written (its checksum is another); {mend}.")
+        raise InputError(f"{file} is damaged (its checksum does not match run.json); {mend}.")
     plain = lambda x: jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x
     wanted = {name: (x.shape, x.dtype) for name, x in named(jax.tree.map(plain, like)).items()}
     found = {name: (x.shape, x.dtype) for name, x in arrays.items()}
     if odd := [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]:
-        raise InputError(f"{file} does not fit what is to be learned (such as its {odd[0]!r}); {mend}.")
-    # copied: the loop takes a run's memory over, and numpy's is not its to take
+        raise InputError(f"{file} does not fit this training (for example {odd[0]!r}); {mend}.")
+    # copied: the loop donates these buffers, and numpy's must not be donated
     return map_named(lambda name, x: _as(x, jax.device_put(arrays[name], may_alias=False)), like)
 
 
@@ -106,6 +106,6 @@ def _is_key(x: Any) -> bool:
 def _as(like: Any, x: Any) -> Any:
     if not _is_key(like):
         return x
-    impl: list[Any] = []  # which generator a key is for can be asked of a key alone, and `like` is but the shape of one
+    impl: list[Any] = []  # only a key, and not its shape, knows its generator
     jax.eval_shape(lambda key: impl.append(jax.random.key_impl(key)), like)
     return jax.random.wrap_key_data(x, impl=impl[0])

@@ -1,4 +1,4 @@
-"""What comes of a transfer."""
+"""The result of a transfer (`Transferred`)."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -9,25 +9,25 @@ from jaxtyping import Float
 from headstart.core import space_matching
 from headstart.core.types import Method, Task, spec
 from headstart.lab.checkpoint.trained import Trained
-from headstart.lab.checkpoint.transfer_summary import Moved, woken
+from headstart.lab.checkpoint.transfer_summary import TransferSummary, changed_constants
 from headstart.protocol import transfer as protocol
-from headstart.protocol.prior import entered
+from headstart.protocol.prior import stages_in_spaces
 from headstart.tasks.registry import interval
 from headstart.tasks.strings import describe
 
 
 class Transferred(NamedTuple):
-    """What came of a transfer: the curve on the target, the returns at each number of shots, and the policy."""
+    """The result of a transfer: the target curve, the return at each number of shots, and the adapted policy."""
 
     steps: Float[np.ndarray, " point"]  # target steps spent
     episodes: Float[np.ndarray, " point"]
     returns: Float[np.ndarray, " point"]  # of the deterministic policy on the nominal target
-    shots: dict[int, float]  # number of target episodes -> return
+    shots: dict[int, float]  # return by number of target episodes
     trained: Trained
-    moved: Moved  # what of the knowledge came along
+    summary: TransferSummary  # what was copied from the source
 
 
-def transferred(
+def make_transferred(
     trained: Trained,
     how: Method,
     task: Task,
@@ -36,8 +36,8 @@ def transferred(
     plan: space_matching.Plan,
     allowed: dict[str, Any],
 ) -> Transferred:
-    """-> what came of it."""
-    curve, last, text = protocol.curve(judgements), judgements[-1], describe(task)
+    """Returns the result of a transfer from its evaluations."""
+    curve, last, text = protocol.to_curve(judgements), judgements[-1], describe(task)
     after = dataclasses.replace(
         trained,
         method=how,
@@ -48,11 +48,11 @@ def transferred(
         gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
         dt=interval(task),
         budgets=(*trained.budgets, {"task": text, **allowed}),
-        before=entered(trained.stages, plan, spec(tasks)),
+        history=stages_in_spaces(trained.stages, plan, spec(tasks)),
         adapted=True,
     )
     came = space_matching.count_transferred(plan, trained.state.params, judgements[0].state.params)
     kept, known = how.learner(spec(tasks), target=True).keep_optimizer, trained.state.params
-    moved = Moved(plan, came, kept, woken(plan, known, last.state.params))
+    moved = TransferSummary(plan, came, kept, changed_constants(plan, known, last.state.params))
     at = {n: float(values[0]) for n, values in curve.shots.items()}
     return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, moved)

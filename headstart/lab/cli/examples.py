@@ -1,4 +1,4 @@
-"""What `headstart --help` begins with: lines to start from, and how tasks and methods are written."""
+"""The text of `headstart --help`: example commands, and the syntax of tasks and methods."""
 
 EXAMPLES = """examples:
   headstart doctor --source Hopper-v5 --target Hopper-v5@torso_mass=9
@@ -11,7 +11,7 @@ EXAMPLES = """examples:
 
 tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9 (uniform), x0.5..x2,
   log:0.1..10 (log-uniform), 6~1.5 (normal) or 6~1.5|3..9 (truncated); `headstart parameters ENV` lists names.
-  Any Gymnasium id is an ENV: Meta-World/reach-v3, Blackjack-v1@horizon=20 (steps of an episode, where it does not say),
+  Any Gymnasium id is an ENV: Meta-World/reach-v3, Blackjack-v1@horizon=20 (steps of an episode, if it has no limit),
   LunarLander-v3@continuous=true (yes, no and words are keywords of its constructor).
 
 methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup_fraction=0; a method's base learner is its field

@@ -1,4 +1,8 @@
-"""How the program `headstart` ends: with a sentence and an exit code, never with a traceback."""
+"""Turns errors into one sentence and an exit code.
+
+Exit codes: 0 success, 1 every row of a study failed, 2 invalid input or a file that cannot be written, 3 out of memory,
+130 Ctrl-C.
+"""
 
 import codecs
 import contextlib
@@ -9,85 +13,92 @@ from collections.abc import Iterator
 
 from headstart.core.errors import InputError
 from headstart.lab.checkpoint.files import is_text
-from headstart.lab.cli.argument_types import UnreadableError
+from headstart.lab.cli.argument_types import ArgumentError
 
-ASCII = str.maketrans({"→": "->", "–": "-", "—": "-", "…": "...", "·": "|", "▼": "v", "×": "x", "−": "-", "≥": ">="})
-MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "cannot allocate memory", "failed to map segment", "start new thread")
+ASCII_SUBSTITUTES = str.maketrans(
+    {"→": "->", "–": "-", "—": "-", "…": "...", "·": "|", "▼": "v", "×": "x", "−": "-", "≥": ">="}
+)
+MEMORY_ERRORS = (
+    "RESOURCE_EXHAUSTED",
+    "out of memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "start new thread",
+)
 
 
 @contextlib.contextmanager
-def exit_with_message(words: list[str]) -> Iterator[None]:
-    """Runs the program that these words ask for, and turns whatever ends it into a sentence and an exit code.
+def exit_with_message(argv: list[str]) -> Iterator[None]:
+    """Runs the body of the `with` statement and turns its errors into a sentence and an exit code.
 
-    Exits with 2 where the input cannot be used or a file cannot be written, 3 where memory runs out, 130 on Ctrl-C,
-    and quietly where nobody reads standard output any more.
+    Exits with 0 if standard output was closed by its reader.
     """
     prepare_output()
     try:
-        check_text(words)
+        check_text(argv)
         yield
         sys.stdout.flush()
-    except (InputError, UnreadableError) as error:
+    except (InputError, ArgumentError) as error:
         _stop(str(error), 2)
     except KeyboardInterrupt as end:
-        study = "What was finished is kept; the same command goes on from there." if words[:1] == ["compare"] else ""
+        study = "Finished cells are saved; the same command resumes the study." if argv[:1] == ["compare"] else ""
         _stop(f"stopped. {str(end) or study}".rstrip(), 130)
     except BrokenPipeError:
         discard_output()
         sys.exit(0)
     except Exception as error:
         if is_memory(error):
-            kept = "; what was finished is kept" if words[:1] in (["compare"], ["train"]) else ""
-            _stop(f"the memory that this process may have is not enough{kept}. Give it more, or ask for less.", 3)
-        if isinstance(error, OSError) and error.strerror:  # no right to write there, no room on the disk
+            kept = "; what was finished is saved" if argv[:1] in (["compare"], ["train"]) else ""
+            _stop(f"this process ran out of memory{kept}. Give it more memory, or reduce the settings.", 3)
+        if isinstance(error, OSError) and error.strerror:  # no permission to write, or no space on the disk
             _stop(f"{error.filename or 'a file'}: {error.strerror}; choose another place.", 2)
         raise
 
 
 def prepare_output() -> None:
-    """Lets standard output and error take any text, in whatever encoding, and stand for nothing where they are closed.
+    """Makes standard output and error accept any text in any encoding, and opens closed ones to /dev/null.
 
-    A file that is opened later must not be given the number of a closed one: libraries would write into it.
+    Otherwise a file that is opened later could get the descriptor of a closed stream, and libraries would write to it.
     """
     codecs.register_error("headstart", _spelt)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with contextlib.suppress(OSError):
             os.fstat(number)
             continue
-        os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-        os.set_inheritable(number, True)  # libraries start programs that write to it
+        os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
+        os.set_inheritable(number, True)  # for child processes that write to it
         setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="headstart")  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def check_text(words: list[str]) -> None:
-    """Raises InputError where an argument holds bytes that are no text: no report and no record could repeat it."""
-    for word in words:
+def check_text(argv: list[str]) -> None:
+    """Raises InputError if an argument holds undecodable bytes, which no report or record can hold."""
+    for word in argv:
         if not is_text(word):
             encoding = sys.getfilesystemencoding()
-            raise InputError(f"{word!a} holds bytes that are no text in {encoding}; write it without them.")
+            raise InputError(f"{word!a} holds bytes that are not text in {encoding}; write it without them.")
 
 
 def discard_output() -> None:
-    """Sends what is still to be printed nowhere: Python prints it as it exits, and would complain."""
+    """Redirects standard output to /dev/null, so that Python's flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
 
 
 def is_memory(error: BaseException) -> bool:
-    """Returns whether an error says that there is not enough memory: Python's, the system's, a library's or XLA's."""
+    """Returns whether an error of Python, the system, a library or XLA means that memory ran out."""
     said = str(error).lower()
     known = isinstance(error, OSError) and error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or known or any(words.lower() in said for words in MEMORY)
+    return isinstance(error, MemoryError) or known or any(argv.lower() in said for argv in MEMORY_ERRORS)
 
 
 def _spelt(error: UnicodeError) -> tuple[str, int]:
-    """Spells what an encoding has no character for: signs by others that look alike, all else by its number."""
+    """Replaces characters that an encoding lacks: symbols by similar ASCII ones, others by escapes."""
     assert isinstance(error, UnicodeEncodeError)
-    text = error.object[error.start : error.end].translate(ASCII)
+    text = error.object[error.start : error.end].translate(ASCII_SUBSTITUTES)
     return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 

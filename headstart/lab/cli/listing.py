@@ -1,4 +1,4 @@
-"""What the listing commands print: methods, environments, and what there is to know of one of them."""
+"""The commands that list methods, environments and parameters."""
 
 import inspect
 import json
@@ -8,60 +8,60 @@ from rich.table import Table
 from headstart.core.spaces import ActionSpace, Image, ObservationSpace
 from headstart.core.types import Discrete
 from headstart.lab.cli import arguments
-from headstart.lab.report.terminal_tables import show
+from headstart.lab.report.terminal_tables import print_tables
 from headstart.methods import LEARNERS, all_entries
 from headstart.tasks import registry
 from headstart.tasks.strings import parse
 
-WHOLE = {"never": "", "from whole ends": ", whole from whole ends", "always": ", whole"}
+INTEGER_NOTES = {"never": "", "from whole ends": ", whole from whole ends", "always": ", whole"}
 
 
-def methods(asked: arguments.Methods, words: str) -> None:
+def methods(args: arguments.Methods, command_line: str) -> None:
     """Lists the methods."""
     rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in all_entries()]
     for name, kind in LEARNERS.items():
         about = (inspect.getdoc(kind) or "").partition("\n")[0].rstrip(".")
         rows.append((name, "base learner", "–", about[0].lower() + about[1:]))
-    _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", asked.json)
+    _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", args.json)
 
 
-def tasks(asked: arguments.Tasks, words: str) -> None:
-    """Lists the environments, or says what one of them shows and takes."""
-    if asked.env is not None:
-        env = parse(asked.env, "c").env
+def tasks(args: arguments.Tasks, command_line: str) -> None:
+    """Lists the environments, or describes the spaces of one."""
+    if args.env is not None:
+        env = parse(args.env, "c").env
         rows = [("observation", _space(env.observation_space)), ("action", _space(env.action_space))]
         rows += [("horizon", f"{env.horizon} steps"), ("rewards", ", ".join(env.cumulant_names))]
         rows += [("assumed", sentence) for sentence in env.assumptions]
-        _list(rows, ("of it", "what it is"), f"what {asked.env} shows and takes", asked.json)
+        _list(rows, ("property", "value"), f"observations and actions of {args.env}", args.json)
         return
     rows = [tuple(map(str, row)) for row in registry.tasks()]
     head = ("environment", "kind", "observation", "action", "horizon", "what it is")
-    _list(rows, head, "environments; a task is one with @name=value,…", asked.json)
-    if not asked.json:
-        print("Any id of Gymnasium works too, such as FrozenLake-v1 or module:Env-v0.")
+    _list(rows, head, "environments; a task is one with @name=value,…", args.json)
+    if not args.json:
+        print("Any Gymnasium id works too, such as FrozenLake-v1 or module:Env-v0.")
 
 
 def _space(space: ObservationSpace | ActionSpace) -> str:
-    """Returns a space in words: how many numbers or choices, their names and their bounds."""
+    """Returns a description of a space: its size, names and bounds."""
     if isinstance(space, Image):
         rows, columns, channels = space.shape
         what = "bits" if space.dtype == "bool" else "bytes"
-        return f"an image of {rows} rows and {columns} columns, with {channels} channels of {what}"
+        return f"an image of {rows} rows, {columns} columns and {channels} channels of {what}"
     names = f": {', '.join(' '.join(filter(None, c)) for c in space.components)}" if space.components else ""
     if isinstance(space, Discrete):
-        return f"one of {space.n} choices{names}"
+        return f"one of {space.n} discrete actions{names}"
     ends = list(dict.fromkeys(zip(space.low, space.high, strict=True)))
-    bounds = ", ".join(f"[{low:g}, {high:g}]" for low, high in ends) if len(ends) < 9 else "bounds of their own"
+    bounds = ", ".join(f"[{low:g}, {high:g}]" for low, high in ends) if len(ends) < 9 else "individual bounds"
     return f"{space.size} number{'s' * (space.size != 1)} within {bounds}{names}"
 
 
-def parameters(asked: arguments.Parameters, words: str) -> None:
+def parameters(args: arguments.Parameters, command_line: str) -> None:
     """Lists an environment's parameters."""
     rows = [
-        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}{WHOLE[p.integer]}", p.description)
-        for p in registry.parameters(parse(asked.env, "c").env)
+        (p.name, f"{p.nominal:.6g}", p.unit, f"{p.low:g} … {p.high:g}{INTEGER_NOTES[p.integer]}", p.description)
+        for p in registry.parameters(parse(args.env, "c").env)
     ]
-    _list(rows, ("parameter", "nominal", "unit", "bounds", "what it is"), f"parameters of {asked.env}", asked.json)
+    _list(rows, ("parameter", "nominal", "unit", "bounds", "what it is"), f"parameters of {args.env}", args.json)
 
 
 def _list(rows: list[tuple[str, ...]], head: tuple[str, ...], title: str, as_json: bool) -> None:
@@ -71,4 +71,4 @@ def _list(rows: list[tuple[str, ...]], head: tuple[str, ...], title: str, as_jso
     table = Table(*head, title=title)
     for row in rows:
         table.add_row(*row)
-    show(table)
+    print_tables(table)

@@ -48,7 +48,7 @@ def run(args: Command, command_line: str) -> None:
     from headstart.lab.cli import commands
     from headstart.tasks.host.timeouts import call_timeout
 
-    compilation_cache.keep()
+    compilation_cache.enable()
     name = "_".join(re.findall("[A-Z][a-z]*", type(args).__name__)).lower()
     with call_timeout(getattr(args, "step_timeout", None)):
         getattr(commands, name)(args, command_line)

@@ -5,18 +5,24 @@ from typing import Any
 
 from headstart.lab import formats
 from headstart.lab.report import advice
-from headstart.lab.report.sentences import LABELS, episodes, learning, reach, value
-from headstart.lab.report.study_data import Study, table
+from headstart.lab.report.sentences import LABELS, control_phrase, episode_count, episodes_to_threshold, value
+from headstart.lab.report.study_data import StudyData, get_table
 from headstart.protocol.headroom import NOTHING_LEARNED
 
 
-def answer(study: Study) -> list[str]:
+def summary_sentences(study: StudyData) -> list[str]:
     """-> what gets the target in the fewest episodes, what transfer did, and whether there was anything to gain."""
     if failed := all_failed(study.raw):
         return [failed]
     return [
         said
-        for said in (_fastest(study), _rivals(study), _overall(study), best(study.raw.get("pairs")), _headroom(study))
+        for said in (
+            _fastest(study),
+            _rivals(study),
+            _overall(study),
+            best_row_sentence(study.raw.get("pairs")),
+            _headroom(study),
+        )
         if said
     ]
 
@@ -28,7 +34,7 @@ def nothing_learned(data: Mapping[str, Any]) -> bool:
 
 def all_failed(data: Mapping[str, Any]) -> str | None:
     """Returns the sentence for a study of which nothing is left; None where a row has a result."""
-    methods = {name: table(row) for name, row in table(data, "methods").items()}
+    methods = {name: get_table(row) for name, row in get_table(data, "methods").items()}
     failed = {name: row["failed"] for name, row in methods.items() if row.get("failed")}
     if not failed or any(row.get("curve") for row in methods.values()):
         return None
@@ -36,9 +42,9 @@ def all_failed(data: Mapping[str, Any]) -> str | None:
     return f"Every row failed, such as {name}: {next(iter(reasons.values()))}. The same command runs them again."
 
 
-def best(pairs: Mapping[str, Any] | None) -> str | None:
+def best_row_sentence(pairs: Mapping[str, Any] | None) -> str | None:
     """Returns which row is best by the comparison of all rows with each other; None where there is none."""
-    told = table({"pairs": pairs}, "pairs")
+    told = get_table({"pairs": pairs}, "pairs")
     leader = told["leader"] if isinstance(told.get("leader"), str) else None
     beaten, others = ([str(x) for x in told.get(key) or [] if x is not None] for key in ("beaten", "open"))
     if not told.get("rows"):
@@ -66,7 +72,7 @@ def _level_with(pairs: Mapping[str, Any], leader: str) -> list[str]:
     return [name for name, cell in line if cell and cell.get("mean") == 0.0 and name != leader]
 
 
-def _fastest(study: Study) -> str | None:
+def _fastest(study: StudyData) -> str | None:
     arrived = _arrivals(study)
     if not arrived:
         return _furthest(study)
@@ -76,39 +82,43 @@ def _fastest(study: Study) -> str | None:
     goal = f"a return of {formats.number(study.threshold)}{_of_oracle(study)}"
     if row.role == "naive":
         return f"No episode of the target is needed: the source's policy, run as it is, already reaches {goal}."
-    first = f"{name} gets the target in the fewest episodes: it reaches {goal} after {episodes(arrived[name])}"
+    first = f"{name} gets the target in the fewest episodes: it reaches {goal} after {episode_count(arrived[name])}"
     if arrived[name] < 0.5:
         first = f"{name} needs no episode of the target: it starts out at {goal}"
     if row.role == "scratch":
         return f"{first}, sooner than anything that transfers."
-    control = row.against if row.against and study.is_scratch(row.against) else "scratch"
+    control = row.control if row.control and study.is_scratch(row.control) else "scratch"
     if control in arrived:
-        return f"{first}, where {learning(control, study)} takes {episodes(arrived[control])}."
+        return f"{first}, where {control_phrase(control, study)} takes {episode_count(arrived[control])}."
     return (
-        f"{first}; {learning(control, study)} does not get there within the budget."
+        f"{first}; {control_phrase(control, study)} does not get there within the budget."
         if study.row(control or "")
         else f"{first}."
     )
 
 
-def _arrivals(study: Study) -> dict[str, float]:
+def _arrivals(study: StudyData) -> dict[str, float]:
     """-> the target episodes until the threshold of each method that gets there, the fewest first."""
-    found = [(at, row) for row in study.contenders if (at := reach(row, study.threshold)) is not None]
+    found = [
+        (at, row) for row in study.compared_rows if (at := episodes_to_threshold(row, study.threshold)) is not None
+    ]
     return {row.name: at for at, row in sorted(found, key=lambda item: (item[0], item[1].role != "naive"))}
 
 
-def _rivals(study: Study) -> str | None:
+def _rivals(study: StudyData) -> str | None:
     """-> how sure it is which was the first, by the intervals of the times to the threshold."""
     first, *others = [*_arrivals(study)] or [""]
-    if len(study.seeds) == 1 and any(row.curve for row in study.contenders):
+    if len(study.seeds) == 1 and any(row.curve for row in study.compared_rows):
         return "All of this is of one seed: another may tell it otherwise."
-    times = {row.name: told for row in study.contenders if (told := row.metrics.get("time_to_threshold")) is not None}
+    times = {
+        row.name: told for row in study.compared_rows if (told := row.metrics.get("time_to_threshold")) is not None
+    }
     near = [name for name in others if first in times and name in times and times[name].low <= times[first].high]
     return f"{advice.and_list(near)} may be as fast: the intervals of their times overlap." if near else None
 
 
-def _furthest(study: Study) -> str | None:
-    ends = {row.name: told for row in study.contenders if (told := row.metrics.get("asymptote")) is not None}
+def _furthest(study: StudyData) -> str | None:
+    ends = {row.name: told for row in study.compared_rows if (told := row.metrics.get("asymptote")) is not None}
     if not ends:
         return None
     best = max(ends, key=lambda name: ends[name].iqm)
@@ -116,7 +126,7 @@ def _furthest(study: Study) -> str | None:
         floor = study.references.get("random")
         return (
             f"Nothing was learned on the target: {best} ends highest, at {value(ends[best])}, and acting at random "
-            f"scores {formats.middle(floor)}. So there is no threshold to reach, and no head-room; more steps may help."
+            f"scores {formats.statistic(floor)}. So there is no threshold and no head-room; more steps may help."
         )
     if study.threshold is None:
         return f"{best} ends highest on the target, at {value(ends[best])}."
@@ -124,8 +134,8 @@ def _furthest(study: Study) -> str | None:
     return f"Nothing reaches {goal} within the budget; {best} comes closest, with {value(ends[best])} at the end."
 
 
-def _overall(study: Study) -> str | None:
-    rows = [row for row in study.challengers if row.role != "naive"]
+def _overall(study: StudyData) -> str | None:
+    rows = [row for row in study.rows_with_control if row.role != "naive"]
     said = {kind: [row.name for row in rows if row.verdict == kind] for kind in LABELS}
     unjudged = [row.name for row in rows if row.verdict is None and row.no_verdict]
     parts = [
@@ -138,16 +148,16 @@ def _overall(study: Study) -> str | None:
     return f"Over the whole budget, {'; '.join(told)}." if told else None
 
 
-def _headroom(study: Study) -> str | None:
-    told = table(study.shift, "headroom")
+def _headroom(study: StudyData) -> str | None:
+    told = get_table(study.shift, "headroom")
     ours, best, name = told.get("source_policy"), told.get("best"), str(told.get("best_name") or "best")
     if ours is None or best is None or nothing_learned(study.raw):
         return None
     rival = "the oracle reaches" if name == "oracle" else f"{name} reaches"
-    return advice.gain(ours, best, told.get("random") or 0.0, told.get("learned", True), rival)
+    return advice.headroom_sentence(ours, best, told.get("random") or 0.0, told.get("learned", True), rival)
 
 
-def _of_oracle(study: Study) -> str:
+def _of_oracle(study: StudyData) -> str:
     oracle = study.references.get("oracle")
     if oracle is None or not study.threshold or oracle.iqm <= 0.0:
         return ""

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from headstart.lab import formats
-from headstart.lab.report.line_chart import Reference, Scale, Series, curves
+from headstart.lab.report.line_chart import Reference, Scale, Series, line_chart
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.study_data import Row, Study
-from headstart.lab.report.styles import FONT, PAGE, SHAPES, Style, Theme, key, styles
+from headstart.lab.report.study_data import Row, StudyData
+from headstart.lab.report.styles import FONT, PAGE, SHAPES, Style, Theme, legend_key, styles
 from headstart.protocol.statistics import Interval
 
 METRICS = {
@@ -22,9 +22,9 @@ SIZES = {"wide": (540.0, 380.0), "narrow": (342.0, 310.0)}
 FOREST, ROW = 352.0, 30.0  # pixels: a panel's width, and what each of its rows takes
 
 
-def learning_curves(study: Study, looks: dict[str, Style]) -> Markup:
+def learning_curves(study: StudyData, looks: dict[str, Style]) -> Markup:
     """-> both panels, each in two sizes of which the page shows the one that fits, and the legend."""
-    rows = [row for row in study.contenders if row.curve is not None]
+    rows = [row for row in study.compared_rows if row.curve is not None]
     if not rows:
         return element("p", "No method has a curve yet.", class_="empty")
     panels = [
@@ -39,27 +39,31 @@ def learning_curves(study: Study, looks: dict[str, Style]) -> Markup:
     return element("div", legend, element("div", panels, class_="panels"))
 
 
-def row_styles(study: Study, theme: Theme) -> dict[str, Style]:
+def row_styles(study: StudyData, theme: Theme) -> dict[str, Style]:
     """Returns the style of each row of a study."""
     return styles(
-        [row.name for row in study.contenders], theme, {row.name for row in study.contenders if row.role == "scratch"}
+        [row.name for row in study.compared_rows],
+        theme,
+        {row.name for row in study.compared_rows if row.role == "scratch"},
     )
 
 
 def swatch(look: Style) -> Markup:
     """-> the key of a method, to stand in a line of text."""
-    return element("svg", key(look), class_="swatch", viewBox="0 -8 26 16", width="26", height="16", aria_hidden="true")
+    return element(
+        "svg", legend_key(look), class_="swatch", viewBox="0 -8 26 16", width="26", height="16", aria_hidden="true"
+    )
 
 
 def _panel(
-    title: str, rows: Sequence[Row], study: Study, looks: dict[str, Style], over: str, label: str, log: bool
+    title: str, rows: Sequence[Row], study: StudyData, looks: dict[str, Style], over: str, label: str, log: bool
 ) -> Markup:
     series = [series_of(row, over) for row in rows]
-    levels = [Reference(f"{name} {formats.middle(value)}", value.iqm) for name, value in study.references.items()]
+    levels = [Reference(f"{name} {formats.statistic(value)}", value.iqm) for name, value in study.references.items()]
     words = f"{title}: IQM of the return of {', '.join(row.name for row in rows)}, with 95 % intervals."
     drawn = []
     for size, (width, height) in SIZES.items():
-        parts = curves(series, levels, looks, width, height, label, "return", log)
+        parts = line_chart(series, levels, looks, width, height, label, "return", log)
         box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria_label": words}
         drawn.append(element("svg", parts, class_=f"chart {size}", **box))
     return element("figure", element("figcaption", title), drawn)
@@ -73,22 +77,22 @@ def series_of(row: Row, over: str) -> Series:
     for i in range(points.iqm.size):
         told = Interval(points.iqm[i], points.low[i], points.high[i])
         spent = f"{formats.count(points.steps[i])} steps, {formats.number(points.episodes[i])} episodes"
-        tips.append(f"{row.name}\n{spent}\n{formats.middle(told)} {formats.bounds(told)}")
+        tips.append(f"{row.name}\n{spent}\n{formats.statistic(told)} {formats.bounds(told)}")
     x = points.steps if over == "steps" else points.episodes
     return Series(row.name, x, points.iqm, points.low, points.high, tips)
 
 
-def forest(study: Study, looks: dict[str, Style]) -> Markup:
+def forest(study: StudyData, looks: dict[str, Style]) -> Markup:
     """-> one panel a metric: each method's interval, and scratch's value (or zero) as the line to compare with."""
     panels = [panel for name in METRICS if (panel := _forest_panel(name, study, looks)) is not None]
     return element("div", panels, class_="forest") if panels else element("p", "No metric can be told.", class_="empty")
 
 
-def _forest_panel(name: str, study: Study, looks: dict[str, Style]) -> Markup | None:
+def _forest_panel(name: str, study: StudyData, looks: dict[str, Style]) -> Markup | None:
     title, about = METRICS[name]
-    told = {row.name: _metric(row, name) for row in study.contenders}
+    told = {row.name: _metric(row, name) for row in study.compared_rows}
     if name == "difference":
-        told = {row.name: told[row.name] for row in study.challengers}
+        told = {row.name: told[row.name] for row in study.rows_with_control}
     if name == "jumpstart":
         told = {row: value for row, value in told.items() if not study.is_scratch(row)}
     known = [value for value in told.values() if value is not None]
@@ -100,18 +104,18 @@ def _forest_panel(name: str, study: Study, looks: dict[str, Style]) -> Markup | 
     scale = _scale(known, level)
     height = 22.0 + ROW * len(told) + 22.0
     parts = [_ticks(scale, height), _level(level, "0" if zero is not None else "scratch", scale, height)]
-    for i, row in enumerate(row for row in study.contenders if row.name in told):
+    for i, row in enumerate(row for row in study.compared_rows if row.name in told):
         parts.append(_whisker(row, told[row.name], name, looks[row.name], scale, 22.0 + ROW * (i + 0.5)))
-    words = "; ".join(f"{n}: {formats.middle(v)} {formats.bounds(v)}" for n, v in told.items())
+    words = "; ".join(f"{n}: {formats.statistic(v)} {formats.bounds(v)}" for n, v in told.items())
     box = {"viewBox": f"0 0 {FOREST:g} {height:g}", "role": "img", "aria_label": f"{title}. {words}"}
     heading = element("figcaption", title, element("small", about))
     return element("figure", heading, element("svg", parts, class_="chart", **box), _notes(name, told, study))
 
 
-def _notes(name: str, told: Mapping[str, Interval | None], study: Study) -> Markup | None:
+def _notes(name: str, told: Mapping[str, Interval | None], study: StudyData) -> Markup | None:
     """-> what the numbers do not say: why some cannot be told, and how many seeds never arrived."""
     found: dict[str, list[str]] = {}
-    for row in study.contenders:
+    for row in study.compared_rows:
         if row.name in told and (note := row.notes.get(name)):
             found.setdefault(note, []).append(row.name)
     lines = [element("p", f"{', '.join(names)}: {note}.", class_="about") for note, names in found.items()]
@@ -161,12 +165,12 @@ def _whisker(row: Row, value: Interval | None, metric: str, look: Style, scale: 
     parts.append(
         element("path", d=SHAPES[look.shape], transform=f"translate({mid:.1f} {y:.1f}) scale(1.25)", fill=look.colour)
     )
-    shown = _compact(value) if metric == "time_to_threshold" else f"{formats.middle(value)} {formats.bounds(value)}"
+    shown = _compact(value) if metric == "time_to_threshold" else f"{formats.statistic(value)} {formats.bounds(value)}"
     parts.append(element("text", element("title", note), shown, x=FOREST - 124.0, fill=PAGE.ink, **words))
     return element("g", parts, data_tip=f"{row.name}\n{shown}" + (f"\n{note}" if note else ""))
 
 
 def _compact(value: Interval) -> str:
-    grain = formats.grain(value)
+    grain = formats.interval_step(value)
     low, mid, high = (formats.compact(round(x / grain) * grain) for x in (value.low, value.iqm, value.high))
     return f"{mid} [{low}, {high}]"

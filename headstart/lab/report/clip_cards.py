@@ -10,22 +10,24 @@ from headstart.lab import formats
 from headstart.lab.checkpoint.files import read
 from headstart.lab.report import html_tables as tables
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.study_data import Study, interval, table
+from headstart.lab.report.study_data import StudyData, get_table, to_interval
 from headstart.lab.report.styles import Style
 from headstart.lab.watch import clips
 
 WHEN = {"before": "Before", "after": "After"}
 
 
-def before_and_after(study: Study, out: pathlib.Path, looks: dict[str, Style]) -> list[Markup]:
+def clip_cards(study: StudyData, out: pathlib.Path, looks: dict[str, Style]) -> list[Markup]:
     """-> a card for each row that has clips in the study's folder `out`."""
-    held = table(study.raw, "clips")
-    rows = [(row.name, table(held, row.name)) for row in study.contenders if table(held, row.name)]
+    held = get_table(study.raw, "clips")
+    rows = [(row.name, get_table(held, row.name)) for row in study.compared_rows if get_table(held, row.name)]
     return [
         element(
             "article",
-            element("h3", tables.named(name, looks)),
-            element("div", [_clip(out, name, s, table(told, s)) for s in clips.STAGES if s in told], class_="clips"),
+            element("h3", tables.method_cell(name, looks)),
+            element(
+                "div", [_clip(out, name, s, get_table(told, s)) for s in clips.STAGES if s in told], class_="clips"
+            ),
         )
         for name, told in rows
     ]
@@ -33,10 +35,10 @@ def before_and_after(study: Study, out: pathlib.Path, looks: dict[str, Style]) -
 
 def _clip(out: pathlib.Path, row: str, stage: str, told: dict[str, Any]) -> Markup:
     """-> one clip with its caption; in its place, why there is none."""
-    steps, filmed, reached = (interval(told.get(name)) for name in ("steps", "filmed", "return"))
+    steps, shown_steps, reached = (to_interval(told.get(name)) for name in ("steps", "steps_shown", "return"))
     length = f"{formats.count(steps and steps.iqm)} steps"
-    if steps and filmed and filmed.iqm < steps.iqm:
-        length = f"the first {formats.count(filmed.iqm)} of {length}"
+    if steps and shown_steps and shown_steps.iqm < steps.iqm:
+        length = f"the first {formats.count(shown_steps.iqm)} of {length}"
     score = formats.number(reached and reached.iqm)
     try:
         clip = b"" if told.get("failed") else read(clips.clip_folder(out, row) / f"{stage}.webp")
@@ -52,7 +54,7 @@ def _clip(out: pathlib.Path, row: str, stage: str, told: dict[str, Any]) -> Mark
 
 def _picture(clip: bytes, alt: str) -> Markup:
     """-> the clip; its first frame alone for those who asked their system for less motion."""
-    calm = element("source", media="(prefers-reduced-motion: reduce)", srcset=_data(clips.still(clip)))
+    calm = element("source", media="(prefers-reduced-motion: reduce)", srcset=_data(clips.first_frame(clip)))
     return element("picture", calm, element("img", src=_data(clip), alt=alt))
 
 

@@ -10,7 +10,7 @@ from headstart.core.errors import InputError
 from headstart.lab import formats
 from headstart.lab.checkpoint.files import write
 from headstart.lab.report.charts import row_styles
-from headstart.lab.report.study_data import Study, read
+from headstart.lab.report.study_data import StudyData, parse_study
 from headstart.lab.report.styles import DOTS, PAPER
 from headstart.protocol.statistics import Interval
 
@@ -43,7 +43,7 @@ def _lines(study: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 def to_latex(study: Mapping[str, Any]) -> str:
     """Returns a table for the package `booktabs`: returns after each number of shots and at the end, and verdicts."""
-    known = read(dict(study))
+    known = parse_study(dict(study))
     heads = ["row", *(f"{n}-shot" for n in known.shots), "final return", "averaged return", "verdict", "$p$"]
     lines = [
         f"% {known.source} to {known.target}; IQM over {len(known.seeds)} seeds [95 % interval]; needs booktabs",
@@ -51,14 +51,14 @@ def to_latex(study: Mapping[str, Any]) -> str:
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
-        *(" & ".join(_cells(known, row.name)) + r" \\" for row in known.contenders),
+        *(" & ".join(_cells(known, row.name)) + r" \\" for row in known.compared_rows),
         r"\bottomrule",
         r"\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _cells(known: Study, name: str) -> Iterator[str]:
+def _cells(known: StudyData, name: str) -> Iterator[str]:
     """Yields the cells of a row of the table."""
     row = known.row(name)
     assert row is not None
@@ -75,7 +75,7 @@ def _value(value: Interval | None) -> str:
     """Returns a statistic with its interval."""
     if value is None:
         return "--"
-    shown = f"{formats.middle(value)} {formats.bounds(value)}".strip()
+    shown = f"{formats.statistic(value)} {formats.bounds(value)}".strip()
     return shown.replace(formats.THIN, r"\,").replace(formats.MINUS, "$-$")
 
 
@@ -91,11 +91,11 @@ def to_pdf(study: Mapping[str, Any], path: pathlib.Path) -> None:
         raise InputError(
             '--pdf needs matplotlib, which is not installed: `pip install "headstart[figures]"`.'
         ) from None
-    known, out = read(dict(study)), io.BytesIO()
+    known, out = parse_study(dict(study)), io.BytesIO()
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot(xlabel="target steps", ylabel="return", title=f"{known.source} → {known.target}")
     looks = row_styles(known, PAPER)
-    for row in known.contenders:
+    for row in known.compared_rows:
         if row.curve is None:
             continue
         look, curve = looks[row.name], row.curve

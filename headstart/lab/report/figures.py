@@ -7,10 +7,10 @@ from typing import Any
 
 from headstart.lab.checkpoint.files import write
 from headstart.lab.report.charts import series_of
-from headstart.lab.report.line_chart import Reference, Series, curves
+from headstart.lab.report.line_chart import Reference, Series, line_chart
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.study_data import read
-from headstart.lab.report.styles import FONT, PAPER, Style, Theme, key, styles
+from headstart.lab.report.study_data import parse_study
+from headstart.lab.report.styles import FONT, PAPER, Style, Theme, legend_key, styles
 
 WIDTH, HEIGHT, PAD = 720.0, 400.0, 20.0  # pixels: the figure, and the white around it
 LETTER = 7.0  # pixels that one letter of the legend takes, at most
@@ -43,8 +43,8 @@ def figure_sweep(
 
 def figure_study(study: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes a study's learning curves against target steps; `study` is what its study.json holds."""
-    known = read(dict(study))
-    lines = [series_of(row, "steps")._replace(tips=None) for row in known.contenders if row.curve is not None]
+    known = parse_study(dict(study))
+    lines = [series_of(row, "steps")._replace(tooltips=None) for row in known.compared_rows if row.curve is not None]
     levels = [Reference(name, value.iqm) for name, value in known.references.items()]
     figure_curves(lines, path, f"{known.source} → {known.target}", references=levels)
 
@@ -61,7 +61,7 @@ def _figure(
     """-> a whole SVG file: white card, title, legend, figure."""
     looks = styles([one.name for one in series], theme)
     legend, top = _legend([one.name for one in series], looks, theme)
-    inner = curves(series, references, looks, WIDTH - 2 * PAD, HEIGHT, x_label, y_label, log, theme)
+    inner = line_chart(series, references, looks, WIDTH - 2 * PAD, HEIGHT, x_label, y_label, log, theme)
     height = top + HEIGHT + PAD
     card = element(
         "rect", x=0.5, y=0.5, width=WIDTH - 1, height=height - 1, rx="10", fill=theme.paper, stroke=theme.grid
@@ -81,7 +81,7 @@ def _legend(names: Sequence[str], looks: dict[str, Style], theme: Theme) -> tupl
         wide = 34.0 + LETTER * len(name) + 18.0
         if x > PAD and x + wide > WIDTH - PAD:
             x, y = PAD, y + 22.0
-        parts.append(element("g", key(looks[name]), transform=f"translate({x:g} {y - 4:g})"))
+        parts.append(element("g", legend_key(looks[name]), transform=f"translate({x:g} {y - 4:g})"))
         parts.append(element("text", name, x=x + 32.0, y=y, font_family=FONT, font_size="13", fill=theme.ink))
         x += wide
     return element("g", parts), y + 12.0

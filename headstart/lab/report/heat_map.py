@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from headstart.lab import formats
 from headstart.lab.report import html_tables as tables
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.study_data import Study, interval, table
+from headstart.lab.report.study_data import StudyData, get_table, to_interval
 from headstart.lab.report.styles import FONT, PAGE, Style
 from headstart.protocol.statistics import Interval
 
@@ -22,7 +22,7 @@ ABOUT = (
 )
 
 
-class Cell(NamedTuple):
+class MatrixCell(NamedTuple):
     """What a row of the matrix gets on a task."""
 
     task: str
@@ -33,25 +33,25 @@ class Cell(NamedTuple):
     lost: Interval | None = None  # to what was learned of this task alone, where that is clearly better
 
 
-class Line(NamedTuple):
+class MatrixRow(NamedTuple):
     """A row of the matrix."""
 
     name: str
     learned_on: Sequence[str]
-    cells: list[Cell]
+    cells: list[MatrixCell]
 
 
 class Matrix(NamedTuple):
     """The matrix as the report tells it; its last row is an untrained policy's."""
 
     columns: list[str]
-    rows: list[Line]
+    rows: list[MatrixRow]
 
     def head(self, column: int) -> str:
         """-> a column's name in short."""
         return "target" if column == len(self.columns) - 1 else str(column + 1)
 
-    def title(self, row: Line) -> str:
+    def title(self, row: MatrixRow) -> str:
         """-> a row's name in short: of one that learned one source, the source's number and what makes it another."""
         if len(row.learned_on) != 1 or row.learned_on[0] not in self.columns:
             return row.name
@@ -59,9 +59,9 @@ class Matrix(NamedTuple):
         return f"{self.columns.index(source) + 1} · {source.partition('@')[2] or source}" + (f" ({by})" if by else "")
 
 
-def matrix(study: Study) -> Matrix | None:
+def parse_matrix(study: StudyData) -> Matrix | None:
     """-> the study's matrix; None where it has none."""
-    told = table(study.raw, "matrix")
+    told = get_table(study.raw, "matrix")
     names, columns = _names(told.get("rows")), _names(told.get("columns"))
     if not names or not columns:
         return None
@@ -71,10 +71,10 @@ def matrix(study: Study) -> Matrix | None:
         on = _names(_at(told.get("learned_on"), i))
         here = [_at(part, i) for part in parts]
         cells = [_cell(task, task in on, *(_at(part, j) for part in here)) for j, task in enumerate(columns)]
-        rows.append(Line(name, on, cells))
-    values = table(told, "untrained").get("value")
-    untrained = [Cell(task, interval(_at(values, j))) for j, task in enumerate(columns)]
-    return Matrix(columns, [*rows, Line("untrained", (), untrained)])
+        rows.append(MatrixRow(name, on, cells))
+    values = get_table(told, "untrained").get("value")
+    untrained = [MatrixCell(task, to_interval(_at(values, j))) for j, task in enumerate(columns)]
+    return Matrix(columns, [*rows, MatrixRow("untrained", (), untrained)])
 
 
 def heat_map(found: Matrix) -> Markup:
@@ -105,19 +105,19 @@ def heat_map(found: Matrix) -> Markup:
     return element("figure", element("figcaption", element("small", ABOUT)), scroll, class_="heat")
 
 
-def _square(row: Line, cell: Cell, strength: float, x: float, y: float, wide: float) -> Markup:
+def _square(row: MatrixRow, cell: MatrixCell, strength: float, x: float, y: float, wide: float) -> Markup:
     box = {"x": x + 1.5, "y": y + 1.5, "width": wide - 3.0, "height": ROW - 3.0, "rx": "4"}
     paint = {"fill": PAGE.series[strength < 0.0], "fill_opacity": FULL * abs(strength)}
     frame = {"stroke": PAGE.ink if cell.learned else PAGE.grid, "stroke_width": "1.6" if cell.learned else "1"}
     words = {"font_family": FONT, "font_size": "13", "text_anchor": "middle", "fill": PAGE.ink}
-    shown = (f"{WORSE} " if cell.worse else "") + formats.middle(cell.value)
-    tip = f"{row.name}\non {cell.task}\n{formats.middle(cell.value)} {formats.bounds(cell.value)}"
+    shown = (f"{WORSE} " if cell.worse else "") + formats.statistic(cell.value)
+    tip = f"{row.name}\non {cell.task}\n{formats.statistic(cell.value)} {formats.bounds(cell.value)}"
     tip += f"\nfrom untrained: {formats.signed(cell.gain)} {formats.bounds(cell.gain)}" if cell.gain else ""
     number = element("text", shown, x=x + wide / 2, y=y + ROW / 2 + 4.5, **words)
     return element("g", element("rect", **box, **paint, **frame), number, data_tip=tip)
 
 
-def _strength(cell: Cell, column: Sequence[Cell]) -> float:
+def _strength(cell: MatrixCell, column: Sequence[MatrixCell]) -> float:
     """-> how far it is from an untrained policy, in [-1, 1]: 1 is the farthest of its column."""
     far = max((abs(other.gain.iqm) for other in column if other.gain is not None), default=0.0)
     return cell.gain.iqm / far if cell.gain is not None and far > 0.0 else 0.0
@@ -128,34 +128,34 @@ def matrix_table(found: Matrix, looks: dict[str, Style]) -> Markup:
     badge = element("span", element("span", WORSE, aria_hidden="true"), " negative transfer", class_="badge negative")
     body = []
     for row in found.rows:
-        title = tables.task(row.name) if len(row.learned_on) == 1 else tables.named(row.name, looks)
-        body.append([title, *([tables.told(cell.value), badge if cell.worse else None] for cell in row.cells)])
-    heads = [[f"{found.head(j)}: ", tables.task(task)] for j, task in enumerate(found.columns)]
+        title = tables.task_text(row.name) if len(row.learned_on) == 1 else tables.method_cell(row.name, looks)
+        body.append([title, *([tables.interval_cell(cell.value), badge if cell.worse else None] for cell in row.cells)])
+    heads = [[f"{found.head(j)}: ", tables.task_text(task)] for j, task in enumerate(found.columns)]
     caption = "Return on each task of what was learned on the sources: IQM and 95 % interval."
-    return tables.grid(caption, heads, body, "what was learned")
+    return tables.html_table(caption, heads, body, "what was learned")
 
 
-def remarks(study: Study) -> list[Markup]:
+def remarks(study: StudyData) -> list[Markup]:
     """-> sentences: what was lost by learning all sources together, and what could not be told."""
-    found, told = matrix(study), table(study.raw, "matrix")
+    found, told = parse_matrix(study), get_table(study.raw, "matrix")
     said = []
     for row in found.rows if found else ():
         for cell in row.cells:
             if cell.lost is not None:
-                less = f"{formats.middle(cell.lost)} {formats.bounds(cell.lost)}"
+                less = f"{formats.statistic(cell.lost)} {formats.bounds(cell.lost)}"
                 said.append(
                     f"Interference: {row.name} gets {less} less on {cell.task} than what was learned there alone."
                 )
-    said += [f"{name} broke: {reason}." for name, reason in table(told, "failed").items()]
+    said += [f"{name} broke: {reason}." for name, reason in get_table(told, "failed").items()]
     if told.get("left_out"):
         said.append(f"It is left out. {told['left_out']}")
     return [element("p", line, class_="lead") for line in said]
 
 
-def _cell(task: str, learned: bool, value: Any, gain: Any, mark: Any, beside: Any) -> Cell:
-    shown, lost = interval(value), interval(beside) if table(beside).get("verdict") == "negative" else None
+def _cell(task: str, learned: bool, value: Any, gain: Any, mark: Any, beside: Any) -> MatrixCell:
+    shown, lost = to_interval(value), to_interval(beside) if get_table(beside).get("verdict") == "negative" else None
     less = None if lost is None else Interval(-lost.iqm, -lost.high, -lost.low)
-    return Cell(task, shown, learned, interval(gain), mark == "negative" and shown is not None, less)
+    return MatrixCell(task, shown, learned, to_interval(gain), mark == "negative" and shown is not None, less)
 
 
 def _names(value: Any) -> list[str]:

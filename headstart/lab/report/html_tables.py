@@ -7,8 +7,8 @@ from typing import Any
 from headstart.lab import formats
 from headstart.lab.report.charts import swatch
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.sentences import LABELS, effect, label
-from headstart.lab.report.study_data import REFERENCES, Row, Study, interval, table
+from headstart.lab.report.sentences import LABELS, effect_word, verdict_label
+from headstart.lab.report.study_data import REFERENCES, Row, StudyData, get_table, to_interval
 from headstart.lab.report.styles import Style
 from headstart.protocol.statistics import Interval
 
@@ -23,7 +23,7 @@ EFFECTS = {
 SPENT = ("source_steps", "target_steps", "gradient_steps", "parameters")
 
 
-def grid(caption: str, heads: Sequence[Any], rows: Sequence[Sequence[Any]], label: str = "method") -> Markup:
+def html_table(caption: str, heads: Sequence[Any], rows: Sequence[Sequence[Any]], label: str = "method") -> Markup:
     """-> a table whose first column names the rows, in a box that scrolls where the page is too narrow."""
     top = element("tr", element("th", label, scope="col"), [element("th", head, scope="col") for head in heads])
     body = [element("tr", element("th", row[0], scope="row"), [element("td", x) for x in row[1:]]) for row in rows]
@@ -32,13 +32,13 @@ def grid(caption: str, heads: Sequence[Any], rows: Sequence[Sequence[Any]], labe
     return element("figure", element("figcaption", caption), box, class_="table")
 
 
-def shots(study: Study, looks: dict[str, Style]) -> Markup | None:
+def shots_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     """-> return by number of target episodes."""
     rows = [row for row in study.rows if row.shots]
     if not rows:
         return None
     heads = [f"{formats.count(k)} {'shot' if k == 1 else 'shots'}" for k in study.shots]
-    return grid(
+    return html_table(
         "Return on the target after so many of its episodes: IQM and 95 % interval. "
         "Bold: the best of its column, where its interval clears all others.",
         heads,
@@ -46,76 +46,79 @@ def shots(study: Study, looks: dict[str, Style]) -> Markup | None:
     )
 
 
-def generalisation(study: Study, looks: dict[str, Style]) -> Markup | None:
+def generalization_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     """-> return of the source's policies over the ensemble, without any adaptation."""
     rows = [row for row in study.rows if row.generalisation]
     if not rows:
         return None
     keys = list(dict.fromkeys([*RANGES, *(k for row in rows for k in row.generalisation)]))
     keys = [key for key in keys if any(key in row.generalisation for row in rows)]
-    return grid(
+    return html_table(
         "Return without any target episode, by where the task is drawn from: IQM and 95 % interval.",
         [RANGES.get(key, key) for key in keys],
         _ranked(rows, keys, lambda row, key: row.generalisation.get(key), looks),
     )
 
 
-def verdicts(study: Study, looks: dict[str, Style]) -> Markup | None:
+def verdict_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     """Returns each row against its control: what the verdict rests on."""
-    rows = [row for row in study.challengers if row.difference is not None]
+    rows = [row for row in study.rows_with_control if row.difference is not None]
     if not rows:
         return None
     body = [
         [
-            named(row.name, looks),
-            badge(row, study),
-            row.against or "scratch",
-            signed(row.difference),
+            method_cell(row.name, looks),
+            verdict_badge(row, study),
+            row.control or "scratch",
+            signed_cell(row.difference),
             formats.p_value(row.p),
-            told(row.improvement, to=0.01),
+            interval_cell(row.improvement, to=0.01),
         ]
         for row in rows
     ]
-    heads = ["verdict", "against", "difference in averaged return", "p, adjusted", "probability of improvement"]
-    return grid("Each row against its control, over the same seeds.", heads, body)
+    heads = ["verdict", "control", "difference in averaged return", "p, adjusted", "probability of improvement"]
+    return html_table("Each row against its control, over the same seeds.", heads, body)
 
 
-def shift(study: Study) -> Markup | None:
+def shift_table(study: StudyData) -> Markup | None:
     """-> how far each changed parameter alone, and all together, take the target from the source."""
     keys = [key for key in EFFECTS if study.shift.get(key) is not None]
-    parameters = table(study.shift, "parameters")
+    parameters = get_table(study.shift, "parameters")
     if not keys and not parameters:
         return None
     body = []
     for name, told_of in parameters.items():
-        values = table(told_of)
-        change = f"{formats.plain(values.get('source'))} → {formats.plain(values.get('target'))}"
+        values = get_table(told_of)
+        change = f"{formats.value_text(values.get('source'))} → {formats.value_text(values.get('target'))}"
         body.append([name, change, *(_effect(values.get(key)) for key in keys)])
     body.append(["everything", "", *(_effect(study.shift.get(key)) for key in keys)])
     caption = (
         "Effect of each changed parameter alone, in standard deviations, for equal actions from equal states. "
         "Ends apart: the share of steps that end the episode in one of the two only."
     )
-    return grid(caption, ["source → target", *(EFFECTS[key] for key in keys)], body, "parameter")
+    return html_table(caption, ["source → target", *(EFFECTS[key] for key in keys)], body, "parameter")
 
 
-def ledger(study: Study, looks: dict[str, Style]) -> Markup | None:
+def cost_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     """-> what each row was given and what it got: all have the same budget in the target."""
     rows = [row for row in study.rows if row.ledger]
     if not rows:
         return None
     body = []
     for row in rows:
-        spent = [formats.count(interval_of(row.ledger.get(key))) for key in SPENT]
-        returns = [told(row.metrics.get("total")), told(row.metrics.get("asymptote") or study.references.get(row.name))]
+        spent = [formats.count(number_of(row.ledger.get(key))) for key in SPENT]
+        returns = [
+            interval_cell(row.metrics.get("total")),
+            interval_cell(row.metrics.get("asymptote") or study.references.get(row.name)),
+        ]
         body.append(
-            [named(row.name, looks), *returns, *spent, formats.duration(interval_of(row.ledger.get("seconds")))]
+            [method_cell(row.name, looks), *returns, *spent, formats.duration(number_of(row.ledger.get("seconds")))]
         )
     heads = ["averaged return", "final return", *(key.replace("_", " ") for key in SPENT), "time"]
-    return grid("At equal target budget. Steps, parameters and time are means over seeds.", heads, body)
+    return html_table("At equal target budget. Steps, parameters and time are means over seeds.", heads, body)
 
 
-def equal_total(study: Study, looks: dict[str, Style]) -> Markup | None:
+def equal_total_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     """-> the rows again, now with the source's steps counted too."""
     if not study.equal_total:
         return None
@@ -125,65 +128,67 @@ def equal_total(study: Study, looks: dict[str, Style]) -> Markup | None:
         rest = {
             key: x for key, x in row.items() if key not in ("method", "name", "iqm", "low", "high", "seeds", "left_out")
         }
-        result = interval(row) or interval(row.get("return")) or interval(row.get("asymptote"))
+        result = to_interval(row) or to_interval(row.get("return")) or to_interval(row.get("asymptote"))
         rest = {key: x for key, x in rest.items() if key not in ("return", "asymptote")}
         extra = list(dict.fromkeys([*extra, *rest]))
         rows.append((name, result, rest))
     body = [
-        [named(name, looks), told(result), *(formats.plain(rest.get(key)) for key in extra)]
+        [method_cell(name, looks), interval_cell(result), *(formats.value_text(rest.get(key)) for key in extra)]
         for name, result, rest in rows
     ]
-    steps = interval_of(table(study.raw, "equal_total").get("steps"))
+    steps = number_of(get_table(study.raw, "equal_total").get("steps"))
     of = f"{formats.count(steps)} steps" if steps else "steps"
     caption = (
         f"At equal total budget: {of} of source and target together, of which each row took the total that stands "
         "beside it. Rows with shots began the target with so many episodes, which are counted."
     )
-    return grid(caption, ["final return", *(key.replace("_", " ") for key in extra)], body)
+    return html_table(caption, ["final return", *(key.replace("_", " ") for key in extra)], body)
 
 
-def failures(study: Study, looks: dict[str, Style]) -> Markup | None:
+def failure_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     """-> the cells that failed, each with its reason."""
-    failed = {**table(study.raw, "reference_failed"), **{row.name: row.failed for row in study.rows}}
-    body = [[named(name, looks), seed, why] for name, each in failed.items() for seed, why in each.items()]
+    failed = {**get_table(study.raw, "reference_failed"), **{row.name: row.failed for row in study.rows}}
+    body = [[method_cell(name, looks), seed, why] for name, each in failed.items() for seed, why in each.items()]
     caption = "Cells that failed. No number above counts them, and no verdict is in favour of a row that has one."
-    return grid(caption, ["seed", "reason"], body) if body else None
+    return html_table(caption, ["seed", "reason"], body) if body else None
 
 
-def named(name: str, looks: dict[str, Style]) -> Markup:
+def method_cell(name: str, looks: dict[str, Style]) -> Markup:
     """-> a method's name behind its key."""
     return element("span", swatch(looks[name]) if name in looks else None, name, class_="method")
 
 
-def task(text: str) -> Markup:
+def task_text(text: str) -> Markup:
     """-> a task string that may break after its signs, so that it fits a phone."""
     pieces = re.split(r"(?<=[@,:|])", text)
     return element("span", [[piece, element("wbr")] for piece in pieces], class_="task")
 
 
-def badge(row: Row, study: Study) -> Markup:
+def verdict_badge(row: Row, study: StudyData) -> Markup:
     """-> the verdict as a word with a sign; colour only repeats it."""
     kind = row.verdict if row.verdict in LABELS else "none"
     sign = {"positive": "▲", "negative": "▼", "none": "■"}[kind]
-    return element("span", element("span", sign, aria_hidden="true"), " ", label(row, study), class_=f"badge {kind}")
+    return element(
+        "span", element("span", sign, aria_hidden="true"), " ", verdict_label(row, study), class_=f"badge {kind}"
+    )
 
 
-def told(value: Interval | None, best: bool = False, to: float | None = None) -> Markup:
+def interval_cell(value: Interval | None, best: bool = False, to: float | None = None) -> Markup:
     """-> an interval in a table's cell."""
-    number = element("strong" if best else "span", formats.middle(value, to))
+    number = element("strong" if best else "span", formats.statistic(value, to))
     limits = formats.bounds(value, to)
     return element("span", number, element("small", limits) if limits else None, class_="told")
 
 
-def signed(value: Interval | None) -> Markup:
+def signed_cell(value: Interval | None) -> Markup:
     """-> the interval of a difference in a table's cell."""
     limits = formats.bounds(value)
     return element("span", element("span", formats.signed(value)), element("small", limits), class_="told")
 
 
-def interval_of(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
     """-> the number, or the middle of the interval, or None."""
-    found = interval(value)
+    found = to_interval(value)
     return None if found is None else found.iqm
 
 
@@ -201,14 +206,17 @@ def _ranked(
         ):
             best[column] = top if len(values) > 1 else None
     return [
-        [named(row.name, looks), *(told(cell(row, column), best.get(column) == row.name) for column in columns)]
+        [
+            method_cell(row.name, looks),
+            *(interval_cell(cell(row, column), best.get(column) == row.name) for column in columns),
+        ]
         for row in rows
     ]
 
 
 def _effect(size: Any) -> Markup:
-    x = interval_of(size)
+    x = number_of(size)
     strength = min(abs(x or 0.0), 2.0) / 2.0
     bar = element("i", style=f"width:{100 * strength:.0f}%") if x is not None else None
-    number = element("span", formats.number(x, 2), element("small", effect(x)), class_="told")
+    number = element("span", formats.number(x, 2), element("small", effect_word(x)), class_="told")
     return element("span", number, element("span", bar, class_="bar", aria_hidden="true"), class_="effect")

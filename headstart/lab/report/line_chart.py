@@ -19,7 +19,7 @@ class Series(NamedTuple):
     y: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    tips: Sequence[str] | None = None  # what a reader is told at each point
+    tooltips: Sequence[str] | None = None  # what a reader is told at each point
 
 
 class Reference(NamedTuple):
@@ -59,7 +59,7 @@ class Scale(NamedTuple):
         return [round(i * gap, 10) for i in range(first, last + 1)]
 
 
-def curves(
+def line_chart(
     series: Sequence[Series],
     references: Sequence[Reference],
     looks: dict[str, Style],
@@ -132,7 +132,7 @@ def line(one: Series, look: Style, x: Scale, y: Scale) -> Markup:
     parts = [element("path", d=_path(points), fill="none", stroke=look.colour, **style)] if len(points) > 1 else []
     for i in np.flatnonzero(good) if one.x.size > 1 else ():
         at = f"translate({x(one.x[i]):.1f} {y(one.y[i]):.1f}) scale(.9)"
-        tip = one.tips[int(i)] if one.tips else None
+        tip = one.tooltips[int(i)] if one.tooltips else None
         parts.append(element("path", d=SHAPES[look.shape], transform=at, fill=look.colour, data_tip=tip))
     return element("g", parts, data_series=one.name)
 

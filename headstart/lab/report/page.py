@@ -9,14 +9,14 @@ from headstart.lab import formats
 from headstart.lab.checkpoint.files import write
 from headstart.lab.report import advice
 from headstart.lab.report import html_tables as tables
-from headstart.lab.report.answer import answer
+from headstart.lab.report.answer import summary_sentences
 from headstart.lab.report.charts import forest, learning_curves, row_styles
-from headstart.lab.report.clip_cards import before_and_after
-from headstart.lab.report.heat_map import heat_map, matrix, matrix_table, remarks
+from headstart.lab.report.clip_cards import clip_cards
+from headstart.lab.report.heat_map import heat_map, matrix_table, parse_matrix, remarks
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.pairwise_table import LEAD, pairs
-from headstart.lab.report.sentences import difference, sentence
-from headstart.lab.report.study_data import Study, read, table
+from headstart.lab.report.pairwise_table import LEAD, pairwise_table
+from headstart.lab.report.sentences import row_sentence, shift_sentence
+from headstart.lab.report.study_data import StudyData, get_table, parse_study
 from headstart.lab.report.styles import PAGE, Style
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -32,7 +32,7 @@ def write_report(study: dict[str, Any], path: str | os.PathLike[str]) -> None:
 
 def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
     """-> the report as one HTML document; clips are those of the study's folder `out`."""
-    told = read(study)
+    told = parse_study(study)
     looks = row_styles(told, PAGE)
     head = element(
         "head",
@@ -48,7 +48,7 @@ def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
     parts += [_few_shots(told, looks), _ranges(told, looks), _matrix(told, looks), _metrics(told, looks)]
     parts += [
         _verdicts(told, looks),
-        _section("Which row is best?", LEAD, *pairs(told, looks)),
+        _section("Which row is best?", LEAD, *pairwise_table(told, looks)),
         _shift(told),
         _ledger(told, looks),
         _failures(told, looks),
@@ -59,8 +59,8 @@ def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
 
-def _left_out(study: Study) -> Markup | None:
-    why = table(study.raw, "left_out")
+def _left_out(study: StudyData) -> Markup | None:
+    why = get_table(study.raw, "left_out")
     lines = [element("p", element("strong", name), ": ", str(sentence)) for name, sentence in why.items()]
     return _section("Left out", "Rows that were asked for and cannot run on these tasks.", *lines)
 
@@ -76,24 +76,28 @@ def _section(title: str, lead: str | None, *content: Any) -> Markup | None:
     return element("section", element("h2", title), element("p", lead, class_="lead") if lead else None, content)
 
 
-def _header(study: Study) -> Markup:
+def _header(study: StudyData) -> Markup:
     title = element(
-        "h1", tables.task(study.source), element("span", "→", class_="arrow"), " ", tables.task(study.target)
+        "h1", tables.task_text(study.source), element("span", "→", class_="arrow"), " ", tables.task_text(study.target)
     )
     facts = [
         ("trained on", study.ensemble),
-        ("source steps", formats.count(tables.interval_of(study.raw.get("source_steps")))),
+        ("source steps", formats.count(tables.number_of(study.raw.get("source_steps")))),
         ("target steps", formats.count(study.budget)),
         ("seeds", formats.count(len(study.seeds)) if study.seeds else None),
         ("threshold", formats.number(study.threshold) if study.threshold is not None else None),
         ("date", str(study.provenance.get("date") or "")[:10]),
     ]
     shown = [(name, value) for name, value in facts if value and value != formats.UNKNOWN]
-    listed = element("dl", [element("div", element("dt", n), element("dd", tables.task(str(v)))) for n, v in shown])
+    listed = element(
+        "dl", [element("div", element("dt", n), element("dd", tables.task_text(str(v)))) for n, v in shown]
+    )
     status = study.raw.get("status")
     running = status is not None and str(status) not in ("done", "complete", "completed", "finished")
     notice = f"This study is not finished (it is {status}); what follows is what there is so far."
-    lead, *rest = [said[:1].upper() + said[1:] for said in answer(study)] or ["There is nothing to compare yet."]
+    lead, *rest = [said[:1].upper() + said[1:] for said in summary_sentences(study)] or [
+        "There is nothing to compare yet."
+    ]
     return element(
         "header",
         element("p", "Transfer study", class_="eyebrow"),
@@ -105,23 +109,25 @@ def _header(study: Study) -> Markup:
     )
 
 
-def _methods(study: Study, looks: dict[str, Style]) -> Markup | None:
+def _methods(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     cards = [
         element(
             "article",
             element(
-                "h3", tables.named(row.name, looks), tables.badge(row, study) if row.verdict or row.no_verdict else None
+                "h3",
+                tables.method_cell(row.name, looks),
+                tables.verdict_badge(row, study) if row.verdict or row.no_verdict else None,
             ),
-            element("p", sentence(row, study)),
+            element("p", row_sentence(row, study)),
             element("p", row.about, class_="about") if row.about else None,
         )
-        for row in study.challengers
+        for row in study.rows_with_control
     ]
     few = " With fewer than 5 seeds there is no verdict." if 1 < len(study.seeds) < 5 else ""
     if len(study.seeds) == 1:
         few = " One seed gives no interval, and so no verdict."
     reference = advice.and_list(
-        list(dict.fromkeys(row.against or "scratch" for row in study.challengers)) or ["scratch"]
+        list(dict.fromkeys(row.control or "scratch" for row in study.rows_with_control)) or ["scratch"]
     )
     lead = (
         f"Each row against {reference}, with equal steps of the target. A verdict comes from a paired t test, and is "
@@ -130,14 +136,14 @@ def _methods(study: Study, looks: dict[str, Style]) -> Markup | None:
     return _section("What transfer did", lead, element("div", cards, class_="cards")) if cards else None
 
 
-def _curves(study: Study, looks: dict[str, Style]) -> Markup | None:
+def _curves(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     drawn = learning_curves(study, looks)
     lead = "Return of the deterministic policy on the target: the IQM of the seeds, and its 95 % interval as a band."
     return _section("Learning curves", lead, drawn, _behind(study, looks))
 
 
-def _clips(study: Study, out: pathlib.Path, looks: dict[str, Style]) -> Markup | None:
-    cards = before_and_after(study, out, looks)
+def _clips(study: StudyData, out: pathlib.Path, looks: dict[str, Style]) -> Markup | None:
+    cards = clip_cards(study, out, looks)
     lead = (
         f"One episode of the target each, by the deterministic policy of seed {study.seeds[0] if study.seeds else 0}: "
         "before it has met the target, and at the end of its budget. All start alike; judged are other episodes."
@@ -145,16 +151,20 @@ def _clips(study: Study, out: pathlib.Path, looks: dict[str, Style]) -> Markup |
     return _section("Before and after", lead, element("div", cards, class_="cards wide")) if cards else None
 
 
-def _behind(study: Study, looks: dict[str, Style]) -> Markup | None:
+def _behind(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     """-> the figures' numbers as a table, for those who cannot see them."""
     rows = []
-    for row in study.contenders:
+    for row in study.compared_rows:
         for steps, episodes, *value in zip(*row.curve or (), strict=True):
-            cells = [formats.count(steps), formats.number(episodes), tables.told(tables.interval(_named(value)))]
-            rows.append([tables.named(row.name, looks), *cells])
+            cells = [
+                formats.count(steps),
+                formats.number(episodes),
+                tables.interval_cell(tables.to_interval(_named(value))),
+            ]
+            rows.append([tables.method_cell(row.name, looks), *cells])
     if not rows:
         return None
-    whole = tables.grid("Return along the curves: IQM and 95 % interval.", ["steps", "episodes", "return"], rows)
+    whole = tables.html_table("Return along the curves: IQM and 95 % interval.", ["steps", "episodes", "return"], rows)
     return element("details", element("summary", "The numbers behind the curves"), whole)
 
 
@@ -162,59 +172,59 @@ def _named(value: list[float]) -> dict[str, float]:
     return {key: float(x) for key, x in zip(("iqm", "low", "high"), value, strict=True)}
 
 
-def _few_shots(study: Study, looks: dict[str, Style]) -> Markup | None:
-    return _section("Few shots", "A shot is one episode spent in the target.", tables.shots(study, looks))
+def _few_shots(study: StudyData, looks: dict[str, Style]) -> Markup | None:
+    return _section("Few shots", "A shot is one episode spent in the target.", tables.shots_table(study, looks))
 
 
-def _ranges(study: Study, looks: dict[str, Style]) -> Markup | None:
-    return _section("Generalisation", None, tables.generalisation(study, looks))
+def _ranges(study: StudyData, looks: dict[str, Style]) -> Markup | None:
+    return _section("Generalisation", None, tables.generalization_table(study, looks))
 
 
-def _matrix(study: Study, looks: dict[str, Style]) -> Markup | None:
+def _matrix(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     lead = (
         "What was learned on one source alone, and on all of them, run on each task as it is: the return of its "
         "deterministic policy, before any episode of the target."
     )
-    found = matrix(study)
+    found = parse_matrix(study)
     parts = (heat_map(found), matrix_table(found, looks)) if found else ()
     return _section("Each source on each task", lead, *parts, remarks(study))
 
 
-def _metrics(study: Study, looks: dict[str, Style]) -> Markup | None:
+def _metrics(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     lead = "After Taylor & Stone (2009). Points are IQMs, bars their 95 % intervals, dashes what to compare with."
     return _section("Metrics", lead, forest(study, looks))
 
 
-def _verdicts(study: Study, looks: dict[str, Style]) -> Markup | None:
+def _verdicts(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     lead = (
         "The difference is that of the averaged returns, as a mean over pairs of equal seeds. Its interval is at the "
         "level at which Holm's method compares the row, so it excludes 0 exactly where p is at most 0.05. The "
         "probability of improvement is how often a run of the row beats a run of its control, both drawn by chance. "
         "A row that lost a seed gets no verdict in its favour."
     )
-    return _section("Verdicts", lead, tables.verdicts(study, looks))
+    return _section("Verdicts", lead, tables.verdict_table(study, looks))
 
 
-def _shift(study: Study) -> Markup | None:
-    said = difference(study)
-    return _section("The shift", None, element("p", said, class_="lead") if said else None, tables.shift(study))
+def _shift(study: StudyData) -> Markup | None:
+    said = shift_sentence(study)
+    return _section("The shift", None, element("p", said, class_="lead") if said else None, tables.shift_table(study))
 
 
-def _ledger(study: Study, looks: dict[str, Style]) -> Markup | None:
+def _ledger(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     lead = "What each method was given, and what it made of it."
-    return _section("Ledger", lead, tables.ledger(study, looks), tables.equal_total(study, looks))
+    return _section("Ledger", lead, tables.cost_table(study, looks), tables.equal_total_table(study, looks))
 
 
-def _failures(study: Study, looks: dict[str, Style]) -> Markup | None:
-    return _section("Failures", None, tables.failures(study, looks))
+def _failures(study: StudyData, looks: dict[str, Style]) -> Markup | None:
+    return _section("Failures", None, tables.failure_table(study, looks))
 
 
-def _reproduce(study: Study) -> Markup | None:
+def _reproduce(study: StudyData) -> Markup | None:
     told = dict(study.provenance)
     command = told.pop("command", None)
     versions = told.pop("versions", None) or {}
     copy = element("button", "Copy", type="button", data_copy="#command", class_="copy")
-    code = element("code", tables.task(str(command)), id="command")
+    code = element("code", tables.task_text(str(command)), id="command")
     line = element("div", element("pre", code, tabindex="0"), copy, class_="command")
     facts = [(str(name), value) for name, value in (told | dict(versions)).items() if value]
     listed = element("dl", [element("div", element("dt", name), element("dd", _said(value))) for name, value in facts])

@@ -4,9 +4,9 @@ from typing import Any
 
 from headstart.lab import formats
 from headstart.lab.report import html_tables as tables
-from headstart.lab.report.answer import best
+from headstart.lab.report.answer import best_row_sentence
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.study_data import Study, interval, table
+from headstart.lab.report.study_data import StudyData, get_table, to_interval
 from headstart.lab.report.styles import Style
 
 SIGNS = {"positive": ("▲", "clearly above"), "negative": ("▼", "clearly below")}
@@ -16,24 +16,24 @@ LEAD = (
 )
 
 
-def pairs(study: Study, looks: dict[str, Style]) -> list[Markup]:
+def pairwise_table(study: StudyData, looks: dict[str, Style]) -> list[Markup]:
     """Returns the sentence that answers and the table; nothing where fewer than three rows can be compared."""
-    told = table(study.raw, "pairs")
+    told = get_table(study.raw, "pairs")
     rows = [str(name) for name in told.get("rows") or []]
     if len(rows) < 3:  # of two, the verdict says all
         return []
     body = []
     for i, name in enumerate(rows):
         cells = [_cell(_at(told.get("difference"), i, j), _at(told.get("verdict"), i, j)) for j in range(len(rows))]
-        body.append([tables.named(name, looks), *cells])
-    said = best(told)
+        body.append([tables.method_cell(name, looks), *cells])
+    said = best_row_sentence(told)
     heads = [["less ", name] for name in rows]
-    grid = tables.grid("Each row less each other row.", heads, body, "row")
+    grid = tables.html_table("Each row less each other row.", heads, body, "row")
     return [element("p", said[:1].upper() + said[1:], class_="lead"), grid] if said else [grid]
 
 
 def _cell(difference: Any, verdict: Any) -> Markup | None:
-    value = interval(difference)
+    value = to_interval(difference)
     if value is None:
         return None
     sign, words = SIGNS.get(verdict, ("", ""))

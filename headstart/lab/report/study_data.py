@@ -15,7 +15,7 @@ REFERENCES = ("random", "oracle")  # roles that are drawn as levels, not as rows
 Table = dict[str, Any]
 
 
-class Points(NamedTuple):
+class CurvePoints(NamedTuple):
     """A method's curve over its seeds, one array entry a point."""
 
     steps: np.ndarray
@@ -31,7 +31,7 @@ class Row(NamedTuple):
     name: str
     role: str  # as in `headstart.methods.Entry`
     about: str
-    curve: Points | None
+    curve: CurvePoints | None
     shots: dict[int, Interval]
     generalisation: dict[str, Interval]
     metrics: dict[str, Interval]
@@ -41,13 +41,13 @@ class Row(NamedTuple):
     p: float | None  # of the difference, adjusted for the family
     verdict: str | None
     no_verdict: str | None  # why there is none
-    against: str | None  # the row that it is compared with
+    control: str | None  # the row that it is compared with
     caveats: list[str]  # what else is unlike between the two
     failed: dict[str, str]
     ledger: Table
 
 
-class Study(NamedTuple):
+class StudyData(NamedTuple):
     """A study as the report tells it."""
 
     source: str
@@ -69,7 +69,7 @@ class Study(NamedTuple):
         return next((row for row in self.rows if row.name == name), None)
 
     @property
-    def contenders(self) -> list[Row]:
+    def compared_rows(self) -> list[Row]:
         """-> all rows but the references."""
         return [row for row in self.rows if row.role not in REFERENCES]
 
@@ -79,20 +79,20 @@ class Study(NamedTuple):
         return name == SCRATCH if row is None else row.role == "scratch"
 
     @property
-    def challengers(self) -> list[Row]:
+    def rows_with_control(self) -> list[Row]:
         """Returns the rows that are compared with a control, which is scratch unless the study says otherwise."""
-        controls = {row.against for row in self.contenders if row.against} or {"scratch"}
-        return [row for row in self.contenders if row.against or not (row.name in controls or row.role == "scratch")]
+        controls = {row.control for row in self.compared_rows if row.control} or {"scratch"}
+        return [row for row in self.compared_rows if row.control or not (row.name in controls or row.role == "scratch")]
 
 
-def read(study: Table) -> Study:
+def parse_study(study: Table) -> StudyData:
     """-> the study, with every part that is missing left empty."""
-    rows = [_row(str(name), method or {}) for name, method in table(study, "methods").items()]
+    rows = [_row(str(name), method or {}) for name, method in get_table(study, "methods").items()]
     rows.sort(key=lambda row: 0 if row.name == SCRATCH else ORDER.get(row.role, 3))
     shots = _shots(study, rows)
     judged = len(study.get("seeds") or []) != 1  # one seed has no spread, and so allows no verdict
     budget = _number(study.get("budget")) or _number(study.get("target_steps"))
-    return Study(
+    return StudyData(
         source=str(study.get("source") or "an unnamed source"),
         target=str(study.get("target") or "an unnamed target"),
         ensemble=str(study["ensemble"]) if study.get("ensemble") else None,
@@ -102,21 +102,21 @@ def read(study: Table) -> Study:
         threshold=_number(study.get("threshold")),
         rows=[_level(row, shots)._replace(verdict=row.verdict if judged else None) for row in rows],
         references=_references(study, rows),
-        shift=table(study, "shift"),
-        equal_total=_list(table(study, "equal_total").get("rows")),
-        provenance=table(study, "provenance"),
+        shift=get_table(study, "shift"),
+        equal_total=_list(get_table(study, "equal_total").get("rows")),
+        provenance=get_table(study, "provenance"),
         raw=study,
     )
 
 
-def table(parent: Any, *path: str) -> Table:
+def get_table(parent: Any, *path: str) -> Table:
     """-> the dictionary at the end of the path; empty where there is none."""
     for name in path:
         parent = parent.get(name) if isinstance(parent, Mapping) else None
     return dict(parent) if isinstance(parent, Mapping) else {}
 
 
-def interval(value: Any) -> Interval | None:
+def to_interval(value: Any) -> Interval | None:
     """Returns a table with `mean` or `iqm`, or a bare number (of no width), as an Interval; None of anything else."""
     if not isinstance(value, Mapping):
         x = _number(value)
@@ -129,26 +129,28 @@ def interval(value: Any) -> Interval | None:
 
 
 def _row(name: str, method: Table) -> Row:
-    metrics = table(method, "metrics")
-    known = {key: told for key, value in metrics.items() if (told := interval(value)) is not None}
+    metrics = get_table(method, "metrics")
+    known = {key: told for key, value in metrics.items() if (told := to_interval(value)) is not None}
     return Row(
         name=name,
         role=str(method.get("role") or "method"),
         about=str(method.get("about") or ""),
-        curve=_points(table(method, "curve")),
-        shots={int(k): told for k, v in table(method, "shots").items() if (told := interval(v)) is not None},
-        generalisation={k: t for k, v in table(method, "generalisation").items() if (t := interval(v)) is not None},
+        curve=_points(get_table(method, "curve")),
+        shots={int(k): told for k, v in get_table(method, "shots").items() if (told := to_interval(v)) is not None},
+        generalisation={
+            k: t for k, v in get_table(method, "generalisation").items() if (t := to_interval(v)) is not None
+        },
         metrics=known,
         notes={key: note for key, value in metrics.items() if (note := _note(value))},
-        difference=interval(method.get("difference")),
-        improvement=interval(method.get("improvement")),
-        p=_number(table(method, "difference").get("p_holm")),
+        difference=to_interval(method.get("difference")),
+        improvement=to_interval(method.get("improvement")),
+        p=_number(get_table(method, "difference").get("p_holm")),
         verdict=method.get("verdict"),
         no_verdict=method.get("no_verdict"),
-        against=str(method["against"]) if method.get("against") else None,
+        control=str(method["control"]) if method.get("control") else None,
         caveats=[str(said) for said in method.get("caveats") or ()],
-        failed={str(seed): str(reason) for seed, reason in table(method, "failed").items()},
-        ledger=table(method, "ledger"),
+        failed={str(seed): str(reason) for seed, reason in get_table(method, "failed").items()},
+        ledger=get_table(method, "ledger"),
     )
 
 
@@ -168,7 +170,7 @@ def _note(metric: Any) -> str:
     )
 
 
-def _points(curve: Table) -> Points | None:
+def _points(curve: Table) -> CurvePoints | None:
     """The bands are taken from the study, or from its seeds' returns where it has none."""
     told = {key: _array(curve.get(key)) for key in ("target_steps", "target_episodes", "iqm", "low", "high")}
     if told["iqm"].size == 0 and curve.get("returns"):
@@ -177,12 +179,12 @@ def _points(curve: Table) -> Points | None:
     n = told["iqm"].size
     steps, episodes = (told[key] if told[key].size == n else np.full(n, np.nan) for key in list(told)[:2])
     low, high = (told[key] if told[key].size == n else told["iqm"] for key in ("low", "high"))
-    return Points(steps, episodes, told["iqm"], low, high) if np.isfinite(told["iqm"]).any() else None
+    return CurvePoints(steps, episodes, told["iqm"], low, high) if np.isfinite(told["iqm"]).any() else None
 
 
 def _references(study: Table, rows: list[Row]) -> dict[str, Interval]:
     """Their own entry, or else where their row ended."""
-    found = {name: interval(table(study, "reference").get(name)) for name in REFERENCES}
+    found = {name: to_interval(get_table(study, "reference").get(name)) for name in REFERENCES}
     for row in rows:
         if row.name in REFERENCES and found[row.name] is None:
             found[row.name] = row.metrics.get("asymptote")
@@ -205,5 +207,5 @@ def _array(values: Any) -> np.ndarray:
 def _list(value: Any) -> list[Table]:
     """-> rows, also where they come as a table of name -> row."""
     if isinstance(value, Mapping):
-        return [{"method": name, **table(row)} for name, row in value.items()]
+        return [{"method": name, **get_table(row)} for name, row in value.items()]
     return [dict(row) for row in value or [] if isinstance(row, Mapping)]

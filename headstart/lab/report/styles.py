@@ -65,7 +65,7 @@ def styles(names: Sequence[str], theme: Theme, scratches: Collection[str] = ()) 
     return fixed | looks
 
 
-def key(look: Style) -> Markup:
+def legend_key(look: Style) -> Markup:
     """-> a short piece of the line with its marker, 26 pixels wide, around the height 0."""
     stroke = {"stroke": look.colour, "stroke_width": "2", "stroke_dasharray": look.dash}
     mark = element("path", d=SHAPES[look.shape], transform="translate(13 0)", fill=look.colour)

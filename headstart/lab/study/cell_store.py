@@ -1,10 +1,10 @@
-"""Trainings of several seeds on disk: one folder for each seed, all of one question, which each of them carries.
+"""Stores trainings of several seeds with one configuration: one folder for each seed.
 
-A seed's folder is whole as soon as it has its `curve.json`, which is written last. That says what the seed answers (its
-question), which seeds were run together with it, what came of it, and which checkpoint lies beside it.
+A seed is finished if its folder has a `curve.json`, which is written last. It holds the configuration, the seeds that
+ran together (the group), the result, and the identity of the checkpoint in the same folder.
 
-Seeds that run together are one program, and another number of them is another program, whose last digits may differ. So
-the seeds of a group are always run together: whichever of them are missing, each comes to the same numbers again.
+Seeds that run together are one compiled program; a program for another number of seeds may differ in the last digits.
+So the seeds of a group always run together: if some are missing, all run, and each gets the same numbers again.
 """
 
 import dataclasses
@@ -16,54 +16,54 @@ from typing import Any
 
 from headstart.core.errors import InputError
 from headstart.lab.checkpoint import save_load
-from headstart.lab.checkpoint.files import plain, sweep
+from headstart.lab.checkpoint.files import delete_temporary, jsonable
 from headstart.lab.checkpoint.recipe import versions
 from headstart.lab.checkpoint.records import read_record, write_record
 from headstart.lab.checkpoint.trained import Trained
 
-FORMAT, RECORD = "headstart cell 1", "curve.json"
+FORMAT, RECORD = "headstart cell 2", "curve.json"
 
 
-def normal(question: dict[str, Any]) -> dict[str, Any]:
-    """Returns a question as it is read back."""
-    return json.loads(json.dumps(plain(question)))
+def normalized(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration as it is read back from JSON."""
+    return json.loads(json.dumps(jsonable(config)))
 
 
-def digits(question: dict[str, Any]) -> str:
-    """Returns a few digits that tell a question from others, for a folder's name."""
-    return hashlib.sha256(json.dumps(normal(question), sort_keys=True).encode()).hexdigest()[:8]
+def config_digest(config: dict[str, Any]) -> str:
+    """Returns a short hash of a configuration, for a folder's name."""
+    return hashlib.sha256(json.dumps(normalized(config), sort_keys=True).encode()).hexdigest()[:8]
 
 
 @dataclasses.dataclass(frozen=True)
-class Shelf:
-    """Where the trainings that answer a question are, or will be."""
+class CellStore:
+    """The trainings with one configuration in one folder."""
 
     folder: pathlib.Path
-    question: dict[str, Any]
+    config: dict[str, Any]
 
-    def at(self, seed: int) -> pathlib.Path:
+    def seed_folder(self, seed: int) -> pathlib.Path:
         """Returns the folder of a seed."""
         return self.folder / f"seed-{seed}"
 
     def record(self, seed: int) -> dict[str, Any] | None:
-        """Returns what came of a seed, None where it is not done. Raises InputError where it is damaged."""
-        file = self.at(seed) / RECORD
+        """Returns the record of a seed, or None if it is missing. Raises InputError if it is damaged."""
+        file = self.seed_folder(seed) / RECORD
         if not file.exists():
             return None
-        found = read_any(file)
-        if found["seed"] != seed or found["question"] != normal(self.question):
-            raise InputError(f"{file} is another cell's; {mend(file)}.")
+        found = read_cell(file)
+        if found["seed"] != seed or found["config"] != normalized(self.config):
+            raise InputError(f"{file} is another cell's; {remedy(file)}.")
         return found
 
     def missing(self, seeds: Sequence[int], since: float) -> list[int]:
-        """Returns the seeds that are not done. One that failed before the time `since` is not: it is run again."""
+        """Returns the seeds without a record, and those that failed before the time `since`, which run again."""
         return [seed for seed in seeds if (found := self.record(seed)) is None or self._is_old(seed, found, since)]
 
     def _is_old(self, seed: int, found: dict[str, Any], since: float) -> bool:
-        return found["failed"] is not None and (self.at(seed) / RECORD).stat().st_mtime < since
+        return found["failed"] is not None and (self.seed_folder(seed) / RECORD).stat().st_mtime < since
 
     def groups(self, seeds: Sequence[int], since: float) -> list[tuple[tuple[int, ...], list[int]]]:
-        """Returns what is to be run: groups of seeds, and those of each that are missing."""
+        """Returns the groups of seeds to run, each with its missing seeds."""
         missing = self.missing(seeds, since)
         records = [found for path in sorted(self.folder.glob("seed-*")) if (found := self.record(_seed(path)))]
         known = {seed: tuple(found["group"]) for found in records for seed in found["group"]}
@@ -72,34 +72,34 @@ class Shelf:
         return [(group, [seed for seed in missing if seed in group]) for group in groups]
 
     def load(self, seed: int) -> Trained:
-        """Returns the checkpoint of a seed. Raises InputError where it is damaged, or another's."""
-        found, at = self.record(seed), self.at(seed)
+        """Loads the checkpoint of a seed. Raises InputError if it is damaged or belongs to another cell."""
+        found, at = self.record(seed), self.seed_folder(seed)
         if found is None or save_load.identity(at) != found["recipe"]:
-            raise InputError(f"{at / save_load.RECIPE} is another cell's; {mend(at / RECORD)}.")
+            raise InputError(f"{at / save_load.RECIPE} is another cell's; {remedy(at / RECORD)}.")
         return save_load.load(at)
 
     def write(self, seed: int, group: Sequence[int], data: dict[str, Any], trained: Trained | None) -> None:
-        """Writes what came of a seed, and what it knows."""
-        at = self.at(seed)
+        """Writes the result and the checkpoint of a seed."""
+        at = self.seed_folder(seed)
         recipe = None if trained is None else save_load.identity(save_load.save(trained, at))
-        sweep(at)
-        told = {"question": self.question, "seed": seed, "group": list(group), "recipe": recipe}
+        delete_temporary(at)
+        told = {"config": self.config, "seed": seed, "group": list(group), "recipe": recipe}
         told |= {"versions": versions()}
         write_record(at / RECORD, FORMAT, {**told, **data})
 
     def write_all(self, group: Sequence[int], found: dict[int, tuple[dict[str, Any], Trained | None]]) -> None:
-        """Writes what came of some seeds of a group."""
+        """Writes the results of some seeds of a group."""
         for seed, (data, trained) in found.items():
             self.write(seed, group, data, trained)
 
 
-def read_any(file: pathlib.Path) -> dict[str, Any]:
-    """Returns what came of a seed, whatever its question. Raises InputError where the file is damaged."""
-    return read_record(file, FORMAT, mend(file))
+def read_cell(file: pathlib.Path) -> dict[str, Any]:
+    """Returns the record of a seed with any configuration. Raises InputError if it is damaged."""
+    return read_record(file, FORMAT, remedy(file))
 
 
-def mend(file: pathlib.Path) -> str:
-    """Returns what to do about a damaged folder of a seed."""
+def remedy(file: pathlib.Path) -> str:
+    """Returns how to repair the damaged folder of a seed."""
     return f"move {file.parent} away, and the same command runs it again"
 
 

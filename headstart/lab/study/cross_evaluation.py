@@ -1,6 +1,6 @@
-"""The train x deploy matrix of a study of several sources: what was learned on each of them, run on each task.
+"""The cross-evaluation matrix of a study with several sources: policies trained on each source, run on each task.
 
-It is kept in `matrix.json`, beside the cells, as soon as it is whole.
+It is saved in `matrix.json` when it is complete.
 """
 
 import pathlib
@@ -17,10 +17,10 @@ from headstart.core.train import init_loop_state
 from headstart.core.types import Method, Spec, Task, TrainState, spec, stack
 from headstart.lab.checkpoint.records import read_record, write_record
 from headstart.lab.study import source_training, study_folder
-from headstart.lab.study.cell_store import normal
-from headstart.lab.study.jobs import HeldError
-from headstart.lab.study.study_tasks import Domains
-from headstart.lab.watch.progress_event import Watch, WatcherError
+from headstart.lab.study.cell_store import normalized
+from headstart.lab.study.jobs import LockedError
+from headstart.lab.study.study_tasks import StudyTasks
+from headstart.lab.watch.progress_event import CallbackError, ProgressCallback
 from headstart.methods import Entry
 from headstart.methods import describe as describe_method
 from headstart.methods.multitask.separate import Separate
@@ -32,84 +32,90 @@ from headstart.protocol.study_config import StudyConfig
 from headstart.tasks.sampling import nominal
 from headstart.tasks.strings import describe
 
-FORMAT, FILE = "headstart matrix 1", "matrix.json"
-ALONE = "each alone"  # as what progress tells the training that the matrix needs and no row of the study has
+FORMAT, MATRIX_FILE = "headstart matrix 2", "matrix.json"
+SEPARATE_ROW = "each alone"  # name in progress events of a training that only the matrix needs
 Rows = Sequence[tuple[Entry, Method]]
 
 
 def read(out: pathlib.Path, asked: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Returns the study's entry `matrix`, where it is done: what was found, or why it was left out.
+    """Returns the entry `matrix` of study.json if it is done: the matrix, or why it was left out.
 
     With `asked`, what a matrix depends on, only one that answers it counts. Raises InputError where it is damaged.
     """
     held = _held(out)
-    if held is None or (asked is not None and normal(asked) != held["question"]):
+    if held is None or (asked is not None and normalized(asked) != held["config"]):
         return {}
     if "left_out" in held:
         return {"matrix": {"left_out": held["left_out"]}}
     returns, untrained = (np.array(held[name], float) for name in ("returns", "untrained"))  # null becomes NaN
-    found = claims.matrix(held["rows"], held["columns"], held["learned_on"], returns, untrained)
+    found = claims.assemble_matrix(held["rows"], held["columns"], held["learned_on"], returns, untrained)
     return {"matrix": {**found, "failed": held["failed"]}}
 
 
 def _held(out: pathlib.Path) -> dict[str, Any] | None:
-    """Returns what is kept, None where there is nothing."""
-    place = out / FILE
+    """Returns the saved record, or None."""
+    place = out / MATRIX_FILE
     mend = "move it away, and the same command fills it in again"
     return read_record(place, FORMAT, mend) if place.exists() else None
 
 
-def question_of(question: StudyConfig, domains: Domains, rows: Rows) -> dict[str, Any]:
-    """Returns what the matrix depends on."""
-    learned = trainings(rows, spec(domains.source_tasks)) if domains.names else {}
+def matrix_config(config: StudyConfig, study_tasks: StudyTasks, rows: Rows) -> dict[str, Any]:
+    """Returns the configuration that the matrix depends on."""
+    learned = trainings(rows, spec(study_tasks.source_tasks)) if study_tasks.source_names else {}
     same = ("source", "target", "physics", "source_steps", "eval_episodes", "learner", "seeds")
     told = [[describe_method(method), names] for method, names in learned.items()]
-    return {**{name: getattr(question, name) for name in same}, "learned": told}
+    return {**{name: getattr(config, name) for name in same}, "learned": told}
 
 
-def is_done(out: pathlib.Path, question: StudyConfig, domains: Domains, rows: Rows, since: float = 0.0) -> bool:
-    """Returns whether there is nothing to fill in. What failed, at least in part, before `since` is done again."""
-    held = _held(out) if domains.names else None
-    if held is None or held["question"] != normal(question_of(question, domains, rows)):
-        return not domains.names
+def is_done(out: pathlib.Path, config: StudyConfig, study_tasks: StudyTasks, rows: Rows, since: float = 0.0) -> bool:
+    """Returns whether the matrix is complete. One with failures from before the time `since` is computed again."""
+    held = _held(out) if study_tasks.source_names else None
+    if held is None or held["config"] != normalized(matrix_config(config, study_tasks, rows)):
+        return not study_tasks.source_names
     lost = bool(held.get("failed")) or bool(np.isnan(np.array(held.get("returns", []), float)).any())
-    return not lost or (out / FILE).stat().st_mtime >= since
+    return not lost or (out / MATRIX_FILE).stat().st_mtime >= since
 
 
-def trains_more(rows: Rows) -> bool:
-    """-> whether the matrix needs a training in the sources that no row has."""
+def needs_extra_training(rows: Rows) -> bool:
+    """Returns whether the matrix needs a source training that no row has."""
     return not any(isinstance(method, Separate) for _, method in rows)
 
 
 def run(
-    out: pathlib.Path, question: StudyConfig, domains: Domains, rows: Rows, watch: Watch, since: float = 0.0
+    out: pathlib.Path,
+    config: StudyConfig,
+    study_tasks: StudyTasks,
+    rows: Rows,
+    watch: ProgressCallback,
+    since: float = 0.0,
 ) -> None:
-    """Fills the matrix in; does nothing where there is one source, and where it is done.
+    """Computes the matrix; does nothing for a single source, and if the matrix is complete.
 
-    Each source alone is learned by the study's `separate` rows, else by `Separate` over what scratch learns by; where
-    that cannot be, the matrix is left out, and says why. Raises HeldError where another process learns what it needs.
+    The policies of each source alone come from the study's `separate` rows, or else from `Separate` with the learner of
+    scratch. If that is impossible, the matrix is left out with the reason. Raises LockedError if another process trains
+    what it needs.
     """
-    if is_done(out, question, domains, rows, since):
+    if is_done(out, config, study_tasks, rows, since):
         return
-    asked = question_of(question, domains, rows)
-    of, before = spec(domains.target_tasks), spec(domains.source_tasks)
-    scratch = next(method for entry, method in question.rows() if entry.name == SCRATCH)
+    asked = matrix_config(config, study_tasks, rows)
+    of, before = spec(study_tasks.target_tasks), spec(study_tasks.source_tasks)
+    scratch = next(method for entry, method in config.rows() if entry.name == SCRATCH)
     learned = trainings(rows, before)
     alone = {method: names for method, names in learned.items() if isinstance(method, Separate)}
-    alone = alone or {Separate(scratch): [ALONE]}
+    alone = alone or {Separate(scratch): [SEPARATE_ROW]}
     try:
         dry_run(scratch, of, None)
         for method in alone:
             dry_run(method, of, before)
     except InputError as error:
-        write_record(out / FILE, FORMAT, {"question": asked, "left_out": str(error)})
+        write_record(out / MATRIX_FILE, FORMAT, {"config": asked, "left_out": str(error)})
         return
-    filled = _filled(_Judge(out, question, domains, watch, since), scratch, {**alone, **learned})
-    write_record(out / FILE, FORMAT, {"question": asked, **filled})
+    filled = _filled(_Evaluator(out, config, study_tasks, watch, since), scratch, {**alone, **learned})
+    write_record(out / MATRIX_FILE, FORMAT, {"config": asked, **filled})
 
 
 def trainings(rows: Rows, before: Spec) -> dict[Method, list[str]]:
-    """-> what is learned on the sources: each method at heart, and the rows that share its training."""
+    """Returns the methods that train on the sources, and the rows that share each training."""
     found: dict[Method, list[str]] = {}
     for entry, method in rows:
         if entry.learns_on == "source":
@@ -117,16 +123,16 @@ def trainings(rows: Rows, before: Spec) -> dict[Method, list[str]]:
     return found
 
 
-def columns(domains: Domains) -> list[Task]:
-    """-> the tasks to be run on, the sources and the target, each a stack of one, at its nominal values."""
-    contexts = jnp.eye(len(domains.sources))
-    each = zip(domains.sources, contexts, strict=True)
-    return [*(stack([nominal(task).replace(context=context)]) for task, context in each), domains.target_tasks]
+def columns(study_tasks: StudyTasks) -> list[Task]:
+    """Returns the tasks of the columns, sources and target, each as a stack of one with nominal parameters."""
+    contexts = jnp.eye(len(study_tasks.sources))
+    each = zip(study_tasks.sources, contexts, strict=True)
+    return [*(stack([nominal(task).replace(context=context)]) for task, context in each), study_tasks.target_tasks]
 
 
-def _filled(judge: "_Judge", scratch: Method, learned: dict[Method, list[str]]) -> dict[str, Any]:
-    """-> the matrix without its claims, as it is kept."""
-    names, tasks = judge.domains.names, columns(judge.domains)
+def _filled(judge: "_Evaluator", scratch: Method, learned: dict[Method, list[str]]) -> dict[str, Any]:
+    """Returns the matrix without statistics, as it is saved."""
+    names, tasks = judge.study_tasks.source_names, columns(judge.study_tasks)
     rows, learned_on, returns, failed = [], [], [], {}
     several = sum(isinstance(method, Separate) for method in learned) > 1
     for method, sharing in learned.items():
@@ -134,7 +140,7 @@ def _filled(judge: "_Judge", scratch: Method, learned: dict[Method, list[str]]) 
         state, lost, broken = judge.learned(sharing[0], method)
         if broken:
             failed[title] = broken
-        if isinstance(method, Separate):  # its context says whose knowledge is used, in whatever task
+        if isinstance(method, Separate):  # its context selects the policy, in any task
             by = f" by {title}" if several else ""
             for name, context in zip(names, jnp.eye(len(names)), strict=True):
                 rows.append(f"learned on {name}{by}")
@@ -148,7 +154,7 @@ def _filled(judge: "_Judge", scratch: Method, learned: dict[Method, list[str]]) 
     untrained = init_loop_state(scratch.learner(spec(tasks[0]), target=True), judge.keys.target).state
     return {
         "rows": rows,
-        "columns": [*names, describe(judge.domains.target)],
+        "columns": [*names, describe(judge.study_tasks.target)],
         "learned_on": learned_on,
         "returns": returns,
         "untrained": judge.returns(scratch, untrained, [], tasks),
@@ -156,46 +162,46 @@ def _filled(judge: "_Judge", scratch: Method, learned: dict[Method, list[str]]) 
     }
 
 
-class _Judge(NamedTuple):
-    """Where a study's knowledge of its sources is, and how it is judged."""
+class _Evaluator(NamedTuple):
+    """Trains and evaluates the policies of the matrix."""
 
     out: pathlib.Path
-    question: StudyConfig
-    domains: Domains
-    watch: Watch
+    config: StudyConfig
+    study_tasks: StudyTasks
+    watch: ProgressCallback
     since: float
 
     @property
     def keys(self) -> transfer.Keys:
-        return transfer.keys(self.question.seeds)
+        return transfer.keys(self.config.seeds)
 
     def learned(self, row: str, method: Method) -> tuple[TrainState | None, list[int], str | None]:
-        """-> what all seeds know of the sources, the places of those that were lost, and why it broke, if it did."""
-        domain, seeds = source_training.domain(self.domains, self.question), self.question.seeds
+        """Returns the state of all seeds, the indices of failed seeds, and the error, if there was one."""
+        domain, seeds = source_training.source_tasks(self.study_tasks, self.config), self.config.seeds
         try:
-            source = source_training.learn(self.out, row, method, domain, seeds, self.watch, self.since)
-        except (InputError, OSError, WatcherError, HeldError):  # not the method's fault
+            source = source_training.train_source(self.out, row, method, domain, seeds, self.watch, self.since)
+        except (InputError, OSError, CallbackError, LockedError):  # not the fault of the method
             raise
-        except Exception as error:  # one that breaks must not take the others with it
-            return None, [], study_folder.reason(error)
-        return source.state, [seeds.index(seed) for seed in source.lost], None
+        except Exception as error:  # an error must not stop the other rows
+            return None, [], study_folder.failure_reason(error)
+        return source.state, [seeds.index(seed) for seed in source.failed_seeds], None
 
     @reraising()
     def returns(
         self, method: Method, state: TrainState | None, lost: list[int], tasks: Sequence[Task]
     ) -> Float[np.ndarray, "task seed"]:
-        """-> returns of the deterministic policy in the episodes that the study's rows are judged in.
+        """Returns the returns of the deterministic policy in the evaluation episodes of the study.
 
-        NaN where a seed was lost, or the env broke.
+        NaN for failed seeds, and if the env failed.
         """
-        found = np.full((len(tasks), len(self.question.seeds)), np.nan)
+        found = np.full((len(tasks), len(self.config.seeds)), np.nan)
         if state is None:
             return found
         learner = method.learner(spec(tasks[0]), target=True)
         for returns, task in zip(found, tasks, strict=True):
             task.env.pop_failures()
             returns[:] = transfer.evaluate_state(
-                learner, state, task, self.question.eval_episodes, self.keys.evaluation
+                learner, state, task, self.config.eval_episodes, self.keys.evaluation
             ).mean(1)
             returns[[*lost, *task.env.pop_failures()]] = np.nan
         return found

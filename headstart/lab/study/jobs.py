@@ -1,7 +1,6 @@
-"""How processes share the work of a study: each takes a job that no other one holds, and waits for the rest.
+"""Shares the jobs of a study between processes: each runs jobs that no other has locked, and waits for the rest.
 
-A job is held by a lock in its folder. What it comes to does not depend on who does it, so that the result of several
-processes is that of one.
+A job is locked by a lock in its folder. Its result does not depend on the process that runs it.
 """
 
 import contextlib
@@ -12,51 +11,51 @@ from typing import NamedTuple
 
 from headstart.lab.checkpoint.locks import LOCK, locked
 
-PAUSE = 0.5  # seconds between two looks at what other processes hold
+PAUSE = 0.5  # seconds between two checks of locked jobs
 
 
-class HeldError(Exception):
-    """Another process is at work on what is needed; its argument says where."""
+class LockedError(Exception):
+    """A required folder is locked by another process; the argument names it."""
 
 
 class Job(NamedTuple):
-    """A part of a study's work."""
+    """A part of the work of a study."""
 
     name: str
-    folder: pathlib.Path  # which holds its lock
+    folder: pathlib.Path  # with its lock
     done: Callable[[], bool]
-    work: Callable[[], None]  # raises HeldError where it needs what another process is at work on
+    work: Callable[[], None]  # raises LockedError if it needs a locked folder
 
 
-def share(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
-    """Does the jobs, in their order, each unless another process does; returns when all are done."""
+def run_jobs(jobs: Sequence[Job], log: Callable[[str], None]) -> None:
+    """Runs the jobs in their order, except those that other processes run. Returns when all are done."""
     waiting, told = list(jobs), False
     while waiting:
         held = [job for job in waiting if not _do(job)]
         if len(held) == len(waiting):
             if not told:
-                say(f"waiting for {', '.join(job.name for job in held)}, at which another process is at work")
+                log(f"waiting for {', '.join(job.name for job in held)}, which another process runs")
                 told = True
             time.sleep(PAUSE)
         waiting = held
 
 
 def _do(job: Job) -> bool:
-    """Returns whether the job is done, after doing it where no other process holds it."""
+    """Runs a job if no other process has locked it. Returns whether it is done."""
     if job.done():
-        if (job.folder / LOCK).exists():  # of a process that was killed when the work was done, or that is just leaving
+        if (job.folder / LOCK).exists():  # left by a killed process, or about to be released
             with locked(job.folder):
                 pass
         return True
     new = not job.folder.exists()
     try:
         with locked(job.folder) as mine:
-            if mine and not job.done():  # another process may have done it in between
+            if mine and not job.done():  # another process may have run it in the meantime
                 job.work()
             return mine
-    except HeldError:
+    except LockedError:
         return False
     finally:
         if new:
-            with contextlib.suppress(OSError):  # it stays where there is something in it
+            with contextlib.suppress(OSError):  # the folder may not be empty
                 job.folder.rmdir()

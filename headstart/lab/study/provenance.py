@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, commit, command, machine, date."""
+"""Records where a result comes from: versions, commit, command, machine, date."""
 
 import datetime
 import os
@@ -13,7 +13,7 @@ from headstart.lab.checkpoint.recipe import versions
 
 
 def provenance(command: str) -> dict[str, Any]:
-    """-> what someone needs to get the same numbers again."""
+    """Returns what is needed to reproduce a result."""
     return {
         "versions": versions(),
         "commit": commit(),
@@ -28,13 +28,15 @@ def provenance(command: str) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """-> the commit of headstart's own checkout (with `+` where it was changed since), or None where it has none."""
+    """Returns the commit of headstart's checkout (with `+` if it has changes), or None without a checkout."""
     here = pathlib.Path(__file__).parent
     try:
         ask = lambda *words: (
             subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout
         )
-        ask("ls-files", "--error-unmatch", pathlib.Path(__file__).name)  # an installed copy may lie in another's
+        ask(
+            "ls-files", "--error-unmatch", pathlib.Path(__file__).name
+        )  # an installed copy may lie in another repository
         return ask("rev-parse", "--short", "HEAD").strip() + ("+" if ask("status", "--porcelain", "-uno", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

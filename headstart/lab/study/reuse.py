@@ -1,4 +1,4 @@
-"""What a study says before it runs: which of its cells are there and used again, which are run, and why."""
+"""Describes, before a study runs, which cells are reused, which run, and why."""
 
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -6,50 +6,50 @@ from typing import NamedTuple
 
 from headstart.lab.checkpoint.recipe import versions
 from headstart.lab.study import cell_config
-from headstart.lab.study.cell_store import RECORD, Shelf, normal, read_any
+from headstart.lab.study.cell_store import RECORD, CellStore, normalized, read_cell
 
 
-class Row(NamedTuple):
-    """A row of a study that is about to run."""
+class RowPlan(NamedTuple):
+    """What a study has of a row before it runs."""
 
     name: str
-    folder: pathlib.Path  # of the row's cells; the shelf is another where that holds answers to another question
-    shelf: Shelf
-    missing: list[int]  # seeds that are to be run
-    learned: bool  # whether what they learn in the source is there
+    folder: pathlib.Path  # of the row; the store is a subfolder if the row has cells with another configuration
+    store: CellStore
+    missing: list[int]  # seeds to run
+    learned: bool  # whether their source training is there
 
 
-def told(rows: Sequence[Row], seeds: Sequence[int]) -> list[str]:
-    """Returns a line for what is used again, and one for each row that is run; none where nothing is there yet."""
+def reuse_lines(rows: Sequence[RowPlan], seeds: Sequence[int]) -> list[str]:
+    """Returns a line on reused cells, and one for each row that runs; nothing for a new study."""
     used = [row.name + _some(row, seeds) for row in rows if len(row.missing) < len(seeds)]
     run = ["".join(_run(row)) for row in rows if row.missing]
-    if not used and not any(row.learned or row.shelf.folder != row.folder for row in rows):
+    if not used and not any(row.learned or row.store.folder != row.folder for row in rows):
         return []
-    return [f"used again: {', '.join(used)}"] * bool(used) + _older(rows, seeds) + run
+    return [f"reused: {', '.join(used)}"] * bool(used) + _older(rows, seeds) + run
 
 
-def _older(rows: Sequence[Row], seeds: Sequence[int]) -> list[str]:
-    """Returns a line where cells that are used again were written with other versions."""
+def _older(rows: Sequence[RowPlan], seeds: Sequence[int]) -> list[str]:
+    """Returns a line if reused cells were written with other versions of libraries."""
     now, found = versions(), set()
     for row in rows:
-        for cell in filter(None, map(row.shelf.record, seeds)):
+        for cell in filter(None, map(row.store.record, seeds)):
             found |= {f"{name} {x}, now {now.get(name)}" for name, x in cell["versions"].items() if x != now.get(name)}
     return [f"some of these were written with {'; '.join(sorted(found))}"] if found else []
 
 
-def _some(row: Row, seeds: Sequence[int]) -> str:
+def _some(row: RowPlan, seeds: Sequence[int]) -> str:
     return f" ({_seeds([seed for seed in seeds if seed not in row.missing])})" if row.missing else ""
 
 
-def _run(row: Row) -> Iterator[str]:
-    """Yields the parts of what is said of a row that is run."""
+def _run(row: RowPlan) -> Iterator[str]:
+    """Yields the parts of the line on a row that runs."""
     yield f"run: {row.name} ({_seeds(row.missing)})"
-    if row.shelf.folder != row.folder:
-        (held, *_) = (read_any(file)["question"] for file in sorted(row.folder.glob(f"seed-*/{RECORD}")))
-        other = cell_config.differences(normal(row.shelf.question), held)
-        yield f" again, because its {', '.join(other)} changed; its former cells stay"
+    if row.store.folder != row.folder:
+        (held, *_) = (read_cell(file)["config"] for file in sorted(row.folder.glob(f"seed-*/{RECORD}")))
+        other = cell_config.differing_keys(normalized(row.store.config), held)
+        yield f" again, because its {', '.join(other)} changed; the old cells stay"
     if row.learned:
-        yield "; what it learned in the source is used again"
+        yield "; its source training is reused"
 
 
 def _seeds(seeds: Sequence[int]) -> str:

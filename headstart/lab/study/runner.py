@@ -1,4 +1,4 @@
-"""Running a study: row by row, all seeds of a row in one program, each cell on disk as soon as it is done."""
+"""Runs a study row by row. All seeds of a row are one program, and each cell is saved when it is finished."""
 
 import functools
 import pathlib
@@ -14,10 +14,10 @@ from headstart.core.errors import InputError
 from headstart.core.interrupts import reraising
 from headstart.core.rollout import evaluate
 from headstart.core.types import Method, TrainState
-from headstart.lab.checkpoint.locks import locked, probe, tidy
-from headstart.lab.checkpoint.result_folder import keep
+from headstart.lab.checkpoint.locks import check_writable, delete_leftovers, locked
+from headstart.lab.checkpoint.result_folder import write_or_rescue
 from headstart.lab.checkpoint.trained import Trained
-from headstart.lab.compilation_cache import make_room
+from headstart.lab.compilation_cache import free_memory
 from headstart.lab.study import (
     cross_evaluation,
     reuse,
@@ -26,90 +26,94 @@ from headstart.lab.study import (
     study_clips,
     study_folder,
 )
-from headstart.lab.study.cell_store import Shelf
-from headstart.lab.study.jobs import HeldError, Job, share
+from headstart.lab.study.cell_store import CellStore
+from headstart.lab.study.jobs import Job, LockedError, run_jobs
 from headstart.lab.study.provenance import provenance
-from headstart.lab.study.row_result import Outcome, target_steps
+from headstart.lab.study.row_result import RowResult, target_steps
 from headstart.lab.study.study import Study
-from headstart.lab.watch.progress_event import News, Watch, WatcherError, silent
+from headstart.lab.watch.progress_event import CallbackError, ProgressCallback, ProgressEvent, ignore
 from headstart.methods import Entry
 from headstart.protocol import claims, transfer
 from headstart.protocol.shift import Shift
 from headstart.protocol.study_config import StudyConfig
 
-DRAW_EPISODES = 2  # in each task that is drawn of an ensemble
+DRAW_EPISODES = 2  # in each task drawn from an ensemble
 
 
 @reraising()
 def compare(
-    question: StudyConfig,
+    config: StudyConfig,
     out: str | pathlib.Path,
     allow_no_shift: bool = False,
     command: str = "",
-    watch: Watch = silent,
+    watch: ProgressCallback = ignore,
     video: bool = False,
 ) -> dict[str, Any]:
-    """Answers the question -> the study as plain data; `out` holds it, its cells, its report and, with `video`, clips.
+    """Runs a study in the folder `out`, with its cells, report and (with `video`) clips. Returns its data.
 
-    The same question and folder go on where they were left; a larger question runs what is new. Several processes share
-    the work. Raises InputError, before anything is written, where the question makes no sense, where source and target
-    are the same task, where `out` holds another study, and where it cannot be written to.
+    The same call resumes an unfinished study, and a larger configuration runs only what is new. Several processes share
+    the work. Raises InputError, before anything is written, if the configuration is invalid, if source and target are
+    the same task, and if `out` holds another study or cannot be written to.
     """
-    study = Study(question, pathlib.Path(out), watch)
-    study_folder.check_folder(study.out, question)
-    found = shift_check.first(study.domains, question, allow_no_shift)
+    study = Study(config, pathlib.Path(out), watch)
+    study_folder.check_folder(study.out, config)
+    found = shift_check.check_shift(study.study_tasks, config, allow_no_shift)
     write = functools.partial(write_study, study, found, command)
-    probe(study.out)
-    for line in reuse.told(reusable_rows(study), question.seeds):
-        say(line)
+    check_writable(study.out)
+    for line in reuse.reuse_lines(reusable_rows(study), config.seeds):
+        log(line)
     write("running")
-    share([row_job(study, entry, method, write) for entry, method in study.rows], say)
-    write = functools.partial(write_study, study, shift_check.again(found, study.domains, question, study.out), command)
-    share([matrix_job(study)], say)
+    run_jobs([row_job(study, entry, method, write) for entry, method in study.rows], log)
+    write = functools.partial(
+        write_study, study, shift_check.recheck_shift(found, study.study_tasks, config, study.out), command
+    )
+    run_jobs([matrix_job(study)], log)
     data = write("done")
     if video:
         work = functools.partial(study_clips.run, study)
-        share([Job("clips", study.out / "clips", lambda: not study_clips.missing(study), work)], say)
+        run_jobs([Job("clips", study.out / "clips", lambda: not study_clips.missing(study), work)], log)
         data = write("done")
     return data
 
 
-def say(line: str) -> None:
-    """Tells the person at the terminal."""
+def log(line: str) -> None:
+    """Prints a line to standard error."""
     print(line, file=sys.stderr)
 
 
 def write_study(study: Study, found: Shift, command: str, status: str) -> dict[str, Any]:
-    """Writes study.json as far as the study is, and its report once it is done -> the study as plain data."""
-    data = claims.assemble(study.question, study.cells(), found) | _beside(study)
+    """Writes study.json with the finished cells, and the report if the study is done. Returns the data."""
+    data = claims.assemble_study(study.config, study.cells(), found) | _beside(study)
     data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
     with locked(study.out, wait=True):
         study_folder.write_study(study.out, data)
         if status == "done":
             study_folder.write_report_files(study.out)
     if status == "done":
-        tidy(study.out)
+        delete_leftovers(study.out)
     return data
 
 
-def reusable_rows(study: Study) -> list[reuse.Row]:
-    """Returns what of each row is there."""
+def reusable_rows(study: Study) -> list[reuse.RowPlan]:
+    """Returns the missing seeds and the reusable source training of each row."""
     found = []
     for entry, method in study.rows:
-        missing, before = study.missing(entry, method), study.before(entry)
-        learned = before is not None and not source_training.shelf_of(study.out, method, before).missing(
-            missing, study.began
+        missing, before = study.missing(entry, method), study.source_tasks(entry)
+        learned = before is not None and not source_training.source_store(study.out, method, before).missing(
+            missing, study.start_time
         )
         folder = study.out / "cells" / entry.name
-        found.append(reuse.Row(entry.name, folder, study.shelf(entry, method), missing, bool(missing) and learned))
+        found.append(
+            reuse.RowPlan(entry.name, folder, study.cell_store(entry, method), missing, bool(missing) and learned)
+        )
     return found
 
 
 def row_job(study: Study, entry: Entry, method: Method, write: Callable[[str], Any]) -> Job:
-    """Returns a row as a job for whichever process takes it."""
+    """Returns the job that runs a row."""
 
     def work() -> None:
-        make_room()
+        free_memory()
         run_row(study, entry, method)
         write("running")
 
@@ -118,87 +122,89 @@ def row_job(study: Study, entry: Entry, method: Method, write: Callable[[str], A
 
 
 def matrix_job(study: Study) -> Job:
-    """Returns the matrix as a job."""
-    asked = (study.out, study.question, study.domains, study.rows)
-    done = functools.partial(cross_evaluation.is_done, *asked, study.began)
-    return Job("matrix", study.out / "sources", done, lambda: cross_evaluation.run(*asked, study.watch, study.began))
+    """Returns the job that computes the cross-evaluation matrix."""
+    asked = (study.out, study.config, study.study_tasks, study.rows)
+    done = functools.partial(cross_evaluation.is_done, *asked, study.start_time)
+    return Job(
+        "matrix", study.out / "sources", done, lambda: cross_evaluation.run(*asked, study.watch, study.start_time)
+    )
 
 
 def _beside(study: Study) -> dict[str, Any]:
-    """Returns the entries of study.json that are kept beside the cells."""
+    """Returns the entries of study.json that have files of their own: the matrix and the clips."""
     return cross_evaluation.read(
-        study.out, cross_evaluation.question_of(study.question, study.domains, study.rows)
+        study.out, cross_evaluation.matrix_config(study.config, study.study_tasks, study.rows)
     ) | study_clips.read(study)
 
 
 def run_row(study: Study, entry: Entry, method: Method) -> None:
-    """Runs a row and writes those of its cells that are not done yet; does nothing where all are."""
-    shelf = study.shelf(entry, method)
-    for group, missing in shelf.groups(study.question.seeds, study.began):
+    """Runs the missing seeds of a row and writes their cells."""
+    store = study.cell_store(entry, method)
+    for group, missing in store.groups(study.config.seeds, study.start_time):
         try:
             found = _answers(study, _run(study, entry, method, group), entry, method, missing)
-        except (InputError, OSError, WatcherError, HeldError):  # not the row's fault
+        except (InputError, OSError, CallbackError, LockedError):  # not the fault of the row
             raise
-        except Exception as error:  # an env or a learner that breaks must not take the other rows with it
-            found = {seed: (study_folder.nothing(study_folder.reason(error)), None) for seed in missing}
-        _keep(shelf, group, found)
+        except Exception as error:  # an error of an env or a learner must not stop the other rows
+            found = {seed: (study_folder.failed_cell(study_folder.failure_reason(error)), None) for seed in missing}
+        _keep(store, group, found)
 
 
-def _keep(shelf: Shelf, group: tuple[int, ...], found: dict[int, Any]) -> None:
-    keep(lambda folder: Shelf(folder, shelf.question).write_all(group, found), shelf.folder)
+def _keep(store: CellStore, group: tuple[int, ...], found: dict[int, Any]) -> None:
+    write_or_rescue(lambda folder: CellStore(folder, store.config).write_all(group, found), store.folder)
 
 
 def _answers(
-    study: Study, done: Outcome, entry: Entry, method: Method, seeds: list[int]
+    study: Study, done: RowResult, entry: Entry, method: Method, seeds: list[int]
 ) -> dict[int, tuple[dict[str, Any], Trained | None]]:
-    """Returns what came of some of a group's seeds, and what they know."""
+    """Returns the cell and the trained policy of some seeds of a group."""
     found = {}
     for seed in seeds:
-        if done.source is not None and seed in done.source.lost:
-            found[seed] = study_folder.nothing(done.source.curves[seed]["failed"]), None
+        if done.source is not None and seed in done.source.failed_seeds:
+            found[seed] = study_folder.failed_cell(done.source.curves[seed]["failed"]), None
         else:
-            trained = done.trained(seed, entry, study.stages(entry, method), study.question, study.domains)
+            trained = done.trained(seed, entry, study.stages(entry, method), study.config, study.study_tasks)
             found[seed] = done.cell(seed, entry.adapts), trained
     return found
 
 
 @reraising()
-def _run(study: Study, entry: Entry, method: Method, seeds: tuple[int, ...]) -> Outcome:
-    question, target = study.question, study.domains.target_tasks
-    keys, source, before = transfer.keys(seeds), None, study.before(entry)
+def _run(study: Study, entry: Entry, method: Method, seeds: tuple[int, ...]) -> RowResult:
+    config, target = study.config, study.study_tasks.target_tasks
+    keys, source, before = transfer.keys(seeds), None, study.source_tasks(entry)
     if before is not None:
-        source = source_training.learn(study.out, entry.name, method, before, seeds, study.watch, study.began)
+        source = source_training.train_source(
+            study.out, entry.name, method, before, seeds, study.watch, study.start_time
+        )
         if source.state is None:
-            return Outcome(seeds, source, None, None, {}, {}, 0.0)
-    prior, began, judgements = None if source is None else source.state, time.monotonic(), []
-    steps = target_steps(entry, question)
-    shots = question.shots if entry.adapts and entry.role != "oracle" else ()
-    beside = study.domains.source_tasks if entry.learns_on == "both" else None
-    if beside is not None:  # neither domain's budget is overspent
-        sources_too = len(study.domains.sources)
+            return RowResult(seeds, source, None, None, {}, {}, 0.0)
+    prior, start_time, judgements = None if source is None else source.state, time.monotonic(), []
+    steps = target_steps(entry, config)
+    shots = config.shots if entry.adapts and entry.role != "oracle" else ()
+    beside = study.study_tasks.source_tasks if entry.learns_on == "both" else None
+    if beside is not None:  # stay within the budgets of both domains
+        sources_too = len(study.study_tasks.sources)
         learner = method.learner(study.of._replace(num_tasks=1 + sources_too), target=True)
-        steps = min(steps, question.source_steps // (learner.replay.source_steps_per_target_step * sources_too))
+        steps = min(steps, config.source_steps // (learner.replay.source_steps_per_target_step * sources_too))
     target.env.pop_failures()
-    for j in transfer.adapt(
-        method, prior, target, steps, shots, keys, question.num_evals, question.eval_episodes, beside
-    ):
+    for j in transfer.adapt(method, prior, target, steps, shots, keys, config.num_evals, config.eval_episodes, beside):
         judgements.append(j)
-        study.watch(News(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics, seeds))
-    curve = transfer.curve(judgements)
+        study.watch(ProgressEvent(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics, seeds))
+    curve = transfer.to_curve(judgements)
     if not entry.adapts:
-        curve = transfer.held(curve, question.shots, question.target_steps)
+        curve = transfer.constant_curve(curve, config.shots, config.target_steps)
     ranges = {} if prior is None else _generalisation(study, method, prior, keys)
-    seconds = (time.monotonic() - began) / len(seeds)
-    return Outcome(seeds, source, curve, judgements[-1], ranges, target.env.pop_failures(), seconds)
+    seconds = (time.monotonic() - start_time) / len(seeds)
+    return RowResult(seeds, source, curve, judgements[-1], ranges, target.env.pop_failures(), seconds)
 
 
 def _generalisation(study: Study, method: Method, prior: TrainState, keys: transfer.Keys) -> dict[str, np.ndarray]:
-    """-> 0-shot returns [seed] on the ensemble: nominal, within its range, and beyond it."""
-    if not study.domains.ranges:
+    """Returns 0-shot returns [seed] on the ensemble: nominal, within its range, and outside of it."""
+    if not study.study_tasks.ranges:
         return {}
     learner = method.learner(study.of, target=True)
-    together = jax.tree.map(lambda *x: np.concatenate(x), *study.domains.ranges.values())
+    together = jax.tree.map(lambda *x: np.concatenate(x), *study.study_tasks.ranges.values())
     returns = np.asarray(evaluate(learner, prior.params, together, DRAW_EPISODES, keys.evaluation)).mean(2)
-    ends = np.cumsum([tasks.w.shape[0] for tasks in study.domains.ranges.values()])
+    ends = np.cumsum([tasks.w.shape[0] for tasks in study.study_tasks.ranges.values()])
     parts = np.split(returns, ends[:-1], axis=1)
-    return {name: part.mean(1) for name, part in zip(study.domains.ranges, parts, strict=True)}
+    return {name: part.mean(1) for name, part in zip(study.study_tasks.ranges, parts, strict=True)}

@@ -1,4 +1,4 @@
-"""What the source domain taught: learned once for all rows of a study that learn the same there, and kept on disk."""
+"""Trains in the source domain. Rows with the same source training share it, and it is stored on disk."""
 
 import dataclasses
 import pathlib
@@ -13,113 +13,127 @@ from headstart.core.interrupts import reraising
 from headstart.core.stages import base_method, learn_source
 from headstart.core.types import Method, Task, TrainState, spec
 from headstart.lab.checkpoint.locks import locked
-from headstart.lab.checkpoint.result_folder import keep
+from headstart.lab.checkpoint.result_folder import write_or_rescue
 from headstart.lab.checkpoint.trained import Trained
 from headstart.lab.study import cell_config
-from headstart.lab.study.cell_store import Shelf, digits
-from headstart.lab.study.jobs import HeldError
-from headstart.lab.study.study_folder import Ledger, of_seed, size
-from headstart.lab.study.study_tasks import Domains
-from headstart.lab.watch.progress_event import News, Watch
+from headstart.lab.study.cell_store import CellStore, config_digest
+from headstart.lab.study.jobs import LockedError
+from headstart.lab.study.study_folder import Ledger, num_parameters, select_seed
+from headstart.lab.study.study_tasks import StudyTasks
+from headstart.lab.watch.progress_event import ProgressCallback, ProgressEvent
 from headstart.protocol import transfer
 from headstart.protocol.study_config import StudyConfig
 from headstart.tasks.registry import interval
 
-LOST = "learning in the source went wrong: its numbers are no longer finite"
+NOT_FINITE = "the training in the source diverged: its parameters are no longer finite"
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """What every seed learned in the source domain."""
+class SourceResult:
+    """The source training of all seeds."""
 
     task: str
-    state: TrainState | None  # of all seeds; None where all were lost
+    state: TrainState | None  # of all seeds; None if all failed
     curves: dict[int, dict[str, Any]]  # of each seed: steps, returns, gradient_steps, seconds, finite, failed
 
     @property
-    def lost(self) -> list[int]:
-        """-> the seeds whose numbers are no longer finite. In `state`, another stands in their place."""
+    def failed_seeds(self) -> list[int]:
+        """Returns the seeds that failed. `state` holds a copy of another seed in their place."""
         return [seed for seed, curve in self.curves.items() if not curve["finite"]]
 
     def ledger(self, seed: int) -> Ledger:
         assert self.state is not None
         curve = self.curves[seed]
-        return Ledger(curve["steps"][-1], 0.0, curve["gradient_steps"], size(self.state), curve["seconds"])
+        return Ledger(curve["steps"][-1], 0.0, curve["gradient_steps"], num_parameters(self.state), curve["seconds"])
 
 
-class Domain(NamedTuple):
-    """Where there is something to learn before the target, and in how many steps."""
+class SourceTasks(NamedTuple):
+    """The tasks and the budget of a source training."""
 
     tasks: Task  # stacked
     text: str
-    names: tuple[str, ...]  # the tasks that a context names
+    names: tuple[str, ...]  # the tasks that the context names
     steps: int
     physics: str
 
 
-def domain(domains: Domains, question: StudyConfig, ensemble: bool = False) -> Domain:
-    """Returns the study's source, or the ensemble of it."""
-    if ensemble and domains.ensemble_tasks is not None and question.ensemble is not None:
-        tasks, text = domains.ensemble_tasks, question.ensemble
+def source_tasks(study_tasks: StudyTasks, config: StudyConfig, ensemble: bool = False) -> SourceTasks:
+    """Returns the study's source tasks, or its ensemble."""
+    if ensemble and study_tasks.ensemble_tasks is not None and config.ensemble is not None:
+        tasks, text = study_tasks.ensemble_tasks, config.ensemble
     else:
-        tasks, text = domains.source_tasks, question.source
-    return Domain(tasks, text, domains.names, question.source_steps, question.physics)
+        tasks, text = study_tasks.source_tasks, config.source
+    return SourceTasks(tasks, text, study_tasks.source_names, config.source_steps, config.physics)
 
 
 @reraising()
-def learn(
-    out: pathlib.Path, row: str, method: Method, of: Domain, seeds: Sequence[int], watch: Watch, since: float
-) -> Source:
-    """Returns what the method learns there; taken from `out` where it is there, and did not fail before `since`.
+def train_source(
+    out: pathlib.Path,
+    row: str,
+    method: Method,
+    of: SourceTasks,
+    seeds: Sequence[int],
+    watch: ProgressCallback,
+    since: float,
+) -> SourceResult:
+    """Returns the source training of a method: from `out` if it is there, and else trains it.
 
-    Raises HeldError where another process is learning it.
+    Seeds that failed before the time `since` train again. Raises LockedError if another process trains it.
     """
-    shelf = shelf_of(out, method, of)
-    if shelf.missing(seeds, since):
-        with locked(shelf.folder) as mine:
+    store = source_store(out, method, of)
+    if store.missing(seeds, since):
+        with locked(store.folder) as mine:
             if not mine:
-                raise HeldError(shelf.folder)
-            for group, missing in shelf.groups(seeds, since):
-                _train(shelf, row, base_method(method, spec(of.tasks)), of, group, missing, watch)
-    done = learned(out, method, of, seeds)
+                raise LockedError(store.folder)
+            for group, missing in store.groups(seeds, since):
+                _train(store, row, base_method(method, spec(of.tasks)), of, group, missing, watch)
+    done = load_source(out, method, of, seeds)
     assert done is not None
     return done
 
 
-def learned(out: pathlib.Path, method: Method, of: Domain, seeds: Sequence[int]) -> Source | None:
-    """Returns what the method learned there, taken from `out`; None where it is not all there."""
-    shelf = shelf_of(out, method, of)
-    records = {seed: shelf.record(seed) for seed in seeds}
+def load_source(out: pathlib.Path, method: Method, of: SourceTasks, seeds: Sequence[int]) -> SourceResult | None:
+    """Returns the source training from `out`; None if a seed is missing."""
+    store = source_store(out, method, of)
+    records = {seed: store.record(seed) for seed in seeds}
     curves = {seed: record for seed, record in records.items() if record is not None}
     if len(curves) < len(records):
         return None
-    held = {seed: shelf.load(seed).state for seed, curve in curves.items() if curve["finite"]}
+    held = {seed: store.load(seed).state for seed, curve in curves.items() if curve["finite"]}
     if not held:
-        return Source(of.text, None, curves)
-    anyone = next(iter(held.values()))  # so that as many seeds run on, whoever was lost
-    return Source(of.text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves)
+        return SourceResult(of.text, None, curves)
+    anyone = next(iter(held.values()))  # keeps the number of seeds
+    return SourceResult(
+        of.text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves
+    )
 
 
-def shelf_of(out: pathlib.Path, method: Method, of: Domain) -> Shelf:
-    """Returns where each seed's knowledge is, or will be."""
-    heart = base_method(method, spec(of.tasks))
-    question = cell_config.of_source(heart, of.text, of.names, of.steps, of.physics)
-    return Shelf(out / "sources" / f"{type(heart).__name__.lower()}-{digits(question)}", question)
+def source_store(out: pathlib.Path, method: Method, of: SourceTasks) -> CellStore:
+    """Returns the store of the source training."""
+    base = base_method(method, spec(of.tasks))
+    config = cell_config.source_config(base, of.text, of.names, of.steps, of.physics)
+    return CellStore(out / "sources" / f"{type(base).__name__.lower()}-{config_digest(config)}", config)
 
 
 def _train(
-    shelf: Shelf, row: str, method: Method, of: Domain, group: Sequence[int], missing: Sequence[int], watch: Watch
+    store: CellStore,
+    row: str,
+    method: Method,
+    of: SourceTasks,
+    group: Sequence[int],
+    missing: Sequence[int],
+    watch: ProgressCallback,
 ) -> None:
-    """Learns with the seeds of a group, and writes those that are missing; without knowledge where one went wrong."""
-    tasks, began, history, point = of.tasks, time.monotonic(), [], None
+    """Trains the seeds of a group and writes those that are missing, without a checkpoint for failed seeds."""
+    tasks, start_time, history, point = of.tasks, time.monotonic(), [], None
     tasks.env.pop_failures()
     for point in learn_source(method, tasks, of.steps, transfer.keys(group).source):
         returns = np.asarray(point.metrics["return"])
         history.append((np.asarray(point.steps), returns))
-        watch(News(row, "source", np.asarray(point.steps), of.steps, returns, point.metrics, tuple(group)))
+        watch(ProgressEvent(row, "source", np.asarray(point.steps), of.steps, returns, point.metrics, tuple(group)))
     assert point is not None
     taken, updates = np.asarray(point.steps), np.asarray(point.gradient_steps)
-    fine, seconds = transfer.finite(point.params), (time.monotonic() - began) / len(group)
+    fine, seconds = transfer.finite(point.params), (time.monotonic() - start_time) / len(group)
     failed = tasks.env.pop_failures()
     fine[list(failed)] = False
     found = {}
@@ -131,13 +145,13 @@ def _train(
             "gradient_steps": float(updates[i]),
             "seconds": seconds,
             "finite": bool(fine[i]),
-            "failed": failed.get(i) or (None if fine[i] else LOST),
+            "failed": failed.get(i) or (None if fine[i] else NOT_FINITE),
         }
         trained = None
         if fine[i]:
             budget = {"task": of.text, "steps": of.steps}
             who = (of.text, int(taken[i]), seed, int(updates[i]), of.names, interval(tasks), (budget,))
-            trained = Trained(method, spec(tasks), of_seed(point.state, i), *who)
+            trained = Trained(method, spec(tasks), select_seed(point.state, i), *who)
         found[seed] = curve, trained
 
-    keep(lambda folder: Shelf(folder, shelf.question).write_all(group, found), shelf.folder)
+    write_or_rescue(lambda folder: CellStore(folder, store.config).write_all(group, found), store.folder)

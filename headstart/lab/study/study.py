@@ -11,9 +11,9 @@ from headstart.lab.study import (
     source_training,
     study_folder,
 )
-from headstart.lab.study.cell_store import Shelf
-from headstart.lab.study.study_tasks import domains
-from headstart.lab.watch.progress_event import Watch, guarded
+from headstart.lab.study.cell_store import CellStore
+from headstart.lab.study.study_tasks import make_study_tasks
+from headstart.lab.watch.progress_event import ProgressCallback, guard_callback
 from headstart.methods import Entry
 from headstart.protocol.baselines import matching_scratch, needed_rows
 from headstart.protocol.history import params_after
@@ -22,50 +22,50 @@ from headstart.protocol.study_config import StudyConfig, row_name
 
 
 class Study:
-    """A question, its tasks and rows, and the folder its cells are in. Raises InputError where it makes no sense."""
+    """A study: its configuration, tasks, rows and folder. Raises InputError if the configuration is invalid."""
 
-    def __init__(self, question: StudyConfig, out: pathlib.Path, watch: Watch):
-        self.question, self.out, self.watch, self.began = question, out, guarded(watch), time.time()
-        self.domains = domains(question)
-        self.of = spec(self.domains.target_tasks)
+    def __init__(self, config: StudyConfig, out: pathlib.Path, watch: ProgressCallback):
+        self.config, self.out, self.watch, self.start_time = config, out, guard_callback(watch), time.time()
+        self.study_tasks = make_study_tasks(config)
+        self.of = spec(self.study_tasks.target_tasks)
         self.rows: list[tuple[Entry, Method]] = []
-        self.left_out: dict[str, str] = {}  # rows that cannot run here, and why
-        for entry, method in question.rows():
+        self.left_out: dict[str, str] = {}  # why rows cannot run on these tasks
+        for entry, method in config.rows():
             try:
                 params_after(self.stages(entry, method))
                 self.rows.append((entry, method))
-            except NameInputError:  # a slip, which is to be mended: no row that cannot run here
+            except NameInputError:  # a misspelt name is an error of the user
                 raise
             except InputError as error:
                 if entry.added_for is None:
                     self.left_out[entry.name] = str(error)
-        kept = needed_rows(self.rows, matching_scratch(question.rows()))
+        kept = needed_rows(self.rows, matching_scratch(config.rows()))
         self.rows = [(entry, method) for entry, method in self.rows if entry.name in kept]
-        if not kept & {row_name(text) for text in question.methods}:
+        if not kept & {row_name(text) for text in config.methods}:
             raise InputError(next(iter(self.left_out.values())))
 
     def cells(self) -> dict[str, dict[int, Any]]:
-        """Returns the cells that are done: [row][seed]."""
-        found = {entry.name: self.shelf(entry, method) for entry, method in self.rows}
-        done = {row: {seed: shelf.record(seed) for seed in self.question.seeds} for row, shelf in found.items()}
+        """Returns the finished cells: [row][seed]."""
+        found = {entry.name: self.cell_store(entry, method) for entry, method in self.rows}
+        done = {row: {seed: store.record(seed) for seed in self.config.seeds} for row, store in found.items()}
         return {row: {seed: cell for seed, cell in of.items() if cell is not None} for row, of in done.items()}
 
-    def shelf(self, entry: Entry, method: Method) -> Shelf:
-        """Returns where a row's cells are, or will be."""
-        return study_folder.shelf(self.out, cell_config.of_row(entry, method, self.question))
+    def cell_store(self, entry: Entry, method: Method) -> CellStore:
+        """Returns the store of a row's cells."""
+        return study_folder.cell_store(self.out, cell_config.row_config(entry, method, self.config))
 
     def missing(self, entry: Entry, method: Method) -> list[int]:
-        """Returns the seeds of a row that are not done."""
-        return self.shelf(entry, method).missing(self.question.seeds, self.began)
+        """Returns the seeds of a row whose cells are missing."""
+        return self.cell_store(entry, method).missing(self.config.seeds, self.start_time)
 
-    def before(self, entry: Entry) -> source_training.Domain | None:
-        """-> where the row learns before it sees the target."""
+    def source_tasks(self, entry: Entry) -> source_training.SourceTasks | None:
+        """Returns the source tasks of a row, or None if it does not train before the target."""
         if entry.learns_on not in ("source", "ensemble"):
             return None
-        return source_training.domain(self.domains, self.question, entry.learns_on == "ensemble")
+        return source_training.source_tasks(self.study_tasks, self.config, entry.learns_on == "ensemble")
 
     def stages(self, entry: Entry, method: Method) -> tuple[Training, ...]:
         """Returns the trainings of a row, in their order."""
-        before, beside = self.before(entry), len(self.domains.sources) if entry.learns_on == "both" else 0
+        before, beside = self.source_tasks(entry), len(self.study_tasks.sources) if entry.learns_on == "both" else 0
         last = Training(method, self.of._replace(num_tasks=1 + beside), True)
         return (last,) if before is None else (Training(method, spec(before.tasks), False), last)

@@ -1,7 +1,7 @@
-"""A study's clips: what each method's policy does before the target has taught it anything, and what in the end.
+"""Records the clips of a study: each policy before the first target episode, and at the end of its budget.
 
-Nothing is recorded for them while the study runs. They are made of what it left on disk, after all that counts is done:
-a clip that cannot be made is a sentence, and takes nothing with it.
+Clips are recorded from the saved checkpoints after the study has finished. A clip that fails has an error message and
+changes nothing else.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from headstart.core.errors import InputError
 from headstart.core.interrupts import reraising
 from headstart.core.train import init_loop_state
 from headstart.core.types import Learner, Method, Params, PyTree
+from headstart.lab.checkpoint.files import delete_temporary
 from headstart.lab.checkpoint.files import read as read_bytes
-from headstart.lab.checkpoint.files import sweep
 from headstart.lab.checkpoint.policy import Policy
 from headstart.lab.checkpoint.records import CHECKSUM, read_record, write_record
 from headstart.lab.study import source_training, study_folder
@@ -24,11 +24,11 @@ from headstart.lab.watch import clips
 from headstart.methods import Entry
 from headstart.protocol import transfer
 
-FORMAT = "headstart clip 1"
+FORMAT = "headstart clip 2"
 
 
 def read(study: Study) -> dict[str, Any]:
-    """Returns the study's entry `clips`, where it has any: [row][stage], its return and steps, or why it failed."""
+    """Returns the entry `clips` of study.json, if there are any: [row][stage], with return and steps, or the error."""
     told: dict[str, dict[str, Any]] = {}
     for entry, method in sorted(study.rows, key=lambda row: row[0].name):
         cell = _cell(study, entry, method)
@@ -41,7 +41,7 @@ def read(study: Study) -> dict[str, Any]:
 
 
 def run(study: Study) -> None:
-    """Makes the clips that are missing, of the first seed of every row."""
+    """Records the missing clips, of the first seed of each row."""
     for entry, method, stage in missing(study):
         place = clips.clip_folder(study.out, entry.name) / stage
         cell, file = _cell(study, entry, method), place.with_suffix(".webp")
@@ -49,16 +49,16 @@ def run(study: Study) -> None:
         try:
             told = _film(study, entry, method, stage, file)
             told |= {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-        except Exception as error:  # whatever a renderer may throw
-            told = {"failed": str(error) if isinstance(error, InputError) else study_folder.reason(error)}
-        sweep(place.parent)
+        except Exception as error:  # renderers raise all kinds of errors
+            told = {"failed": str(error) if isinstance(error, InputError) else study_folder.failure_reason(error)}
+        delete_temporary(place.parent)
         told |= {"row": entry.name, "stage": stage, "cell": None if cell is None else cell[CHECKSUM]}
-        write_record(place.with_suffix(".json"), FORMAT, told)  # last: a clip that has it is whole
+        write_record(place.with_suffix(".json"), FORMAT, told)  # last: a clip with a record is complete
 
 
 def missing(study: Study) -> list[tuple[Entry, Method, str]]:
-    """Returns the clips that are not there yet. One that failed is not: another machine may be able to draw it."""
-    rows = [row for row in study.rows if row[0].role not in ("random", "oracle")]  # what is compared
+    """Returns the clips that are missing or failed. Another machine may be able to draw failed ones."""
+    rows = [row for row in study.rows if row[0].role not in ("random", "oracle")]  # not the references
     each = [
         (entry, method, stage)
         for entry, method in rows
@@ -76,7 +76,7 @@ def _is_done(study: Study, entry: Entry, method: Method, stage: str) -> bool:
 
 
 def _held(place: pathlib.Path) -> dict[str, Any] | None:
-    """Returns what a clip shows, None where there is none. Raises InputError where that file is damaged."""
+    """Returns the record of a clip, or None. Raises InputError if it is damaged."""
     file = place.with_suffix(".json")
     mend = f"move {file.parent} away, and the same command with --video makes its clips again"
     held = read_record(file, FORMAT, mend) if file.exists() else None
@@ -86,43 +86,49 @@ def _held(place: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _cell(study: Study, entry: Entry, method: Method) -> dict[str, Any] | None:
-    """Returns the cell that a row's clips are of."""
-    return study.shelf(entry, method).record(study.question.seeds[0])
+    """Returns the cell that a row's clips show."""
+    return study.cell_store(entry, method).record(study.config.seeds[0])
 
 
 @reraising()
 def _film(study: Study, entry: Entry, method: Method, stage: str, file: pathlib.Path) -> dict[str, Any]:
-    """Writes a clip -> what it shows."""
-    keys = transfer.keys(study.question.seeds)
+    """Records a clip. Returns its record."""
+    keys = transfer.keys(study.config.seeds)
     *_, (_, of, in_target) = study.stages(entry, method)
     learner = method.learner(of, in_target)
     known = _before(study, entry, method, learner, keys) if stage == "before" else _after(study, entry, method)
-    target = jax.tree.map(lambda x: x[0], study.domains.target_tasks)
+    target = jax.tree.map(lambda x: x[0], study.study_tasks.target_tasks)
     policy = Policy(learner, known, of, target.context, key=keys.evaluation[0])
-    take = clips.film(policy, target, keys.evaluation[0])
+    take = clips.record_episode(policy, target, keys.evaluation[0])
     clips.save([take], file)
-    seed = study.question.seeds[0]
-    return {"seed": seed, "return": take.episode_return, "steps": take.steps, "filmed": take.filmed, "failed": None}
+    seed = study.config.seeds[0]
+    return {
+        "seed": seed,
+        "return": take.episode_return,
+        "steps": take.steps,
+        "steps_shown": take.steps_shown,
+        "failed": None,
+    }
 
 
 def _before(study: Study, entry: Entry, method: Method, learner: Learner, keys: transfer.Keys) -> Params:
-    """-> what the first seed knows at point 0 of its curve: begun anew, just as it was then."""
-    prior, before = None, study.before(entry)
+    """Returns the parameters of the first seed at point 0 of its curve, initialized again from the source training."""
+    prior, before = None, study.source_tasks(entry)
     if before is not None:
-        source = source_training.learned(study.out, method, before, study.question.seeds)
-        if source is None or source.state is None or study.question.seeds[0] in source.lost:
-            raise InputError("What its first seed learned in the source is not there any more, or came to nothing.")
+        source = source_training.load_source(study.out, method, before, study.config.seeds)
+        if source is None or source.state is None or study.config.seeds[0] in source.failed_seeds:
+            raise InputError("The source training of its first seed is missing or failed.")
         prior = source.state
     return _first(init_loop_state(learner, keys.target, prior).state.params)
 
 
 def _after(study: Study, entry: Entry, method: Method) -> Params:
-    """Returns what the first seed knows in the end."""
-    shelf, seed = study.shelf(entry, method), study.question.seeds[0]
-    cell = shelf.record(seed)
+    """Returns the parameters of the first seed at the end."""
+    store, seed = study.cell_store(entry, method), study.config.seeds[0]
+    cell = store.record(seed)
     if cell is None or cell["failed"]:
         raise InputError(f"Its first seed failed: {cell and cell['failed']}.")
-    return _first(shelf.load(seed).state.params)
+    return _first(store.load(seed).state.params)
 
 
 def _first(params: PyTree) -> Any:

@@ -1,6 +1,6 @@
-"""A study's folder: `study.json`, and the cells, one folder for each row and seed.
+"""The folder of a study: `study.json`, and one folder for each cell (row and seed).
 
-A cell's folder holds `curve.json` and a checkpoint, unless the cell failed before there was any knowledge.
+A cell's folder holds `curve.json`, and a checkpoint unless the cell failed before it had parameters.
 """
 
 import dataclasses
@@ -19,17 +19,17 @@ from headstart.lab.checkpoint.records import CHECKSUM, read_record, write_record
 from headstart.lab.report.figures import figure_study
 from headstart.lab.report.page import write_report
 from headstart.lab.study import cell_config
-from headstart.lab.study.cell_store import RECORD, Shelf, digits, mend, normal, read_any
+from headstart.lab.study.cell_store import RECORD, CellStore, config_digest, normalized, read_cell, remedy
 from headstart.protocol.study_config import StudyConfig
 
-FORMAT, STUDY = "headstart study 1", "study.json"
+FORMAT, STUDY = "headstart study 2", "study.json"
 PARTS = r"\.lock|study\.json|cells|sources|clips|matrix\.json|report\.html|curves\.(svg|pdf)"
-OURS = re.compile(rf"{PARTS}|{TEMPORARY.pattern}")  # what a study's folder may hold
+OURS = re.compile(rf"{PARTS}|{TEMPORARY.pattern}")  # files that a study's folder may hold
 
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
-    """What a cell cost."""
+    """The cost of a cell."""
 
     source_steps: float = 0.0
     target_steps: float = 0.0
@@ -38,16 +38,16 @@ class Ledger:
     seconds: float = 0.0
 
 
-def check_folder(out: pathlib.Path, question: StudyConfig) -> dict[str, Any] | None:
-    """Returns the question that the study in `out` answered, None where there is none yet.
+def check_folder(out: pathlib.Path, config: StudyConfig) -> dict[str, Any] | None:
+    """Returns the configuration of the study in `out`, or None if there is none yet.
 
-    Raises InputError where the folder is none, or holds something else than this study, smaller or larger.
+    Raises InputError if `out` is not a folder, or holds something other than a study of the same tasks.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; choose another --out.")
     if (out / STUDY).exists():
-        held = read_study(out)["question"]
-        cell_config.check_same_study(out, question, held)
+        held = read_study(out)["config"]
+        cell_config.check_same_study(out, config, held)
         return held
     if out.exists() and any(not OURS.fullmatch(path.name) for path in out.iterdir()):
         raise InputError(f"{out} is not empty and holds no study; choose another --out.")
@@ -55,12 +55,12 @@ def check_folder(out: pathlib.Path, question: StudyConfig) -> dict[str, Any] | N
 
 
 def write_study(out: pathlib.Path, data: dict[str, Any]) -> None:
-    """Writes what is known of a study."""
+    """Writes study.json."""
     write_record(out / STUDY, FORMAT, data)
 
 
 def read_study(out: pathlib.Path) -> dict[str, Any]:
-    """Returns what is known of a study. Raises InputError where its record is missing or damaged."""
+    """Returns the data of study.json. Raises InputError if it is missing or damaged."""
     mend = f"name a folder that `headstart compare` wrote, or move {STUDY} away: the same command writes it again"
     return {name: x for name, x in read_record(out / STUDY, FORMAT, mend).items() if name != CHECKSUM}
 
@@ -76,37 +76,37 @@ def write_report_files(out: pathlib.Path) -> dict[str, Any]:
     return data
 
 
-def shelf(out: pathlib.Path, question: dict[str, Any]) -> Shelf:
-    """Returns where the cells of a row are, or will be: in its folder, unless that holds answers to another question.
+def cell_store(out: pathlib.Path, config: dict[str, Any]) -> CellStore:
+    """Returns the store of a row's cells: its folder, or a subfolder if that has cells with another configuration.
 
-    Those stay, and the new ones lie in a folder beside them. Raises InputError where a cell is damaged or misplaced.
+    Raises InputError if a cell is damaged or belongs to another row.
     """
-    row, asked = out / "cells" / question["row"], normal(question)
-    held = {file: read_any(file)["question"] for file in sorted(row.glob(f"seed-*/{RECORD}"))}
+    row, asked = out / "cells" / config["row"], normalized(config)
+    held = {file: read_cell(file)["config"] for file in sorted(row.glob(f"seed-*/{RECORD}"))}
     for file, other in held.items():
-        if other["row"] != question["row"]:
-            raise InputError(f"{file} is another cell's; {mend(file)}.")
+        if other["row"] != config["row"]:
+            raise InputError(f"{file} is another cell's; {remedy(file)}.")
     mine = not held or any(other == asked for other in held.values())
-    return Shelf(row if mine else row / digits(question), question)
+    return CellStore(row if mine else row / config_digest(config), config)
 
 
-def nothing(reason: str) -> dict[str, Any]:
-    """Returns the cell of what came to nothing."""
+def failed_cell(reason: str) -> dict[str, Any]:
+    """Returns the cell of a run without results."""
     empty = {"steps": [], "episodes": [], "returns": [], "shots": {}, "generalisation": {}, "ledger": {}}
     return {**empty, "failed": reason}
 
 
-def reason(error: Exception) -> str:
-    """-> why something came to nothing, in a line."""
+def failure_reason(error: Exception) -> str:
+    """Returns an error as one line of text."""
     lines = message(error).splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
-def of_seed(state: TrainState, i: int) -> TrainState:
-    """-> what one seed of many knows; its arrays keep a leading seed axis, of length 1."""
+def select_seed(state: TrainState, i: int) -> TrainState:
+    """Returns the state of one seed; its arrays keep a seed axis of length 1."""
     return select(state, slice(i, i + 1))
 
 
-def size(state: TrainState) -> int:
-    """-> the number of numbers that one seed knows."""
+def num_parameters(state: TrainState) -> int:
+    """Returns the number of parameters of one seed."""
     return sum(int(np.prod(x.shape[1:])) for x in jax.tree.leaves(state.params))

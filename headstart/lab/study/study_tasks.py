@@ -1,4 +1,4 @@
-"""The tasks that a question is about: what is learned first, the ensemble of it, and the target that counts."""
+"""Creates the tasks of a study: sources, ensemble and target."""
 
 import contextlib
 from typing import NamedTuple
@@ -15,43 +15,43 @@ from headstart.tasks.sampling import held_out, in_range, is_ensemble, nominal
 from headstart.tasks.strings import describe, parse
 from headstart.tasks.task_ids import TASK_SEPARATOR, stack_tasks, with_task_id
 
-DRAWS = 8  # tasks drawn of an ensemble's range, and beyond it
+DRAWS = 8  # tasks drawn from the ensemble's range, and from outside of it
 
 
-class Domains(NamedTuple):
-    """A question's tasks; those named `*_tasks` are stacked, as learners take them."""
+class StudyTasks(NamedTuple):
+    """The tasks of a study. Fields named `*_tasks` are stacked tasks."""
 
     sources: tuple[Task, ...]
     target: Task
-    names: tuple[str, ...]  # of the sources, where there are several: what a context names
+    source_names: tuple[str, ...]  # task strings of several sources, in the order of the context; empty for one
     source_tasks: Task
     ensemble_tasks: Task | None
-    target_tasks: Task  # at its nominal values
-    ranges: dict[str, Task]  # fixed tasks of the ensemble, stacked: nominal, of its range, and beyond it
+    target_tasks: Task  # with nominal parameters
+    ranges: dict[str, Task]  # stacked tasks of the ensemble: nominal, in_range and held_out
 
     def shift(self, policy: Policy | None = None) -> Shift:
-        """Returns what lies between the target and the source that is nearest to it.
+        """Returns the shift between the target and the nearest source.
 
-        `policy`, which knows the sources, is looked along too.
+        `policy`, trained on the sources, is run in addition to random policies.
         """
         key = jax.random.key(0)
-        each = [shift(with_task_id(source, self.names), self.target, key, policy) for source in self.sources]
+        each = [shift(with_task_id(source, self.source_names), self.target, key, policy) for source in self.sources]
         return min(each, key=lambda found: (not found.same, found.whole.size))
 
 
-def domains(question: StudyConfig) -> Domains:
-    """-> the question's tasks. Raises InputError where one makes no sense, or where they do not fit together."""
-    sources = [parse(text, question.physics) for text in question.source.split(TASK_SEPARATOR)]
-    target = parse(question.target, question.physics, target=True)
-    ensemble = None if question.ensemble is None else parse(question.ensemble, question.physics)
+def make_study_tasks(config: StudyConfig) -> StudyTasks:
+    """Creates the tasks of a study. Raises InputError if one is invalid or if their spaces differ."""
+    sources = [parse(text, config.physics) for text in config.source.split(TASK_SEPARATOR)]
+    target = parse(config.target, config.physics, target=True)
+    ensemble = None if config.ensemble is None else parse(config.ensemble, config.physics)
     for flag, task in (("--target", target), ("--ensemble", ensemble)):
         if task is not None:
             _check_fit(sources[0].env, flag, task.env)
-    # naming the same parameters, they are one program: it is compiled once for both
+    # tasks with the same parameter names share one compiled program
     *sources, target = aligned([*sources, target])
     names = tuple(describe(source) for source in sources) if len(sources) > 1 else ()
     ensemble = None if ensemble is None else with_task_id(ensemble, names)
-    return Domains(
+    return StudyTasks(
         tuple(sources),
         target,
         names,
@@ -68,14 +68,16 @@ def _check_fit(source: Env, flag: str, other: Env) -> None:
 
 
 def ranges_of(ensemble: Task) -> dict[str, Task]:
-    """-> fixed tasks [task] of an ensemble: nominal, of its range, and beyond it where it leaves anything there.
+    """Returns stacked tasks of an ensemble: nominal, in its range, and outside of it if the bounds allow that.
 
-    Raises InputError where the ensemble draws nothing.
+    Raises InputError if the ensemble has no random parameter.
     """
     if not is_ensemble(ensemble):
-        raise InputError(f"--ensemble {describe(ensemble)} draws nothing; write a range, such as NAME=LOW..HIGH.")
+        raise InputError(
+            f"--ensemble {describe(ensemble)} has no random parameter; write a range, such as NAME=LOW..HIGH."
+        )
     key = jax.random.key(0)
     ranges = {"nominal": stack([nominal(ensemble)]), "in_range": in_range(ensemble, DRAWS, key)}
-    with contextlib.suppress(InputError):  # a law that fills its parameter's bounds holds nothing out
+    with contextlib.suppress(InputError):  # the distribution may cover the parameter's bounds
         ranges["held_out"] = held_out(ensemble, DRAWS, key)
     return ranges

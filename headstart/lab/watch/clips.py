@@ -1,4 +1,4 @@
-"""A policy to look at: episodes of it as short moving pictures."""
+"""Records episodes of a policy as short animations."""
 
 import io
 import math
@@ -20,28 +20,28 @@ from headstart.lab.checkpoint.files import write
 from headstart.lab.checkpoint.policy import Policy
 from headstart.tasks.pictures import picture, visible
 
-SIZE = 180  # pixels
-MOST = 80  # frames of one episode
-LARGE = (240, 400)  # both, of a clip that is a file of its own
-COARSEST = 3  # at most so many steps from a frame to the next: else legs seem to jump. Of games on a board: 1
-SHOWN = 50  # milliseconds that a frame is seen; more where there are few
-LONG_ENOUGH = 2000  # milliseconds that a clip lasts at least, unless its frames would stand still
-LAST = 1000  # milliseconds that the last frame of an episode stays
-STILLS = 8  # frames in a strip
-KINDS = (".webp", ".gif", ".png")
+IMAGE_SIZE = 180  # pixels, height of a frame
+MAX_FRAMES = 80  # of one episode
+LARGE_CLIP = (240, 400)  # frame size and frames of a clip that a user asks for
+MAX_FRAME_SKIP = 3  # steps; with more, legs seem to jump. 1 for image observations
+FRAME_MS = 50  # of one frame; more if a clip has few frames
+MIN_CLIP_MS = 2000  # of a whole clip, unless frames would be too slow
+LAST_FRAME_MS = 1000  # of the last frame of an episode
+STRIP_FRAMES = 8  # frames of a .png strip
+SUFFIXES = (".webp", ".gif", ".png")
 STAGES = ("before", "after")  # of a study's clips: before the first target episode, and at the end of the budget
 
 Frame = UInt8[np.ndarray, "_ _ 3"]  # height, width
 
 
-class Take(NamedTuple):
-    """One episode, filmed."""
+class Clip(NamedTuple):
+    """A recorded episode."""
 
     frames: list[Frame]
-    every: int  # steps from a frame to the next; the last one is of where the filming ended
-    filmed: int  # steps that are seen
+    frame_skip: int  # steps between two frames
+    steps_shown: int  # steps that the clip shows
     steps: int  # of the whole episode
-    episode_return: float  # its undiscounted return
+    episode_return: float  # undiscounted
 
 
 def clip_folder(out: pathlib.Path, row: str) -> pathlib.Path:
@@ -49,14 +49,14 @@ def clip_folder(out: pathlib.Path, row: str) -> pathlib.Path:
     return out / "clips" / row
 
 
-def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOST) -> Take:
-    """-> an episode of the policy in one task.
+def record_episode(policy: Policy, task: Task, key: Key, size: int = IMAGE_SIZE, most: int = MAX_FRAMES) -> Clip:
+    """Records one episode of the policy in one task.
 
-    An episode too long for `most` frames is filmed from its start, and played to its end. Raises InputError where there
-    is nothing to look at, and where the env breaks.
+    If the episode is longer than `most` frames, the clip shows its beginning. Raises InputError if the env has no
+    drawing, and if it fails.
     """
     task = visible(task)
-    env, coarsest = task.env, 1 if isinstance(task.env.observation_space, spaces.Image) else COARSEST
+    env, coarsest = task.env, 1 if isinstance(task.env.observation_space, spaces.Image) else MAX_FRAME_SKIP
     every = min(math.ceil(env.horizon / most), coarsest)
     key, k_reset = jax.random.split(key)
     episode, obs, numbers = _start(task, k_reset)
@@ -76,12 +76,12 @@ def film(policy: Policy, task: Task, key: Key, size: int = SIZE, most: int = MOS
             _leave(task, episode)
     for message in env.pop_failures().values():
         raise InputError(f"{message}.")
-    return Take(frames, every, filmed, steps, score)
+    return Clip(frames, every, filmed, steps, score)
 
 
 @jax.jit
 def _start(task: Task, key: Key) -> tuple[Episode, Observation, Array]:
-    """Returns a new episode, what is seen first, and the episode's parameters."""
+    """Returns a new episode, its first observation and its task parameters."""
     episode = reset(task, key)
     return episode, observe(task, episode), episode_parameters(task, episode)
 
@@ -96,45 +96,45 @@ def _leave(task: Task, episode: Episode) -> None:
     task.env.close(episode.state)
 
 
-def check_kind(path: pathlib.Path) -> None:
-    """Raises InputError where a clip's file is of no kind that there is."""
-    if path.suffix.lower() not in KINDS:
+def check_suffix(path: pathlib.Path) -> None:
+    """Raises InputError if the suffix of a clip's file is not supported."""
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"{path} is no file for a clip; let its name end in .webp or .gif, or in .png for a strip of stills."
+            f"{path} is not a file for a clip; use a name that ends in .webp, .gif, or .png (a strip of frames)."
         )
 
 
-def save(takes: list[Take], path: pathlib.Path) -> None:
-    """Writes the episodes, one after the other, as what the file's name says: an animation, or a strip of stills."""
-    check_kind(path)
+def save(takes: list[Clip], path: pathlib.Path) -> None:
+    """Writes episodes one after the other, in the format of the file's suffix: an animation or a strip of frames."""
+    check_suffix(path)
     write(path, encode(takes, path.suffix.lower()))
 
 
-def encode(takes: list[Take], kind: str) -> bytes:
-    """-> the episodes as an animation (.webp, .gif), or as a strip of stills (.png)."""
+def encode(takes: list[Clip], kind: str) -> bytes:
+    """Returns the episodes as an animation (.webp, .gif), or as a strip of frames (.png)."""
     frames, out = [frame for take in takes for frame in take.frames], io.BytesIO()
     if kind == ".png":
-        chosen = np.unique(np.linspace(0, len(frames) - 1, STILLS).round().astype(int))
+        chosen = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
         Image.fromarray(np.concatenate([frames[i] for i in chosen], 1)).save(out, "PNG", optimize=True)
         return out.getvalue()
     first, *rest = map(Image.fromarray, frames)
-    # of WebP: each frame with loss or without, whichever is smaller
+    # WebP: each frame is stored lossy or lossless, whichever is smaller
     how = {"quality": 70, "allow_mixed": True, "minimize_size": True} if kind == ".webp" else {"optimize": True}
-    again = 0  # for ever
+    again = 0  # forever
     first.save(out, kind[1:].upper(), save_all=True, append_images=rest, duration=_durations(takes), loop=again, **how)
     return out.getvalue()
 
 
-def still(clip: bytes) -> bytes:
-    """-> the first frame of an animation, as WebP."""
+def first_frame(clip: bytes) -> bytes:
+    """Returns the first frame of an animation as WebP."""
     out = io.BytesIO()
     with Image.open(io.BytesIO(clip)) as image:
         image.save(out, "WEBP", lossless=True)
     return out.getvalue()
 
 
-def _durations(takes: list[Take]) -> list[int]:
-    """-> milliseconds for each frame: few frames are shown for longer, and an episode's last one for a while."""
+def _durations(takes: list[Clip]) -> list[int]:
+    """Returns the milliseconds of each frame: longer in clips of few frames, and longest for the last frame."""
     total = sum(len(take.frames) for take in takes)
-    each = int(min(max(SHOWN, LONG_ENOUGH / total), 5 * SHOWN))
-    return [ms for take in takes for ms in [each] * (len(take.frames) - 1) + [LAST]]
+    each = int(min(max(FRAME_MS, MIN_CLIP_MS / total), 5 * FRAME_MS))
+    return [ms for take in takes for ms in [each] * (len(take.frames) - 1) + [LAST_FRAME_MS]]

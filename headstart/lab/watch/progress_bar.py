@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: live bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of a study: bars in a terminal, lines of text elsewhere."""
 
 import sys
 import time
@@ -9,23 +9,23 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from headstart.lab.watch.progress_event import News
+from headstart.lab.watch.progress_event import ProgressEvent
 
 PLAIN_EVERY = 5.0  # seconds between two plain lines of one stage
 
 
-class Board:
-    """Watches a study: how far it is as a whole, and each row's steps, speed and last returns."""
+class ProgressBar:
+    """A callback that shows the progress of the whole study, and the steps, speed and latest returns of each row."""
 
     def __init__(self, plan: dict[tuple[str, str], float], console: Console):
         self.plan, self.console = plan, console
         self.order = list(plan)
         self.total = max(sum(plan.values()), 1.0)
-        self.began = time.monotonic()
-        self.seen: dict[tuple[str, str], float] = {}  # steps of the stages that ran: what is measured of its speed
-        self.before = 0.0  # those of them that were taken before, in a process that was stopped
+        self.start_time = time.monotonic()
+        self.seen: dict[tuple[str, str], float] = {}  # steps of each stage that ran in this process
+        self.before = 0.0  # steps that an earlier process took
         self.stage: tuple[str, str] | None = None
-        self.stage_began, self.stage_from, self.printed = self.began, 0.0, 0.0
+        self.stage_began, self.stage_from, self.printed = self.start_time, 0.0, 0.0
         self.live = console.is_terminal
         self.bars = Progress(
             SpinnerColumn(),
@@ -46,50 +46,52 @@ class Board:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         self.bars.stop()
 
-    def __call__(self, news: News) -> None:
-        now, stage, steps = time.monotonic(), (news.row, news.stage), float(np.mean(news.steps))
+    def __call__(self, event: ProgressEvent) -> None:
+        now, stage, steps = time.monotonic(), (event.row, event.stage), float(np.mean(event.steps))
         if stage != self.stage:
             self.stage, self.stage_began, self.stage_from, self.printed = stage, now, steps, 0.0
-        speed = (steps - self.stage_from) * len(news.steps) / max(now - self.stage_began, 1e-9)
-        words = f"{news.row:<10} {news.stage:<6} {thin(steps):>9} of {thin(news.of)} steps"
-        words += f" · {thin(speed)} steps/s" if speed > 1 else ""
-        words += " · return " + " ".join(map(thin, news.returns))
+        speed = (steps - self.stage_from) * len(event.steps) / max(now - self.stage_began, 1e-9)
+        words = f"{event.row:<10} {event.stage:<6} {short_number(steps):>9} of {short_number(event.total_steps)} steps"
+        words += f" · {short_number(speed)} steps/s" if speed > 1 else ""
+        words += " · return " + " ".join(map(short_number, event.returns))
         self.seen[stage] = min(steps, self.plan[stage])
-        done = self.done(stage)
+        done = self.steps_completed(stage)
         self.bars.update(self.whole, completed=done)
-        self.bars.update(self.line, description=words, completed=steps, total=max(news.of, 1.0), visible=True)
-        if not self.live and (now - self.printed > PLAIN_EVERY or steps >= news.of):
+        self.bars.update(self.line, description=words, completed=steps, total=max(event.total_steps, 1.0), visible=True)
+        if not self.live and (now - self.printed > PLAIN_EVERY or steps >= event.total_steps):
             self.printed = now
-            self.console.print(f"{100 * done / self.total:3.0f} %  {self.left(done, now)}  {words}", highlight=False)
+            self.console.print(
+                f"{100 * done / self.total:3.0f} %  {self.time_left(done, now)}  {words}", highlight=False
+            )
 
-    def done(self, stage: tuple[str, str]) -> float:
-        """-> the planned steps that lie behind: this stage's so far, and those of all stages before.
+    def steps_completed(self, stage: tuple[str, str]) -> float:
+        """Returns the planned steps up to now: those of this stage so far, and those of all stages before it.
 
-        Some of those never ran: their cells were there already, or they share another's training.
+        Stages that did not have to run count as completed.
         """
         return sum(self.plan[before] for before in self.order[: self.order.index(stage)]) + self.seen[stage]
 
-    def left(self, done: float, now: float) -> str:
-        """-> the time left, as m:ss."""
+    def time_left(self, done: float, now: float) -> str:
+        """Returns the estimated time left as m:ss."""
         here = sum(self.seen.values()) - self.before
         if here <= 0:
             return " -:--     "
-        seconds = (now - self.began) * (self.total - done) / here
+        seconds = (now - self.start_time) * (self.total - done) / here
         return f"{int(seconds // 60):2d}:{int(seconds % 60):02d} left"
 
 
-def thin(x: float | np.number) -> str:
-    """-> a number as people read it: thousands apart, no more digits than it deserves; – where it is none."""
+def short_number(x: float | np.number) -> str:
+    """Returns a number as short text, with thousands separated; – if it is not finite."""
     if not np.isfinite(x):
         return "–"
     return f"{x:,.0f}".replace(",", " ") if abs(x) >= 100 or x == int(x) else f"{x:.3g}"
 
 
 def console() -> Console:
-    """-> where progress goes: standard error, so that tables and JSON stay clean."""
+    """Returns the console for progress. It writes to standard error, so that tables and JSON can be piped."""
     return plain_console(file=sys.stderr, soft_wrap=True)
 
 
 def plain_console(**how: Any) -> Console:
-    """Returns a console that prints text as it is: names may hold what rich would take for markup or an emoji."""
+    """Returns a console that prints text unchanged: names may look like markup or emoji of rich."""
     return Console(**how, markup=False, emoji=False, highlight=False)

@@ -1,4 +1,4 @@
-"""What a watcher of a training or a study is told."""
+"""The events that a training or a study reports to its callback."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -8,46 +8,46 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class News:
-    """How far one stage of one row is, and how it does."""
+class ProgressEvent:
+    """The progress of one stage of one row."""
 
     row: str
     stage: str  # "source" or "target"
     steps: np.ndarray  # environment steps taken [seed]
-    of: float  # steps that the stage will take for each seed
-    returns: np.ndarray  # the last that is known [seed]; NaN where there is none
-    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of learning since the last news, each [seed]
-    seeds: tuple[int, ...] | None = None  # None: all that the watcher was told of at first
+    total_steps: float  # steps that the stage will take for each seed
+    returns: np.ndarray  # latest [seed]; NaN if none is known
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # means since the last event, each [seed]
+    seeds: tuple[int, ...] | None = None  # None: all seeds of the study
 
 
-Watch = Callable[[News], None]
+ProgressCallback = Callable[[ProgressEvent], None]
 
 
-class WatcherError(Exception):
-    """The watcher broke (its own error is the cause): nothing that is being learned is to blame."""
+class CallbackError(Exception):
+    """The callback raised an error, which is the cause. The training is not at fault."""
 
 
-def guarded(watch: Watch) -> Watch:
-    """-> the watcher, whose errors are told from those of what it watches."""
+def guard_callback(watch: ProgressCallback) -> ProgressCallback:
+    """Returns a callback that raises CallbackError if `watch` raises an error."""
 
-    def tell(news: News) -> None:
+    def tell(event: ProgressEvent) -> None:
         try:
-            watch(news)
+            watch(event)
         except Exception as error:
-            raise WatcherError(f"The watcher broke at {news.row}, {news.stage}: {error!r}.") from error
+            raise CallbackError(f"The callback `watch` failed at {event.row}, {event.stage}: {error!r}.") from error
 
     return tell
 
 
-def both(first: Watch, second: Watch) -> Watch:
-    """-> one watcher that tells two."""
+def call_both(first: ProgressCallback, second: ProgressCallback) -> ProgressCallback:
+    """Returns a callback that calls both."""
 
-    def tell(news: News) -> None:
-        first(news)
-        second(news)
+    def tell(event: ProgressEvent) -> None:
+        first(event)
+        second(event)
 
     return tell
 
 
-def silent(news: News) -> None:
-    """The watcher that says nothing."""
+def ignore(event: ProgressEvent) -> None:
+    """Does nothing; the default callback."""

@@ -1,6 +1,6 @@
-"""Live scalars for TensorBoard: what is learned while it is learned, in a folder for each method and seed.
+"""Writes scalars for TensorBoard during training, in one folder for each method and seed.
 
-Their names are STAGE/NAME, such as `source/return` or `target/policy_loss`, by environment steps of that stage;
+The tags are STAGE/NAME, such as `source/return` or `target/policy_loss`, by environment steps of that stage;
 docs/watching.md lists them.
 """
 
@@ -13,20 +13,24 @@ from typing import Any, Self
 import numpy as np
 
 from headstart.core.errors import InputError
-from headstart.lab.watch.progress_event import News, Watch, silent
+from headstart.lab.watch.progress_event import ProgressCallback, ProgressEvent, ignore
 from headstart.protocol.study_config import row_name
 
-PLAYED = "played_return"  # as what the target's curves have the return of the episodes that were learned from
-FLUSH = 5  # seconds after which what was told can be seen, at the latest
+TRAINING_RETURN = (
+    "training_return"  # tag of the training return in the target, where `return` is that of the evaluations
+)
+FLUSH_SECONDS = 5  # after which scalars are on disk
 
 
-def scalars(folder: pathlib.Path | None, seeds: tuple[int, ...]) -> contextlib.AbstractContextManager[Watch]:
-    """-> a watcher that writes there; one that says nothing where no folder is named."""
-    return contextlib.nullcontext(silent) if folder is None else Scalars(folder, seeds)
+def tensorboard_writer(
+    folder: pathlib.Path | None, seeds: tuple[int, ...]
+) -> contextlib.AbstractContextManager[ProgressCallback]:
+    """Returns a callback that writes event files to `folder`; without a folder, one that does nothing."""
+    return contextlib.nullcontext(ignore) if folder is None else TensorBoardWriter(folder, seeds)
 
 
-class Scalars:
-    """A watcher that writes event files under `folder`. Raises InputError where the extra `tensorboard` is missing."""
+class TensorBoardWriter:
+    """A callback that writes event files. Raises InputError if the extra `tensorboard` is missing."""
 
     def __init__(self, folder: pathlib.Path, seeds: tuple[int, ...]):
         try:
@@ -38,7 +42,7 @@ class Scalars:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{folder} can be no folder ({error.strerror}); choose another --tensorboard.") from None
+            raise InputError(f"{folder} cannot be created ({error.strerror}); choose another --tensorboard.") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise InputError(f"{folder} cannot be written to; choose another --tensorboard.")
         self.folder, self.seeds, self.new = folder, seeds, SummaryWriter
@@ -51,16 +55,21 @@ class Scalars:
         for writer in self.writers.values():
             writer.close()
 
-    def __call__(self, news: News) -> None:
-        told = {name if news.stage == "source" or name != "return" else PLAYED: x for name, x in news.metrics.items()}
-        for i, seed in enumerate(news.seeds or self.seeds):
-            writer = self._writer(news.row, seed)
-            for name, values in {**told, "return": news.returns}.items():
+    def __call__(self, event: ProgressEvent) -> None:
+        told = {
+            name if event.stage == "source" or name != "return" else TRAINING_RETURN: x
+            for name, x in event.metrics.items()
+        }
+        for i, seed in enumerate(event.seeds or self.seeds):
+            writer = self._writer(event.row, seed)
+            for name, values in {**told, "return": event.returns}.items():
                 value = np.asarray(values)[i]
-                if np.isfinite(value):  # no episode may have ended
-                    writer.add_scalar(f"{news.stage}/{name}", float(value), int(news.steps[i]))
+                if np.isfinite(value):  # NaN if no episode has ended
+                    writer.add_scalar(f"{event.stage}/{name}", float(value), int(event.steps[i]))
 
     def _writer(self, row: str, seed: int) -> Any:
         if (row, seed) not in self.writers:
-            self.writers[row, seed] = self.new(str(self.folder / row_name(row) / f"seed-{seed}"), flush_secs=FLUSH)
+            self.writers[row, seed] = self.new(
+                str(self.folder / row_name(row) / f"seed-{seed}"), flush_secs=FLUSH_SECONDS
+            )
         return self.writers[row, seed]

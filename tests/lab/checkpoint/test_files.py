@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.lab.checkpoint.files import plain, read_json, sweep, write, write_json
+from headstart.lab.checkpoint.files import delete_temporary, jsonable, read_json, write, write_json
 from headstart.lab.checkpoint.records import read_record, write_record
 
 
@@ -36,13 +36,13 @@ def test_data_is_written_in_json_s_own_types(tmp_path):
     data = {1: np.float32(0.5), "a": (np.arange(2), jnp.zeros(())), "b": [float("nan"), np.inf, None, True, "x"]}
     write_json(tmp_path / "data.json", data)
     assert read_json(tmp_path / "data.json") == {"1": 0.5, "a": [[0, 1], 0.0], "b": [None, None, None, True, "x"]}
-    assert json.loads(json.dumps(plain(data), allow_nan=False)) == plain(data)
+    assert json.loads(json.dumps(jsonable(data), allow_nan=False)) == jsonable(data)
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, "a folder that headstart wrote?"),
+        (None, "check that headstart wrote the folder"),
         (b"{", "cannot be read as JSON"),
         (b"\xff\xfe", "cannot be read as JSON"),
     ],
@@ -59,7 +59,7 @@ def test_what_killed_writers_left_is_swept_and_what_living_ones_write_stays(tmp_
     (tmp_path / ".mine").touch()
 
     def look(*args: object) -> None:
-        sweep(tmp_path)
+        delete_temporary(tmp_path)
         assert {path.name[:6] for path in tmp_path.iterdir()} == {".mine", ".file."}
         raise KeyboardInterrupt
 

@@ -138,7 +138,7 @@ def test_the_reader_needs_neither_jax_nor_headstart(tmp_path):
 def test_who_is_told_parameters_has_to_be_told_them(tmp_path):
     env = probes.Corridor()
     trained = learned(UniversalPolicy(PPO(**SMALL)), spec(probes.task(env)))
-    with pytest.raises(InputError, match=r"^UniversalPolicy acts by the parameters of its task; name .*policy\('Corr"):
+    with pytest.raises(InputError, match=r"^UniversalPolicy reads the parameters of its task; name .*policy\('Corr"):
         trained.policy()
     folder, near, far = save(trained, tmp_path), probes.one(env, push=0.3), probes.one(env, push=2.9)
     reader = runpy.run_path(str(READER))["Policy"]

@@ -50,10 +50,10 @@ def test_the_same_command_after_success_says_that_it_is_done(trained, tmp_path, 
     monkeypatch.setattr(api, "train", never)
     monkeypatch.setattr(api, "transfer", never)
     assert run(*TRAIN, trained) == 0
-    assert capsys.readouterr().out == f"done: this command has finished before\ncheckpoint: {trained}\n"
+    assert capsys.readouterr().out == f"this command has already finished\ncheckpoint: {trained}\n"
     assert run("transfer", trained, *TRANSFER, tmp_path / "heavy") == 0
     said, *table = capsys.readouterr().out.splitlines()
-    assert said == "done: this command has finished before"
+    assert said == "this command has already finished"
     assert table == first[-len(table) :]
     assert before == (all_of(trained), all_of(tmp_path / "heavy"))
 
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_learned(
     assert run(*TRAIN, tmp_path / "file" / "out") == 2
     assert "cannot be written to (Not a directory); choose another --out" in capsys.readouterr().err
     with monkeypatch.context() as patch:
-        patch.setattr(result_folder, "probe", lambda folder: files.write(pathlib.Path("/proc/no/such"), b""))
+        patch.setattr(result_folder, "check_writable", lambda folder: files.write(pathlib.Path("/proc/no/such"), b""))
         assert run(*TRAIN, tmp_path / "new") == 2
     assert not (tmp_path / "new").exists()
 
@@ -101,12 +101,12 @@ def test_what_was_learned_is_kept_elsewhere_where_the_disk_is_full(trained, tmp_
     (elsewhere,) = tmp_path.glob("headstart-out-*")
     assert said == (
         f"headstart: {tmp_path / 'out'} could not be written (No space left on device); "
-        f"what was learned is kept in {elsewhere}."
+        f"the result is saved in {elsewhere}."
     )
     assert all_of(elsewhere) == all_of(trained)
     assert (tmp_path / "out" / "run" / "run.json").exists()
     monkeypatch.setattr(save_load, "save", real)
-    monkeypatch.setattr(result_folder, "probe", lambda folder: None)
+    monkeypatch.setattr(result_folder, "check_writable", lambda folder: None)
     assert run(*TRAIN, tmp_path / "out") == 0  # there is room again
     assert all_of(tmp_path / "out") == all_of(trained)
 
@@ -115,8 +115,8 @@ def test_where_nothing_can_be_written_it_says_so(tmp_path):
     def full(folder: pathlib.Path) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(InputError, match="nor could any other folder: what was learned is lost"):
-        result_folder.keep(full, tmp_path / "out")
+    with pytest.raises(InputError, match="nor could any other folder: the result is lost"):
+        result_folder.write_or_rescue(full, tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 

@@ -27,7 +27,7 @@ from headstart.lab.checkpoint import resume, training_files
 from headstart.lab.checkpoint.records import write_record
 from headstart.lab.checkpoint.resume import FileCheckpointer
 from headstart.lab.cli import main
-from headstart.lab.watch.progress_bar import Board
+from headstart.lab.watch.progress_bar import ProgressBar
 
 SMALL = {"hidden": (4,), "num_steps": 2, "num_envs": 2, "batch_size": 8, "buffer_size": 64, "learning_starts": 8}
 PPO = hs.PPO(hidden=(4,), num_steps=8, num_envs=2, batch_size=8, num_epochs=1)
@@ -61,12 +61,12 @@ class Stops(FileCheckpointer):
 
     def after_chunk(self, left: Snapshot, of: int) -> None:
         self.after -= 1
-        self._ending = self.after <= 0
+        self._stop_requested = self.after <= 0
         super().after_chunk(left, of)
 
 
 def stop(folder: pathlib.Path, after: int, method: Method = PPO, task: Task = CORRIDOR, steps: int = STEPS) -> None:
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on from there"):
+    with pytest.raises(KeyboardInterrupt, match="the same command resumes it"):
         hs.train(method, task, steps, keep=Stops(folder, after))
 
 
@@ -94,7 +94,7 @@ def test_going_on_is_never_having_stopped(name, tmp_path, capsys):
     keeper = Stops(folder)
     check_same(hs.train(method, task, STEPS, keep=keeper), never)
     assert repr(keeper.history) == repr([{name: float(x[0]) for name, x in row.items()} for row in told])
-    assert capsys.readouterr().err.count("going on from") == 2
+    assert capsys.readouterr().err.count("resuming from") == 2
     check_same(hs.train(method, task, STEPS, watch=seen.append, keep=folder), never)
     assert not seen  # what is finished is there at once
 
@@ -102,7 +102,7 @@ def test_going_on_is_never_having_stopped(name, tmp_path, capsys):
 def test_it_is_kept_every_so_many_minutes(tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(
-        resume, "write", lambda folder, file, arrays, before, turns, record: kept.append(turns[0]) or []
+        resume, "write_part", lambda folder, file, arrays, before, turns, record: kept.append(turns[0]) or []
     )
     hs.train(PPO, CORRIDOR, STEPS, keep=Stops(tmp_path / "run", every=1e-9))
     assert kept == list(range(1, 26))
@@ -138,7 +138,7 @@ def test_worlds_that_live_elsewhere_begin_anew_and_it_says_so(tmp_path, capsys):
     assert [name for name in arrays if name.startswith("0.memory")]
     trained = hs.train(method, task, 80, keep=tmp_path / "run")
     assert trained.steps == 80
-    assert "begin anew at an episode's start" in capsys.readouterr().err
+    assert "start again at an episode's start" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ kills
@@ -169,7 +169,8 @@ for count in range(1, 1000):
     child = os.fork()
     if child == 0:
         die_at(count)
-        training_files.write(out / str(count), part["file"], arrays, [], (part["turns"], part["of"]), record)
+        done = part["iterations"], part["num_iterations"]
+        training_files.write_part(out / str(count), part["file"], arrays, [], done, record)
         os._exit(0)
     if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
         break
@@ -226,22 +227,22 @@ def train_command(out: pathlib.Path) -> int:
 
 
 def test_ctrl_c_keeps_it_and_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
-    def at_once(board: Board, news: Any) -> None:
+    def at_once(board: ProgressBar, news: Any) -> None:
         for name in asked:
             signal.raise_signal(getattr(signal, name))
         asked.clear()
 
-    monkeypatch.setattr(Board, "__call__", at_once)
+    monkeypatch.setattr(ProgressBar, "__call__", at_once)
     asked, before = [], signal.getsignal(signal.SIGINT)
     assert train_command(tmp_path / "never") == 0
     asked = ["SIGUSR1", "SIGINT"]
     assert train_command(tmp_path / "out") == 130
     err = capsys.readouterr().err
-    assert f"headstart: stopped. What it learned is kept in {tmp_path / 'out' / 'run'}; the same command" in err
+    assert f"headstart: stopped. The training is saved in {tmp_path / 'out' / 'run'}; the same command" in err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run"]
     asked = ["SIGUSR1"]
     assert train_command(tmp_path / "out") == 0
-    assert "kept in" in capsys.readouterr().err
+    assert "saved in" in capsys.readouterr().err
     for name in ("curve.json", "params.safetensors", "recipe.json"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "never" / name).read_bytes()
     assert sorted(os.listdir(tmp_path / "out")) == sorted(os.listdir(tmp_path / "never"))
@@ -249,10 +250,10 @@ def test_ctrl_c_keeps_it_and_the_same_command_goes_on(tmp_path, capsys, monkeypa
 
 
 def test_asked_twice_it_ends_at_once(tmp_path):
-    keeper = FileCheckpointer(tmp_path, say=lambda line: None)
-    keeper._hear("SIGTERM")
+    keeper = FileCheckpointer(tmp_path, log=lambda line: None)
+    keeper._on_signal("SIGTERM")
     with pytest.raises(KeyboardInterrupt):
-        keeper._hear("SIGINT")
+        keeper._on_signal("SIGINT")
 
 
 # ------------------------------------------------------------------------------------------------ defects
@@ -291,7 +292,7 @@ def rewrite(folder: pathlib.Path) -> None:
     arrays["0.key"] = arrays["0.key"][..., :1].copy()
     part = json.loads((folder / "run.json").read_text())["parts"][0]
     record = {k: v for k, v in json.loads((folder / "run.json").read_text()).items() if k != "parts"}
-    training_files.write(folder, part["file"], arrays, [], (part["turns"], part["of"]), record)
+    training_files.write_part(folder, part["file"], arrays, [], (part["iterations"], part["num_iterations"]), record)
 
 
 def flip(folder: pathlib.Path) -> None:
@@ -301,28 +302,33 @@ def flip(folder: pathlib.Path) -> None:
 
 
 DEFECTS: dict[str, tuple[Callable[[pathlib.Path], Any], str]] = {
-    "a bit": (flip, r"0-\d+\.safetensors is not what was written .*delete .* to begin anew"),
+    "a bit": (flip, r"0-\d+\.safetensors is damaged .*checksum.*delete .* to start again"),
     "no arrays": (lambda folder: arrays_of(folder).unlink(), r"There is no .*\.safetensors, which run\.json names"),
-    "other arrays": (rewrite, r"does not fit what is to be learned \(such as its '0\.key'\)"),
+    "other arrays": (rewrite, r"does not fit this training \(for example '0\.key'\)"),
     "a bit of the record": (
-        lambda folder: (folder / "run.json").write_text((folder / "run.json").read_text().replace("turns", "turn5", 1)),
-        r"run\.json is damaged: its content is not what its checksum says; finish it",
+        lambda folder: (folder / "run.json").write_text(
+            (folder / "run.json").read_text().replace("iterations", "iteration5", 1)
+        ),
+        r"run\.json is damaged: its content does not match its checksum; finish it",
     ),
     "a pipe": (
         lambda folder: (arrays_of(folder).unlink(), os.mkfifo(folder / "0-5.safetensors")),
-        r"0-5\.safetensors is no regular file",
+        r"0-5\.safetensors is not a regular file",
     ),
-    "a hole": (lambda folder: os.truncate(arrays_of(folder), 10**12), r"is 1000000000000 bytes long"),
+    "a hole": (lambda folder: os.truncate(arrays_of(folder), 10**12), r"has 1000000000000 bytes"),
     "a text": (lambda folder: (folder / "run.json").write_text("hello"), "cannot be read as JSON"),
-    "another's": (edit(lambda record: record.update(format="x")), "is no record of this version of headstart"),
+    "another's": (edit(lambda record: record.update(format="x")), "is not a record of this version of headstart"),
     "an older one's": (
         edit(lambda record: record.update(format="headstart run 2")),
-        r"but the file's is 'headstart run 2'\); finish it with the version of headstart that began it",
+        r"but the file's is 'headstart run 2'\); finish it with the version of headstart that started it",
     ),
     "no parts": (edit(lambda record: record.pop("parts")), r"run\.json is damaged \(KeyError: 'parts'\)"),
-    "another seed": (edit(lambda record: record["question"].update(seed=4)), r"another training \(its seed differ"),
-    "more turns": (edit(lambda record: record["parts"][0].update(of=99)), "holds 99 turns where there are 25"),
-    "something else": (lambda folder: (folder / "diary.txt").touch(), "holds something else than a training"),
+    "another seed": (edit(lambda record: record["config"].update(seed=4)), r"another training \(its seed differ"),
+    "more turns": (
+        edit(lambda record: record["parts"][0].update(num_iterations=99)),
+        "holds 99 iterations, and this training has 25",
+    ),
+    "something else": (lambda folder: (folder / "diary.txt").touch(), "holds something other than a training"),
 }
 
 
@@ -344,7 +350,7 @@ def test_a_folder_is_one_training_s_at_a_time(copy):
 def test_another_version_is_told_of(copy, capsys):
     edit(lambda record: record["machine"].update(jax="0.1"))(copy)
     hs.train(PPO, CORRIDOR, STEPS, keep=copy)
-    assert f"jax 0.1, now {jax.__version__}: not to the bit" in capsys.readouterr().err
+    assert f"jax 0.1, now {jax.__version__}: the result may differ in the last bits" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_told_of_and_ends_nothing(tmp_path, capsys, monkeypatch):
@@ -353,19 +359,19 @@ def test_a_full_disk_is_told_of_and_ends_nothing(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(training_files.safetensors.numpy, "save_file", full)
     assert hs.train(PPO, CORRIDOR, STEPS, keep=tmp_path / "run").steps == STEPS
-    assert "No space left on device); it goes on learning" in capsys.readouterr().err
+    assert "No space left on device); the training continues" in capsys.readouterr().err
 
 
 def test_numbers_that_went_wrong_are_not_kept(tmp_path, capsys):
     broken = dataclasses.replace(PPO, learning_rate=float("1e38"))
     with pytest.raises(hs.InputError, match="Lower learning_rate"):
         hs.train(broken, CORRIDOR, STEPS, keep=Stops(tmp_path / "run", every=1e-9))
-    assert "not kept: its numbers are no longer finite" in capsys.readouterr().err
+    assert "not saved: its numbers are no longer finite" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("every", "mend"), [(-1.0, "write a number, or 0"), (float("nan"), "no finite number; give one")]
+    ("every", "mend"), [(-1.0, "write 0 to save only on signals"), (float("nan"), "not a finite number; give one")]
 )
 def test_minutes_are_minutes(every, mend, tmp_path):
     with pytest.raises(hs.InputError, match=mend):

@@ -98,7 +98,7 @@ for count in range(1, 1000):
     child = os.fork()
     if child == 0:
         die_at(count)
-        save_load.put(out / str(count), data, recipe["sha256"], recipe)
+        save_load.write_checkpoint(out / str(count), data, recipe["sha256"], recipe)
         os._exit(0)
     if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
         break
@@ -166,7 +166,7 @@ def test_a_recipe_is_a_contract(trained, tmp_path):
     recipe = json.loads((save(told, tmp_path) / "recipe.json").read_text())
     assert recipe["observation_space"]["components"] == [{"name": "speed", "unit": "m/s"}]
     assert recipe["action_space"]["components"] == ["left", "right"]
-    assert (recipe["time_step"], recipe["budgets"]) == (0.02, [{"task": "Corridor", "steps": 16}])
+    assert (recipe["dt"], recipe["budgets"]) == (0.02, [{"task": "Corridor", "steps": 16}])
     again = load(tmp_path)
     assert (again.spec, again.dt, again.budgets) == (told.spec, told.dt, told.budgets)
 
@@ -243,34 +243,37 @@ def without(name: str) -> Callable[[pathlib.Path], None]:
 
 
 DEFECTS = {
-    "no folder": (shutil.rmtree, r"There is no .*recipe\.json; is .* a folder that headstart wrote"),
+    "no folder": (shutil.rmtree, r"There is no .*recipe\.json; check that headstart wrote the folder"),
     "no recipe": (lambda folder: (folder / "recipe.json").unlink(), r"There is no .*recipe\.json"),
     "no arrays": (lambda folder: (folder / "params.safetensors").unlink(), "copy the whole checkpoint folder"),
     "a text": (lambda folder: (folder / "recipe.json").write_text("hello"), "cannot be read as JSON"),
-    "a list": (lambda folder: (folder / "recipe.json").write_text("[]"), "no record of this version"),
-    "another's": (set_to("format", "stable-baselines3"), "no record of this version.*train anew"),
+    "a list": (lambda folder: (folder / "recipe.json").write_text("[]"), "not a record of this version"),
+    "another's": (set_to("format", "stable-baselines3"), "not a record of this version.*train again"),
     "cut off": (truncate, r"params\.safetensors is damaged.*take another copy"),
     "too long": (
         lengthen("params.safetensors"),
-        r"params\.safetensors is \d+ bytes long, where at most \d+ are expected",
+        r"params\.safetensors has \d+ bytes, and at most \d+ are expected",
     ),
-    "a pipe": (pipe("recipe.json"), r"recipe\.json is no regular file"),
-    "a pipe of arrays": (pipe("params.safetensors"), r"params\.safetensors is no regular file"),
-    "a folder": (directory("recipe.json"), r"recipe\.json is no regular file"),
-    "a hole": (hole, r"recipe\.json is 1000000000000 bytes long, where at most"),
+    "a pipe": (pipe("recipe.json"), r"recipe\.json is not a regular file"),
+    "a pipe of arrays": (pipe("params.safetensors"), r"params\.safetensors is not a regular file"),
+    "a folder": (directory("recipe.json"), r"recipe\.json is not a regular file"),
+    "a hole": (hole, r"recipe\.json has 1000000000000 bytes, and at most"),
     "no safetensors": (lambda folder: (folder / "params.safetensors").write_text("hello"), "is damaged"),
-    "another shape": (swap_shape, r"'params\.normalizer\.mean' as float32\[2\].* makes it float32\[1\]"),
-    "another type": (swap_type, r"as float64\[1\].* makes it float32\[1\]"),
-    "NaN": (spoil, r"not finite, in 'params\.normalizer\.mean'.*train anew"),
-    "a bit of an array": (flip("params.safetensors", -1), r"params\.safetensors is damaged, or not what its"),
+    "another shape": (swap_shape, r"'params\.normalizer\.mean' as float32\[2\].* describes float32\[1\]"),
+    "another type": (swap_type, r"as float64\[1\].* describes float32\[1\]"),
+    "NaN": (spoil, r"not finite, in 'params\.normalizer\.mean'.*train again"),
+    "a bit of an array": (
+        flip("params.safetensors", -1),
+        r"params\.safetensors is damaged, or not the file that its",
+    ),
     "a bit of the recipe": (flip("recipe.json", 40), r"recipe\.json"),
     "a bit of its checksum": (
         flip("recipe.json", -9),
-        r"recipe\.json is damaged: its content is not what its checksum",
+        r"recipe\.json is damaged: its content does not match its checksum",
     ),
     "a space after it": (lengthen("recipe.json"), r"recipe\.json is damaged: its"),
     "too little": (drop, r"lacks 'params\.normalizer\.mean'"),
-    "too much": (add, r"holds, unasked, 'params\.stowaway'.*copy both from one place"),
+    "too much": (add, r"has an unexpected array 'params\.stowaway'.*copy both files from one place"),
     "an unknown method": (set_to("method", {"class": "Rainbow"}), "has no method like .*Rainbow"),
     "an unknown field": (set_to("method", {"class": "PPO", "magic": 1}), "magic"),
     "a bad field": (
@@ -282,12 +285,12 @@ DEFECTS = {
         set_to("action_space", {"kind": "box", "low": ["a"], "high": [1]}),
         r"recipe\.json is damaged",
     ),
-    "choices seen": (set_to("observation_space", {"kind": "discrete", "n": 3}), "an observation is a box"),
+    "choices seen": (set_to("observation_space", {"kind": "discrete", "n": 3}), "an observation space must be a box"),
     "a count that is none": (set_to("num_tasks", "many"), r"recipe\.json is damaged"),
-    "a history that is none": (set_to("before", [{"method": {"class": "PPO"}}]), r"recipe\.json is damaged"),
+    "a history that is none": (set_to("history", [{"method": {"class": "PPO"}}]), r"recipe\.json is damaged"),
     "a domain that is none": (set_to("domain", "elsewhere"), r"recipe\.json is damaged"),
     "no seed": (without("seed"), r"recipe\.json is damaged .*seed"),
-    "another width": (set_to("method", {"class": "PPO", "hidden": [8]}), r"its recipe\.json makes it"),
+    "another width": (set_to("method", {"class": "PPO", "hidden": [8]}), r"its recipe\.json describes"),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from headstart.core.space_matching import ArrayTransfer, Plan, match
 from headstart.core.spaces import Box, Component
 from headstart.core.types import Params
-from headstart.lab.checkpoint.transfer_summary import Moved, woken
+from headstart.lab.checkpoint.transfer_summary import TransferSummary, changed_constants
 from headstart.nets.running_statistics import RunningMeanStd, running_mean_std
 
 NAMES = ("x", "goal", "mass", "wind", "speed")
@@ -40,30 +40,37 @@ TARGET = rows(x=5.0, goal=0.501, mass=2.0, wind=np.array([-1.0, 1.0, 0.0]), spee
 
 def test_a_constant_that_is_another_one_or_varies_in_the_target_is_named():
     same = plan(box(*NAMES), box(*NAMES))
-    found = woken(same, seen(SOURCE), seen(TARGET))
+    found = changed_constants(same, seen(SOURCE), seen(TARGET))
     assert [one.name for one in found] == ["goal", "wind"]
-    line = Moved(same, {"normalizer.mean": ArrayTransfer(5, 0, 0)}, False, found).lines()[-1]
+    line = TransferSummary(same, {"normalizer.mean": ArrayTransfer(5, 0, 0)}, False, found).lines()[-1]
     assert line == (
-        "constant in the source, but not in the target: goal (0.5 there, 0.501 here), wind (0 there, 0 ± 0.816 here)"
+        "constant in the source but not in the target: goal (0.5 there, 0.501 here), wind (0 there, 0 ± 0.816 here)"
     )
-    told = Moved(same, {}, False, found).data["constant_in_source"]
+    told = TransferSummary(same, {}, False, found).data["constant_in_source"]
     assert [sorted(one) for one in told] == [["name", "source", "spread", "target"]] * 2
 
 
 def test_components_are_followed_by_name_into_another_space():
     after = seen(TARGET[:, [3, 1]])
-    assert [one.name for one in woken(plan(box(*NAMES), box("wind", "goal")), seen(SOURCE), after)] == ["goal", "wind"]
+    assert [one.name for one in changed_constants(plan(box(*NAMES), box("wind", "goal")), seen(SOURCE), after)] == [
+        "goal",
+        "wind",
+    ]
 
 
 def test_many_are_counted_and_none_is_told_where_nothing_is_normalised():
     names = tuple(map(str, range(11)))
     same = plan(box(*names), box(*names))
-    found = woken(same, seen(np.zeros((3, 11))), seen(np.ones((3, 11))))
-    assert Moved(same, {"normalizer.mean": ArrayTransfer(1, 0, 0)}, False, found).lines()[-1].endswith(", and 3 more")
-    assert woken(same, {}, {}) == ()
+    found = changed_constants(same, seen(np.zeros((3, 11))), seen(np.ones((3, 11))))
+    assert (
+        TransferSummary(same, {"normalizer.mean": ArrayTransfer(1, 0, 0)}, False, found)
+        .lines()[-1]
+        .endswith(", and 3 more")
+    )
+    assert changed_constants(same, {}, {}) == ()
 
 
 def test_what_is_held_still_tells_nothing():
     held = seen(SOURCE)
     assert isinstance(held["normalizer"], RunningMeanStd)
-    assert woken(plan(box(*NAMES), box(*NAMES)), held, held) == ()
+    assert changed_constants(plan(box(*NAMES), box(*NAMES)), held, held) == ()

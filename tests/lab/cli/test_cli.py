@@ -68,7 +68,7 @@ def test_transfer_into_other_spaces_says_what_came_along(folder, capsys):
     assert "action: copied left, right" in out
     assert "optimizer: fresh" in out
     assert "normalizer.mean" in out
-    moved = json.loads((folder / "moved" / "curve.json").read_text())["moved"]
+    moved = json.loads((folder / "moved" / "curve.json").read_text())["transferred"]
     assert moved["arrays"]["policy.net.layers.0.weight"] == {"copied": 4, "new": 12, "dropped": 0}
     assert (moved["action"]["new"], moved["action"]["dropped"]) == ([], [])
 
@@ -118,7 +118,7 @@ def test_a_training_goes_to_the_target_by_its_checkpoint(folder, tmp_path, capsy
     words = ("--target", "CartPole-v1@force=-10", "--steps", "2e3", "--shots", "1,0,1", "--json")
     assert run("transfer", folder / "trained", *words, "--out", tmp_path / "heavy") == 0
     shown, kept = json.loads(capsys.readouterr().out), json.loads((tmp_path / "heavy" / "curve.json").read_text())
-    assert shown == {name: kept[name] for name in ("steps", "episodes", "returns", "shots", "moved")}
+    assert shown == {name: kept[name] for name in ("steps", "episodes", "returns", "shots", "transferred")}
     assert list(kept["shots"]) == ["0", "1"]
     assert kept["episodes"][:2] == [0, 1]
     assert kept["steps"][-1] >= 2_000
@@ -140,7 +140,7 @@ def test_a_checkpoint_is_played(folder, tmp_path, capsys):
     first, second, said = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"CartPole-v1: return (\d+) in \1 steps", first)
     assert first != second
-    assert said == f"clip: {tmp_path / 'clip.gif'}"
+    assert said == f"video: {tmp_path / 'clip.gif'}"
     with Image.open(tmp_path / "clip.gif") as image:
         assert image.n_frames > 2  # pyright: ignore[reportAttributeAccessIssue]
     assert run("play", folder / "trained", "--target", "CartPole-v1@force=-10") == 0
@@ -151,9 +151,9 @@ def test_a_checkpoint_is_played(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("trained", "--out", "clip.mp4"), r"clip\.mp4 is no file for a clip; .*\.webp or \.gif"),
+        (("trained", "--out", "clip.mp4"), r"clip\.mp4 is not a file for a clip; .*\.webp, \.gif"),
         (("nowhere",), r"There is no .*recipe\.json"),
-        (("study/cells/random/seed-0",), r"seed-0 was trained on nothing; say by --target"),
+        (("study/cells/random/seed-0",), r"seed-0 was trained on no task; name one with --target"),
         (("trained", "--target", "Pendulum-v1"), r"Pendulum-v1"),
         (("trained", "--episodes", "0"), r"--episodes"),
     ],
@@ -237,8 +237,8 @@ def test_tables_are_tables_and_json(words, capsys):
 
 def test_what_was_assumed_of_an_environment_is_told(capsys):
     assert run("tasks", "FrozenLake-v1@horizon=20", "--json") == 0
-    rows = {row["of it"]: row["what it is"] for row in json.loads(capsys.readouterr().out)}
-    assert (rows["observation"], rows["action"]) == ("16 numbers within [0, 1]", "one of 4 choices")
+    rows = {row["property"]: row["value"] for row in json.loads(capsys.readouterr().out)}
+    assert (rows["observation"], rows["action"]) == ("16 numbers within [0, 1]", "one of 4 discrete actions")
     assert run("tasks", "Blackjack-v1@horizon=20") == 0
     assert "The parts of its observation are concatenated: 0, 1, 2." in capsys.readouterr().out
 
@@ -286,35 +286,38 @@ MISTAKES: list[tuple[list[Any], str]] = [
         "--steps is 0, but a budget is at least 1",
     ),
     (["train", "ppo", "--source", "CartPole-v1", "--steps", "-3", "--out", OUT], "--steps is -3"),
-    (["train", "ppo", "--source", "CartPole-v1", "--steps", "1e400", "--out", OUT], "'1e400' is no finite number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "1e400", "--out", OUT], "'1e400' is not a finite number"),
     (["train", "ppo", "--source", "CartPole-v1", "--steps", "1e300", "--out", OUT], "write a smaller number"),
-    (["train", "ppo", "--source", "CartPole-v1", "--steps", "2.5", "--out", OUT], "'2.5' is no whole number"),
+    (["train", "ppo", "--source", "CartPole-v1", "--steps", "2.5", "--out", OUT], "'2.5' is not a whole number"),
     (["train", "ppo", "--source", "CartPole-v1", "--seed", "-1", "--out", OUT], "--seed has -1"),
     (["train", "ppo", "--source", "CartPole-v1", "--out", "study"], "is not empty; choose another --out"),
     ([*COMPARE, OUT, "--target", "Pendulum-v1"], SPACES),
-    ([*COMPARE, OUT, "--target", "CartPole-v1@force=10"], "Change the target, or say --allow-no-shift"),
+    ([*COMPARE, OUT, "--target", "CartPole-v1@force=10"], "Change the target, or add --allow-no-shift"),
     ([*COMPARE, OUT, "--methods", "finetune,epopt"], "name one, such as --ensemble CartPole-v1@NAME=LOW..HIGH"),
     ([*COMPARE, OUT, "--methods", "finetune,rainbow"], "There is no method 'rainbow'; did you mean"),
     ([*COMPARE, OUT, "--methods", ""], "write --methods scratch,naive,finetune"),
-    ([*COMPARE, OUT, "--ensemble", "CartPole-v1@force=5"], "draws nothing; write a range"),
+    ([*COMPARE, OUT, "--ensemble", "CartPole-v1@force=5"], "has no random parameter; write a range"),
     ([*COMPARE, OUT, "--source-steps", "0"], "--source-steps is 0"),
     ([*COMPARE, OUT, "--target-steps", "-1"], "--target-steps is -1"),
-    ([*COMPARE, OUT, "--seeds", "0"], "0 is no number of seeds; write one from 1 to"),
-    ([*COMPARE, OUT, "--seeds", "-1"], "-1 is no number of seeds"),
-    ([*COMPARE, OUT, "--seeds", "1e9"], "1e9 is no number of seeds"),
+    ([*COMPARE, OUT, "--seeds", "0"], "0 is not a number of seeds; write one from 1 to"),
+    ([*COMPARE, OUT, "--seeds", "-1"], "-1 is not a number of seeds"),
+    ([*COMPARE, OUT, "--seeds", "1e9"], "1e9 is not a number of seeds"),
     ([*COMPARE, OUT, "--seeds", "0,-1"], "--seeds has -1"),
     ([*COMPARE, OUT, "--seeds", "many"], "how many seeds, such as 5, or which, such as 0,1,2"),
-    ([*COMPARE, OUT, "--shots", "a"], "'a' is no number; write one, several with commas between them, such as 0,1,10"),
+    (
+        [*COMPARE, OUT, "--shots", "a"],
+        "'a' is not a number; write one, several with commas between them, such as 0,1,10",
+    ),
     ([*COMPARE, OUT, "--shots", "0,-1"], "--shots has -1"),
-    ([*COMPARE, OUT, "--threshold", "nan"], "'nan' is no finite number"),
+    ([*COMPARE, OUT, "--threshold", "nan"], "'nan' is not a finite number"),
     ([*COMPARE, OUT, "--evals", "0"], "--evals is 0"),
     ([*COMPARE, "study", "--learner", "ppo"], "holds another study (its learner differ)"),
     ([*COMPARE, "trained"], "is not empty and holds no study"),
     (["doctor", *SHIFTED[:2], "--target", "Pendulum-v1"], SPACES),
     (["doctor", *SHIFTED, "--steps", "-1"], "--steps is -1"),
-    (["transfer", "nowhere", "--target", "CartPole-v1", "--out", OUT], "a folder that headstart wrote?"),
+    (["transfer", "nowhere", "--target", "CartPole-v1", "--out", OUT], "check that headstart wrote the folder"),
     (["transfer", "damaged", "--target", "CartPole-v1", "--out", OUT], "take another copy of it"),
-    (["transfer", "foreign", "--target", "CartPole-v1", "--out", OUT], "no record of this version of headstart"),
+    (["transfer", "foreign", "--target", "CartPole-v1", "--out", OUT], "not a record of this version of headstart"),
     (["transfer", "corridor", "--target", "CartPole-v1", "--out", OUT], "(1 and 4 components)"),
     (["transfer", "trained", "--target", "CartPole-v1", "--steps", "0", "--out", OUT], "--steps is 0"),
     (["transfer", "trained", "--target", "CartPole-v1", "--shots", "-5", "--out", OUT], "--shots has -5"),
@@ -325,10 +328,13 @@ MISTAKES: list[tuple[list[Any], str]] = [
     ),
     (
         ["transfer", "trained", "--target", "CartPole-v1", "--method", "dqn", "--out", OUT],
-        "DQN cannot start from what PPO learned",
+        "DQN cannot start from parameters of PPO",
     ),
     (["report", "nowhere"], "There is no"),
-    (["report", "foreign"], "no record of this version of headstart (format 'headstart study 1'); name a folder that"),
+    (
+        ["report", "foreign"],
+        "not a record of this version of headstart (format 'headstart study 2'); name a folder that",
+    ),
     (["parameters", "Hopper"], "the nearest is Hopper-v5"),
     (["parameters", "Blackjack-v1"], "write Blackjack-v1@horizon=1000"),
 ]
@@ -362,7 +368,7 @@ def test_words_that_make_no_command_are_pointed_out(words, capsys):
         (
             KeyboardInterrupt(),
             130,
-            "headstart: stopped. What was finished is kept; the same command goes on from there.",
+            "headstart: stopped. Finished cells are saved; the same command resumes the study.",
         ),
         (
             PermissionError(13, "Permission denied", "/there"),

@@ -16,7 +16,7 @@ from headstart.core.errors import InputError
 from headstart.lab.cli import exit_codes, main
 from headstart.lab.report import terminal_tables
 from headstart.lab.watch import progress_bar
-from headstart.lab.watch.progress_event import News
+from headstart.lab.watch.progress_event import ProgressEvent
 
 PROGRAM = [sys.executable, "-c", "from headstart.lab.cli import main; main()"]
 
@@ -80,9 +80,9 @@ def test_numbers_that_are_none_get_one_sentence(words, flags, capsys, monkeypatc
         ),
         (("tasks", "FrozenLake-v1@horizon=1e30"), "give a whole number of steps, 1 or more, up to 1e9"),
         (("train", "ppo", "--source", "FrozenLake-v1@horizon=1e30", "--out", "out"), "up to 1e9"),
-        ((*TASK, "--tensorboard", "file/live"), "file/live can be no folder (Not a directory); choose another"),
+        ((*TASK, "--tensorboard", "file/live"), "file/live cannot be created (Not a directory); choose another"),
         ((*TASK[:-1], "file/out"), "file/out"),
-        (("train", "p\udcff", *TASK[2:]), r"'p\udcff' holds bytes that are no text"),
+        (("train", "p\udcff", *TASK[2:]), r"'p\udcff' holds bytes that are not text"),
         (("train", "ppo", "--source", "CartPole-v1@[/b]=3", "--out", "out"), "has no parameter '[/b]'"),
         (("parameters", "[/b]:smile:"), "'[/b]:smile:'"),
         (("tasks", "[bold]"), "There is no task '[bold]'"),
@@ -145,7 +145,7 @@ def test_where_memory_runs_out_there_is_a_sentence(error: Exception, capsys):
     with pytest.raises(SystemExit) as end, exit_codes.exit_with_message(["train"]):
         raise error
     assert end.value.code == 3
-    assert "memory that this process may have is not enough; what was finished is kept." in capsys.readouterr().err
+    assert "this process ran out of memory; what was finished is saved." in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="ours"), exit_codes.exit_with_message([]):
         raise RuntimeError("ours")
 
@@ -155,16 +155,16 @@ def test_names_are_printed_as_they_are(name: str, capsys):
     table = Table(name, title=name)
     table.add_row(name)
     table.caption = name
-    terminal_tables.show(table)
+    terminal_tables.print_tables(table)
     assert capsys.readouterr().out.count(name) == 4
-    board = progress_bar.Board({(name, "source"): 10.0}, progress_bar.console())
+    board = progress_bar.ProgressBar({(name, "source"): 10.0}, progress_bar.console())
     with board:
-        board(News(name, "source", np.array([10.0]), 10.0, np.array([1.0]), {}))
+        board(ProgressEvent(name, "source", np.array([10.0]), 10.0, np.array([1.0]), {}))
     assert name in capsys.readouterr().err
     live = progress_bar.plain_console(file=io.StringIO(), force_terminal=True, width=200)
-    board = progress_bar.Board({(name, "source"): 10.0}, live)
+    board = progress_bar.ProgressBar({(name, "source"): 10.0}, live)
     with board:
-        board(News(name, "source", np.array([10.0]), 10.0, np.array([1.0]), {}))
+        board(ProgressEvent(name, "source", np.array([10.0]), 10.0, np.array([1.0]), {}))
         board.bars.refresh()
     assert isinstance(board.bars, Progress)
     assert name in live.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from lab.fake_study import study
 
-from headstart.lab.checkpoint.files import plain, write
-from headstart.lab.report.answer import all_failed, answer, best
+from headstart.lab.checkpoint.files import jsonable, write
+from headstart.lab.report.answer import all_failed, best_row_sentence, summary_sentences
 from headstart.lab.report.page import page, write_report
-from headstart.lab.report.sentences import sentence
-from headstart.lab.report.study_data import read
+from headstart.lab.report.sentences import row_sentence
+from headstart.lab.report.study_data import parse_study
 from headstart.lab.report.terminal_tables import study_tables
-from headstart.lab.watch.clips import Take, save
-from headstart.protocol.comparisons import pairwise
-from headstart.protocol.transfer_matrix import matrix
+from headstart.lab.watch.clips import Clip, save
+from headstart.protocol.comparisons import compare_pairs
+from headstart.protocol.transfer_matrix import assemble_matrix
 
 
 class Checker(html.parser.HTMLParser):
@@ -95,15 +95,15 @@ def test_writing_leaves_one_file_of_a_size_to_mail(whole, tmp_path):
 
 
 def test_the_verdicts_are_said_in_words(whole):
-    told = read(whole)
-    said = {row.name: sentence(row, told) for row in told.challengers}
+    told = parse_study(whole)
+    said = {row.name: row_sentence(row, told) for row in told.rows_with_control}
     assert said["finetune"].startswith("Finetuning from Hopper-v5 helped: over the same 200\u202f000 steps")
     assert "gets no verdict" in said["epopt"]
     assert "1 of its seeds failed, which counts against it" in said["epopt"]
     assert "1 of its 6 seeds failed" in said["epopt"]
     assert "hurt" in said["finetune reset-head"]
     assert "learning from scratch averages more: 1" in said["naive"]
-    first, rivals, overall, leading, room = answer(told)
+    first, rivals, overall, leading, room = summary_sentences(told)
     assert leading.startswith("finetune has the highest average of all rows; it is clearly above naive")
     assert leading.endswith("randomize may be as good.")
     assert first.startswith("finetune gets the target in the fewest episodes")
@@ -127,9 +127,9 @@ def test_every_row_stands_beside_every_other(whole):
 
 def test_rows_of_equal_averages_share_the_lead():
     luck = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert best(pairwise({"a": luck, "b": luck})) == "a and b share the highest average of all rows."
+    assert best_row_sentence(compare_pairs({"a": luck, "b": luck})) == "a and b share the highest average of all rows."
     near, below = np.array([0.0, 2.5, 2.0, 4.5, 4.0]), luck - 1.0
-    assert best(pairwise({"a": luck, "b": luck, "near": near, "below": below})) == (
+    assert best_row_sentence(compare_pairs({"a": luck, "b": luck, "near": near, "below": below})) == (
         "a and b share the highest average of all rows; a is clearly above below. near may be as good."
     )
 
@@ -138,10 +138,16 @@ def test_another_reference_is_named_in_the_words(whole):
     """Rows are then compared with it, scratch among them."""
     data = copy.deepcopy(whole)
     for name, row in data["methods"].items():
-        row["against"] = None if name == "finetune" else "finetune"
-    told = read(data)
-    assert [row.name for row in told.challengers] == ["scratch", "naive", "randomize", "epopt", "finetune reset-head"]
-    said = sentence(next(row for row in told.challengers if row.name == "finetune reset-head"), told)
+        row["control"] = None if name == "finetune" else "finetune"
+    told = parse_study(data)
+    assert [row.name for row in told.rows_with_control] == [
+        "scratch",
+        "naive",
+        "randomize",
+        "epopt",
+        "finetune reset-head",
+    ]
+    said = row_sentence(next(row for row in told.rows_with_control if row.name == "finetune reset-head"), told)
     assert " by finetune." in said
     assert "Each row against finetune" in checked(data).text
     figure = re.search(r"Difference from the control\. [^\"]*", page(data))
@@ -155,7 +161,7 @@ def test_another_reference_is_named_in_the_words(whole):
 def test_a_study_without_room_says_so(whole):
     data = copy.deepcopy(whole)
     data["shift"]["headroom"]["source_policy"] = 2800.0
-    assert any(line.startswith("There is little to adapt") for line in answer(read(data)))
+    assert any(line.startswith("There is little to adapt") for line in summary_sentences(parse_study(data)))
     data["shift"] = {"differs": False}
     assert "Source and target are the same task" in checked(data).text
 
@@ -176,7 +182,7 @@ def test_what_nobody_learned_leaves_nothing_to_say_of_adapting(whole):
     data = json.loads(json.dumps(whole))
     data |= {"threshold": None, "no_threshold": "nothing was learned"}
     data["shift"]["headroom"] |= {"learned": False, "share": None}
-    said = " ".join(answer(read(data)))
+    said = " ".join(summary_sentences(parse_study(data)))
     assert said.startswith("Nothing was learned on the target: ")
     assert "to adapt" not in said
     assert "Nothing was learned on the target" in str(next(study_tables(data)).caption)
@@ -187,7 +193,7 @@ def test_a_study_of_failures_says_why(whole):
     for row in data["methods"].values():
         row |= {"failed": {"0": "it broke"}, "curve": {}, "shots": {}, "metrics": {}, "ledger": {}, "difference": None}
     data |= {"reference": {"random": None, "oracle": None}, "reference_failed": {"oracle": {"0": "it broke too"}}}
-    (said,) = answer(read(data))
+    (said,) = summary_sentences(parse_study(data))
     assert said.endswith(": it broke. The same command runs them again.")
     assert "it broke too" in checked(data).text
     caption = str(next(study_tables(data)).caption)
@@ -284,7 +290,7 @@ def test_bands_are_worked_out_where_only_the_seeds_are_told(whole):
     data = copy.deepcopy(whole)
     for key in ("iqm", "low", "high"):
         del data["methods"]["finetune"]["curve"][key]
-    before, after = (read(x).row("finetune") for x in (whole, data))
+    before, after = (parse_study(x).row("finetune") for x in (whole, data))
     assert before is not None
     assert after is not None
     assert before.curve is not None
@@ -322,8 +328,8 @@ def several(whole):
     """-> a study of two sources: what was learned on A is worse than nothing on B, and joint learning lost on A."""
     returns = np.array([[90 + FAR, -30 + FAR, 5 * FAR], [FAR * np.nan, 90 + FAR, 20 + FAR], [70 + FAR] * 3])
     rows = [f"learned on {A}", f"learned on {B}", "joint"]
-    found = matrix(rows, [A, B, TARGET], [[A], [B], [A, B]], returns, 0.1 * np.array([FAR] * 3))
-    return {**whole, "matrix": plain({**found, "failed": {"joint": "ZeroDivisionError: the arm fell off"}})}
+    found = assemble_matrix(rows, [A, B, TARGET], [[A], [B], [A, B]], returns, 0.1 * np.array([FAR] * 3))
+    return {**whole, "matrix": jsonable({**found, "failed": {"joint": "ZeroDivisionError: the arm fell off"}})}
 
 
 def test_a_study_of_several_sources_shows_each_on_each_task(several, whole):
@@ -363,10 +369,10 @@ def test_a_matrix_survives_what_is_missing(several, name):
 
 
 def test_clips_are_shown_side_by_side_or_said_to_be_missing(tmp_path):
-    take = Take([np.full((9, 18, 3), 80 * i, np.uint8) for i in range(3)], 3, 6, 1_000, 310.0)
+    take = Clip([np.full((9, 18, 3), 80 * i, np.uint8) for i in range(3)], 3, 6, 1_000, 310.0)
     save([take], tmp_path / "clips" / "finetune" / "before.webp")
     write(tmp_path / "clips" / "epopt" / "before.webp", b"half of it")
-    shown = {"seed": 0, "return": 310.0, "steps": 1_000, "filmed": 6, "failed": None}
+    shown = {"seed": 0, "return": 310.0, "steps": 1_000, "steps_shown": 6, "failed": None}
     data = study() | {
         "clips": {
             "finetune": {"before": shown, "after": {"failed": "There is no display."}},

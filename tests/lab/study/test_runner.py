@@ -26,9 +26,9 @@ from headstart.lab.checkpoint.save_load import load
 from headstart.lab.study import cross_evaluation, jobs, reuse, runner, source_training, study_folder
 from headstart.lab.study.runner import compare
 from headstart.lab.study.study import Study
-from headstart.lab.study.study_tasks import domains
+from headstart.lab.study.study_tasks import make_study_tasks
 from headstart.lab.watch import clips
-from headstart.lab.watch.progress_event import News, WatcherError, silent
+from headstart.lab.watch.progress_event import CallbackError, ProgressEvent, ignore
 from headstart.methods import Entry
 from headstart.protocol import transfer
 from headstart.protocol.shift import Effect, Shift
@@ -87,7 +87,7 @@ def never(*args: Any, **kwargs: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[News], int]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[ProgressEvent], int]:
     """-> the folder of a finished study, what its watcher was told, and how often the source was trained on."""
     out, news = tmp_path_factory.mktemp("study") / "new" / "folder", []
     with pytest.MonkeyPatch.context() as patch:
@@ -149,7 +149,7 @@ def test_cells_tell_what_was_spent_and_what_came_of_it(whole):
 def test_what_a_cell_knows_is_judged_as_the_cell_was(whole, row):
     each = [load(whole[0] / "cells" / row / f"seed-{seed}") for seed in QUESTION.seeds]
     state = jax.tree.map(lambda *x: jnp.concatenate(x), *(one.state for one in each))
-    tasks, seeds = domains(QUESTION).target_tasks, transfer.keys(QUESTION.seeds)
+    tasks, seeds = make_study_tasks(QUESTION).target_tasks, transfer.keys(QUESTION.seeds)
     learner = each[0].method.learner(each[0].spec, target=True)
     returns = transfer.evaluate_state(learner, state, tasks, QUESTION.eval_episodes, seeds.evaluation).mean(1)
     assert returns.tolist() == [cell(whole[0], row, seed)["returns"][-1] for seed in QUESTION.seeds]
@@ -179,7 +179,7 @@ def test_what_is_found_of_each_source_on_each_task_is_part_of_the_study(out, mon
     done = lambda out, *rest: (out / "matrix.json").exists()
     monkeypatch.setattr(cross_evaluation, "is_done", done)
     put = lambda out, *rest: write_record(
-        out / "matrix.json", cross_evaluation.FORMAT, {**found, "question": cross_evaluation.question_of(*rest[:3])}
+        out / "matrix.json", cross_evaluation.FORMAT, {**found, "config": cross_evaluation.matrix_config(*rest[:3])}
     )
     monkeypatch.setattr(cross_evaluation, "run", put)
     assert compare(QUESTION, out)["matrix"] == found
@@ -254,7 +254,7 @@ def test_another_study_leaves_a_study_as_it_is(out, fields, named):
         (lambda out: out.write_text("mine"), "is a file; choose another --out"),
         (lambda out: (out.mkdir(), (out / "mine.txt").write_text("")), "not empty and holds no study"),
         (lambda out: (out.mkdir(), (out / "study.json").write_text("{")), "cannot be read as JSON"),
-        (lambda out: (out.mkdir(), (out / "study.json").write_text("[]")), "no record of this version of headstart"),
+        (lambda out: (out.mkdir(), (out / "study.json").write_text("[]")), "not a record of this version of headstart"),
     ],
 )
 def test_a_folder_that_is_something_else_is_left_as_it_is(tmp_path, make, sentence):
@@ -272,7 +272,7 @@ def test_a_folder_that_is_something_else_is_left_as_it_is(tmp_path, make, senten
         ({"target": "CartPole-v1@force=10"}, "are the same task.*--allow-no-shift"),
         ({"target": "Pendulum-v1"}, r"CartPole-v1 and --target Pendulum-v1 have unequal observation spaces"),
         ({"ensemble": "Pendulum-v1@mass=1..2"}, "--ensemble Pendulum-v1 have unequal"),
-        ({"ensemble": "CartPole-v1@force=9"}, r"draws nothing; write a range"),
+        ({"ensemble": "CartPole-v1@force=9"}, r"has no random parameter; write a range"),
         ({"methods": ("finetune:freeze=policy.nothing",)}, "cannot freeze 'policy.nothing'"),
         ({"methods": ("epopt",)}, "name one, such as --ensemble"),
         ({"physics": "unreal"}, "choose one of auto, c, mjx"),
@@ -286,8 +286,8 @@ def test_a_question_without_an_answer_writes_nothing(tmp_path, fields, sentence)
 
 
 def test_a_row_that_cannot_run_is_left_out_with_its_reason(tmp_path):
-    question = dataclasses.replace(QUESTION, methods=("scratch", "darc"), learner=None)
-    asked = Study(question, tmp_path / "out", silent)
+    config = dataclasses.replace(QUESTION, methods=("scratch", "darc"), learner=None)
+    asked = Study(config, tmp_path / "out", ignore)
     assert [entry.name for entry, _ in asked.rows] == ["random", "naive", "scratch", "oracle"]
     assert asked.left_out == {"darc": "SAC needs continuous actions, and this task's are discrete; use DQN or PPO."}
 
@@ -298,10 +298,10 @@ def found(size: float, same: bool = False) -> Shift:
 
 
 def test_the_nearest_source_has_the_smallest_effect_of_either_sign(monkeypatch):
-    question = dataclasses.replace(QUESTION, source="CartPole-v1@force=9 + CartPole-v1@force=8")
+    config = dataclasses.replace(QUESTION, source="CartPole-v1@force=9 + CartPole-v1@force=8")
     sizes = iter([-3.0, 0.5])
     monkeypatch.setattr("headstart.lab.study.study_tasks.shift", lambda *_: found(next(sizes)))
-    assert domains(question).shift().whole.returns == 0.5
+    assert make_study_tasks(config).shift().whole.returns == 0.5
 
 
 def test_where_no_difference_is_found_a_study_says_so_and_looks_along_the_sources_policy(out, monkeypatch, capsys):
@@ -341,7 +341,7 @@ def test_more_seeds_run_the_new_ones_alone(whole, out, monkeypatch, capsys):
     assert ran == [("Uniform", 1), ("PPO", 1), ("PPO", 1), ("Finetune", 1), ("PPO", 1)]
     assert files(out / "cells").items() > before.items()
     assert np.shape(data["methods"]["finetune"]["curve"]["returns"])[0] == 3
-    assert "used again: random (seeds 0, 1), naive (seeds 0, 1)" in capsys.readouterr().err
+    assert "reused: random (seeds 0, 1), naive (seeds 0, 1)" in capsys.readouterr().err
     assert cell(out, "naive", 2)["group"] == [2]
     shutil.rmtree(out / "cells" / "finetune" / "seed-2")
     ran.clear()
@@ -361,7 +361,10 @@ def test_a_larger_target_budget_uses_what_was_learned_in_the_source(whole, out, 
     assert data["methods"]["scratch"]["ledger"]["target_steps"] >= 700
     assert files(out / "cells").items() > before.items()  # the former cells stay
     err = capsys.readouterr().err
-    assert "run: finetune (seeds 0, 1) again, because its target_steps changed; its former cells stay; what it" in err
+    assert (
+        "run: finetune (seeds 0, 1) again, because its target_steps changed; the old cells stay; its source training"
+        in err
+    )
     ran.clear()
     compare(larger, out)
     compare(QUESTION, out)
@@ -392,7 +395,7 @@ def test_more_shots_run_the_rows_that_take_them(out, monkeypatch):
 
 def test_an_ensemble_and_its_method_are_added(out, monkeypatch):
     asked = dataclasses.replace(QUESTION, ensemble="CartPole-v1@force=5..15", methods=(*QUESTION.methods, "randomize"))
-    grown = Study(asked, out, silent)
+    grown = Study(asked, out, ignore)
     assert {entry.name: grown.missing(entry, method) for entry, method in grown.rows} == {
         **{row: [] for row in ("random", "scratch", "oracle")},
         **{row: [0, 1] for row in ("naive", "finetune", "randomize")},  # which are judged on the ensemble too
@@ -416,7 +419,7 @@ def test_a_row_that_another_process_is_at_work_on_is_waited_for(whole, out, monk
         ran = adapted(monkeypatch)
         compare(QUESTION, out)
     assert (held, [method for method, _ in ran]) == ([], ["Finetune", "PPO"])
-    assert "waiting for naive, finetune, at which another process is at work" in capsys.readouterr().err
+    assert "waiting for naive, finetune, which another process runs" in capsys.readouterr().err
     assert told(out) == told(whole[0])
     assert not list(out.rglob(".*"))
 
@@ -429,11 +432,11 @@ def test_what_was_learned_is_kept_elsewhere_where_the_disk_is_full(whole, out, t
 
     shutil.rmtree(out / "cells" / "finetune")
     monkeypatch.chdir(tmp_path)
-    real = save_load.put
+    real = save_load.write_checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr(save_load, "put", full)
+        patch.setattr(save_load, "write_checkpoint", full)
         with pytest.raises(
-            InputError, match=r"finetune could not be written \(No space left .* is kept in .*headstart-f"
+            InputError, match=r"finetune could not be written \(No space left .* is saved in .*headstart-f"
         ):
             compare(QUESTION, out)
     (elsewhere,) = tmp_path.glob("headstart-finetune-*")
@@ -524,7 +527,7 @@ class Stop:
     def __init__(self, row: str, stage: str, news: int):
         self.at, self.news = (row, stage), news
 
-    def __call__(self, news: News) -> None:
+    def __call__(self, news: ProgressEvent) -> None:
         self.news -= (news.row, news.stage) == self.at
         if self.news == 0:
             raise KeyboardInterrupt
@@ -559,7 +562,7 @@ def test_a_seed_that_goes_wrong_in_the_source_fails_alone_and_is_run_again(whole
     assert counted.calls == 1
     for row in ("naive", "finetune"):
         assert data["methods"][row]["failed"] == {
-            0: "learning in the source went wrong: its numbers are no longer finite"
+            0: "the training in the source diverged: its parameters are no longer finite"
         }
         assert lasting(cell(tmp_path, row, 1))["shots"].keys() == {"0", "1", "3"}
         assert cell(tmp_path, row, 0)["returns"] == []
@@ -580,7 +583,7 @@ def test_a_seed_that_goes_wrong_in_the_target_fails_alone_and_is_run_again(whole
     monkeypatch.setattr(transfer, "adapt", spoilt)
     shutil.rmtree(out / "cells" / "finetune")
     data = compare(QUESTION, out)
-    reason = "learning in the target went wrong: its numbers are no longer finite"
+    reason = "the training in the target diverged: its parameters are no longer finite"
     assert data["methods"]["finetune"]["failed"] == {0: reason}
     assert data["methods"]["finetune"]["metrics"]["asymptote"]["left_out"] == 1
     assert cell(out, "finetune", 0)["returns"][1] is None
@@ -605,20 +608,20 @@ def test_a_row_that_breaks_fails_with_its_reason_and_the_others_go_on(out, monke
     assert data["methods"]["finetune"]["failed"] == {}
     assert data["reference"]["oracle"] is not None
     assert data["status"] == "done"
-    asked = Study(QUESTION, out, silent)
+    asked = Study(QUESTION, out, ignore)
     missing = lambda: {entry.name: asked.missing(entry, method) for entry, method in asked.rows}
     done = {row: [] for row in ROWS}
     assert missing() == {**done, "scratch": [0, 1]}  # which the same command runs again
-    asked.began = 0.0  # as for whoever was at work when it failed
+    asked.start_time = 0.0  # as for whoever was at work when it failed
     assert missing() == done
 
 
 def test_a_watcher_that_breaks_is_no_failure_of_a_row(out):
-    def watch(news: News) -> None:
+    def watch(news: ProgressEvent) -> None:
         raise ZeroDivisionError("nothing to divide")
 
     shutil.rmtree(out / "cells" / "naive")
-    with pytest.raises(WatcherError, match="broke at naive, target: ZeroDivisionError"):
+    with pytest.raises(CallbackError, match="failed at naive, target: ZeroDivisionError"):
         compare(QUESTION, out, watch=watch)
     assert not (out / "cells" / "naive").exists()
 
@@ -640,8 +643,8 @@ def test_an_absurd_learning_rate_is_a_failure_and_no_crash(tmp_path):
     assert data["provenance"]["command"].startswith(
         "headstart.compare(source='CartPole-v1', target='CartPole-v1@force=-10'"
     )
-    assert eval(data["provenance"]["command"], {"headstart": Spy}) == StudyConfig(**data["question"] | {
-        name: tuple(data["question"][name]) for name in ("methods", "shots", "seeds")
+    assert eval(data["provenance"]["command"], {"headstart": Spy}) == StudyConfig(**data["config"] | {
+        name: tuple(data["config"][name]) for name in ("methods", "shots", "seeds")
     })  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from headstart.lab.cli.commands import plan
 from headstart.lab.study import cross_evaluation, source_training
 from headstart.lab.study.runner import run_row
 from headstart.lab.study.study import Study
-from headstart.lab.study.study_tasks import domains
-from headstart.lab.watch.progress_event import silent
+from headstart.lab.study.study_tasks import make_study_tasks
+from headstart.lab.watch.progress_event import ignore
 from headstart.methods.strings import find_learner
 from headstart.protocol.study_config import StudyConfig
 from headstart.protocol.transfer import adapt, keys
@@ -44,11 +44,11 @@ QUESTION = StudyConfig(
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """-> a study of which just the rows are run that a test looks at, and its matrix filled in."""
-    asked = Study(QUESTION, tmp_path_factory.mktemp("several"), silent)
+    asked = Study(QUESTION, tmp_path_factory.mktemp("several"), ignore)
     asked.rows = [row for row in asked.rows if row[0].name.startswith(("joint", "darc"))]
     for row in asked.rows:
         run_row(asked, *row)
-    cross_evaluation.run(asked.out, QUESTION, asked.domains, asked.rows, silent)
+    cross_evaluation.run(asked.out, QUESTION, asked.study_tasks, asked.rows, ignore)
     return asked
 
 
@@ -75,7 +75,7 @@ def test_a_study_of_several_sources_and_one_learned_beside_its_target(study):
 
 
 def test_the_page_of_files_describes_the_matrix(found):
-    assert documented("key of the matrix") == {*found, "left_out"} - {"question", "format", "checksum"}
+    assert documented("key of the matrix") == {*found, "left_out"} - {"config", "format", "checksum"}
 
 
 def test_the_matrix_holds_each_source_alone_and_what_learned_all_of_them(found):
@@ -93,12 +93,14 @@ def test_in_the_target_the_matrix_is_what_a_row_starts_from(study, found):
 
 def test_the_untrained_policy_is_the_one_that_scratch_starts_from(study, found):
     scratch, seeds = find_learner(LEARNER), keys(QUESTION.seeds)
-    begun = next(adapt(scratch, None, study.domains.target_tasks, 40, (), seeds, eval_episodes=QUESTION.eval_episodes))
+    begun = next(
+        adapt(scratch, None, study.study_tasks.target_tasks, 40, (), seeds, eval_episodes=QUESTION.eval_episodes)
+    )
     np.testing.assert_array_equal(found["untrained"]["returns"][2], begun.returns.mean(1))
 
 
 def test_the_columns_are_the_sources_and_the_target(study):
-    tasks = cross_evaluation.columns(study.domains)
+    tasks = cross_evaluation.columns(study.study_tasks)
     assert [task.context.tolist() for task in tasks] == [[[1.0, 0.0]], [[0.0, 1.0]], [[0.0, 0.0]]]
     assert [round(float(task.params["goal_1_x"][0]), 3) for task in tasks] == [-0.7, 0.7, 0.0]
     assert [task.domain.tolist() for task in tasks] == [[0], [0], [1]]
@@ -119,7 +121,7 @@ def test_a_matrix_that_is_there_is_kept_and_one_that_is_lost_comes_to_the_same(s
     place = study.out / "matrix.json"
     before, run = (
         place.read_bytes(),
-        lambda: cross_evaluation.run(study.out, QUESTION, study.domains, study.rows, silent),
+        lambda: cross_evaluation.run(study.out, QUESTION, study.study_tasks, study.rows, ignore),
     )
     monkeypatch.setattr(source_training, "learn_source", None)  # all was learned
     with monkeypatch.context() as patch:
@@ -131,8 +133,8 @@ def test_a_matrix_that_is_there_is_kept_and_one_that_is_lost_comes_to_the_same(s
 
 
 def test_where_the_sources_cannot_be_learned_one_by_one_the_matrix_says_so(tmp_path):
-    question = dataclasses.replace(QUESTION, learner="ppo:target_kl=0.01")
-    cross_evaluation.run(tmp_path, question, domains(question), (), silent)
+    config = dataclasses.replace(QUESTION, learner="ppo:target_kl=0.01")
+    cross_evaluation.run(tmp_path, config, make_study_tasks(config), (), ignore)
     assert cross_evaluation.read(tmp_path) == {
         "matrix": {
             "left_out": "Separate cannot stop one task's updates and go on with the others'; leave target_kl out."
@@ -141,21 +143,21 @@ def test_where_the_sources_cannot_be_learned_one_by_one_the_matrix_says_so(tmp_p
 
 
 def test_a_study_of_one_source_has_no_matrix(tmp_path):
-    question = dataclasses.replace(QUESTION, source=LEFT, methods=("finetune",))
-    cross_evaluation.run(tmp_path, question, domains(question), question.rows(), silent)
+    config = dataclasses.replace(QUESTION, source=LEFT, methods=("finetune",))
+    cross_evaluation.run(tmp_path, config, make_study_tasks(config), config.rows(), ignore)
     assert cross_evaluation.read(tmp_path) == {}
 
 
 def test_a_row_that_learns_each_alone_is_taken_for_it():
     """And with it there is nothing more to train, and nothing more to wait for."""
-    question = dataclasses.replace(QUESTION, methods=("finetune", "separate"))
-    learned = cross_evaluation.trainings(question.rows(), spec(domains(question).source_tasks))
+    config = dataclasses.replace(QUESTION, methods=("finetune", "separate"))
+    learned = cross_evaluation.trainings(config.rows(), spec(make_study_tasks(config).source_tasks))
     assert {type(method).__name__: names for method, names in learned.items()} == {
         "PPO": ["naive", "finetune"],
         "Separate": ["separate"],
     }
-    assert (cross_evaluation.ALONE, "source") not in plan(question)
-    assert plan(QUESTION)[cross_evaluation.ALONE, "source"] == 64
+    assert (cross_evaluation.SEPARATE_ROW, "source") not in plan(config)
+    assert plan(QUESTION)[cross_evaluation.SEPARATE_ROW, "source"] == 64
 
 
 def test_a_training_that_breaks_leaves_the_rest_of_the_matrix(study, found, tmp_path, monkeypatch):
@@ -164,10 +166,10 @@ def test_a_training_that_breaks_leaves_the_rest_of_the_matrix(study, found, tmp_
             raise ZeroDivisionError("nothing to divide")
         return real(out, row, method, *rest)
 
-    real = source_training.learn
-    monkeypatch.setattr(source_training, "learn", broken)
+    real = source_training.train_source
+    monkeypatch.setattr(source_training, "train_source", broken)
     (tmp_path / "sources").symlink_to(study.out / "sources")
-    cross_evaluation.run(tmp_path, QUESTION, study.domains, study.rows, silent)
+    cross_evaluation.run(tmp_path, QUESTION, study.study_tasks, study.rows, ignore)
     again = cross_evaluation.read(tmp_path)["matrix"]
     assert again["failed"] == {"joint surgery-pcgrad": "ZeroDivisionError: nothing to divide"}
     np.testing.assert_array_equal(again["returns"][:2], found["returns"][:2])

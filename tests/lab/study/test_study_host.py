@@ -32,7 +32,7 @@ def test_a_study_of_somebodys_function_goes_on_where_it_was(tmp_path: pathlib.Pa
     )
     data = ask()
     assert data["status"] == "done"
-    assert data["question"]["target"].endswith("@power=3")
+    assert data["config"]["target"].endswith("@power=3")
     curve = json.loads((tmp_path / "cells" / "scratch" / "seed-0" / "curve.json").read_text())
     assert set(np.ravel(curve["returns"])) == {21.0}  # 1 + 2 + … + 6: it pays the step, whatever one does
     assert "power" in (tmp_path / "report.html").read_text()

@@ -20,7 +20,7 @@ from headstart.core.spaces import Image as Sight
 from headstart.core.types import Task, spec, stack
 from headstart.lab.checkpoint.policy import Policy
 from headstart.lab.watch import clips
-from headstart.lab.watch.clips import LAST, Take, encode, film, save, still
+from headstart.lab.watch.clips import LAST_FRAME_MS, Clip, encode, first_frame, record_episode, save
 from headstart.tasks.host import HostEnv
 from headstart.tasks.pictures import picture, visible
 from headstart.tasks.raster import COLOURS
@@ -35,8 +35,8 @@ class Drawn(probes.Corridor):
         return Drawing((-1.0, -1.0), (self.length + 1.0, 1.0), (Disc((float(state), 0.0), 0.5, "body"),))
 
 
-def filmed(task: Task, act: Callable[[Any], Any] = probes.right, **how: int) -> Take:
-    return film(Policy(probes.player(act), {}, spec(stack([task]))), task, KEY, **how)
+def filmed(task: Task, act: Callable[[Any], Any] = probes.right, **how: int) -> Clip:
+    return record_episode(Policy(probes.player(act), {}, spec(stack([task]))), task, KEY, **how)
 
 
 def dark(frame: np.ndarray) -> float:
@@ -46,14 +46,14 @@ def dark(frame: np.ndarray) -> float:
 
 def test_a_take_shows_the_whole_episode_and_its_end():
     take = filmed(probes.one(Drawn()), size=70)
-    assert (take.every, take.steps, take.filmed, take.episode_return) == (1, 5, 5, 1.0)
+    assert (take.frame_skip, take.steps, take.steps_shown, take.episode_return) == (1, 5, 5, 1.0)
     assert [frame.shape for frame in take.frames] == [(20, 70, 3)] * 6
     np.testing.assert_allclose([dark(frame) for frame in take.frames], range(6), atol=0.2)
 
 
 def test_an_episode_too_long_is_seen_from_its_start_and_told_to_its_end():
     take = filmed(probes.one(Drawn(length=20)), most=4)
-    assert (take.every, take.filmed, take.steps, take.episode_return) == (3, 9, 20, 1.0)
+    assert (take.frame_skip, take.steps_shown, take.steps, take.episode_return) == (3, 9, 20, 1.0)
     assert len(take.frames) == 4
 
 
@@ -68,21 +68,21 @@ def test_a_clip_is_an_animation_that_ends_with_a_pause(kind: str, tmp_path: path
             image.seek(i)
             image.load()
             shown.append((image.info["duration"], np.array(image.convert("RGB"))))
-    assert [round(ms, -1) for ms, _ in shown] == [*[170 if kind == "webp" else 160] * 5, LAST] * 2
+    assert [round(ms, -1) for ms, _ in shown] == [*[170 if kind == "webp" else 160] * 5, LAST_FRAME_MS] * 2
     assert dark(shown[5][1]) == pytest.approx(5.0, abs=0.2)
 
 
 def test_a_strip_shows_the_first_and_the_last():
     take = filmed(probes.one(Drawn(length=20)), size=66)
     strip = np.array(Image.open(io.BytesIO(encode([take], ".png"))))
-    assert strip.shape[1] == clips.STILLS * 66
+    assert strip.shape[1] == clips.STRIP_FRAMES * 66
     np.testing.assert_array_equal(strip[:, :66], take.frames[0])
     np.testing.assert_array_equal(strip[:, -66:], take.frames[-1])
 
 
 def test_a_still_is_the_first_frame():
     take = filmed(probes.one(Drawn()), size=70)
-    with Image.open(io.BytesIO(still(encode([take], ".webp")))) as image:
+    with Image.open(io.BytesIO(first_frame(encode([take], ".webp")))) as image:
         assert image.n_frames == 1  # pyright: ignore[reportAttributeAccessIssue]
         assert dark(np.array(image)) == pytest.approx(0.0, abs=0.2)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from headstart.lab.watch.progress_bar import Board, thin
-from headstart.lab.watch.progress_event import News
+from headstart.lab.watch.progress_bar import ProgressBar, short_number
+from headstart.lab.watch.progress_event import ProgressEvent
 
 PLAN = {
     ("naive", "source"): 1000.0,
@@ -17,9 +17,9 @@ PLAN = {
 }
 
 
-def news(row: str, stage: str, steps: float) -> News:
+def news(row: str, stage: str, steps: float) -> ProgressEvent:
     spent, returns = np.array([steps, steps], np.float32), np.array([1234.5, np.nan], np.float32)
-    return News(row, stage, spent, PLAN[row, stage], returns)
+    return ProgressEvent(row, stage, spent, PLAN[row, stage], returns)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_lines_tell_how_far_it_is_how_fast_and_how_well(clock):
     page = io.StringIO()
-    with Board(PLAN, Console(file=page, width=200)) as board:
+    with ProgressBar(PLAN, Console(file=page, width=200)) as board:
         clock[0] += 10.0
         board(news("naive", "source", 0))
         clock[0] += 10.0
@@ -49,28 +49,28 @@ def test_lines_tell_how_far_it_is_how_fast_and_how_well(clock):
 
 def test_what_was_done_before_or_is_shared_is_no_measure_of_its_speed(clock):
     """The source of finetune is naive's: the bar jumps over it, and the time left does not believe in miracles."""
-    board = Board(PLAN, Console(file=io.StringIO()))
+    board = ProgressBar(PLAN, Console(file=io.StringIO()))
     board(news("finetune", "target", 0))
-    assert board.done(("finetune", "target")) == 2000.0
+    assert board.steps_completed(("finetune", "target")) == 2000.0
     clock[0] += 50.0
     board(news("finetune", "target", 250))
-    done = board.done(("finetune", "target"))
+    done = board.steps_completed(("finetune", "target"))
     assert done == 2250.0
-    assert board.left(done, clock[0]) == " 0:50 left"
+    assert board.time_left(done, clock[0]) == " 0:50 left"
 
 
 def test_what_another_process_did_is_no_measure_of_its_speed_either(clock):
-    board = Board({("ppo", "source"): 1000.0}, Console(file=io.StringIO()))
+    board = ProgressBar({("ppo", "source"): 1000.0}, Console(file=io.StringIO()))
     board.before = 400.0
     clock[0] += 50.0
-    board(News("ppo", "source", np.array([500.0]), 1000.0, np.zeros(1)))
-    assert board.left(500.0, clock[0]) == " 4:10 left"
+    board(ProgressEvent("ppo", "source", np.array([500.0]), 1000.0, np.zeros(1)))
+    assert board.time_left(500.0, clock[0]) == " 4:10 left"
 
 
 def test_shots_beyond_the_budget_are_not_more_than_all_of_it(clock):
-    board = Board(PLAN, Console(file=io.StringIO()))
+    board = ProgressBar(PLAN, Console(file=io.StringIO()))
     board(news("finetune", "target", 9999))
-    assert board.done(("finetune", "target")) == 2500.0
+    assert board.steps_completed(("finetune", "target")) == 2500.0
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_shots_beyond_the_budget_are_not_more_than_all_of_it(clock):
      (float("nan"), "–"), (float("inf"), "–")],
 )  # fmt: skip
 def test_numbers_are_thin(x, shown):
-    assert thin(x) == shown
+    assert short_number(x) == shown

@@ -10,8 +10,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
 from headstart.core.errors import InputError
-from headstart.lab.watch.progress_event import News, both
-from headstart.lab.watch.tensorboard import scalars
+from headstart.lab.watch.progress_event import ProgressEvent, call_both
+from headstart.lab.watch.tensorboard import tensorboard_writer
 
 
 def told(folder: pathlib.Path) -> list[tuple[str, int, float]]:
@@ -28,18 +28,18 @@ def told(folder: pathlib.Path) -> list[tuple[str, int, float]]:
 def test_each_method_and_seed_is_a_run_with_its_stages(tmp_path: pathlib.Path):
     steps, returns = np.array([64.0, 128.0]), np.array([1.5, np.nan])
     learned = {"policy_loss": jnp.array([0.5, 0.25]), "return": jnp.array([1.5, jnp.nan])}
-    with scalars(tmp_path / "live", (3, 8)) as watch:
-        watch(News("epopt:epsilon=0.2", "source", steps, 128, returns, learned))
-        watch(News("epopt:epsilon=0.2", "target", np.zeros(2), 128, np.array([2.0, 3.0])))
-        watch(News("epopt:epsilon=0.2", "target", steps, 128, np.array([4.0, 5.0]), learned))
+    with tensorboard_writer(tmp_path / "live", (3, 8)) as watch:
+        watch(ProgressEvent("epopt:epsilon=0.2", "source", steps, 128, returns, learned))
+        watch(ProgressEvent("epopt:epsilon=0.2", "target", np.zeros(2), 128, np.array([2.0, 3.0])))
+        watch(ProgressEvent("epopt:epsilon=0.2", "target", steps, 128, np.array([4.0, 5.0]), learned))
     runs = tmp_path / "live" / "epopt epsilon-0.2"
     assert sorted(told(runs / "seed-3")) == [
         ("source/policy_loss", 64, 0.5),
         ("source/return", 64, 1.5),
-        ("target/played_return", 64, 1.5),
         ("target/policy_loss", 64, 0.5),
         ("target/return", 0, 2.0),
         ("target/return", 64, 4.0),
+        ("target/training_return", 64, 1.5),
     ]
     assert sorted(told(runs / "seed-8")) == [
         ("source/policy_loss", 128, 0.25),
@@ -52,15 +52,15 @@ def test_each_method_and_seed_is_a_run_with_its_stages(tmp_path: pathlib.Path):
 def test_where_no_folder_is_named_nothing_is_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     heard = []
-    with scalars(None, (0,)) as watch:
-        both(watch, heard.append)(News("ppo", "source", np.zeros(1), 1, np.zeros(1)))
+    with tensorboard_writer(None, (0,)) as watch:
+        call_both(watch, heard.append)(ProgressEvent("ppo", "source", np.zeros(1), 1, np.zeros(1)))
     assert [news.row for news in heard] == ["ppo"]
 
 
 def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file can be no folder \(File exists\); choose another --tensorboard\.$"):
-        scalars(tmp_path / "file", (0,))
+    with pytest.raises(InputError, match=r"file cannot be created \(File exists\); choose another --tensorboard\.$"):
+        tensorboard_writer(tmp_path / "file", (0,))
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(InputError, match=r"needs tensorboardX, .*pip install \"headstart\[tensorboard\]\"`\.$"):
-        scalars(tmp_path, (0,))
+        tensorboard_writer(tmp_path, (0,))
