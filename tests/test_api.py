@@ -93,7 +93,7 @@ def test_learning_that_went_wrong_is_no_result(trained, monkeypatch):
     monkeypatch.setattr(api.protocol, "adapt", judgements)
     with pytest.raises(hs.InputError, match=r"The training on CartPole-v1 diverged.*Lower learning_rate"):
         hs.train(hs.PPO(), "CartPole-v1", steps=10)
-    with pytest.raises(hs.InputError, match=r"Learning Corridor went wrong.*Lower learning_rate"):
+    with pytest.raises(hs.InputError, match=r"The training on Corridor diverged.*Lower learning_rate"):
         hs.transfer(trained, CORRIDOR, steps=10)
 
 

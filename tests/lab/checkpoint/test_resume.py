@@ -138,7 +138,7 @@ def test_worlds_that_live_elsewhere_begin_anew_and_it_says_so(tmp_path, capsys):
     assert [name for name in arrays if name.startswith("0.memory")]
     trained = hs.train(method, task, 80, keep=tmp_path / "run")
     assert trained.steps == 80
-    assert "start again at an episode's start" in capsys.readouterr().err
+    assert "live environments restart with new episodes" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ kills

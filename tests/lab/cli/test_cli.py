@@ -328,7 +328,7 @@ MISTAKES: list[tuple[list[Any], str]] = [
     ),
     (
         ["transfer", "trained", "--target", "CartPole-v1", "--method", "dqn", "--out", OUT],
-        "DQN cannot start from parameters of PPO",
+        "DQN cannot start from what PPO learned",
     ),
     (["report", "nowhere"], "There is no"),
     (
