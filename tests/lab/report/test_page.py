@@ -347,7 +347,7 @@ def test_a_study_of_several_sources_shows_each_on_each_task(several, whole):
 
 
 def test_a_matrix_that_was_left_out_says_why(whole):
-    why = "Separate cannot stop one task's updates and go on with the others'; leave target_kl out."
+    why = "Separate cannot stop one task's updates and continue the others'; leave target_kl out."
     data = {**whole, "matrix": {"left_out": why}}
     assert f"It is left out. {why}" in checked(data).text
     _, last, *_ = study_tables(data)

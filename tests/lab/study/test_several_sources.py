@@ -136,9 +136,7 @@ def test_where_the_sources_cannot_be_learned_one_by_one_the_matrix_says_so(tmp_p
     config = dataclasses.replace(QUESTION, learner="ppo:target_kl=0.01")
     cross_evaluation.run(tmp_path, config, make_study_tasks(config), (), ignore)
     assert cross_evaluation.read(tmp_path) == {
-        "matrix": {
-            "left_out": "Separate cannot stop one task's updates and go on with the others'; leave target_kl out."
-        }
+        "matrix": {"left_out": "Separate cannot stop one task's updates and continue the others'; leave target_kl out."}
     }
 
 
