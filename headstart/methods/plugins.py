@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from headstart.core.errors import InputError, message
@@ -22,10 +23,11 @@ def entry_points() -> dict[str, str]:
     return {point.name: point.value.replace(" ", "") for point in importlib.metadata.entry_points(group=GROUP)}
 
 
-def split_name(text: str) -> tuple[str, str]:
-    """Returns the name at the start of a method string, which may be `module:Class`, and the settings after it."""
-    match = NAME.match(text)
-    name = match[0] if match else text.partition(":")[0]
+def split_name(text: str, known: Collection[str]) -> tuple[str, str]:
+    """Returns the name at the start of a method string, a `known` one or `module:Class`, and the settings after it."""
+    name, match = text.partition(":")[0], NAME.match(text)
+    if match and name not in known:
+        name = match[0]
     return name, text[len(name) + 1 :]
 
 

@@ -20,7 +20,7 @@ from headstart.methods.plugins import class_name, split_name
 
 def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
     """-> the entry and the method that a user means, over that base learner where one is given."""
-    name, settings = split_name(text)
+    name, settings = split_name(text, {*METHODS, *LEARNERS})
     entry = find_entry(name) or METHODS[_known(name, METHODS, "method")]
     method = entry.make()
     if learner is not None:
@@ -42,7 +42,7 @@ def find_any(text: str, after: Method | None = None) -> Method:
 
     It is to go on with what the method `after` learned, if there is one: over the same base learner, if it takes one.
     """
-    name, _ = split_name(text)
+    name, _ = split_name(text, {*METHODS, *LEARNERS})
     if name in LEARNERS:
         return find_learner(text)
     entry = find_entry(name) or METHODS[_known(name, {**METHODS, **LEARNERS}, "method")]
