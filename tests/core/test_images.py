@@ -52,7 +52,7 @@ def test_a_space_of_images_is_short_and_compared_by_value():
 
 @pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "bool"), ((4, 0, 1), "bool"), ((4, 4, 1), "float64")])
 def test_what_is_no_image_is_refused_in_a_sentence(shape: tuple[int, ...], dtype: str):
-    with pytest.raises(InputError, match=r"^Image\(.*\) is (out of range|unknown): it is .*\.$"):
+    with pytest.raises(InputError, match=r"^Image\(.*\) is (out of range: it needs|unknown: it is) .*\.$"):
         Image(shape, dtype)
 
 

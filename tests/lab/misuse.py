@@ -141,7 +141,7 @@ FAILS: dict[str, list[Callable[[], Any]]] = {
     "method flag": over(("no", 1, None), (), lambda x: ANY.PPO(anneal_learning_rate=x)),
     "method layers": over((8, "64", (8.5,), (-1,), None), (), lambda x: ANY.PPO(hidden=x)),
     "method base": over((3, "sac", None, ANY.SAC), (), lambda x: ANY.Finetune(base=x)),
-    "compare methods": over((*ODD[:8], ANY.PPO(), ["epop"], [3]), (), lambda x: ANY.compare(x, seeds=1, **QUICK)),
+    "compare methods": over((*ODD[:8], ANY.PPO, ["epop"], [3]), (), lambda x: ANY.compare(x, seeds=1, **QUICK)),
     "compare seeds": over((*NUMBERS, 0, "2", None), NUMBERS[8:9], lambda x: ANY.compare(["naive"], seeds=x, **QUICK)),
     "compare name": [lambda: ANY.compare(["naive"], sead=1, **QUICK)],
     **{

@@ -158,7 +158,7 @@ def test_each_part_has_its_own_learning_rate_and_the_most_specific_name_counts()
 
 @pytest.mark.parametrize("rates", ["policy", "policy=fast", "=0.1", "policy=-1"])
 def test_a_malformed_learning_rate_scale_is_refused(rates: str):
-    with pytest.raises(InputError, match=r"is not NAME=FACTOR; write for example policy\.net\.layers=0\.1"):
+    with pytest.raises(InputError, match=r"is not NAME=FACTOR; write such as policy\.net=0\.1"):
         Finetune(BASE, learning_rate_scales=(rates,))
 
 
