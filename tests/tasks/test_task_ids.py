@@ -39,7 +39,7 @@ def test_tasks_that_cannot_be_learned_together_are_refused(other: str, sentence:
     ("tasks", "sentence"),
     [
         ([], "There is no task to train on; give one or several"),
-        (["CartPole-v1", "CartPole-v1"], "give one or several, each of them once"),
+        (["CartPole-v1", "CartPole-v1"], "give one or several, each only once"),
     ],
     ids=["none", "twice"],
 )
