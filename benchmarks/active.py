@@ -34,18 +34,18 @@ BASE = hs.PPO(num_envs=32, num_steps=64, batch_size=256, num_epochs=8)
 
 
 def motors() -> Task:
-    """-> poles that are swung up by motors of different strength."""
+    """Returns poles that are swung up by motors of different strength."""
     return stack_tasks([hs.task("CartPoleSwingUp", force=force) for force in FORCES])
 
 
 def rows() -> dict[str, tuple[Method, Task]]:
-    """-> what is compared."""
+    """Returns what is compared."""
     method = hs.ActiveSampling(BASE, solved_return=SOLVED)
     return {"uniform": (dataclasses.replace(method, sampling="uniform"), motors()), "gap": (method, motors())}
 
 
 def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row, in the end: the least solved task, the mean of all, and how far `gap` is above `uniform`."""
+    """Returns of each row, in the end: the least solved task, the mean of all, and how far `gap` is above `uniform`."""
     last = {name: np.array(one["returns"])[:, -1] / SOLVED for name, one in found.items()}
     record: dict[str, dict[str, Any]] = {
         name: {"least": bootstrap(each.min(1))._asdict(), "mean": bootstrap(each.mean(1))._asdict()}

@@ -57,12 +57,12 @@ METRICS = ("domain_accuracy", "mmd")
 
 
 def rows() -> dict[str, Method]:
-    """-> the method of each row."""
+    """Returns the method of each row."""
     return dict(zip(ROWS, (Uniform(), BASE, BASE, hs.DANN(BASE), hs.MMD(BASE)), strict=True))
 
 
 def tasks_of(name: str, case: str) -> tuple[Task, Task]:
-    """-> what a row learns on (both domains stacked, or one), and the target."""
+    """Returns what a row learns on (both domains stacked, or one), and the target."""
     here, there = CASES[case]
     source, target = (stack([task]) for task in aligned([parse(here), parse(there, target=True)]))
     both = jax.tree.map(lambda *x: jnp.concatenate(x), source, target)
@@ -70,7 +70,7 @@ def tasks_of(name: str, case: str) -> tuple[Task, Task]:
 
 
 def learn(name: str, case: str, steps: int, seeds: int) -> dict:
-    """-> source steps [point], returns in the target [seed][point], the last metrics [seed], the seconds."""
+    """Returns source steps [point], returns in the target [seed][point], the last metrics [seed], the seconds."""
     (tasks, target), method, key, began = tasks_of(name, case), rows()[name], keys(range(seeds)), time.perf_counter()
     learner, at, returns, metrics = method.learner(spec(tasks), target=True), [], [], {}
     if name == "random":
@@ -85,7 +85,7 @@ def learn(name: str, case: str, steps: int, seeds: int) -> dict:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
-    """-> what each row came to in each case, from the files or now."""
+    """Returns what each row came to in each case, from the files or now."""
     found: dict[str, dict[str, dict]] = {}
     for case in CASES:
         found[case] = {}
@@ -99,7 +99,7 @@ def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
 
 
 def normalise(each: dict[str, dict]) -> dict[str, np.ndarray]:
-    """-> of each row, how far it came [seed, point]: 0 is at random, 1 as far as by learning in the target."""
+    """Returns of each row, how far it came [seed, point]: 0 is at random, 1 as far as by learning in the target."""
     final = {name: np.array(each[name]["returns"])[:, -1].mean() for name in ("random", "target")}
     return {
         name: (np.array(one["returns"]) - final["random"]) / (final["target"] - final["random"])
@@ -108,7 +108,7 @@ def normalise(each: dict[str, dict]) -> dict[str, np.ndarray]:
 
 
 def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
-    """-> in each case, how far each row came in the end, and how far above `source` that is."""
+    """Returns in each case, how far each row came in the end, and how far above `source` that is."""
     record: dict[str, dict[str, dict]] = {}
     ends = {case: {name: came[:, -1] for name, came in normalise(each).items()} for case, each in found.items()}
     judged = [(case, name) for case, finals in ends.items() for name in finals if name in BARS]

@@ -41,21 +41,21 @@ ROWS = ("target", "source", "DARC", "DARC, weight 1", "DARC, no noise", "DARC, c
 
 
 def domains(backwards: bool) -> tuple[Task, Task]:
-    """-> source and target, stacked."""
+    """Returns source and target, stacked."""
     ours, theirs = (BROKEN, WHOLE) if backwards else (WHOLE, BROKEN)
     source, target = aligned([parse(ours), parse(theirs, target=True)])
     return stack([source]), stack([target])
 
 
 def rows() -> dict[str, Method]:
-    """-> the method of each row."""
+    """Returns the method of each row."""
     darc = functools.partial(hs.DARC, SMALL, learning_rate=1e-3)
     each = (SMALL, SMALL, darc(), darc(weight=1.0), darc(noise_std=0.0), darc(weight=0.0))
     return dict(zip(ROWS, each, strict=True))
 
 
 def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
-    """-> target steps and source steps [point], returns in the target [seed][point], the seconds."""
+    """Returns target steps and source steps [point], returns in the target [seed][point], the seconds."""
     (source, target), method, key, began = domains(backwards), rows()[name], keys(range(seeds)), time.perf_counter()
     where, beside = (source, None) if name == "source" else (target, source if isinstance(method, hs.DARC) else None)
     budget = steps // 10 if beside is not None else steps
@@ -72,7 +72,7 @@ def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
-    """-> what each row learned, in both directions, from the files or now."""
+    """Returns what each row learned, in both directions, from the files or now."""
     found: dict[str, dict[str, dict]] = {}
     for direction, asked_for in {"broken target": ROWS, "broken source": ROWS[:3]}.items():
         found[direction] = {}
@@ -87,7 +87,7 @@ def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
 
 
 def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
-    """-> in both directions, what each row came to in the target, and how far that is below learning there."""
+    """Returns in both directions, what each row came to in the target, and how far that is below learning there."""
     record: dict[str, dict[str, dict]] = {}
     ends = {way: {name: np.array(x["returns"])[:, -1] for name, x in each.items()} for way, each in found.items()}
     judged = [(way, name) for way, finals in ends.items() for name in finals if name != "target"]

@@ -43,19 +43,19 @@ def room(w: tuple[float, ...]) -> Task:
 
 
 def sources() -> Task:
-    """-> the four, each told which one it is."""
+    """Returns the four, each told which one it is."""
     return stack_tasks([room(w) for w in SOURCES])
 
 
 def targets(number: int) -> list[Task]:
-    """-> tasks that are none of the sources."""
+    """Returns tasks that are none of the sources."""
     drawn = np.random.default_rng(0).uniform(-1, 1, (number, 3))
     told = {"domain": jnp.int32(1), "context": jnp.zeros(len(SOURCES))}
     return [stack([room((*map(float, w), 1.0)).replace(**told)]) for w in drawn]
 
 
 def learn(method: Method, prior: bool, asked: argparse.Namespace) -> dict:
-    """-> after so many episodes, and on the way: returns [seed][target][point]."""
+    """Returns after so many episodes, and on the way: returns [seed][target][point]."""
     key, known, began = keys(range(asked.seeds)), None, time.perf_counter()
     if prior:
         *_, last = learn_source(method, sources(), asked.steps, key.source, num_points=1)
@@ -73,13 +73,13 @@ def judged(method: Method, prior: TrainState | None, target: Task, asked: argpar
 
 
 def after(judgements: list[Evaluation], shots: int) -> np.ndarray:
-    """-> mean returns [seed] after just so many episodes."""
+    """Returns mean returns [seed] after just so many episodes."""
     (one,) = [j for j in judgements if j.shots == shots]
     return one.returns.mean(1)
 
 
 def measure(asked: argparse.Namespace) -> dict[str, dict]:
-    """-> what each row came to, from the files or now."""
+    """Returns what each row came to, from the files or now."""
     found = {}
     for name in ("deep_sf", "scratch") if asked.tiny else ROWS:
         method = ROWS[name]
@@ -93,7 +93,7 @@ def measure(asked: argparse.Namespace) -> dict[str, dict]:
 
 
 def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row: mean returns over targets, and how far deep_sf is above it."""
+    """Returns of each row: mean returns over targets, and how far deep_sf is above it."""
     each = {name: of_targets(one) for name, one in found.items()}
     record: dict[str, dict] = {name: {n: bootstrap(x)._asdict() for n, x in own.items()} for name, own in each.items()}
     others = [name for name in found if name != "deep_sf"]
@@ -104,7 +104,7 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
 
 
 def of_targets(one: dict) -> dict[str, np.ndarray]:
-    """-> mean returns over targets [seed], after so many episodes and at last."""
+    """Returns mean returns over targets [seed], after so many episodes and at last."""
     return {n: np.mean(x, 1) for n, x in one["shots"].items()} | {"last": np.array(one["returns"])[..., -1].mean(1)}
 
 

@@ -42,12 +42,12 @@ BASE = hs.DQN(num_envs=4, num_steps=4, update_to_data=0.25, hidden=(128, 128))
 
 
 def carts() -> Task:
-    """-> the four sources, each told which one it is."""
+    """Returns the four sources, each told which one it is."""
     return stack_tasks([hs.task("CartPole-v1", force=force) for force in FORCES])
 
 
 def students() -> dict[str, Method]:
-    """-> all that learns from experts."""
+    """Returns all that learns from experts."""
     small = dataclasses.replace(BASE, hidden=(32, 32))
     return {
         "KL": hs.Distil(BASE),
@@ -60,13 +60,13 @@ def students() -> dict[str, Method]:
 
 
 def rows() -> dict[str, Row]:
-    """-> what is compared."""
+    """Returns what is compared."""
     methods, tasks = {"experts": hs.Separate(BASE), **students(), "joint": BASE}, carts()
     return {name: Row(method, tasks) for name, method in methods.items()}
 
 
 def teachers(asked: argparse.Namespace) -> dict:
-    """-> returns [seed][task] of those who teach: learned anew by the keys that students learn them by."""
+    """Returns returns [seed][task] of those who teach: learned anew by the keys that students learn them by."""
     file = asked.work / f"teachers-{asked.steps}-{asked.seeds}.json"
     if not file.exists():
         tasks, key = carts(), keys(range(asked.seeds))
@@ -80,7 +80,7 @@ def teachers(asked: argparse.Namespace) -> dict:
 
 
 def onwards(asked: argparse.Namespace) -> dict[str, dict]:
-    """-> the left-out cart: steps [point] and returns [seed][point], from the student and from nothing."""
+    """Returns the left-out cart: steps [point] and returns [seed][point], from the student and from nothing."""
     told = {"domain": jnp.int32(1), "context": jnp.zeros(len(FORCES))}
     target = stack([hs.task("CartPole-v1", force=LEFT_OUT).replace(**told)])
     student, sources, found = hs.Distil(BASE), carts(), {}
@@ -101,7 +101,7 @@ def onwards(asked: argparse.Namespace) -> dict[str, dict]:
 
 
 def summarise(found: dict[str, dict], taught: dict) -> dict[str, dict]:
-    """-> of each row, its share of the teachers' returns: on the average over carts, and on the worst of them."""
+    """Returns of each row, its share of the teachers' returns: on the average over carts, and on the worst of them."""
     experts = np.array(taught["returns"])
     share = {name: np.array(one["returns"]) / experts for name, one in found.items()}
     mean = {name: x.mean(1) for name, x in share.items()}

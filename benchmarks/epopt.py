@@ -42,7 +42,7 @@ class Arm(NamedTuple):
 
 
 def arms() -> dict[str, Arm]:
-    """-> the policies by name."""
+    """Returns the policies by name."""
     ensemble = hs.task("Hopper-v5", torso_mass=dist.Uniform(3.0, 9.0))
     alone = {f"mass {m}": Arm(hs.PPO(), hs.task("Hopper-v5", torso_mass=float(m)), "randomize") for m in (3, 6, 9)}
     return {
@@ -54,7 +54,7 @@ def arms() -> dict[str, Arm]:
 
 
 def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
-    """-> returns of the trained policies over the sweep [seed, mass, episode], and how training went."""
+    """Returns returns of the trained policies over the sweep [seed, mass, episode], and how training went."""
     key, tasks, began = keys(range(seeds)), stack([task]), time.perf_counter()
     learner, history, point = method.learner(spec(tasks)), [], None
     for point in train(learner, tasks, steps, key.source):
@@ -69,7 +69,7 @@ def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
 
 
 def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, dict]:
-    """-> for each policy, its return at each mass, and mean and worst decile over the ensemble, with intervals.
+    """Returns for each policy, its return at each mass, and mean and worst decile over the ensemble, with intervals.
 
     `standing` is the share of episodes with a return of about 1000, which is what Hopper is paid for standing still;
     `falling` of those below 600.
@@ -140,7 +140,7 @@ def main() -> None:
 
 
 def told(interval: dict[str, float]) -> str:
-    """-> an estimate and its interval, as a person reads it."""
+    """Returns an estimate and its interval, as a person reads it."""
     return f"{interval['iqm']:.0f} [{interval['low']:.0f}, {interval['high']:.0f}]"
 
 

@@ -8,7 +8,7 @@ RUNS = pathlib.Path(__file__).parents[1] / "runs"
 
 
 def flags(about: str | None, work: pathlib.Path) -> argparse.ArgumentParser:
-    """-> a parser of --tiny, --work and --out, which says what the benchmark is about."""
+    """Returns a parser of --tiny, --work and --out, which says what the benchmark is about."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny", action="store_true", help="two seeds, a few thousand steps: does it still run?")
     parser.add_argument("--work", type=pathlib.Path, default=work, help="where it goes on from what is there")
@@ -17,14 +17,14 @@ def flags(about: str | None, work: pathlib.Path) -> argparse.ArgumentParser:
 
 
 def sized(parser: argparse.ArgumentParser, steps: int, seeds: int = 5) -> argparse.ArgumentParser:
-    """-> the parser with --steps and --seeds too, at their defaults."""
+    """Returns the parser with --steps and --seeds too, at their defaults."""
     parser.add_argument("--steps", type=lambda text: int(float(text)), default=steps, help="environment steps a seed")
     parser.add_argument("--seeds", type=int, default=seeds, help="how many")
     return parser
 
 
 def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """-> what was asked for. What is tiny is written to runs/tiny, never where results are, unless told to."""
+    """Returns what was asked for. What is tiny is written to runs/tiny, never where results are, unless told to."""
     asked = parser.parse_args()
     for name in ("work", "out"):
         if asked.tiny and getattr(asked, name) == parser.get_default(name):

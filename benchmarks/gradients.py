@@ -45,7 +45,7 @@ NARROW = (20, 20)  # widths with which eight policies have about as many numbers
 
 
 def losses(x: Array) -> Array:
-    """-> the toy's two objectives at a point."""
+    """Returns the toy's two objectives at a point."""
     floor = lambda y: jnp.log(jnp.maximum(jnp.abs(y), 5e-6)) + 6
     bowl = lambda side: ((side - x[0]) ** 2 + 0.1 * (-x[1] - 8) ** 2) / 10 - 20
     f = floor(0.5 * (-x[0] - 7) - jnp.tanh(-x[1])), floor(0.5 * (-x[0] + 3) + jnp.tanh(-x[1]) + 2)
@@ -54,7 +54,7 @@ def losses(x: Array) -> Array:
 
 
 def descend(how: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """-> where each start leads, and the mean loss there."""
+    """Returns where each start leads, and the mean loss there."""
     optimizer = optax.adam(TOY_RATE)
     combine = SURGERIES[how] if how != "cagrad" else lambda gram, key: SURGERIES[how](gram, key, 0.5)
 
@@ -76,7 +76,7 @@ def descend(how: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def goals() -> Task:
-    """-> eight tasks, whose goals stand around the shoulder."""
+    """Returns eight tasks, whose goals stand around the shoulder."""
     angles = [2 * math.pi * i / GOALS for i in range(GOALS)]
     place = lambda f, angle: round(AROUND * f(angle), 4)
     at = lambda a: {"goal_x": place(math.cos, a), "goal_y": place(math.sin, a), "goal_spread": 0.0}
@@ -84,7 +84,7 @@ def goals() -> Task:
 
 
 def rows(tiny: bool) -> dict[str, tuple[Method, Task]]:
-    """-> what is compared; `tiny`: two of them."""
+    """Returns what is compared; `tiny`: two of them."""
     methods = {
         "separate, as many numbers": hs.Separate(dataclasses.replace(JOINT, hidden=NARROW)),
         "separate, each as large": hs.Separate(JOINT),
@@ -94,7 +94,7 @@ def rows(tiny: bool) -> dict[str, tuple[Method, Task]]:
 
 
 def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row the mean and the worst task at the end and the mean on the way, beside the joint mean."""
+    """Returns of each row the mean and the worst task at the end and the mean on the way, beside the joint mean."""
     over = {name: np.array(one["returns"]) for name, one in found.items()}  # [seed, point, task]
     kinds = {
         "mean": lambda x: x[:, -1].mean(1),

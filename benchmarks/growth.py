@@ -62,14 +62,14 @@ class Sweep(NamedTuple):
 
 
 def alone(parameters: int = 0) -> Task:
-    """-> Hopper with so many random parameters, each within a tenth of its nominal value."""
+    """Returns Hopper with so many random parameters, each within a tenth of its nominal value."""
     nominal = {parameter.name: parameter.nominal for parameter in hs.task("Hopper-v5").env.parameters}
     law = lambda x: dist.Uniform(min(0.9 * x, 1.1 * x), max(0.9 * x, 1.1 * x))
     return hs.task("Hopper-v5", **{name: law(nominal[name]) for name in PARAMETERS[:parameters]})
 
 
 def several(n: int) -> Task:
-    """-> n Hoppers, the masses of whose torsos differ."""
+    """Returns n Hoppers, the masses of whose torsos differ."""
     return stack([hs.task("Hopper-v5", torso_mass=float(mass)) for mass in np.linspace(3, 9, n)])
 
 
@@ -82,13 +82,13 @@ SWEEPS = {
 
 
 def ready(method: hs.Method, tasks: Task, seeds: int) -> tuple[Learner, LoopState]:
-    """-> the learner, and runs that stand in their worlds."""
+    """Returns the learner, and runs that stand in their worlds."""
     learner = method.learner(spec(tasks))
     return learner, enter_envs(learner, tasks, init_loop_state(learner, keys(range(seeds)).source))
 
 
 def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[str, list[float]]:
-    """-> seconds of one turn [repetition], and of the first one, with the compiling of all that it takes."""
+    """Returns seconds of one turn [repetition], and of the first one, with the compiling of all that it takes."""
     jax.clear_caches()  # of another number, which may have asked for the same
     began = time.perf_counter()
     learner, run = ready(method, tasks, seeds)
@@ -103,7 +103,7 @@ def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[
 
 
 def sweep(name: str, asked: argparse.Namespace) -> dict[str, dict]:
-    """-> by number, what one turn took; from the files or measured now."""
+    """Returns by number, what one turn took; from the files or measured now."""
     found = {}
     upto = 2 if asked.tiny else SWEEPS[name].upto
     for n in (2**i for i in range(upto.bit_length())):
@@ -116,7 +116,7 @@ def sweep(name: str, asked: argparse.Namespace) -> dict[str, dict]:
 
 
 def methods(asked: argparse.Namespace) -> dict[str, dict]:
-    """-> by number of methods, the seconds of a whole small study with so many, naive and scratch among them.
+    """Returns by number of methods, the seconds of a whole small study with so many, naive and scratch among them.
 
     And of the same again, when what it compiles has been kept.
     """
@@ -132,7 +132,7 @@ def methods(asked: argparse.Namespace) -> dict[str, dict]:
 
 
 def small_study(methods: tuple[str, ...]) -> dict[str, list[float]]:
-    """-> seconds of a study with those methods, where nothing is compiled yet; and where all is."""
+    """Returns seconds of a study with those methods, where nothing is compiled yet; and where all is."""
     with tempfile.TemporaryDirectory() as folder:
         named = ("--methods", ",".join(methods), "--no-oracle", "--shots", "0")
         sizes = ("--source-steps", "8192", "--target-steps", "8192", "--seeds", "1")
@@ -142,14 +142,14 @@ def small_study(methods: tuple[str, ...]) -> dict[str, list[float]]:
 
 
 def wall(*words: str, env: dict[str, str] | None = None) -> float:
-    """-> the seconds of a command, all of it."""
+    """Returns the seconds of a command, all of it."""
     began = time.perf_counter()
     subprocess.run(words, check=True, capture_output=True, env=env)
     return time.perf_counter() - began
 
 
 def starting(repetitions: int) -> dict[str, list[float]]:
-    """-> seconds to import, beyond those that Python takes to start, and to be told the commands [repetition]."""
+    """Returns seconds to import, beyond those that Python takes to start, and to be told the commands [repetition]."""
     bare = lambda: wall(sys.executable, "-c", "")
     importing = lambda code: [wall(sys.executable, "-c", code) - bare() for _ in range(repetitions)]
     told = {name: importing(code) for name, code in IMPORTS.items()}
@@ -157,7 +157,7 @@ def starting(repetitions: int) -> dict[str, list[float]]:
 
 
 def memory() -> dict[str, float]:
-    """-> bytes that a copy's world takes, what its own parameters add to that in MuJoCo, and a row of SAC's replay."""
+    """Returns the bytes of an environment, of its own parameters in MuJoCo, and of a row of SAC's replay buffer."""
     size = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))
     _, on_policy = ready(hs.PPO(num_envs=16), stack([alone()]), 1)
     _, off_policy = ready(hs.SAC(buffer_size=1000), stack([alone()]), 1)

@@ -76,7 +76,7 @@ ROWS = {
 
 
 def measure(name: str, row: Row, asked: argparse.Namespace) -> Curves:
-    """-> each program's steps [point] and returns [seed, point]."""
+    """Returns each program's steps [point] and returns [seed, point]."""
     steps, seeds = (2_000, 2) if asked.tiny else (row.steps, asked.seeds)
     slug = name.lower().replace(" ", "-")
     file = asked.work / f"{slug}-headstart-{steps}-{seeds}.json"
@@ -93,7 +93,7 @@ def measure(name: str, row: Row, asked: argparse.Namespace) -> Curves:
 
 
 def summarise(row: Row, curves: Curves) -> dict:
-    """-> final returns, their difference, and whether the bar is met."""
+    """Returns final returns, their difference, and whether the bar is met."""
     finals = {name: returns[:, -1] for name, (_, returns) in curves.items()}
     found = {name: bootstrap(final)._asdict() for name, final in finals.items()}
     record = {"final": found, "bar": row.bar, "steps": row.steps, "method": repr(row.method), "peer": row.peer}

@@ -39,7 +39,7 @@ DQN = hs.DQN(num_envs=4, num_steps=4, update_to_data=0.25, hidden=(128, 128))
 
 
 def goals() -> Task:
-    """-> four tasks, whose goals stand around the start and whose rewards grow."""
+    """Returns four tasks, whose goals stand around the start and whose rewards grow."""
     place = lambda i: {
         "goal_1_x": round(AROUND * math.cos(i * math.pi / 2), 4),
         "goal_1_y": round(AROUND * math.sin(i * math.pi / 2), 4),
@@ -48,7 +48,7 @@ def goals() -> Task:
 
 
 def carts() -> Task:
-    """-> four tasks, whose motors differ in strength and direction and whose rewards grow."""
+    """Returns four tasks, whose motors differ in strength and direction and whose rewards grow."""
     return stack_tasks([hs.task("CartPole-v1", w=(x,), force=force) for x, force in zip(TIMES, FORCES, strict=True)])  # pyright: ignore[reportArgumentType]
 
 
@@ -56,14 +56,14 @@ WORLDS: dict[str, tuple[Method, Callable[[], Task]]] = {"": (PPO, goals), "DQN, 
 
 
 def rows(world: str, tiny: bool) -> dict[str, tuple[Method, Task]]:
-    """-> what is compared; `tiny`: two of them."""
+    """Returns what is compared; `tiny`: two of them."""
     base, tasks = WORLDS[world]
     methods = {"separate": hs.Separate(base), "joint": base, "joint, PopArt": hs.PopArt(base)}
     return {world + name: (methods[name], tasks()) for name in (("separate", "joint, PopArt") if tiny else methods)}
 
 
 def shares(world: str, found: dict[str, dict], seeds: int) -> dict[str, np.ndarray]:
-    """-> of each row, how far each task came [seed, point, task]: 0 is at random, 1 as far as alone."""
+    """Returns of each row, how far each task came [seed, point, task]: 0 is at random, 1 as far as alone."""
     tasks, key = WORLDS[world][1](), keys(range(seeds))
     chance = Uniform().learner(spec(tasks))
     random = np.asarray(

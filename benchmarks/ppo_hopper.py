@@ -34,7 +34,7 @@ ROUNDS = 5  # of the speed's turns
 
 
 def our_speed(steps: int, seeds: int) -> float:
-    """-> environment steps of all seeds together a second, without compilation."""
+    """Returns environment steps of all seeds together a second, without compilation."""
     tasks = stack([hs.task(TASK)])
     points = train(hs.PPO().learner(spec(tasks)), tasks, 2 * steps, keys(range(seeds)).source, num_points=2)
     before = jax.block_until_ready(next(points)).steps
@@ -44,7 +44,7 @@ def our_speed(steps: int, seeds: int) -> float:
 
 
 def speeds(steps: int, seeds: int, rounds: int, work: pathlib.Path, with_peer: bool) -> dict[str, list[float]]:
-    """-> steps a second of each program, in turns: [round]."""
+    """Returns steps a second of each program, in turns: [round]."""
     found: dict[str, list[float]] = {}
     for i in range(rounds):
         turn = {"headstart, 1 seed": our_speed(steps, 1), f"headstart, {seeds} seeds": our_speed(steps, seeds)}
@@ -65,7 +65,7 @@ def difference(curves: Curves) -> dict:
 
 
 def summarise(curves: Curves, rates: dict[str, list[float]], seeds: int) -> dict:
-    """-> final returns, steps and seconds to the threshold of each program."""
+    """Returns final returns, steps and seconds to the threshold of each program."""
     rows = {}
     for name, (steps, returns) in curves.items():
         reached = [time_to_threshold(steps, one, SOLVED) for one in returns]

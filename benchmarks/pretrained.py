@@ -36,7 +36,7 @@ def learn(
     further: Further | None = None,
     learned: Learned | None = None,
 ) -> dict:
-    """-> returns on the deployed tasks [seed][task], how learning went, and what else was asked."""
+    """Returns returns on the deployed tasks [seed][task], how learning went, and what else was asked."""
     key, began, history, point = keys(range(seeds)), time.perf_counter(), [], None
     for point in learn_source(row.method, row.tasks, steps, key.source, learned=learned):
         history.append([float(point.steps[0]), np.asarray(point.metrics["return"])])
@@ -54,7 +54,7 @@ def learn(
 def measure(
     rows: dict[str, Row], deployed: Task, asked: argparse.Namespace, episodes: int, further: Further | None = None
 ) -> dict[str, dict]:
-    """-> what each row came to, from the files or now. Rows of the same tasks share what is learned before them."""
+    """Returns each row's result, from the files or new. Rows of the same tasks share their pretraining."""
     found: dict[str, dict] = {}
     learned: dict[int, Learned] = {}
     for name, row in rows.items():

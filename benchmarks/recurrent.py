@@ -48,17 +48,17 @@ DELAYS, LATER = dist.Uniform(0.0, 3.0), 4.0  # steps, rounded: drawn, and judged
 
 
 def ensemble(delays: bool = True) -> Task:
-    """-> pucks that are drawn anew each episode, stacked."""
+    """Returns pucks that are drawn anew each episode, stacked."""
     return stack([hs.task("PlanarPusher", **LAWS, action_delay=DELAYS if delays else 0.0)])
 
 
 def deployed() -> Task:
-    """-> the ensemble's pucks, by a delay that it does not draw."""
+    """Returns the ensemble's pucks, by a delay that it does not draw."""
     return stack([hs.task("PlanarPusher", **LAWS, action_delay=LATER).replace(domain=jnp.int32(1))])
 
 
 def rows() -> dict[str, Row]:
-    """-> what is compared."""
+    """Returns what is compared."""
     nominal = stack([hs.task("PlanarPusher", action_delay=0.0)])
     return {
         "no randomization": Row(BASE, nominal),
@@ -73,7 +73,7 @@ def rows() -> dict[str, Row]:
 
 @functools.partial(jax.jit, static_argnames="learner")
 def there(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
-    """-> whether the puck lies in the goal at an episode's end [seed, task, episode]."""
+    """Returns whether the puck lies in the goal at an episode's end [seed, task, episode]."""
     place = tasks.env.cumulant_names.index("reward_goal")
 
     def one(params: Params, key: Key) -> Array:
@@ -85,7 +85,7 @@ def there(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
 
 
 def successes(learner: Learner, known: Params, keys: Key) -> dict[str, Any]:
-    """-> shares of episodes with the puck in the goal at last [seed]: held out, and in range."""
+    """Returns shares of episodes with the puck in the goal at last [seed]: held out, and in range."""
     inside = ensemble().replace(domain=deployed().domain)
     return {
         "held out": np.asarray(there(learner, known, deployed(), keys)).mean((1, 2)),
@@ -94,7 +94,7 @@ def successes(learner: Learner, known: Params, keys: Key) -> dict[str, Any]:
 
 
 def summarise(found: dict[str, dict], control: str) -> dict[str, dict]:
-    """-> of each row: successes held out and in range, and how far above the control's they are."""
+    """Returns of each row: successes held out and in range, and how far above the control's they are."""
     others = [name for name in found if name != control]
     above = {
         where: compared({name: (found[name][where], found[control][where]) for name in others})

@@ -24,7 +24,7 @@ Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # of each program: steps [poi
 
 
 def ours(method: Method, task: str, steps: int, seeds: int, points: int) -> dict:
-    """-> headstart's curves, all seeds in one program: steps [point], returns [seed][point], and how it was run."""
+    """Returns headstart's curves, all seeds in one program: steps [point], returns [seed][point], and its settings."""
     tasks, key = stack([hs.task(task)]), keys(range(seeds))
     learner, at, returns, began = method.learner(spec(tasks)), [], [], time.perf_counter()
     for point in train(learner, tasks, steps, key.source, num_points=points):
@@ -38,7 +38,7 @@ def ours(method: Method, task: str, steps: int, seeds: int, points: int) -> dict
 def theirs(
     peer: tuple[str, ...], task: str, steps: int, seed: int, every: int, out: pathlib.Path, show: bool = True
 ) -> dict:
-    """-> one seed of SB3's, from the file or run. `peer`: the algorithm, and what is set of it."""
+    """Returns one seed of SB3's, from the file or run. `peer`: the algorithm, and what is set of it."""
     if not out.exists():
         algorithm, *settings = peer
         words = [algorithm, task, "--steps", steps, "--seed", seed, "--every", every, "--out", out]
@@ -50,12 +50,12 @@ def theirs(
 
 
 def lines(curves: Curves) -> list[Series]:
-    """-> each program's IQM over seeds, and its interval, for a figure."""
+    """Returns each program's IQM over seeds, and its interval, for a figure."""
     return [line(program, at, returns) for program, (at, returns) in curves.items()]
 
 
 def line(name: str, at: np.ndarray, scores: np.ndarray) -> Series:
-    """-> the IQM over seeds and its interval, of scores [seed, point], for a figure."""
+    """Returns the IQM over seeds and its interval, of scores [seed, point], for a figure."""
     bands = [bootstrap(column) for column in scores.T]
     iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
     return Series(name, at, iqm, low, high)

@@ -40,7 +40,7 @@ EQUAL = {
 
 
 def measure(name: str, row: Row, asked: argparse.Namespace) -> tuple[dict[str, list[dict]], list[dict], dict]:
-    """-> what each program found [repetition], in turns, with the limit; and what the peers' choices gave."""
+    """Returns what each program found [repetition], in turns, with the limit; and what the peers' choices gave."""
     programs = {who: program for who, program in row.programs.items() if who == OURS or not asked.alone}
     words, tried = {}, {}
     for who, program in programs.items():
@@ -60,7 +60,7 @@ def measure(name: str, row: Row, asked: argparse.Namespace) -> tuple[dict[str, l
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for. Raises InputError where the peers are wanted and not there."""
+    """Returns what was asked for. Raises InputError where the peers are wanted and not there."""
     parser = flags(__doc__, RESULTS / "speed")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions, each with a seed of its own")
     parser.add_argument("--gpu", action="store_true", help="the rows for a GPU; without it, JAX is kept to the CPU")

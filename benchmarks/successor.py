@@ -35,7 +35,7 @@ BARS = {"Q-learning": 1.8, "the newest policy": 1.2}  # how many times as much G
 
 
 def rows(tasks: int) -> dict[str, Method]:
-    """-> what is compared, with room for a policy of each task."""
+    """Returns what is compared, with room for a policy of each task."""
     return {
         "GPI": hs.SuccessorFeatures(max_policies=tasks),
         "the newest policy": hs.SuccessorFeatures(max_policies=tasks, act_by="last"),
@@ -44,13 +44,13 @@ def rows(tasks: int) -> dict[str, Method]:
 
 
 def weights(seed: int, tasks: int) -> np.ndarray:
-    """-> what the classes and the goal are worth [task, cumulant]."""
+    """Returns what the classes and the goal are worth [task, cumulant]."""
     drawn = np.random.default_rng(seed).uniform(-1, 1, (tasks, 3))
     return np.concatenate([drawn, np.ones((tasks, 1))], 1)
 
 
 def gather(method: Method, seed: int, tasks: int, steps: int) -> dict:
-    """-> the reward that was come by in each task, and the seconds of all."""
+    """Returns the reward that was come by in each task, and the seconds of all."""
     earned, prior, began = [], None, time.perf_counter()
     for i, w in enumerate(weights(seed, tasks)):
         task = stack([hs.task("FourRooms", w=[float(x) for x in w])])
@@ -65,7 +65,7 @@ def gather(method: Method, seed: int, tasks: int, steps: int) -> dict:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, np.ndarray]:
-    """-> of each row what each task brought [seed, task], from the files or now."""
+    """Returns of each row what each task brought [seed, task], from the files or now."""
     methods = rows(asked.tasks)
     found: dict[str, list] = {name: [] for name in methods}
     for seed in range(asked.seeds):
@@ -80,7 +80,7 @@ def measure(asked: argparse.Namespace) -> dict[str, np.ndarray]:
 
 
 def summarise(found: dict[str, np.ndarray]) -> dict[str, dict]:
-    """-> of each row what the halves brought, and how many times as much GPI came by in the second."""
+    """Returns of each row what the halves brought, and how many times as much GPI came by in the second."""
     mean, half, record = lambda x: float(np.mean(x)), found["GPI"].shape[1] // 2, {}
     halves = {name: (each[:, :half].sum(1), each[:, half:].sum(1)) for name, each in found.items()}
     ours = halves["GPI"][1]

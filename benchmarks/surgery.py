@@ -55,7 +55,7 @@ ROWS = {"finetune": "by name", "shuffled": "names shuffled", "scratch": "from no
 
 
 def shuffled(known: Spec) -> Spec:
-    """-> the same spaces, each component under the name of the next one: as many come along, none to its place."""
+    """Returns the same spaces, each component under the name of the next one: as many come along, none to its place."""
     turn = lambda space: dataclasses.replace(
         space, components=tuple(c._replace(unit="") for c in (*space.components[1:], space.components[0]))
     )
@@ -64,7 +64,7 @@ def shuffled(known: Spec) -> Spec:
 
 
 def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> dict[str, dict]:
-    """-> curves of each row [seed][point], returns by shots [seed], and what came along."""
+    """Returns curves of each row [seed][point], returns by shots [seed], and what came along."""
     source, target = (stack([hs.task(name)]) for name in (pair.source, pair.target))
     target, key, found = target.replace(domain=target.domain + 1), keys(range(seeds)), {}
     *_, learned = learn_source(pair.base, source, steps[0], key.source)
@@ -86,7 +86,7 @@ def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> di
 
 
 def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
-    """-> of each pair, its rows' curves, from the files or now."""
+    """Returns of each pair, its rows' curves, from the files or now."""
     found = {}
     for name in asked.only:
         pair = PAIRS[name]

@@ -21,7 +21,7 @@ COUNTED = ("policy", "value", "returns")  # parts whose numbers are counted
 
 
 def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
-    """-> steps [point], returns [seed][point][task], what gradients said on the way, numbers learned, and seconds."""
+    """Returns steps [point], returns [seed][point][task], the gradients' metrics, the number of weights, and seconds."""
     key, began = keys(range(seeds)), time.perf_counter()
     learner, at, returns, said, size = method.learner(spec(tasks)), [], [], [], 0
     for point in train(learner, tasks, steps, key.source, num_points=POINTS):
@@ -35,7 +35,7 @@ def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
 
 
 def measure(rows: dict[str, tuple[Method, Task]], asked: argparse.Namespace) -> dict[str, dict]:
-    """-> what each row learned, from the files or now."""
+    """Returns what each row learned, from the files or now."""
     found = {}
     for name, (method, tasks) in rows.items():
         file = asked.work / f"{name.replace(', ', '-').replace(' ', '-')}-{asked.steps}-{asked.seeds}.json"
@@ -47,5 +47,5 @@ def measure(rows: dict[str, tuple[Method, Task]], asked: argparse.Namespace) -> 
 
 
 def lines(found: dict[str, dict]) -> list[Series]:
-    """-> each row's mean over tasks, for a figure."""
+    """Returns each row's mean over tasks, for a figure."""
     return [line(name, np.array(one["steps"]), np.array(one["returns"]).mean(2)) for name, one in found.items()]

@@ -61,7 +61,7 @@ class Switched(CartPoleSwingUp):
     later: tuple[tuple[str, float], ...] = eqx.field(static=True)
 
     def now(self, params: EnvParams, state: Then) -> EnvParams:
-        """-> the parameters at this step."""
+        """Returns the parameters at this step."""
         changed = {name: jnp.where(state.time < SWITCH, params[name], value) for name, value in self.later}
         return {**params, **changed}
 
@@ -82,7 +82,7 @@ class Switched(CartPoleSwingUp):
 
 
 def ensemble(hidden: str) -> Task:
-    """-> poles of which one thing is drawn anew in each episode, stacked."""
+    """Returns poles of which one thing is drawn anew in each episode, stacked."""
     return stack([pole(hidden, dist.Uniform(HIDDEN[hidden][0], HIDDEN[hidden][-1]))])
 
 
@@ -91,7 +91,7 @@ def pole(hidden: str, value: float | dist.Distribution) -> Task:
 
 
 def rows(hidden: str, tiny: bool) -> dict[str, Row]:
-    """-> what is compared; `tiny`: two of them."""
+    """Returns what is compared; `tiny`: two of them."""
     methods = {
         "no parameters": hs.Randomize(BASE),
         "true parameters": hs.UniversalPolicy(BASE),
@@ -103,7 +103,7 @@ def rows(hidden: str, tiny: bool) -> dict[str, Row]:
 
 
 def switches(hidden: str) -> list[Task]:
-    """-> from one end to the other, and back."""
+    """Returns from one end to the other, and back."""
     tasks = [pole(hidden, end) for end in ENDS[hidden]]
     changing = [Switched(((hidden, end),)) for end in reversed(ENDS[hidden])]
     return [stack([task.replace(env=env)]) for task, env in zip(tasks, changing, strict=True)]
@@ -111,7 +111,7 @@ def switches(hidden: str) -> list[Task]:
 
 @functools.partial(jax.jit, static_argnames="learner")
 def paid(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
-    """-> what a step is paid in the end, once a change has been noticed [seed]; 0 for steps after an episode's end."""
+    """Returns the mean reward of the last steps after a change [seed]; 0 for steps after an episode's end."""
 
     def one(params: Params, key: Key) -> Array:
         env_states = reset_envs(learner, tasks, 8 * EPISODES, key)
@@ -123,7 +123,7 @@ def paid(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
 
 
 def after_switches(hidden: str, learner: Learner, known: Params, keys: Key) -> dict[str, Any]:
-    """-> what a step is paid after parameters have changed, and in episodes that have the later ones throughout."""
+    """Returns the mean reward after parameters have changed, and in episodes that have the later ones throughout."""
     changed, always = [], []
     for task in switches(hidden):
         env: Env = task.env
@@ -135,7 +135,7 @@ def after_switches(hidden: str, learner: Learner, known: Params, keys: Key) -> d
 
 
 def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """-> of each row: its mean over what is hidden, how far that is above no parameters, and what a change leaves."""
+    """Returns each row's mean over the hidden parameters, its gain over no parameters, and what remains after a change."""
     mean = {name: np.array(one["returns"]).mean(1) for name, one in found.items()}
     hidden = {name: name.split(", ")[0] for name in found}
     control = {name: f"{hidden[name]}, no parameters" for name in found}

@@ -14,14 +14,14 @@ _one_program = functools.partial(jax.jit, inline=True)  # not one for each of it
 
 
 def _hashed(x: Array) -> Array:
-    """-> each number in another's place, by lowbias32 (Wellons, https://nullprogram.com/blog/2018/07/31/)."""
+    """Returns each number in another's place, by lowbias32 (Wellons, https://nullprogram.com/blog/2018/07/31/)."""
     x = (x ^ lax.shift_right_logical(x, np.uint32(16))) * np.uint32(0x7FEB352D)
     x = (x ^ lax.shift_right_logical(x, np.uint32(15))) * np.uint32(0x846CA68B)
     return x ^ lax.shift_right_logical(x, np.uint32(16))
 
 
 def _drawn(key: Array, count: Array) -> Array:
-    """-> what a key draws at those places."""
+    """Returns what a key draws at those places."""
     return _hashed(_hashed(count ^ key[0]) + key[1])
 
 

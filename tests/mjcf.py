@@ -68,7 +68,7 @@ def arrays(model: Any) -> dict[str, np.ndarray]:
 
 
 def inertias(model: Any) -> np.ndarray:
-    """-> [body 3 3] inertias in the frames of their bodies."""
+    """Returns [body 3 3] inertias in the frames of their bodies."""
     turns = np.stack([rotation(quaternion) for quaternion in model.body_iquat])
     return np.einsum("bij,bj,bkj->bik", turns, model.body_inertia, turns)
 
@@ -84,7 +84,7 @@ def assert_equal(model: Any, compiled: Any) -> None:
 
 
 def compiled(edits: dict[str, float]) -> Any:
-    """-> the model that MuJoCo compiles with these numbers."""
+    """Returns the model that MuJoCo compiles with these numbers."""
     spec = mujoco.MjSpec.from_string(XML)
     for name, value in edits.items():
         match = re.fullmatch(r"([a-z]+)_(\w+)\[(\w+)\](?:\[(\d)\])?", name)

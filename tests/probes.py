@@ -277,13 +277,13 @@ class Pixel(Env):
 
 
 def one(env: Env, target: bool = False, **params: Any) -> Task:
-    """-> one task of a probe, as users hold it. A parameter is a number or a distribution."""
+    """Returns one task of a probe, as users hold it. A parameter is a number or a distribution."""
     held = {name: jnp.float32(x) if isinstance(x, int | float) else x for name, x in params.items()}
     return Task(env, held, jnp.ones(len(env.cumulant_names)), jnp.zeros(0), jnp.int32(target))
 
 
 def task(env: Env, target: bool = False, **params: Any) -> Task:
-    """-> one task of a probe, stacked (a leading task axis of length 1)."""
+    """Returns one task of a probe, stacked (a leading task axis of length 1)."""
     return stack([one(env, target, **params)])
 
 
@@ -293,24 +293,24 @@ def known(learner: Learner, prior: Params | None = None) -> Params:
 
 
 def floats(numbers: Any) -> np.ndarray:
-    """-> numbers as JAX has them, for what nothing has to be compiled."""
+    """Returns numbers as JAX has them, for what nothing has to be compiled."""
     return np.asarray(numbers, np.float32)
 
 
 def keys(seeds: int, of: int = 0) -> Array:
-    """-> keys with a leading seed axis."""
+    """Returns keys with a leading seed axis."""
     return jax.random.split(jax.random.key(of), seeds)
 
 
 def trained(learner: Learner, tasks: Task, turns: int, seeds: int = 1, **how: Any) -> Progress:
-    """-> where so many turns of the loop lead."""
+    """Returns where so many turns of the loop lead."""
     steps = turns * learner.replay.num_steps * learner.replay.num_envs * tasks.w.shape[0]
     *_, last = train(learner, tasks, steps, keys(seeds), **{"num_points": 1, **how})
     return last
 
 
 def taught(method: Method, tasks: Task, turns: int, seeds: int = 1) -> tuple[Learner, Progress]:
-    """-> the method's learner, and where so many turns of the loop lead it."""
+    """Returns the method's learner, and where so many turns of the loop lead it."""
     learner = method.learner(spec(tasks))
     return learner, trained(learner, tasks, turns, seeds)
 
@@ -385,7 +385,7 @@ def counter(replay: Replay = Replay(num_steps=4, num_envs=1, batch_size=1), **fi
 
 
 def experience(reward: Any, weight: Any = None, **fields: Any) -> Transition:
-    """-> transitions that can be told apart by their reward, of those weights or 1; other fields may be given too."""
+    """Returns transitions that differ in their reward, with those weights or 1; other fields may be given too."""
     r = np.asarray(reward, np.float32)
     w = np.ones_like(r) if weight is None else np.asarray(weight, np.float32)
     none, seen = np.zeros(r.shape, np.int32), r[..., None]
@@ -415,7 +415,7 @@ def right(obs: Array) -> Array:
 
 
 def different(a: Any, b: Any) -> bool:
-    """-> whether any leaf of the two trees differs."""
+    """Returns whether any leaf of the two trees differs."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return any(np.any(np.asarray(x) != np.asarray(y)) for x, y in pairs)
 

@@ -50,18 +50,18 @@ OTHERS: dict[type, dict[str, Any]] = {
 
 
 def small(kind: Any) -> Method:
-    """-> the method, as small as it still makes sense."""
+    """Returns the method, as small as it still makes sense."""
     return BASES[kind] if kind in BASES else kind(SMALL, **OTHERS.get(kind, {}))
 
 
 def fits(kind: Any, discrete: bool) -> bool:
-    """-> whether it acts by such actions."""
+    """Returns whether it acts by such actions."""
     by_choices = (DQN, QLearning, SuccessorFeatures, DeepSuccessorFeatures, DANN, MMD)
     return kind not in (SAC, DARC) if discrete else kind not in by_choices
 
 
 def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
-    """-> a small source and target: images, states with names and parts of rewards, or a corridor, as it needs them."""
+    """Returns a small source and target: images, enumerable states with cumulants, or a corridor, as it needs them."""
     if isinstance(method, DANN | MMD):
         return probes.task(probes.Pixel()), probes.task(probes.Pixel(), target=True, swap=1.0)
     if isinstance(method, QLearning | SuccessorFeatures | DeepSuccessorFeatures):

@@ -65,7 +65,7 @@ class Noted(gymnasium.Wrapper):
 
 
 def broken(at: int, how: Callable[[Clock], Any]) -> Callable[[], gymnasium.Env]:
-    """-> a factory; the `at`-th env that it makes does `how` at its third steps. The 0th is only looked at."""
+    """Returns a factory; the `at`-th env that it makes does `how` at its third steps. The 0th is only looked at."""
     made = []
 
     class Broken(Clock):

@@ -20,7 +20,7 @@ CORRIDOR = jax.tree.map(lambda x: x[0], tiny.TASK)
 
 @pytest.fixture(scope="module")
 def trained() -> hs.Trained:
-    """-> what one seed learned of a corridor: one number is seen, and two choices are there."""
+    """Returns what one seed learned of a corridor: one number is seen, and two choices are there."""
     state = jax.tree.map(lambda x: x[:1], tiny.learned())
     return hs.Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, tiny.SEEDS[0])
 

@@ -96,7 +96,7 @@ def test_who_never_arrives_meets_no_goal():
 
 
 def measured(seconds: float) -> dict:
-    """-> 100 steps after a warm-up of 50, and a second to start."""
+    """Returns 100 steps after a warm-up of 50, and a second to start."""
     return {"steps": 100, "warmup": 50, "seconds": seconds, "wall_seconds": 1.5 * seconds + 1.0}
 
 

@@ -49,7 +49,7 @@ def count_lines(path: pathlib.Path) -> int:
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
-    """-> the full name of everything imported, wherever in the file: `from a.b import c` is `a.b.c`."""
+    """Returns the full name of everything imported, wherever in the file: `from a.b import c` is `a.b.c`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -73,7 +73,7 @@ def imported_modules(path: pathlib.Path) -> set[str]:
 
 
 def calls(tree: ast.Module) -> Iterator[str]:
-    """-> what is called, such as `print` or `np.random.seed`."""
+    """Returns what is called, such as `print` or `np.random.seed`."""
     return (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
@@ -82,7 +82,7 @@ def room_of(path: pathlib.Path) -> str:
 
 
 def may_import(room: str, imported: str) -> bool:
-    """-> whether a module in `room` may import this name of headstart's."""
+    """Returns whether a module in `room` may import this name of headstart's."""
     _, *inner = imported.split(".")
     if not inner or inner[0] not in FLOORS:
         return room == "lab"  # headstart's own front door leads everywhere: it is for those who stand on the top floor

@@ -20,7 +20,7 @@ def blocks(page: pathlib.Path, language: str) -> list[str]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """-> the words of each line that calls headstart; a backslash at its end joins it to the next."""
+    """Returns the words of each line that calls headstart; a backslash at its end joins it to the next."""
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.split()[:1] == ["headstart"]]
     return [shlex.split(line, comments=True)[1:] for line in lines]
 

@@ -16,6 +16,6 @@ SEEDS = (3, 8)
 
 @functools.cache
 def learned() -> TrainState:
-    """-> what both seeds know after 16 steps: all has moved, Adam's moments and the normaliser too."""
+    """Returns what both seeds know after 16 steps: all has moved, Adam's moments and the normaliser too."""
     *_, last = train(METHOD.learner(spec(TASK)), TASK, 16, keys(SEEDS).source)
     return last.state

@@ -12,7 +12,7 @@ _beartype = beartype(conf=TYPES)
 
 
 def checked(function: Callable) -> Callable:
-    """-> the function, checking its arguments and its result.
+    """Returns the function, checking its arguments and its result.
 
     jaxtyping hands over one method at a time, and beartype cannot tell of which class: methods that speak of `Self`
     stay unchecked.

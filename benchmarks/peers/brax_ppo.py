@@ -32,7 +32,7 @@ SKIP, NOISE, EFFORT = 4, 5e-3, 1e-3
 
 
 def replicated(tree: object, devices: list) -> object:
-    """-> a copy for each device. Brax 0.14 asks JAX for it, and JAX 0.10 has it no more."""
+    """Returns a copy for each device. Brax 0.14 asks JAX for it, and JAX 0.10 has it no more."""
     return jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * len(devices)), tree)
 
 
@@ -83,7 +83,7 @@ class Hopper(Env):
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for on the command line."""
+    """Returns what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, required=True, help="environment steps to measure")
     parser.add_argument("--hidden", type=int, nargs="+", default=(64, 64), help="of the policy, and of the critic")

@@ -28,7 +28,7 @@ class Clock(BaseCallback):
 
 
 def speed(learner: BaseAlgorithm, warmup: int, steps: int) -> dict:
-    """-> how many steps after the warm-up took how many seconds."""
+    """Returns how many steps after the warm-up took how many seconds."""
     clock = Clock(warmup)
     learner.learn(warmup + steps, callback=clock)
     assert clock.began is not None

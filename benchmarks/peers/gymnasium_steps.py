@@ -23,7 +23,7 @@ TORSO = 1  # the body whose mass differs
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for on the command line."""
+    """Returns what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("env", help="one of Gymnasium's MuJoCo robots, such as Hopper-v5")
     parser.add_argument("--rows", type=int, default=64, help="parallel environments")
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
 
 
 def robot(name: str, mass: float) -> gymnasium.Env:
-    """-> the robot with that mass of its torso."""
+    """Returns the robot with that mass of its torso."""
     env = gymnasium.make(name)
     env.unwrapped.model.body_mass[TORSO] = mass  # pyright: ignore[reportAttributeAccessIssue]
     return env

@@ -22,7 +22,7 @@ from words import setting
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for on the command line."""
+    """Returns what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("env", help="one of gymnax's tasks, such as CartPole-v1")
     parser.add_argument("--steps", type=int, required=True, help="environment steps of the training")

@@ -35,12 +35,12 @@ JUDGE_SEED = 1_000_000  # the judged episodes' seeds start here, far from any tr
 
 
 def count(text: str) -> int:
-    """-> a number of steps, which may be written 1e6."""
+    """Returns a number of steps, which may be written 1e6."""
     return int(float(text))
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for on the command line."""
+    """Returns what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env", help="a Gymnasium id, such as Hopper-v5")
@@ -58,7 +58,7 @@ def arguments() -> argparse.Namespace:
 
 
 def learner(asked: argparse.Namespace) -> BaseAlgorithm:
-    """-> SB3's algorithm in its environments, as asked for."""
+    """Returns SB3's algorithm in its environments, as asked for."""
     worlds = make_vec_env(asked.env, asked.copies, seed=asked.seed)
     if asked.algorithm == "ppo":
         worlds = VecNormalize(worlds, gamma=dict(asked.set).get("gamma", 0.99))
@@ -112,7 +112,7 @@ class Judge(BaseCallback):
 
 
 def curve(asked: argparse.Namespace) -> dict:
-    """-> the learning curve, by the training's own clock."""
+    """Returns the learning curve, by the training's own clock."""
     judge = Judge(asked)
     learner(asked).learn(asked.steps, callback=judge)
     last = judge.points[-1]

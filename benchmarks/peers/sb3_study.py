@@ -50,7 +50,7 @@ class Massive(gymnasium.Wrapper):
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for on the command line."""
+    """Returns what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--source-steps", type=int, default=40_000)
@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
 
 
 def worlds(masses: tuple[float, float], copies: int, seed: int, **keywords) -> VecNormalize:
-    """-> parallel robots, normalised."""
+    """Returns parallel robots, normalised."""
     make = lambda i: lambda: Monitor(Massive(masses, 1000 * seed + i))
     vector = DummyVecEnv([make(i) for i in range(copies)])
     vector.seed(1000 * seed)
@@ -73,7 +73,7 @@ def worlds(masses: tuple[float, float], copies: int, seed: int, **keywords) -> V
 
 
 def judge(learner: PPO, asked: argparse.Namespace) -> float:
-    """-> the mean return of the deterministic policy on the target."""
+    """Returns the mean return of the deterministic policy on the target."""
     seen = worlds(HEAVY, asked.eval_episodes, 1_000, training=False, norm_reward=False)
     seen.obs_rms = learner.get_env().obs_rms  # pyright: ignore
     return float(np.mean(evaluate_policy(learner, seen, asked.eval_episodes, return_episode_rewards=True)[0]))
@@ -89,7 +89,7 @@ def adapt(learner: PPO, asked: argparse.Namespace) -> list[float]:
 
 
 def onward(source: PPO, asked: argparse.Namespace, seed: int, reset: bool = False) -> PPO:
-    """-> a learner in the target that knows what the source does; `reset`: but for its last layers."""
+    """Returns a learner in the target that knows what the source does; `reset`: but for its last layers."""
     target = worlds(HEAVY, asked.copies, seed)
     known = source.get_env()
     target.obs_rms, target.ret_rms = copy.deepcopy(known.obs_rms), copy.deepcopy(known.ret_rms)  # pyright: ignore
@@ -102,7 +102,7 @@ def onward(source: PPO, asked: argparse.Namespace, seed: int, reset: bool = Fals
 
 
 def study(asked: argparse.Namespace, seed: int) -> dict[str, list[float]]:
-    """-> the curve of each row, of one seed."""
+    """Returns the curve of each row, of one seed."""
     torch.set_num_threads(1)
     new = lambda masses: PPO(
         "MlpPolicy", worlds(masses, asked.copies, seed), seed=seed, device="cpu", **dict(asked.set)

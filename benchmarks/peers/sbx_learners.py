@@ -25,7 +25,7 @@ ALGORITHMS = {"ppo": PPO, "sac": SAC}
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for on the command line."""
+    """Returns what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env", help="a Gymnasium id, such as Hopper-v5")

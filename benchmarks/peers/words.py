@@ -4,6 +4,6 @@ import ast
 
 
 def setting(text: str) -> tuple[str, object]:
-    """-> the name and the value of NAME=VALUE, where the value is a Python literal."""
+    """Returns the name and the value of NAME=VALUE, where the value is a Python literal."""
     name, _, value = text.partition("=")
     return name, ast.literal_eval(value)

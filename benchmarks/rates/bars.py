@@ -32,7 +32,7 @@ def figure_bars(records: Mapping[str, dict], path: pathlib.Path, title: str) -> 
 
 
 def _bar(label: str, told: Mapping, y: float, place) -> Markup:
-    """-> one bar from 0, its range, its goal and its number."""
+    """Returns one bar from 0, its range, its goal and its number."""
     words = {"font_family": FONT, "font_size": "13"}
     middle, end = y + LINE / 2 - 4, place(told["median"])
     name = element("text", label, x=LEFT - 10, y=middle + 4, text_anchor="end", fill=PAPER.ink, **words)

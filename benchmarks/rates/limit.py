@@ -35,23 +35,23 @@ ROWS = 64
 
 
 def forward(sizes: tuple[int, ...]) -> int:
-    """-> FLOPs of a network of those widths for one row: a multiplication and an addition for each weight."""
+    """Returns FLOPs of a network of those widths for one row: a multiplication and an addition for each weight."""
     return 2 * sum(n * m for n, m in itertools.pairwise(sizes))
 
 
 def gradient(sizes: tuple[int, ...]) -> int:
-    """-> FLOPs of a network and of the gradient of its weights for one row; its inputs need none."""
+    """Returns FLOPs of a network and of the gradient of its weights for one row; its inputs need none."""
     return 3 * forward(sizes) - forward(sizes[:2])
 
 
 def ppo_flops(settings: PPO, observation: int, action: int) -> int:
-    """-> FLOPs for each environment step: acting and valuing once, and a gradient of both in each epoch."""
+    """Returns FLOPs for each environment step: acting and valuing once, and a gradient of both in each epoch."""
     policy, critic = (observation, *settings.hidden, action), (observation, *settings.hidden, 1)
     return forward(policy) + forward(critic) + settings.epochs * (gradient(policy) + gradient(critic))
 
 
 def sac_flops(settings: SAC, observation: int, action: int) -> int:
-    """-> FLOPs for each environment step: acting once, and the gradient steps.
+    """Returns FLOPs for each environment step: acting once, and the gradient steps.
 
     For each row, a gradient step asks for the gradient of two critics, for their target (policy and lagged critics),
     and for the policy's gradient, through both critics back to the action.
@@ -63,7 +63,7 @@ def sac_flops(settings: SAC, observation: int, action: int) -> int:
 
 
 def sustained(run: Callable[[], object], work: float, seconds: float) -> float:
-    """-> the work a second of as many runs as take about so long."""
+    """Returns the work a second of as many runs as take about so long."""
     run()
     done, began = 0.0, time.perf_counter()
     while time.perf_counter() < began + seconds:
@@ -73,7 +73,7 @@ def sustained(run: Callable[[], object], work: float, seconds: float) -> float:
 
 
 def physics_rate(robot: str, seconds: float) -> float:
-    """-> environment steps a second of MuJoCo alone, in all threads."""
+    """Returns environment steps a second of MuJoCo alone, in all threads."""
     simulator, cores = physics(robot), os.cpu_count() or 1
     model, skip = simulator.model, simulator.robot.frame_skip
     data, luck = [mujoco.MjData(model) for _ in range(cores)], np.random.default_rng(0)
@@ -85,7 +85,7 @@ def physics_rate(robot: str, seconds: float) -> float:
 
 
 def peak(batch: int, width: int, seconds: float) -> float:
-    """-> the most FLOP/s of [batch, width] times [width, width]: by XLA, alone or once for each core, or by numpy."""
+    """Returns the most FLOP/s of [batch, width] times [width, width]: by XLA, on one core or on each, or by numpy."""
     turns = max(1, 50_000_000 // (batch * width * width))
     work, cores = 2.0 * batch * width * width * turns, os.cpu_count() or 1
 

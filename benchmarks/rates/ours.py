@@ -32,7 +32,7 @@ MASSES = (3.0, 9.0)  # kg, of a robot's torso, from the first row on
 
 
 def learn(asked: argparse.Namespace) -> dict:
-    """-> how many steps of learning (of all seeds and masses), after the warm-up, took how many seconds."""
+    """Returns how many steps of learning (of all seeds and masses), after the warm-up, took how many seconds."""
     tasks = (
         _heavier(asked.env, asked.masses, asked.physics) if asked.masses else stack([hs.task(asked.env, asked.physics)])
     )
@@ -52,7 +52,7 @@ def learn(asked: argparse.Namespace) -> dict:
 
 
 def _heavier(env: str, rows: int, physics: str = "auto") -> Task:
-    """-> the robot with another torso mass in each of so many rows, stacked."""
+    """Returns the robot with another torso mass in each of so many rows, stacked."""
     return stack([hs.task(env, physics, torso_mass=float(mass)) for mass in np.linspace(*MASSES, rows)])
 
 
@@ -70,7 +70,7 @@ def play(tasks: Task, episodes: Episode, actions: Array, keys: Key) -> tuple[Epi
 
 
 def stepping(env: str, rows: int, steps: int, seed: int) -> dict:
-    """-> how many steps by random actions took how many seconds; robots have another torso mass in each row."""
+    """Returns how many steps by random actions took how many seconds; robots have another torso mass in each row."""
     one = hs.task(env)
     heavy = "torso_mass" in {parameter.name for parameter in one.env.parameters}
     tasks = _heavier(env, rows) if heavy else stack([one] * rows)
@@ -90,12 +90,12 @@ def stepping(env: str, rows: int, steps: int, seed: int) -> dict:
 
 
 def step_only(asked: argparse.Namespace) -> dict:
-    """-> as `stepping`."""
+    """Returns as `stepping`."""
     return stepping(asked.env, asked.rows, asked.steps, asked.seed)
 
 
 def until(asked: argparse.Namespace) -> dict:
-    """-> the seconds of learning until a judgement reached the level; judging and compiling stop the clock."""
+    """Returns the seconds of learning until a judgement reached the level; judging and compiling stop the clock."""
     tasks, key = stack([hs.task(asked.env)]), keys([asked.seed])
     learner = find_learner(asked.learner).learner(spec(tasks))
     run = enter_envs(
@@ -114,7 +114,7 @@ def until(asked: argparse.Namespace) -> dict:
 
 
 def arguments() -> argparse.Namespace:
-    """-> what was asked for on the command line."""
+    """Returns what was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(required=True)
     for name, measure in (("learn", learn), ("step", step_only), ("until", until)):

@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def rows(tiny: bool) -> dict[str, Row]:
-    """-> the rows by name; `tiny` ones are only to see that they still run."""
+    """Returns the rows by name; `tiny` ones are only to see that they still run."""
     size: Callable[[int, int], str] = lambda full, small: str(small if tiny else full)
     steps = lambda warmup, full, small: ("--warmup", size(warmup, small), "--steps", size(full, small))
     ppo, sac = steps(8_192, 49_152, 2_048), steps(1_500, 3_000, 64)
@@ -93,7 +93,7 @@ def rows(tiny: bool) -> dict[str, Row]:
 
 
 def gpu_rows(tiny: bool) -> dict[str, Row]:
-    """-> the rows for a GPU, where robots are stepped by MJX; `tiny` ones also run without."""
+    """Returns the rows for a GPU, where robots are stepped by MJX; `tiny` ones also run without."""
     carts, hoppers, few = MANY_CARTPOLES, MANY_HOPPERS, HOPPER_PPO
     if tiny:
         carts = hoppers = few = MANY_HOPPERS._replace(copies=16, batch=160, epochs=1)
@@ -118,18 +118,18 @@ def gpu_rows(tiny: bool) -> dict[str, Row]:
 
 
 def ours(*words: str) -> Program:
-    """-> one of headstart's measurements."""
+    """Returns one of headstart's measurements."""
     return Program((sys.executable, "-m", "rates.ours", *words, "--seed", "SEED", "--out", "OUT"))
 
 
 def peer(script: str, *words: str, choices: tuple[tuple[str, ...], ...] = ()) -> Program:
-    """-> one of the peers'."""
+    """Returns one of the peers'."""
     where = str(BENCHMARKS / "peers" / f"{script}.py")
     return Program((str(PEER), where, *words, "--seed", "SEED", "--out", "OUT"), choices)
 
 
 def limit(row: str) -> Program:
-    """-> what measures the bound of a row."""
+    """Returns what measures the bound of a row."""
     return Program((sys.executable, "-m", "rates.limit", row, "--seed", "SEED", "--out", "OUT"))
 
 
@@ -138,7 +138,7 @@ TINY_STUDY = (2_048, 2_048, 1)
 
 
 def study(size: Callable[[int, int], str]) -> Program:
-    """-> headstart's study of five methods, as a user asks for it; the same seeds each time."""
+    """Returns headstart's study of five methods, as a user asks for it; the same seeds each time."""
     source, target, seeds = (size(full, small) for full, small in zip(STUDY, TINY_STUDY, strict=True))
     heavy, ensemble = "Hopper-v5@torso_mass=9", "Hopper-v5@torso_mass=3..9"
     methods = "scratch,naive,finetune,finetune:reset_head=true,randomize"
@@ -149,7 +149,7 @@ def study(size: Callable[[int, int], str]) -> Program:
 
 
 def their_study(size: Callable[[int, int], str]) -> Program:
-    """-> the same five, written with SB3."""
+    """Returns the same five, written with SB3."""
     source, target, seeds = (size(full, small) for full, small in zip(STUDY, TINY_STUDY, strict=True))
     sizes = ("--source-steps", source, "--target-steps", target, "--seeds", seeds, "--evals", size(12, 1))
     where = str(BENCHMARKS / "peers" / "sb3_study.py")

@@ -14,12 +14,12 @@ from rates.rows import BENCHMARKS, Program
 
 
 def slug(name: str) -> str:
-    """-> a name as part of a file's."""
+    """Returns a name as part of a file's."""
     return re.sub("[^a-z0-9.]+", "-", name.lower()).strip("-")
 
 
 def run(name: str, program: Program, extra: tuple[str, ...], seed: int, file: pathlib.Path) -> dict:
-    """-> what the program measured, from the file or run now, and how long all of it took.
+    """Returns what the program measured, from the file or run now, and how long all of it took.
 
     Raises InputError with the end of what it said where it fails.
     """
@@ -41,7 +41,7 @@ def run(name: str, program: Program, extra: tuple[str, ...], seed: int, file: pa
 
 
 def figure(found: dict, what: str) -> float:
-    """-> steps a second, or seconds: of a curve those of its end, without the judgements."""
+    """Returns steps a second, or seconds: of a curve those of its end, without the judgements."""
     if what == "wall":
         return found["wall_seconds"]
     seconds = found["seconds"][-1] if isinstance(found["seconds"], list) else found["seconds"]
@@ -49,13 +49,13 @@ def figure(found: dict, what: str) -> float:
 
 
 def faster(figures: list[float], what: str) -> int:
-    """-> which of them is the fastest."""
+    """Returns which of them is the fastest."""
     best = max(figures) if what == "rate" else min(figures)
     return figures.index(best)
 
 
 def settle(row: str, name: str, program: Program, what: str, work: pathlib.Path) -> tuple[tuple[str, ...], dict]:
-    """-> the further words that this program is fastest with, and what each choice gave; each is tried once."""
+    """Returns the further words that this program is fastest with, and what each choice gave; each is tried once."""
     if not program.choices:
         return (), {}
     told = {" ".join(choice) or "as it is": choice for choice in program.choices}

@@ -30,11 +30,11 @@ class PPO(NamedTuple):
         return self.copies * self.length
 
     def ours(self) -> str:
-        """-> the learner, as headstart's command line takes it."""
+        """Returns the learner, as headstart's command line takes it."""
         return f"ppo:anneal_learning_rate=false:{_fields(self)}"
 
     def sb3(self) -> tuple[str, ...]:
-        """-> words for the command lines of SB3 and SBX."""
+        """Returns words for the command lines of SB3 and SBX."""
         names = {
             "n_steps": self.length,
             "n_epochs": self.epochs,
@@ -51,7 +51,7 @@ class PPO(NamedTuple):
         return "--copies", str(self.copies), *_words(names)
 
     def rejax(self) -> tuple[str, ...]:
-        """-> words for rejax's command line."""
+        """Returns words for rejax's command line."""
         names = {
             "num_envs": self.copies,
             "num_steps": self.length,
@@ -69,7 +69,7 @@ class PPO(NamedTuple):
         return _words(names)
 
     def brax(self) -> tuple[str, ...]:
-        """-> words for Brax's command line. Its minibatches are of whole rollouts of a copy."""
+        """Returns words for Brax's command line. Its minibatches are of whole rollouts of a copy."""
         names = {
             "num_envs": self.copies,
             "unroll_length": self.length,
@@ -101,11 +101,11 @@ class SAC(NamedTuple):
     tau: float = 0.005
 
     def ours(self) -> str:
-        """-> the learner, as headstart's command line takes it."""
+        """Returns the learner, as headstart's command line takes it."""
         return f"sac:{_fields(self)}"
 
     def sb3(self) -> tuple[str, ...]:
-        """-> words for the command lines of SB3 and SBX."""
+        """Returns words for the command lines of SB3 and SBX."""
         names = {
             "batch_size": self.batch,
             "buffer_size": self.capacity,

@@ -17,7 +17,7 @@ UNITS = {"rate": "steps/s", "seconds": "s of learning", "wall": "s in all"}
 
 
 def summarise(row: Row, found: Mapping[str, list[dict]], limits: list[dict]) -> dict:
-    """-> of each program its repetitions, median, least and most; of each peer how many times as fast we are; and our
+    """Returns each program's repetitions, median, minimum and maximum; how many times as fast we are as each peer; and our
     shares of the bounds, each of its repetition."""
     programs = {name: _program(row, each) for name, each in found.items()}
     record = {"what": row.what, "goals": row.goals, "programs": programs, "times_as_fast": {}, "limits": limits}
@@ -69,7 +69,7 @@ def _reached(found: dict) -> bool:
 
 
 def machine() -> dict[str, Any]:
-    """-> the processor, its cores, the memory in GiB and how busy it was (None where the system does not say)."""
+    """Returns the processor, its cores, the memory in GiB and how busy it was (None where the system does not say)."""
     info = pathlib.Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -78,7 +78,7 @@ def machine() -> dict[str, Any]:
 
 
 def show_rows(records: Mapping[str, dict], tiny: bool) -> Table:
-    """-> the one table that is printed."""
+    """Returns the one table that is printed."""
     table = Table("", "program", "median", "least … most", "we are", "goal", "of the bound", "goal")
     table.title = "headstart beside its peers"
     table.caption = "tiny: it runs, and the figures mean nothing" if tiny else None
@@ -96,12 +96,12 @@ def show_rows(records: Mapping[str, dict], tiny: bool) -> Table:
 
 
 def least(record: Mapping[str, Any], program: str) -> str:
-    """-> the steps a second that headstart should reach, and whether it does; nothing where there is no such goal."""
+    """Returns the steps a second that headstart should reach, and whether it does; nothing if there is no goal."""
     return goal(record["least"], "steps/s") if program == OURS and "least" in record else ""
 
 
 def goal(told: Mapping[str, Any], unit: str = "") -> str:
-    """-> a goal, and whether it is met."""
+    """Returns a goal, and whether it is met."""
     if told["goal"] is None:
         return "none"
     wanted = f"{told['goal']:g} {unit}" if unit else f"{100 * told['goal']:.0f} %"

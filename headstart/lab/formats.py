@@ -10,7 +10,7 @@ UNKNOWN = "–"
 
 
 def rounded(x: float | None, step: float = 1.0) -> str:
-    """-> x to the nearest `step`, a power of ten, such as `1 840` for 1843.2 and 10."""
+    """Returns x to the nearest `step`, a power of ten, such as `1 840` for 1843.2 and 10."""
     if x is None or not math.isfinite(x):
         return UNKNOWN
     decimals = max(0, -round(math.log10(step)))
@@ -20,13 +20,13 @@ def rounded(x: float | None, step: float = 1.0) -> str:
 
 
 def step(*values: float | None, digits: int = 3) -> float:
-    """-> the power of ten that leaves `digits` significant digits to the largest of the values."""
+    """Returns the power of ten that leaves `digits` significant digits to the largest of the values."""
     largest = max((abs(x) for x in values if x is not None and math.isfinite(x)), default=0.0)
     return 10.0 ** (math.floor(math.log10(largest)) + 1 - digits) if largest > 0.0 else 1.0
 
 
 def interval_step(interval: Interval) -> float:
-    """-> to what an interval's numbers are rounded: two digits of its width, and never more than four of themselves."""
+    """Returns the step to which an interval is rounded: two digits of its width, and at most four digits of its numbers."""
     width = interval.high - interval.low
     if not math.isfinite(width) or width <= 0.0:
         return step(*interval[:3])
@@ -34,7 +34,7 @@ def interval_step(interval: Interval) -> float:
 
 
 def number(x: float | None, digits: int = 3) -> str:
-    """-> x with so many significant digits; whole numbers that are small stay whole."""
+    """Returns x with so many significant digits; whole numbers that are small stay whole."""
     if x is None or not math.isfinite(x):
         return UNKNOWN
     whole = float(x).is_integer() and abs(x) < 10.0**digits
@@ -42,17 +42,17 @@ def number(x: float | None, digits: int = 3) -> str:
 
 
 def count(x: float | None) -> str:
-    """-> a number of things, all digits of it."""
+    """Returns a number of things, all digits of it."""
     return rounded(x, 1.0)
 
 
 def statistic(interval: Interval | None, to: float | None = None) -> str:
-    """-> the interval's statistic alone, rounded to `to`, or to the digits that its width lets one believe."""
+    """Returns the interval's statistic alone, rounded to `to`, or to the digits that its width lets one believe."""
     return UNKNOWN if interval is None else rounded(interval.iqm, to or interval_step(interval))
 
 
 def bounds(interval: Interval | None, to: float | None = None) -> str:
-    """-> `[low, high]`, rounded alike."""
+    """Returns `[low, high]`, rounded alike."""
     if interval is None or not math.isfinite(interval.low + interval.high):
         return ""
     to = to or interval_step(interval)
@@ -60,13 +60,13 @@ def bounds(interval: Interval | None, to: float | None = None) -> str:
 
 
 def signed(interval: Interval | None) -> str:
-    """-> the statistic with its sign, for differences."""
+    """Returns the statistic with its sign, for differences."""
     shown = statistic(interval)
     return f"+{shown}" if interval is not None and interval.iqm > 0 and shown != "0" else shown
 
 
 def compact(x: float) -> str:
-    """-> a round number for the tick of an axis, such as `200 k` or `1.5 M`."""
+    """Returns a round number for the tick of an axis, such as `200 k` or `1.5 M`."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(x) >= size:
             size = 1e3 if letter == "k" else size
@@ -75,7 +75,7 @@ def compact(x: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """-> seconds in the units people use, such as `3 min 20 s`."""
+    """Returns seconds in the units people use, such as `3 min 20 s`."""
     if seconds is None or not math.isfinite(seconds):
         return UNKNOWN
     if seconds < 60.0:

@@ -19,7 +19,7 @@ from headstart.methods.plugins import class_name, split_name
 
 
 def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
-    """-> the entry and the method that a user means, over that base learner where one is given."""
+    """Returns the entry and the method that a user means, over that base learner where one is given."""
     name, settings = split_name(text, {*METHODS, *LEARNERS})
     entry = find_entry(name) or METHODS[_known(name, METHODS, "method")]
     method = entry.make()
@@ -32,13 +32,13 @@ def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
 
 
 def find_learner(text: str) -> Method:
-    """-> the base learner that a user means."""
+    """Returns the base learner that a user means."""
     name, _, settings = text.partition(":")
     return _settle(LEARNERS[_known(name, LEARNERS, "learner")](), name, settings)
 
 
 def find_any(text: str, after: Method | None = None) -> Method:
-    """-> the method or the base learner that a user means.
+    """Returns the method or the base learner that a user means.
 
     It is to go on with what the method `after` learned, if there is one: over the same base learner, if it takes one.
     """
@@ -90,7 +90,7 @@ def _written(value: object) -> str:
 
 
 def _base(method: Method | None) -> Method | None:
-    """-> the learner that a method learns by, if it is one that has a name."""
+    """Returns the learner that a method learns by, if it is one that has a name."""
     while method is not None and not isinstance(method, tuple(LEARNERS.values())):
         method = getattr(method, "base", None)
     return method
@@ -105,7 +105,7 @@ def _known(name: str, names: Iterable[str], kind: str) -> str:
 
 
 def _settle(method: Method, name: str, settings: str) -> Method:
-    """-> the method with every `field=value` of the settings."""
+    """Returns the method with every `field=value` of the settings."""
     for setting in settings.split(":") if settings else ():
         path, _, value = setting.partition("=")
         method = _set(method, path.split("."), value, f"{name}:{setting}")
@@ -113,7 +113,7 @@ def _settle(method: Method, name: str, settings: str) -> Method:
 
 
 def _set(method: Method, path: list[str], value: str, where: str) -> Method:
-    """-> the method with the field at the end of the path set to what the text says."""
+    """Returns the method with the field at the end of the path set to what the text says."""
     name, *inner = path
     fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
     held = fields.get(name)
@@ -139,7 +139,7 @@ def _named(name: str) -> Method:
 
 
 def _words(kind: typing.Any) -> str:
-    """-> what a field of that type takes, as a person would say it."""
+    """Returns what a field of that type takes, as a person would say it."""
     inner = typing.get_args(kind)
     if typing.get_origin(kind) is Literal:
         return f"one of {', '.join(inner)}"
@@ -152,7 +152,7 @@ def _words(kind: typing.Any) -> str:
 
 
 def _read(kind: typing.Any, value: str) -> object:
-    """-> the text as a value of that type. Raises ValueError or KeyError where it is none."""
+    """Returns the text as a value of that type. Raises ValueError or KeyError where it is none."""
     inner = typing.get_args(kind)
     if kind is bool:
         return {"true": True, "false": False}[value.lower()]

@@ -26,7 +26,7 @@ LEARNERS: dict[str, tuple[Method, bool]] = {  # and whether it chooses
 
 
 def learned(name: str, seeds: tuple[int, ...]) -> PyTree:
-    """-> what those seeds come to in a few turns."""
+    """Returns what those seeds come to in a few turns."""
     method, discrete = LEARNERS[name]
     tasks = probes.task(probes.Corridor(discrete=discrete))
     keys = jax.numpy.stack([jax.random.key(seed, impl="threefry2x32") for seed in seeds])

@@ -21,24 +21,24 @@ holding = jax.jit(memory.from_rollout)
 
 
 def numbered(rows: list[int], steps: int) -> Transition:
-    """-> a rollout of so many steps, of which task i's rows 1, 2, …, rows[i] count."""
+    """Returns a rollout of so many steps, of which task i's rows 1, 2, …, rows[i] count."""
     numbers = np.broadcast_to(np.arange(1, steps + 1)[None, :, None], (len(rows), steps, 1))
     return experience(numbers, numbers <= np.array(rows)[:, None, None])
 
 
 def ring_of(rows: list[int], capacity: int) -> Memory:
-    """-> a memory of the past in which task i has rows 1, 2, …, rows[i]."""
+    """Returns a memory of the past in which task i has rows 1, 2, …, rows[i]."""
     fresh = numbered(rows, max(rows))
     return add(empty(fresh, capacity), fresh)
 
 
 def rollout_of(rows: list[int], steps: int) -> Memory:
-    """-> a memory of a rollout, of which task i's rows 1, 2, …, rows[i] count."""
+    """Returns a memory of a rollout, of which task i's rows 1, 2, …, rows[i] count."""
     return holding(numbered(rows, steps))
 
 
 def batches(ring: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -> np.ndarray:
-    """-> the rewards that each gradient step sees [step, task, batch]."""
+    """Returns the rewards that each gradient step sees [step, task, batch]."""
     return np.array(_drawn(ring, replay, int(_steps(ring, replay, gathered, key)), gathered, key))
 
 
@@ -160,7 +160,7 @@ def test_from_nothing_nothing_is_learned():
 
 
 def steps_of(time: int, copies: int, weight: object = None, first: int = 1) -> Transition:
-    """-> a rollout of one task whose rewards say when and whose: 10 · copy + time."""
+    """Returns a rollout of one task whose rewards say when and whose: 10 · copy + time."""
     numbers = np.arange(first, first + time)[:, None] + 10 * np.arange(copies)[None, :]
     return experience(numbers[None], weight)
 

@@ -34,7 +34,7 @@ def shown(number, action):
 
 
 def levels(*numbers: Any, **how: Any) -> Task:
-    """-> stacked tasks that pay these numbers, whatever one does."""
+    """Returns stacked tasks that pay these numbers, whatever one does."""
     return stack([probes.one(probes.Bandit(shown, **how), level=number) for number in numbers])
 
 
@@ -248,7 +248,7 @@ def test_a_prior_outlives_what_starts_from_it_and_its_optimizer_comes_along_if_a
 
 
 def shot(episodes: int, learner: Learner, tasks: Task, seeds: int = 1) -> LoopState:
-    """-> a run that has spent just so many episodes."""
+    """Returns a run that has spent just so many episodes."""
     return train_on_shots(
         learner, tasks, init_loop_state(learner, probes.keys(seeds)), jnp.int32(episodes), count_of(100)
     )[0]

@@ -31,7 +31,7 @@ SHAPES = {
 
 
 def study(seeds: int = 6, spread: float = 0.11) -> dict[str, Any]:
-    """-> the study as plain JSON data: Hopper to a heavier Hopper, one row of each verdict, one failed seed."""
+    """Returns the study as plain JSON data: Hopper to a heavier Hopper, one row of each verdict, one failed seed."""
     generator = np.random.default_rng(7)
     curves = {name: _curve(name, seeds, spread, generator) for name in SHAPES}
     if seeds > 3:
@@ -71,7 +71,7 @@ def study(seeds: int = 6, spread: float = 0.11) -> dict[str, Any]:
 
 
 def _curve(name: str, seeds: int, spread: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """-> steps and returns, both [seed, point]."""
+    """Returns steps and returns, both [seed, point]."""
     if name == "naive":
         return np.zeros((seeds, 1)), 310.0 * (1 + spread * generator.normal(size=(seeds, 1)))
     start, end, pace = SHAPES[name]

@@ -36,7 +36,7 @@ QUICK = {**STUDY, "source": "CartPole-v1", "target": "CartPole-v1@force=5", "out
 
 
 def made() -> gymnasium.Env:
-    """-> an env of somebody else's."""
+    """Returns an env of somebody else's."""
     return gymnasium.make("CartPole-v1")
 
 
@@ -77,7 +77,7 @@ NUMBERS: tuple[Any, ...] = (
 
 
 def over(values: tuple[Any, ...], but: tuple[Any, ...], call: Callable[[Any], Any]) -> list[Callable[[], Any]]:
-    """-> a call with each of the values, but for those that are as good as any."""
+    """Returns a call with each of the values, but for those that are as good as any."""
     return [lambda x=x: call(x) for x in values if not any(x is y for y in but)]
 
 
@@ -166,7 +166,7 @@ FAILS: dict[str, list[Callable[[], Any]]] = {
 
 
 def ended(call: Callable[[], Any]) -> str:
-    """-> the sentence of an InputError, or how else the call ended."""
+    """Returns the sentence of an InputError, or how else the call ended."""
     try:
         call()
     except hs.InputError as error:

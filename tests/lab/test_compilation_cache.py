@@ -18,7 +18,7 @@ HITS = "/jax/compilation_cache/cache_hits"
 
 
 def place(**env: str) -> str:
-    """-> where a program that uses headstart keeps what it compiles."""
+    """Returns where a program that uses headstart keeps what it compiles."""
     code = "import headstart as hs, jax; hs.task; print(jax.config.jax_compilation_cache_dir)"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     return subprocess.run(

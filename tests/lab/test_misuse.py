@@ -12,7 +12,7 @@ MISUSE = pathlib.Path(__file__).with_name("misuse.py")
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """-> how the calls of misuse.py ended: those that work, and those that do not."""
+    """Returns how the calls of misuse.py ended: those that work, and those that do not."""
     folder = tmp_path_factory.mktemp("misuse")
     subprocess.run([sys.executable, MISUSE, folder], check=True, capture_output=True, cwd=folder)
     return json.loads((folder / "ended.json").read_text())

@@ -48,7 +48,7 @@ def test_copies_are_shared_out_to_the_last(each, luck, counts):
 
 
 def payers(*levels: float) -> Task:
-    """-> bandits that pay their number for a 1."""
+    """Returns bandits that pay their number for a 1."""
     bandit = probes.Bandit(lambda shown, action: shown * action, steps=2)
     return stack_tasks([probes.one(bandit, level=level) for level in levels])
 

@@ -25,7 +25,7 @@ SMALL = SAC(hidden=(4,), batch_size=4, buffer_size=64, learning_starts=4)
 
 
 def both(discrete: bool = False, **target: float) -> Task:
-    """-> a corridor, and the same as a target."""
+    """Returns a corridor, and the same as a target."""
     one = lambda is_target, **params: probes.one(probes.Corridor(length=3, discrete=discrete), is_target, **params)
     return stack([one(False, push=1.0), one(True, **{"push": 1.0, **target})])
 

@@ -24,7 +24,7 @@ WORTH = ((1.0, 0.0), (0.0, 1.0))
 
 
 def sources() -> Task:
-    """-> two tasks of one small MDP, each of which pays for one feature; the context says which one it is."""
+    """Returns two tasks of one small MDP, each of which pays for one feature; the context says which one it is."""
     each = [probes.one(MDP, seed=3).replace(w=jnp.array(w)) for w in WORTH]
     return stack([one.replace(context=name) for one, name in zip(each, jnp.eye(2), strict=True)])
 

@@ -28,7 +28,7 @@ OFF_POLICY = {"hidden": (8,), "num_steps": 4, "num_envs": 2, "batch_size": 8, "b
 
 
 def sides(steps: int = 4, hidden: bool = False) -> Task:
-    """-> hints of either side."""
+    """Returns hints of either side."""
     return probes.task(probes.Hint(steps, hidden), side=dist.Uniform(jnp.float32(-1.0), jnp.float32(1.0)))
 
 

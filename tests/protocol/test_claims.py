@@ -33,7 +33,7 @@ def asked(**fields: Any) -> StudyConfig:
 
 
 def cell(*returns: float, **fields: Any) -> dict[str, Any]:
-    """-> a cell judged before anything, after one episode of 10 steps, and at the end."""
+    """Returns a cell judged before anything, after one episode of 10 steps, and at the end."""
     told: dict[str, Any] = {
         "steps": [0.0, 10.0, 100.0][: len(returns)],
         "episodes": [0.0, 1.0, 5.0][: len(returns)],

@@ -25,7 +25,7 @@ TINY, OF = tiny.METHOD, spec(tiny.TASK)
 
 
 def begun(how: Method, state: TrainState | None = None, known: Method = TINY) -> TrainState:
-    """-> what `how` may begin from of what `known` left, where nothing is seen or done otherwise."""
+    """Returns what `how` may begin from of what `known` left, where nothing is seen or done otherwise."""
     state = tiny.learned() if state is None else state
     return move_to_spaces(
         Training(known, OF, False), state, space_matching.plan(known, OF, OF), how, OF, keys(tiny.SEEDS).target

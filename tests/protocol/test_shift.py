@@ -136,7 +136,7 @@ class Far(probes.Corridor):
 
 
 def far(**params: Any) -> Shift:
-    """-> what is found along random actions, and along those of a policy that goes straight to the end."""
+    """Returns what is found along random actions, and along those of a policy that goes straight to the end."""
     goes_on = lambda obs: (jnp.round(obs[0] * Far().length) % 2).astype(jnp.int32)
     return shift(probes.one(Far()), probes.one(Far(), **params), KEY, Policy(probes.player(goes_on), {}))
 

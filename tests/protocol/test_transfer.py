@@ -31,7 +31,7 @@ def differ(a: TrainState, b: TrainState, part: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def prior() -> TrainState:
-    """-> what two seeds learned in a source."""
+    """Returns what two seeds learned in a source."""
     return tiny.learned()
 
 

@@ -19,7 +19,7 @@ class ArgumentError(Exception):
 
 
 def parse_int(text: str, example: str = "such as 200000 or 2e5") -> int:
-    """-> a whole number. Raises UnreadableError."""
+    """Returns a whole number. Raises UnreadableError."""
     number = parse_float(text, example)
     if number != int(number):
         raise ArgumentError(f"{text!r} is not a whole number; write one, {example}.")

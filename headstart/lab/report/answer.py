@@ -11,7 +11,7 @@ from headstart.protocol.headroom import NOTHING_LEARNED
 
 
 def summary_sentences(study: StudyData) -> list[str]:
-    """-> what gets the target in the fewest episodes, what transfer did, and whether there was anything to gain."""
+    """Returns which row needs the fewest target episodes, what transfer did, and whether there was anything to gain."""
     if failed := all_failed(study.raw):
         return [failed]
     return [
@@ -98,7 +98,7 @@ def _fastest(study: StudyData) -> str | None:
 
 
 def _arrivals(study: StudyData) -> dict[str, float]:
-    """-> the target episodes until the threshold of each method that gets there, the fewest first."""
+    """Returns the target episodes until the threshold of each method that gets there, the fewest first."""
     found = [
         (at, row) for row in study.compared_rows if (at := episodes_to_threshold(row, study.threshold)) is not None
     ]
@@ -106,7 +106,7 @@ def _arrivals(study: StudyData) -> dict[str, float]:
 
 
 def _rivals(study: StudyData) -> str | None:
-    """-> how sure it is which was the first, by the intervals of the times to the threshold."""
+    """Returns how sure it is which was the first, by the intervals of the times to the threshold."""
     first, *others = [*_arrivals(study)] or [""]
     if len(study.seeds) == 1 and any(row.curve for row in study.compared_rows):
         return "All of this is of one seed: another may tell it otherwise."

@@ -23,7 +23,7 @@ FOREST, ROW = 352.0, 30.0  # pixels: a panel's width, and what each of its rows 
 
 
 def learning_curves(study: StudyData, looks: dict[str, Style]) -> Markup:
-    """-> both panels, each in two sizes of which the page shows the one that fits, and the legend."""
+    """Returns both panels, each in two sizes of which the page shows the one that fits, and the legend."""
     rows = [row for row in study.compared_rows if row.curve is not None]
     if not rows:
         return element("p", "No method has a curve yet.", class_="empty")
@@ -49,7 +49,7 @@ def row_styles(study: StudyData, theme: Theme) -> dict[str, Style]:
 
 
 def swatch(look: Style) -> Markup:
-    """-> the key of a method, to stand in a line of text."""
+    """Returns the key of a method, to stand in a line of text."""
     return element(
         "svg", legend_key(look), class_="swatch", viewBox="0 -8 26 16", width="26", height="16", aria_hidden="true"
     )
@@ -70,7 +70,7 @@ def _panel(
 
 
 def series_of(row: Row, over: str) -> Series:
-    """-> a method's curve over its target `steps` or `episodes`."""
+    """Returns a method's curve over its target `steps` or `episodes`."""
     assert row.curve is not None
     points = row.curve
     tips = []
@@ -83,7 +83,7 @@ def series_of(row: Row, over: str) -> Series:
 
 
 def forest(study: StudyData, looks: dict[str, Style]) -> Markup:
-    """-> one panel a metric: each method's interval, and scratch's value (or zero) as the line to compare with."""
+    """Returns one panel a metric: each method's interval, and scratch's value (or zero) as the line to compare with."""
     panels = [panel for name in METRICS if (panel := _forest_panel(name, study, looks)) is not None]
     return element("div", panels, class_="forest") if panels else element("p", "No metric can be told.", class_="empty")
 
@@ -113,7 +113,7 @@ def _forest_panel(name: str, study: StudyData, looks: dict[str, Style]) -> Marku
 
 
 def _notes(name: str, told: Mapping[str, Interval | None], study: StudyData) -> Markup | None:
-    """-> what the numbers do not say: why some cannot be told, and how many seeds never arrived."""
+    """Returns what the numbers do not say: why some cannot be told, and how many seeds never arrived."""
     found: dict[str, list[str]] = {}
     for row in study.compared_rows:
         if row.name in told and (note := row.notes.get(name)):

@@ -18,7 +18,7 @@ WHEN = {"before": "Before", "after": "After"}
 
 
 def clip_cards(study: StudyData, out: pathlib.Path, looks: dict[str, Style]) -> list[Markup]:
-    """-> a card for each row that has clips in the study's folder `out`."""
+    """Returns a card for each row that has clips in the study's folder `out`."""
     held = get_table(study.raw, "clips")
     rows = [(row.name, get_table(held, row.name)) for row in study.compared_rows if get_table(held, row.name)]
     return [
@@ -34,7 +34,7 @@ def clip_cards(study: StudyData, out: pathlib.Path, looks: dict[str, Style]) -> 
 
 
 def _clip(out: pathlib.Path, row: str, stage: str, told: dict[str, Any]) -> Markup:
-    """-> one clip with its caption; in its place, why there is none."""
+    """Returns one clip with its caption; in its place, why there is none."""
     steps, shown_steps, reached = (to_interval(told.get(name)) for name in ("steps", "steps_shown", "return"))
     length = f"{formats.count(steps and steps.iqm)} steps"
     if steps and shown_steps and shown_steps.iqm < steps.iqm:
@@ -53,7 +53,7 @@ def _clip(out: pathlib.Path, row: str, stage: str, told: dict[str, Any]) -> Mark
 
 
 def _picture(clip: bytes, alt: str) -> Markup:
-    """-> the clip; its first frame alone for those who asked their system for less motion."""
+    """Returns the clip; its first frame alone for those who asked their system for less motion."""
     calm = element("source", media="(prefers-reduced-motion: reduce)", srcset=_data(clips.first_frame(clip)))
     return element("picture", calm, element("img", src=_data(clip), alt=alt))
 

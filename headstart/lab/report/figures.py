@@ -58,7 +58,7 @@ def _figure(
     log: bool,
     theme: Theme = PAPER,
 ) -> Markup:
-    """-> a whole SVG file: white card, title, legend, figure."""
+    """Returns a whole SVG file: white card, title, legend, figure."""
     looks = styles([one.name for one in series], theme)
     legend, top = _legend([one.name for one in series], looks, theme)
     inner = line_chart(series, references, looks, WIDTH - 2 * PAD, HEIGHT, x_label, y_label, log, theme)
@@ -75,7 +75,7 @@ def _figure(
 
 
 def _legend(names: Sequence[str], looks: dict[str, Style], theme: Theme) -> tuple[Markup, float]:
-    """-> the legend under the title, wrapped to the width, and where it ends."""
+    """Returns the legend under the title, wrapped to the width, and where it ends."""
     x, y, parts = PAD, 60.0, []
     for name in names:
         wide = 34.0 + LETTER * len(name) + 18.0

@@ -48,11 +48,11 @@ class Matrix(NamedTuple):
     rows: list[MatrixRow]
 
     def head(self, column: int) -> str:
-        """-> a column's name in short."""
+        """Returns a column's name in short."""
         return "target" if column == len(self.columns) - 1 else str(column + 1)
 
     def title(self, row: MatrixRow) -> str:
-        """-> a row's name in short: of one that learned one source, the source's number and what makes it another."""
+        """Returns a short name of a row: for one that trained on one source, the source's number and its difference."""
         if len(row.learned_on) != 1 or row.learned_on[0] not in self.columns:
             return row.name
         (source,), by = row.learned_on, row.name.partition(" by ")[2]
@@ -60,7 +60,7 @@ class Matrix(NamedTuple):
 
 
 def parse_matrix(study: StudyData) -> Matrix | None:
-    """-> the study's matrix; None where it has none."""
+    """Returns the study's matrix; None where it has none."""
     told = get_table(study.raw, "matrix")
     names, columns = _names(told.get("rows")), _names(told.get("columns"))
     if not names or not columns:
@@ -78,7 +78,7 @@ def parse_matrix(study: StudyData) -> Matrix | None:
 
 
 def heat_map(found: Matrix) -> Markup:
-    """-> the matrix as a figure: coloured by how far each return is from an untrained policy's."""
+    """Returns the matrix as a figure: coloured by how far each return is from an untrained policy's."""
     wide = NARROW if len(found.columns) >= MANY else CELL
     width, height = NAME + wide * len(found.columns), TOP + ROW * len(found.rows) + 2.0
     words = {"font_family": FONT, "font_size": "12", "fill": PAGE.soft}
@@ -118,13 +118,13 @@ def _square(row: MatrixRow, cell: MatrixCell, strength: float, x: float, y: floa
 
 
 def _strength(cell: MatrixCell, column: Sequence[MatrixCell]) -> float:
-    """-> how far it is from an untrained policy, in [-1, 1]: 1 is the farthest of its column."""
+    """Returns how far it is from an untrained policy, in [-1, 1]: 1 is the farthest of its column."""
     far = max((abs(other.gain.iqm) for other in column if other.gain is not None), default=0.0)
     return cell.gain.iqm / far if cell.gain is not None and far > 0.0 else 0.0
 
 
 def matrix_table(found: Matrix, looks: dict[str, Style]) -> Markup:
-    """-> the matrix with its intervals."""
+    """Returns the matrix with its intervals."""
     badge = element("span", element("span", WORSE, aria_hidden="true"), " negative transfer", class_="badge negative")
     body = []
     for row in found.rows:
@@ -136,7 +136,7 @@ def matrix_table(found: Matrix, looks: dict[str, Style]) -> Markup:
 
 
 def remarks(study: StudyData) -> list[Markup]:
-    """-> sentences: what was lost by learning all sources together, and what could not be told."""
+    """Returns sentences: what was lost by learning all sources together, and what could not be told."""
     found, told = parse_matrix(study), get_table(study.raw, "matrix")
     said = []
     for row in found.rows if found else ():
@@ -163,5 +163,5 @@ def _names(value: Any) -> list[str]:
 
 
 def _at(value: Any, i: int) -> Any:
-    """-> an item of a list; None where there is none."""
+    """Returns an item of a list; None where there is none."""
     return value[i] if isinstance(value, list | tuple) and i < len(value) else None

@@ -24,7 +24,7 @@ SPENT = ("source_steps", "target_steps", "gradient_steps", "parameters")
 
 
 def html_table(caption: str, heads: Sequence[Any], rows: Sequence[Sequence[Any]], label: str = "method") -> Markup:
-    """-> a table whose first column names the rows, in a box that scrolls where the page is too narrow."""
+    """Returns a table whose first column names the rows, in a box that scrolls where the page is too narrow."""
     top = element("tr", element("th", label, scope="col"), [element("th", head, scope="col") for head in heads])
     body = [element("tr", element("th", row[0], scope="row"), [element("td", x) for x in row[1:]]) for row in rows]
     whole = element("table", element("thead", top), element("tbody", body), aria_label=caption)
@@ -33,7 +33,7 @@ def html_table(caption: str, heads: Sequence[Any], rows: Sequence[Sequence[Any]]
 
 
 def shots_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    """-> return by number of target episodes."""
+    """Returns return by number of target episodes."""
     rows = [row for row in study.rows if row.shots]
     if not rows:
         return None
@@ -47,7 +47,7 @@ def shots_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
 
 
 def generalization_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    """-> return of the source's policies over the ensemble, without any adaptation."""
+    """Returns return of the source's policies over the ensemble, without any adaptation."""
     rows = [row for row in study.rows if row.generalisation]
     if not rows:
         return None
@@ -81,7 +81,7 @@ def verdict_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
 
 
 def shift_table(study: StudyData) -> Markup | None:
-    """-> how far each changed parameter alone, and all together, take the target from the source."""
+    """Returns how far each changed parameter alone, and all together, take the target from the source."""
     keys = [key for key in EFFECTS if study.shift.get(key) is not None]
     parameters = get_table(study.shift, "parameters")
     if not keys and not parameters:
@@ -100,7 +100,7 @@ def shift_table(study: StudyData) -> Markup | None:
 
 
 def cost_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    """-> what each row was given and what it got: all have the same budget in the target."""
+    """Returns what each row was given and what it got: all have the same budget in the target."""
     rows = [row for row in study.rows if row.ledger]
     if not rows:
         return None
@@ -119,7 +119,7 @@ def cost_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
 
 
 def equal_total_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    """-> the rows again, now with the source's steps counted too."""
+    """Returns the rows again, now with the source's steps counted too."""
     if not study.equal_total:
         return None
     rows, extra = [], []
@@ -146,7 +146,7 @@ def equal_total_table(study: StudyData, looks: dict[str, Style]) -> Markup | Non
 
 
 def failure_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    """-> the cells that failed, each with its reason."""
+    """Returns the cells that failed, each with its reason."""
     failed = {**get_table(study.raw, "reference_failed"), **{row.name: row.failed for row in study.rows}}
     body = [[method_cell(name, looks), seed, why] for name, each in failed.items() for seed, why in each.items()]
     caption = "Cells that failed. No number above counts them, and no verdict is in favour of a row that has one."
@@ -154,18 +154,18 @@ def failure_table(study: StudyData, looks: dict[str, Style]) -> Markup | None:
 
 
 def method_cell(name: str, looks: dict[str, Style]) -> Markup:
-    """-> a method's name behind its key."""
+    """Returns a method's name behind its key."""
     return element("span", swatch(looks[name]) if name in looks else None, name, class_="method")
 
 
 def task_text(text: str) -> Markup:
-    """-> a task string that may break after its signs, so that it fits a phone."""
+    """Returns a task string that may break after its signs, so that it fits a phone."""
     pieces = re.split(r"(?<=[@,:|])", text)
     return element("span", [[piece, element("wbr")] for piece in pieces], class_="task")
 
 
 def verdict_badge(row: Row, study: StudyData) -> Markup:
-    """-> the verdict as a word with a sign; colour only repeats it."""
+    """Returns the verdict as a word with a sign; colour only repeats it."""
     kind = row.verdict if row.verdict in LABELS else "none"
     sign = {"positive": "▲", "negative": "▼", "none": "■"}[kind]
     return element(
@@ -174,20 +174,20 @@ def verdict_badge(row: Row, study: StudyData) -> Markup:
 
 
 def interval_cell(value: Interval | None, best: bool = False, to: float | None = None) -> Markup:
-    """-> an interval in a table's cell."""
+    """Returns an interval in a table's cell."""
     number = element("strong" if best else "span", formats.statistic(value, to))
     limits = formats.bounds(value, to)
     return element("span", number, element("small", limits) if limits else None, class_="told")
 
 
 def signed_cell(value: Interval | None) -> Markup:
-    """-> the interval of a difference in a table's cell."""
+    """Returns the interval of a difference in a table's cell."""
     limits = formats.bounds(value)
     return element("span", element("span", formats.signed(value)), element("small", limits), class_="told")
 
 
 def number_of(value: Any) -> float | None:
-    """-> the number, or the middle of the interval, or None."""
+    """Returns the number, or the middle of the interval, or None."""
     found = to_interval(value)
     return None if found is None else found.iqm
 

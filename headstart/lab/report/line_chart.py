@@ -39,16 +39,16 @@ class Scale(NamedTuple):
     log: bool = False
 
     def __call__(self, x: float) -> float:
-        """-> the pixel of a number."""
+        """Returns the pixel of a number."""
         return float(self.all(np.array([x]))[0])
 
     def all(self, x: np.ndarray) -> np.ndarray:
-        """-> the pixels of numbers."""
+        """Returns the pixels of numbers."""
         low, high, *values = np.log1p([self.low, self.high, *x]) if self.log else [self.low, self.high, *x]
         return self.start + (np.array(values, float) - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """-> round numbers within, at most about so many."""
+        """Returns round numbers within, at most about so many."""
         if self.log:
             powers = [0.0] + [10.0**k for k in range(13) if 10.0**k <= self.high * 1.001]
             return powers if len(powers) <= most + 1 else [0.0, *powers[1 :: math.ceil(len(powers) / most)]]
@@ -70,7 +70,7 @@ def line_chart(
     log: bool = False,
     theme: Theme = PAGE,
 ) -> Markup:
-    """-> the figure's parts, without the `svg` around them: axes, references, bands, lines, markers."""
+    """Returns the figure's parts, without the `svg` around them: axes, references, bands, lines, markers."""
     x, y = scales(series, references, width, height, log)
     parts = [axes(x, y, x_label, y_label, theme)]
     bands = [band(one, looks[one.name], x, y) for one in series]
@@ -81,7 +81,7 @@ def line_chart(
 def scales(
     series: Sequence[Series], references: Sequence[Reference], width: float, height: float, log: bool
 ) -> tuple[Scale, Scale]:
-    """-> axes that hold all that is drawn, with room for the labels outside."""
+    """Returns axes that hold all that is drawn, with room for the labels outside."""
     xs = _finite(one.x for one in series)
     ys = _finite([*(v for one in series for v in (one.y, one.low, one.high)), [r.value for r in references]])
     left, right = (xs.min(), xs.max()) if xs.size else (0.0, 1.0)
@@ -95,7 +95,7 @@ def scales(
 
 
 def axes(x: Scale, y: Scale, x_label: str, y_label: str, theme: Theme) -> Markup:
-    """-> grid lines, ticks and the names of both axes: the upright one's above its ticks, where it can be read."""
+    """Returns grid lines, ticks and the names of both axes: the upright one's above its ticks, where it can be read."""
     words = {"font_family": FONT, "font_size": "12", "fill": theme.soft}
     parts = []
     for t in y.ticks(_rows(y.start + 46.0)):
@@ -113,7 +113,7 @@ def axes(x: Scale, y: Scale, x_label: str, y_label: str, theme: Theme) -> Markup
 
 
 def band(one: Series, look: Style, x: Scale, y: Scale) -> Markup | None:
-    """-> the area between low and high; nothing where it has no height."""
+    """Returns the area between low and high; nothing where it has no height."""
     xs, low, high = _level(one.x, x), _level(one.low), _level(one.high)
     good = np.isfinite(xs + low + high)
     if good.sum() < 2 or np.all(high[good] == low[good]):
@@ -124,7 +124,7 @@ def band(one: Series, look: Style, x: Scale, y: Scale) -> Markup | None:
 
 
 def line(one: Series, look: Style, x: Scale, y: Scale) -> Markup:
-    """-> the line and its markers; a marker carries what a reader is told when he points at it."""
+    """Returns the line and its markers; a marker carries what a reader is told when he points at it."""
     xs, ys = _level(one.x, x), _level(one.y)
     good = np.isfinite(xs + ys)
     points = np.stack([x.all(xs[good]), y.all(ys[good])], axis=1)
@@ -140,7 +140,7 @@ def line(one: Series, look: Style, x: Scale, y: Scale) -> Markup:
 def references_at(
     references: Sequence[Reference], series: Sequence[Series], x: Scale, y: Scale, theme: Theme
 ) -> list[Markup]:
-    """-> dashed lines, each labelled at that end of it which the curves leave free."""
+    """Returns dashed lines, each labelled at that end of it which the curves leave free."""
     parts = []
     words = {"font_family": FONT, "font_size": "12", "fill": theme.soft, "paint_order": "stroke"}
     halo = {"stroke": theme.paper, "stroke_width": "4", "stroke_linejoin": "round"}
@@ -156,7 +156,7 @@ def references_at(
 
 
 def _clearance(series: Sequence[Series], x: Scale, y: Scale, at: float, side: int) -> float:
-    """-> how many pixels the nearest line is away from a label's height, in the left (0) or right (1) third."""
+    """Returns how many pixels the nearest line is away from a label's height, in the left (0) or right (1) third."""
     edge = np.linspace(x.start, x.start + (x.end - x.start) / 3.0, 12)
     edge = edge if side == 0 else x.end + x.start - edge
     gaps = [math.inf]
@@ -169,7 +169,7 @@ def _clearance(series: Sequence[Series], x: Scale, y: Scale, at: float, side: in
 
 
 def _level(values: np.ndarray, over: Scale | None = None) -> np.ndarray:
-    """-> the values; a single one twice, at (where it is an x) both ends of the axis."""
+    """Returns the values; a single one twice, at (where it is an x) both ends of the axis."""
     if values.size != 1:
         return values
     return np.repeat(values, 2) if over is None else np.array([over.low, over.high])

@@ -12,7 +12,7 @@ class Markup(str):
 
 
 def text(content: Any) -> Markup:
-    """-> the content as HTML: escaped, unless it is Markup; of a list each in turn; nothing of None."""
+    """Returns the content as HTML: escaped, unless it is Markup; of a list each in turn; nothing of None."""
     if content is None:
         return Markup()
     if isinstance(content, Markup):
@@ -23,7 +23,7 @@ def text(content: Any) -> Markup:
 
 
 def element(tag: str, *content: Any, **attributes: Any) -> Markup:
-    """-> `<tag …>content</tag>`. In an attribute's name `_` becomes `-`, but a last one goes; None leaves it out.
+    """Returns `<tag …>content</tag>`. In an attribute's name `_` becomes `-`, but a last one goes; None leaves it out.
 
     Numbers are written with at most two decimals, which is finer than any screen.
     """

@@ -31,7 +31,7 @@ def write_report(study: dict[str, Any], path: str | os.PathLike[str]) -> None:
 
 
 def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
-    """-> the report as one HTML document; clips are those of the study's folder `out`."""
+    """Returns the report as one HTML document; clips are those of the study's folder `out`."""
     told = parse_study(study)
     looks = row_styles(told, PAGE)
     head = element(
@@ -70,7 +70,7 @@ def _resource(name: str) -> Markup:
 
 
 def _section(title: str, lead: str | None, *content: Any) -> Markup | None:
-    """-> a part of the page; nothing where there is nothing to show."""
+    """Returns a part of the page; nothing where there is nothing to show."""
     if not any(content):
         return None
     return element("section", element("h2", title), element("p", lead, class_="lead") if lead else None, content)
@@ -152,7 +152,7 @@ def _clips(study: StudyData, out: pathlib.Path, looks: dict[str, Style]) -> Mark
 
 
 def _behind(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    """-> the figures' numbers as a table, for those who cannot see them."""
+    """Returns the figures' numbers as a table, for those who cannot see them."""
     rows = []
     for row in study.compared_rows:
         for steps, episodes, *value in zip(*row.curve or (), strict=True):
@@ -232,7 +232,7 @@ def _reproduce(study: StudyData) -> Markup | None:
 
 
 def _said(value: Any) -> str:
-    """-> plain data in a line of text."""
+    """Returns plain data in a line of text."""
     if isinstance(value, dict):
         return "; ".join(f"{name}: {_said(part)}" for name, part in value.items() if part)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -43,7 +43,7 @@ def row_sentence(row: Row, study: StudyData) -> str:
 
 
 def verdict_label(row: Row, study: StudyData) -> str:
-    """-> the verdict in a word or three."""
+    """Returns the verdict in a word or three."""
     if row.verdict not in LABELS:
         return NO_VERDICT
     if row.verdict != "none" and (row.role == "naive" or not study.is_scratch(row.control or "scratch")):
@@ -52,7 +52,7 @@ def verdict_label(row: Row, study: StudyData) -> str:
 
 
 def shift_sentence(study: StudyData) -> str | None:
-    """-> whether the target is another task at all, and in what."""
+    """Returns whether the target is another task at all, and in what."""
     changes = {name: get_table(told) for name, told in get_table(study.shift, "parameters").items()}
     if study.shift.get("broken"):
         return advice.broken_env_sentence(study.shift["broken"])
@@ -75,7 +75,7 @@ def shift_sentence(study: StudyData) -> str | None:
 
 
 def effect_word(size: float | None) -> str:
-    """-> an effect size in a word, after Cohen's rule of thumb."""
+    """Returns an effect size in a word, after Cohen's rule of thumb."""
     if size is None:
         return "unknown"
     words = ((1e-6, "none"), (0.2, "slight"), (0.5, "small"), (0.8, "medium"))
@@ -83,7 +83,7 @@ def effect_word(size: float | None) -> str:
 
 
 def episodes_to_threshold(row: Row, threshold: float | None) -> float | None:
-    """-> the target episodes after which the method's curve (the IQM of its seeds) first reaches the threshold."""
+    """Returns the target episodes after which the method's curve (the IQM of its seeds) first reaches the threshold."""
     if row.curve is None or threshold is None:
         return None
     over = np.flatnonzero(row.curve.iqm >= threshold)
@@ -98,7 +98,7 @@ def episodes_to_threshold(row: Row, threshold: float | None) -> float | None:
 
 
 def _as_it_is(ours: Interval, base: Interval, row: Row, study: StudyData) -> str:
-    """-> what the source's policy is worth without learning: it spends nothing, so its average is its return."""
+    """Returns what the source's policy is worth without learning: it spends nothing, so its average is its return."""
     beside = {"positive": "less: only ", "negative": "more: ", "none": "not clearly more or less: "}.get(
         row.verdict or "", ""
     )

@@ -65,12 +65,12 @@ class StudyData(NamedTuple):
     raw: Table
 
     def row(self, name: str) -> Row | None:
-        """-> the row of that name."""
+        """Returns the row of that name."""
         return next((row for row in self.rows if row.name == name), None)
 
     @property
     def compared_rows(self) -> list[Row]:
-        """-> all rows but the references."""
+        """Returns all rows but the references."""
         return [row for row in self.rows if row.role not in REFERENCES]
 
     def is_scratch(self, name: str) -> bool:
@@ -86,7 +86,7 @@ class StudyData(NamedTuple):
 
 
 def parse_study(study: Table) -> StudyData:
-    """-> the study, with every part that is missing left empty."""
+    """Returns the study, with every part that is missing left empty."""
     rows = [_row(str(name), method or {}) for name, method in get_table(study, "methods").items()]
     rows.sort(key=lambda row: 0 if row.name == SCRATCH else ORDER.get(row.role, 3))
     shots = _shots(study, rows)
@@ -110,7 +110,7 @@ def parse_study(study: Table) -> StudyData:
 
 
 def get_table(parent: Any, *path: str) -> Table:
-    """-> the dictionary at the end of the path; empty where there is none."""
+    """Returns the dictionary at the end of the path; empty where there is none."""
     for name in path:
         parent = parent.get(name) if isinstance(parent, Mapping) else None
     return dict(parent) if isinstance(parent, Mapping) else {}
@@ -155,7 +155,7 @@ def _row(name: str, method: Table) -> Row:
 
 
 def _level(row: Row, shots: list[int]) -> Row:
-    """-> a row whose policy is only run scores at any number of shots what it scores at none."""
+    """Returns a row whose policy is only run scores at any number of shots what it scores at none."""
     only_run = row.curve is not None and row.curve.iqm.size == 1 and 0 in row.shots
     return row._replace(shots=dict.fromkeys(shots, row.shots[0])) if only_run else row
 
@@ -205,7 +205,7 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _list(value: Any) -> list[Table]:
-    """-> rows, also where they come as a table of name -> row."""
+    """Returns rows, also where they come as a table of name -> row."""
     if isinstance(value, Mapping):
         return [{"method": name, **get_table(row)} for name, row in value.items()]
     return [dict(row) for row in value or [] if isinstance(row, Mapping)]

@@ -66,7 +66,7 @@ def styles(names: Sequence[str], theme: Theme, scratches: Collection[str] = ()) 
 
 
 def legend_key(look: Style) -> Markup:
-    """-> a short piece of the line with its marker, 26 pixels wide, around the height 0."""
+    """Returns a short piece of the line with its marker, 26 pixels wide, around the height 0."""
     stroke = {"stroke": look.colour, "stroke_width": "2", "stroke_dasharray": look.dash}
     mark = element("path", d=SHAPES[look.shape], transform="translate(13 0)", fill=look.colour)
     return element("g", element("line", x1="0", x2="26", y1="0", y2="0", **stroke), None if look.dash == DOTS else mark)

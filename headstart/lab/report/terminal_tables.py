@@ -32,7 +32,7 @@ def interval_text(value: Mapping[str, Any] | None) -> str:
 
 
 def study_tables(data: Mapping[str, Any]) -> Iterator[Table]:
-    """-> what a study says: returns at each number of shots, the verdicts, and of several sources their matrix."""
+    """Returns what a study says: returns at each number of shots, the verdicts, and of several sources their matrix."""
     methods = data["methods"]
     shots = [str(n) for n in data["shots"]]
     title = f"{data['source']} → {data['target']}: return after n episodes of the target"
@@ -149,7 +149,7 @@ def _pairs(data: Mapping[str, Any]) -> Table:
 
 
 def _matrix(data: Mapping[str, Any]) -> Table:
-    """-> what was learned on each source, on each task."""
+    """Returns what was learned on each source, on each task."""
     title = "what was learned on the sources, run on each task as it is"
     heads = (Column(name, overflow="fold") for name in ("what was learned", *data["columns"]))
     table = Table(*heads, title=title)

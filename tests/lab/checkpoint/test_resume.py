@@ -205,7 +205,7 @@ def test_a_kill_at_any_line_of_the_write_leaves_the_former_or_the_new(tmp_path):
 
 
 def train_command(out: pathlib.Path) -> int:
-    """-> the exit status of a training in ten turns."""
+    """Returns the exit status of a training in ten turns."""
     try:
         main(
             [
@@ -261,7 +261,7 @@ def test_asked_twice_it_ends_at_once(tmp_path):
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """-> a training that was stopped after five turns."""
+    """Returns a training that was stopped after five turns."""
     folder = tmp_path_factory.mktemp("left") / "run"
     stop(folder, 5)
     return folder

@@ -33,7 +33,7 @@ from headstart.methods.randomization.epopt import EPOpt
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    """-> what one of the seeds learned."""
+    """Returns what one of the seeds learned."""
     state = jax.tree.map(lambda x: x[:1], tiny.learned())
     return Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, tiny.SEEDS[0], 2)
 

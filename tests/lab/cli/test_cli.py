@@ -35,7 +35,7 @@ COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, *LEARNER, "--ev
 
 
 def run(*words: Any) -> int:
-    """-> the exit status."""
+    """Returns the exit status."""
     try:
         main([str(word) for word in words])
     except SystemExit as end:
@@ -45,7 +45,7 @@ def run(*words: Any) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """-> a folder that holds a study, a training and checkpoints with something wrong."""
+    """Returns a folder that holds a study, a training and checkpoints with something wrong."""
     folder = tmp_path_factory.mktemp("lab")
     assert run(*COMPARE, folder / "study") == 0
     assert run("train", "ppo:hidden=8", "--source", "CartPole-v1", "--steps", "2e3", "--out", folder / "trained") == 0

@@ -22,7 +22,7 @@ PROGRAM = [sys.executable, "-c", "from headstart.lab.cli import main; main()"]
 
 
 def run(*words: Any) -> int:
-    """-> the exit status."""
+    """Returns the exit status."""
     try:
         main([str(word) for word in words])
     except SystemExit as end:
@@ -31,7 +31,7 @@ def run(*words: Any) -> int:
 
 
 def command(*words: str, shell: str = '"$@"', **env: str) -> subprocess.CompletedProcess[bytes]:
-    """-> what came of the program, run by a shell."""
+    """Returns what came of the program, run by a shell."""
     words = ("bash", "-c", shell, "bash", *PROGRAM, *words)
     return subprocess.run(words, capture_output=True, env={**os.environ, **env}, timeout=600, check=False)
 

@@ -48,7 +48,7 @@ class Checker(html.parser.HTMLParser):
 
 
 def checked(data) -> Checker:
-    """-> the parsed report, after the checks that every report has to pass."""
+    """Returns the parsed report, after the checks that every report has to pass."""
     source = page(data)
     checker = Checker()
     checker.feed(source)
@@ -240,7 +240,7 @@ def test_it_survives_any_part_that_is_null(place):
 
 
 def _pruned(data, share, chance):
-    """-> the data without a share of everything in it."""
+    """Returns the data without a share of everything in it."""
     if isinstance(data, dict):
         return {name: _pruned(x, share, chance) for name, x in data.items() if chance.random() > share}
     return data
@@ -325,7 +325,7 @@ FAR = np.array([-1.0, 0.5, 0.0, -0.5, 1.0])  # of five seeds
 
 @pytest.fixture(scope="module")
 def several(whole):
-    """-> a study of two sources: what was learned on A is worse than nothing on B, and joint learning lost on A."""
+    """Returns a study of two sources: training on A is worse than nothing on B, and joint training lost on A."""
     returns = np.array([[90 + FAR, -30 + FAR, 5 * FAR], [FAR * np.nan, 90 + FAR, 20 + FAR], [70 + FAR] * 3])
     rows = [f"learned on {A}", f"learned on {B}", "joint"]
     found = assemble_matrix(rows, [A, B, TARGET], [[A], [B], [A, B]], returns, 0.1 * np.array([FAR] * 3))

@@ -53,7 +53,7 @@ PASSING = ("seconds", "provenance", "date", "checksum", "cell")  # what is anoth
 
 
 def lasting(data: Any) -> Any:
-    """-> the data without what is another each time."""
+    """Returns the data without what is another each time."""
     if isinstance(data, dict):
         return {name: lasting(x) for name, x in data.items() if name not in PASSING}
     return [lasting(x) for x in data] if isinstance(data, list) else data
@@ -88,7 +88,7 @@ def never(*args: Any, **kwargs: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[ProgressEvent], int]:
-    """-> the folder of a finished study, what its watcher was told, and how often the source was trained on."""
+    """Returns the folder of a finished study, what its watcher was told, and how often the source was trained on."""
     out, news = tmp_path_factory.mktemp("study") / "new" / "folder", []
     with pytest.MonkeyPatch.context() as patch:
         counted = Counted(real_learn)
@@ -99,7 +99,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[
 
 @pytest.fixture
 def out(whole, tmp_path: pathlib.Path) -> pathlib.Path:
-    """-> a copy of the finished study, to do things to."""
+    """Returns a copy of the finished study, to do things to."""
     return pathlib.Path(shutil.copytree(whole[0], tmp_path / "study"))
 
 
@@ -293,7 +293,7 @@ def test_a_row_that_cannot_run_is_left_out_with_its_reason(tmp_path):
 
 
 def found(size: float, same: bool = False) -> Shift:
-    """-> a shift of that effect on returns."""
+    """Returns a shift of that effect on returns."""
     return Shift(Effect(0.0, 0.0, 0.0, 0.0, size), {}, {"force": ("10", "9")}, same)
 
 

@@ -43,7 +43,7 @@ QUESTION = StudyConfig(
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """-> a study of which just the rows are run that a test looks at, and its matrix filled in."""
+    """Returns a study of which just the rows are run that a test looks at, and its matrix filled in."""
     asked = Study(QUESTION, tmp_path_factory.mktemp("several"), ignore)
     asked.rows = [row for row in asked.rows if row[0].name.startswith(("joint", "darc"))]
     for row in asked.rows:
@@ -54,7 +54,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture
 def found(study: Study) -> dict:
-    """-> its matrix."""
+    """Returns its matrix."""
     return cross_evaluation.read(study.out)["matrix"]
 
 

@@ -40,7 +40,7 @@ def filmed(task: Task, act: Callable[[Any], Any] = probes.right, **how: int) -> 
 
 
 def dark(frame: np.ndarray) -> float:
-    """-> where the walker is, in cells."""
+    """Returns where the walker is, in cells."""
     return float(np.argwhere(frame.min(2) < 100)[:, 1].mean()) / frame.shape[1] * 7 - 1
 
 

@@ -24,7 +24,7 @@ def news(row: str, stage: str, steps: float) -> ProgressEvent:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """-> the time, in a list, to be set."""
+    """Returns the time, in a list, to be set."""
     now = [100.0]
     monkeypatch.setattr("headstart.lab.watch.progress_bar.time.monotonic", lambda: now[0])
     return now

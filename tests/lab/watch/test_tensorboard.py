@@ -15,7 +15,7 @@ from headstart.lab.watch.tensorboard import tensorboard_writer
 
 
 def told(folder: pathlib.Path) -> list[tuple[str, int, float]]:
-    """-> (name, step, value) of all that is written in a run's folder."""
+    """Returns (name, step, value) of all that is written in a run's folder."""
     [file] = folder.iterdir()
     data, events = file.read_bytes(), []
     while data:  # a length and its checksum, so many bytes and theirs
