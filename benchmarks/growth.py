@@ -92,7 +92,7 @@ def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[
     jax.clear_caches()  # of another number, which may have asked for the same
     began = time.perf_counter()
     learner, run = ready(method, tasks, seeds)
-    go = functools.partial(train_chunk, learner, tasks, turns=jnp.int32(1), budget=count_of(10**6))
+    go = functools.partial(train_chunk, learner, tasks, iterations=jnp.int32(1), budget=count_of(10**6))
     run, _ = jax.block_until_ready(go(run))
     found: dict[str, list[float]] = {"first": [time.perf_counter() - began], "turn": []}
     for _ in range(repetitions):

@@ -21,7 +21,7 @@ COUNTED = ("policy", "value", "returns")  # parts whose numbers are counted
 
 
 def learn(method: Method, tasks: Task, steps: int, seeds: int) -> dict:
-    """Returns steps [point], returns [seed][point][task], the gradients' metrics, the number of weights, and seconds."""
+    """Returns steps [point], returns [seed][point][task], the gradients' metrics, the number of weights, seconds."""
     key, began = keys(range(seeds)), time.perf_counter()
     learner, at, returns, said, size = method.learner(spec(tasks)), [], [], [], 0
     for point in train(learner, tasks, steps, key.source, num_points=POINTS):

@@ -135,7 +135,7 @@ def after_switches(hidden: str, learner: Learner, known: Params, keys: Key) -> d
 
 
 def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """Returns each row's mean over the hidden parameters, its gain over no parameters, and what remains after a change."""
+    """Returns each row's mean over the hidden parameters, its gain over no parameters, and the rest after a change."""
     mean = {name: np.array(one["returns"]).mean(1) for name, one in found.items()}
     hidden = {name: name.split(", ")[0] for name in found}
     control = {name: f"{hidden[name]}, no parameters" for name in found}

@@ -17,7 +17,7 @@ UNITS = {"rate": "steps/s", "seconds": "s of learning", "wall": "s in all"}
 
 
 def summarise(row: Row, found: Mapping[str, list[dict]], limits: list[dict]) -> dict:
-    """Returns each program's repetitions, median, minimum and maximum; how many times as fast we are as each peer; and our
+    """Returns each program's repetitions, median, minimum and maximum; our speed as a multiple of each peer's; and our
     shares of the bounds, each of its repetition."""
     programs = {name: _program(row, each) for name, each in found.items()}
     record = {"what": row.what, "goals": row.goals, "programs": programs, "times_as_fast": {}, "limits": limits}

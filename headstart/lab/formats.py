@@ -26,7 +26,7 @@ def step(*values: float | None, digits: int = 3) -> float:
 
 
 def interval_step(interval: Interval) -> float:
-    """Returns the step to which an interval is rounded: two digits of its width, and at most four digits of its numbers."""
+    """Returns the step to which an interval is rounded: two digits of its width, and at most four of its numbers."""
     width = interval.high - interval.low
     if not math.isfinite(width) or width <= 0.0:
         return step(*interval[:3])
