@@ -47,7 +47,7 @@ def gradient(sizes: tuple[int, ...]) -> int:
 def ppo_flops(settings: PPO, observation: int, action: int) -> int:
     """Returns FLOPs for each environment step: acting and valuing once, and a gradient of both in each epoch."""
     policy, critic = (observation, *settings.hidden, action), (observation, *settings.hidden, 1)
-    return forward(policy) + forward(critic) + settings.epochs * (gradient(policy) + gradient(critic))
+    return forward(policy) + forward(critic) + settings.num_epochs * (gradient(policy) + gradient(critic))
 
 
 def sac_flops(settings: SAC, observation: int, action: int) -> int:
@@ -59,7 +59,7 @@ def sac_flops(settings: SAC, observation: int, action: int) -> int:
     policy, critic = (observation, *settings.hidden, 2 * action), (observation + action, *settings.hidden, 1)
     critics = 2 * gradient(critic) + forward(policy) + 2 * forward(critic)
     actor = gradient(policy) + 2 * 2 * forward(critic)
-    return forward(policy) + settings.updates * settings.batch * (critics + actor)
+    return forward(policy) + settings.update_to_data * settings.batch_size * (critics + actor)
 
 
 def sustained(run: Callable[[], object], work: float, seconds: float) -> float:
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
     asked = parser.parse_args()
     if "CartPole" in asked.row:
-        stepped = stepping("CartPole-v1", CARTPOLE_PPO.copies, round(100_000 * asked.seconds), seed=0)
+        stepped = stepping("CartPole-v1", CARTPOLE_PPO.num_envs, round(100_000 * asked.seconds), seed=0)
         found = {"physics": stepped["steps"] / stepped["seconds"]}
     else:
         found = {"physics": physics_rate("Hopper-v5", asked.seconds)}
@@ -137,9 +137,9 @@ class Learns(NamedTuple):
 
 
 LEARNS: dict[str, Learns | None] = {
-    "PPO on Hopper-v5": Learns(ppo_flops(HOPPER_PPO, 11, 3), HOPPER_PPO.batch, HOPPER_PPO.hidden[0]),
-    "SAC on Hopper-v5": Learns(sac_flops(HOPPER_SAC, 11, 3), HOPPER_SAC.batch, HOPPER_SAC.hidden[0]),
-    "PPO on CartPole-v1": Learns(ppo_flops(CARTPOLE_PPO, 4, 2), CARTPOLE_PPO.batch, CARTPOLE_PPO.hidden[0]),
+    "PPO on Hopper-v5": Learns(ppo_flops(HOPPER_PPO, 11, 3), HOPPER_PPO.batch_size, HOPPER_PPO.hidden[0]),
+    "SAC on Hopper-v5": Learns(sac_flops(HOPPER_SAC, 11, 3), HOPPER_SAC.batch_size, HOPPER_SAC.hidden[0]),
+    "PPO on CartPole-v1": Learns(ppo_flops(CARTPOLE_PPO, 4, 2), CARTPOLE_PPO.batch_size, CARTPOLE_PPO.hidden[0]),
     "Hopper-v5 stepped": None,
 }
 

@@ -96,7 +96,7 @@ def gpu_rows(tiny: bool) -> dict[str, Row]:
     """Returns the rows for a GPU, where robots are stepped by MJX; `tiny` ones also run without."""
     carts, hoppers, few = MANY_CARTPOLES, MANY_HOPPERS, HOPPER_PPO
     if tiny:
-        carts = hoppers = few = MANY_HOPPERS._replace(copies=16, batch=160, epochs=1)
+        carts = hoppers = few = MANY_HOPPERS._replace(num_envs=16, batch_size=160, num_epochs=1)
     turns = lambda rollout: ("--warmup", str(rollout), "--steps", str(rollout if tiny else 20 * rollout))
     seeds, masses = (2, 2) if tiny else (64, 9)
     mjx = ("Hopper-v5", "--physics", "mjx")

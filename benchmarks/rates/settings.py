@@ -12,22 +12,22 @@ from typing import NamedTuple
 class PPO(NamedTuple):
     """Proximal policy optimisation; tanh between the layers. The names are headstart's."""
 
-    copies: int = 16  # parallel environments
-    length: int = 128  # steps of each in a rollout
-    epochs: int = 10
-    batch: int = 64  # transitions in a gradient step
+    num_envs: int = 16  # parallel environments
+    num_steps: int = 128  # steps of each in a rollout
+    num_epochs: int = 10
+    batch_size: int = 64  # transitions in a gradient step
     hidden: tuple[int, ...] = (64, 64)  # of the policy, and of the critic
     learning_rate: float = 3e-4  # held
     discount: float = 0.99
-    lam: float = 0.95
-    clip: float = 0.2
-    entropy: float = 0.0
-    value: float = 0.5
+    gae_lambda: float = 0.95
+    clip_eps: float = 0.2
+    entropy_coef: float = 0.0
+    value_coef: float = 0.5
     max_grad_norm: float = 0.5
 
     @property
     def rollout(self) -> int:
-        return self.copies * self.length
+        return self.num_envs * self.num_steps
 
     def ours(self) -> str:
         """Returns the learner, as headstart's command line takes it."""
@@ -36,33 +36,33 @@ class PPO(NamedTuple):
     def sb3(self) -> tuple[str, ...]:
         """Returns words for the command lines of SB3 and SBX."""
         names = {
-            "n_steps": self.length,
-            "n_epochs": self.epochs,
-            "batch_size": self.batch,
+            "n_steps": self.num_steps,
+            "n_epochs": self.num_epochs,
+            "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
             "gamma": self.discount,
-            "gae_lambda": self.lam,
-            "clip_range": self.clip,
-            "ent_coef": self.entropy,
-            "vf_coef": self.value,
+            "gae_lambda": self.gae_lambda,
+            "clip_range": self.clip_eps,
+            "ent_coef": self.entropy_coef,
+            "vf_coef": self.value_coef,
             "max_grad_norm": self.max_grad_norm,
             "policy_kwargs": {"net_arch": list(self.hidden)},  # tanh is theirs too where nothing is said
         }
-        return "--copies", str(self.copies), *_words(names)
+        return "--copies", str(self.num_envs), *_words(names)
 
     def rejax(self) -> tuple[str, ...]:
         """Returns words for rejax's command line."""
         names = {
-            "num_envs": self.copies,
-            "num_steps": self.length,
-            "num_epochs": self.epochs,
-            "num_minibatches": self.rollout // self.batch,
+            "num_envs": self.num_envs,
+            "num_steps": self.num_steps,
+            "num_epochs": self.num_epochs,
+            "num_minibatches": self.rollout // self.batch_size,
             "learning_rate": self.learning_rate,
             "gamma": self.discount,
-            "gae_lambda": self.lam,
-            "clip_eps": self.clip,
-            "ent_coef": self.entropy,
-            "vf_coef": self.value,
+            "gae_lambda": self.gae_lambda,
+            "clip_eps": self.clip_eps,
+            "ent_coef": self.entropy_coef,
+            "vf_coef": self.value_coef,
             "max_grad_norm": self.max_grad_norm,
             "agent_kwargs": {"hidden_layer_sizes": self.hidden, "activation": "tanh"},
         }
@@ -71,17 +71,17 @@ class PPO(NamedTuple):
     def brax(self) -> tuple[str, ...]:
         """Returns words for Brax's command line. Its minibatches are of whole rollouts of a copy."""
         names = {
-            "num_envs": self.copies,
-            "unroll_length": self.length,
-            "num_updates_per_batch": self.epochs,
-            "batch_size": self.batch // self.length,
-            "num_minibatches": self.rollout // self.batch,
+            "num_envs": self.num_envs,
+            "unroll_length": self.num_steps,
+            "num_updates_per_batch": self.num_epochs,
+            "batch_size": self.batch_size // self.num_steps,
+            "num_minibatches": self.rollout // self.batch_size,
             "learning_rate": self.learning_rate,
             "discounting": self.discount,
-            "gae_lambda": self.lam,
-            "clipping_epsilon": self.clip,
-            "entropy_cost": self.entropy,
-            "vf_loss_coefficient": self.value,
+            "gae_lambda": self.gae_lambda,
+            "clipping_epsilon": self.clip_eps,
+            "entropy_cost": self.entropy_coef,
+            "vf_loss_coefficient": self.value_coef,
             "max_grad_norm": self.max_grad_norm,
         }
         return "--hidden", *map(str, self.hidden), *_words(names)
@@ -90,11 +90,11 @@ class PPO(NamedTuple):
 class SAC(NamedTuple):
     """Soft actor-critic with a learned temperature; ReLU between the layers. The names are headstart's."""
 
-    copies: int = 1
-    batch: int = 256
-    capacity: int = 1_000_000
-    start: int = 1_000  # steps at random
-    updates: int = 1  # gradient steps for each environment step
+    num_envs: int = 1
+    batch_size: int = 256
+    buffer_size: int = 1_000_000
+    learning_starts: int = 1_000  # steps at random
+    update_to_data: int = 1  # gradient steps for each environment step
     hidden: tuple[int, ...] = (256, 256)  # of the policy, and of each of the two critics
     learning_rate: float = 3e-4
     discount: float = 0.99
@@ -107,23 +107,25 @@ class SAC(NamedTuple):
     def sb3(self) -> tuple[str, ...]:
         """Returns words for the command lines of SB3 and SBX."""
         names = {
-            "batch_size": self.batch,
-            "buffer_size": self.capacity,
-            "learning_starts": self.start,
+            "batch_size": self.batch_size,
+            "buffer_size": self.buffer_size,
+            "learning_starts": self.learning_starts,
             "train_freq": 1,
-            "gradient_steps": self.updates,
+            "gradient_steps": self.update_to_data,
             "learning_rate": self.learning_rate,
             "gamma": self.discount,
             "tau": self.tau,
             "policy_kwargs": {"net_arch": list(self.hidden)},  # ReLU is theirs too where nothing is said
         }
-        return "--copies", str(self.copies), *_words(names)
+        return "--copies", str(self.num_envs), *_words(names)
 
 
 HOPPER_PPO, HOPPER_SAC = PPO(), SAC()
-CARTPOLE_PPO = PPO(copies=4, epochs=4, batch=128, learning_rate=2.5e-4, entropy=0.01)  # PureJaxRL's recipe for CartPole
-MANY_CARTPOLES = CARTPOLE_PPO._replace(copies=65_536, length=32, batch=262_144)
-MANY_HOPPERS = PPO(copies=4_096, length=20, epochs=4, batch=10_240, hidden=(128, 128))
+CARTPOLE_PPO = PPO(
+    num_envs=4, num_epochs=4, batch_size=128, learning_rate=2.5e-4, entropy_coef=0.01
+)  # PureJaxRL's recipe for CartPole
+MANY_CARTPOLES = CARTPOLE_PPO._replace(num_envs=65_536, num_steps=32, batch_size=262_144)
+MANY_HOPPERS = PPO(num_envs=4_096, num_steps=20, num_epochs=4, batch_size=10_240, hidden=(128, 128))
 
 
 def _fields(settings: PPO | SAC) -> str:
