@@ -154,6 +154,11 @@ class Phase(NamedTuple):
         return self._replace(loss=lambda params, batch, info: loss(params, transform(params, batch, info), info))
 
 
+def unprocessed(params: Params, rollout: Transition, info: Info) -> tuple[Params, Transition]:
+    """Returns params and the rollout as they are: the `prepare` of a learner without statistics."""
+    return params, rollout
+
+
 class Learner(NamedTuple):
     """Pure functions over `Params`, as an optax transformation is a record of two.
 
@@ -175,10 +180,7 @@ class Learner(NamedTuple):
     act: Callable[..., tuple[Array, PyTree, dict[str, Array]]]
     phases: tuple[Phase, ...]
     replay: Replay
-    prepare: Callable[[Params, Transition, Info], tuple[Params, Transition]] = lambda params, rollout, info: (
-        params,
-        rollout,
-    )
+    prepare: Callable[[Params, Transition, Info], tuple[Params, Transition]] = unprocessed
     init_carry: Callable[[Array, Info], PyTree] = lambda parameters, info: ()
     update_carry: Callable[[PyTree, Transition], PyTree] = lambda carry, transition: carry
     allocate_envs: Callable[[Params, Info], Array] | None = None

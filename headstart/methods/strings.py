@@ -17,10 +17,12 @@ from headstart.core.types import Method
 from headstart.methods import CLASSES, LEARNERS, METHODS, Entry, find_entry
 from headstart.methods.plugins import class_name, split_name
 
+NAMES = (*METHODS, *LEARNERS)  # of headstart's own methods and learners
+
 
 def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
     """Returns the entry and the method that a user means, over that base learner where one is given."""
-    name, settings = split_name(text, {*METHODS, *LEARNERS})
+    name, settings = split_name(text, NAMES)
     entry = find_entry(name) or METHODS[_known(name, METHODS, "method")]
     method = entry.make()
     if learner is not None:
@@ -42,10 +44,10 @@ def find_any(text: str, after: Method | None = None) -> Method:
 
     It is to go on with what the method `after` learned, if there is one: over the same base learner, if it takes one.
     """
-    name, _ = split_name(text, {*METHODS, *LEARNERS})
+    name, _ = split_name(text, NAMES)
     if name in LEARNERS:
         return find_learner(text)
-    entry = find_entry(name) or METHODS[_known(name, {**METHODS, **LEARNERS}, "method")]
+    entry = find_entry(name) or METHODS[_known(name, NAMES, "method")]
     return find(text, _base(after) if hasattr(entry.make(), "base") else None)[1]
 
 
@@ -117,7 +119,7 @@ def _set(method: Method, path: list[str], value: str, where: str) -> Method:
     name, *inner = path
     fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
     held = fields.get(name)
-    if isinstance(held, Method) and not inner and (value in LEARNERS or value in METHODS):
+    if isinstance(held, Method) and not inner and value in NAMES:
         return dataclasses.replace(method, **{name: _named(value)})  # pyright: ignore[reportArgumentType]
     if name not in fields or isinstance(held, Method) != bool(inner):
         inside = lambda x, held: f"{x} (one of {', '.join(LEARNERS)}), {x}.FIELD of {type(held).__name__}"

@@ -1,6 +1,5 @@
 """The commands that list methods, environments and parameters."""
 
-import inspect
 import json
 
 from rich.table import Table
@@ -10,6 +9,7 @@ from headstart.core.types import Discrete
 from headstart.lab.cli import arguments
 from headstart.lab.report.terminal_tables import print_tables
 from headstart.methods import LEARNERS, all_entries
+from headstart.methods.plugins import summary
 from headstart.tasks import registry
 from headstart.tasks.strings import parse
 
@@ -19,9 +19,7 @@ INTEGER_NOTES = {"never": "", "from whole ends": ", whole from whole ends", "alw
 def methods(args: arguments.Methods, command_line: str) -> None:
     """Lists the methods."""
     rows = [(e.name, e.section, {"nothing": "–"}.get(e.learns_on, e.learns_on), e.about) for e in all_entries()]
-    for name, kind in LEARNERS.items():
-        about = (inspect.getdoc(kind) or "").partition("\n")[0].rstrip(".")
-        rows.append((name, "base learner", "–", about[0].lower() + about[1:]))
+    rows += [(name, "base learner", "–", summary(kind)) for name, kind in LEARNERS.items()]
     _list(rows, ("method", "section", "learns on", "what it does"), "methods, in the lecture's order", args.json)
 
 
