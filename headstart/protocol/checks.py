@@ -31,7 +31,7 @@ def check_budget(name: str, value: Any, least: int = 1, most: int = MAX_STEPS) -
     """Raises InputError if `value` is not an integer from `least` to `most`."""
     check_number(name, value)
     if value > most:
-        raise InputError(f"{name} is {_short(value)}, but the maximum is {most:.0e}; write a smaller number.")
+        raise InputError(f"{name} is {_shorten(value)}, but the maximum is {most:.0e}; write a smaller number.")
     if value < least:
         raise InputError(f"{name} is {value}, but a budget is at least {least}; write {least} or more.")
     if value != int(value):
@@ -40,31 +40,31 @@ def check_budget(name: str, value: Any, least: int = 1, most: int = MAX_STEPS) -
 
 def check_shots(name: str, shots: Any) -> None:
     """Raises InputError if `shots` are not numbers of episodes."""
-    for shot in _several(name, shots):
+    for shot in _as_list(name, shots):
         check_number(name, shot)
         if not 0 <= shot <= MAX_EPISODES or shot != int(shot):
-            told = _short(shot)
+            text = _shorten(shot)
             raise InputError(
-                f"{name} has {told}, which is not a number of episodes; write whole numbers, such as 0,1,10."
+                f"{name} has {text}, which is not a number of episodes; write whole numbers, such as 0,1,10."
             )
 
 
 def check_seeds(name: str, seeds: Any) -> None:
     """Raises InputError if `seeds` are not valid random seeds."""
-    for seed in _several(name, seeds):
+    for seed in _as_list(name, seeds):
         check_number(name, seed)
         if not 0 <= seed <= MAX_SEED or seed != int(seed):
-            told = _short(seed)
-            raise InputError(f"{name} has {told}, but a seed is a whole number from 0 to {MAX_SEED}; write another.")
+            text = _shorten(seed)
+            raise InputError(f"{name} has {text}, but a seed is a whole number from 0 to {MAX_SEED}; write another.")
 
 
-def _several(name: str, values: Any) -> list[Any]:
+def _as_list(name: str, values: Any) -> list[Any]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InputError(f"{name} is {values!r}; give several numbers, such as (0, 1, 10).")
     return list(values)
 
 
-def _short(number: Any) -> str:
+def _shorten(number: Any) -> str:
     """Returns a number as short text."""
     return str(number) if abs(number) < MAX_STEPS else f"about 1e{len(str(int(number))) - 1}"
 
@@ -86,21 +86,21 @@ def check_spaces(
     for what, a, b in zip(("observation", "action"), known, wanted, strict=True):
         if not compatible(a, b):
             raise InputError(
-                f"{whose} and {other} have unequal {what} spaces ({_told(a, b)}); choose tasks of one env, or copy "
-                "components with equal names by headstart.transfer."
+                f"{whose} and {other} have unequal {what} spaces ({_space_difference(a, b)}); choose tasks of one env, "
+                "or copy components with equal names by headstart.transfer."
             )
 
 
-def _told(a: ObservationSpace | ActionSpace, b: ObservationSpace | ActionSpace) -> str:
+def _space_difference(a: ObservationSpace | ActionSpace, b: ObservationSpace | ActionSpace) -> str:
     """Returns how two incompatible spaces differ."""
     if type(a) is not type(b) or isinstance(a, Image):
-        return f"{_kind(a)} and {_kind(b)}"
+        return f"{_space_name(a)} and {_space_name(b)}"
     return (
         f"{a.size} and {b.size} components" if a.size != b.size else f"{a.size} components, otherwise bounded or named"
     )
 
 
-def _kind(space: ObservationSpace | ActionSpace) -> str:
+def _space_name(space: ObservationSpace | ActionSpace) -> str:
     if isinstance(space, Image):
         return f"{' x '.join(map(str, space.shape))} {'bits' if space.dtype == 'bool' else 'bytes'}"
     return f"{space.size} {kind_of(space)}"

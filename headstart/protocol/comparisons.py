@@ -22,21 +22,21 @@ def compare_with_controls(totals: AveragedReturns, controls: Mapping[str, str]) 
     control has no result, gets no verdict.
     """
     pairs = {row: (totals[row], totals[control]) for row, control in controls.items() if control in totals}
-    found = compare_family(pairs)
-    return {name: _row(totals, name, controls.get(name), found.get(name)) for name in totals}
+    differences = compare_family(pairs)
+    return {name: _row_data(totals, name, controls.get(name), differences.get(name)) for name in totals}
 
 
-def _row(totals: AveragedReturns, name: str, control: str | None, found: Difference | None) -> dict[str, Any]:
-    if found is None or control is None:
+def _row_data(totals: AveragedReturns, name: str, control: str | None, difference: Difference | None) -> dict[str, Any]:
+    if difference is None or control is None:
         return {"control": control, "difference": None, "improvement": None, "verdict": None, "no_verdict": None}
     improvement = probability_of_improvement(equalize_rounding(totals[name], totals[control]), totals[control])
     numbers = {key: getattr(improvement, key) for key in ("iqm", "low", "high")}
     return {
         "control": control,
-        "difference": difference_data(found) if found.pairs else None,
-        "improvement": numbers if found.pairs else None,
-        "verdict": found.verdict,
-        "no_verdict": found.no_verdict,
+        "difference": difference_data(difference) if difference.pairs else None,
+        "improvement": numbers if difference.pairs else None,
+        "verdict": difference.verdict,
+        "no_verdict": difference.no_verdict,
     }
 
 
@@ -47,30 +47,36 @@ def compare_pairs(totals: AveragedReturns) -> dict[str, Any]:
     the rows that it is significantly above, and `open` are the others.
     """
     rows = list(totals)
-    halves = compare_family({(i, j): (totals[rows[i]], totals[rows[j]]) for i in range(len(rows)) for j in range(i)})
+    differences = compare_family(
+        {(i, j): (totals[rows[i]], totals[rows[j]]) for i in range(len(rows)) for j in range(i)}
+    )
     grid: list[list[Difference | None]] = [[None] * len(rows) for _ in rows]
-    for (i, j), found in halves.items():
-        grid[i][j], grid[j][i] = found, _turned(found)
+    for (i, j), difference in differences.items():
+        grid[i][j], grid[j][i] = difference, _reverse_sign(difference)
     leader = _leader(totals)
-    over = {} if leader is None else dict(zip(rows, grid[rows.index(leader)], strict=True))
-    beaten = [name for name, found in over.items() if found is not None and found.verdict == "positive"]
+    leader_differences = {} if leader is None else dict(zip(rows, grid[rows.index(leader)], strict=True))
+    beaten = [
+        name
+        for name, difference in leader_differences.items()
+        if difference is not None and difference.verdict == "positive"
+    ]
     return {
         "rows": rows,
         "difference": [[None if cell is None else difference_data(cell) for cell in line] for line in grid],
         "verdict": [[None if cell is None else cell.verdict for cell in line] for line in grid],
         "leader": leader,
         "beaten": beaten,
-        "open": [name for name in over if name != leader and name not in beaten],
+        "open": [name for name in leader_differences if name != leader and name not in beaten],
     }
 
 
-def _turned(found: Difference) -> Difference:
+def _reverse_sign(difference: Difference) -> Difference:
     """Returns the difference with its sign reversed."""
-    verdict = {"positive": "negative", "negative": "positive"}.get(found.verdict or "", found.verdict)
-    ends = {"mean": -found.mean, "iqm": -found.iqm, "low": -found.high, "high": -found.low}
-    return found._replace(**ends, verdict=verdict)
+    verdict = {"positive": "negative", "negative": "positive"}.get(difference.verdict or "", difference.verdict)
+    bounds = {"mean": -difference.mean, "iqm": -difference.iqm, "low": -difference.high, "high": -difference.low}
+    return difference._replace(**bounds, verdict=verdict)
 
 
 def _leader(totals: AveragedReturns) -> str | None:
-    whole = {name: float(x.mean()) for name, x in totals.items() if x.size and np.isfinite(x).all()}
-    return max(whole, key=lambda name: whole[name]) if len(whole) > 1 else None
+    means = {name: float(x.mean()) for name, x in totals.items() if x.size and np.isfinite(x).all()}
+    return max(means, key=lambda name: means[name]) if len(means) > 1 else None

@@ -31,7 +31,7 @@ class Headroom(NamedTuple):
     def data(self, source_policy: float) -> dict[str, Any] | None:
         """Returns the head-room as data; `share` is the part that the source policy has already (1: nothing to gain).
 
-        The upper end is the highest row: an oracle that learned slowly is not an upper bound.
+        The upper end is the highest row: an oracle that learned slowly is no upper bound.
         """
         if np.isnan([self.random, self.highest, source_policy]).any():
             return None
@@ -54,19 +54,21 @@ def headroom(ends: Mapping[str, Float[np.ndarray, " seed"]], threshold: float | 
     """
     random = ends.get("random", np.zeros(0))
     rows = {name: x for name, x in ends.items() if name != "random" and np.isfinite(x).any()}
-    name = next((name for name in REFERENCES if name in rows), "")
-    if not is_learned(rows.get(name, np.zeros(0)), random):
+    best_name = next((name for name in REFERENCES if name in rows), "")
+    if not is_learned(rows.get(best_name, np.zeros(0)), random):
         others = [other for other, returns in rows.items() if is_learned(returns, random)]
-        name = max(others, key=lambda other: finite_iqm(rows[other]), default=name)
-    best = rows.get(name, np.zeros(0))
-    found, floor, reason = is_learned(best, random), finite_iqm(random), None
-    if threshold is None and not found:
-        reason = NOTHING_LEARNED if np.isfinite(floor) and rows else "there is no reference to derive a threshold from"
+        best_name = max(others, key=lambda other: finite_iqm(rows[other]), default=best_name)
+    best = rows.get(best_name, np.zeros(0))
+    learned, random_iqm, reason = is_learned(best, random), finite_iqm(random), None
+    if threshold is None and not learned:
+        reason = (
+            NOTHING_LEARNED if np.isfinite(random_iqm) and rows else "there is no reference to derive a threshold from"
+        )
     elif threshold is None:
-        threshold = floor + THRESHOLD_SHARE * (finite_iqm(best) - floor)
-    highest = max(rows, key=lambda other: (finite_iqm(rows[other]), other == name), default=name)
-    top = finite_iqm(rows.get(highest, np.zeros(0)))
-    return Headroom(floor, finite_iqm(best), name, found, threshold, reason, top, highest)
+        threshold = random_iqm + THRESHOLD_SHARE * (finite_iqm(best) - random_iqm)
+    highest = max(rows, key=lambda other: (finite_iqm(rows[other]), other == best_name), default=best_name)
+    highest_iqm = finite_iqm(rows.get(highest, np.zeros(0)))
+    return Headroom(random_iqm, finite_iqm(best), best_name, learned, threshold, reason, highest_iqm, highest)
 
 
 def is_learned(returns: Float[np.ndarray, " seed"], random: Float[np.ndarray, " other"]) -> bool:
@@ -75,12 +77,12 @@ def is_learned(returns: Float[np.ndarray, " seed"], random: Float[np.ndarray, " 
     `random` are the returns of the random policy by seed. Their spread is their standard deviation, which is 0 for one
     seed. Failed seeds (NaN) are ignored; without finite seeds, the result is False.
     """
-    ours, floor = finite_iqm(returns), finite_iqm(random)
+    ours, random_iqm = finite_iqm(returns), finite_iqm(random)
     seeds = random[np.isfinite(random)]
-    return bool(ours > floor + (float(seeds.std(ddof=1)) if seeds.size > 1 else 0.0))
+    return bool(ours > random_iqm + (float(seeds.std(ddof=1)) if seeds.size > 1 else 0.0))
 
 
 def finite_iqm(returns: Float[np.ndarray, " seed"]) -> float:
     """Returns the IQM of the finite values; NaN if there is none."""
-    good = returns[np.isfinite(returns)]
-    return float(iqm(good)) if good.size else float("nan")
+    finite = returns[np.isfinite(returns)]
+    return float(iqm(finite)) if finite.size else float("nan")

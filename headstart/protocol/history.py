@@ -15,12 +15,12 @@ from headstart.core.types import Key, Method, Params, Spec, TrainState
 from headstart.protocol.prior import Training, fit_to_method
 
 
-def dry_run(method: Method, of: Spec, source: Spec | None) -> None:
+def dry_run(method: Method, spec: Spec, source: Spec | None) -> None:
     """Initializes a method without computing anything. Raises InputError if it needs parameters that it would not have.
 
-    `of` is the Spec of the target, and `source` that of the source, if the method trains there first.
+    `spec` is the Spec of the target, and `source` that of the source, if the method trains there first.
     """
-    params_after((*([] if source is None else [Training(method, source, False)]), Training(method, of, True)))
+    params_after((*([] if source is None else [Training(method, source, False)]), Training(method, spec, True)))
 
 
 @functools.cache
@@ -32,27 +32,27 @@ def params_after(stages: tuple[Training, ...]) -> TrainState:
     *earlier, stage = stages
     if earlier and not stage.target:
         raise InputError("A training in a source follows another training, but only trainings in a target can do that.")
-    prior = params_after(tuple(earlier)) if earlier else _parts(stage)
-    before = earlier[-1] if earlier else None
-    return jax.eval_shape(functools.partial(_state, before, stage), jax.random.key(0)[None], prior)
+    prior = params_after(tuple(earlier)) if earlier else _pretraining_params(stage)
+    previous = earlier[-1] if earlier else None
+    return jax.eval_shape(functools.partial(_state, previous, stage), jax.random.key(0)[None], prior)
 
 
 def _state(
-    before: Training | None, stage: Training, keys: Key, prior: TrainState | tuple[Params, ...] | None
+    previous: Training | None, stage: Training, keys: Key, prior: TrainState | tuple[Params, ...] | None
 ) -> TrainState:
     """Returns what a training starts with: from what the one before it left, or from its pretraining stages."""
     if isinstance(prior, tuple):
         prior = pretrained(prior, 1)
-    if before is not None and prior is not None:
-        prior = fit_to_method(before, prior, stage.method, stage.spec)
+    if previous is not None and prior is not None:
+        prior = fit_to_method(previous, prior, stage.method, stage.spec)
     return init_loop_state(stage.method.learner(stage.spec, stage.target), keys, prior).state
 
 
-def _parts(training: Training) -> tuple[Params, ...] | None:
+def _pretraining_params(training: Training) -> tuple[Params, ...] | None:
     """Returns the shapes of the params that a method's pretraining stages leave in the source, if it has any."""
-    method, of, target = training
+    method, spec, target = training
     params = []
-    for stage in () if target else base_method(method, of).pretraining(of):
-        some = of if stage.tasks is None else of._replace(num_tasks=len(stage.tasks))
-        params.append(params_after((Training(stage.method, some, False),)).params)
+    for stage in () if target else base_method(method, spec).pretraining(spec):
+        stage_spec = spec if stage.tasks is None else spec._replace(num_tasks=len(stage.tasks))
+        params.append(params_after((Training(stage.method, stage_spec, False),)).params)
     return tuple(params) or None

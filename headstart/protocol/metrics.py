@@ -83,23 +83,23 @@ def summarize_metrics(
     threshold: float | None,
     budget: float | None = None,
     scratches: Mapping[str, str] | None = None,
-    untold: str | None = None,
+    no_threshold: str | None = None,
 ) -> dict[str, dict[str, Summary]]:
     """Returns the five metrics of each curve over its seeds, each as an IQM with a 95 % bootstrap interval.
 
     Row i of all curves is the same seed. `budget` is in target steps; None: the most that all curves cover. If a metric
-    is undefined, its numbers are None and `reason` says why; `untold` is the reason of a missing threshold.
+    is undefined, its numbers are None and `reason` says why; `no_threshold` is the reason of a missing threshold.
     `scratches` names the scratch row that a row is compared with; it is `scratch` for rows that are not in it.
     """
     budget = common_budget(curves) if budget is None else budget
-    mine = lambda name: curves.get((scratches or {}).get(name, SCRATCH))
+    scratch_of = lambda name: curves.get((scratches or {}).get(name, SCRATCH))
     return {
         name: {
-            "jumpstart": _jumpstart(curve, mine(name)),
+            "jumpstart": _jumpstart(curve, scratch_of(name)),
             "asymptote": _summary(bootstrap(curve[1][:, -1])),
             "total": _summary(bootstrap(averaged_returns(curve, budget))),
-            "transfer_ratio": _transfer_ratio(curve, mine(name), random_return, budget),
-            "time_to_threshold": _time_to_threshold(curve, threshold, budget, untold),
+            "transfer_ratio": _transfer_ratio(curve, scratch_of(name), random_return, budget),
+            "time_to_threshold": _time_to_threshold(curve, threshold, budget, no_threshold),
         }
         for name, curve in curves.items()
     }
@@ -112,45 +112,47 @@ def _summary(interval: Interval, **more: Any) -> Summary:
     } | more
 
 
-def _untold(reason: str, **more: Any) -> Summary:
+def _undefined(reason: str, **more: Any) -> Summary:
     return {"iqm": None, "low": None, "high": None, **more, "reason": reason}
 
 
 def _jumpstart(curve: Curve, scratch: Curve | None) -> Summary:
     if scratch is None:
-        return _untold("there is no run from scratch to compare with")
+        return _undefined("there is no run from scratch to compare with")
     return _summary(paired_difference(curve[1][:, 0], scratch[1][:, 0]))
 
 
 def _transfer_ratio(curve: Curve, scratch: Curve | None, random: float | None, budget: float) -> Summary:
     """Returns the ratio of two IQMs over the same resampled seeds; a ratio of each seed would be unbounded."""
     if scratch is None or random is None or np.isnan(random):
-        return _untold("it needs a run from scratch and the return of the random policy")
-    ours, base = averaged_returns(curve, budget), averaged_returns(scratch, budget)
-    both = np.isfinite(ours) & np.isfinite(base)
-    if not both.any():
-        return _untold("no seed finished both with this method and from scratch")
-    if bootstrap(base[both]).low <= random:
-        return _untold("scratch did not improve clearly on the random policy")
-    pairs = np.stack([ours[both], base[both]], axis=1)
+        return _undefined("it needs a run from scratch and the return of the random policy")
+    ours, baseline = averaged_returns(curve, budget), averaged_returns(scratch, budget)
+    finite = np.isfinite(ours) & np.isfinite(baseline)
+    if not finite.any():
+        return _undefined("no seed finished both with this method and from scratch")
+    if bootstrap(baseline[finite]).low <= random:
+        return _undefined("scratch did not improve clearly on the random policy")
+    pairs = np.stack([ours[finite], baseline[finite]], axis=1)
 
     def ratio(rows: np.ndarray, axis: int) -> np.ndarray:
         drawn = iqm(pairs[rows.astype(int)], axis)
         return (drawn[..., 0] - random) / (drawn[..., 1] - random)
 
     interval = bootstrap(np.arange(len(pairs), dtype=float), ratio)
-    return _summary(interval._replace(left_out=int((~both).sum())))
+    return _summary(interval._replace(left_out=int((~finite).sum())))
 
 
-def _time_to_threshold(curve: Curve, threshold: float | None, budget: float, untold: str | None) -> Summary:
+def _time_to_threshold(curve: Curve, threshold: float | None, budget: float, no_threshold: str | None) -> Summary:
     """Returns the time to the threshold. Runs that never reach it count as the budget, so the IQM is a lower bound."""
     if threshold is None or np.isnan(threshold):
-        return _untold(untold or "no threshold was set", censored=0)
-    whole = np.isfinite(curve[1]).all(axis=1)
-    times = [time_to_threshold(s, r, threshold) for s, r in zip(curve[0][whole], curve[1][whole], strict=True)]
+        return _undefined(no_threshold or "no threshold was set", censored=0)
+    finished = np.isfinite(curve[1]).all(axis=1)
+    times = [time_to_threshold(s, r, threshold) for s, r in zip(curve[0][finished], curve[1][finished], strict=True)]
     censored = sum(time is None or time > budget for time in times)
     if times and censored == len(times):
-        return _untold("no seed reached the threshold", censored=censored, seeds=censored, left_out=int((~whole).sum()))
-    capped = np.full(whole.shape, np.nan)
-    capped[whole] = [budget if time is None else min(time, budget) for time in times]
+        return _undefined(
+            "no seed reached the threshold", censored=censored, seeds=censored, left_out=int((~finished).sum())
+        )
+    capped = np.full(finished.shape, np.nan)
+    capped[finished] = [budget if time is None else min(time, budget) for time in times]
     return _summary(bootstrap(capped), censored=censored)

@@ -20,59 +20,63 @@ class Training(NamedTuple):
     target: bool
 
 
-def stages_in_spaces(stages: tuple[Training, ...], plan: space_matching.Plan, wanted: Spec) -> tuple[Training, ...]:
-    """Returns the trainings that determine the shapes of a prior in the spaces `wanted`.
+def stages_in_spaces(
+    stages: tuple[Training, ...], plan: space_matching.Plan, target_spec: Spec
+) -> tuple[Training, ...]:
+    """Returns the trainings that determine the shapes of a prior in the spaces of `target_spec`.
 
     A prior that moves to other spaces has the shapes of a new training there.
     """
-    method, known, _ = stages[-1]
-    return stages if plan.same else (Training(method, space_matching.with_spaces_of(known, wanted), False),)
+    method, source_spec, _ = stages[-1]
+    return stages if plan.same else (Training(method, space_matching.with_spaces_of(source_spec, target_spec), False),)
 
 
 def move_to_spaces(
-    before: Training, prior: TrainState, plan: space_matching.Plan, how: Method, wanted: Spec, key: Key
+    previous: Training, prior: TrainState, plan: space_matching.Plan, method_after: Method, target_spec: Spec, key: Key
 ) -> TrainState:
-    """Returns the state after the training `before` [seed] as a prior of method `how` in the spaces `wanted`.
+    """Returns the state after the training `previous` [seed] as a prior of `method_after`, in the target's spaces.
 
     Raises InputError if parameters are missing or have other shapes, or if the optimizer state would have to move to
     other spaces.
     """
-    (now,) = stages_in_spaces((before,), plan, wanted)
+    (previous_there,) = stages_in_spaces((previous,), plan, target_spec)
     if not plan.same:
-        if how.learner(wanted, target=True).keep_optimizer:
+        if method_after.learner(target_spec, target=True).keep_optimizer:
             raise InputError("The optimizer state cannot move to other spaces; use optimizer=fresh.")
         keys = jax.vmap(lambda k: jax.random.fold_in(k, ord("m")))(key)
-        fresh = space_matching.init_params(now.method, now.spec, keys)
+        fresh = space_matching.init_params(previous_there.method, previous_there.spec, keys)
         prior = TrainState(space_matching.move_params(plan, prior.params, fresh), (), prior.updates)
-    return fit_to_method(now, prior, how, wanted)
+    return fit_to_method(previous_there, prior, method_after, target_spec)
 
 
-def fit_to_method(before: Training, prior: TrainState, how: Method, of: Spec) -> TrainState:
-    """Returns what the training `before` left [seed], without the parts that `how` does not use; of shapes, the shapes.
+def fit_to_method(previous: Training, prior: TrainState, method_after: Method, spec: Spec) -> TrainState:
+    """Returns the state after the training `previous` [seed], without the parts that `method_after` does not use.
 
-    A part that `how` adds to its base learner may be missing: it is newly initialized. Raises InputError where another
-    part is missing, or a part has another form than `how` needs.
+    Given shapes, it returns shapes. A part that `method_after` adds to its base learner may be missing: it is newly
+    initialized. Raises InputError where another part is missing, or a part has another form than `method_after` needs.
     """
-    method, known, target = before
-    if how.learner(known, target) is method.learner(known, target):  # it would have trained in exactly the same way
-        return prior
-    learner = how.learner(of, target=True)
+    method, source_spec, target = previous
+    if method_after.learner(source_spec, target) is method.learner(source_spec, target):
+        return prior  # `method_after` would have trained in exactly the same way
+    learner = method_after.learner(spec, target=True)
     fresh = jax.eval_shape(functools.partial(init_loop_state, learner), jax.random.key(0)[None]).state
-    required = jax.eval_shape(how.base_learner().learner(of, target=True).init, jax.random.key(0), None).keys()
+    required = jax.eval_shape(
+        method_after.base_learner().learner(spec, target=True).init, jax.random.key(0), None
+    ).keys()
     shared_first = sorted(fresh.params.items(), key=lambda part: part[0] not in prior.params)
-    for name, mine in shared_first:
-        left = prior.params.get(name)
-        if (left is None and name in required) or (left is not None and _form(left) != _form(mine)):
-            raise _unfit(how, method, _difference(name, left, mine))
+    for name, needed in shared_first:
+        available = prior.params.get(name)
+        if (available is None and name in required) or (available is not None and _form(available) != _form(needed)):
+            raise _unfit(method_after, method, _difference(name, available, needed))
     if learner.keep_optimizer and _form(prior.optimizers) != _form(fresh.optimizers):
-        raise _unfit(how, method, _difference("optimizers", prior.optimizers, fresh.optimizers))
+        raise _unfit(method_after, method, _difference("optimizers", prior.optimizers, fresh.optimizers))
     return prior.replace(params={name: x for name, x in prior.params.items() if name in fresh.params})
 
 
-def _unfit(how: Method, method: Method, difference: str) -> InputError:
+def _unfit(method_after: Method, method: Method, difference: str) -> InputError:
     return InputError(
-        f"{type(how).__name__} cannot start from what {type(method).__name__} learned: {difference}. Continue with the "
-        "method that learned it, or with one over the same base and of the same sizes."
+        f"{type(method_after).__name__} cannot start from what {type(method).__name__} learned: {difference}. Continue "
+        "with the method that learned it, or with one over the same base and of the same sizes."
     )
 
 
@@ -81,11 +85,11 @@ def _form(tree: PyTree) -> PyTree:
     return jax.tree.structure(tree), [x.shape[1:] for x in jax.tree.leaves(tree)]
 
 
-def _difference(name: str, left: PyTree, mine: PyTree) -> str:
+def _difference(name: str, available: PyTree, needed: PyTree) -> str:
     """Returns where two trees [seed] differ first, in words."""
-    old, new = ({name: x.shape[1:] for name, x in named({name: tree}).items()} for tree in (left, mine))
+    old, new = ({name: x.shape[1:] for name, x in named({name: tree}).items()} for tree in (available, needed))
     for array in [*new, *old]:
         if old.get(array) != new.get(array):
-            there, here = (f"of shape {x[array]}" if array in x else "missing" for x in (old, new))
-            return f"{array} is {there} there, and {here} here"
+            before_shape, needed_shape = (f"of shape {x[array]}" if array in x else "missing" for x in (old, new))
+            return f"{array} is {before_shape} there, and {needed_shape} here"
     return f"the arrays of its {name} have the same shapes, but another use (such as another activation)"

@@ -45,7 +45,7 @@ class Effect(NamedTuple):
 class Shift(NamedTuple):
     """The shift of all changes together, and of each changed parameter alone."""
 
-    whole: Effect
+    combined: Effect
     parameters: dict[str, Effect]
     values: dict[str, tuple[str, str]]  # each changed parameter's value in source and target
     same: bool = False  # whether all parameters and the reward are equal
@@ -56,7 +56,7 @@ class Shift(NamedTuple):
     @property
     def differs(self) -> bool:
         """Whether a difference was found. If not, the tasks may still differ in states that were not visited."""
-        return self.whole.differs
+        return self.combined.differs
 
 
 def broken_shift(broken: str) -> Shift:
@@ -87,23 +87,23 @@ def shift(source: Task, target: Task, key: Key, policy: Policy | None = None) ->
         variants.append(source.replace(params={**source.params, name: target.params[name]}))
     source.env.pop_failures()  # clear earlier failures
     with source.env.closing_on_error():
-        played = [_played(source, variant, key, policy) for variant in variants]
-    before, *after = [random_returns(task, key) for task in (source, *variants)]
-    each = [_effect(seen, before, returns) for seen, returns in zip(played, after, strict=True)]
+        pairs = [_paired_steps(source, variant, key, policy) for variant in variants]
+    source_returns, *target_returns = [random_returns(task, key) for task in (source, *variants)]
+    effects = [_effect(one, source_returns, returns) for one, returns in zip(pairs, target_returns, strict=True)]
     check_env(source.env)
     same = not changed and np.array_equal(source.w, target.w)
-    alone, values = dict(zip(changed, each[1:], strict=True)), {name: values[name] for name in changed}
-    return Shift(each[0], alone, values, same, _constant(source, played[0]), policy is not None)
+    by_parameter, values = dict(zip(changed, effects[1:], strict=True)), {name: values[name] for name in changed}
+    return Shift(effects[0], by_parameter, values, same, _constant(source, pairs[0]), policy is not None)
 
 
-def _effect(seen: "Pairs", before: np.ndarray, after: np.ndarray) -> Effect:
-    spread = np.sqrt(0.5 * (before.var(ddof=1) + after.var(ddof=1)))
+def _effect(pairs: "Pairs", source_returns: np.ndarray, target_returns: np.ndarray) -> Effect:
+    spread = np.sqrt(0.5 * (source_returns.var(ddof=1) + target_returns.var(ddof=1)))
     return Effect(
-        initial=_apart(seen.first, seen.first_target, _spread(seen.first)),
-        next_state=_apart(seen.next_obs, seen.next_obs_target, _spread(seen.next_obs - seen.obs)),
-        reward=_apart(seen.reward, seen.reward_target, _spread(seen.reward)),
-        termination=float(np.abs(seen.end - seen.end_target).mean()),
-        returns=float((after.mean() - before.mean()) / max(spread, 1e-8)),
+        initial=_apart(pairs.first, pairs.first_target, _spread(pairs.first)),
+        next_state=_apart(pairs.next_obs, pairs.next_obs_target, _spread(pairs.next_obs - pairs.obs)),
+        reward=_apart(pairs.reward, pairs.reward_target, _spread(pairs.reward)),
+        termination=float(np.abs(pairs.end - pairs.end_target).mean()),
+        returns=float((target_returns.mean() - source_returns.mean()) / max(spread, 1e-8)),
     )
 
 
@@ -121,36 +121,36 @@ class Pairs(Record):
     end_target: Array
 
 
-def _played(source: Task, target: Task, key: Key, policy: Policy | None) -> Pairs:
+def _paired_steps(source: Task, target: Task, key: Key, policy: Policy | None) -> Pairs:
     """Returns the steps of the random policies and of `policy`."""
     players = [
         Policy(StickyRandom().learner(spec(stack([source]))), {}),
         *([] if policy is None else [policy]),
     ]
-    each = [_side_by_side(one.learner, one.params, source, target, key) for one in players]
-    return jax.tree.map(lambda *rows: np.concatenate(rows), *each)
+    pairs = [_side_by_side(player.learner, player.params, source, target, key) for player in players]
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *pairs)
 
 
 @jax.jit(static_argnames="learner")
 def _side_by_side(learner: Learner, params: Params, source: Task, target: Task, key: Key) -> Pairs:
     env = source.env
 
-    def one(key: Key, explore: Array) -> Pairs:
+    def episode(key: Key, explore: Array) -> Pairs:
         k_start, k_begin, k_play = jax.random.split(key, 3)
         starts = [reset(task, k_start) for task in (source, target)]
         first, first_target = (observe(task, start) for task, start in zip((source, target), starts, strict=True))
         carry = learner.init_carry(episode_parameters(source, starts[0]), Info(k_begin))
 
-        def tick(now: tuple[list[Episode], PyTree], key: Key):
+        def step(now: tuple[list[Episode], PyTree], key: Key):
             (here, there), carry = now
             k_act, k_step, k_again, k_begin = jax.random.split(key, 4)
             obs = observe(source, here)
             action, carry, extras = learner.act(params, carry, obs, source.context, Info(k_act, explore=explore))
             (here, a), (there, b) = step_once(source, here, action, k_step), step_once(target, there, action, k_step)
             carry = learner.update_carry(carry, a.replace(extras=extras))
-            nexts, over = _go_on((source, target), (here, there), a.last, b.last, k_again)
-            anew = learner.init_carry(episode_parameters(source, nexts[0]), Info(k_begin))
-            carry = jax.tree.map(lambda new, old: jnp.where(over, new, old), anew, carry)
+            nexts, done = _next_episodes((source, target), (here, there), a.last, b.last, k_again)
+            new_carry = learner.init_carry(episode_parameters(source, nexts[0]), Info(k_begin))
+            carry = jax.tree.map(lambda new, old: jnp.where(done, new, old), new_carry, carry)
             return (nexts, carry), (
                 obs,
                 a.next_obs,
@@ -159,17 +159,17 @@ def _side_by_side(learner: Learner, params: Params, source: Task, target: Task, 
             )
 
         starts = starts if env.stateful else [starts[0], starts[1].replace(state=starts[0].state)]
-        (ends, _), seen = jax.lax.scan(tick, (starts, carry), jax.random.split(k_play, STEPS))
+        (ends, _), pairs = jax.lax.scan(step, (starts, carry), jax.random.split(k_play, STEPS))
         for episode in ends:
             env.close(episode.state)
-        return Pairs(first, first_target, *seen)
+        return Pairs(first, first_target, *pairs)
 
-    pairs = jax.vmap(one)(jax.random.split(key, NUM_ENVS), jnp.arange(NUM_ENVS) % 2.0)
+    pairs = jax.vmap(episode)(jax.random.split(key, NUM_ENVS), jnp.arange(NUM_ENVS) % 2.0)
     rows = {name: NUM_ENVS if name.startswith("first") else NUM_ENVS * STEPS for name in vars(pairs)}
     return Pairs(**{name: getattr(pairs, name).reshape(n, -1).astype(jnp.float32) for name, n in rows.items()})
 
 
-def _go_on(
+def _next_episodes(
     tasks: tuple[Task, Task], episodes: tuple[Episode, Episode], ended: Array, ended_target: Array, key: Key
 ) -> tuple[list[Episode], Array]:
     """Returns the episodes that source and target step next, and whether they are new.
@@ -178,15 +178,17 @@ def _go_on(
     differences accumulate. Both reset if either episode ended.
     """
     here, there = episodes
-    live = tasks[0].env.stateful
-    over = ended | ended_target if live else ended
-    there = there if live else there.replace(state=here.state)
-    new_episodes = [
-        reset_next(task, episode.state, over, key) for task, episode in zip(tasks, (here, there), strict=True)
+    stateful = tasks[0].env.stateful
+    done = ended | ended_target if stateful else ended
+    there = there if stateful else there.replace(state=here.state)
+    next_episodes = [
+        reset_next(task, episode.state, done, key) for task, episode in zip(tasks, (here, there), strict=True)
     ]
-    new_episodes = new_episodes if live else [new_episodes[0], new_episodes[1].replace(state=new_episodes[0].state)]
-    either = lambda new, old: jax.tree.map(lambda x, y: jnp.where(over, x, y), new, old)
-    return [either(new, old) for new, old in zip(new_episodes, (here, there), strict=True)], over
+    next_episodes = (
+        next_episodes if stateful else [next_episodes[0], next_episodes[1].replace(state=next_episodes[0].state)]
+    )
+    either = lambda new, old: jax.tree.map(lambda x, y: jnp.where(done, x, y), new, old)
+    return [either(new, old) for new, old in zip(next_episodes, (here, there), strict=True)], done
 
 
 def random_returns(task: Task, key: Key) -> Float[np.ndarray, " episode"]:
@@ -196,14 +198,19 @@ def random_returns(task: Task, key: Key) -> Float[np.ndarray, " episode"]:
     return np.asarray(evaluate(agent, agent.init(key, None), tasks, EPISODES, key[None]))[0, 0]
 
 
-def _constant(source: Task, seen: Pairs) -> tuple[str, ...]:
+def _constant(source: Task, pairs: Pairs) -> tuple[str, ...]:
     """Returns the components of a vector observation that are constant in the source and differ in the target."""
     if not isinstance(source.env.observation_space, Box):
         return ()
-    here, there = np.concatenate([seen.first, seen.next_obs]), np.concatenate([seen.first_target, seen.next_obs_target])
-    still = np.ptp(here, 0) <= NEGLIGIBLE * np.maximum(1.0, np.abs(here[0]))
-    other = np.abs(there - here).max(0) > NEGLIGIBLE * np.maximum(1.0, np.abs(here[0]))
-    return tuple(name for name, odd in zip(source.env.observation_space.names, still & other, strict=True) if odd)
+    here, there = (
+        np.concatenate([pairs.first, pairs.next_obs]),
+        np.concatenate([pairs.first_target, pairs.next_obs_target]),
+    )
+    constant = np.ptp(here, 0) <= NEGLIGIBLE * np.maximum(1.0, np.abs(here[0]))
+    differs = np.abs(there - here).max(0) > NEGLIGIBLE * np.maximum(1.0, np.abs(here[0]))
+    return tuple(
+        name for name, is_shift in zip(source.env.observation_space.names, constant & differs, strict=True) if is_shift
+    )
 
 
 def _spread(x: Any) -> np.ndarray:

@@ -56,17 +56,19 @@ def bootstrap(
     interval has no width. Raises InputError where `reps` or `confidence` make no sense.
     """
     _check(reps, confidence)
-    kept = scores[np.isfinite(scores)]
-    left_out = scores.size - kept.size
-    if not kept.size:
+    finite = scores[np.isfinite(scores)]
+    left_out = scores.size - finite.size
+    if not finite.size:
         return Interval(np.nan, np.nan, np.nan, 0, left_out)
-    value = float(statistic(kept[None], 1)[0])
-    if kept.size <= MAX_ENUMERATED:
+    value = float(statistic(finite[None], 1)[0])
+    if finite.size <= MAX_ENUMERATED:
         tail = (1.0 - confidence) / 2.0
-        low, high = np.quantile(statistic(kept[_resamples(kept.size)], 1), [tail, 1.0 - tail], method="inverted_cdf")
+        low, high = np.quantile(
+            statistic(finite[_resamples(finite.size)], 1), [tail, 1.0 - tail], method="inverted_cdf"
+        )
     else:
-        low, high = _drawn((kept,), statistic, reps, confidence, seed)
-    return Interval(value, float(low), float(high), kept.size, left_out)
+        low, high = _percentile_interval((finite,), statistic, reps, confidence, seed)
+    return Interval(value, float(low), float(high), finite.size, left_out)
 
 
 def paired_difference(
@@ -102,7 +104,7 @@ def probability_of_improvement(
         return Interval(np.nan, np.nan, np.nan, 0, left_out)
     value = float(_wins(a, b, -1))
     fewest = min(a.size, b.size)
-    low, high = (value, value) if fewest == 1 else _drawn((a, b), _wins, reps, confidence, seed)
+    low, high = (value, value) if fewest == 1 else _percentile_interval((a, b), _wins, reps, confidence, seed)
     return Interval(value, low, high, fewest, left_out)
 
 
@@ -117,15 +119,15 @@ def _resamples(n: int) -> Int[np.ndarray, "resample n"]:
     return np.array(list(itertools.product(range(n), repeat=n)))
 
 
-def _drawn(
+def _percentile_interval(
     samples: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray], reps: int, confidence: float, seed: int
 ) -> tuple[float, float]:
     """Returns the ends of the percentile interval of `statistic` over drawn resamples of each sample."""
     from scipy import stats
 
-    told = {"n_resamples": reps, "confidence_level": confidence, "rng": np.random.default_rng(seed)}
-    found = stats.bootstrap(samples, lambda *x, axis: statistic(*x, axis), method="percentile", axis=-1, **told)
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    options = {"n_resamples": reps, "confidence_level": confidence, "rng": np.random.default_rng(seed)}
+    result = stats.bootstrap(samples, lambda *x, axis: statistic(*x, axis), method="percentile", axis=-1, **options)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def _wins(

@@ -28,11 +28,11 @@ def assemble_matrix(
     gains = compare_family({(i, j): (returns[i, j], untrained[j]) for i, j in cells})
     alone = {on[0]: i for i, on in reversed([*enumerate(learned_on)]) if len(on) == 1}  # the first of each
     joint = [(i, j) for i, j in cells if len(learned_on[i]) > 1 and columns[j] in learned_on[i] and columns[j] in alone]
-    beside = compare_family({(i, j): (returns[i, j], returns[alone[columns[j]], j]) for i, j in joint})
+    interference_of = compare_family({(i, j): (returns[i, j], returns[alone[columns[j]], j]) for i, j in joint})
 
-    def lost(cell: tuple[int, int]) -> dict[str, Any] | None:
-        found = beside.get(cell)
-        return None if found is None else {**difference_data(found), "verdict": found.verdict}
+    def interference(cell: tuple[int, int]) -> dict[str, Any] | None:
+        difference = interference_of.get(cell)
+        return None if difference is None else {**difference_data(difference), "verdict": difference.verdict}
 
     grid = [[(i, j) for j in range(len(columns))] for i in range(len(rows))]
     return {
@@ -44,5 +44,5 @@ def assemble_matrix(
         "value": [[interval_summary(cell) for cell in row] for row in returns],
         "difference": [[difference_data(gains[cell]) for cell in line] for line in grid],
         "mark": [[gains[cell].verdict for cell in line] for line in grid],
-        "interference": [[lost(cell) for cell in line] for line in grid],
+        "interference": [[interference(cell) for cell in line] for line in grid],
     }

@@ -68,8 +68,8 @@ def paired_t_tests(differences: Float[np.ndarray, "*batch row seed"], alpha: flo
         t = np.where(mean == 0.0, 0.0, mean / error)  # all scores equal: p is 1
     p = np.where(pairs >= MIN_PAIRS, 2.0 * stats.t.sf(np.abs(t), np.maximum(pairs - 1, 1)), np.nan)
     p_holm, level = holm(p, alpha)
-    half = stats.t.isf(level / 2.0, np.maximum(pairs - 1, 1)) * np.where(pairs > 1, error, np.nan)
-    return Tests(mean, mean - half, mean + half, pairs, p, p_holm, level)
+    half_width = stats.t.isf(level / 2.0, np.maximum(pairs - 1, 1)) * np.where(pairs > 1, error, np.nan)
+    return Tests(mean, mean - half_width, mean + half_width, pairs, p, p_holm, level)
 
 
 def holm(
@@ -82,13 +82,15 @@ def holm(
     """
     family = np.isfinite(p).sum(-1, keepdims=True)
     order = np.argsort(p, axis=-1)  # NaN comes last
-    left = np.maximum(family - np.arange(p.shape[-1]), 1)  # rows that are not decided yet
-    stepped = np.maximum.accumulate(np.take_along_axis(p, order, -1) * left, axis=-1)
-    refused = family - (stepped <= alpha).sum(-1, keepdims=True)
-    levels = alpha / np.where(stepped <= alpha, left, np.maximum(refused, 1))
+    remaining = np.maximum(family - np.arange(p.shape[-1]), 1)  # rows that are not decided yet
+    stepped = np.maximum.accumulate(np.take_along_axis(p, order, -1) * remaining, axis=-1)
+    num_undecided = family - (stepped <= alpha).sum(-1, keepdims=True)
+    levels = alpha / np.where(stepped <= alpha, remaining, np.maximum(num_undecided, 1))
     levels = np.where(np.isnan(stepped), alpha, levels)
-    back = np.argsort(order, axis=-1)
-    return np.take_along_axis(np.minimum(stepped, 1.0), back, -1), np.take_along_axis(levels, back, -1)
+    inverse_order = np.argsort(order, axis=-1)
+    return np.take_along_axis(np.minimum(stepped, 1.0), inverse_order, -1), np.take_along_axis(
+        levels, inverse_order, -1
+    )
 
 
 def compare_family(pairs: Mapping[Name, tuple[Scores, Scores]], alpha: float = ALPHA) -> dict[Name, Difference]:
@@ -101,50 +103,51 @@ def compare_family(pairs: Mapping[Name, tuple[Scores, Scores]], alpha: float = A
     if not pairs:
         return {}
     finite = lambda scores: np.where(np.isfinite(scores), scores, np.nan)
-    rows = [(equalize_rounding(finite(ours), finite(control)), finite(control)) for ours, control in pairs.values()]
+    rows = [(equalize_rounding(finite(scores), finite(control)), finite(control)) for scores, control in pairs.values()]
     tests = paired_t_tests(np.array([a - b for a, b in rows]), alpha)
     family = int(np.isfinite(tests.p).sum())
-    found = {}
-    for i, (name, (ours, control)) in enumerate(zip(pairs, rows, strict=True)):
-        told = {key: value[i].item() for key, value in tests._asdict().items()}
-        known = (ours - control)[np.isfinite(ours - control)]
-        failed = int(np.isnan(ours).sum()), int(np.isnan(control).sum())
-        decided, why = _verdict(told, failed, alpha)
-        told |= {"iqm": float(iqm(known)) if known.size else np.nan, "confidence": 1.0 - told.pop("level")}
-        found[name] = Difference(**told, family=family, verdict=decided, no_verdict=why)
-    return found
+    differences = {}
+    for i, (name, (scores, control)) in enumerate(zip(pairs, rows, strict=True)):
+        values = {key: value[i].item() for key, value in tests._asdict().items()}
+        known = (scores - control)[np.isfinite(scores - control)]
+        failed = int(np.isnan(scores).sum()), int(np.isnan(control).sum())
+        decided, why = _verdict(values, failed, alpha)
+        values |= {"iqm": float(iqm(known)) if known.size else np.nan, "confidence": 1.0 - values.pop("level")}
+        differences[name] = Difference(**values, family=family, verdict=decided, no_verdict=why)
+    return differences
 
 
-def equalize_rounding(ours: Scores, control: Scores) -> Scores:
+def equalize_rounding(scores: Scores, control: Scores) -> Scores:
     """Returns a row's scores, with the control's in place of those that differ from it by rounding alone.
 
     A t test would find the same rounding error in every seed significant.
     """
-    return np.where(np.isclose(ours, control, rtol=ROUNDING, atol=0.0), control, ours)
+    return np.where(np.isclose(scores, control, rtol=ROUNDING, atol=0.0), control, scores)
 
 
 def difference_data(difference: Difference) -> dict[str, Any]:
     """Returns the difference without its verdict, as JSON can hold it: None for NaN."""
-    told = difference._asdict()
+    values = difference._asdict()
     return {
         key: None if isinstance(value, float) and np.isnan(value) else value
-        for key, value in told.items()
+        for key, value in values.items()
         if key not in ("verdict", "no_verdict")
     }
 
 
-def _verdict(told: Mapping[str, Any], failed: tuple[int, int], alpha: float) -> tuple[Verdict | None, str | None]:
-    if told["pairs"] < MIN_PAIRS:
-        lost = f" ({failed[0]} of its seeds failed, {failed[1]} of its control's)" if any(failed) else ""
+def _verdict(values: Mapping[str, Any], failed: tuple[int, int], alpha: float) -> tuple[Verdict | None, str | None]:
+    if values["pairs"] < MIN_PAIRS:
+        failures = f" ({failed[0]} of its seeds failed, {failed[1]} of its control's)" if any(failed) else ""
         return (
             None,
-            f"A verdict takes at least {MIN_PAIRS} seeds that both rows finished; here are {told['pairs']}{lost}.",
+            f"A verdict takes at least {MIN_PAIRS} seeds that both rows finished; here are "
+            f"{values['pairs']}{failures}.",
         )
-    if told["p_holm"] > alpha:
+    if values["p_holm"] > alpha:
         return "none", None
-    above = told["mean"] > 0.0
-    if failed[0 if above else 1]:
-        whose, side = ("its", "above") if above else ("its control's", "below")
-        rest = f"on the other {told['pairs']} it is {side}"
-        return None, f"{failed[0 if above else 1]} of {whose} seeds failed, which counts against it; {rest}."
-    return ("positive" if above else "negative"), None
+    positive = values["mean"] > 0.0
+    if failed[0 if positive else 1]:
+        failed_side, side = ("its", "above") if positive else ("its control's", "below")
+        rest = f"on the other {values['pairs']} it is {side}"
+        return None, f"{failed[0 if positive else 1]} of {failed_side} seeds failed, which counts against it; {rest}."
+    return ("positive" if positive else "negative"), None

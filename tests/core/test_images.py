@@ -148,6 +148,6 @@ def test_unequal_images_are_told():
 def test_the_shift_doctor_looks_at_images():
     here, there = (probes.one(probes.Pixel(BITS), swap=swap) for swap in (0, 1))
     assert not shift(here, here, jax.random.key(0)).differs
-    found = shift(here, there, jax.random.key(0)).whole
+    found = shift(here, there, jax.random.key(0)).combined
     assert (found.initial, found.next_state) == (0.0, 0.0)
     assert found.reward > 0.5

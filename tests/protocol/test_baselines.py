@@ -1,4 +1,4 @@
-"""Like with like: whoever learns by another learner has a scratch and an oracle of that learner beside it."""
+"""Rows with another base learner are compared with a scratch row and an oracle of that learner."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from headstart.protocol.baselines import caveats, learner_name, matching_scratch
 from headstart.protocol.study_config import StudyConfig
 
 
-def asked(*methods: str, **fields: Any) -> StudyConfig:
+def config_of(*methods: str, **fields: Any) -> StudyConfig:
     return StudyConfig("Pendulum-v1", "Pendulum-v1@mass=2", methods, **fields)
 
 
@@ -41,12 +41,12 @@ def added(config: StudyConfig) -> list[str]:
         ),
     ],
 )
-def test_what_learns_one_task_from_nothing(method, learner):
+def test_learner_of_a_row_without_transfer(method, learner):
     assert find(method)[1].base_learner() == learner
 
 
-def test_a_row_by_another_learner_brings_its_scratch_and_its_oracle():
-    config = asked("finetune", "darc", "darc:weight=2", "sf")
+def test_row_with_another_learner_adds_its_scratch_and_oracle():
+    config = config_of("finetune", "darc", "darc:weight=2", "sf")
     assert names(config) == [
         "random", "naive", "scratch", "finetune", "darc", "darc weight-2", "sf", "oracle",
         "scratch (SAC)", "oracle (SAC)", "scratch (QLearning)", "oracle (QLearning)",
@@ -60,38 +60,40 @@ def test_a_row_by_another_learner_brings_its_scratch_and_its_oracle():
     }  # fmt: skip
 
 
-def test_nothing_is_added_where_learners_are_alike_or_the_reference_is_another():
-    assert not added(asked("finetune", "epopt", ensemble="Pendulum-v1@mass=1..2"))
-    assert not added(asked("darc", learner="sac"))
-    assert not added(asked("finetune", "darc", reference="finetune"))
-    assert "oracle (SAC)" not in names(asked("darc", oracle=False))
+def test_no_references_are_added_for_equal_learners_or_another_reference():
+    assert not added(config_of("finetune", "epopt", ensemble="Pendulum-v1@mass=1..2"))
+    assert not added(config_of("darc", learner="sac"))
+    assert not added(config_of("finetune", "darc", reference="finetune"))
+    assert "oracle (SAC)" not in names(config_of("darc", oracle=False))
 
 
-def test_other_settings_of_another_learner_are_another_scratch():
-    assert names(asked("darc", "darc:base.batch_size=64"))[-4:] == [
+def test_other_settings_of_another_learner_add_another_scratch():
+    assert names(config_of("darc", "darc:base.batch_size=64"))[-4:] == [
         "scratch (SAC)", "oracle (SAC)", "scratch (SAC batch_size-64)", "oracle (SAC batch_size-64)",
     ]  # fmt: skip
     assert learner_name(SAC(batch_size=64, hidden=(8, 8))) == "SAC batch_size-64 hidden-8+8"
 
 
-def test_what_nobody_needs_is_taken_away():
-    rows = asked("finetune", "darc").rows()
-    left = [row for row in rows if row[0].name != "darc"]  # it cannot run
-    assert needed_rows(left, matching_scratch(rows)) == {"random", "naive", "scratch", "finetune", "oracle"}
+def test_references_that_no_row_uses_are_removed():
+    rows = config_of("finetune", "darc").rows()
+    remaining = [row for row in rows if row[0].name != "darc"]  # it cannot run
+    assert needed_rows(remaining, matching_scratch(rows)) == {"random", "naive", "scratch", "finetune", "oracle"}
     assert needed_rows(rows, matching_scratch(rows)) == {entry.name for entry, _ in rows}
 
 
-def test_what_is_unlike_is_said():
-    rows = asked("finetune:base.discount=0.9", "dann", "darc").rows()
-    said = {
+def test_caveats_name_differences_from_the_control():
+    rows = config_of("finetune:base.discount=0.9", "dann", "darc").rows()
+    found_caveats = {
         entry.name: caveats(entry, method, matching_scratch(rows).get(entry.name), rows, (0, 10))
         for entry, method in rows
     }
-    assert said["naive"] == said["scratch"] == said["oracle"] == []
-    assert said["finetune base.discount-0.9"] == ["Its PPO has other settings than that of scratch: discount=0.9."]
+    assert found_caveats["naive"] == found_caveats["scratch"] == found_caveats["oracle"] == []
+    assert found_caveats["finetune base.discount-0.9"] == [
+        "Its PPO has other settings than that of scratch: discount=0.9."
+    ]
     schedules = "It takes no shots, but {} begins with its shots: their schedules in the target differ."
-    assert said["dann"] == [schedules.format("scratch")]
-    assert said["darc"] == [schedules.format("scratch (SAC)")]
+    assert found_caveats["dann"] == [schedules.format("scratch")]
+    assert found_caveats["darc"] == [schedules.format("scratch (SAC)")]
     by_name = {entry.name: (entry, method) for entry, method in rows}
     assert caveats(*by_name["darc"], "scratch (SAC)", rows, (0,)) == []
     assert caveats(*by_name["darc"], "naive", rows, (0,)) == ["It uses SAC, and naive uses PPO."]

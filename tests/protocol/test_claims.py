@@ -1,4 +1,4 @@
-"""From cells to claims, with cells made by hand: 100 target steps, three seeds; verdicts of five."""
+"""Assembles studies from cells made by hand: 100 target steps, three seeds; five seeds for verdicts."""
 
 import dataclasses
 import json
@@ -19,8 +19,8 @@ LEDGER = {"source_steps": 500.0, "target_steps": 100.0, "gradient_steps": 8.0, "
 METRICS = {"jumpstart", "asymptote", "total", "transfer_ratio", "time_to_threshold"}
 
 
-def asked(**fields: Any) -> StudyConfig:
-    told: dict[str, Any] = {
+def config_of(**fields: Any) -> StudyConfig:
+    defaults: dict[str, Any] = {
         "source": "CartPole-v1",
         "target": "CartPole-v1@force=-10",
         "methods": ("finetune",),
@@ -29,12 +29,12 @@ def asked(**fields: Any) -> StudyConfig:
         "shots": (0, 1),
         "seeds": (0, 1, 2),
     }
-    return StudyConfig(**told | fields)
+    return StudyConfig(**defaults | fields)
 
 
 def cell(*returns: float, **fields: Any) -> dict[str, Any]:
-    """Returns a cell judged before anything, after one episode of 10 steps, and at the end."""
-    told: dict[str, Any] = {
+    """Returns a cell evaluated at step 0, after one episode of 10 steps, and at the end."""
+    defaults: dict[str, Any] = {
         "steps": [0.0, 10.0, 100.0][: len(returns)],
         "episodes": [0.0, 1.0, 5.0][: len(returns)],
         "returns": list(returns),
@@ -43,10 +43,10 @@ def cell(*returns: float, **fields: Any) -> dict[str, Any]:
         "ledger": LEDGER,
         "failed": None,
     }
-    return told | fields
+    return defaults | fields
 
 
-def lost(reason: str = "it broke") -> dict[str, Any]:
+def failed_cell(reason: str = "it broke") -> dict[str, Any]:
     nothing = {"steps": [], "episodes": [], "returns": [], "shots": {}, "generalisation": {}, "ledger": {}}
     return {**nothing, "failed": reason}
 
@@ -63,10 +63,10 @@ def cells() -> dict[str, dict[int, Any]]:
 
 @pytest.fixture(scope="module")
 def data() -> dict[str, Any]:
-    return assemble_study(asked(), cells(), SHIFT)
+    return assemble_study(config_of(), cells(), SHIFT)
 
 
-def test_all_that_a_study_promises_is_there(data):
+def test_study_data_has_all_documented_keys(data):
     assert {"source", "ensemble", "target", "shots", "seeds", "shift", "methods"} <= data.keys()
     assert {"differs", "parameters", "headroom"} <= data["shift"].keys()
     assert list(data["methods"]) == ["naive", "scratch", "finetune"]
@@ -80,7 +80,7 @@ def test_all_that_a_study_promises_is_there(data):
         assert {"verdict", "failed", "about", "settings"} <= row.keys()
 
 
-def test_it_is_plain_data(data):
+def test_study_data_is_plain_data(data):
     again = json.loads(json.dumps(jsonable(data), allow_nan=False))
     assert again["methods"]["finetune"]["shots"]["1"]["iqm"] == 50.0
     assert again["config"]["methods"] == ["finetune"]
@@ -90,7 +90,7 @@ def test_it_is_plain_data(data):
     }  # fmt: skip
 
 
-def test_the_numbers_are_those_one_works_out_by_hand(data):
+def test_numbers_worked_out_by_hand(data):
     finetune, metrics = data["methods"]["finetune"], data["methods"]["finetune"]["metrics"]
     np.testing.assert_array_equal(finetune["curve"]["returns"], [[40, 50, 60], [40, 50, 61], [40, 50, 62]])
     assert finetune["curve"]["target_episodes"].tolist() == [0.0, 1.0, 5.0]
@@ -106,8 +106,8 @@ def test_the_numbers_are_those_one_works_out_by_hand(data):
     assert data["reference"]["random"]["iqm"] == 10.0
 
 
-def five() -> dict[str, dict[int, Any]]:
-    """Returns the same rows with five seeds each, the totals of which differ from seed to seed."""
+def five_seed_cells() -> dict[str, dict[int, Any]]:
+    """Returns the same rows with five seeds each, whose totals differ from seed to seed."""
     return {
         "random": {seed: cell(10.0, 10.0) for seed in range(5)},
         "naive": {seed: cell(20.0 + seed % 2, 20.0 + seed % 2) for seed in range(5)},
@@ -122,10 +122,10 @@ SEEDS = tuple(range(5))
 
 def test_verdicts_of_a_study_are_one_family():
     """Totals of finetune: 4.5 + 0.9 (55 + seed); of scratch: 1 + 0.9 (20 + seed / 2): they differ by 35 + 0.45 seed."""
-    data = assemble_study(asked(seeds=SEEDS), five(), SHIFT)
+    data = assemble_study(config_of(seeds=SEEDS), five_seed_cells(), SHIFT)
     rows = data["methods"]
-    found = rows["finetune"]["difference"]
-    assert (found["mean"], found["pairs"], found["family"]) == (pytest.approx(35.9), 5, 2)
+    difference = rows["finetune"]["difference"]
+    assert (difference["mean"], difference["pairs"], difference["family"]) == (pytest.approx(35.9), 5, 2)
     assert (rows["finetune"]["verdict"], rows["finetune"]["control"]) == ("positive", "scratch")
     assert (rows["naive"]["verdict"], rows["naive"]["no_verdict"]) == ("none", None)
     assert rows["scratch"]["verdict"] is rows["scratch"]["control"] is None
@@ -138,17 +138,17 @@ def test_three_seeds_give_no_verdict(data):
     assert row["no_verdict"] == "A verdict takes at least 5 seeds that both rows finished; here are 3."
 
 
-def test_two_of_five_seeds_never_help():
-    some = five()
-    some["finetune"] |= {seed: lost() for seed in (0, 1, 4)}
-    assert assemble_study(asked(seeds=SEEDS), some, SHIFT)["methods"]["finetune"]["verdict"] is None
+def test_row_with_two_of_five_seeds_gets_no_verdict():
+    study_cells = five_seed_cells()
+    study_cells["finetune"] |= {seed: failed_cell() for seed in (0, 1, 4)}
+    assert assemble_study(config_of(seeds=SEEDS), study_cells, SHIFT)["methods"]["finetune"]["verdict"] is None
 
 
-def test_another_reference_judges_the_same_runs_anew():
-    config = asked(seeds=SEEDS, methods=("finetune", "finetune:layers=last"), reference="finetune:layers=last")
-    some = five()
-    some["finetune layers-last"] = {seed: cell(40.0, 50.0, 70.0 + 2 * seed + seed % 2) for seed in SEEDS}
-    rows = assemble_study(config, some, SHIFT)["methods"]
+def test_another_reference_gives_other_verdicts_on_the_same_runs():
+    config = config_of(seeds=SEEDS, methods=("finetune", "finetune:layers=last"), reference="finetune:layers=last")
+    study_cells = five_seed_cells()
+    study_cells["finetune layers-last"] = {seed: cell(40.0, 50.0, 70.0 + 2 * seed + seed % 2) for seed in SEEDS}
+    rows = assemble_study(config, study_cells, SHIFT)["methods"]
     assert {name: row["control"] for name, row in rows.items()} == {
         "naive": "finetune layers-last", "scratch": "finetune layers-last", "finetune": "finetune layers-last",
         "finetune layers-last": None,
@@ -158,7 +158,7 @@ def test_another_reference_judges_the_same_runs_anew():
 
 
 def test_every_row_is_compared_with_every_other():
-    pairs = assemble_study(asked(seeds=SEEDS), five(), SHIFT)["pairs"]
+    pairs = assemble_study(config_of(seeds=SEEDS), five_seed_cells(), SHIFT)["pairs"]
     assert pairs["rows"] == ["naive", "scratch", "finetune"]
     assert [pairs["verdict"][i][i] for i in range(3)] == [None] * 3
     assert pairs["difference"][2][1]["mean"] == pytest.approx(35.9)
@@ -169,13 +169,13 @@ def test_every_row_is_compared_with_every_other():
     assert (pairs["leader"], pairs["beaten"], pairs["open"]) == ("finetune", ["naive", "scratch"], [])
 
 
-def test_headroom_is_what_the_source_policy_leaves(data):
+def test_share_of_the_headroom_that_the_source_policy_has(data):
     assert data["shift"]["headroom"] == pytest.approx(
         {"source_policy": 21.0, "best": 110.0, "best_name": "oracle", "random": 10.0, "learned": True, "share": 0.11}
     )
 
 
-def test_equal_totals_give_scratch_the_steps_of_both_domains(data):
+def test_at_equal_total_steps_scratch_gets_the_steps_of_both_domains(data):
     assert data["equal_total"]["steps"] == 600
     rows = data["equal_total"]["rows"]
     assert list(rows) == ["scratch, all steps in the target", "finetune"]
@@ -184,15 +184,21 @@ def test_equal_totals_give_scratch_the_steps_of_both_domains(data):
     assert rows["finetune"]["shots"] == 1
 
 
-def test_like_is_compared_with_like():
-    """DARC learns by SAC: its verdict, its jumpstart and its ratio are against SAC from scratch."""
-    some: dict[str, dict[int, Any]] = {name: dict.fromkeys(range(5), row[0]) for name, row in cells().items()}
-    beside = {"source_steps": 200, "target_steps": 20, "gradient_steps": 1, "parameters": 1, "seconds": 1.0}
-    some["darc"] = {s: cell(40.0, 50.0, 60.0 + s, shots={0: 40.0}, ledger=beside) for s in range(5)}
-    some["scratch (SAC)"] = {s: cell(39.0, 70.0, 90.0 + s) for s in range(5)}
-    some["oracle (SAC)"] = {s: cell(39.0, 70.0, 130.0) for s in range(5)}
-    config = asked(methods=("finetune", "darc"), seeds=(0, 1, 2, 3, 4), target="Pendulum-v1@mass=2")
-    data = assemble_study(config, some, SHIFT)
+def test_row_is_compared_with_scratch_of_the_same_learner():
+    """DARC uses SAC: its verdict, its jumpstart and its ratio are against SAC from scratch."""
+    study_cells: dict[str, dict[int, Any]] = {name: dict.fromkeys(range(5), row[0]) for name, row in cells().items()}
+    both_domains_ledger = {
+        "source_steps": 200,
+        "target_steps": 20,
+        "gradient_steps": 1,
+        "parameters": 1,
+        "seconds": 1.0,
+    }
+    study_cells["darc"] = {s: cell(40.0, 50.0, 60.0 + s, shots={0: 40.0}, ledger=both_domains_ledger) for s in range(5)}
+    study_cells["scratch (SAC)"] = {s: cell(39.0, 70.0, 90.0 + s) for s in range(5)}
+    study_cells["oracle (SAC)"] = {s: cell(39.0, 70.0, 130.0) for s in range(5)}
+    config = config_of(methods=("finetune", "darc"), seeds=(0, 1, 2, 3, 4), target="Pendulum-v1@mass=2")
+    data = assemble_study(config, study_cells, SHIFT)
     rows = data["methods"]
     assert (rows["darc"]["control"], rows["darc"]["verdict"]) == ("scratch (SAC)", "negative")
     assert rows["darc"]["metrics"]["jumpstart"]["iqm"] == 1.0
@@ -206,15 +212,15 @@ def test_like_is_compared_with_like():
         "scratch, all steps in the target", "scratch (SAC), all steps in the target", "finetune", "darc",
     ]  # fmt: skip
     assert (total["darc"]["total_steps"], total["darc"]["shots"]) == (220, 0)
-    by_naive = assemble_study(dataclasses.replace(config, reference="naive"), some, SHIFT)["methods"]
+    by_naive = assemble_study(dataclasses.replace(config, reference="naive"), study_cells, SHIFT)["methods"]
     assert by_naive["darc"]["control"] == "naive"
     assert by_naive["darc"]["metrics"]["jumpstart"]["iqm"] == 30.0
 
 
-def test_a_failed_seed_is_left_out_and_told():
-    some = cells()
-    some["finetune"][1] = lost()
-    row = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]
+def test_failed_seed_is_left_out_and_reported():
+    study_cells = cells()
+    study_cells["finetune"][1] = failed_cell()
+    row = assemble_study(config_of(), study_cells, SHIFT)["methods"]["finetune"]
     assert row["failed"] == {1: "it broke"}
     assert np.isnan(row["curve"]["returns"][1]).all()
     assert row["metrics"]["asymptote"]["iqm"] == 61.0
@@ -222,18 +228,18 @@ def test_a_failed_seed_is_left_out_and_told():
     assert row["shots"][1]["iqm"] == 50.0
 
 
-def test_a_seed_that_turned_to_nan_halfway_is_left_out_whole():
-    some = cells()
-    some["finetune"][0] = cell(40.0, float("nan"), float("nan"), failed="its numbers are no longer finite")
-    row = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]
+def test_seed_that_diverged_halfway_is_left_out_completely():
+    study_cells = cells()
+    study_cells["finetune"][0] = cell(40.0, float("nan"), float("nan"), failed="its numbers are no longer finite")
+    row = assemble_study(config_of(), study_cells, SHIFT)["methods"]["finetune"]
     assert row["metrics"]["jumpstart"]["seeds"] == 2
     assert list(row["failed"]) == [0]
 
 
-def test_a_row_of_failures_claims_nothing():
-    some = cells()
-    some["finetune"] = {seed: lost() for seed in range(3)}
-    data = jsonable(assemble_study(asked(), some, SHIFT))
+def test_row_of_failures_has_no_results():
+    study_cells = cells()
+    study_cells["finetune"] = {seed: failed_cell() for seed in range(3)}
+    data = jsonable(assemble_study(config_of(), study_cells, SHIFT))
     row = data["methods"]["finetune"]
     assert row["failed"] == dict.fromkeys("012", "it broke")
     assert row["curve"] == row["shots"] == row["ledger"] == {}
@@ -242,66 +248,66 @@ def test_a_row_of_failures_claims_nothing():
     assert all(metric["iqm"] is None for metric in row["metrics"].values())
 
 
-def test_where_nothing_was_learned_nobody_arrives():
-    some = {name: {seed: cell(10.0, 10.0, 10.0) for seed in range(3)} for name in cells()}
-    data = jsonable(assemble_study(asked(), some, SHIFT))
+def test_threshold_is_none_if_nothing_was_learned():
+    study_cells = {name: {seed: cell(10.0, 10.0, 10.0) for seed in range(3)} for name in cells()}
+    data = jsonable(assemble_study(config_of(), study_cells, SHIFT))
     assert (data["threshold"], data["no_threshold"]) == (None, "nothing was learned")
     assert data["methods"]["finetune"]["metrics"]["time_to_threshold"]["reason"] == "nothing was learned"
     assert data["shift"]["headroom"]["learned"] is False
 
 
-def test_references_that_failed_say_why():
-    some = cells() | {"oracle": {seed: lost() for seed in range(3)}}
-    data = assemble_study(asked(), some, SHIFT)
+def test_references_that_failed_have_a_reason():
+    study_cells = cells() | {"oracle": {seed: failed_cell() for seed in range(3)}}
+    data = assemble_study(config_of(), study_cells, SHIFT)
     assert data["reference_failed"] == {"oracle": dict.fromkeys(range(3), "it broke")}
 
 
 def test_without_an_oracle_scratch_sets_the_threshold():
-    for some in (cells() | {"oracle": {}}, cells() | {"oracle": {seed: lost() for seed in range(3)}}):
-        data = assemble_study(asked(), some, SHIFT)
+    for study_cells in (cells() | {"oracle": {}}, cells() | {"oracle": {seed: failed_cell() for seed in range(3)}}):
+        data = assemble_study(config_of(), study_cells, SHIFT)
         assert data["threshold"] == pytest.approx(10.0 + 0.8 * 21.0)
         assert data["reference"]["oracle"] is None
 
 
-def test_a_study_that_has_hardly_begun_is_a_study_too():
-    data = jsonable(assemble_study(asked(), {name: {} for name in cells()}, SHIFT))
+def test_study_without_cells_can_be_assembled():
+    data = jsonable(assemble_study(config_of(), {name: {} for name in cells()}, SHIFT))
     assert data["methods"] == {}
     assert data["threshold"] is None
     assert data["shift"]["headroom"] is None
     assert data["reference"] == {"random": None, "oracle": None}
 
 
-def test_seeds_and_rows_that_are_not_there_yet_are_left_out():
-    some = cells() | {"finetune": {2: cell(40.0, 50.0, 60.0)}, "scratch": {}}
-    row = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]
+def test_missing_seeds_and_rows_are_left_out():
+    study_cells = cells() | {"finetune": {2: cell(40.0, 50.0, 60.0)}, "scratch": {}}
+    row = assemble_study(config_of(), study_cells, SHIFT)["methods"]["finetune"]
     assert np.isnan(row["curve"]["returns"][:2]).all()
     assert row["curve"]["episodes"] == [None, None, [0.0, 1.0, 5.0]]
     assert row["difference"] is None
     assert row["metrics"]["jumpstart"]["reason"]
 
 
-def test_a_cell_that_is_some_points_short_stays_where_it_was():
-    some = cells()
-    some["finetune"][1] = cell(40.0, 50.0)
-    curve = assemble_study(asked(), some, SHIFT)["methods"]["finetune"]["curve"]
+def test_cell_with_fewer_points_is_extended_by_its_last_point():
+    study_cells = cells()
+    study_cells["finetune"][1] = cell(40.0, 50.0)
+    curve = assemble_study(config_of(), study_cells, SHIFT)["methods"]["finetune"]["curve"]
     np.testing.assert_array_equal(curve["returns"][1], [40.0, 50.0, 50.0])
     np.testing.assert_array_equal(curve["steps"][1], [0.0, 10.0, 10.0])
     assert curve["target_episodes"].tolist() == pytest.approx([0.0, 1.0, 11 / 3])
 
 
-def test_cells_may_come_from_files():
-    """Names of numbers are strings there, and NaN is null."""
-    some = cells()
-    some["finetune"][2]["generalisation"] = {"in_range": float("nan")}
+def test_cells_can_be_read_from_json():
+    """JSON has strings as keys, and null for NaN."""
+    study_cells = cells()
+    study_cells["finetune"][2]["generalisation"] = {"in_range": float("nan")}
     for seed in (0, 1):
-        some["finetune"][seed]["generalisation"] = {"in_range": 30.0}
-    read = {name: {seed: jsonable(one) for seed, one in row.items()} for name, row in some.items()}
-    row = assemble_study(asked(), read, SHIFT)["methods"]["finetune"]
+        study_cells["finetune"][seed]["generalisation"] = {"in_range": 30.0}
+    read = {name: {seed: jsonable(cell_data) for seed, cell_data in row.items()} for name, row in study_cells.items()}
+    row = assemble_study(config_of(), read, SHIFT)["methods"]["finetune"]
     assert row["shots"]["1"]["iqm"] == 50.0
     assert row["generalisation"]["in_range"]["iqm"] == 30.0
 
 
-def test_a_threshold_that_was_given_holds():
-    data = assemble_study(asked(threshold=45.0), cells(), SHIFT)
+def test_given_threshold_is_used():
+    data = assemble_study(config_of(threshold=45.0), cells(), SHIFT)
     assert data["threshold"] == 45.0
     assert data["methods"]["finetune"]["metrics"]["time_to_threshold"]["iqm"] == 5.0  # half of the first ten steps

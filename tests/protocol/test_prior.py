@@ -1,4 +1,4 @@
-"""What a method may begin from: what it learned itself, what another did if that is of the same form, or a sentence."""
+"""The state that a method can start from: its own, another method's of the same structure, or an error."""
 
 import dataclasses
 
@@ -21,33 +21,40 @@ from headstart.methods.randomization.uposi import UPOSI
 from headstart.protocol.prior import Training, move_to_spaces
 from headstart.protocol.transfer import keys
 
-TINY, OF = tiny.METHOD, spec(tiny.TASK)
+TINY, SPEC = tiny.METHOD, spec(tiny.TASK)
 
 
-def begun(how: Method, state: TrainState | None = None, known: Method = TINY) -> TrainState:
-    """Returns what `how` may begin from of what `known` left, where nothing is seen or done otherwise."""
+def prior_for(method_after: Method, state: TrainState | None = None, method_before: Method = TINY) -> TrainState:
+    """Returns the prior of `method_after` from a state of `method_before`, in equal spaces."""
     state = tiny.learned() if state is None else state
     return move_to_spaces(
-        Training(known, OF, False), state, space_matching.plan(known, OF, OF), how, OF, keys(tiny.SEEDS).target
+        Training(method_before, SPEC, False),
+        state,
+        space_matching.plan(method_before, SPEC, SPEC),
+        method_after,
+        SPEC,
+        keys(tiny.SEEDS).target,
     )
 
 
-def left(known: Method) -> TrainState:
+def initial_state(method_before: Method) -> TrainState:
     """Returns a method's state before its first update."""
-    return TrainState(space_matching.init_params(known, OF, keys(tiny.SEEDS).target), (), tiny.learned().updates)
+    return TrainState(
+        space_matching.init_params(method_before, SPEC, keys(tiny.SEEDS).target), (), tiny.learned().updates
+    )
 
 
 @pytest.mark.parametrize(
-    "how",
+    "method_after",
     [TINY, Finetune(TINY, optimizer="kept"), EPOpt(TINY), dataclasses.replace(TINY, clip_eps=0.1), Distil(TINY)],
-    ids=lambda how: type(how).__name__,
+    ids=lambda method_after: type(method_after).__name__,
 )
-def test_what_is_of_the_same_form_is_begun_with_as_it_is(how: Method):
-    assert begun(how) == tiny.learned()
+def test_state_of_the_same_structure_is_used_unchanged(method_after: Method):
+    assert prior_for(method_after) == tiny.learned()
 
 
 @pytest.mark.parametrize(
-    ("how", "sentence"),
+    ("method_after", "sentence"),
     [
         (DQN(), r"DQN cannot start from what PPO learned: value\.net.* is missing there, and of shape .* here"),
         (
@@ -67,32 +74,32 @@ def test_what_is_of_the_same_form_is_begun_with_as_it_is(how: Method):
     ],
     ids=lambda x: type(x).__name__ if isinstance(x, Method) else "",
 )
-def test_what_is_of_another_form_is_refused(how: Method, sentence: str):
+def test_state_of_another_structure_is_refused(method_after: Method, sentence: str):
     with pytest.raises(InputError, match=sentence):
-        begun(how)
+        prior_for(method_after)
 
 
-def test_parts_that_are_not_used_are_dropped_and_those_that_are_added_may_be_missing():
+def test_unused_parts_are_dropped_and_added_parts_may_be_missing():
     dqn = DQN(hidden=(4,))
-    plain, told = left(dqn), left(DARC(dqn))
-    own = {"darc", "darc_state", "darc_change"}
-    assert told.params.keys() == plain.params.keys() | own
-    rest = {name: part for name, part in told.params.items() if name not in own}
-    assert begun(Finetune(dqn), told, known=DARC(dqn)).params == rest
-    assert begun(DARC(dqn), plain, known=dqn) == plain
-    assert begun(DARC(dqn), told, known=DARC(dqn)) == told
+    plain, with_darc = initial_state(dqn), initial_state(DARC(dqn))
+    darc_parts = {"darc", "darc_state", "darc_change"}
+    assert with_darc.params.keys() == plain.params.keys() | darc_parts
+    without_darc = {name: part for name, part in with_darc.params.items() if name not in darc_parts}
+    assert prior_for(Finetune(dqn), with_darc, method_before=DARC(dqn)).params == without_darc
+    assert prior_for(DARC(dqn), plain, method_before=dqn) == plain
+    assert prior_for(DARC(dqn), with_darc, method_before=DARC(dqn)) == with_darc
 
 
-def test_moments_of_another_optimizer_are_refused():
-    how = Finetune(dataclasses.replace(TINY, clip_eps=0.1), optimizer="kept")
-    assert begun(how) == tiny.learned()
+def test_state_of_another_optimizer_is_refused():
+    method_after = Finetune(dataclasses.replace(TINY, clip_eps=0.1), optimizer="kept")
+    assert prior_for(method_after) == tiny.learned()
     with pytest.raises(InputError, match=r"optimizers\.0.* is missing there"):
-        begun(how, tiny.learned().replace(optimizers=()))
+        prior_for(method_after, tiny.learned().replace(optimizers=()))
 
 
-def test_methods_that_are_stacked_keep_the_parts_of_each():
-    of = OF._replace(num_tasks=2)
-    parts = lambda method: jax.eval_shape(method.learner(of).init, jax.random.key(0), None).keys()
+def test_stacked_methods_keep_the_parts_of_each():
+    two_tasks = SPEC._replace(num_tasks=2)
+    parts = lambda method: jax.eval_shape(method.learner(two_tasks).init, jax.random.key(0), None).keys()
     plain = {"normalizer", "policy", "value", "returns"}
     assert parts(TINY) == plain
     assert parts(UniversalPolicy(TINY)) == {*plain, "parameter_scale"}

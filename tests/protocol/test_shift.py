@@ -1,4 +1,4 @@
-"""The shift doctor: 0 means the same task, and what is not 0 is put down to the parameter that describes."""
+"""The shift between tasks: 0 for equal tasks, and the effect of each changed parameter."""
 
 import functools
 from typing import Any
@@ -20,7 +20,7 @@ SAME = "Pendulum-v1@mass=1,length=x1"  # the nominal values, written out; tasks 
 
 
 @functools.cache
-def found(source: str, target: str) -> Shift:
+def shift_between(source: str, target: str) -> Shift:
     return shift(parse(source, "c"), parse(target, "c", target=True), KEY)
 
 
@@ -32,9 +32,9 @@ def found(source: str, target: str) -> Shift:
         ("Pendulum-v1@mass=1.5", "Pendulum-v1@mass=x1.5,length=1"),
     ],
 )
-def test_the_same_task_is_exactly_0_apart(source, target):
-    same = found(source, target)
-    assert tuple(same.whole) == (0.0,) * 5
+def test_equal_tasks_have_effects_of_exactly_zero(source, target):
+    same = shift_between(source, target)
+    assert tuple(same.combined) == (0.0,) * 5
     assert same.same
     assert not same.differs
     assert same.parameters == {}
@@ -48,68 +48,68 @@ def test_the_same_task_is_exactly_0_apart(source, target):
         ("CartPole-v1", "CartPole-v1@force=-10,gravity=9.8", "force", ("10", "-10")),
     ],
 )
-def test_a_changed_parameter_is_found_and_no_other(source, target, changed, values):
-    apart = found(source, target)
-    assert apart.differs
-    assert apart.values == {changed: values}
-    assert list(apart.parameters) == [changed]
-    assert apart.parameters[changed] == apart.whole  # as nothing else differs
-    assert apart.whole.next_state > 0.05
-    assert apart.whole.initial == 0.0
+def test_changed_parameter_is_detected_and_no_other(source, target, changed, values):
+    effect_of = shift_between(source, target)
+    assert effect_of.differs
+    assert effect_of.values == {changed: values}
+    assert list(effect_of.parameters) == [changed]
+    assert effect_of.parameters[changed] == effect_of.combined  # as nothing else differs
+    assert effect_of.combined.next_state > 0.05
+    assert effect_of.combined.initial == 0.0
 
 
-def test_an_effect_grows_with_what_is_changed():
-    slight, strong = (found(SAME, f"Pendulum-v1@mass={mass},length=1").whole for mass in (1.1, 2))
+def test_effect_grows_with_the_change():
+    slight, strong = (shift_between(SAME, f"Pendulum-v1@mass={mass},length=1").combined for mass in (1.1, 2))
     assert 0.0 < slight.next_state < strong.next_state
 
 
-def test_each_of_several_changes_is_told_apart():
-    """A heavier torso matters; wind in no medium does not, however it blows."""
-    apart = found("Hopper-v5", "Hopper-v5@torso_mass=9,wind=5")
-    assert set(apart.parameters) == {"torso_mass", "wind"}
-    assert apart.parameters["torso_mass"].differs
-    assert apart.parameters["torso_mass"].next_state > 0.01
-    assert not apart.parameters["wind"].differs
-    assert tuple(apart.parameters["wind"]) == (0.0,) * 5
-    assert apart.values["wind"] == ("0", "5")
+def test_effects_of_several_changes_are_separated():
+    """A heavier torso has an effect. Wind has none, since the medium has no density."""
+    effect_of = shift_between("Hopper-v5", "Hopper-v5@torso_mass=9,wind=5")
+    assert set(effect_of.parameters) == {"torso_mass", "wind"}
+    assert effect_of.parameters["torso_mass"].differs
+    assert effect_of.parameters["torso_mass"].next_state > 0.01
+    assert not effect_of.parameters["wind"].differs
+    assert tuple(effect_of.parameters["wind"]) == (0.0,) * 5
+    assert effect_of.values["wind"] == ("0", "5")
 
 
-def test_disturbances_are_shifts():
-    apart = found("Pendulum-v1", "Pendulum-v1@action_delay=2,observation_noise=0.5")
-    late, blurred = apart.parameters["action_delay"], apart.parameters["observation_noise"]
-    assert late.differs
-    assert late.initial == 0.0
-    assert late.next_state > 0.0
-    assert blurred.initial > 0.1
-    assert blurred.reward == 0.0  # only what is seen is another
-    assert blurred.returns == 0.0
+def test_disturbances_are_detected_as_shifts():
+    effect_of = shift_between("Pendulum-v1", "Pendulum-v1@action_delay=2,observation_noise=0.5")
+    delay, noise = effect_of.parameters["action_delay"], effect_of.parameters["observation_noise"]
+    assert delay.differs
+    assert delay.initial == 0.0
+    assert delay.next_state > 0.0
+    assert noise.initial > 0.1
+    assert noise.reward == 0.0  # only what is seen is another
+    assert noise.returns == 0.0
 
 
-def test_another_reward_is_another_task():
-    apart = shift(parse(SAME), task("Pendulum-v1", target=True, w=[2.0], mass=1, length=1), KEY)
-    assert apart.differs
-    assert apart.whole.reward > 0.5
-    assert apart.whole.returns < -1.0  # it costs twice as much, and the sign says so
-    assert apart.whole.next_state == apart.whole.initial == 0.0
-    assert apart.parameters == {}
+def test_changed_reward_is_detected():
+    effect_of = shift(parse(SAME), task("Pendulum-v1", target=True, w=[2.0], mass=1, length=1), KEY)
+    assert effect_of.differs
+    assert effect_of.combined.reward > 0.5
+    assert effect_of.combined.returns < -1.0  # it costs twice as much, and the sign says so
+    assert effect_of.combined.next_state == effect_of.combined.initial == 0.0
+    assert effect_of.parameters == {}
 
 
-def test_tasks_of_different_envs_have_no_shift_but_a_sentence():
+def test_tasks_of_different_envs_are_refused():
     with pytest.raises(InputError, match="different envs"):
         shift(parse("Pendulum-v1"), parse("CartPole-v1"), KEY)
 
 
-def test_the_random_policy_is_as_bad_as_it_is_known_to_be():
+def test_random_policy_has_its_known_returns():
     returns = random_returns(parse("CartPole-v1@force=10,gravity=9.8"), KEY)
     assert returns.shape == (16,)
     assert 12.0 < returns.mean() < 40.0  # about 22
     assert -1600.0 < np.mean(random_returns(parse(SAME), KEY)) < -800.0  # about -1200
 
 
-class Far(probes.Corridor):
-    """A corridor whose end is 45 steps away, where the two actions take turns to be the one that goes on.
+class LongCorridor(probes.Corridor):
+    """A corridor whose end is 45 steps away. At even places one action moves forward, at odd places the other.
 
-    Neither random actions nor one that is kept come to its end.
+    Neither random actions nor a constant action reach its end.
     """
 
     length: int = 45
@@ -135,36 +135,38 @@ class Far(probes.Corridor):
         return super().terminal(params, state) & (params["ends"] > 0.5)
 
 
-def far(**params: Any) -> Shift:
-    """Returns what is found along random actions, and along those of a policy that goes straight to the end."""
-    goes_on = lambda obs: (jnp.round(obs[0] * Far().length) % 2).astype(jnp.int32)
-    return shift(probes.one(Far()), probes.one(Far(), **params), KEY, Policy(probes.player(goes_on), {}))
+def corridor_shift(**params: Any) -> Shift:
+    """Returns the shift along random actions, and along those of a policy that moves straight to the end."""
+    forward_action = lambda obs: (jnp.round(obs[0] * LongCorridor().length) % 2).astype(jnp.int32)
+    return shift(
+        probes.one(LongCorridor()), probes.one(LongCorridor(), **params), KEY, Policy(probes.player(forward_action), {})
+    )
 
 
-def test_no_difference_seen_is_not_the_same_task():
-    apart = shift(probes.one(Far()), probes.one(Far(), prize=5), KEY)
-    assert (apart.same, apart.differs, apart.along_policy) == (False, False, False)
-    assert apart.values == {"prize": ("1", "5")}
+def test_no_measured_difference_does_not_mean_equal_tasks():
+    effect_of = shift(probes.one(LongCorridor()), probes.one(LongCorridor(), prize=5), KEY)
+    assert (effect_of.same, effect_of.differs, effect_of.along_policy) == (False, False, False)
+    assert effect_of.values == {"prize": ("1", "5")}
 
 
-def test_a_policy_comes_to_what_random_actions_do_not():
-    apart = far(prize=5)
-    assert (apart.differs, apart.along_policy) == (True, True)
-    assert apart.whole.reward > 0.1
-    assert apart.whole.termination == 0.0
+def test_trained_policy_reaches_differences_that_random_actions_miss():
+    effect_of = corridor_shift(prize=5)
+    assert (effect_of.differs, effect_of.along_policy) == (True, True)
+    assert effect_of.combined.reward > 0.1
+    assert effect_of.combined.termination == 0.0
 
 
-def test_where_episodes_end_is_part_of_the_task():
-    apart = far(ends=0)
-    assert apart.whole.termination == pytest.approx(0.01)  # of 64 episodes of 50 steps, 32 end once
-    assert apart.whole == Effect(0.0, 0.0, 0.0, apart.whole.termination, 0.0)
+def test_termination_effect_by_hand():
+    effect_of = corridor_shift(ends=0)
+    assert effect_of.combined.termination == pytest.approx(0.01)  # of 64 episodes of 50 steps, 32 end once
+    assert effect_of.combined == Effect(0.0, 0.0, 0.0, effect_of.combined.termination, 0.0)
 
 
-def test_a_component_that_never_varies_in_the_source_is_named():
-    assert far(sign=1.01).constant == ("sign",)
-    assert far(push=2).constant == ()
+def test_component_that_is_constant_in_the_source_is_named():
+    assert corridor_shift(sign=1.01).constant == ("sign",)
+    assert corridor_shift(push=2).constant == ()
 
 
 @pytest.mark.parametrize(("returns", "size"), [(-3.0, 3.0), (0.1, 0.2), (float("nan"), float("inf"))])
-def test_the_size_of_an_effect_has_no_sign(returns, size):
+def test_size_of_an_effect_ignores_the_sign(returns, size):
     assert Effect(0.0, 0.2, 0.0, 0.0, returns).size == size

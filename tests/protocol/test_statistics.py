@@ -1,4 +1,4 @@
-"""Statistics by numbers one can check on paper, and by how often their intervals hold the truth."""
+"""Statistics compared with numbers worked out by hand, and the coverage of their intervals."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_iqm(values, middle):
     assert iqm(np.array(values)) == pytest.approx(middle)
 
 
-def test_iqm_takes_an_axis_away_and_never_cuts_a_nan_silently():
+def test_iqm_reduces_an_axis_and_keeps_nan():
     x = np.array([[1.0, 2.0, 3.0, 40.0], [5.0, 6.0, 7.0, 80.0]])
     np.testing.assert_allclose(iqm(x, 1), [2.5, 6.5])
     np.testing.assert_allclose(iqm(x, 0), [3.0, 4.0, 5.0, 60.0])
@@ -41,66 +41,66 @@ def test_bootstrap_of_two_seeds_by_hand():
     assert bootstrap(np.array([0.0, 10.0]), confidence=0.4)[:3] == (5.0, 5.0, 5.0)
 
 
-def test_bootstrap_is_a_function_of_its_seed():
+def test_bootstrap_depends_only_on_its_seed():
     x = np.random.default_rng(3).normal(size=9)
     assert bootstrap(x, seed=1) == bootstrap(x, seed=1)
     assert bootstrap(x, seed=1) != bootstrap(x, seed=2)
 
 
-def test_few_seeds_are_resampled_in_every_way_and_many_by_chance():
+def test_few_seeds_are_enumerated_and_many_are_drawn():
     """Of (0, 0, 3), 27 resamples have the means 0, 1, 2, 3 in 8, 12, 6, 1 of them: 26 of 27 is less than 97.5 %."""
     assert bootstrap(np.array([0.0, 0.0, 3.0]))[:3] == (1.0, 0.0, 3.0)
     assert bootstrap(np.array([0.0, 0.0, 3.0]), confidence=0.9)[:3] == (1.0, 0.0, 2.0)
     six = np.arange(6.0) ** 2
     assert bootstrap(six, seed=1, reps=1) == bootstrap(six, seed=2, reps=9)
-    chance = bootstrap(np.append(six, 10.0), reps=20_000, seed=1)
-    assert chance == bootstrap(np.append(six, 10.0), reps=20_000, seed=1)
-    assert chance != bootstrap(np.append(six, 10.0), reps=20_000, seed=2)
+    drawn = bootstrap(np.append(six, 10.0), reps=20_000, seed=1)
+    assert drawn == bootstrap(np.append(six, 10.0), reps=20_000, seed=1)
+    assert drawn != bootstrap(np.append(six, 10.0), reps=20_000, seed=2)
 
 
 def test_failed_seeds_are_left_out_and_counted():
-    told = bootstrap(np.array([np.nan, 2.0, 2.0, np.inf]))
-    assert told == Interval(2.0, 2.0, 2.0, seeds=2, left_out=2)
+    interval = bootstrap(np.array([np.nan, 2.0, 2.0, np.inf]))
+    assert interval == Interval(2.0, 2.0, 2.0, seeds=2, left_out=2)
     nothing = bootstrap(np.full(3, np.nan))
     assert np.isnan(nothing[:3]).all()
     assert nothing[3:] == (0, 3)
     assert paired_difference(np.array([3.0, np.nan, 5.0]), np.array([1.0, 1.0, np.nan]))[:] == (2.0, 2.0, 2.0, 1, 2)
 
 
-def test_pairs_stay_together():
+def test_paired_difference_resamples_pairs():
     """Seeds differ by far more than the two methods do, and yet the difference is certain."""
-    luck = np.array([0.0, 100.0, 200.0, 300.0, 400.0])
-    difference = paired_difference(luck + 2.0, luck)
+    offsets = np.array([0.0, 100.0, 200.0, 300.0, 400.0])
+    difference = paired_difference(offsets + 2.0, offsets)
     assert difference[:3] == pytest.approx((2.0, 2.0, 2.0))
-    assert bootstrap(luck + 2.0).low < bootstrap(luck).high
+    assert bootstrap(offsets + 2.0).low < bootstrap(offsets).high
 
 
 def test_probability_of_improvement_by_hand():
     """Of the pairs of (1, 3) with (1, 2): 1-1 ties, 1 < 2, 3 > 1, 3 > 2: (1/2 + 0 + 1 + 1) / 4."""
     assert probability_of_improvement(np.array([1.0, 3.0]), np.array([1.0, 2.0])).iqm == pytest.approx(0.625)
-    sure = probability_of_improvement(np.array([5.0, 6.0, np.nan]), np.array([1.0, 2.0, 3.0]))
-    assert sure == Interval(1.0, 1.0, 1.0, seeds=2, left_out=1)
+    certain = probability_of_improvement(np.array([5.0, 6.0, np.nan]), np.array([1.0, 2.0, 3.0]))
+    assert certain == Interval(1.0, 1.0, 1.0, seeds=2, left_out=1)
     same = np.arange(6.0)
-    told = probability_of_improvement(same, same)
-    assert told.iqm == pytest.approx(0.5)
-    assert 0.0 <= told.low < 0.5 < told.high <= 1.0
+    interval = probability_of_improvement(same, same)
+    assert interval.iqm == pytest.approx(0.5)
+    assert 0.0 <= interval.low < 0.5 < interval.high <= 1.0
     assert probability_of_improvement(np.array([2.0]), np.array([1.0, 3.0]))[:3] == (0.5, 0.5, 0.5)
     assert np.isnan(probability_of_improvement(np.array([np.nan]), np.array([1.0])).iqm)
 
 
 def _coverage(seeds: int, trials: int = 300) -> float:
     generator = np.random.default_rng(0)
-    held = [bootstrap(generator.normal(3.0, 1.0, seeds), reps=400, seed=i) for i in range(trials)]
-    return float(np.mean([interval.low <= 3.0 <= interval.high for interval in held]))
+    intervals = [bootstrap(generator.normal(3.0, 1.0, seeds), reps=400, seed=i) for i in range(trials)]
+    return float(np.mean([interval.low <= 3.0 <= interval.high for interval in intervals]))
 
 
-def test_intervals_hold_the_truth_about_as_often_as_they_say():
+def test_coverage_of_the_intervals():
     assert _coverage(40) > 0.90
     assert _coverage(5) > 0.85
     assert _coverage(3) < 0.82  # as the module's docstring warns
 
 
-def test_senseless_settings_are_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(InputError, match="confidence"):
         bootstrap(np.ones(3), confidence=95.0)
     with pytest.raises(InputError, match="reps"):

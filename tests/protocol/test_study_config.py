@@ -1,4 +1,4 @@
-"""What may be asked, and which rows answer it."""
+"""The configuration of a study: its checks and its rows."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from headstart.methods.forward.finetune import Finetune
 from headstart.protocol.study_config import StudyConfig, row_name
 
 
-def asked(**fields: Any) -> StudyConfig:
-    told: dict[str, Any] = {"source": "CartPole-v1", "target": "CartPole-v1@force=-10", "methods": ("finetune",)}
-    return StudyConfig(**told | fields)
+def config_of(**fields: Any) -> StudyConfig:
+    defaults: dict[str, Any] = {"source": "CartPole-v1", "target": "CartPole-v1@force=-10", "methods": ("finetune",)}
+    return StudyConfig(**defaults | fields)
 
 
 def rows(**fields: Any) -> list[str]:
-    return [entry.name for entry, _ in asked(**fields).rows()]
+    return [entry.name for entry, _ in config_of(**fields).rows()]
 
 
 def test_every_study_has_its_controls_and_references():
@@ -26,7 +26,7 @@ def test_every_study_has_its_controls_and_references():
 
 
 def test_settings_make_another_row_of_the_same_method():
-    config = asked(methods=("finetune", "finetune:base.learning_rate=1e-3:layers=last"))
+    config = config_of(methods=("finetune", "finetune:base.learning_rate=1e-3:layers=last"))
     (entry, method), (other, plain) = config.rows()[4], config.rows()[3]
     assert entry.name == "finetune base.learning_rate-1e-3 layers-last"
     assert (entry.learns_on, entry.adapts) == (other.learns_on, other.adapts)
@@ -34,7 +34,7 @@ def test_settings_make_another_row_of_the_same_method():
     assert method == Finetune(PPO(learning_rate=1e-3), layers="last")
 
 
-def test_the_reference_is_one_of_the_rows():
+def test_reference_must_be_one_of_the_rows():
     assert rows(reference="finetune") == rows()
     with pytest.raises(
         InputError, match="--reference epopt is not a row of this study; choose one of naive, scratch, f"
@@ -42,19 +42,19 @@ def test_the_reference_is_one_of_the_rows():
         rows(reference="epopt")
 
 
-def test_a_row_s_name_is_a_folder_s_name():
+def test_row_name_is_a_valid_folder_name():
     assert row_name("epopt:epsilon=0.2") == "epopt epsilon-0.2"
 
 
-def test_what_is_asked_twice_is_asked_once():
-    once = asked(seeds=(2, 0), shots=(0, 1, 10), methods=("finetune", "naive"))
-    assert asked(seeds=(2, 0, 2), shots=(10, 0, 1, 1), methods=("finetune", "naive", "finetune")) == once
-    assert once.seeds == (2, 0)
-    assert once.shots == (0, 1, 10)
+def test_duplicates_are_removed():
+    config = config_of(seeds=(2, 0), shots=(0, 1, 10), methods=("finetune", "naive"))
+    assert config_of(seeds=(2, 0, 2), shots=(10, 0, 1, 1), methods=("finetune", "naive", "finetune")) == config
+    assert config.seeds == (2, 0)
+    assert config.shots == (0, 1, 10)
 
 
 @pytest.mark.parametrize(
-    ("fields", "mend"),
+    ("fields", "sentence"),
     [
         ({"source_steps": 0}, r"--source-steps is 0, but .* at least 1"),
         ({"target_steps": -5}, r"--target-steps is -5, but .* at least 1"),
@@ -69,13 +69,13 @@ def test_what_is_asked_twice_is_asked_once():
         ({"threshold": float("nan")}, "--threshold is nan"),
     ],
 )
-def test_a_question_that_makes_no_sense_gets_its_sentence(fields, mend):
-    with pytest.raises(InputError, match=mend):
-        asked(**fields)
+def test_invalid_configuration_is_refused(fields, sentence):
+    with pytest.raises(InputError, match=sentence):
+        config_of(**fields)
 
 
 @pytest.mark.parametrize(
-    ("method", "mend"),
+    ("method", "sentence"),
     [
         ("finetun", "did you mean finetune"),
         ("finetune:layer=last", r"FIELD=VALUE takes base .*, base\.FIELD of PPO, layers"),
@@ -87,6 +87,6 @@ def test_a_question_that_makes_no_sense_gets_its_sentence(fields, mend):
         ("epopt:epsilon=2", r"within \(0, 1\]"),
     ],
 )
-def test_a_row_that_there_is_not_gets_its_sentence(method, mend):
-    with pytest.raises(InputError, match=mend):
-        asked(methods=(method,)).rows()
+def test_invalid_row_is_refused(method, sentence):
+    with pytest.raises(InputError, match=sentence):
+        config_of(methods=(method,)).rows()

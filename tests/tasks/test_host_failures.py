@@ -149,11 +149,11 @@ def test_the_doctor_plays_both_tasks_side_by_side():
     env = host(fine, horizon=20)
     key = jax.random.key(0)
     same = shift(hs.task(env, level=2.0), hs.task(env), key)
-    assert (same.differs, tuple(same.whole)) == (False, (0.0,) * 5)
+    assert (same.differs, tuple(same.combined)) == (False, (0.0,) * 5)
     other = shift(hs.task(env), hs.task(env, level=3.0), key)
     assert other.differs
-    assert other.whole.initial == pytest.approx(np.sqrt(1 / 3))  # one of three numbers, by 1
-    assert other.whole.reward == 0.0
+    assert other.combined.initial == pytest.approx(np.sqrt(1 / 3))  # one of three numbers, by 1
+    assert other.combined.reward == 0.0
     assert env.pool.num_in_use == 0
 
 

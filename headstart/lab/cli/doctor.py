@@ -141,7 +141,7 @@ def result_tables(args: arguments.Doctor, found: DoctorResult) -> Iterator[Table
 
 
 def _rows(found: Shift) -> dict[str, Effect]:
-    return {"all together": found.whole, **found.parameters}
+    return {"all together": found.combined, **found.parameters}
 
 
 def _effect(size: float) -> str:

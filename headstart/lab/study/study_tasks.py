@@ -36,7 +36,7 @@ class StudyTasks(NamedTuple):
         """
         key = jax.random.key(0)
         each = [shift(with_task_id(source, self.source_names), self.target, key, policy) for source in self.sources]
-        return min(each, key=lambda found: (not found.same, found.whole.size))
+        return min(each, key=lambda found: (not found.same, found.combined.size))
 
 
 def make_study_tasks(config: StudyConfig) -> StudyTasks:

@@ -301,7 +301,7 @@ def test_the_nearest_source_has_the_smallest_effect_of_either_sign(monkeypatch):
     config = dataclasses.replace(QUESTION, source="CartPole-v1@force=9 + CartPole-v1@force=8")
     sizes = iter([-3.0, 0.5])
     monkeypatch.setattr("headstart.lab.study.study_tasks.shift", lambda *_: found(next(sizes)))
-    assert make_study_tasks(config).shift().whole.returns == 0.5
+    assert make_study_tasks(config).shift().combined.returns == 0.5
 
 
 def test_where_no_difference_is_found_a_study_says_so_and_looks_along_the_sources_policy(out, monkeypatch, capsys):
