@@ -14,7 +14,7 @@ from jaxtyping import Array
 from headstart.core import rollout as gathering
 from headstart.core.counting import count_of
 from headstart.core.learn import update
-from headstart.core.memory import from_rollout
+from headstart.core.memory import Sampler, from_rollout
 from headstart.core.train import Progress, enter_envs, init_loop_state, train, train_step
 from headstart.core.types import (
     ActionSpace,
@@ -320,8 +320,19 @@ def lesson(learner: Learner, state: TrainState, fresh: Transition, progress: flo
     """Returns the state after `prepare` has processed a rollout, and one update on all of it."""
     key = jax.random.key(0)
     params, rows = learner.prepare(state.params, fresh, Info(key, progress))
-    batches = tuple(from_rollout(rows).rows for _ in learner.phases)
-    return update(learner, state.replace(params=params), batches, key, progress)[0]
+    return update(learner, state.replace(params=params), all_rows(rows), 0, key, progress)[0]
+
+
+class AllRows(Sampler):
+    """Each batch is all rows of the memory."""
+
+    def rows(self, n: Array) -> Array:
+        return jnp.broadcast_to(jnp.arange(self.memory.rows.weight.shape[1]), self.memory.rows.weight.shape)
+
+
+def all_rows(fresh: Transition) -> AllRows:
+    """Returns a sampler whose batches are all of this rollout [task, time, env]."""
+    return AllRows(from_rollout(fresh), None, Replay(num_steps=1, num_envs=1, batch_size=1))
 
 
 def loss_of(

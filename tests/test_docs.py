@@ -121,7 +121,7 @@ def test_a_range_is_the_one_that_the_class_checks():
     ppo, dqn, recurrent = ranges(headstart.PPO), ranges(headstart.DQN), ranges(headstart.Recurrent)
     assert (ppo["learning_rate"], ppo["entropy_coef"], ppo["discount"]) == ("> 0", "≥ 0", "[0, 1]")
     assert dqn["exploration_fraction"] == "(0, 1]"
-    assert dqn["n_step"] == "[1, `num_steps`]"
+    assert dqn["n_step"] == "≥ 1"
     assert recurrent["burn_in"] == "[0, `sequence_length` − 1]"
     assert ranges(headstart.UPOSI)["identification_fraction"] == "(0, 1)"
 

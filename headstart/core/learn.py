@@ -10,8 +10,21 @@ from jaxtyping import Array, Bool
 
 from headstart.core import memory as memories
 from headstart.core.names import select_parts
-from headstart.core.types import Info, Key, Learner, Metrics, Params, Phase, PyTree, Statistics, TrainState, Transition
+from headstart.core.types import (
+    Info,
+    Key,
+    Learner,
+    Metrics,
+    Params,
+    Phase,
+    PyTree,
+    Statistics,
+    Task,
+    TrainState,
+    Transition,
+)
 
+SAMPLE = 1 << 16  # folded into a phase's key: what `Phase.sample` draws is independent of what its loss draws
 Reported = dict[str, Bool[Array, ""]]  # whether a metric has a value; those that always have one may be left out
 
 
@@ -38,20 +51,20 @@ def gradient_step(
     """
     trained = select_parts(params, phase.train)
 
-    def loss(trained: Params, batch: Transition, key: Key) -> tuple[Array, Metrics]:
-        return phase.loss({**params, **trained}, batch, info._replace(key=key))
+    def loss(trained: Params, batch: Transition, info: Info) -> tuple[Array, Metrics]:
+        return phase.loss({**params, **trained}, batch, info)
 
     gradient_of = jax.value_and_grad(loss, has_aux=True)
     if phase.combine is None:
-        (_, metrics), gradient = gradient_of(trained, batch, info.key)
+        (_, metrics), gradient = gradient_of(trained, batch, info)
     else:
 
-        def of_task(batch: Transition, key: Key):
-            alone = jax.tree.map(lambda x: x[None], batch)
-            return gradient_of(trained, alone, key)
+        def of_task(batch: Transition, task: Task | None, key: Key):
+            batch, task = jax.tree.map(lambda x: x[None], (batch, task))
+            return gradient_of(trained, batch, info._replace(key=key, task=task))
 
         k_combine, *k_tasks = jax.random.split(info.key, len(batch.weight) + 1)
-        (losses, metrics), gradients = jax.vmap(of_task)(batch, jnp.stack(k_tasks))
+        (losses, metrics), gradients = jax.vmap(of_task)(batch, info.task, jnp.stack(k_tasks))
         gradient, more = phase.combine(gradients, losses, k_combine)
         metrics = {**jax.tree.map(lambda x: x.mean(0), metrics), **more}
     update = optax.with_extra_args_support(phase.optimizer).update
@@ -60,29 +73,17 @@ def gradient_step(
     return phase.after(params, info), optimizer, metrics
 
 
-def draw_batches(
-    learner: Learner, memory: memories.Memory, sampler: memories.Sampler, i: Array
-) -> tuple[Transition, ...]:
-    """Returns the batch of each phase for the rollout's i-th update; with a leading axis of `times`, where above 1."""
-
-    def draw(phase: Phase) -> Transition:
-        n = i // phase.every * phase.times
-        if phase.times == 1:
-            return memories.gather(memory, sampler(n))
-        return jax.vmap(lambda j: memories.gather(memory, sampler(n + j)))(jnp.arange(phase.times))
-
-    return tuple(draw(phase) for phase in learner.phases)
-
-
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, though called twice
 def update(
     learner: Learner,
     state: TrainState,
-    batches: tuple[Transition, ...],
+    sampler: memories.Sampler,
+    i: Array | int,
     key: Key,
     progress: Array | float = 0.0,
+    tasks: Task | None = None,
 ) -> tuple[TrainState, Metrics, Reported, Bool[Array, ""]]:
-    """Runs all phases, each on its batch.
+    """Runs all phases: the i-th update after a rollout.
 
     Returns the state, metrics, which of those of phases with `every` above 1 were reported, and whether a phase says to
     stop.
@@ -90,9 +91,9 @@ def update(
     params, optimizers, stop = state.params, list(state.optimizers), jnp.array(False)
     metrics: Metrics = {}
     reported: Reported = {}
-    for p, (phase, batch) in enumerate(zip(learner.phases, batches, strict=True)):
-        info = Info(key if p == 0 else jax.random.fold_in(key, p), progress, 1.0, state.updates)
-        steps = functools.partial(_steps, phase, batch, info)
+    for p, phase in enumerate(learner.phases):
+        info = Info(key if p == 0 else jax.random.fold_in(key, p), progress, 1.0, state.updates, tasks)
+        steps = functools.partial(_steps, phase, sampler, jnp.asarray(i) // phase.every * phase.times, info)
         carry = params, optimizers[p]
         due: Array | bool = True
         if phase.every == 1:
@@ -109,17 +110,21 @@ def update(
 
 
 def _steps(
-    phase: Phase, batch: Transition, info: Info, carry: tuple[Params, PyTree]
+    phase: Phase, sampler: memories.Sampler, first: Array, info: Info, carry: tuple[Params, PyTree]
 ) -> tuple[tuple[Params, PyTree], Metrics]:
-    """Takes the `times` gradient steps of a phase."""
+    """Takes the `times` gradient steps of a phase, each on a batch of its own, from the `first` one on."""
 
-    def one(carry: tuple[Params, PyTree], each: tuple[Transition, Key]):
-        params, optimizer, reported = gradient_step(phase, *carry, each[0], info._replace(key=each[1]))
+    def one(carry: tuple[Params, PyTree], each: tuple[Array, Key]):
+        (params, optimizer), (n, key) = carry, each
+        k_sample = jax.random.fold_in(key, SAMPLE)
+        batch = phase.sample(params, sampler.draw(n), info._replace(key=k_sample))
+        params, optimizer, reported = gradient_step(phase, params, optimizer, batch, info._replace(key=key))
         return (params, optimizer), reported
 
     if phase.times == 1:
-        return one(carry, (batch, info.key))
-    carry, reported = jax.lax.scan(one, carry, (batch, jax.random.split(info.key, phase.times)))
+        return one(carry, (first, info.key))
+    each = first + jnp.arange(phase.times), jax.random.split(info.key, phase.times)
+    carry, reported = jax.lax.scan(one, carry, each)
     return carry, jax.tree.map(lambda x: x.mean(0), reported)
 
 
@@ -136,17 +141,18 @@ def run_updates(
     key: Key,
     progress: Array,
     active: Array,
+    tasks: Task | None = None,
+    offline: memories.Memory | None = None,
 ) -> tuple[TrainState, Array, Metrics, Reported]:
     """Runs the updates that follow a rollout; none unless `active`.
 
     Returns the state, the fraction of an update that stays pending, mean metrics, and which of them were reported.
     """
     k_rows, k_steps = jax.random.split(key)
-    updates, pending, sampler = memories.plan_updates(memory, learner.replay, gathered, pending, k_rows)
+    updates, pending, sampler = memories.plan_updates(memory, learner.replay, gathered, pending, k_rows, offline)
 
     def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics, Reported, Array]:
-        batches = draw_batches(learner, memory, sampler, i)
-        return update(learner, state, batches, jax.random.fold_in(k_steps, i), progress)
+        return update(learner, state, sampler, i, jax.random.fold_in(k_steps, i), progress, tasks)
 
     def one(carry):
         state, sums, counts, active = carry

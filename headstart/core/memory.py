@@ -1,168 +1,362 @@
-"""The memory of transitions, and how gradient steps draw from it.
+"""The memory of experience, and how the batches of gradient steps are drawn from it.
 
-Transitions of weight 0 are never drawn, and a ring buffer does not store them. Where sequences are drawn, the buffer
-stores all of them, so that the next step of an environment is always `num_envs` rows later. It draws no
-sequences without weight.
+A memory is laid out as a rollout is, with time and environments in one axis: the row of step t in environment e is at
+`t * num_envs + e`. Off-policy, each environment has a ring: its newest rows overwrite its oldest. An observation is
+stored once, since a row's next observation is the `obs` of the environment's next row. The last step of an episode is
+followed by a row of weight 0 that holds the final observation. Other steps of weight 0 are not stored.
 """
 
+import abc
+import dataclasses
 import functools
-from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from headstart.core.counting import due
 from headstart.core.errors import InputError
-from headstart.core.types import Key, Record, Replay, Transition
+from headstart.core.types import Key, Record, Replay, Step, Transition
+
+NEVER = -1  # in `Memory.end`: the episode goes on
+MAX_STORED = 2**30  # at which `Memory.stored` stops counting
+TRIES = 4  # rows drawn for each row of a batch, until one is a step and not a final observation
 
 
 class Memory(Record):
-    """A ring buffer of transitions per task, in the order of time; each step has one row per environment."""
+    """Experience [task, row], and where each episode ends. Slots are counted within the ring of an environment."""
 
-    rows: Transition  # [task, capacity]
-    position: Int[Array, " task"]  # where the next row goes
-    size: Int[Array, " task"]  # rows in use
+    rows: Step  # on-policy a Transition, with its own next observation
+    position: Int[Array, "*task env"]  # the slot of the next row
+    size: Int[Array, "*task env"]  # rows in use
+    stored: Int[Array, "*task"]  # steps stored so far
+    episode: Int[Array, "*task row"]  # the number of each row's episode, modulo the length of a ring
+    end: Int[Array, "*task row"]  # by this number and environment: the slot of the episode's last step, or NEVER
+    current: Int[Array, "*task env"]  # the number of the episode that goes on
+
+    @property
+    def num_envs(self) -> int:
+        return self.size.shape[-1]
+
+    @property
+    def length(self) -> int:
+        """How many rows the ring of an environment has."""
+        return self.rows.weight.shape[-1] // self.num_envs
 
 
-Sampler = Callable[[Array], Int[Array, "task batch *time"]]  # the rows of the i-th batch
+def empty(like: Transition, replay: Replay) -> Memory:
+    """Returns an empty memory for transitions like those of `like` [task, time, env] (shapes suffice).
 
-
-def empty(like: Transition, capacity: int) -> Memory:
-    """Returns an empty memory for transitions like those of `like` [task, time, env] (shapes suffice)."""
-    tasks = like.weight.shape[0]
-    rows = jax.tree.map(lambda x: jnp.zeros((tasks, capacity, *x.shape[3:]), x.dtype), like)
-    return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.zeros(tasks, jnp.int32))
+    Raises InputError if it is too small for the sequences that are drawn from it.
+    """
+    tasks, num_envs = like.weight.shape[0], replay.num_envs
+    length = max(replay.buffer_size // num_envs, 1) + 1  # the newest observation needs a place too
+    if length <= replay.sequence_length:
+        raise InputError(
+            f"A buffer of {replay.buffer_size} transitions of {num_envs} environments has no room for a sequence of "
+            f"{replay.sequence_length} steps; increase buffer_size, or reduce num_envs or sequence_length."
+        )
+    shapes = jax.eval_shape(_without_next, like)
+    rows = jax.tree.map(lambda x: jnp.zeros((tasks, length * num_envs, *x.shape[3:]), x.dtype), shapes)
+    nothing = jnp.zeros((tasks, num_envs), jnp.int32)
+    none = jnp.zeros((tasks, length * num_envs), jnp.int32)
+    return Memory(rows, nothing, nothing, jnp.zeros(tasks, jnp.int32), none, jnp.full_like(none, NEVER), nothing)
 
 
 def from_rollout(fresh: Transition) -> Memory:
-    """Returns a memory of this rollout [task, time, env] alone, rows of weight 0 included."""
-    rows = jax.tree.map(_flatten_time, fresh)
-    tasks, capacity = rows.weight.shape
-    return Memory(rows, jnp.zeros(tasks, jnp.int32), jnp.full(tasks, capacity))
+    """Returns a memory of this rollout [task, time, env] alone, steps of weight 0 included."""
+    tasks, time, num_envs = fresh.weight.shape
+    ends = jnp.cumsum(fresh.last, axis=1)
+    slots, envs = (jax.lax.broadcasted_iota(jnp.int32, fresh.last.shape, axis) for axis in (1, 2))
+    entry = jnp.where(fresh.last, (ends - 1) * num_envs + envs, time * num_envs)
+    end = jnp.full((tasks, time * num_envs), NEVER)
+    end = jax.vmap(lambda end, entry, slot: end.at[entry].set(slot, mode="drop"))(end, _flat(entry), _flat(slots))
+    nothing = jnp.zeros((tasks, num_envs), jnp.int32)
+    return Memory(
+        rows=jax.tree.map(_flat, fresh),
+        position=nothing,
+        size=jnp.full_like(nothing, time),
+        stored=jnp.full(tasks, time * num_envs),
+        episode=_flat(ends - fresh.last),
+        end=end,
+        current=ends[:, -1],
+    )
 
 
-def _flatten_time(x: Array) -> Array:
+def from_log(transitions: Transition) -> Memory:
+    """Returns a memory of logged experience [task, time, env], to be drawn from beside what a training gathers.
+
+    Steps of weight 0 are left out. An episode that has no last step in the log ends at its newest one but one.
+    """
+    num_envs = transitions.weight.shape[2]
+    capacity = 2 * transitions.weight.shape[1] * num_envs  # as many final observations as steps
+    store = lambda log: cut_episodes(add(empty(log, Replay(1, num_envs, 1, buffer_size=capacity)), log))
+    return jax.jit(store)(transitions)
+
+
+def _without_next(transitions: Transition) -> Step:
+    """Returns what a ring stores of transitions."""
+    steps = {field.name: getattr(transitions, field.name) for field in dataclasses.fields(Step)}
+    extras = {name: x for name, x in transitions.extras.items() if name != "next_context"}
+    return Step(**{**steps, "extras": extras})
+
+
+def _flat(x: Array) -> Array:
     """Returns [task, time · env, …] of [task, time, env, …]."""
     return x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:])
 
 
-def add(memory: Memory, fresh: Transition, segment: int = 1) -> Memory:
-    """Returns the memory with the rollout `fresh` [task, time, env] added; it overwrites the oldest rows."""
-    capacity = memory.rows.weight.shape[1]
+def add(memory: Memory, fresh: Transition) -> Memory:
+    """Returns the memory with the rollout `fresh` [task, time, env] added; the newest rows overwrite the oldest.
 
-    def one(rows: Transition, at: Array, filled: Array, new: Transition) -> tuple[Transition, Array, Array]:
-        kept = ((new.weight > 0) | (segment > 1)).astype(jnp.int32)
-        order = jnp.cumsum(kept)
-        fits = (kept > 0) & (
-            kept.sum() - order < capacity
-        )  # two rows must not go to one place: which one stays would be undefined
-        place = jnp.where(fits, (at + order - 1) % capacity, capacity)
-        rows = jax.tree.map(lambda old, x: old.at[place].set(x, mode="drop"), rows, new)
-        return rows, (at + kept.sum()) % capacity, jnp.minimum(filled + kept.sum(), capacity)
-
-    return Memory(*jax.vmap(one)(memory.rows, memory.position, memory.size, jax.tree.map(_flatten_time, fresh)))
-
-
-def cut_episodes(memory: Memory, num_envs: int) -> Memory:
-    """Returns the memory in which each environment's newest row ends its episode: truncated, not terminated."""
-    capacity = memory.rows.weight.shape[1]
-
-    def one(last: Array, at: Array, filled: Array) -> Array:
-        newest = jnp.where(filled > 0, (at - 1 - jnp.arange(num_envs)) % capacity, capacity)
-        return last.at[newest].set(True, mode="drop")
-
-    last = jax.vmap(one)(memory.rows.last, memory.position, memory.size)
-    return memory.replace(rows=memory.rows.replace(last=last))
-
-
-def plan_updates(
-    memory: Memory, replay: Replay, gathered: Array, pending: Array, key: Key
-) -> tuple[Array, Array, Sampler]:
-    """Returns how many updates follow a rollout, the fraction that stays pending, and the rows of each batch."""
-    if replay.buffer_size:
-        return _plan_off_policy(memory, replay, gathered, pending, key)
-    updates, sampler = _plan_on_policy(memory, replay, key)
-    return updates, pending, sampler
-
-
-def _plan_off_policy(
-    memory: Memory, replay: Replay, gathered: Array, pending: Array, key: Key
-) -> tuple[Array, Array, Sampler]:
-    """Draws `update_to_data` uniform batches for each transition that each task `gathered`, from `learning_starts` on.
-
-    A fraction of an update stays `pending` until the next rollout. Transitions before `learning_starts` add none.
+    A rollout of whole episodes may have another number of environments than the memory: their episodes then follow one
+    another.
     """
-    tasks, capacity = memory.rows.weight.shape
-    oldest = (memory.position - memory.size)[:, None]
-    held, there, age = (
-        _segments(memory, replay, oldest) if replay.sequence_length > 1 else (*[memory.size] * 2, _itself)
-    )
-    updates, rest = due(replay.update_rate, gathered, pending)
-    enough = (held.max() >= replay.learning_starts) & (there.max() > 0)
+    num_envs, length = memory.num_envs, memory.length
+    fresh = fresh if fresh.weight.shape[2] == num_envs else _side_by_side(fresh, num_envs)
 
-    def draw(i: Array) -> Int[Array, "task batch *time"]:
-        shape, key_i = (tasks, rows_per_update(replay)), jax.random.fold_in(key, i)
-        luck = jax.random.randint(key_i, shape, 0, jnp.maximum(there, 1)[:, None])
-        return _onwards((oldest + age(luck)) % capacity, replay, capacity)
+    def one(memory: Memory, new: Transition) -> Memory:
+        """Does so for one task; `new` is [time, env]."""
+        envs, size = jnp.arange(num_envs)[None], length * num_envs
+        counts = new.weight > 0
+        ends = counts & new.last
+        kept = jnp.stack([counts, ends], axis=1).reshape(-1, num_envs)  # of each step: its row, its final observation
+        order = jnp.cumsum(kept.astype(jnp.int32), axis=0)
+        fits = kept & (order[-1:] - order < length)  # two rows must not go to one place: which one stays is undefined
+        slot = (memory.position[None] + order - 1) % length
+        place = jnp.where(fits, slot * num_envs + envs, size).reshape(-1)
 
-    return jnp.where(enough, updates, 0), jnp.where(enough, rest, pending), draw
+        numbers = (memory.current[None] + jnp.cumsum(ends, axis=0) - ends).astype(jnp.int32)  # of the episodes
+        entry = lambda number: number % length * num_envs + envs
+        end = memory.end.at[jnp.where(ends, entry(numbers + 1), size)].set(NEVER, mode="drop")  # another one starts
+        fits_last = ends & fits.reshape(-1, 2, num_envs)[:, 0]
+        end = end.at[jnp.where(fits_last, entry(numbers), size)].set(slot[::2], mode="drop")
+        episode = memory.episode.at[place].set(jnp.repeat(numbers, 2, axis=0).reshape(-1) % length, mode="drop")
+
+        rows = _without_next(new)
+        final = jax.tree.map(jnp.zeros_like, rows).replace(
+            obs=new.next_obs, context=new.next_context, domain=new.domain, last=jnp.zeros_like(new.last)
+        )
+        both = jax.tree.map(lambda *x: jnp.stack(x, axis=1).reshape(len(place), *x[0].shape[2:]), rows, final)
+        return Memory(
+            jax.tree.map(lambda old, x: old.at[place].set(x, mode="drop"), memory.rows, both),
+            (memory.position + order[-1]) % length,
+            jnp.minimum(memory.size + order[-1], length),
+            jnp.minimum(memory.stored + counts.sum(), MAX_STORED),
+            episode,
+            end,
+            (memory.current + ends.sum(0)) % length,
+        )
+
+    return jax.vmap(one)(memory, fresh)
 
 
-def _itself(nth: Int[Array, "task batch"]) -> Int[Array, "task batch"]:
-    return nth
+def _side_by_side(fresh: Transition, num_envs: int) -> Transition:
+    """Returns a rollout of `num_envs` environments, in which the episodes of the others follow in time."""
+    copies = -(-fresh.weight.shape[2] // num_envs)
+
+    def one(x: Array) -> Array:
+        missing = copies * num_envs - x.shape[2]
+        x = jnp.pad(x, [(0, 0), (0, 0), (0, missing), *[(0, 0)] * (x.ndim - 3)])
+        x = x.reshape(*x.shape[:2], copies, num_envs, *x.shape[3:])
+        return jnp.swapaxes(x, 1, 2).reshape(x.shape[0], copies * x.shape[1], num_envs, *x.shape[4:])
+
+    return jax.tree.map(one, fresh)
 
 
-def _segments(memory: Memory, replay: Replay, oldest: Int[Array, "task 1"]) -> tuple[Array, Array, Callable]:
-    """Returns the number of rows with weight, of sequences with some weight [task], and where the n-th one begins.
+def cut_episodes(memory: Memory) -> Memory:
+    """Returns the memory in which no episode goes on: each environment's newest observation is a final one.
 
-    A sequence begins at any row from the oldest one on that enough steps follow; its place counts from the oldest row.
+    It is for environments that are left in the midst of an episode. What the newest step led to was never stored, so
+    that its row keeps the observation only, and the step before it ends the episode (truncated, not terminated).
     """
-    capacity = memory.rows.weight.shape[1]
-    ages = jnp.arange(capacity)[None]
-    weight = jnp.take_along_axis(memory.rows.weight, (oldest + ages) % capacity, axis=1) > 0
-    some = jnp.stack([jnp.roll(weight, -step * replay.num_envs, axis=1) for step in range(replay.sequence_length)]).any(
-        0
-    )
-    follow = ages < (memory.size - (replay.sequence_length - 1) * replay.num_envs)[:, None]
-    order = jnp.cumsum(some & follow, axis=1)
-    nth = jax.vmap(functools.partial(jnp.searchsorted, side="right"))
-    return weight.sum(1), order[:, -1], functools.partial(nth, order)
+    num_envs, length = memory.num_envs, memory.length
+
+    def one(memory: Memory) -> Memory:
+        envs, size, rows = jnp.arange(num_envs), length * num_envs, memory.rows
+        place = lambda slot: slot % length * num_envs + envs
+        newest, before = place(memory.position - 1), place(memory.position - 2)
+        running = (memory.size > 0) & (rows.weight[newest] > 0)
+        ends = running & (memory.size > 1) & (rows.weight[before] > 0)
+        drop = lambda where, index: jnp.where(where, index, size)
+        rows = rows.replace(
+            weight=rows.weight.at[drop(running, newest)].set(0.0, mode="drop"),
+            last=rows.last.at[drop(ends, before)].set(True, mode="drop"),
+        )
+        end = memory.end.at[drop(running, place(memory.current + 1))].set(NEVER, mode="drop")
+        end = end.at[drop(ends, place(memory.current))].set((memory.position - 2) % length, mode="drop")
+        return memory.replace(rows=rows, end=end, current=(memory.current + running) % length)
+
+    return jax.vmap(one)(memory)
 
 
-def _plan_on_policy(memory: Memory, replay: Replay, key: Key) -> tuple[Int[Array, ""], Sampler]:
-    """Makes `num_epochs` shuffled passes through the rollout; the last batch of a pass wraps around.
+# ---------------------------------------------------------------------------------------------------- drawing
+
+
+class Draw(Record):
+    """What a phase may draw its batch from in one gradient step. Rows are places in memory, [task, batch] or more."""
+
+    rows: Int[Array, "task batch"]  # those of this gradient step; the first rows, where sequences are drawn
+    memory: Memory
+    offline: Memory | None = None  # logged experience (`train(…, offline=…)`)
+    sequence_length: int = eqx.field(static=True, default=1)
+
+    def batch(self) -> Transition:
+        """Returns the batch of this gradient step: [task, batch], or sequences [task, batch, time]."""
+        if self.sequence_length == 1:
+            return self.take(self.rows)
+        return self.take(self.later(self.rows[..., None], jnp.arange(self.sequence_length)))
+
+    def take(self, rows: Int[Array, "task *n"]) -> Transition:
+        """Returns the transitions of these rows, each with its next observation."""
+        return take(self.memory, rows)
+
+    def later(self, rows: Int[Array, "task *n"], steps: Int[Array, "*k"] | int) -> Int[Array, "task *m"]:
+        """Returns the rows that came so many steps later in the same environment."""
+        return _later(self.memory, rows, steps)
+
+    def steps_left(self, rows: Int[Array, "task *n"]) -> tuple[Int[Array, "task *n"], Bool[Array, "task *n"]]:
+        """Returns how many steps after each row its episode has its last step, and whether that is its end.
+
+        The last step of an episode that goes on is the newest one whose next observation is known.
+        """
+        memory = self.memory
+        length, num_envs, env = memory.length, memory.num_envs, rows % memory.num_envs
+        of = lambda x, at: jax.vmap(lambda x, at: x[at])(x, at)
+        last = (of(memory.position, env) - 1 - (type(memory.rows) is Step)) % length
+        end = of(memory.end, of(memory.episode, rows) * num_envs + env)
+        ended = end != NEVER
+        return (jnp.where(ended, end, last) - rows // num_envs) % length, ended
+
+
+def take(memory: Memory, rows: Int[Array, "task *n"]) -> Transition:
+    """Returns the transitions of these rows of a memory, each with its next observation and next context."""
+    gather = lambda tree, rows: jax.vmap(lambda tree, rows: jax.tree.map(lambda x: x[rows], tree))(tree, rows)
+    steps = gather(memory.rows, rows)
+    if isinstance(steps, Transition):
+        return steps
+    next_obs, next_context = gather((memory.rows.obs, memory.rows.context), _later(memory, rows, 1))
+    fields = {field.name: getattr(steps, field.name) for field in dataclasses.fields(Step)}
+    extras = {**steps.extras, "next_context": next_context}
+    return Transition(**{**fields, "extras": extras}, next_obs=next_obs)
+
+
+def _later(memory: Memory, rows: Int[Array, "task *n"], steps: Int[Array, "*k"] | int) -> Int[Array, "task *m"]:
+    steps = jnp.asarray(steps)
+    steps = steps.reshape((1,) * (rows.ndim - steps.ndim) + steps.shape)
+    return (rows + steps * memory.num_envs) % (memory.length * memory.num_envs)
+
+
+def uniform(memory: Memory, batch_size: int, key: Key, sequence_length: int = 1) -> Int[Array, "task batch"]:
+    """Returns rows drawn uniformly among the steps whose next observation, or whose whole sequence, is stored.
+
+    Of `TRIES` drawn rows it takes the first that is a step, so that a batch has next to no final observations; these
+    have weight 0. Rows of a task without steps have weight 0 too.
+    """
+    num_envs, length = memory.num_envs, memory.length
+
+    def one(key: Key, memory: Memory) -> Int[Array, " batch"]:
+        ready = _ready(memory, sequence_length)
+        edges = jnp.cumsum(ready)
+        nth = jax.random.randint(key, (TRIES, batch_size), 0, jnp.maximum(edges[-1], 1))
+        env = (nth[..., None] >= edges[None, None]).sum(-1) if num_envs > 1 else jnp.zeros_like(nth)
+        age = nth - (edges - ready)[env]
+        rows = (memory.position[env] - memory.size[env] + age) % length * num_envs + env
+        first = jnp.argmax(memory.rows.weight[rows] > 0, axis=0)
+        return jnp.take_along_axis(rows, first[None], axis=0)[0]
+
+    return jax.vmap(one)(jax.random.split(key, len(memory.stored)), memory)
+
+
+def _ready(memory: Memory, sequence_length: int) -> Int[Array, "*task env"]:
+    """Returns how many of each environment's rows have their whole sequence and its next observation in memory."""
+    return jnp.maximum(memory.size - sequence_length, 0)
+
+
+class Sampler(Record):
+    """Which rows each gradient step after a rollout draws."""
+
+    memory: Memory
+    offline: Memory | None
+    replay: Replay = eqx.field(static=True)
+
+    @abc.abstractmethod
+    def rows(self, n: Array) -> Int[Array, "task batch"]:
+        """Returns the rows, or the first rows of the sequences, of the n-th batch."""
+
+    def draw(self, n: Array) -> Draw:
+        """Returns what the n-th gradient step draws from."""
+        return Draw(self.rows(n), self.memory, self.offline, self.replay.sequence_length)
+
+
+class UniformSampler(Sampler):
+    """Draws each batch uniformly from a memory of the past."""
+
+    key: Key
+
+    def rows(self, n: Array) -> Int[Array, "task batch"]:
+        replay = self.replay
+        key = jax.random.fold_in(self.key, n)
+        return uniform(self.memory, sequences_per_batch(replay), key, replay.sequence_length)
+
+
+class ShuffledSampler(Sampler):
+    """Makes `num_epochs` shuffled passes through a rollout; the last batch of a pass wraps around.
 
     Sequences lie side by side. Where the rollout is no multiple of their length, the last overlaps the one before it.
     """
-    capacity = memory.rows.weight.shape[1]
-    if replay.sequence_length * replay.num_envs > capacity:
+
+    starts: Int[Array, " start"]  # first rows
+    order: Int[Array, "epoch task start"]
+    count: Int[Array, " task"]  # how many starts of a pass have weight; they come first
+    batches: Int[Array, ""]  # of a pass
+
+    def rows(self, n: Array) -> Int[Array, "task batch"]:
+        size, each = sequences_per_batch(self.replay), jnp.maximum(self.batches, 1)
+        places = (n % each * size + jnp.arange(size))[None, :] % jnp.maximum(self.count, 1)[:, None]
+        chosen = jnp.take_along_axis(self.order[n // each % self.replay.num_epochs], places, axis=1)
+        return chosen if self.replay.sequence_length == 1 else self.starts[chosen]
+
+
+def sequences_per_batch(replay: Replay) -> int:
+    """Returns how many rows, or sequences, a batch holds of each task."""
+    return max(replay.batch_size // replay.sequence_length, 1)
+
+
+def plan_updates(
+    memory: Memory, replay: Replay, gathered: Array, pending: Array, key: Key, offline: Memory | None = None
+) -> tuple[Array, Array, Sampler]:
+    """Returns how many updates follow a rollout, the fraction that stays pending, and the rows of each batch.
+
+    Off-policy, `update_to_data` updates follow each transition that each task `gathered`, from `learning_starts` on.
+    A fraction of an update stays `pending` until the next rollout. Transitions before `learning_starts` add none.
+    """
+    if not replay.buffer_size:
+        sampler = _shuffled_sampler(memory, offline, replay, key)
+        return replay.num_epochs * sampler.batches, pending, sampler
+    updates, rest = due(replay.update_rate, gathered, pending)
+    enough = (memory.stored.max() >= replay.learning_starts) & (_ready(memory, replay.sequence_length).max() > 0)
+    sampler = UniformSampler(memory, offline, replay, key)
+    return jnp.where(enough, updates, 0), jnp.where(enough, rest, pending), sampler
+
+
+def _shuffled_sampler(memory: Memory, offline: Memory | None, replay: Replay, key: Key) -> ShuffledSampler:
+    weight, sequence, num_envs = memory.rows.weight > 0, replay.sequence_length, memory.num_envs
+    if sequence > memory.length:
         raise InputError(
-            f"A sequence of {replay.sequence_length} steps does not fit into a rollout of "
-            f"{capacity // replay.num_envs}; increase the learner's num_steps, or reduce sequence_length."
+            f"A sequence of {sequence} steps does not fit into a rollout of {memory.length}; increase the learner's "
+            "num_steps, or reduce sequence_length."
         )
-    if replay.sequence_length == 1:
-        starts, counts = jnp.arange(capacity), memory.rows.weight > 0
+    if sequence == 1:
+        starts, counts = jnp.arange(weight.shape[1]), weight
     else:
-        length = capacity // replay.num_envs
-        first = jnp.minimum(
-            jnp.arange(-(-length // replay.sequence_length)) * replay.sequence_length, length - replay.sequence_length
-        )
-        starts = (first[:, None] * replay.num_envs + jnp.arange(replay.num_envs)[None]).reshape(-1)
-        weight = memory.rows.weight[:, _onwards(starts[None], replay, capacity)[0]]
-        counts = weight.any(-1)
-    there, batch = jnp.maximum(counts.sum(1), 1)[:, None], rows_per_update(replay)
-
-    passes = jax.vmap(functools.partial(_shuffled, counts))(jax.random.split(key, replay.num_epochs))
-    batches = -(-counts.sum(1).max() // batch)
-
-    def walk(i: Array) -> Int[Array, "task batch *time"]:
-        each = jnp.maximum(batches, 1)
-        places = (i % each * batch + jnp.arange(batch))[None, :] % there
-        rows = jnp.take_along_axis(passes[i // each % replay.num_epochs], places, axis=1)
-        return rows if replay.sequence_length == 1 else _onwards(starts[rows], replay, capacity)
-
-    return replay.num_epochs * batches, walk
+        first = jnp.minimum(jnp.arange(-(-memory.length // sequence)) * sequence, memory.length - sequence)
+        starts = (first[:, None] * num_envs + jnp.arange(num_envs)[None]).reshape(-1)
+        counts = weight[:, starts[:, None] + num_envs * jnp.arange(sequence)[None]].any(-1)
+    order = jax.vmap(functools.partial(_shuffled, counts))(jax.random.split(key, replay.num_epochs))
+    batches = -(-counts.sum(1).max() // sequences_per_batch(replay))
+    return ShuffledSampler(memory, offline, replay, starts, order, counts.sum(1), batches)
 
 
 def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row"]:
@@ -175,21 +369,3 @@ def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row
     first, those = jnp.uint32(1 << 31), jnp.uint32((1 << counts.shape[1].bit_length()) - 1)
     luck = jax.random.bits(key, counts.shape) & (first - 1) & ~those
     return (jnp.sort(jnp.where(counts, 0, first) | luck | row, axis=1) & those).astype(jnp.int32)
-
-
-def rows_per_update(replay: Replay) -> int:
-    """Returns how many rows, or sequences, a batch holds of each task."""
-    return max(replay.batch_size // replay.sequence_length, 1)
-
-
-def _onwards(rows: Int[Array, "task batch"], replay: Replay, capacity: int) -> Int[Array, "task batch *time"]:
-    """Returns those rows; where sequences are drawn, each with the rows of the steps that follow."""
-    if replay.sequence_length == 1:
-        return rows
-    later = replay.num_envs * jnp.arange(replay.sequence_length)
-    return (rows[..., None] + later[None, None]) % capacity
-
-
-def gather(memory: Memory, rows: Int[Array, "task batch *time"]) -> Transition:
-    """Returns those rows [task, batch], or sequences [task, batch, time]."""
-    return jax.vmap(lambda memory, at: jax.tree.map(lambda x: x[at], memory))(memory.rows, rows)

@@ -20,7 +20,7 @@ class Replay(NamedTuple):
     update_to_data: float = 0.0  # off-policy: gradient steps per transition that a task gathers, within RATES
     learning_starts: int = 1  # off-policy: transitions before the first gradient step
     sequence_length: int = 1  # consecutive steps per sample; above 1, the loss gets [task, batch, time]
-    n_step: int = 1  # steps from a row's observation to its next observation; at most `num_steps`
+    n_step: int = 1  # steps from a row's observation to the next observation of the batch that the losses are given
     source_steps_per_target_step: int = 1  # steps of source tasks per step of a target task learned beside them
 
     @property
@@ -29,11 +29,11 @@ class Replay(NamedTuple):
         return Fraction(self.update_to_data).limit_denominator(MAX_DENOMINATOR)
 
     def check_next(self, owner: str) -> None:
-        """Raises InputError if rows do not hold the next step, and `owner` needs it."""
+        """Raises InputError if batches do not hold the next step, and `owner` needs it."""
         if self.n_step > 1:
             raise InputError(
-                f"{owner} needs each step's next observation, and its base learner stores that {self.n_step} steps "
-                "later; use n=1."
+                f"{owner} needs each step's next observation, and its base learner's losses are given that "
+                f"{self.n_step} steps later; use n_step=1."
             )
 
     def with_source_steps_per_target_step(self, steps: int) -> Self:

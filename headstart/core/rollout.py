@@ -30,7 +30,7 @@ def reset_envs(
     def one(task: Task, key: Key, wanted: Array | None) -> EnvState:
         k_reset, k_carry = jax.random.split(key)
         episode = reset(task, k_reset, wanted)
-        return EnvState(episode, learner.init_carry(episode_parameters(task, episode), Info(k_carry)))
+        return EnvState(episode, learner.init_carry(episode_parameters(task, episode), Info(k_carry, task=task)))
 
     keys = jax.random.split(key, (num_tasks(tasks), num_envs))
     return jax.vmap(jax.vmap(one, in_axes=(None, 0, 0)))(tasks, keys, wanted)
@@ -86,7 +86,7 @@ def _step_env(
     """Returns an environment one step on, and the transition. Unless it is `active`, it stays as it is."""
     k_act, k_step, k_carry = keys
     obs, before = observe(task, env_state.episode), env_state.episode
-    action, carry, extras = learner.act(params, env_state.carry, obs, task.context, info._replace(key=k_act))
+    action, carry, extras = learner.act(params, env_state.carry, obs, task.context, info._replace(key=k_act, task=task))
     if active is not None:
         before = before.replace(state=_where(active, before.state, task.env.idle(before.state)))
         if isinstance(task.env.action_space, Box):
@@ -95,7 +95,7 @@ def _step_env(
     seen = seen.replace(extras=extras)
     carry = learner.update_carry(carry, seen)
     if auto_reset:
-        first = learner.init_carry(episode_parameters(task, episode), info._replace(key=k_carry))
+        first = learner.init_carry(episode_parameters(task, episode), info._replace(key=k_carry, task=task))
         carry = _where(seen.last, first, carry)
     after = EnvState(episode, carry)
     if active is None:

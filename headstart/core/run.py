@@ -57,11 +57,11 @@ def _with_empty_memory(learner: Learner, tasks: Task, run: LoopState) -> LoopSta
     def gather(params: Params, key: Key) -> Transition:
         env_states = reset_envs(learner, tasks, learner.replay.num_envs, key)
         fresh = rollout(learner, params, tasks, env_states, Info(key), learner.replay.num_steps)[1]
-        return learner.prepare(params, fresh, Info(key))[1]
+        return learner.prepare(params, fresh, Info(key, task=tasks))[1]
 
     def one(run: LoopState) -> LoopState:
         like = jax.eval_shape(gather, run.state.params, run.key)
-        return run.replace(memory=empty(like, learner.replay.buffer_size))
+        return run.replace(memory=empty(like, learner.replay))
 
     return jax.vmap(one)(run)
 

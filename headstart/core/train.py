@@ -50,7 +50,9 @@ def init_loop_state(learner: Learner, keys: Key, prior: TrainState | None = None
 
 @functools.partial(jax.jit, static_argnames="learner")
 def enter_envs(learner: Learner, tasks: Task, run: LoopState, budget: Count | None = None) -> LoopState:
-    """Returns the loop states with fresh environments, and an empty memory where the learner keeps one.
+    """Returns the loop states with fresh environments, and an empty memory where the learner keeps one and had none.
+
+    In a memory that it had, the episodes of the former environments end.
 
     A stateful env starts no episode for a seed that has spent its `budget`, if there is one. Raises InputError where
     environments should be inactive at times, and the env cannot wait.
@@ -68,30 +70,38 @@ def enter_envs(learner: Learner, tasks: Task, run: LoopState, budget: Count | No
             wanted = jnp.broadcast_to(run.steps.less(budget), shape)
         return run.replace(env_states=reset_envs(learner, tasks, learner.replay.num_envs, k_reset, wanted), key=key)
 
-    return jax.vmap(one)(with_memory(learner, tasks, run))
+    return jax.vmap(one)(without_running_episodes(with_memory(learner, tasks, run)))
 
 
-def empty_sums(learner: Learner, tasks: Task, run: LoopState, budget: Count) -> MetricSums:
+def empty_sums(
+    learner: Learner, tasks: Task, run: LoopState, budget: Count, offline: memories.Memory | None = None
+) -> MetricSums:
     """Returns the metric sums of no iterations [seed]."""
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), run)
-    shapes = jax.eval_shape(lambda run: train_step(learner, tasks, run, budget)[1], one)
+    shapes = jax.eval_shape(lambda run: train_step(learner, tasks, run, budget, None, offline)[1], one)
     none = {name: jnp.zeros((*run.pending_updates.shape, *like.shape)) for name, like in shapes.items()}
     return {name: (x, x) for name, x in none.items()}
 
 
 @functools.partial(compiled, donate_argnames="run")
 def train_chunk(
-    learner: Learner, tasks: Task, run: LoopState, iterations: Array, budget: Count, sums: MetricSums | None = None
+    learner: Learner,
+    tasks: Task,
+    run: LoopState,
+    iterations: Array,
+    budget: Count,
+    sums: MetricSums | None = None,
+    offline: memories.Memory | None = None,
 ) -> tuple[LoopState, MetricSums]:
     """Runs so many iterations for all seeds. Returns their states and metric sums. It compiles once for any number."""
 
     def step(_, carry: tuple[LoopState, MetricSums]) -> tuple[LoopState, MetricSums]:
         run, sums = carry
-        run, metrics, reported = jax.vmap(lambda run: train_step(learner, tasks, run, budget))(run)
+        run, metrics, reported = jax.vmap(lambda run: train_step(learner, tasks, run, budget, None, offline))(run)
         add = lambda name, x: (sums[name][0] + jnp.where(reported[name], x, 0.0), sums[name][1] + reported[name])
         return run, {name: add(name, x) for name, x in metrics.items()}
 
-    sums = empty_sums(learner, tasks, run, budget) if sums is None else sums
+    sums = empty_sums(learner, tasks, run, budget, offline) if sums is None else sums
     return jax.lax.fori_loop(0, iterations, step, (run, sums))
 
 
@@ -101,17 +111,21 @@ def train_on_shots(
     """Runs exactly so many whole episodes in each task and learns from them. Returns the states and metrics [seed].
 
     `learner.replay.num_steps` must be the horizon, and `episodes` at most `learner.replay.num_envs`. Off-policy
-    learners keep these transitions in memory, unless they draw sequences: these depend on the number of
-    environments, which changes afterwards.
+    learners keep these transitions in memory.
     """
-    run = with_memory(learner, tasks, run) if learner.replay.sequence_length == 1 else run
-    return _train_on_shots(learner, tasks, run, episodes, budget)
+    return _train_on_shots(learner, tasks, with_memory(learner, tasks, run), episodes, budget)
+
+
+def without_running_episodes(run: LoopState) -> LoopState:
+    """Returns loop states [seed] in whose memory no episode goes on, before their environments are left."""
+    return run if run.memory is None else run.replace(memory=jax.vmap(memories.cut_episodes)(run.memory))
 
 
 @compiled
 def _train_on_shots(
     learner: Learner, tasks: Task, run: LoopState, episodes: Array, budget: Count
 ) -> tuple[LoopState, Metrics]:
+    run = without_running_episodes(run)
     return jax.vmap(lambda run: train_step(learner, tasks, run, budget, episodes)[:2])(run)
 
 
@@ -123,29 +137,34 @@ def train(
     prior: TrainState | None = None,
     num_points: int = 20,
     checkpointer: Checkpointer | None = None,
+    offline: memories.Memory | None = None,
 ) -> Iterator[Progress]:
     """Trains, and yields about `num_points` times; logging, saving, evaluating and stopping are the caller's loop.
 
     `tasks` has a leading task axis, `keys` (and a `prior`) a leading seed axis. Training takes at least `steps`
     environment steps, rounded up to whole rollouts. It continues from the snapshot of `checkpointer`, if there is one,
-    and yields from there on; the end in any case.
+    and yields from there on; the end in any case. `offline` is logged experience of the tasks, from `memory.from_log`,
+    which a method's phases may draw from.
     """
     budget, iterations = count_of(steps), iterations_for(learner, tasks, steps)
     fresh = lambda: enter_envs(learner, tasks, init_loop_state(learner, keys, prior))
-    saved = None if checkpointer is None else checkpointer.restore(_shapes(learner, tasks, fresh, budget), iterations)
+    shapes = lambda: _shapes(learner, tasks, fresh, budget, offline)
+    saved = None if checkpointer is None else checkpointer.restore(shapes(), iterations)
     if saved is not None and saved.iterations >= iterations:
         yield progress_of(saved.state, metric_means(saved.sums))
         return
     if saved is not None and saved.state.env_states is None:
-        saved = saved._replace(state=_with_fresh_envs(learner, tasks, saved.state))
+        saved = saved._replace(state=enter_envs(learner, tasks, saved.state))
     run = fresh() if saved is None else saved.state
-    for later, metrics in train_loop(learner, tasks, run, iterations, budget, num_points, checkpointer, saved):
+    for later, metrics in train_loop(learner, tasks, run, iterations, budget, num_points, checkpointer, saved, offline):
         yield progress_of(later, metrics)
 
 
-def _shapes(learner: Learner, tasks: Task, fresh: Callable[[], LoopState], budget: Count) -> Snapshot:
+def _shapes(
+    learner: Learner, tasks: Task, fresh: Callable[[], LoopState], budget: Count, offline: memories.Memory | None
+) -> Snapshot:
     """Returns the shapes of a training's snapshot."""
-    saved = lambda run: (_persistent(tasks, run), empty_sums(learner, tasks, run, budget))
+    saved = lambda run: (_persistent(tasks, run), empty_sums(learner, tasks, run, budget, offline))
     run, sums = jax.eval_shape(lambda: saved(fresh()))
     return Snapshot(run, sums, 0)
 
@@ -153,14 +172,6 @@ def _shapes(learner: Learner, tasks: Task, fresh: Callable[[], LoopState], budge
 def _persistent(tasks: Task, run: LoopState) -> LoopState:
     """Returns what outlasts this process."""
     return run.replace(env_states=None) if tasks.env.stateful else run
-
-
-def _with_fresh_envs(learner: Learner, tasks: Task, run: LoopState) -> LoopState:
-    """Returns the states with fresh environments; in memory, the episodes of the former ones end."""
-    memory = run.memory
-    if memory is not None and learner.replay.sequence_length > 1:
-        memory = jax.vmap(lambda memory: memories.cut_episodes(memory, learner.replay.num_envs))(memory)
-    return enter_envs(learner, tasks, run.replace(memory=memory))
 
 
 def train_loop(
@@ -172,13 +183,14 @@ def train_loop(
     num_points: int,
     checkpointer: Checkpointer | None = None,
     saved: Snapshot | None = None,
+    offline: memories.Memory | None = None,
 ) -> Iterator[tuple[LoopState, Metrics]]:
     """Yields loop states and metrics at about `num_points` points of `iterations` iterations.
 
     `run` has entered its environments. The next iteration reuses the buffers of what was yielded: copy what is to be
     kept. At the end, stateful environments are closed.
     """
-    checkpointer, zero = checkpointer or Checkpointer(), empty_sums(learner, tasks, run, budget)
+    checkpointer, zero = checkpointer or Checkpointer(), empty_sums(learner, tasks, run, budget, offline)
     # An interrupted iteration has already reused the buffers of the state's own env states.
     opened = copy_arrays(run.env_states) if tasks.env.stateful else None
     done, sums = (0, zero) if saved is None else (saved.iterations, saved.sums)
@@ -186,7 +198,7 @@ def train_loop(
         for until in sorted({round(iterations * i / num_points) for i in range(1, num_points + 1)}):
             while done < until:
                 chunk = min(checkpointer.chunk_size(until - done), until - done, MAX_CHUNK)
-                run, sums = train_chunk(learner, tasks, run, jnp.int32(chunk), budget, sums)
+                run, sums = train_chunk(learner, tasks, run, jnp.int32(chunk), budget, sums, offline)
                 done += chunk
                 if done == until:
                     yield run, metric_means(sums)

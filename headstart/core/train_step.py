@@ -16,11 +16,17 @@ from headstart.core.types import Info, Key, Learner, Metrics, Task, Transition
 
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, though called twice
 def train_step(
-    learner: Learner, tasks: Task, run: LoopState, budget: Count, whole: Array | None = None
+    learner: Learner,
+    tasks: Task,
+    run: LoopState,
+    budget: Count,
+    whole: Array | None = None,
+    offline: memories.Memory | None = None,
 ) -> tuple[LoopState, Metrics, Reported]:
     """Runs one iteration of the loop for one seed. Returns its state, metrics, and which of them were reported.
 
-    With `whole`, it uses fresh environments and only so many whole episodes of each task.
+    With `whole`, it uses fresh environments and only so many whole episodes of each task. `offline` is logged
+    experience, which phases may draw from.
 
     A seed that has spent its budget stays as it is: its transitions have weight 0, and it runs no updates. In a
     stateful env it takes no steps.
@@ -32,14 +38,14 @@ def train_step(
     ends = fresh.weight * fresh.last
     total = jnp.where(fresh.last & (fresh.weight > 0), fresh.episode_return, 0.0).sum()
 
-    params, rows = learner.prepare(state.params, fresh, Info(k_prepare, progress, 1.0, state.updates))
+    params, rows = learner.prepare(state.params, fresh, Info(k_prepare, progress, 1.0, state.updates, tasks))
     state = state.replace(params=params)
     memory, metrics, reported, pending = run.memory, {}, {}, run.pending_updates
     if learner.phases:
-        memory = memories.from_rollout(rows) if memory is None else memories.add(memory, rows, replay.sequence_length)
+        memory = memories.from_rollout(rows) if memory is None else memories.add(memory, rows)
         gathered = fresh.weight.sum((1, 2)).max().astype(jnp.int32)  # by the task with the most
         state, pending, metrics, reported = run_updates(
-            learner, state, memory, gathered, pending, k_learn, progress, active
+            learner, state, memory, gathered, pending, k_learn, progress, active, tasks, offline
         )
     run = run.counted(fresh, state.updates - run.state.updates).replace(
         state=state,

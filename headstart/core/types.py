@@ -8,7 +8,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -27,6 +27,9 @@ from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
 from headstart.core.spaces import Image as Image
 from headstart.core.spaces import components as components
+
+if TYPE_CHECKING:
+    from headstart.core.memory import Draw
 
 Metrics = dict[str, Array]
 
@@ -88,15 +91,14 @@ class Spec(NamedTuple):
 # ---------------------------------------------------------------------------------------------------- experience
 
 
-class Transition(Record):
-    """One step of experience, or many: [task, time, env] in a rollout, [task, batch] in a batch."""
+class Step(Record):
+    """One step of experience, or many, as a replay buffer stores it."""
 
     obs: Observations
     action: Array  # as the policy gave it, before `Space.rescale`
     reward: Float[Array, "*n"]
     discount: Float[Array, "*n"]  # 0 where the MDP ended, else 1
     last: Bool[Array, "*n"]  # the episode ended here, terminated or truncated
-    next_obs: Observations  # the observation after the step; after the last one, the final observation
     cumulants: Float[Array, "*n cumulant"]
     context: Float[Array, "*n context"]
     domain: Int[Array, "*n"]
@@ -104,9 +106,15 @@ class Transition(Record):
     episode_return: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
     extras: dict[str, Array]
 
+
+class Transition(Step):
+    """One step with the observation after it, or many: [task, time, env] in a rollout, [task, batch] in a batch."""
+
+    next_obs: Observations  # after the last step of an episode, the final observation
+
     @property
     def next_context(self) -> Float[Array, "*n context"]:
-        """The context at the next step: the same one, unless a method encodes observations in it."""
+        """The context at the next step: the same one, unless it changes within an episode."""
         return self.extras.get("next_context", self.context)
 
 
@@ -122,6 +130,7 @@ class Info(NamedTuple):
     progress: Array | float = 0.0  # from 0 to 1 over the training
     explore: Array | float = 1.0  # 1 in training, 0 in evaluation
     updates: Array | int = 0  # updates made so far
+    task: Task | None = None  # the env's own task in `act` and `init_carry`, the stacked tasks elsewhere
 
 
 class Phase(NamedTuple):
@@ -132,6 +141,8 @@ class Phase(NamedTuple):
 
     loss     (params, batch [task, batch], info) -> scalar, metrics
     train    the parts that the gradient moves
+    sample   (params, draw, info) -> the batch of a gradient step, which by default is `draw.batch()`. It may draw other
+             rows, look ahead within their episodes, and change or add transitions (`core/memory.py`)
     every    updates between two steps of this phase
     times    gradient steps in such an update, each on a batch of its own
     after    (params, info) -> params: runs after each gradient step, such as for target networks
@@ -142,6 +153,7 @@ class Phase(NamedTuple):
     loss: Callable[[Params, Transition, Info], tuple[Array, Metrics]]
     train: tuple[str, ...]
     optimizer: optax.GradientTransformation
+    sample: "Callable[[Params, Draw, Info], Transition]" = lambda params, draw, info: draw.batch()
     every: int = 1
     times: int = 1
     after: Callable[[Params, Info], Params] = lambda params, info: params

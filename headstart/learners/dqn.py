@@ -5,7 +5,6 @@ Parts: `encoder` (images) and `value`, the Q-network, which the loss trains; `ta
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +35,7 @@ class DQN(Method):
     exploration_fraction: float = 0.2  # share of the training in which it falls, in (0, 1]
     tau: float = 1.0  # step of the target network towards the network at each of its updates, in (0, 1]
     target_update_period: int = 100  # gradient steps between two updates of the target network, >= 1
-    n_step: int = 1  # rewards summed before the target network's value, in [1, num_steps]
+    n_step: int = 1  # rewards summed before the target network's value, >= 1
     huber_delta: float | None = None  # TD error from which on the loss is linear, > 0; None: always squared
     dueling: bool = False  # whether the network has outputs for the state's value and the actions' advantages
     max_grad_norm: float = 10.0  # global norm to which the gradient is clipped, > 0
@@ -58,9 +57,8 @@ class DQN(Method):
         for name in ("discount", "epsilon"):
             check_range(self, name, 0.0, 1.0)
         check_range(self, "learning_starts", 0, float("inf"))
-        for name in ("target_update_period", "batch_size", "buffer_size", "num_steps", "num_envs"):
+        for name in ("target_update_period", "n_step", "batch_size", "buffer_size", "num_steps", "num_envs"):
             check_range(self, name, 1, float("inf"))
-        check_range(self, "n_step", 1, self.num_steps)
         check_network(type(self).__name__, self.hidden, self.activation)
 
     def build(self, spec: Spec, target: bool) -> Learner:
@@ -90,18 +88,28 @@ class DQN(Method):
             q_next, q_next_lagged = (q_values(params, t.next_obs, t.next_context, at) for at in (None, "target"))
             return double_q_target(t.reward, t.extras["discount"], q_next, q_next_lagged)
 
+        def one_step(t: Transition) -> Transition:
+            return t.replace(extras={**t.extras, "discount": self.discount * t.discount})
+
         def prepare(params, rollout, info):
-            """Sums each transition's next n rewards, as far as its episode and this rollout go."""
-            streams = jax.vmap(jax.vmap(functools.partial(n_step, n=self.n_step), in_axes=1, out_axes=1))
-            discount = self.discount * rollout.discount
-            reward, discount, next_obs = streams(rollout.reward, discount, rollout.last, rollout.next_obs)
             epsilon = params["epsilon"].decay(self.epsilon, self.exploration_fraction, info.progress)
-            rows = rollout.replace(reward=reward, next_obs=next_obs, extras={**rollout.extras, "discount": discount})
             params = {**params, "epsilon": epsilon}
             if "returns" in params:
-                returns = jax.vmap(jax.vmap(jax.vmap(lambda t: td_target(params, t))))(rows)
-                params["returns"] = params["returns"].update(returns, rows.context, rows.weight)
-            return params, rows
+                targets = jax.vmap(jax.vmap(jax.vmap(lambda t: td_target(params, t))))(one_step(rollout))
+                params["returns"] = params["returns"].update(targets, rollout.context, rollout.weight)
+            return params, rollout
+
+        def sample(params, draw, info):
+            """Sums each transition's next n rewards, as far as its episode goes."""
+            first = one_step(draw.batch())
+            if self.n_step == 1:
+                return first
+            ahead = one_step(draw.take(draw.later(draw.rows[..., None], jnp.arange(self.n_step))))
+            steps = draw.steps_left(draw.rows)[0] + 1
+            reward, discount, final = jax.vmap(jax.vmap(n_step))(ahead.reward, ahead.extras["discount"], steps)
+            then = draw.take(draw.later(draw.rows, final))
+            extras = {**first.extras, "discount": discount, "next_context": then.next_context}
+            return first.replace(reward=reward, next_obs=then.next_obs, extras=extras)
 
         def loss(params, batch, info):
             normalizer = q_normalizer(params)
@@ -135,7 +143,7 @@ class DQN(Method):
             init=init,
             act=act,
             prepare=prepare,
-            phases=(Phase(loss, train, optimizer, after=after),),
+            phases=(Phase(loss, train, optimizer, sample, after=after),),
             replay=replay,
             policy_contract=feedforward_contract,
         )

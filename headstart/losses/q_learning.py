@@ -1,33 +1,23 @@
 """Targets and losses of learners of Q(s, a) for discrete actions."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Float, Int
 
 Scalar = Float[Array, ""]
 
 
 def n_step(
-    r: Float[Array, " time"],
-    discount: Float[Array, " time"],
-    last: Bool[Array, " time"],
-    next_obs: Shaped[Array, "time *observation"],
-    n: int,
-) -> tuple[Float[Array, " time"], Float[Array, " time"], Shaped[Array, "time *observation"]]:
-    """Returns Σ_{k<m} γ^k r_{t+k}, the discount of the bootstrap value (γ^m, or 0 where the MDP ended), and s_{t+m}.
+    r: Float[Array, " step"], discount: Float[Array, " step"], steps: Int[Array, ""]
+) -> tuple[Scalar, Scalar, Int[Array, ""]]:
+    """Returns Σ_{k<m} γ^k r_{t+k}, the discount of the bootstrap value (γ^m, or 0 where the MDP ended), and m − 1.
 
-    m is n, or less if the episode or the stream ends earlier (Sutton and Barto 2018, section 7.1; it bootstraps from
-    the last observation). `discount` is γ, or 0 where the MDP ended.
+    m is n, the length of `r`, or `steps` if these are fewer: those until the episode ends (Sutton and Barto 2018,
+    section 7.1). It bootstraps from the observation after step m − 1. `discount` is γ, or 0 where the MDP ended.
     """
-    time = jnp.arange(r.size)
-    total, follows, then, going = r, discount, next_obs, ~last
-    for k in range(1, n):
-        at = jnp.minimum(time + k, r.size - 1)
-        going = going & (time + k < r.size)
-        total = total + jnp.where(going, follows * r[at], 0.0)
-        follows = jnp.where(going, follows * discount[at], follows)
-        then = jnp.where(going.reshape(-1, *[1] * (then.ndim - 1)), next_obs[at], then)
-        going = going & ~last[at]
-    return total, follows, then
+    counts = jnp.arange(r.size) < steps
+    factor = jnp.concatenate([jnp.ones(1), jnp.cumprod(discount)])
+    m = counts.sum()
+    return jnp.where(counts, factor[:-1] * r, 0.0).sum(), factor[m], m - 1
 
 
 def double_q_target(

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from headstart.core.counting import Count, count_of
 from headstart.core.iterations import iterations_for
 from headstart.core.rollout import evaluate, num_tasks
-from headstart.core.run import LoopState, copy_arrays
+from headstart.core.run import LoopState, copy_arrays, with_memory
 from headstart.core.train import enter_envs, init_loop_state, train_loop, train_on_shots
 from headstart.core.types import Key, Learner, Method, Metrics, PyTree, Task, TrainState, spec
 from headstart.protocol.checks import check_seeds
@@ -111,7 +111,7 @@ def adapt(
         steps, episodes, all_steps, updates = (x.numbers() for x in (*spent, run.steps, run.gradient_steps))
         return Evaluation(steps, episodes, all_steps - steps, updates, returns, shots, state, metrics)
 
-    run = init_loop_state(learner, key.target, prior)
+    run = with_memory(learner, tasks, init_loop_state(learner, key.target, prior))
     yield judgement(run, 0, {})
     for after, spent, metrics in _spend_episodes(learner, tasks, run, shots, budget):
         run = after

@@ -42,7 +42,8 @@ def updated(
 ) -> tuple[TrainState, Metrics, dict[str, bool], bool]:
     """Returns what one update leads to, with the same batch for all phases."""
     start, batch = state or initial(learner), batch or experience([[0.0]])
-    after, metrics, reported, stop = update(learner, start, (batch,) * len(learner.phases), KEY, 0.0)
+    sampler = probes.all_rows(jax.tree.map(lambda x: x[:, :, None], batch))
+    after, metrics, reported, stop = update(learner, start, sampler, 0, KEY, 0.0)
     return after, metrics, {name: bool(reported.get(name, True)) for name in metrics}, bool(stop)
 
 
@@ -209,8 +210,15 @@ def test_a_phase_with_times_3_takes_three_gradient_steps_each_on_its_own_batch()
     """b moves halfway to the reward of its batch: with 8, 4 and 2 in that order, by 4, 0 and −1."""
     halfway = lambda params, batch, info: (jnp.square(params["b"] - batch.reward.mean()) / 2, {"b": params["b"]})
     learner = two_numbers(rise("a"), Phase(halfway, ("b",), optax.sgd(0.5), times=3))
-    batches = experience([[[8.0]], [[4.0]], [[2.0]]])  # [times, task, batch]
-    state, metrics, reported, _ = update(learner, initial(learner), (experience([[0.0]]), batches), KEY)
+
+    class InOrder(probes.AllRows):
+        """The n-th batch is the n-th row."""
+
+        def rows(self, n: Array) -> Array:
+            return jnp.full((1, 1), n)
+
+    sampler = InOrder(from_rollout(experience([[[8.0], [4.0], [2.0]]])), None, ON_POLICY)
+    state, metrics, reported, _ = update(learner, initial(learner), sampler, 0, KEY)
     assert numbers(state.params) == {"a": 1.0, "b": 3.0, "rollouts": 0.0}
     assert float(metrics["b"]) == pytest.approx((0 + 4 + 4) / 3)  # a mean over the gradient steps
     assert reported == {}  # nothing skips a step
@@ -250,8 +258,7 @@ def test_after_runs_after_each_gradient_step_of_its_phase(times: int):
     """b becomes 10 b + a after each step of a: 1, 12, 123."""
     append = lambda params, info: {**params, "b": 10 * params["b"] + params["a"]}
     learner = two_numbers(rise("a", times=times, after=append))
-    batch = experience([[0.0]] if times == 1 else [[[0.0]]] * times)
-    state, *_ = update(learner, initial(learner), (batch,), KEY)
+    state, *_ = updated(learner)
     assert numbers(state.params) == {"a": float(times), "b": {1: 1.0, 3: 123.0}[times], "rollouts": 0.0}
 
 

@@ -13,7 +13,7 @@ from probes import experience
 
 from headstart.core.errors import InputError
 from headstart.core.rollout import evaluate
-from headstart.core.types import Box, Discrete, Info, Method, Params, Spec
+from headstart.core.types import Box, Discrete, Info, Method, Params, Spec, Transition
 from headstart.learners.dqn import DQN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.forward.finetune import Finetune
@@ -46,6 +46,12 @@ def certain(dqn: DQN, *values: float) -> Params:
     return {**params, "value": value, "target": {"value": value}}
 
 
+def sampled(dqn: DQN, fresh: Transition) -> Transition:
+    """Returns what the loss is given of all rows of a rollout, [task, batch]."""
+    sample = dqn.learner(SPEC).phases[0].sample
+    return jax.jit(lambda fresh: sample({}, probes.all_rows(fresh).draw(jnp.int32(0)), Info(KEY)))(fresh)
+
+
 # ------------------------------------------------------------------------------------------------ by hand
 
 
@@ -54,9 +60,8 @@ def test_the_loss_of_one_transition_by_hand():
     learner = dqn.learner(SPEC)
     params = {**certain(dqn, 1.0, 3.0, 2.0), "target": certain(dqn, 10.0, 0.5, 30.0)["target"]}
     fresh = experience([[[2.0], [99.0]]], [[[1.0], [0.0]]], action=jnp.array([[[2], [0]]]))
-    params, batch = jax.jit(learner.prepare)(params, fresh, Info(KEY))
-    flat = jax.tree.map(lambda x: x.reshape(1, 2, *x.shape[3:]), batch)
-    loss, metrics = jax.jit(lambda params: probes.loss_of(learner, params, flat))(params)
+    batch = sampled(dqn, fresh)
+    loss, metrics = jax.jit(lambda params: probes.loss_of(learner, params, batch))(params)
     # the network would choose 1, of which the target network thinks ½: 2 + ½ · ½ = 2.25, where the estimate is 2
     assert float(loss) == pytest.approx(0.5 * 0.25**2)
     assert {name: float(x) for name, x in metrics.items()} == pytest.approx(
@@ -67,21 +72,23 @@ def test_the_loss_of_one_transition_by_hand():
 def test_no_gradient_flows_through_the_td_target():
     dqn = DQN(hidden=(4,))
     learner = dqn.learner(SPEC)
-    params, batch = jax.jit(learner.prepare)(
-        certain(dqn, 0.0, 0.0, 0.0), experience([[[1.0]]], action=jnp.array([[[1]]])), Info(KEY)
-    )
-    flat = jax.tree.map(lambda x: x.reshape(1, 1, *x.shape[3:]), batch)
-    gradient = probes.gradient(learner, params, flat)
+    batch = sampled(dqn, experience([[[1.0]]], action=jnp.array([[[1]]])))
+    gradient = probes.gradient(learner, certain(dqn, 0.0, 0.0, 0.0), batch)
     assert set(gradient) == {"value"}  # of the target network and the schedule there is none
     assert gradient["value"].net.last.bias.tolist() == [0.0, -1.0, 0.0]
 
 
 def test_rewards_of_the_next_steps_are_summed():
-    dqn = DQN(n_step=2, discount=0.5, hidden=(4,))
-    fresh = experience([[[1.0], [2.0], [4.0]]])
-    _, batch = jax.jit(dqn.learner(SPEC).prepare)(certain(dqn, 0, 0, 0), fresh, Info(KEY))
-    assert batch.reward[0, :, 0].tolist() == [2.0, 4.0, 4.0]
-    assert batch.extras["discount"][0, :, 0].tolist() == [0.25, 0.25, 0.5]
+    """Of two environments, which end an episode after their second step: by termination and by truncation."""
+    last, ends = np.array([[[0, 0], [1, 1], [0, 0], [0, 0]]]) > 0, np.array([[[1, 1], [0, 1], [1, 1], [1, 1]]])
+    rewards = np.array([[[1.0, 10.0], [2.0, 20.0], [4.0, 40.0], [8.0, 80.0]]])
+    fresh = experience(rewards, last=last, discount=ends.astype(np.float32), next_obs=rewards[..., None] + 0.5)
+    batch = sampled(DQN(n_step=3, discount=0.5, hidden=(4,)), fresh)
+    rows = lambda x: x.reshape(4, 2).tolist()
+    assert rows(batch.reward) == [[2.0, 20.0], [2.0, 20.0], [8.0, 80.0], [8.0, 80.0]]
+    assert rows(batch.extras["discount"]) == [[0.0, 0.25], [0.0, 0.5], [0.25, 0.25], [0.5, 0.5]]
+    assert rows(batch.next_obs) == [[2.5, 20.5], [2.5, 20.5], [8.5, 80.5], [8.5, 80.5]]
+    assert rows(batch.obs) == rows(fresh.obs)
 
 
 @pytest.mark.parametrize("tau", [1.0, 0.25])
@@ -190,7 +197,6 @@ def test_it_finds_the_end_of_a_corridor():
         {"target_update_period": 0},
         {"epsilon": 1.5},
         {"exploration_fraction": 0.0},
-        {"n_step": 5},
         {"n_step": 0},
         {"update_to_data": 0.0},
         {"learning_rate": 0.0},
@@ -221,7 +227,9 @@ def test_continuous_actions_are_refused():
     ids=lambda method: f"{type(method).__name__}-{method.memory if isinstance(method, Recurrent) else ''}",
 )
 def test_methods_that_need_the_next_observation_refuse_n_step_rewards(method: Method):
-    with pytest.raises(InputError, match=r"needs each step's next observation.*stores that 2 steps later; use n=1\.$"):
+    with pytest.raises(
+        InputError, match=r"needs each step's next observation.*are given that 2 steps later; use n_step=1\.$"
+    ):
         method.learner(SPEC._replace(num_parameters=1))
 
 

@@ -2,53 +2,33 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from headstart.losses.q_learning import double_q_target, huber, n_step
 
-R = jnp.array([1.0, 2.0, 4.0, 8.0, 16.0])
-NEXT = jnp.arange(1.0, 6.0)[:, None]
-along = jax.jit(n_step, static_argnames="n")
+R = jnp.array([1.0, 2.0, 4.0])
 
 
-def stream(n: int, ends: int | None = None, terminated: bool = True) -> list[list[float]]:
-    """Returns sums, discounts and next values of five steps with γ = ½, whose episode ends at step `ends`."""
-    last = jnp.arange(5) == (-1 if ends is None else ends)
-    discount = jnp.where(last & terminated, 0.0, 0.5)
-    total, follows, then = along(R, discount, last, NEXT, n=n)
-    return [total.tolist(), follows.tolist(), then[:, 0].tolist()]
+def ahead(steps: int, terminated: bool = False) -> list[float]:
+    """Returns the sum, the discount and the last index of three steps with γ = ½; the episode has `steps`."""
+    discount = jnp.where((jnp.arange(3) == steps - 1) & terminated, 0.0, 0.5)
+    return [float(x) for x in jax.jit(n_step)(R, discount, jnp.int32(steps))]
 
 
-def test_one_step_is_the_transition_itself():
-    assert stream(1, ends=1) == [R.tolist(), [0.5, 0.0, 0.5, 0.5, 0.5], [1.0, 2.0, 3.0, 4.0, 5.0]]
+def test_the_rewards_of_n_steps_are_discounted_and_summed():
+    assert ahead(3) == ahead(9) == [1 + 1 + 1, 0.125, 2]
 
 
-def test_three_steps_and_fewer_at_the_streams_end():
-    total, follows, then = stream(3)
-    assert total == [1 + 1 + 1, 2 + 2 + 2, 4 + 4 + 4, 8 + 8, 16]
-    assert follows == [0.125, 0.125, 0.125, 0.25, 0.5]
-    assert then == [3.0, 4.0, 5.0, 5.0, 5.0]
+def test_no_sum_runs_past_the_end_of_an_episode():
+    assert ahead(2, terminated=True) == [1 + 1, 0.0, 1]
+    assert ahead(2) == [1 + 1, 0.25, 1]  # a truncation bootstraps
+    assert ahead(1, terminated=True) == [1, 0.0, 0]
+    assert ahead(1) == [1, 0.5, 0]
 
 
-def test_no_sum_runs_past_a_termination():
-    total, follows, then = stream(3, ends=1)
-    assert total == [1 + 1, 2, 4 + 4 + 4, 8 + 8, 16]
-    assert follows == [0.0, 0.0, 0.125, 0.25, 0.5]
-    assert then[2:] == [5.0, 5.0, 5.0]
-
-
-def test_a_truncation_is_bootstrapped_at_its_own_next_observation():
-    total, follows, then = stream(3, ends=1, terminated=False)
-    assert total[:2] == [1 + 1, 2]
-    assert follows[:2] == [0.25, 0.5]
-    assert then[:2] == [2.0, 2.0]
-
-
-def test_observations_of_any_shape_follow():
-    images = np.arange(5 * 2 * 3, dtype=np.float32).reshape(5, 2, 3)
-    then = along(R, np.full(5, 0.5, np.float32), np.zeros(5, bool), images, n=2)[2]
-    np.testing.assert_array_equal(then, images[[1, 2, 3, 4, 4]])
+def test_rewards_after_the_end_are_ignored_even_nan():
+    total, discount, _ = jax.jit(n_step)(jnp.array([1.0, jnp.nan]), jnp.array([0.5, 0.5]), jnp.int32(1))
+    assert (float(total), float(discount)) == (1.0, 0.5)
 
 
 def test_the_choice_is_the_networks_and_its_value_the_lagged_networks():

@@ -142,13 +142,12 @@ def test_separate_learners_share_nothing():
     tasks = several(2)
     learner = Separate(SMALL).learner(spec(tasks))
     extras = {name: jnp.array([[1.0, -1.0], [0.0, 0.0]]) for name in ("advantage", "value_target", "log_prob")}
-    own = experience(jnp.zeros((2, 2)), action=jnp.array([[0, 1], [1, 0]]), extras=extras)
-    batch = own.replace(context=jnp.repeat(jnp.eye(2)[:, None], 2, axis=1))
+    batch = experience(jnp.zeros((2, 2)), action=jnp.array([[0, 1], [1, 0]]), extras=extras)  # stored without an id
     huge = batch.replace(extras={**batch.extras, "advantage": jnp.array([[1.0, -1.0], [1e6, -1e6]])})
     state = before(learner)
     (phase,), (optimizer,) = learner.phases, state.optimizers
     step = jax.jit(gradient_step, static_argnums=0)
-    after = [step(phase, state.params, optimizer, x, Info(KEY))[0] for x in (batch, huge)]
+    after = [step(phase, state.params, optimizer, x, Info(KEY, task=tasks))[0] for x in (batch, huge)]
     of_task = lambda params, i: jax.tree.map(lambda x: x[i], params)
     assert probes.different(of_task(state.params, 0), of_task(after[0], 0))
     jax.tree.map(np.testing.assert_array_equal, of_task(after[0], 0), of_task(after[1], 0))

@@ -31,7 +31,7 @@ from headstart.lab.compilation_cache import processor
 from headstart.protocol.checks import check_number
 from headstart.protocol.transfer import finite
 
-FORMAT = "headstart run 5"
+FORMAT = "headstart run 6"
 CHUNK_SECONDS = 1.0  # about how many seconds pass before signals are handled
 STOP_SIGNALS = ("SIGINT", "SIGTERM")  # signals that save and stop; SAVE_SIGNALS only save
 SAVE_SIGNALS = ("SIGUSR1",)

@@ -8,14 +8,16 @@ Departs from it in: the learners train side by side, not one after another.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
+from jaxtyping import Array
 
 from headstart.core.errors import InputError
-from headstart.core.types import Info, Learner, Method, Params, Phase, PyTree, Spec, Transition
+from headstart.core.memory import Draw
+from headstart.core.types import Info, Key, Learner, Method, Params, Phase, PyTree, Spec, Task, Transition
 from headstart.learners.ppo import PPO
 from headstart.learners.teachers import check_task_context, select_task, task_index
 from headstart.nets.contract import step
@@ -39,20 +41,15 @@ class Separate(Method):
             return jax.vmap(inner.init)(jax.random.split(key, spec.context_dim), prior)
 
         def act(params, carry, obs, context, info):
-            return inner.act(select_task(params, task_index(context)), carry, obs, context[:0], info)
+            return inner.act(select_task(params, task_index(context)), carry, obs, context[:0], _without_id(info))
 
         def prepare(params, rollout, info):
             tasks = task_index(rollout.context[:, 0, 0])
 
-            def one(params: Params, rollout: Transition, key) -> tuple[Params, Transition]:
-                params, rows = inner.prepare(params, _alone(rollout), info._replace(key=key))
-                return params, jax.tree.map(lambda x: x[0], rows)
-
-            keys = jax.random.split(info.key, len(tasks))
-            own, rows = jax.vmap(one)(select_task(params, tasks), rollout, keys)
+            rollout = rollout.replace(context=rollout.context[..., :0])  # rows are stored without the task's id
+            own, rows = _of_each_task(inner.prepare, params, rollout, info, tasks)
             params = jax.tree.map(lambda x, new: x.at[tasks].set(new), params, own)
-            context = jnp.broadcast_to(rollout.context[:, :1, :1], (*rows.weight.shape, rollout.context.shape[-1]))
-            return params, rows.replace(context=context)
+            return params, jax.tree.map(lambda x: x[:, 0], rows)
 
         def policy_contract(params):
             """Returns the base learner's contract with the arrays of the task that the context names."""
@@ -63,26 +60,27 @@ class Separate(Method):
             select = step("which", ("context",), "task"), step("slice", ("context",), "context", start=0, stop=0)
             return dataclasses.replace(acting, steps=(*select, *own(acting.steps)), update=own(acting.update))
 
+        def init_carry(parameters, info):
+            return inner.init_carry(parameters, _without_id(info))
+
         return inner._replace(
             init=init,
             act=act,
+            init_carry=init_carry,
             prepare=prepare,
-            phases=tuple(map(_of_each_task, inner.phases)),
+            phases=tuple(map(_each_on_its_own, inner.phases)),
             policy_contract=policy_contract,
         )
 
 
-def _of_each_task(phase: Phase) -> Phase:
-    """Returns the phase with a loss, an optimizer and `after` for each task."""
+def _each_on_its_own(phase: Phase) -> Phase:
+    """Returns the phase with a batch, a loss, an optimizer and `after` for each task."""
+
+    def sample(params: Params, draw: Draw, info: Info) -> Transition:
+        return jax.tree.map(lambda x: x[:, 0], _of_each_task(phase.sample, params, draw, info))
 
     def loss(params: Params, batch: Transition, info: Info):
-        tasks = task_index(batch.context[:, 0])
-
-        def one(params: Params, batch: Transition, key):
-            return phase.loss(params, _alone(batch), info._replace(key=key))
-
-        keys = jax.random.split(info.key, len(tasks))
-        losses, metrics = jax.vmap(one)(select_task(params, tasks), batch, keys)
+        losses, metrics = _of_each_task(phase.loss, params, batch, info)
         return losses.sum(), jax.tree.map(lambda x: x.mean(0), metrics)  # a sum, so that each keeps its whole gradient
 
     optimizer = optax.with_extra_args_support(phase.optimizer)
@@ -91,13 +89,34 @@ def _of_each_task(phase: Phase) -> Phase:
         return jax.vmap(lambda u, s, p: optimizer.update(u, s, p, **extra))(updates, state, params)
 
     def after(params: Params, info: Info) -> Params:
-        return jax.vmap(lambda params: phase.after(params, info))(params)
+        return jax.vmap(lambda params: phase.after(params, _without_id(info)))(params)
 
     each = optax.GradientTransformationExtraArgs(jax.vmap(optimizer.init), update)
-    return phase._replace(loss=loss, optimizer=each, after=after)
+    return phase._replace(sample=sample, loss=loss, optimizer=each, after=after)
 
 
-def _alone(experience: Transition) -> Transition:
-    """Returns one task's experience with a task axis of length 1, and without the task's id."""
-    alone = jax.tree.map(lambda x: x[None], experience)
-    return alone.replace(context=alone.context[..., :0])
+def _of_each_task(
+    function: Callable[..., Any], params: Params, data: PyTree, info: Info, tasks: Array | None = None
+) -> Any:
+    """Returns what the base learner's function makes of each task's own params and data [task].
+
+    The function is given data with a task axis of length 1, and no task's id. `tasks` are the indices of the tasks;
+    None: those of `info.task`.
+    """
+    if tasks is None:
+        assert info.task is not None
+        tasks = task_index(info.task.context)
+
+    def one(params: Params, data: PyTree, task: Task | None, key: Key) -> Any:
+        data, task = jax.tree.map(lambda x: x[None], (data, task))
+        return function(params, data, _without_id(info._replace(task=task, key=key)))
+
+    keys = jax.random.split(info.key, len(tasks))
+    return jax.vmap(one)(select_task(params, tasks), data, info.task, keys)
+
+
+def _without_id(info: Info) -> Info:
+    """Returns what the base learner is given of the task: nothing that says which one it is."""
+    if info.task is None:
+        return info
+    return info._replace(task=info.task.replace(context=info.task.context[..., :0]))
