@@ -122,4 +122,4 @@ def room():
     """No file's tests are aborted for what those before it compiled."""
     from headstart.lab.compilation_cache import free_memory  # not before jaxtyping is there to check it
 
-    free_memory(full=0.8)  # no file compiles more than a tenth, and to let all go takes ten seconds
+    free_memory(max_share=0.8)  # no file compiles more than a tenth, and to let all go takes ten seconds

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from headstart.core import space_matching
 from headstart.core.errors import InputError
-from headstart.core.rollout import evaluate as judge
+from headstart.core.rollout import evaluate as evaluate_params
 from headstart.core.run import Progress
 from headstart.core.stages import learn_source
 from headstart.core.types import Env, Method, Params, Task, spec, stack
@@ -68,7 +68,7 @@ def train(
     check_budget("steps", steps)
     check_watch(watch)
     method, each = as_method(method), as_tasks(task)
-    names = tuple(describe(one) for one in each)
+    names = tuple(describe(one_task) for one_task in each)
     if len(set(names)) < len(each):
         raise InputError(f"{list(names)} are the tasks to train on; give one or several, each only once.")
     tasks, point, key = stack_tasks(each), None, protocol.keys([seed]).source
@@ -82,11 +82,11 @@ def train(
             if (checkpointer is None or checkpointer.is_new(point)) and watch is not None:
                 watch(point)
     assert point is not None
-    told_on = TASK_SEPARATOR.join(names)
-    _check_outcome(tasks.env, point.params, told_on, checkpointer)
-    taken, updates, sources = int(point.steps[0]), int(point.gradient_steps[0]), names if len(names) > 1 else ()
-    who = (told_on, taken, seed, updates, sources, interval(tasks), ({"task": told_on, "steps": int(steps)},))
-    return Trained(method, spec(tasks), point.state, *who)
+    trained_on = TASK_SEPARATOR.join(names)
+    _check_outcome(tasks.env, point.params, trained_on, checkpointer)
+    sources, budget = names if len(names) > 1 else (), {"task": trained_on, "steps": int(steps)}
+    counts = int(point.steps[0]), seed, int(point.gradient_steps[0])
+    return Trained(method, spec(tasks), point.state, trained_on, *counts, sources, interval(tasks), (budget,))
 
 
 @public_call
@@ -108,7 +108,8 @@ def evaluate(
     check_fit(trained, tasks)
     learner = trained.method.learner(spec(tasks), target=True)
     tasks.env.pop_failures()
-    returns = np.asarray(judge(learner, trained.state.params, tasks, episodes, protocol.keys([seed]).evaluation))[0, 0]
+    key = protocol.keys([seed]).evaluation
+    returns = np.asarray(evaluate_params(learner, trained.state.params, tasks, episodes, key))[0, 0]
     check_env(tasks.env)
     return returns
 
@@ -130,12 +131,12 @@ def play(
     check_budget("episodes", episodes, most=MAX_AT_ONCE)
     trained, path, episodes = as_trained(trained), as_path("path", path), int(episodes)
     clips.check_suffix(path)
-    one = with_task_id(as_task(task), trained.sources)
-    policy = trained.policy(one, seed)
+    nominal_task = with_task_id(as_task(task), trained.sources)
+    policy = trained.policy(nominal_task, seed)
     each = jax.random.split(protocol.keys([seed]).evaluation[0], episodes)
-    takes = [clips.record_episode(policy, one, key, *clips.LARGE_CLIP) for key in each]
-    clips.save(takes, path)
-    return takes
+    recorded = [clips.record_episode(policy, nominal_task, key, *clips.LARGE_CLIP) for key in each]
+    clips.save(recorded, path)
+    return recorded
 
 
 @public_call
@@ -159,26 +160,26 @@ def transfer(
     invalid, if parameters are no longer finite, and if the env fails.
     """
     check_budget("steps", steps)
-    for name, value in (("num_evals", num_evals), ("eval_episodes", eval_episodes)):
-        check_budget(name, value, most=MAX_AT_ONCE)
+    check_budget("num_evals", num_evals, most=MAX_AT_ONCE)
+    check_budget("eval_episodes", eval_episodes, most=MAX_AT_ONCE)
     check_shots("shots", shots)
     check_watch(watch)
     check_renamed(renamed)
     trained = as_trained(trained)
     task = as_task(target, target=True)
-    tasks = stack([with_task_id(nominal(task), trained.sources)])
+    tasks, keys, evaluations = stack([with_task_id(nominal(task), trained.sources)]), protocol.keys([trained.seed]), []
     check_context(trained, tasks)
-    how = trained.method if method is None else as_method(method, after=trained.method)
-    keys, judgements = protocol.keys([trained.seed]), []
+    target_method = trained.method if method is None else as_method(method, after=trained.method)
     plan = space_matching.plan(trained.method, trained.spec, spec(tasks), renamed)
-    prior = move_to_spaces(trained.stages[-1], trained.state, plan, how, spec(tasks), keys.target)
+    prior = move_to_spaces(trained.stages[-1], trained.state, plan, target_method, spec(tasks), keys.target)
     task.env.pop_failures()
-    for judgement in protocol.adapt(how, prior, tasks, int(steps), shots, keys, num_evals, eval_episodes):
-        judgements.append(judgement)
+    for evaluation in protocol.adapt(target_method, prior, tasks, int(steps), shots, keys, num_evals, eval_episodes):
+        evaluations.append(evaluation)
         if watch is not None:
-            watch(judgement)
-    _check_outcome(task.env, judgements[-1].state.params, describe(task))
-    return make_transferred(trained, how, task, tasks, judgements, plan, {"steps": int(steps), "shots": list(shots)})
+            watch(evaluation)
+    _check_outcome(task.env, evaluations[-1].state.params, describe(task))
+    budget = {"steps": int(steps), "shots": list(shots)}
+    return make_transferred(trained, target_method, task, tasks, evaluations, plan, budget)
 
 
 @public_call
@@ -199,12 +200,12 @@ def compare(
     `budgets` are the other fields of `headstart.protocol.study_config.StudyConfig`. Raises InputError as
     `headstart.lab.study.runner.compare` does.
     """
-    several = isinstance(source, list | tuple)
-    sources = TASK_SEPARATOR.join(map(as_task_string, source if several else [source]))
-    random = None if ensemble is None else as_task_string(ensemble)
+    is_list = isinstance(source, list | tuple)
+    sources = TASK_SEPARATOR.join(map(as_task_string, source if is_list else [source]))
+    ensemble_string = None if ensemble is None else as_task_string(ensemble)
     check_watch(watch)
     folder = as_path("out", out)
-    config = study_config(sources, as_task_string(target), methods, random, budgets)
+    config = study_config(sources, as_task_string(target), methods, ensemble_string, budgets)
     fields = {**vars(config), "out": str(out), "allow_no_shift": allow_no_shift}
     fields |= {"video": True} if video else {}
     command = f"headstart.compare({', '.join(f'{name}={value!r}' for name, value in fields.items())})"

@@ -36,20 +36,20 @@ def enable() -> None:
 
 def processor() -> str:
     """Returns a name for this CPU model: homes are shared, and a program may not run on another model."""
-    about = pathlib.Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else [platform.processor()]
-    same = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    return hashlib.sha256("\n".join([platform.machine(), *same]).encode()).hexdigest()[:12]
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else [platform.processor()]
+    lines_of_model = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    return hashlib.sha256("\n".join([platform.machine(), *lines_of_model]).encode()).hexdigest()[:12]
 
 
-def free_memory(full: float = MAX_MAP_SHARE) -> None:
-    """Clears the compiled programs of this process if they use more than a share `full` of its memory maps.
+def free_memory(max_share: float = MAX_MAP_SHARE) -> None:
+    """Clears the compiled programs of this process if they use more than a share `max_share` of its memory maps.
 
     JAX keeps every program, each uses hundreds of memory maps, and Linux allows 65 530 of them by default
     (vm.max_map_count). A process that exceeds the limit is aborted without a message.
     """
     limit, maps = pathlib.Path("/proc/sys/vm/max_map_count"), pathlib.Path("/proc/self/maps")
     if limit.exists() and maps.exists():
-        with maps.open("rb") as held:
-            if sum(1 for _ in held) > full * int(limit.read_text(encoding="utf-8")):
+        with maps.open("rb") as file:
+            if sum(1 for _ in file) > max_share * int(limit.read_text(encoding="utf-8")):
                 jax.clear_caches()

@@ -1,4 +1,4 @@
-"""Numbers as people read them: grouped by thin spaces, and with no more digits than their interval lets one believe."""
+"""Formats numbers for people: grouped by thin spaces, with as many digits as their interval supports."""
 
 import math
 
@@ -34,20 +34,20 @@ def interval_step(interval: Interval) -> float:
 
 
 def number(x: float | None, digits: int = 3) -> str:
-    """Returns x with so many significant digits; whole numbers that are small stay whole."""
+    """Returns x with so many significant digits; whole numbers that are small have no decimals."""
     if x is None or not math.isfinite(x):
         return UNKNOWN
-    whole = float(x).is_integer() and abs(x) < 10.0**digits
-    return rounded(x, 1.0 if whole else step(x, digits=digits))
+    is_integer = float(x).is_integer() and abs(x) < 10.0**digits
+    return rounded(x, 1.0 if is_integer else step(x, digits=digits))
 
 
 def count(x: float | None) -> str:
-    """Returns a number of things, all digits of it."""
+    """Returns a count with all of its digits."""
     return rounded(x, 1.0)
 
 
 def statistic(interval: Interval | None, to: float | None = None) -> str:
-    """Returns the interval's statistic alone, rounded to `to`, or to the digits that its width lets one believe."""
+    """Returns the interval's statistic alone, rounded to `to`, or to the digits that its width supports."""
     return UNKNOWN if interval is None else rounded(interval.iqm, to or interval_step(interval))
 
 
@@ -86,7 +86,7 @@ def duration(seconds: float | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Returns a p value as people read it."""
+    """Returns a p value as text, with two significant digits."""
     if p is None:
         return UNKNOWN
     return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
@@ -98,7 +98,7 @@ def _plain(x: float) -> str:
 
 
 def value_text(value: object) -> str:
-    """Returns what a file holds as people read it: a number rounded, text as it is, a dash for nothing."""
+    """Returns a value of a file as text: numbers rounded, text unchanged, a dash for None."""
     if value is None:
         return UNKNOWN
     try:

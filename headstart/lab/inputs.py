@@ -16,10 +16,10 @@ from headstart.tasks.strings import as_task, describe
 
 def as_tasks(given: Any) -> list[Task]:
     """Returns the tasks of one task or several."""
-    several = isinstance(given, list | tuple) and not hasattr(given, "_fields")
-    if several and not given:
+    is_list = isinstance(given, list | tuple) and not hasattr(given, "_fields")
+    if is_list and not given:
         raise InputError("There is no task to train on; give one or several.")
-    return [as_task(one) for one in (given if several else [given])]
+    return [as_task(item) for item in (given if is_list else [given])]
 
 
 def as_task_string(given: Any) -> str:
@@ -33,8 +33,8 @@ def as_method(given: Any, after: Method | None = None) -> Method:
         return find_any(given, after)
     if isinstance(given, Method):
         return given
-    call = f"; {given.__name__} is a class, so write {given.__name__}()" if inspect.isclass(given) else ""
-    raise InputError(f"{given!r} is not a method; give one, or a string such as epopt:epsilon=0.2{call}.")
+    hint = f"; {given.__name__} is a class, so write {given.__name__}()" if inspect.isclass(given) else ""
+    raise InputError(f"{given!r} is not a method; give one, or a string such as epopt:epsilon=0.2{hint}.")
 
 
 def as_trained(given: Any) -> Trained:

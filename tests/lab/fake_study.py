@@ -1,4 +1,4 @@
-"""A study as `headstart compare` would write it, made of invented curves: for tests, and for looking at the report."""
+"""A study as `headstart compare` writes it, with invented curves, for tests and for viewing the report."""
 
 import json
 from typing import Any
@@ -53,13 +53,13 @@ def study(seeds: int = 6, spread: float = 0.11) -> dict[str, Any]:
         "budget": BUDGET,
         "status": "done",
         "shift": SHIFT,
-        "reference": {"random": _told(18.2, 1.4), "oracle": _told(2894.0, 160.0)},
+        "reference": {"random": _interval(18.2, 1.4), "oracle": _interval(2894.0, 160.0)},
         "threshold": 2120.0,
         "methods": methods,
         "equal_total": {
             "steps": 1_200_000,
             "rows": {
-                "scratch, all steps in the target": _told(2894.0, 160.0),
+                "scratch, all steps in the target": _interval(2894.0, 160.0),
                 **{n: methods[n]["metrics"]["asymptote"] for n in ("finetune", "randomize", "epopt")},
             },
         },
@@ -74,20 +74,20 @@ def _curve(name: str, seeds: int, spread: float, generator: np.random.Generator)
     """Returns steps and returns, both [seed, point]."""
     if name == "naive":
         return np.zeros((seeds, 1)), 310.0 * (1 + spread * generator.normal(size=(seeds, 1)))
-    start, end, pace = SHAPES[name]
-    few = np.array(list(SHOTS)) * EPISODE
-    grid = np.concatenate([few, np.linspace(few[-1], BUDGET, 13)[1:]])
+    start, end, time_constant = SHAPES[name]
+    shot_steps = np.array(list(SHOTS)) * EPISODE
+    grid = np.concatenate([shot_steps, np.linspace(shot_steps[-1], BUDGET, 13)[1:]])
     steps = np.round(grid * (1 + 0.02 * generator.normal(size=(seeds, 1))))
     steps[:, -1] = BUDGET
-    share = (1 - np.exp(-grid / BUDGET / pace)) / (1 - np.exp(-1 / pace))
-    luck = 1 + spread * generator.normal(size=(seeds, 1)) + 0.35 * spread * generator.normal(size=steps.shape)
-    return steps, (start + (end - start) * share) * luck
+    share = (1 - np.exp(-grid / BUDGET / time_constant)) / (1 - np.exp(-1 / time_constant))
+    noise = 1 + spread * generator.normal(size=(seeds, 1)) + 0.35 * spread * generator.normal(size=steps.shape)
+    return steps, (start + (end - start) * share) * noise
 
 
 def _method(name: str, curve: tuple[np.ndarray, np.ndarray], metrics: dict[str, Any]) -> dict[str, Any]:
     steps, returns = curve
-    bands = [bootstrap(column)._asdict() for column in returns.T]
-    mine = name == "scratch"
+    intervals = [bootstrap(column)._asdict() for column in returns.T]
+    is_scratch = name == "scratch"
     ensemble = name in ("randomize", "epopt")
     data = {
         "role": name if name in ("scratch", "naive") else "method",
@@ -98,30 +98,30 @@ def _method(name: str, curve: tuple[np.ndarray, np.ndarray], metrics: dict[str, 
             "steps": steps.tolist(),
             "episodes": (steps / EPISODE).tolist(),
             "returns": [[None if np.isnan(x) else x for x in row] for row in returns.tolist()],
-            **{key: [band[key] for band in bands] for key in ("iqm", "low", "high")},
+            **{key: [band[key] for band in intervals] for key in ("iqm", "low", "high")},
         },
-        "shots": {k: bands[min(i, len(bands) - 1)] for k, i in SHOTS.items() if name != "naive" or k == 0},
+        "shots": {k: intervals[min(i, len(intervals) - 1)] for k, i in SHOTS.items() if name != "naive" or k == 0},
         "metrics": metrics,
         "failed": {},
         "ledger": {
-            "source_steps": 0 if mine else 1_000_000,
+            "source_steps": 0 if is_scratch else 1_000_000,
             "target_steps": float(steps[:, -1].mean()),
-            "gradient_steps": 31_250 if mine else 187_500,
+            "gradient_steps": 31_250 if is_scratch else 187_500,
             "parameters": 11_021,
-            "seconds": 41.3 if mine else 388.0,
+            "seconds": 41.3 if is_scratch else 388.0,
         },
     }
     if ensemble:
-        start = bands[0]["iqm"]
+        start = intervals[0]["iqm"]
         data["generalisation"] = {
-            "nominal": _told(1.35 * start, 120.0),
-            "in_range": _told(1.1 * start, 90.0),
-            "held_out": _told(0.46 * start, 140.0),
+            "nominal": _interval(1.35 * start, 120.0),
+            "in_range": _interval(1.1 * start, 90.0),
+            "held_out": _interval(0.46 * start, 140.0),
         }
     return data
 
 
-def _told(middle: float, half: float) -> dict[str, float]:
+def _interval(middle: float, half: float) -> dict[str, float]:
     return {"iqm": middle, "low": middle - half, "high": middle + 0.8 * half}
 
 

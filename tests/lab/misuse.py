@@ -1,6 +1,6 @@
-"""What people give the public functions that these cannot use: a program that tells how each call ended.
+"""A program that calls public functions with valid and invalid arguments, and writes the outcome of each call.
 
-It runs in a process of its own: in the tests' own, jaxtyping would look at the types of arguments first.
+It runs in a process of its own: in the tests' process, jaxtyping would check the types of arguments first.
 """
 
 import json
@@ -23,7 +23,7 @@ STEPS = 16
 TRAINED = ANY.train(SMALL, "CartPole-v1", steps=STEPS)
 CHECKPOINT = str(ANY.save(TRAINED, OUT / "trained"))
 POLICY = "ppo:hidden=4:num_steps=8:num_envs=2:num_epochs=1:batch_size=16"
-JUDGED = {"num_evals": 1, "eval_episodes": 1, "shots": (0,), "steps": STEPS}
+BUDGETS = {"num_evals": 1, "eval_episodes": 1, "shots": (0,), "steps": STEPS}
 STUDY: dict[str, Any] = {
     "learner": POLICY,
     "source_steps": 16,
@@ -35,8 +35,8 @@ STUDY: dict[str, Any] = {
 QUICK = {**STUDY, "source": "CartPole-v1", "target": "CartPole-v1@force=5", "out": OUT / "study", "oracle": False}
 
 
-def made() -> gymnasium.Env:
-    """Returns an env of somebody else's."""
+def make_env() -> gymnasium.Env:
+    """Returns a Gymnasium env."""
     return gymnasium.make("CartPole-v1")
 
 
@@ -48,9 +48,9 @@ WORKS: dict[str, Callable[[], Any]] = {
     "evaluate a folder": lambda: ANY.evaluate(CHECKPOINT, "CartPole-v1", episodes=1),
     "evaluate a path": lambda: ANY.evaluate(Path(CHECKPOINT), ANY.task("CartPole-v1"), episodes=1.0),
     "transfer by strings": lambda: ANY.transfer(
-        CHECKPOINT, "CartPole-v1@force=5", method="finetune:layers=last", **JUDGED
+        CHECKPOINT, "CartPole-v1@force=5", method="finetune:layers=last", **BUDGETS
     ),
-    "evaluate a transfer": lambda: ANY.evaluate(ANY.transfer(TRAINED, "CartPole-v1", **JUDGED), "CartPole-v1", 1),
+    "evaluate a transfer": lambda: ANY.evaluate(ANY.transfer(TRAINED, "CartPole-v1", **BUDGETS), "CartPole-v1", 1),
     "load a path": lambda: ANY.load(Path(CHECKPOINT)),
     "task by a task string": lambda: ANY.task("CartPole-v1@force=5", length="x0.5..x2"),
     "parameters of a task string": lambda: ANY.parameters("CartPole-v1@force=5"),
@@ -60,7 +60,20 @@ WORKS: dict[str, Callable[[], Any]] = {
     "lists for tuples": lambda: ANY.Finetune(SMALL, freeze=["features"]),
     "compare by strings": lambda: ANY.compare("naive", seeds=1, watch=None, **QUICK),
 }
-ODD: tuple[Any, ...] = (None, 3, 2.5, float("nan"), object(), b"CartPole-v1", {}, [], "", "\udcff", "a\0b", jnp.ones(2))
+INVALID: tuple[Any, ...] = (
+    None,
+    3,
+    2.5,
+    float("nan"),
+    object(),
+    b"CartPole-v1",
+    {},
+    [],
+    "",
+    "\udcff",
+    "a\0b",
+    jnp.ones(2),
+)
 NUMBERS: tuple[Any, ...] = (
     "many",
     float("nan"),
@@ -76,83 +89,89 @@ NUMBERS: tuple[Any, ...] = (
 )
 
 
-def over(values: tuple[Any, ...], but: tuple[Any, ...], call: Callable[[Any], Any]) -> list[Callable[[], Any]]:
-    """Returns a call with each of the values, but for those that are as good as any."""
-    return [lambda x=x: call(x) for x in values if not any(x is y for y in but)]
+def calls_with(values: tuple[Any, ...], valid: tuple[Any, ...], call: Callable[[Any], Any]) -> list[Callable[[], Any]]:
+    """Returns a call with each of the values, except those that are valid."""
+    return [lambda x=x: call(x) for x in values if not any(x is y for y in valid)]
 
 
-NONE = ODD[:1]
+NONE = INVALID[:1]
 FAILS: dict[str, list[Callable[[], Any]]] = {
     "train method": [
-        *over(ODD, (), lambda x: ANY.train(x, "CartPole-v1", STEPS)),
+        *calls_with(INVALID, (), lambda x: ANY.train(x, "CartPole-v1", STEPS)),
         lambda: ANY.train(ANY.PPO, "CartPole-v1", 1),
     ],
-    "train task": over(ODD, (), lambda x: ANY.train(SMALL, x, STEPS)),
-    "train tasks": over(ODD, (), lambda x: ANY.train(SMALL, ["CartPole-v1", x], STEPS)),
-    "train steps": over((*NUMBERS, 0, None), (), lambda x: ANY.train(SMALL, "CartPole-v1", x)),
-    "train seed": over((*NUMBERS, None), (), lambda x: ANY.train(SMALL, "CartPole-v1", STEPS, seed=x)),
-    "train watch": over((3, "print"), (), lambda x: ANY.train(SMALL, "CartPole-v1", STEPS, watch=x)),
-    "train keep": over(ODD, NONE, lambda x: ANY.train(SMALL, "CartPole-v1", STEPS, keep=x)),
-    "train every": over(
+    "train task": calls_with(INVALID, (), lambda x: ANY.train(SMALL, x, STEPS)),
+    "train tasks": calls_with(INVALID, (), lambda x: ANY.train(SMALL, ["CartPole-v1", x], STEPS)),
+    "train steps": calls_with((*NUMBERS, 0, None), (), lambda x: ANY.train(SMALL, "CartPole-v1", x)),
+    "train seed": calls_with((*NUMBERS, None), (), lambda x: ANY.train(SMALL, "CartPole-v1", STEPS, seed=x)),
+    "train watch": calls_with((3, "print"), (), lambda x: ANY.train(SMALL, "CartPole-v1", STEPS, watch=x)),
+    "train keep": calls_with(INVALID, NONE, lambda x: ANY.train(SMALL, "CartPole-v1", STEPS, keep=x)),
+    "train every": calls_with(
         ("soon", -1, float("nan")), (), lambda x: ANY.train(SMALL, "CartPole-v1", 1, keep=OUT / "k", every=x)
     ),
-    "evaluate trained": over(ODD, (), lambda x: ANY.evaluate(x, "CartPole-v1")),
-    "evaluate task": over(ODD, (), lambda x: ANY.evaluate(TRAINED, x)),
-    "evaluate episodes": over((*NUMBERS, 0, None), (), lambda x: ANY.evaluate(TRAINED, "CartPole-v1", x)),
-    "evaluate seed": over((*NUMBERS, None), (), lambda x: ANY.evaluate(TRAINED, "CartPole-v1", 1, x)),
-    "transfer trained": over(ODD, (), lambda x: ANY.transfer(x, "CartPole-v1", STEPS)),
-    "transfer target": over(ODD, (), lambda x: ANY.transfer(TRAINED, x, STEPS)),
-    "transfer steps": over((*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", x)),
-    "transfer shots": over(
+    "evaluate trained": calls_with(INVALID, (), lambda x: ANY.evaluate(x, "CartPole-v1")),
+    "evaluate task": calls_with(INVALID, (), lambda x: ANY.evaluate(TRAINED, x)),
+    "evaluate episodes": calls_with((*NUMBERS, 0, None), (), lambda x: ANY.evaluate(TRAINED, "CartPole-v1", x)),
+    "evaluate seed": calls_with((*NUMBERS, None), (), lambda x: ANY.evaluate(TRAINED, "CartPole-v1", 1, x)),
+    "transfer trained": calls_with(INVALID, (), lambda x: ANY.transfer(x, "CartPole-v1", STEPS)),
+    "transfer target": calls_with(INVALID, (), lambda x: ANY.transfer(TRAINED, x, STEPS)),
+    "transfer steps": calls_with((*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", x)),
+    "transfer shots": calls_with(
         (*NUMBERS[:-4], None, "0,1", ["a"], [1e30]), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", 9, x)
     ),
-    "transfer method": over(ODD, NONE, lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, method=x)),
-    "transfer num_evals": over(
+    "transfer method": calls_with(INVALID, NONE, lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, method=x)),
+    "transfer num_evals": calls_with(
         (*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, num_evals=x)
     ),
-    "transfer eval_episodes": over(
+    "transfer eval_episodes": calls_with(
         (*NUMBERS, None), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, eval_episodes=x)
     ),
-    "transfer renamed": over(
+    "transfer renamed": calls_with(
         (3, "a=b", {"a": 3}), (), lambda x: ANY.transfer(TRAINED, "CartPole-v1", STEPS, renamed=x)
     ),
-    "play trained": over(ODD, (), lambda x: ANY.play(x, "CartPole-v1", OUT / "a.gif")),
-    "play task": over(ODD, (), lambda x: ANY.play(TRAINED, x, OUT / "a.gif")),
-    "play path": over(ODD, (), lambda x: ANY.play(TRAINED, "CartPole-v1", x)),
-    "play episodes": over((*NUMBERS, None), (), lambda x: ANY.play(TRAINED, "CartPole-v1", OUT / "a.gif", x)),
-    "save trained": over(ODD, (), lambda x: ANY.save(x, OUT / "saved")),
-    "save path": over(ODD, (), lambda x: ANY.save(TRAINED, x)),
-    "load path": over(ODD, (), ANY.load),
-    "task env": over(ODD, (), ANY.task),
-    "task w": over(("a", 3, [1, 2], {"reward": "x"}, {"r": 1}), (), lambda x: ANY.task("CartPole-v1", w=x)),
-    "task physics": over(ODD, (), lambda x: ANY.task("CartPole-v1", physics=x)),
-    "task parameter": over((*ODD[3:], None), (), lambda x: ANY.task("CartPole-v1", length=x)),
+    "play trained": calls_with(INVALID, (), lambda x: ANY.play(x, "CartPole-v1", OUT / "a.gif")),
+    "play task": calls_with(INVALID, (), lambda x: ANY.play(TRAINED, x, OUT / "a.gif")),
+    "play path": calls_with(INVALID, (), lambda x: ANY.play(TRAINED, "CartPole-v1", x)),
+    "play episodes": calls_with((*NUMBERS, None), (), lambda x: ANY.play(TRAINED, "CartPole-v1", OUT / "a.gif", x)),
+    "save trained": calls_with(INVALID, (), lambda x: ANY.save(x, OUT / "saved")),
+    "save path": calls_with(INVALID, (), lambda x: ANY.save(TRAINED, x)),
+    "load path": calls_with(INVALID, (), ANY.load),
+    "task env": calls_with(INVALID, (), ANY.task),
+    "task w": calls_with(("a", 3, [1, 2], {"reward": "x"}, {"r": 1}), (), lambda x: ANY.task("CartPole-v1", w=x)),
+    "task physics": calls_with(INVALID, (), lambda x: ANY.task("CartPole-v1", physics=x)),
+    "task parameter": calls_with((*INVALID[3:], None), (), lambda x: ANY.task("CartPole-v1", length=x)),
     "task twice": [lambda: ANY.task("CartPole-v1@length=3", length=3)],
-    "task law": over((dist.Normal(jnp.ones(2), 1), dist.Beta(2.0, 2.0)), (), lambda x: ANY.task("Pendulum-v1", mass=x)),
-    "policy task": over(ODD, NONE, lambda x: TRAINED.policy(x)),
-    "parameters env": over(ODD, (), ANY.parameters),
-    "to_gymnasium task": over(ODD, (), ANY.to_gymnasium),
-    "to_gymnasium mode": over((3, "human"), (), lambda x: ANY.to_gymnasium("CartPole-v1", x)),
-    "host source": over(ODD, (), ANY.host),
-    "host horizon": over(("a", -1, 0, 2.5, 1e30, 10**30, [1]), (), lambda x: ANY.host(made, horizon=x)),
-    "host string": over(("CartPole-v1@gravity=3", "CartPole-v1@"), (), ANY.host),
-    "method field": over(NUMBERS, (), lambda x: ANY.PPO(num_steps=x)),
-    "method number": over(("a", None, [1], object()), (), lambda x: ANY.PPO(learning_rate=x)),
-    "method flag": over(("no", 1, None), (), lambda x: ANY.PPO(anneal_learning_rate=x)),
-    "method layers": over((8, "64", (8.5,), (-1,), None), (), lambda x: ANY.PPO(hidden=x)),
-    "method base": over((3, "sac", None, ANY.SAC), (), lambda x: ANY.Finetune(base=x)),
-    "compare methods": over((*ODD[:8], ANY.PPO, ["epop"], [3]), (), lambda x: ANY.compare(x, seeds=1, **QUICK)),
-    "compare seeds": over((*NUMBERS, 0, "2", None), NUMBERS[8:9], lambda x: ANY.compare(["naive"], seeds=x, **QUICK)),
+    "task law": calls_with(
+        (dist.Normal(jnp.ones(2), 1), dist.Beta(2.0, 2.0)), (), lambda x: ANY.task("Pendulum-v1", mass=x)
+    ),
+    "policy task": calls_with(INVALID, NONE, lambda x: TRAINED.policy(x)),
+    "parameters env": calls_with(INVALID, (), ANY.parameters),
+    "to_gymnasium task": calls_with(INVALID, (), ANY.to_gymnasium),
+    "to_gymnasium mode": calls_with((3, "human"), (), lambda x: ANY.to_gymnasium("CartPole-v1", x)),
+    "host source": calls_with(INVALID, (), ANY.host),
+    "host horizon": calls_with(("a", -1, 0, 2.5, 1e30, 10**30, [1]), (), lambda x: ANY.host(make_env, horizon=x)),
+    "host string": calls_with(("CartPole-v1@gravity=3", "CartPole-v1@"), (), ANY.host),
+    "method field": calls_with(NUMBERS, (), lambda x: ANY.PPO(num_steps=x)),
+    "method number": calls_with(("a", None, [1], object()), (), lambda x: ANY.PPO(learning_rate=x)),
+    "method flag": calls_with(("no", 1, None), (), lambda x: ANY.PPO(anneal_learning_rate=x)),
+    "method layers": calls_with((8, "64", (8.5,), (-1,), None), (), lambda x: ANY.PPO(hidden=x)),
+    "method base": calls_with((3, "sac", None, ANY.SAC), (), lambda x: ANY.Finetune(base=x)),
+    "compare methods": calls_with(
+        (*INVALID[:8], ANY.PPO, ["epop"], [3]), (), lambda x: ANY.compare(x, seeds=1, **QUICK)
+    ),
+    "compare seeds": calls_with(
+        (*NUMBERS, 0, "2", None), NUMBERS[8:9], lambda x: ANY.compare(["naive"], seeds=x, **QUICK)
+    ),
     "compare name": [lambda: ANY.compare(["naive"], sead=1, **QUICK)],
     **{
-        f"compare {name}": over(
+        f"compare {name}": calls_with(
             values, (), lambda x, name=name: ANY.compare(["naive"], **{**QUICK, "seeds": 1, name: x})
         )
         for name, values in {
-            "source": ODD,
-            "target": ODD,
-            "ensemble": ODD[1:],
-            "out": ODD,
+            "source": INVALID,
+            "target": INVALID,
+            "ensemble": INVALID[1:],
+            "out": INVALID,
             "watch": (3, "print"),
             "learner": (3, "epopt", ANY.PPO()),
             "physics": (3, "gpu"),
@@ -165,8 +184,8 @@ FAILS: dict[str, list[Callable[[], Any]]] = {
 }
 
 
-def ended(call: Callable[[], Any]) -> str:
-    """Returns the sentence of an InputError, or how else the call ended."""
+def outcome(call: Callable[[], Any]) -> str:
+    """Returns the sentence of an InputError, or another outcome after `! `."""
     try:
         call()
     except hs.InputError as error:
@@ -177,6 +196,6 @@ def ended(call: Callable[[], Any]) -> str:
 
 
 if __name__ == "__main__":
-    good = {name: ended(call) for name, call in WORKS.items()}
-    bad = {f"{name} {i}": ended(call) for name, calls in FAILS.items() for i, call in enumerate(calls)}
+    good = {name: outcome(call) for name, call in WORKS.items()}
+    bad = {f"{name} {i}": outcome(call) for name, calls in FAILS.items() for i, call in enumerate(calls)}
     (OUT / "ended.json").write_text(json.dumps([good, bad]))

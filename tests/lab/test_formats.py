@@ -1,4 +1,4 @@
-"""Numbers as a person would write them."""
+"""Numbers formatted for people."""
 
 import math
 
@@ -21,7 +21,7 @@ S = formats.THIN
         (-0.04, -30.0, 30.0, "0 [−30, 30]"),  # no minus zero
     ],
 )
-def test_an_interval_has_the_digits_that_its_width_deserves(value, low, high, shown):
+def test_digits_of_an_interval_follow_from_its_width(value, low, high, shown):
     interval = Interval(value, low, high)
     assert f"{formats.statistic(interval)} {formats.bounds(interval)}" == shown
 

@@ -1,4 +1,4 @@
-"""What cannot be used is refused in a sentence by every public function, and by every command; strings are welcome."""
+"""Invalid arguments of public functions raise an InputError of one sentence."""
 
 import json
 import pathlib
@@ -11,17 +11,19 @@ MISUSE = pathlib.Path(__file__).with_name("misuse.py")
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """Returns how the calls of misuse.py ended: those that work, and those that do not."""
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """Returns the outcomes of the calls in misuse.py: of valid ones and of invalid ones."""
     folder = tmp_path_factory.mktemp("misuse")
     subprocess.run([sys.executable, MISUSE, folder], check=True, capture_output=True, cwd=folder)
     return json.loads((folder / "ended.json").read_text())
 
 
-def test_python_takes_the_strings_of_the_command_line(ended):
-    assert {name: how for name, how in ended[0].items() if how != "! it works"} == {}
+def test_python_functions_take_the_strings_of_the_command_line(outcomes):
+    assert {name: outcome for name, outcome in outcomes[0].items() if outcome != "! it works"} == {}
 
 
-def test_what_python_functions_cannot_use_gets_a_sentence(ended):
-    assert len(ended[1]) > 500
-    assert {name: how for name, how in ended[1].items() if how[-1] not in ".?" or how.startswith("!")} == {}
+def test_invalid_arguments_of_python_functions_are_refused(outcomes):
+    assert len(outcomes[1]) > 500
+    assert {
+        name: outcome for name, outcome in outcomes[1].items() if outcome[-1] not in ".?" or outcome.startswith("!")
+    } == {}

@@ -1,4 +1,4 @@
-"""Reads and writes files. A file is written under a temporary name and then renamed, so that it is always whole."""
+"""Reads and writes files. A file is written under a temporary name and then renamed, so that it is always complete."""
 
 import json
 import os
@@ -24,21 +24,21 @@ TEMPORARY = re.compile(r"\..+\.part")
 def write(path: pathlib.Path, data: bytes) -> None:
     """Writes a file atomically: readers see the old content or the new one, even if the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)  # tells `delete_temporary` that the writer is alive
+                fcntl.flock(file, fcntl.LOCK_EX)  # shows `delete_temporary` that the writer is running
             if os.fstat(file.fileno()).st_nlink == 0:  # deleted before it was locked
                 return write(path, data)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
         return None
     except BaseException:
-        pathlib.Path(beside).unlink(missing_ok=True)
+        pathlib.Path(temporary).unlink(missing_ok=True)
         raise
 
 
@@ -62,7 +62,7 @@ def _is_written(path: pathlib.Path) -> bool:
     return False
 
 
-def read(path: pathlib.Path, most: int = MAX_BYTES) -> bytes:
+def read(path: pathlib.Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Returns the bytes of a file. Raises InputError if it is missing, not a regular file, or too large."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # do not wait for a pipe
@@ -73,23 +73,23 @@ def read(path: pathlib.Path, most: int = MAX_BYTES) -> bytes:
             f"{path} cannot be read ({getattr(error, 'strerror', error)}); check its permissions."
         ) from None
     try:
-        check_regular_file(path, os.fstat(handle), most)
+        check_regular_file(path, os.fstat(handle), max_bytes)
         with os.fdopen(os.dup(handle), "rb") as file:
-            return file.read(most + 1)
+            return file.read(max_bytes + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the disk.") from None
     finally:
         os.close(handle)
 
 
-def check_regular_file(path: pathlib.Path, told: os.stat_result, most: int) -> None:
-    """Raises InputError if a file is not a regular file, or larger than `most` bytes."""
-    if not stat.S_ISREG(told.st_mode):
+def check_regular_file(path: pathlib.Path, status: os.stat_result, max_bytes: int) -> None:
+    """Raises InputError if a file is not a regular file, or larger than `max_bytes` bytes."""
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is not a regular file; put the file there that headstart wrote.")
-    if told.st_size > most:
+    if status.st_size > max_bytes:
         raise InputError(
-            f"{path} has {told.st_size} bytes, and at most {most} are expected: it is damaged or not from headstart; "
-            "take another copy of it."
+            f"{path} has {status.st_size} bytes, and at most {max_bytes} are expected: it is damaged or not from "
+            "headstart; take another copy of it."
         )
 
 
@@ -103,13 +103,13 @@ def read_json(path: pathlib.Path) -> Any:
     return parse_json(path, read(path))
 
 
-def parse_json(path: pathlib.Path, data: bytes, mend: str = "take another copy of it") -> Any:
-    """Returns the data of JSON bytes. Raises InputError, which ends in `mend`, if they are not JSON."""
+def parse_json(path: pathlib.Path, data: bytes, remedy: str = "take another copy of it") -> Any:
+    """Returns the data of JSON bytes. Raises InputError, which ends in `remedy`, if they are not JSON."""
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError) as error:  # not text, not JSON, or nested too deeply
-        why = f"cannot be read as JSON ({error}): it is damaged or not from headstart"
-        raise InputError(f"{path} {why}; {mend}.") from None
+        defect = f"cannot be read as JSON ({error}): it is damaged or not from headstart"
+        raise InputError(f"{path} {defect}; {remedy}.") from None
 
 
 def jsonable(data: Any) -> Any:
@@ -135,6 +135,6 @@ def as_path(name: str, given: Any) -> pathlib.Path:
     return pathlib.Path(text)
 
 
-def is_text(word: str) -> bool:
+def is_text(text: str) -> bool:
     """Returns whether a string holds only characters, and no undecodable bytes (surrogates)."""
-    return not any("\ud800" <= sign <= "\udfff" for sign in word)
+    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -39,8 +39,8 @@ def locked(folder: pathlib.Path, wait: bool = False) -> Iterator[bool]:
 
 def delete_leftovers(out: pathlib.Path) -> None:
     """Deletes what killed processes left in a folder and its subfolders: unheld locks and temporary files."""
-    left = [path for path in out.rglob(".*") if path.name == LOCK or TEMPORARY.fullmatch(path.name)]
-    for folder in dict.fromkeys(path.parent for path in left):
+    leftovers = [path for path in out.rglob(".*") if path.name == LOCK or TEMPORARY.fullmatch(path.name)]
+    for folder in dict.fromkeys(path.parent for path in leftovers):
         with contextlib.suppress(InputError), locked(folder):  # the folder may be read-only
             pass
 

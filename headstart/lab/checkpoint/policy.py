@@ -42,23 +42,24 @@ class Policy:
         Raises InputError if they are not one number for each parameter.
         """
         if parameters is not None:
-            self._parameters = jnp.asarray(_numbers("The parameters", parameters, self._parameters.shape), jnp.float32)
-        self._key, self._carry = _begin(self._learner, self._parameters, self._key)
+            array = _real_array("The parameters", parameters, self._parameters.shape)
+            self._parameters = jnp.asarray(array, jnp.float32)
+        self._key, self._carry = _init_carry(self._learner, self._parameters, self._key)
 
     def act(self, observation: Any) -> np.ndarray:
         """Returns the action for one observation: numbers in the env's units, or the index of a discrete action.
 
         Raises InputError if it has another shape, is not finite, or does not hold the bits or bytes of an image.
         """
-        given = _checked(observation, self._spec.observation_space)
-        told = (self._params, self._carry, given, self._context, self._key)
-        command, self._carry, self._key = _act(self._learner, self._spec.action_space, *told)
+        obs = _check_observation(observation, self._spec.observation_space)
+        arguments = (self._params, self._carry, obs, self._context, self._key)
+        command, self._carry, self._key = _act(self._learner, self._spec.action_space, *arguments)
         return np.asarray(command)
 
 
-def _checked(observation: Any, space: ObservationSpace) -> np.ndarray:
+def _check_observation(observation: Any, space: ObservationSpace) -> np.ndarray:
     """Returns the observation with the policy's dtype. Raises InputError as `Policy.act` does."""
-    given = _numbers("The observation", observation, space.shape)
+    given = _real_array("The observation", observation, space.shape)
     _check_finite(given)
     if not isinstance(space, Image):
         return given.astype(np.float32)
@@ -71,7 +72,7 @@ def _checked(observation: Any, space: ObservationSpace) -> np.ndarray:
     return image
 
 
-def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _real_array(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Returns `given` as an array. Raises InputError if it is not an array of real numbers of that shape."""
     try:
         array = np.asarray(given)
@@ -79,11 +80,14 @@ def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     except (TypeError, ValueError):
         array = None
     if array is not None and array.shape != shape:
-        seen = what == "The observation"
-        mend = "observation at a time, and use one policy per env" if seen else "number for each parameter of the task"
+        is_observation = what == "The observation"
+        if is_observation:
+            expected = "observation at a time, and use one policy per env"
+        else:
+            expected = "number for each parameter of the task"
         raise InputError(
-            f"{what} {'has' if seen else 'have'} shape {list(array.shape)}, but the policy takes {list(shape)}; "
-            f"give one {mend}."
+            f"{what} {'has' if is_observation else 'have'} shape {list(array.shape)}, but the policy takes "
+            f"{list(shape)}; give one {expected}."
         )
     if array is None or array.dtype.kind not in "biuf":
         raise InputError(f"{what} must be an array of real numbers, of shape {list(shape)}.")
@@ -99,7 +103,7 @@ def _check_finite(observation: np.ndarray) -> None:
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def _begin(learner: Learner, parameters: Array, key: Key) -> tuple[Key, PyTree]:
+def _init_carry(learner: Learner, parameters: Array, key: Key) -> tuple[Key, PyTree]:
     key, k_begin = jax.random.split(key)
     return key, learner.init_carry(parameters, Info(k_begin))
 
@@ -112,7 +116,7 @@ def _act(
     key, k_act = jax.random.split(key)
     action, carry, extras = learner.act(params, carry, obs, context, Info(k_act, explore=0.0))
     unknown = jnp.full((), jnp.nan)  # not known here; a policy that does not learn must not read it
-    seen = Transition(
+    transition = Transition(
         obs=obs,
         action=action,
         reward=unknown,
@@ -126,4 +130,4 @@ def _act(
         episode_return=unknown,
         extras=extras,
     )
-    return space.rescale(action), learner.update_carry(carry, seen), key
+    return space.rescale(action), learner.update_carry(carry, transition), key

@@ -99,10 +99,10 @@ def write_policy(trained: Trained) -> dict[str, Any] | None:
     action = trained.spec.action_space
     to_units = step("copy", ("action",), "command")
     if isinstance(action, Box):
-        ends: dict[str, Any] = {
+        bounds: dict[str, Any] = {
             side: [x if abs(x) < UNBOUNDED else None for x in getattr(action, side)] for side in ("low", "high")
         }
-        to_units = step("rescale", ("action",), "command", **ends)
+        to_units = step("rescale", ("action",), "command", **bounds)
     return {
         "inputs": ("observation", "context", *contract.inputs),
         "memory": contract.memory,
@@ -116,13 +116,13 @@ def write_space(space: ObservationSpace | ActionSpace) -> dict[str, Any]:
     if isinstance(space, Image):
         return {"kind": "image", "shape": space.shape, "dtype": space.dtype}
     if isinstance(space, Discrete):
-        told = {"components": [c.name for c in space.components]} if space.components else {}
-        return {"kind": "discrete", "n": space.n, **told}
+        components = {"components": [c.name for c in space.components]} if space.components else {}
+        return {"kind": "discrete", "n": space.n, **components}
     bounds = {side: [x if abs(x) != float("inf") else str(x) for x in getattr(space, side)] for side in ("low", "high")}
-    told = {"components": [c._asdict() for c in space.components]} if space.components else {}
+    components = {"components": [c._asdict() for c in space.components]} if space.components else {}
     return {
         "kind": "box",
-        **told,
+        **components,
         **bounds,
         **({"one_hot_groups": space.one_hot_groups} if space.one_hot_groups else {}),
     }
@@ -135,5 +135,5 @@ def read_space(data: dict[str, Any]) -> ObservationSpace | ActionSpace:
     if data["kind"] == "discrete":
         return Discrete(int(data["n"]), tuple(Component(str(name)) for name in data.get("components", ())))
     low, high = (tuple(map(float, data[side])) for side in ("low", "high"))
-    told = tuple(Component(str(c["name"]), str(c["unit"])) for c in data.get("components", ()))
-    return Box(low, high, tuple(map(int, data.get("one_hot_groups", ()))), told)
+    components = tuple(Component(str(c["name"]), str(c["unit"])) for c in data.get("components", ()))
+    return Box(low, high, tuple(map(int, data.get("one_hot_groups", ()))), components)

@@ -44,21 +44,21 @@ def save(trained: Trained, path: Path) -> pathlib.Path:
 def write_checkpoint(folder: pathlib.Path, data: bytes, sha256: str, recipe: dict[str, Any]) -> None:
     """Writes the two files of a checkpoint."""
     delete_temporary(folder)
-    write(folder / _own(sha256), data)
+    write(folder / _pending_name(sha256), data)
     write_record(folder / RECIPE, FORMAT, recipe)
     finish_save(folder, sha256)
 
 
 def finish_save(folder: pathlib.Path, sha256: str) -> None:
     """Renames the arrays of the current recipe to ARRAYS, and deletes the arrays of killed saves."""
-    own = folder / _own(sha256)
-    if own.exists():
-        own.replace(folder / ARRAYS)
-    for other in folder.glob(_own("*")):
+    pending = folder / _pending_name(sha256)
+    if pending.exists():
+        pending.replace(folder / ARRAYS)
+    for other in folder.glob(_pending_name("*")):
         other.unlink(missing_ok=True)
 
 
-def _own(sha256: str) -> str:
+def _pending_name(sha256: str) -> str:
     """Returns the name of arrays whose recipe is not written yet."""
     return f"params-{sha256[:16]}.safetensors"
 
@@ -78,7 +78,7 @@ def load(path: Path) -> Trained:
     folder = as_path("path", path)
     recipe = read_record(folder / RECIPE, FORMAT, REMEDY)
     try:
-        fields, sha256, most = read_recipe(recipe), str(recipe["sha256"]), int(recipe["bytes"])
+        fields, sha256, num_bytes = read_recipe(recipe), str(recipe["sha256"]), int(recipe["bytes"])
     except InputError as error:  # of the method: it names the field
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -86,14 +86,14 @@ def load(path: Path) -> Trained:
             f"{folder / 'recipe.json'} is damaged ({type(error).__name__}: {error}); take another copy of it."
         ) from None
     stages = (*fields["history"], Training(fields["method"], fields["spec"], fields["adapted"]))
-    return Trained(**fields, state=_read_state(folder, stages, sha256, most))
+    return Trained(**fields, state=_read_state(folder, stages, sha256, num_bytes))
 
 
-def _read_state(folder: pathlib.Path, stages: tuple[Training, ...], sha256: str, most: int) -> TrainState:
-    file = folder / (_own(sha256) if (folder / _own(sha256)).exists() else ARRAYS)
+def _read_state(folder: pathlib.Path, stages: tuple[Training, ...], sha256: str, num_bytes: int) -> TrainState:
+    file = folder / (_pending_name(sha256) if (folder / _pending_name(sha256)).exists() else ARRAYS)
     if not file.exists():
         raise InputError(f"There is no {file}; copy the whole checkpoint folder.")
-    data = read(file, most)
+    data = read(file, num_bytes)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(
             f"{file} is damaged, or not the file that its recipe.json describes (the checksum differs); {REMEDY}."
@@ -103,17 +103,17 @@ def _read_state(folder: pathlib.Path, stages: tuple[Training, ...], sha256: str,
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{file} is damaged ({error}); {REMEDY}.") from None
     try:
-        like = _shapes(stages)
+        shapes = _shapes(stages)
     except InputError as error:
         raise InputError(f"{folder / 'recipe.json'}: {error}") from None
     except Exception as error:  # a damaged recipe may cause any error
-        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+        defect = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise InputError(
-            f"{folder / 'recipe.json'} describes parameters that cannot be created ({why}): it is damaged; "
+            f"{folder / 'recipe.json'} describes parameters that cannot be created ({defect}): it is damaged; "
             "take another copy of it."
         ) from None
-    _check_arrays(file, arrays, named(like))
-    return map_named(lambda name, _: jax.device_put(arrays[name][None]), like)
+    _check_arrays(file, arrays, named(shapes))
+    return map_named(lambda name, _: jax.device_put(arrays[name][None]), shapes)
 
 
 def _shapes(stages: tuple[Training, ...]) -> TrainState:
@@ -129,13 +129,13 @@ def _check_arrays(file: pathlib.Path, arrays: dict[str, np.ndarray], expected: d
             raise InputError(
                 f"{file} {where} {name!r}: it does not fit its recipe.json; copy both files from one place."
             )
-        found, wanted = arrays[name], expected[name]
-        if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        array, expected_array = arrays[name], expected[name]
+        if array.shape != expected_array.shape or array.dtype != expected_array.dtype:
             raise InputError(
-                f"{file} holds {name!r} as {found.dtype}{list(found.shape)}, but its recipe.json describes "
-                f"{wanted.dtype}{list(wanted.shape)}; copy both files from one place."
+                f"{file} holds {name!r} as {array.dtype}{list(array.shape)}, but its recipe.json describes "
+                f"{expected_array.dtype}{list(expected_array.shape)}; copy both files from one place."
             )
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(
                 f"{file} holds numbers that are not finite, in {name!r}; its training failed: train again."
             )

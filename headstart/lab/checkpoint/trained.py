@@ -48,47 +48,48 @@ class Trained:
         policies. Raises InputError if the task is missing or has other spaces.
         """
         check_seeds("seed", [seed])
-        learner, known = self.method.learner(self.spec._replace(num_tasks=1), target=True), self.state.params
-        contract: PolicyContract | None = learner.policy_contract(known)
+        learner = self.method.learner(self.spec._replace(num_tasks=1), target=True)
+        contract: PolicyContract | None = learner.policy_contract(self.state.params)
         context = parameters = None
         if task is not None:
-            one = with_task_id(nominal(as_task(task)), self.sources)
-            check_fit(self, stack([one]))
-            context, parameters = one.context, parameter_vector(one.env, one.params)
+            nominal_task = with_task_id(nominal(as_task(task)), self.sources)
+            check_fit(self, stack([nominal_task]))
+            context, parameters = nominal_task.context, parameter_vector(nominal_task.env, nominal_task.params)
         elif contract is not None and "parameters" in contract.inputs:
             raise InputError(
                 f"{type(self.method).__name__} reads the parameters of its task; name the task, such as "
                 f"policy({self.trained_on.split(', then ')[-1]!r})."
             )
-        alone = jax.tree.map(lambda x: x[0], known)
-        return Policy(learner, alone, self.spec, context, parameters, jax.random.key(seed))
+        params_of_seed = jax.tree.map(lambda x: x[0], self.state.params)
+        return Policy(learner, params_of_seed, self.spec, context, parameters, jax.random.key(seed))
 
 
 def check_fit(trained: Trained, tasks: Task) -> None:
     """Raises InputError if a trained policy cannot be used in these tasks."""
-    known, wanted = trained.spec, spec(tasks)
-    mine, theirs = (known.observation_space, known.action_space), (wanted.observation_space, wanted.action_space)
-    check_spaces(f"The policy trained on {trained.trained_on}", mine, tasks.env.name, theirs)
+    policy_spec, task_spec = trained.spec, spec(tasks)
+    policy_spaces, task_spaces = ((of.observation_space, of.action_space) for of in (policy_spec, task_spec))
+    check_spaces(f"The policy trained on {trained.trained_on}", policy_spaces, tasks.env.name, task_spaces)
     check_context(trained, tasks)
-    if known.num_parameters != wanted.num_parameters and _shapes(trained, known) != _shapes(trained, wanted):
+    same_number = policy_spec.num_parameters == task_spec.num_parameters
+    if not same_number and _shapes(trained, policy_spec) != _shapes(trained, task_spec):
         raise InputError(
-            f"What was learned on {trained.trained_on} is told {known.num_parameters} parameters, but "
+            f"The policy trained on {trained.trained_on} reads {policy_spec.num_parameters} parameters, but "
             f"{tasks.env.name} has "
-            f"{wanted.num_parameters}; name the same disturbances (such as action_delay) in both tasks."
+            f"{task_spec.num_parameters}; name the same disturbances (such as action_delay) in both tasks."
         )
 
 
-def _shapes(trained: Trained, of: Spec) -> list[tuple[int, ...]]:
-    """Returns the shapes of the method's parameters for tasks with as many task parameters as `of`."""
-    here = trained.spec._replace(num_parameters=of.num_parameters)
-    return [x.shape for x in jax.tree.leaves(params_after((Training(trained.method, here, False),)).params)]
+def _shapes(trained: Trained, spec: Spec) -> list[tuple[int, ...]]:
+    """Returns the shapes of the method's parameters for tasks with as many task parameters as `spec`."""
+    task_spec = trained.spec._replace(num_parameters=spec.num_parameters)
+    return [x.shape for x in jax.tree.leaves(params_after((Training(trained.method, task_spec, False),)).params)]
 
 
 def check_context(trained: Trained, tasks: Task) -> None:
     """Raises InputError if a trained policy reads a context of another size than that of these tasks."""
-    known, wanted = trained.spec, spec(tasks)
-    if known.context_dim != wanted.context_dim:
+    policy_spec, task_spec = trained.spec, spec(tasks)
+    if policy_spec.context_dim != task_spec.context_dim:
         raise InputError(
-            f"The policy trained on {trained.trained_on} reads a context of size {known.context_dim}, but "
-            f"{tasks.env.name} gives one of size {wanted.context_dim}; choose tasks with the same context."
+            f"The policy trained on {trained.trained_on} reads a context of size {policy_spec.context_dim}, but "
+            f"{tasks.env.name} gives one of size {task_spec.context_dim}; choose tasks with the same context."
         )

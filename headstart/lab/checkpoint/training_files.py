@@ -39,30 +39,30 @@ def write_part(
     folder: pathlib.Path,
     file: str,
     arrays: dict[str, np.ndarray],
-    before: list[TrainingPart],
-    turns: tuple[int, int],
+    previous: list[TrainingPart],
+    iterations: tuple[int, int],
     record: dict[str, Any],
 ) -> list[TrainingPart]:
-    """Writes a training's arrays and then the record that names them. Returns the entries `before` and the new one.
+    """Writes a training's arrays and then the record that names them. Returns the entries `previous` and the new one.
 
     Deletes files that the record does not name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.numpy.save_file(arrays, folder / file)
     os.chmod(folder / file, 0o644)  # like all other files of headstart
-    with (folder / file).open("rb") as written:
-        os.fsync(written.fileno())
-        length = os.fstat(written.fileno()).st_size
-        parts = [*before, TrainingPart(file, hashlib.file_digest(written, "sha256").hexdigest(), *turns, length)]
+    with (folder / file).open("rb") as opened:
+        os.fsync(opened.fileno())
+        length = os.fstat(opened.fileno()).st_size
+        parts = [*previous, TrainingPart(file, hashlib.file_digest(opened, "sha256").hexdigest(), *iterations, length)]
     write_record(folder / "run.json", record["format"], {**record, "parts": [part._asdict() for part in parts]})
     delete_files(folder, {".lock", "run.json", *(part.file for part in parts)})
     return parts
 
 
-def delete_files(folder: pathlib.Path, but: Collection[str] = ()) -> None:
-    """Deletes the files of a training except those named `but`. Other files stay."""
+def delete_files(folder: pathlib.Path, keep: Collection[str] = ()) -> None:
+    """Deletes the files of a training except those named in `keep`. Other files stay."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name != "run.json"):  # the record first: it names files
-        if OURS.fullmatch(path.name) and path.name not in but:
+        if OURS.fullmatch(path.name) and path.name not in keep:
             path.unlink(missing_ok=True)
 
 
@@ -78,23 +78,23 @@ def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
 
 def read_part(file: pathlib.Path, part: TrainingPart, like: PyTree) -> Any:
     """Returns a tree with the shapes of `like` from a file. Raises InputError if it is damaged or does not fit."""
-    mend = f"delete {file.parent} to start again"
+    remedy = f"delete {file.parent} to start again"
     try:
         check_regular_file(file, file.stat(), part.bytes)
-        with file.open("rb") as there:
-            same = hashlib.file_digest(there, "sha256").hexdigest() == part.sha256
-        arrays = safetensors.numpy.load_file(file) if same else {}
+        with file.open("rb") as opened:
+            intact = hashlib.file_digest(opened, "sha256").hexdigest() == part.sha256
+        arrays = safetensors.numpy.load_file(file) if intact else {}
     except FileNotFoundError:
-        raise InputError(f"There is no {file}, which run.json names; {mend}.") from None
+        raise InputError(f"There is no {file}, which run.json names; {remedy}.") from None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{file} is damaged ({error}); {mend}.") from None
-    if not same:
-        raise InputError(f"{file} is damaged (its checksum does not match run.json); {mend}.")
+        raise InputError(f"{file} is damaged ({error}); {remedy}.") from None
+    if not intact:
+        raise InputError(f"{file} is damaged (its checksum does not match run.json); {remedy}.")
     plain = lambda x: jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x
-    wanted = {name: (x.shape, x.dtype) for name, x in named(jax.tree.map(plain, like)).items()}
-    found = {name: (x.shape, x.dtype) for name, x in arrays.items()}
-    if odd := [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]:
-        raise InputError(f"{file} does not fit this training (for example {odd[0]!r}); {mend}.")
+    expected = {name: (x.shape, x.dtype) for name, x in named(jax.tree.map(plain, like)).items()}
+    actual = {name: (x.shape, x.dtype) for name, x in arrays.items()}
+    if differing := [name for name in {**expected, **actual} if expected.get(name) != actual.get(name)]:
+        raise InputError(f"{file} does not fit this training (for example {differing[0]!r}); {remedy}.")
     # copied: the loop donates these buffers, and numpy's must not be donated
     return map_named(lambda name, x: _as(x, jax.device_put(arrays[name], may_alias=False)), like)
 

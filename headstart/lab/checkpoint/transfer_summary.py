@@ -30,16 +30,18 @@ def changed_constants(plan: Plan, source: Params, target: Params) -> tuple[Chang
 
     Empty if observations are not normalized, and if the method freezes the source's statistics.
     """
-    before, after = source.get("normalizer"), target.get("normalizer")
-    if not isinstance(before, RunningMeanStd) or not isinstance(after, RunningMeanStd):
+    source_statistics, target_statistics = source.get("normalizer"), target.get("normalizer")
+    if not isinstance(source_statistics, RunningMeanStd) or not isinstance(target_statistics, RunningMeanStd):
         return ()
-    found = []
+    changed = []
     for name, i, j in zip(plan.observation.copied, *plan.observation.places, strict=True):
-        was, mean = float(before.mean[0, i]), float(after.mean[0, j])
-        moves = not bool(after.constant[0, j])
-        if bool(before.constant[0, i]) and (moves or abs(mean - was) > NEGLIGIBLE * max(abs(was), 1.0)):
-            found.append(ChangedConstant(name, was, mean, float(np.sqrt(after.variance[0, j])) if moves else 0.0))
-    return tuple(found)
+        source_mean, target_mean = float(source_statistics.mean[0, i]), float(target_statistics.mean[0, j])
+        varies = not bool(target_statistics.constant[0, j])
+        differs = varies or abs(target_mean - source_mean) > NEGLIGIBLE * max(abs(source_mean), 1.0)
+        if bool(source_statistics.constant[0, i]) and differs:
+            spread = float(np.sqrt(target_statistics.variance[0, j])) if varies else 0.0
+            changed.append(ChangedConstant(name, source_mean, target_mean, spread))
+    return tuple(changed)
 
 
 class TransferSummary(NamedTuple):
@@ -56,18 +58,18 @@ class TransferSummary(NamedTuple):
         spaces = {"observation": self.plan.observation, "action": self.plan.action}
         return {
             **{what: {"copied": m.copied, "new": m.new, "dropped": m.dropped} for what, m in spaces.items()},
-            "arrays": {name: came._asdict() for name, came in self.arrays.items()},
+            "arrays": {name: counts._asdict() for name, counts in self.arrays.items()},
             "optimizer": "kept" if self.optimizer else "fresh",
-            "constant_in_source": [one._asdict() for one in self.changed_constants],
+            "constant_in_source": [constant._asdict() for constant in self.changed_constants],
         }
 
     def lines(self) -> list[str]:
         """Returns the summary as lines of text."""
         copied, new, dropped = (sum(x) for x in zip(*self.arrays.values(), strict=True))
-        told = [f"parameters: {copied} numbers copied, {new} new, {dropped} dropped"]
+        lines = [f"parameters: {copied} numbers copied, {new} new, {dropped} dropped"]
         if not self.plan.same:
-            told += [_said("observation", self.plan.observation), _said("action", self.plan.action)]
-        told += [f"optimizer: {'its state was copied' if self.optimizer else 'fresh'}"]
+            lines += [_match_line("observation", self.plan.observation), _match_line("action", self.plan.action)]
+        lines += [f"optimizer: {'its state was copied' if self.optimizer else 'fresh'}"]
         if self.changed_constants:
             shown = map(str, self.changed_constants[:MAX_NAMED])
             more = (
@@ -75,19 +77,19 @@ class TransferSummary(NamedTuple):
                 if len(self.changed_constants) > MAX_NAMED
                 else ""
             )
-            told += [f"constant in the source but not in the target: {', '.join(shown)}{more}"]
-        return told
+            lines += [f"constant in the source but not in the target: {', '.join(shown)}{more}"]
+        return lines
 
     def table(self) -> Table:
         """Returns a table of the arrays that were not copied completely."""
         table = Table("array", "copied", "new", "dropped", title="arrays that were not copied completely")
-        for name, came in self.arrays.items():
-            if came.new or came.dropped:
-                table.add_row(name, *map(str, came))
+        for name, counts in self.arrays.items():
+            if counts.new or counts.dropped:
+                table.add_row(name, *map(str, counts))
         return table
 
 
-def _said(what: str, match: SpaceMatch) -> str:
+def _match_line(what: str, match: SpaceMatch) -> str:
     if match.same:
         return f"{what}: the same"
     parts = (("copied", match.copied), ("new", match.new), ("dropped", match.dropped))

@@ -29,30 +29,30 @@ class Transferred(NamedTuple):
 
 def make_transferred(
     trained: Trained,
-    how: Method,
+    method: Method,
     task: Task,
     tasks: Task,
-    judgements: list[protocol.Evaluation],
+    evaluations: list[protocol.Evaluation],
     plan: space_matching.Plan,
-    allowed: dict[str, Any],
+    budget: dict[str, Any],
 ) -> Transferred:
     """Returns the result of a transfer from its evaluations."""
-    curve, last, text = protocol.to_curve(judgements), judgements[-1], describe(task)
-    after = dataclasses.replace(
+    curve, last, text = protocol.to_curve(evaluations), evaluations[-1], describe(task)
+    adapted = dataclasses.replace(
         trained,
-        method=how,
+        method=method,
         spec=spec(tasks),
         state=last.state,
         trained_on=f"{trained.trained_on}, then {text}",
         steps=trained.steps + int(last.steps[0]),
         gradient_steps=trained.gradient_steps + int(last.gradient_steps[0]),
         dt=interval(task),
-        budgets=(*trained.budgets, {"task": text, **allowed}),
+        budgets=(*trained.budgets, {"task": text, **budget}),
         history=stages_in_spaces(trained.stages, plan, spec(tasks)),
         adapted=True,
     )
-    came = space_matching.count_transferred(plan, trained.state.params, judgements[0].state.params)
-    kept, known = how.learner(spec(tasks), target=True).keep_optimizer, trained.state.params
-    moved = TransferSummary(plan, came, kept, changed_constants(plan, known, last.state.params))
-    at = {n: float(values[0]) for n, values in curve.shots.items()}
-    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], at, after, moved)
+    counts = space_matching.count_transferred(plan, trained.state.params, evaluations[0].state.params)
+    optimizer_kept, source_params = method.learner(spec(tasks), target=True).keep_optimizer, trained.state.params
+    summary = TransferSummary(plan, counts, optimizer_kept, changed_constants(plan, source_params, last.state.params))
+    shots = {n: float(values[0]) for n, values in curve.shots.items()}
+    return Transferred(curve.steps[0], curve.episodes[0], curve.returns[0], shots, adapted, summary)

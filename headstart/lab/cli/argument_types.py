@@ -1,7 +1,7 @@
 """Parses the values of the command line: numbers such as `2e5`, and lists with commas.
 
-A value that cannot be read is an UnreadableError, which is no ValueError on purpose: tyro lets it pass, and the command
-line says the one sentence, instead of a box around it.
+A value that cannot be read raises ArgumentError. It is not a ValueError, which tyro would print in a box: tyro lets it
+pass, and the command line prints its sentence.
 """
 
 import math
@@ -19,7 +19,7 @@ class ArgumentError(Exception):
 
 
 def parse_int(text: str, example: str = "such as 200000 or 2e5") -> int:
-    """Returns a whole number. Raises UnreadableError."""
+    """Returns a whole number. Raises ArgumentError."""
     number = parse_float(text, example)
     if number != int(number):
         raise ArgumentError(f"{text!r} is not a whole number; write one, {example}.")
@@ -27,7 +27,7 @@ def parse_int(text: str, example: str = "such as 200000 or 2e5") -> int:
 
 
 def parse_float(text: str, example: str = "such as 3000 or 2.5e3") -> float:
-    """Returns a finite number. Raises UnreadableError."""
+    """Returns a finite number. Raises ArgumentError."""
     try:
         number = float(text)
     except ValueError:
@@ -38,17 +38,17 @@ def parse_float(text: str, example: str = "such as 3000 or 2.5e3") -> float:
 
 
 def parse_count(text: str) -> int:
-    """Returns a small integer. Raises UnreadableError."""
+    """Returns a small integer. Raises ArgumentError."""
     return parse_int(text, "such as 0 or 12")
 
 
 def parse_ints(text: str) -> tuple[int, ...]:
-    """Returns integers that are separated by commas. Raises UnreadableError."""
+    """Returns integers that are separated by commas. Raises ArgumentError."""
     return tuple(parse_int(part, "several with commas between them, such as 0,1,10") for part in parse_names(text))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Returns the listed seeds if there is a comma, else the first N seeds. Raises UnreadableError."""
+    """Returns the listed seeds if there is a comma, else the first N seeds. Raises ArgumentError."""
     if "," in text:
         return tuple(dict.fromkeys(parse_ints(text)))
     count = parse_int(text, "how many seeds, such as 5, or which, such as 0,1,2")
@@ -62,11 +62,13 @@ def parse_names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _commas(x: tuple[Any, ...]) -> str:
+def _join(x: tuple[Any, ...]) -> str:
     return ",".join(map(str, x))
 
 
-def _kind(metavar: str, read: Callable[[str], Any], show: Callable[[Any], str], kind: type) -> PrimitiveConstructorSpec:
+def _constructor(
+    metavar: str, read: Callable[[str], Any], show: Callable[[Any], str], kind: type
+) -> PrimitiveConstructorSpec:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
@@ -76,12 +78,12 @@ def _kind(metavar: str, read: Callable[[str], Any], show: Callable[[Any], str], 
     )
 
 
-Steps = Annotated[int, _kind("STEPS", parse_int, str, int)]
-Count = Annotated[int, _kind("N", parse_count, str, int)]
-Number = Annotated[float, _kind("X", parse_float, str, float)]
-Numbers = Annotated[tuple[int, ...], _kind("N,N,...", parse_ints, _commas, tuple)]
-Seeds = Annotated[tuple[int, ...], _kind("N | S,S,...", parse_seeds, _commas, tuple)]
-Names = Annotated[tuple[str, ...], _kind("NAME,NAME,...", parse_names, _commas, tuple)]
+Steps = Annotated[int, _constructor("STEPS", parse_int, str, int)]
+Count = Annotated[int, _constructor("N", parse_count, str, int)]
+Number = Annotated[float, _constructor("X", parse_float, str, float)]
+Numbers = Annotated[tuple[int, ...], _constructor("N,N,...", parse_ints, _join, tuple)]
+Seeds = Annotated[tuple[int, ...], _constructor("N | S,S,...", parse_seeds, _join, tuple)]
+Names = Annotated[tuple[str, ...], _constructor("NAME,NAME,...", parse_names, _join, tuple)]
 Physics = Annotated[str, arg(help="MuJoCo's backend: c, mjx, or auto (mjx where JAX runs on a GPU).")]
 Json = Annotated[bool, arg(help="Print JSON instead of the table.")]
 StepTimeout = Annotated[

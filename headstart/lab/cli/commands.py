@@ -34,11 +34,11 @@ from headstart.tasks.task_ids import TASK_SEPARATOR
 def compare(args: arguments.Compare, command_line: str) -> None:
     """Runs a study with a progress bar and prints its tables."""
     fields = {field.name for field in dataclasses.fields(StudyConfig)}
-    said = {**vars(args), "source": TASK_SEPARATOR.join(args.source)}
-    config = StudyConfig(**{name: value for name, value in said.items() if name in fields})
-    with tensorboard_writer(args.tensorboard, config.seeds) as told, ProgressBar(plan(config), console()) as progress:
+    arguments_given = {**vars(args), "source": TASK_SEPARATOR.join(args.source)}
+    config = StudyConfig(**{name: value for name, value in arguments_given.items() if name in fields})
+    with tensorboard_writer(args.tensorboard, config.seeds) as writer, ProgressBar(plan(config), console()) as progress:
         data = jsonable(
-            runner.compare(config, args.out, args.allow_no_shift, command_line, call_both(progress, told), args.video)
+            runner.compare(config, args.out, args.allow_no_shift, command_line, call_both(progress, writer), args.video)
         )
     _show_study(data, args.out, args.json)
     if failed := all_failed(data):
@@ -95,10 +95,10 @@ def play(args: arguments.Play, command_line: str) -> None:
     out = args.out or args.checkpoint / "clip.webp"
     check_budget("--episodes", args.episodes)
     check_seeds("--seed", [args.seed])
-    takes = api.play(trained, task, out, args.episodes, args.seed)
-    for take in takes:
-        part = f", of which the video shows {take.steps_shown}" if take.steps_shown < take.steps else ""
-        print(f"{text}: return {short_number(take.episode_return)} in {short_number(take.steps)} steps{part}")
+    clips = api.play(trained, task, out, args.episodes, args.seed)
+    for clip in clips:
+        part = f", of which the video shows {clip.steps_shown}" if clip.steps_shown < clip.steps else ""
+        print(f"{text}: return {short_number(clip.episode_return)} in {short_number(clip.steps)} steps{part}")
     print(f"video: {out}")
 
 

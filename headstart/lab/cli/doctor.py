@@ -27,7 +27,7 @@ from headstart.tasks.sampling import nominal
 from headstart.tasks.strings import parse
 from headstart.tasks.task_ids import with_task_id
 
-RANDOM, OURS, BEST = "random", "source policy", "learned on the target"
+RANDOM, SOURCE, BEST = "random", "source policy", "learned on the target"
 
 
 class DoctorResult(NamedTuple):
@@ -41,14 +41,14 @@ class DoctorResult(NamedTuple):
 
 def doctor(args: arguments.Doctor, command_line: str) -> None:
     """Prints the shift of each parameter, the head-room and advice."""
-    found = examine(args)
+    result = examine(args)
     if args.json:
-        print(json.dumps(jsonable(result_data(found)), indent=1))
+        print(json.dumps(jsonable(result_data(result)), indent=1))
         return
-    print_tables(*result_tables(args, found))
-    for sentence in found.assumed:
+    print_tables(*result_tables(args, result))
+    for sentence in result.assumed:
         print(f"assumed: {sentence}")
-    print(found.advice)
+    print(result.advice)
 
 
 @reraising()
@@ -61,87 +61,91 @@ def examine(args: arguments.Doctor) -> DoctorResult:
     )
     check_budget("--steps", args.steps, least=0)
     check_seeds("--seeds", args.seeds)
-    key, given = jax.random.key(0), None if args.checkpoint is None else save_load.load(args.checkpoint)
-    found = shift(source, target, key, None if given is None else shift_policy(given, source))
-    if found.same or not args.steps:
-        return DoctorResult(found, None, advice.doctor_advice(found, None), a.assumptions)
-    trained, returns = _returns(args, source, nominal(target), given)
-    if given is None:
-        found = shift(source, target, key, shift_policy(trained, source))
-    return DoctorResult(found, returns, advice.doctor_advice(found, _gain(returns)), a.assumptions)
+    key, loaded = jax.random.key(0), None if args.checkpoint is None else save_load.load(args.checkpoint)
+    measured = shift(source, target, key, None if loaded is None else shift_policy(loaded, source))
+    if measured.same or not args.steps:
+        return DoctorResult(measured, None, advice.doctor_advice(measured, None), a.assumptions)
+    trained, returns = _returns(args, source, nominal(target), loaded)
+    if loaded is None:
+        measured = shift(source, target, key, shift_policy(trained, source))
+    return DoctorResult(measured, returns, advice.doctor_advice(measured, _headroom_sentence(returns)), a.assumptions)
 
 
 def shift_policy(trained: Trained, source: Task) -> Policy:
     """Returns a policy for `shift` to run on the source. Raises InputError if its spaces differ."""
-    here = with_task_id(source, trained.sources)
-    api.check_fit(trained, stack([here]))
-    learner = trained.method.learner(spec(stack([here])), target=True)
+    source_in_context = with_task_id(source, trained.sources)
+    api.check_fit(trained, stack([source_in_context]))
+    learner = trained.method.learner(spec(stack([source_in_context])), target=True)
     return Policy(learner, jax.tree.map(lambda x: x[0], trained.state.params))
 
 
 def _returns(
-    args: arguments.Doctor, source: Task, target: Task, given: Trained | None
+    args: arguments.Doctor, source: Task, target: Task, loaded: Trained | None
 ) -> tuple[Trained, dict[str, np.ndarray]]:
     """Trains. Returns the source policy of the first seed, and returns on the target [seed]."""
-    found: dict[str, list[float]] = {RANDOM: [], OURS: [], BEST: []}
-    learner, first = find_learner(args.learner), given
+    returns: dict[str, list[float]] = {RANDOM: [], SOURCE: [], BEST: []}
+    learner, first = find_learner(args.learner), loaded
     with console().status("short trainings for the head-room") as status:
         for seed in args.seeds:
             status.update(f"short trainings for the head-room: seed {seed}")
-            ours = given or api.train(learner, source, args.steps, seed)
-            best = api.train(learner, target, args.steps, seed)
-            first = first or ours
-            found[RANDOM].append(float(random_returns(target, jax.random.key(seed)).mean()))
-            for name, trained in ((OURS, ours), (BEST, best)):
-                found[name].append(float(api.evaluate(trained, target, seed=seed).mean()))
+            source_policy = loaded or api.train(learner, source, args.steps, seed)
+            best_policy = api.train(learner, target, args.steps, seed)
+            first = first or source_policy
+            returns[RANDOM].append(float(random_returns(target, jax.random.key(seed)).mean()))
+            for name, trained in ((SOURCE, source_policy), (BEST, best_policy)):
+                returns[name].append(float(api.evaluate(trained, target, seed=seed).mean()))
     assert first is not None
-    return first, {name: np.array(values) for name, values in found.items()}
+    return first, {name: np.array(values) for name, values in returns.items()}
 
 
-def _gain(returns: dict[str, np.ndarray]) -> str:
+def _headroom_sentence(returns: dict[str, np.ndarray]) -> str:
     """Returns a sentence on what there is to gain."""
-    best = BEST if _middle(returns[BEST]) >= _middle(returns[OURS]) else OURS
-    rival = "as much training on the target reaches" if best == BEST else "it reaches, more than training on the target"
-    if not (any_learned := is_learned(returns[best], returns[RANDOM])):
-        rival = "the best policy scores"
+    best_policy = BEST if _iqm(returns[BEST]) >= _iqm(returns[SOURCE]) else SOURCE
+    reference = (
+        "as much training on the target reaches"
+        if best_policy == BEST
+        else "it reaches, more than training on the target"
+    )
+    if not (any_learned := is_learned(returns[best_policy], returns[RANDOM])):
+        reference = "the best policy scores"
     return advice.headroom_sentence(
-        _middle(returns[OURS]), _middle(returns[best]), _middle(returns[RANDOM]), any_learned, rival
+        _iqm(returns[SOURCE]), _iqm(returns[best_policy]), _iqm(returns[RANDOM]), any_learned, reference
     )
 
 
-def _middle(values: np.ndarray) -> float:
-    told = interval_summary(values)
-    return float("nan") if told is None else told["iqm"]
+def _iqm(values: np.ndarray) -> float:
+    summary = interval_summary(values)
+    return float("nan") if summary is None else summary["iqm"]
 
 
-def result_data(found: DoctorResult) -> dict[str, Any]:
+def result_data(result: DoctorResult) -> dict[str, Any]:
     """Returns the result as data."""
-    effects = {name: effect._asdict() for name, effect in _rows(found.shift).items()}
-    headroom = None if found.returns is None else {name: interval_summary(x) for name, x in found.returns.items()}
-    told = {name: getattr(found.shift, name) for name in ("differs", "same", "along_policy", "constant")}
-    return {**told, "effects": effects, "headroom": headroom, "assumed": found.assumed, "advice": found.advice}
+    effects = {name: effect._asdict() for name, effect in _rows(result.shift).items()}
+    headroom = None if result.returns is None else {name: interval_summary(x) for name, x in result.returns.items()}
+    summary = {name: getattr(result.shift, name) for name in ("differs", "same", "along_policy", "constant")}
+    return {**summary, "effects": effects, "headroom": headroom, "assumed": result.assumed, "advice": result.advice}
 
 
-def result_tables(args: arguments.Doctor, found: DoctorResult) -> Iterator[Table]:
+def result_tables(args: arguments.Doctor, result: DoctorResult) -> Iterator[Table]:
     """Yields the tables of the result."""
-    kind = "another task" if found.shift.differs else "the same task" if found.shift.same else "no difference found"
+    kind = "another task" if result.shift.differs else "the same task" if result.shift.same else "no difference found"
     table = Table("what changes", "source", "target", *Effect._fields, title=f"{args.source} → {args.target}: {kind}")
-    for name, effect in _rows(found.shift).items():
-        table.add_row(name, *found.shift.values.get(name, ("", "")), *map(_effect, effect))
+    for name, effect in _rows(result.shift).items():
+        table.add_row(name, *result.shift.values.get(name, ("", "")), *map(_effect, effect))
     table.caption = (
         "effect sizes in standard deviations (termination: share of steps that end the episode in one task only)"
     )
     yield table
-    if found.returns is not None:
+    if result.returns is not None:
         title = f"head-room after {short_number(args.steps)} steps each ({len(args.seeds)} seeds)"
         table = Table("", "return on the target", title=title)
-        for name, values in found.returns.items():
+        for name, values in result.returns.items():
             table.add_row(name, interval_text(interval_summary(values)))
         yield table
 
 
-def _rows(found: Shift) -> dict[str, Effect]:
-    return {"all together": found.combined, **found.parameters}
+def _rows(shift: Shift) -> dict[str, Effect]:
+    return {"all together": shift.combined, **shift.parameters}
 
 
 def _effect(size: float) -> str:

@@ -39,19 +39,19 @@ def exit_with_message(argv: list[str]) -> Iterator[None]:
         yield
         sys.stdout.flush()
     except (InputError, ArgumentError) as error:
-        _stop(str(error), 2)
-    except KeyboardInterrupt as end:
+        _exit_with(str(error), 2)
+    except KeyboardInterrupt as interrupt:
         study = "Finished cells are saved; the same command resumes the study." if argv[:1] == ["compare"] else ""
-        _stop(f"stopped. {str(end) or study}".rstrip(), 130)
+        _exit_with(f"stopped. {str(interrupt) or study}".rstrip(), 130)
     except BrokenPipeError:
         discard_output()
         sys.exit(0)
     except Exception as error:
         if is_memory(error):
-            kept = "; what was finished is saved" if argv[:1] in (["compare"], ["train"]) else ""
-            _stop(f"this process ran out of memory{kept}. Give it more memory, or reduce the settings.", 3)
+            note = "; what was finished is saved" if argv[:1] in (["compare"], ["train"]) else ""
+            _exit_with(f"this process ran out of memory{note}. Give it more memory, or reduce the settings.", 3)
         if isinstance(error, OSError) and error.strerror:  # no permission to write, or no space on the disk
-            _stop(f"{error.filename or 'a file'}: {error.strerror}; choose another place.", 2)
+            _exit_with(f"{error.filename or 'a file'}: {error.strerror}; choose another place.", 2)
         raise
 
 
@@ -60,7 +60,7 @@ def prepare_output() -> None:
 
     Otherwise a file that is opened later could get the descriptor of a closed stream, and libraries would write to it.
     """
-    codecs.register_error("headstart", _spelt)
+    codecs.register_error("headstart", _replace_characters)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with contextlib.suppress(OSError):
             os.fstat(number)
@@ -75,34 +75,34 @@ def prepare_output() -> None:
 
 def check_text(argv: list[str]) -> None:
     """Raises InputError if an argument holds undecodable bytes, which no report or record can hold."""
-    for word in argv:
-        if not is_text(word):
+    for argument in argv:
+        if not is_text(argument):
             encoding = sys.getfilesystemencoding()
-            raise InputError(f"{word!a} holds bytes that are not text in {encoding}; write it without them.")
+            raise InputError(f"{argument!a} holds bytes that are not text in {encoding}; write it without them.")
 
 
 def discard_output() -> None:
     """Redirects standard output to /dev/null, so that Python's flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
 
 
 def is_memory(error: BaseException) -> bool:
     """Returns whether an error of Python, the system, a library or XLA means that memory ran out."""
-    said = str(error).lower()
-    known = isinstance(error, OSError) and error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or known or any(argv.lower() in said for argv in MEMORY_ERRORS)
+    text = str(error).lower()
+    is_enomem = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or is_enomem or any(marker.lower() in text for marker in MEMORY_ERRORS)
 
 
-def _spelt(error: UnicodeError) -> tuple[str, int]:
+def _replace_characters(error: UnicodeError) -> tuple[str, int]:
     """Replaces characters that an encoding lacks: symbols by similar ASCII ones, others by escapes."""
     assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end].translate(ASCII_SUBSTITUTES)
     return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
-def _stop(sentence: str, code: int) -> None:
+def _exit_with(sentence: str, code: int) -> None:
     with contextlib.suppress(OSError, ValueError):
         print(f"headstart: {sentence}", file=sys.stderr)
     sys.exit(code)

@@ -43,8 +43,8 @@ def _space(space: ObservationSpace | ActionSpace) -> str:
     """Returns a description of a space: its size, names and bounds."""
     if isinstance(space, Image):
         rows, columns, channels = space.shape
-        what = "bits" if space.dtype == "bool" else "bytes"
-        return f"an image of {rows} rows, {columns} columns and {channels} channels of {what}"
+        kind = "bits" if space.dtype == "bool" else "bytes"
+        return f"an image of {rows} rows, {columns} columns and {channels} channels of {kind}"
     names = f": {', '.join(' '.join(filter(None, c)) for c in space.components)}" if space.components else ""
     if isinstance(space, Discrete):
         return f"one of {space.n} discrete actions{names}"

@@ -33,8 +33,8 @@ def train(args: arguments.Train, command_line: str) -> None:
     checkpointer = resume.FileCheckpointer(args.out / "run", args.save_every)
     config = {"method": describe(method), "tasks": [describe_task(task) for task in tasks], "physics": args.physics}
     config |= {"steps": args.steps, "seed": args.seed}
-    with result_folder.claim_folder(args.out, config, checkpointer.folder.name) as done:
-        if done is not None:
+    with result_folder.claim_folder(args.out, config, checkpointer.folder.name) as result:
+        if result is not None:
             checkpointer.delete()  # files that a killed process left
             print(f"this command has already finished\ncheckpoint: {args.out}")
             return
@@ -50,14 +50,14 @@ def train(args: arguments.Train, command_line: str) -> None:
 def _train(args: arguments.Train, method: Method, tasks: list[Task], checkpointer: resume.FileCheckpointer) -> Trained:
     """Trains with a progress bar."""
     progress = ProgressBar({(args.method, "source"): args.steps}, console())
-    with tensorboard_writer(args.tensorboard, (args.seed,)) as told, progress:
-        tell = call_both(progress, told)
+    with tensorboard_writer(args.tensorboard, (args.seed,)) as writer, progress:
+        callback = call_both(progress, writer)
 
         def watch(point: Any) -> None:
-            if not progress.seen and len(checkpointer.history) > 1:
-                progress.before = checkpointer.history[-2]["steps"]
+            if not progress.steps_by_stage and len(checkpointer.history) > 1:
+                progress.earlier_steps = checkpointer.history[-2]["steps"]
             returns = np.asarray(point.metrics["return"])
-            tell(ProgressEvent(args.method, "source", np.asarray(point.steps), args.steps, returns, point.metrics))
+            callback(ProgressEvent(args.method, "source", np.asarray(point.steps), args.steps, returns, point.metrics))
 
         return api.train(method, tasks, args.steps, args.seed, watch, checkpointer)
 
@@ -75,11 +75,16 @@ def transfer(args: arguments.Transfer, command_line: str) -> None:
     with result_folder.claim_folder(args.out, config) as curve:
         lines: list[str | Table] = ["this command has already finished"]
         if curve is None:
-            done = _transfer(args, trained, method, task)
-            curve = {"steps": done.steps, "episodes": done.episodes, "returns": done.returns, "shots": done.shots}
-            curve = jsonable({**curve, "transferred": done.summary.data})
-            result_folder.write(args.out, config, curve, done.trained)
-            lines = [*done.summary.lines(), *([what] if (what := done.summary.table()).row_count else [])]
+            result = _transfer(args, trained, method, task)
+            curve = {
+                "steps": result.steps,
+                "episodes": result.episodes,
+                "returns": result.returns,
+                "shots": result.shots,
+            }
+            curve = jsonable({**curve, "transferred": result.summary.data})
+            result_folder.write(args.out, config, curve, result.trained)
+            lines = [*result.summary.lines(), *([table] if (table := result.summary.table()).row_count else [])]
     _show_transfer(args, trained, curve, lines)
 
 
@@ -87,11 +92,15 @@ def _transfer(args: arguments.Transfer, trained: Trained, method: Method | None,
     """Adapts with a progress bar."""
     name = _name(args, trained)
     progress = ProgressBar({(name, "target"): args.steps}, console())
-    with tensorboard_writer(args.tensorboard, (trained.seed,)) as told, progress:
-        tell = call_both(progress, told)
+    with tensorboard_writer(args.tensorboard, (trained.seed,)) as writer, progress:
+        callback = call_both(progress, writer)
 
-        def watch(j: Any) -> None:
-            tell(ProgressEvent(name, "target", j.steps, args.steps, j.returns.mean(1), j.metrics))
+        def watch(evaluation: Any) -> None:
+            callback(
+                ProgressEvent(
+                    name, "target", evaluation.steps, args.steps, evaluation.returns.mean(1), evaluation.metrics
+                )
+            )
 
         return api.transfer(trained, task, args.steps, args.shots, method, renamed=_renames(args.rename), watch=watch)
 
@@ -119,6 +128,6 @@ def _show_transfer(args: arguments.Transfer, trained: Trained, curve: dict[str, 
 def _renames(rename: tuple[str, ...]) -> dict[str, str]:
     """Returns the new name of each old name. Raises InputError if a pair is invalid."""
     pairs = [text.partition("=") for text in rename]
-    if bad := [old for old, _, new in pairs if not (old and new)]:
-        raise InputError(f"--rename {bad[0]!r} gives no new name; write OLD=NEW, several with commas between them.")
+    if invalid := [old for old, _, new in pairs if not (old and new)]:
+        raise InputError(f"--rename {invalid[0]!r} gives no new name; write OLD=NEW, several with commas between them.")
     return {old: new for old, _, new in pairs}

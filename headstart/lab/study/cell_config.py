@@ -13,8 +13,8 @@ SAME = ("source", "target", "physics", "learner")  # fields that identify a stud
 
 def row_config(entry: Entry, method: Method, config: StudyConfig) -> dict[str, Any]:
     """Returns the configuration of a row's cells, without the seed."""
-    learns = entry.learns_on in ("source", "ensemble")
-    spends = entry.learns_on != "nothing" or entry.role == "oracle"
+    trains_before = entry.learns_on in ("source", "ensemble")
+    uses_source_steps = entry.learns_on != "nothing" or entry.role == "oracle"
     return {
         "row": entry.name,
         "method": describe(method),
@@ -23,8 +23,8 @@ def row_config(entry: Entry, method: Method, config: StudyConfig) -> dict[str, A
         "source": config.source,
         "target": config.target,
         "physics": config.physics,
-        "ensemble": config.ensemble if learns else None,  # it is evaluated on the ensemble
-        "source_steps": config.source_steps if spends else None,
+        "ensemble": config.ensemble if trains_before else None,  # it is evaluated on the ensemble
+        "source_steps": config.source_steps if uses_source_steps else None,
         "target_steps": config.target_steps,
         "shots": None if entry.role == "oracle" else list(config.shots),  # the oracle takes none
         "num_evals": config.num_evals if entry.adapts else None,
@@ -37,16 +37,16 @@ def source_config(base: Method, task: str, names: tuple[str, ...], steps: int, p
     return {"method": describe(base), "source": task, "context": list(names), "steps": steps, "physics": physics}
 
 
-def differing_keys(asked: dict[str, Any], held: dict[str, Any]) -> list[str]:
+def differing_keys(config: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Returns the keys in which two configurations differ."""
-    return [name for name in {**asked, **held} if asked.get(name) != held.get(name)]
+    return [name for name in {**config, **other} if config.get(name) != other.get(name)]
 
 
-def check_same_study(out: Any, asked: StudyConfig, held: dict[str, Any]) -> None:
+def check_same_study(out: Any, config: StudyConfig, existing: dict[str, Any]) -> None:
     """Raises InputError if the study in `out` has other tasks. A larger study of the same tasks is allowed."""
-    mine = dataclasses.asdict(asked)
-    other = [name for name in SAME if mine[name] != held.get(name)]
-    if held.get("ensemble") not in (None, asked.ensemble) and asked.ensemble is not None:
-        other.append("ensemble")
-    if other:
-        raise InputError(f"{out} holds another study (its {', '.join(other)} differ); choose another --out.")
+    fields = dataclasses.asdict(config)
+    differing = [name for name in SAME if fields[name] != existing.get(name)]
+    if existing.get("ensemble") not in (None, config.ensemble) and config.ensemble is not None:
+        differing.append("ensemble")
+    if differing:
+        raise InputError(f"{out} holds another study (its {', '.join(differing)} differ); choose another --out.")

@@ -50,55 +50,55 @@ class CellStore:
         file = self.seed_folder(seed) / RECORD
         if not file.exists():
             return None
-        found = read_cell(file)
-        if found["seed"] != seed or found["config"] != normalized(self.config):
-            raise InputError(f"{file} is another cell's; {remedy(file)}.")
-        return found
+        record = read_cell(file)
+        if record["seed"] != seed or record["config"] != normalized(self.config):
+            raise InputError(f"{file} is another cell's; {cell_remedy(file)}.")
+        return record
 
     def missing(self, seeds: Sequence[int], since: float) -> list[int]:
         """Returns the seeds without a record, and those that failed before the time `since`, which run again."""
-        return [seed for seed in seeds if (found := self.record(seed)) is None or self._is_old(seed, found, since)]
+        return [seed for seed in seeds if (record := self.record(seed)) is None or self._is_old(seed, record, since)]
 
-    def _is_old(self, seed: int, found: dict[str, Any], since: float) -> bool:
-        return found["failed"] is not None and (self.seed_folder(seed) / RECORD).stat().st_mtime < since
+    def _is_old(self, seed: int, record: dict[str, Any], since: float) -> bool:
+        return record["failed"] is not None and (self.seed_folder(seed) / RECORD).stat().st_mtime < since
 
     def groups(self, seeds: Sequence[int], since: float) -> list[tuple[tuple[int, ...], list[int]]]:
         """Returns the groups of seeds to run, each with its missing seeds."""
         missing = self.missing(seeds, since)
-        records = [found for path in sorted(self.folder.glob("seed-*")) if (found := self.record(_seed(path)))]
-        known = {seed: tuple(found["group"]) for found in records for seed in found["group"]}
-        rest = tuple(seed for seed in missing if seed not in known)
-        groups = dict.fromkeys(known.get(seed, rest) for seed in missing)
+        records = [record for path in sorted(self.folder.glob("seed-*")) if (record := self.record(_seed(path)))]
+        group_of = {seed: tuple(record["group"]) for record in records for seed in record["group"]}
+        new_group = tuple(seed for seed in missing if seed not in group_of)
+        groups = dict.fromkeys(group_of.get(seed, new_group) for seed in missing)
         return [(group, [seed for seed in missing if seed in group]) for group in groups]
 
     def load(self, seed: int) -> Trained:
         """Loads the checkpoint of a seed. Raises InputError if it is damaged or belongs to another cell."""
-        found, at = self.record(seed), self.seed_folder(seed)
-        if found is None or save_load.identity(at) != found["recipe"]:
-            raise InputError(f"{at / save_load.RECIPE} is another cell's; {remedy(at / RECORD)}.")
-        return save_load.load(at)
+        record, folder = self.record(seed), self.seed_folder(seed)
+        if record is None or save_load.identity(folder) != record["recipe"]:
+            raise InputError(f"{folder / save_load.RECIPE} is another cell's; {cell_remedy(folder / RECORD)}.")
+        return save_load.load(folder)
 
     def write(self, seed: int, group: Sequence[int], data: dict[str, Any], trained: Trained | None) -> None:
         """Writes the result and the checkpoint of a seed."""
-        at = self.seed_folder(seed)
-        recipe = None if trained is None else save_load.identity(save_load.save(trained, at))
-        delete_temporary(at)
-        told = {"config": self.config, "seed": seed, "group": list(group), "recipe": recipe}
-        told |= {"versions": versions()}
-        write_record(at / RECORD, FORMAT, {**told, **data})
+        folder = self.seed_folder(seed)
+        recipe = None if trained is None else save_load.identity(save_load.save(trained, folder))
+        delete_temporary(folder)
+        record = {"config": self.config, "seed": seed, "group": list(group), "recipe": recipe}
+        record |= {"versions": versions()}
+        write_record(folder / RECORD, FORMAT, {**record, **data})
 
-    def write_all(self, group: Sequence[int], found: dict[int, tuple[dict[str, Any], Trained | None]]) -> None:
+    def write_all(self, group: Sequence[int], results: dict[int, tuple[dict[str, Any], Trained | None]]) -> None:
         """Writes the results of some seeds of a group."""
-        for seed, (data, trained) in found.items():
+        for seed, (data, trained) in results.items():
             self.write(seed, group, data, trained)
 
 
 def read_cell(file: pathlib.Path) -> dict[str, Any]:
     """Returns the record of a seed with any configuration. Raises InputError if it is damaged."""
-    return read_record(file, FORMAT, remedy(file))
+    return read_record(file, FORMAT, cell_remedy(file))
 
 
-def remedy(file: pathlib.Path) -> str:
+def cell_remedy(file: pathlib.Path) -> str:
     """Returns how to repair the damaged folder of a seed."""
     return f"move {file.parent} away, and the same command runs it again"
 

@@ -37,43 +37,43 @@ SEPARATE_ROW = "each alone"  # name in progress events of a training that only t
 Rows = Sequence[tuple[Entry, Method]]
 
 
-def read(out: pathlib.Path, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+def read(out: pathlib.Path, config: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns the entry `matrix` of study.json if it is done: the matrix, or why it was left out.
 
-    With `asked`, what a matrix depends on, only one that answers it counts. Raises InputError where it is damaged.
+    With `config`, only a matrix of that configuration is returned. Raises InputError if it is damaged.
     """
-    held = _held(out)
-    if held is None or (asked is not None and normalized(asked) != held["config"]):
+    record = _read_matrix(out)
+    if record is None or (config is not None and normalized(config) != record["config"]):
         return {}
-    if "left_out" in held:
-        return {"matrix": {"left_out": held["left_out"]}}
-    returns, untrained = (np.array(held[name], float) for name in ("returns", "untrained"))  # null becomes NaN
-    found = claims.assemble_matrix(held["rows"], held["columns"], held["learned_on"], returns, untrained)
-    return {"matrix": {**found, "failed": held["failed"]}}
+    if "left_out" in record:
+        return {"matrix": {"left_out": record["left_out"]}}
+    returns, untrained = (np.array(record[name], float) for name in ("returns", "untrained"))  # null becomes NaN
+    matrix = claims.assemble_matrix(record["rows"], record["columns"], record["learned_on"], returns, untrained)
+    return {"matrix": {**matrix, "failed": record["failed"]}}
 
 
-def _held(out: pathlib.Path) -> dict[str, Any] | None:
-    """Returns the saved record, or None."""
-    place = out / MATRIX_FILE
-    mend = "move it away, and the same command fills it in again"
-    return read_record(place, FORMAT, mend) if place.exists() else None
+def _read_matrix(out: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the record of the matrix, or None."""
+    path = out / MATRIX_FILE
+    remedy = "move it away, and the same command computes it again"
+    return read_record(path, FORMAT, remedy) if path.exists() else None
 
 
 def matrix_config(config: StudyConfig, study_tasks: StudyTasks, rows: Rows) -> dict[str, Any]:
     """Returns the configuration that the matrix depends on."""
-    learned = trainings(rows, spec(study_tasks.source_tasks)) if study_tasks.source_names else {}
+    trained = trainings(rows, spec(study_tasks.source_tasks)) if study_tasks.source_names else {}
     same = ("source", "target", "physics", "source_steps", "eval_episodes", "learner", "seeds")
-    told = [[describe_method(method), names] for method, names in learned.items()]
-    return {**{name: getattr(config, name) for name in same}, "learned": told}
+    trainings_data = [[describe_method(method), names] for method, names in trained.items()]
+    return {**{name: getattr(config, name) for name in same}, "learned": trainings_data}
 
 
 def is_done(out: pathlib.Path, config: StudyConfig, study_tasks: StudyTasks, rows: Rows, since: float = 0.0) -> bool:
     """Returns whether the matrix is complete. One with failures from before the time `since` is computed again."""
-    held = _held(out) if study_tasks.source_names else None
-    if held is None or held["config"] != normalized(matrix_config(config, study_tasks, rows)):
+    record = _read_matrix(out) if study_tasks.source_names else None
+    if record is None or record["config"] != normalized(matrix_config(config, study_tasks, rows)):
         return not study_tasks.source_names
-    lost = bool(held.get("failed")) or bool(np.isnan(np.array(held.get("returns", []), float)).any())
-    return not lost or (out / MATRIX_FILE).stat().st_mtime >= since
+    has_failures = bool(record.get("failed")) or bool(np.isnan(np.array(record.get("returns", []), float)).any())
+    return not has_failures or (out / MATRIX_FILE).stat().st_mtime >= since
 
 
 def needs_extra_training(rows: Rows) -> bool:
@@ -97,73 +97,73 @@ def run(
     """
     if is_done(out, config, study_tasks, rows, since):
         return
-    asked = matrix_config(config, study_tasks, rows)
-    of, before = spec(study_tasks.target_tasks), spec(study_tasks.source_tasks)
+    wanted_config = matrix_config(config, study_tasks, rows)
+    target_spec, source_spec = spec(study_tasks.target_tasks), spec(study_tasks.source_tasks)
     scratch = next(method for entry, method in config.rows() if entry.name == SCRATCH)
-    learned = trainings(rows, before)
-    alone = {method: names for method, names in learned.items() if isinstance(method, Separate)}
-    alone = alone or {Separate(scratch): [SEPARATE_ROW]}
+    trained = trainings(rows, source_spec)
+    separate = {method: names for method, names in trained.items() if isinstance(method, Separate)}
+    separate = separate or {Separate(scratch): [SEPARATE_ROW]}
     try:
-        dry_run(scratch, of, None)
-        for method in alone:
-            dry_run(method, of, before)
+        dry_run(scratch, target_spec, None)
+        for method in separate:
+            dry_run(method, target_spec, source_spec)
     except InputError as error:
-        write_record(out / MATRIX_FILE, FORMAT, {"config": asked, "left_out": str(error)})
+        write_record(out / MATRIX_FILE, FORMAT, {"config": wanted_config, "left_out": str(error)})
         return
-    filled = _filled(_Evaluator(out, config, study_tasks, watch, since), scratch, {**alone, **learned})
-    write_record(out / MATRIX_FILE, FORMAT, {"config": asked, **filled})
+    matrix = _evaluate_matrix(_Evaluator(out, config, study_tasks, watch, since), scratch, {**separate, **trained})
+    write_record(out / MATRIX_FILE, FORMAT, {"config": wanted_config, **matrix})
 
 
-def trainings(rows: Rows, before: Spec) -> dict[Method, list[str]]:
+def trainings(rows: Rows, source_spec: Spec) -> dict[Method, list[str]]:
     """Returns the methods that train on the sources, and the rows that share each training."""
-    found: dict[Method, list[str]] = {}
+    rows_by_method: dict[Method, list[str]] = {}
     for entry, method in rows:
         if entry.learns_on == "source":
-            found.setdefault(source_training.base_method(method, before), []).append(entry.name)
-    return found
+            rows_by_method.setdefault(source_training.base_method(method, source_spec), []).append(entry.name)
+    return rows_by_method
 
 
 def columns(study_tasks: StudyTasks) -> list[Task]:
     """Returns the tasks of the columns, sources and target, each as a stack of one with nominal parameters."""
     contexts = jnp.eye(len(study_tasks.sources))
-    each = zip(study_tasks.sources, contexts, strict=True)
-    return [*(stack([nominal(task).replace(context=context)]) for task, context in each), study_tasks.target_tasks]
+    sources = zip(study_tasks.sources, contexts, strict=True)
+    return [*(stack([nominal(task).replace(context=context)]) for task, context in sources), study_tasks.target_tasks]
 
 
-def _filled(judge: "_Evaluator", scratch: Method, learned: dict[Method, list[str]]) -> dict[str, Any]:
-    """Returns the matrix without statistics, as it is saved."""
-    names, tasks = judge.study_tasks.source_names, columns(judge.study_tasks)
+def _evaluate_matrix(evaluator: "_Evaluator", scratch: Method, trained: dict[Method, list[str]]) -> dict[str, Any]:
+    """Trains and evaluates all policies. Returns the matrix without statistics, as it is saved."""
+    names, tasks = evaluator.study_tasks.source_names, columns(evaluator.study_tasks)
     rows, learned_on, returns, failed = [], [], [], {}
-    several = sum(isinstance(method, Separate) for method in learned) > 1
-    for method, sharing in learned.items():
-        title = ", ".join(sharing)
-        state, lost, broken = judge.learned(sharing[0], method)
-        if broken:
-            failed[title] = broken
+    several = sum(isinstance(method, Separate) for method in trained) > 1
+    for method, row_names in trained.items():
+        title = ", ".join(row_names)
+        state, failed_seeds, error = evaluator.train(row_names[0], method)
+        if error:
+            failed[title] = error
         if isinstance(method, Separate):  # its context selects the policy, in any task
-            by = f" by {title}" if several else ""
+            suffix = f" by {title}" if several else ""
             for name, context in zip(names, jnp.eye(len(names)), strict=True):
-                rows.append(f"learned on {name}{by}")
+                rows.append(f"learned on {name}{suffix}")
                 learned_on.append([name])
-                asked = [task.replace(context=context[None]) for task in tasks]
-                returns.append(judge.returns(method, state, lost, asked))
+                tasks_in_context = [task.replace(context=context[None]) for task in tasks]
+                returns.append(evaluator.returns(method, state, failed_seeds, tasks_in_context))
         else:
             rows.append(title)
             learned_on.append(list(names))
-            returns.append(judge.returns(method, state, lost, tasks))
-    untrained = init_loop_state(scratch.learner(spec(tasks[0]), target=True), judge.keys.target).state
+            returns.append(evaluator.returns(method, state, failed_seeds, tasks))
+    untrained = init_loop_state(scratch.learner(spec(tasks[0]), target=True), evaluator.keys.target).state
     return {
         "rows": rows,
-        "columns": [*names, describe(judge.study_tasks.target)],
+        "columns": [*names, describe(evaluator.study_tasks.target)],
         "learned_on": learned_on,
         "returns": returns,
-        "untrained": judge.returns(scratch, untrained, [], tasks),
+        "untrained": evaluator.returns(scratch, untrained, [], tasks),
         "failed": failed,
     }
 
 
 class _Evaluator(NamedTuple):
-    """Trains and evaluates the policies of the matrix."""
+    """Trains the policies of the matrix and evaluates them."""
 
     out: pathlib.Path
     config: StudyConfig
@@ -175,7 +175,7 @@ class _Evaluator(NamedTuple):
     def keys(self) -> transfer.Keys:
         return transfer.keys(self.config.seeds)
 
-    def learned(self, row: str, method: Method) -> tuple[TrainState | None, list[int], str | None]:
+    def train(self, row: str, method: Method) -> tuple[TrainState | None, list[int], str | None]:
         """Returns the state of all seeds, the indices of failed seeds, and the error, if there was one."""
         domain, seeds = source_training.source_tasks(self.study_tasks, self.config), self.config.seeds
         try:
@@ -188,20 +188,20 @@ class _Evaluator(NamedTuple):
 
     @reraising()
     def returns(
-        self, method: Method, state: TrainState | None, lost: list[int], tasks: Sequence[Task]
+        self, method: Method, state: TrainState | None, failed_seeds: list[int], tasks: Sequence[Task]
     ) -> Float[np.ndarray, "task seed"]:
         """Returns the returns of the deterministic policy in the evaluation episodes of the study.
 
         NaN for failed seeds, and if the env failed.
         """
-        found = np.full((len(tasks), len(self.config.seeds)), np.nan)
+        all_returns = np.full((len(tasks), len(self.config.seeds)), np.nan)
         if state is None:
-            return found
+            return all_returns
         learner = method.learner(spec(tasks[0]), target=True)
-        for returns, task in zip(found, tasks, strict=True):
+        for returns, task in zip(all_returns, tasks, strict=True):
             task.env.pop_failures()
             returns[:] = transfer.evaluate_state(
                 learner, state, task, self.config.eval_episodes, self.keys.evaluation
             ).mean(1)
-            returns[[*lost, *task.env.pop_failures()]] = np.nan
-        return found
+            returns[[*failed_seeds, *task.env.pop_failures()]] = np.nan
+        return all_returns

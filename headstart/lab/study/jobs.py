@@ -29,15 +29,15 @@ class Job(NamedTuple):
 
 def run_jobs(jobs: Sequence[Job], log: Callable[[str], None]) -> None:
     """Runs the jobs in their order, except those that other processes run. Returns when all are done."""
-    waiting, told = list(jobs), False
+    waiting, logged = list(jobs), False
     while waiting:
-        held = [job for job in waiting if not _do(job)]
-        if len(held) == len(waiting):
-            if not told:
-                log(f"waiting for {', '.join(job.name for job in held)}, which another process runs")
-                told = True
+        locked_jobs = [job for job in waiting if not _do(job)]
+        if len(locked_jobs) == len(waiting):
+            if not logged:
+                log(f"waiting for {', '.join(job.name for job in locked_jobs)}, which another process runs")
+                logged = True
             time.sleep(PAUSE)
-        waiting = held
+        waiting = locked_jobs
 
 
 def _do(job: Job) -> bool:
@@ -47,15 +47,15 @@ def _do(job: Job) -> bool:
             with locked(job.folder):
                 pass
         return True
-    new = not job.folder.exists()
+    is_new = not job.folder.exists()
     try:
-        with locked(job.folder) as mine:
-            if mine and not job.done():  # another process may have run it in the meantime
+        with locked(job.folder) as acquired:
+            if acquired and not job.done():  # another process may have run it in the meantime
                 job.work()
-            return mine
+            return acquired
     except LockedError:
         return False
     finally:
-        if new:
+        if is_new:
             with contextlib.suppress(OSError):  # the folder may not be empty
                 job.folder.rmdir()

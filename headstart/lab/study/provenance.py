@@ -31,12 +31,9 @@ def commit() -> str | None:
     """Returns the commit of headstart's checkout (with `+` if it has changes), or None without a checkout."""
     here = pathlib.Path(__file__).parent
     try:
-        ask = lambda *words: (
-            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout
-        )
-        ask(
-            "ls-files", "--error-unmatch", pathlib.Path(__file__).name
-        )  # an installed copy may lie in another repository
-        return ask("rev-parse", "--short", "HEAD").strip() + ("+" if ask("status", "--porcelain", "-uno", ".") else "")
+        git = lambda *args: subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout
+        # an installed copy may lie in another repository, which does not track this file
+        git("ls-files", "--error-unmatch", pathlib.Path(__file__).name)
+        return git("rev-parse", "--short", "HEAD").strip() + ("+" if git("status", "--porcelain", "-uno", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

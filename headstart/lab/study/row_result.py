@@ -49,13 +49,13 @@ class RowResult(NamedTuple):
         assert self.curve is not None
         assert self.last is not None
         i = self.seeds.index(seed)
-        spent = Ledger() if self.source is None else self.source.ledger(seed)
+        source_ledger = Ledger() if self.source is None else self.source.ledger(seed)
         return Ledger(
-            spent.source_steps + float(self.last.source_steps[i]),
+            source_ledger.source_steps + float(self.last.source_steps[i]),
             float(self.curve.steps[i, -1]) if adapts else 0.0,
-            spent.gradient_steps + float(self.last.gradient_steps[i]),
+            source_ledger.gradient_steps + float(self.last.gradient_steps[i]),
             study_folder.num_parameters(self.last.state),
-            spent.seconds + self.seconds,
+            source_ledger.seconds + self.seconds,
         )
 
     def trained(
@@ -69,13 +69,25 @@ class RowResult(NamedTuple):
         if entry.adapts:
             allowed = {"steps": target_steps(entry, config), "shots": list(config.shots)}
             budgets.append({"task": config.target, **allowed})
-        told_on = ", then ".join(budget["task"] for budget in budgets) or "nothing"
-        spent = self.ledger(seed, entry.adapts)
-        steps, updates = int(spent.source_steps + spent.target_steps), int(spent.gradient_steps)
+        trained_on = ", then ".join(budget["task"] for budget in budgets) or "nothing"
+        ledger = self.ledger(seed, entry.adapts)
+        steps, updates = int(ledger.source_steps + ledger.target_steps), int(ledger.gradient_steps)
         state = study_folder.select_seed(self.last.state, self.seeds.index(seed))
-        *before, last = stages
-        told = (told_on, steps, seed, updates, study_tasks.source_names, interval(study_tasks.target), tuple(budgets))
-        return Trained(last.method, last.spec, state, *told, tuple(before), last.target)
+        *history, last = stages
+        return Trained(
+            last.method,
+            last.spec,
+            state,
+            trained_on,
+            steps,
+            seed,
+            gradient_steps=updates,
+            sources=study_tasks.source_names,
+            dt=interval(study_tasks.target),
+            budgets=tuple(budgets),
+            history=tuple(history),
+            adapted=last.target,
+        )
 
 
 def target_steps(entry: Entry, config: StudyConfig) -> int:

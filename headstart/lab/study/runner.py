@@ -57,15 +57,15 @@ def compare(
     """
     study = Study(config, pathlib.Path(out), watch)
     study_folder.check_folder(study.out, config)
-    found = shift_check.check_shift(study.study_tasks, config, allow_no_shift)
-    write = functools.partial(write_study, study, found, command)
+    shift = shift_check.check_shift(study.study_tasks, config, allow_no_shift)
+    write = functools.partial(write_study, study, shift, command)
     check_writable(study.out)
     for line in reuse.reuse_lines(reusable_rows(study), config.seeds):
         log(line)
     write("running")
     run_jobs([row_job(study, entry, method, write) for entry, method in study.rows], log)
     write = functools.partial(
-        write_study, study, shift_check.recheck_shift(found, study.study_tasks, config, study.out), command
+        write_study, study, shift_check.recheck_shift(shift, study.study_tasks, config, study.out), command
     )
     run_jobs([matrix_job(study)], log)
     data = write("done")
@@ -81,9 +81,9 @@ def log(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def write_study(study: Study, found: Shift, command: str, status: str) -> dict[str, Any]:
+def write_study(study: Study, shift: Shift, command: str, status: str) -> dict[str, Any]:
     """Writes study.json with the finished cells, and the report if the study is done. Returns the data."""
-    data = claims.assemble_study(study.config, study.cells(), found) | _beside(study)
+    data = claims.assemble_study(study.config, study.cells(), shift) | _matrix_and_clips(study)
     data |= {"status": status, "left_out": study.left_out, "provenance": provenance(command)}
     with locked(study.out, wait=True):
         study_folder.write_study(study.out, data)
@@ -96,17 +96,17 @@ def write_study(study: Study, found: Shift, command: str, status: str) -> dict[s
 
 def reusable_rows(study: Study) -> list[reuse.RowPlan]:
     """Returns the missing seeds and the reusable source training of each row."""
-    found = []
+    plans = []
     for entry, method in study.rows:
-        missing, before = study.missing(entry, method), study.source_tasks(entry)
-        learned = before is not None and not source_training.source_store(study.out, method, before).missing(
+        missing, source = study.missing(entry, method), study.source_tasks(entry)
+        learned = source is not None and not source_training.source_store(study.out, method, source).missing(
             missing, study.start_time
         )
         folder = study.out / "cells" / entry.name
-        found.append(
+        plans.append(
             reuse.RowPlan(entry.name, folder, study.cell_store(entry, method), missing, bool(missing) and learned)
         )
-    return found
+    return plans
 
 
 def row_job(study: Study, entry: Entry, method: Method, write: Callable[[str], Any]) -> Job:
@@ -123,14 +123,14 @@ def row_job(study: Study, entry: Entry, method: Method, write: Callable[[str], A
 
 def matrix_job(study: Study) -> Job:
     """Returns the job that computes the cross-evaluation matrix."""
-    asked = (study.out, study.config, study.study_tasks, study.rows)
-    done = functools.partial(cross_evaluation.is_done, *asked, study.start_time)
+    arguments = (study.out, study.config, study.study_tasks, study.rows)
+    done = functools.partial(cross_evaluation.is_done, *arguments, study.start_time)
     return Job(
-        "matrix", study.out / "sources", done, lambda: cross_evaluation.run(*asked, study.watch, study.start_time)
+        "matrix", study.out / "sources", done, lambda: cross_evaluation.run(*arguments, study.watch, study.start_time)
     )
 
 
-def _beside(study: Study) -> dict[str, Any]:
+def _matrix_and_clips(study: Study) -> dict[str, Any]:
     """Returns the entries of study.json that have files of their own: the matrix and the clips."""
     return cross_evaluation.read(
         study.out, cross_evaluation.matrix_config(study.config, study.study_tasks, study.rows)
@@ -142,69 +142,71 @@ def run_row(study: Study, entry: Entry, method: Method) -> None:
     store = study.cell_store(entry, method)
     for group, missing in store.groups(study.config.seeds, study.start_time):
         try:
-            found = _answers(study, _run(study, entry, method, group), entry, method, missing)
+            results = _cells_and_policies(study, _run(study, entry, method, group), entry, method, missing)
         except (InputError, OSError, CallbackError, LockedError):  # not the fault of the row
             raise
         except Exception as error:  # an error of an env or a learner must not stop the other rows
-            found = {seed: (study_folder.failed_cell(study_folder.failure_reason(error)), None) for seed in missing}
-        _keep(store, group, found)
+            results = {seed: (study_folder.failed_cell(study_folder.failure_reason(error)), None) for seed in missing}
+        _write_cells(store, group, results)
 
 
-def _keep(store: CellStore, group: tuple[int, ...], found: dict[int, Any]) -> None:
-    write_or_rescue(lambda folder: CellStore(folder, store.config).write_all(group, found), store.folder)
+def _write_cells(store: CellStore, group: tuple[int, ...], results: dict[int, Any]) -> None:
+    write_or_rescue(lambda folder: CellStore(folder, store.config).write_all(group, results), store.folder)
 
 
-def _answers(
-    study: Study, done: RowResult, entry: Entry, method: Method, seeds: list[int]
+def _cells_and_policies(
+    study: Study, result: RowResult, entry: Entry, method: Method, seeds: list[int]
 ) -> dict[int, tuple[dict[str, Any], Trained | None]]:
     """Returns the cell and the trained policy of some seeds of a group."""
-    found = {}
+    results = {}
     for seed in seeds:
-        if done.source is not None and seed in done.source.failed_seeds:
-            found[seed] = study_folder.failed_cell(done.source.curves[seed]["failed"]), None
+        if result.source is not None and seed in result.source.failed_seeds:
+            results[seed] = study_folder.failed_cell(result.source.curves[seed]["failed"]), None
         else:
-            trained = done.trained(seed, entry, study.stages(entry, method), study.config, study.study_tasks)
-            found[seed] = done.cell(seed, entry.adapts), trained
-    return found
+            trained = result.trained(seed, entry, study.stages(entry, method), study.config, study.study_tasks)
+            results[seed] = result.cell(seed, entry.adapts), trained
+    return results
 
 
 @reraising()
 def _run(study: Study, entry: Entry, method: Method, seeds: tuple[int, ...]) -> RowResult:
     config, target = study.config, study.study_tasks.target_tasks
-    keys, source, before = transfer.keys(seeds), None, study.source_tasks(entry)
-    if before is not None:
+    keys, source, source_tasks = transfer.keys(seeds), None, study.source_tasks(entry)
+    if source_tasks is not None:
         source = source_training.train_source(
-            study.out, entry.name, method, before, seeds, study.watch, study.start_time
+            study.out, entry.name, method, source_tasks, seeds, study.watch, study.start_time
         )
         if source.state is None:
             return RowResult(seeds, source, None, None, {}, {}, 0.0)
-    prior, start_time, judgements = None if source is None else source.state, time.monotonic(), []
+    prior, start_time, evaluations = None if source is None else source.state, time.monotonic(), []
     steps = target_steps(entry, config)
     shots = config.shots if entry.adapts and entry.role != "oracle" else ()
     beside = study.study_tasks.source_tasks if entry.learns_on == "both" else None
     if beside is not None:  # stay within the budgets of both domains
-        sources_too = len(study.study_tasks.sources)
-        learner = method.learner(study.of._replace(num_tasks=1 + sources_too), target=True)
-        steps = min(steps, config.source_steps // (learner.replay.source_steps_per_target_step * sources_too))
+        num_sources = len(study.study_tasks.sources)
+        learner = method.learner(study.target_spec._replace(num_tasks=1 + num_sources), target=True)
+        steps = min(steps, config.source_steps // (learner.replay.source_steps_per_target_step * num_sources))
     target.env.pop_failures()
-    for j in transfer.adapt(method, prior, target, steps, shots, keys, config.num_evals, config.eval_episodes, beside):
-        judgements.append(j)
-        study.watch(ProgressEvent(entry.name, "target", j.steps, steps, j.returns.mean(1), j.metrics, seeds))
-    curve = transfer.to_curve(judgements)
+    evals = (config.num_evals, config.eval_episodes)
+    for evaluation in transfer.adapt(method, prior, target, steps, shots, keys, *evals, beside):
+        evaluations.append(evaluation)
+        returns = evaluation.returns.mean(1)
+        study.watch(ProgressEvent(entry.name, "target", evaluation.steps, steps, returns, evaluation.metrics, seeds))
+    curve = transfer.to_curve(evaluations)
     if not entry.adapts:
         curve = transfer.constant_curve(curve, config.shots, config.target_steps)
     ranges = {} if prior is None else _generalisation(study, method, prior, keys)
     seconds = (time.monotonic() - start_time) / len(seeds)
-    return RowResult(seeds, source, curve, judgements[-1], ranges, target.env.pop_failures(), seconds)
+    return RowResult(seeds, source, curve, evaluations[-1], ranges, target.env.pop_failures(), seconds)
 
 
 def _generalisation(study: Study, method: Method, prior: TrainState, keys: transfer.Keys) -> dict[str, np.ndarray]:
     """Returns 0-shot returns [seed] on the ensemble: nominal, within its range, and outside of it."""
     if not study.study_tasks.ranges:
         return {}
-    learner = method.learner(study.of, target=True)
-    together = jax.tree.map(lambda *x: np.concatenate(x), *study.study_tasks.ranges.values())
-    returns = np.asarray(evaluate(learner, prior.params, together, DRAW_EPISODES, keys.evaluation)).mean(2)
+    learner = method.learner(study.target_spec, target=True)
+    all_tasks = jax.tree.map(lambda *x: np.concatenate(x), *study.study_tasks.ranges.values())
+    returns = np.asarray(evaluate(learner, prior.params, all_tasks, DRAW_EPISODES, keys.evaluation)).mean(2)
     ends = np.cumsum([tasks.w.shape[0] for tasks in study.study_tasks.ranges.values()])
     parts = np.split(returns, ends[:-1], axis=1)
     return {name: part.mean(1) for name, part in zip(study.study_tasks.ranges, parts, strict=True)}

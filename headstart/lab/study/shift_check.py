@@ -21,24 +21,24 @@ def check_shift(study_tasks: StudyTasks, config: StudyConfig, allow_no_shift: bo
     Raises InputError if source and target are the same task, unless that is allowed.
     """
     try:
-        found = study_tasks.shift()
+        shift = study_tasks.shift()
     except BrokenEnvError as error:  # the rows show whether all seeds fail
-        found = broken_shift(str(error))
-        console().print(advice.broken_env_sentence(found.broken), highlight=False, markup=False)
-    if found.same and not allow_no_shift:
+        shift = broken_shift(str(error))
+        console().print(advice.broken_env_sentence(shift.broken), highlight=False, markup=False)
+    if shift.same and not allow_no_shift:
         raise InputError(
             f"{config.source} and {config.target} are the same task: the same environment, with the same "
             "parameters. Change the target, or add --allow-no-shift."
         )
-    if not found.differs and not found.same:
-        console().print(advice.no_difference_sentence(found.values, found.along_policy), highlight=False, markup=False)
-    return found
+    if not shift.differs and not shift.same:
+        console().print(advice.no_difference_sentence(shift.values, shift.along_policy), highlight=False, markup=False)
+    return shift
 
 
-def recheck_shift(found: Shift, study_tasks: StudyTasks, config: StudyConfig, out: pathlib.Path) -> Shift:
+def recheck_shift(shift: Shift, study_tasks: StudyTasks, config: StudyConfig, out: pathlib.Path) -> Shift:
     """Returns the shift measured with the source policy too, if random actions showed no difference."""
-    if found.differs or found.same or (policy := _source_policy(study_tasks, config, out)) is None:
-        return found
+    if shift.differs or shift.same or (policy := _source_policy(study_tasks, config, out)) is None:
+        return shift
     return study_tasks.shift(policy)
 
 

@@ -71,7 +71,7 @@ def train_source(
     out: pathlib.Path,
     row: str,
     method: Method,
-    of: SourceTasks,
+    source: SourceTasks,
     seeds: Sequence[int],
     watch: ProgressCallback,
     since: float,
@@ -80,38 +80,38 @@ def train_source(
 
     Seeds that failed before the time `since` train again. Raises LockedError if another process trains it.
     """
-    store = source_store(out, method, of)
+    store = source_store(out, method, source)
     if store.missing(seeds, since):
-        with locked(store.folder) as mine:
-            if not mine:
+        with locked(store.folder) as acquired:
+            if not acquired:
                 raise LockedError(store.folder)
             for group, missing in store.groups(seeds, since):
-                _train(store, row, base_method(method, spec(of.tasks)), of, group, missing, watch)
-    done = load_source(out, method, of, seeds)
-    assert done is not None
-    return done
+                _train(store, row, base_method(method, spec(source.tasks)), source, group, missing, watch)
+    result = load_source(out, method, source, seeds)
+    assert result is not None
+    return result
 
 
-def load_source(out: pathlib.Path, method: Method, of: SourceTasks, seeds: Sequence[int]) -> SourceResult | None:
+def load_source(out: pathlib.Path, method: Method, source: SourceTasks, seeds: Sequence[int]) -> SourceResult | None:
     """Returns the source training from `out`; None if a seed is missing."""
-    store = source_store(out, method, of)
+    store = source_store(out, method, source)
     records = {seed: store.record(seed) for seed in seeds}
     curves = {seed: record for seed, record in records.items() if record is not None}
     if len(curves) < len(records):
         return None
-    held = {seed: store.load(seed).state for seed, curve in curves.items() if curve["finite"]}
-    if not held:
-        return SourceResult(of.text, None, curves)
-    anyone = next(iter(held.values()))  # keeps the number of seeds
+    states = {seed: store.load(seed).state for seed, curve in curves.items() if curve["finite"]}
+    if not states:
+        return SourceResult(source.text, None, curves)
+    filler = next(iter(states.values()))  # keeps the number of seeds
     return SourceResult(
-        of.text, jax.tree.map(lambda *x: np.concatenate(x), *(held.get(s, anyone) for s in seeds)), curves
+        source.text, jax.tree.map(lambda *x: np.concatenate(x), *(states.get(s, filler) for s in seeds)), curves
     )
 
 
-def source_store(out: pathlib.Path, method: Method, of: SourceTasks) -> CellStore:
+def source_store(out: pathlib.Path, method: Method, source: SourceTasks) -> CellStore:
     """Returns the store of the source training."""
-    base = base_method(method, spec(of.tasks))
-    config = cell_config.source_config(base, of.text, of.names, of.steps, of.physics)
+    base = base_method(method, spec(source.tasks))
+    config = cell_config.source_config(base, source.text, source.names, source.steps, source.physics)
     return CellStore(out / "sources" / f"{type(base).__name__.lower()}-{config_digest(config)}", config)
 
 
@@ -119,24 +119,24 @@ def _train(
     store: CellStore,
     row: str,
     method: Method,
-    of: SourceTasks,
+    source: SourceTasks,
     group: Sequence[int],
     missing: Sequence[int],
     watch: ProgressCallback,
 ) -> None:
     """Trains the seeds of a group and writes those that are missing, without a checkpoint for failed seeds."""
-    tasks, start_time, history, point = of.tasks, time.monotonic(), [], None
+    tasks, start_time, history, point = source.tasks, time.monotonic(), [], None
     tasks.env.pop_failures()
-    for point in learn_source(method, tasks, of.steps, transfer.keys(group).source):
+    for point in learn_source(method, tasks, source.steps, transfer.keys(group).source):
         returns = np.asarray(point.metrics["return"])
         history.append((np.asarray(point.steps), returns))
-        watch(ProgressEvent(row, "source", np.asarray(point.steps), of.steps, returns, point.metrics, tuple(group)))
+        watch(ProgressEvent(row, "source", np.asarray(point.steps), source.steps, returns, point.metrics, tuple(group)))
     assert point is not None
-    taken, updates = np.asarray(point.steps), np.asarray(point.gradient_steps)
-    fine, seconds = transfer.finite(point.params), (time.monotonic() - start_time) / len(group)
+    steps_taken, updates = np.asarray(point.steps), np.asarray(point.gradient_steps)
+    finite, seconds = transfer.finite(point.params), (time.monotonic() - start_time) / len(group)
     failed = tasks.env.pop_failures()
-    fine[list(failed)] = False
-    found = {}
+    finite[list(failed)] = False
+    results, origin = {}, (source.names, interval(tasks), ({"task": source.text, "steps": source.steps},))
     for seed in missing:
         i = group.index(seed)
         curve = {
@@ -144,14 +144,13 @@ def _train(
             "returns": [float(returns[i]) for _, returns in history],
             "gradient_steps": float(updates[i]),
             "seconds": seconds,
-            "finite": bool(fine[i]),
-            "failed": failed.get(i) or (None if fine[i] else NOT_FINITE),
+            "finite": bool(finite[i]),
+            "failed": failed.get(i) or (None if finite[i] else NOT_FINITE),
         }
         trained = None
-        if fine[i]:
-            budget = {"task": of.text, "steps": of.steps}
-            who = (of.text, int(taken[i]), seed, int(updates[i]), of.names, interval(tasks), (budget,))
-            trained = Trained(method, spec(tasks), select_seed(point.state, i), *who)
-        found[seed] = curve, trained
+        if finite[i]:
+            state, counts = select_seed(point.state, i), (int(steps_taken[i]), seed, int(updates[i]))
+            trained = Trained(method, spec(tasks), state, source.text, *counts, *origin)
+        results[seed] = curve, trained
 
-    write_or_rescue(lambda folder: CellStore(folder, store.config).write_all(group, found), store.folder)
+    write_or_rescue(lambda folder: CellStore(folder, store.config).write_all(group, results), store.folder)

@@ -27,7 +27,7 @@ class Study:
     def __init__(self, config: StudyConfig, out: pathlib.Path, watch: ProgressCallback):
         self.config, self.out, self.watch, self.start_time = config, out, guard_callback(watch), time.time()
         self.study_tasks = make_study_tasks(config)
-        self.of = spec(self.study_tasks.target_tasks)
+        self.target_spec = spec(self.study_tasks.target_tasks)
         self.rows: list[tuple[Entry, Method]] = []
         self.left_out: dict[str, str] = {}  # why rows cannot run on these tasks
         for entry, method in config.rows():
@@ -39,16 +39,16 @@ class Study:
             except InputError as error:
                 if entry.added_for is None:
                     self.left_out[entry.name] = str(error)
-        kept = needed_rows(self.rows, matching_scratch(config.rows()))
-        self.rows = [(entry, method) for entry, method in self.rows if entry.name in kept]
-        if not kept & {row_name(text) for text in config.methods}:
+        needed = needed_rows(self.rows, matching_scratch(config.rows()))
+        self.rows = [(entry, method) for entry, method in self.rows if entry.name in needed]
+        if not needed & {row_name(text) for text in config.methods}:
             raise InputError(next(iter(self.left_out.values())))
 
     def cells(self) -> dict[str, dict[int, Any]]:
         """Returns the finished cells: [row][seed]."""
-        found = {entry.name: self.cell_store(entry, method) for entry, method in self.rows}
-        done = {row: {seed: store.record(seed) for seed in self.config.seeds} for row, store in found.items()}
-        return {row: {seed: cell for seed, cell in of.items() if cell is not None} for row, of in done.items()}
+        stores = {entry.name: self.cell_store(entry, method) for entry, method in self.rows}
+        records = {row: {seed: store.record(seed) for seed in self.config.seeds} for row, store in stores.items()}
+        return {row: {seed: cell for seed, cell in cells.items() if cell is not None} for row, cells in records.items()}
 
     def cell_store(self, entry: Entry, method: Method) -> CellStore:
         """Returns the store of a row's cells."""
@@ -66,6 +66,6 @@ class Study:
 
     def stages(self, entry: Entry, method: Method) -> tuple[Training, ...]:
         """Returns the trainings of a row, in their order."""
-        before, beside = self.source_tasks(entry), len(self.study_tasks.sources) if entry.learns_on == "both" else 0
-        last = Training(method, self.of._replace(num_tasks=1 + beside), True)
-        return (last,) if before is None else (Training(method, spec(before.tasks), False), last)
+        source, beside = self.source_tasks(entry), len(self.study_tasks.sources) if entry.learns_on == "both" else 0
+        last = Training(method, self.target_spec._replace(num_tasks=1 + beside), True)
+        return (last,) if source is None else (Training(method, spec(source.tasks), False), last)

@@ -29,31 +29,31 @@ FORMAT = "headstart clip 2"
 
 def read(study: Study) -> dict[str, Any]:
     """Returns the entry `clips` of study.json, if there are any: [row][stage], with return and steps, or the error."""
-    told: dict[str, dict[str, Any]] = {}
+    clips_data: dict[str, dict[str, Any]] = {}
     for entry, method in sorted(study.rows, key=lambda row: row[0].name):
         cell = _cell(study, entry, method)
         for stage in clips.STAGES:
-            held = _held(clips.clip_folder(study.out, entry.name) / stage)
-            if held is not None and cell is not None and held["cell"] == cell[CHECKSUM]:
-                shown = {name: x for name, x in held.items() if name not in ("row", "stage", "cell", CHECKSUM)}
-                told.setdefault(entry.name, {})[stage] = shown
-    return {"clips": told} if told else {}
+            record = _read_clip(clips.clip_folder(study.out, entry.name) / stage)
+            if record is not None and cell is not None and record["cell"] == cell[CHECKSUM]:
+                shown = {name: x for name, x in record.items() if name not in ("row", "stage", "cell", CHECKSUM)}
+                clips_data.setdefault(entry.name, {})[stage] = shown
+    return {"clips": clips_data} if clips_data else {}
 
 
 def run(study: Study) -> None:
     """Records the missing clips, of the first seed of each row."""
     for entry, method, stage in missing(study):
-        place = clips.clip_folder(study.out, entry.name) / stage
-        cell, file = _cell(study, entry, method), place.with_suffix(".webp")
-        told: dict[str, Any]
+        path = clips.clip_folder(study.out, entry.name) / stage
+        cell, file = _cell(study, entry, method), path.with_suffix(".webp")
+        record: dict[str, Any]
         try:
-            told = _film(study, entry, method, stage, file)
-            told |= {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+            record = _record_clip(study, entry, method, stage, file)
+            record |= {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
         except Exception as error:  # renderers raise all kinds of errors
-            told = {"failed": str(error) if isinstance(error, InputError) else study_folder.failure_reason(error)}
-        delete_temporary(place.parent)
-        told |= {"row": entry.name, "stage": stage, "cell": None if cell is None else cell[CHECKSUM]}
-        write_record(place.with_suffix(".json"), FORMAT, told)  # last: a clip with a record is complete
+            record = {"failed": str(error) if isinstance(error, InputError) else study_folder.failure_reason(error)}
+        delete_temporary(path.parent)
+        record |= {"row": entry.name, "stage": stage, "cell": None if cell is None else cell[CHECKSUM]}
+        write_record(path.with_suffix(".json"), FORMAT, record)  # last: a clip with a record is complete
 
 
 def missing(study: Study) -> list[tuple[Entry, Method, str]]:
@@ -64,25 +64,25 @@ def missing(study: Study) -> list[tuple[Entry, Method, str]]:
         for entry, method in rows
         for stage in (clips.STAGES if entry.adapts else clips.STAGES[:1])
     ]
-    return [one for one in each if not _is_done(study, *one)]
+    return [clip for clip in each if not _is_done(study, *clip)]
 
 
 def _is_done(study: Study, entry: Entry, method: Method, stage: str) -> bool:
-    place = clips.clip_folder(study.out, entry.name) / stage
-    held, cell, file = _held(place), _cell(study, entry, method), place.with_suffix(".webp")
-    if held is None or cell is None or held.get("failed") is not None or held["cell"] != cell[CHECKSUM]:
+    path = clips.clip_folder(study.out, entry.name) / stage
+    record, cell, file = _read_clip(path), _cell(study, entry, method), path.with_suffix(".webp")
+    if record is None or cell is None or record.get("failed") is not None or record["cell"] != cell[CHECKSUM]:
         return False
-    return file.is_file() and hashlib.sha256(read_bytes(file)).hexdigest() == held["sha256"]
+    return file.is_file() and hashlib.sha256(read_bytes(file)).hexdigest() == record["sha256"]
 
 
-def _held(place: pathlib.Path) -> dict[str, Any] | None:
+def _read_clip(path: pathlib.Path) -> dict[str, Any] | None:
     """Returns the record of a clip, or None. Raises InputError if it is damaged."""
-    file = place.with_suffix(".json")
-    mend = f"move {file.parent} away, and the same command with --video makes its clips again"
-    held = read_record(file, FORMAT, mend) if file.exists() else None
-    if held is not None and (held["row"], held["stage"]) != (place.parent.name, place.name):
-        raise InputError(f"{file} is another clip's; {mend}.")
-    return held
+    file = path.with_suffix(".json")
+    remedy = f"move {file.parent} away, and the same command with --video records its clips again"
+    record = read_record(file, FORMAT, remedy) if file.exists() else None
+    if record is not None and (record["row"], record["stage"]) != (path.parent.name, path.name):
+        raise InputError(f"{file} is another clip's; {remedy}.")
+    return record
 
 
 def _cell(study: Study, entry: Entry, method: Method) -> dict[str, Any] | None:
@@ -91,38 +91,41 @@ def _cell(study: Study, entry: Entry, method: Method) -> dict[str, Any] | None:
 
 
 @reraising()
-def _film(study: Study, entry: Entry, method: Method, stage: str, file: pathlib.Path) -> dict[str, Any]:
+def _record_clip(study: Study, entry: Entry, method: Method, stage: str, file: pathlib.Path) -> dict[str, Any]:
     """Records a clip. Returns its record."""
     keys = transfer.keys(study.config.seeds)
-    *_, (_, of, in_target) = study.stages(entry, method)
-    learner = method.learner(of, in_target)
-    known = _before(study, entry, method, learner, keys) if stage == "before" else _after(study, entry, method)
+    *_, (_, learner_spec, in_target) = study.stages(entry, method)
+    learner = method.learner(learner_spec, in_target)
+    if stage == "before":
+        params = _params_before(study, entry, method, learner, keys)
+    else:
+        params = _params_after(study, entry, method)
     target = jax.tree.map(lambda x: x[0], study.study_tasks.target_tasks)
-    policy = Policy(learner, known, of, target.context, key=keys.evaluation[0])
-    take = clips.record_episode(policy, target, keys.evaluation[0])
-    clips.save([take], file)
+    policy = Policy(learner, params, learner_spec, target.context, key=keys.evaluation[0])
+    clip = clips.record_episode(policy, target, keys.evaluation[0])
+    clips.save([clip], file)
     seed = study.config.seeds[0]
     return {
         "seed": seed,
-        "return": take.episode_return,
-        "steps": take.steps,
-        "steps_shown": take.steps_shown,
+        "return": clip.episode_return,
+        "steps": clip.steps,
+        "steps_shown": clip.steps_shown,
         "failed": None,
     }
 
 
-def _before(study: Study, entry: Entry, method: Method, learner: Learner, keys: transfer.Keys) -> Params:
+def _params_before(study: Study, entry: Entry, method: Method, learner: Learner, keys: transfer.Keys) -> Params:
     """Returns the parameters of the first seed at point 0 of its curve, initialized again from the source training."""
-    prior, before = None, study.source_tasks(entry)
-    if before is not None:
-        source = source_training.load_source(study.out, method, before, study.config.seeds)
+    prior, source_tasks = None, study.source_tasks(entry)
+    if source_tasks is not None:
+        source = source_training.load_source(study.out, method, source_tasks, study.config.seeds)
         if source is None or source.state is None or study.config.seeds[0] in source.failed_seeds:
             raise InputError("The source training of its first seed is missing or failed.")
         prior = source.state
     return _first(init_loop_state(learner, keys.target, prior).state.params)
 
 
-def _after(study: Study, entry: Entry, method: Method) -> Params:
+def _params_after(study: Study, entry: Entry, method: Method) -> Params:
     """Returns the parameters of the first seed at the end."""
     store, seed = study.cell_store(entry, method), study.config.seeds[0]
     cell = store.record(seed)

@@ -19,7 +19,7 @@ from headstart.lab.checkpoint.records import CHECKSUM, read_record, write_record
 from headstart.lab.report.figures import figure_study
 from headstart.lab.report.page import write_report
 from headstart.lab.study import cell_config
-from headstart.lab.study.cell_store import RECORD, CellStore, config_digest, normalized, read_cell, remedy
+from headstart.lab.study.cell_store import RECORD, CellStore, cell_remedy, config_digest, normalized, read_cell
 from headstart.protocol.study_config import StudyConfig
 
 FORMAT, STUDY = "headstart study 2", "study.json"
@@ -46,9 +46,9 @@ def check_folder(out: pathlib.Path, config: StudyConfig) -> dict[str, Any] | Non
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; choose another --out.")
     if (out / STUDY).exists():
-        held = read_study(out)["config"]
-        cell_config.check_same_study(out, config, held)
-        return held
+        existing = read_study(out)["config"]
+        cell_config.check_same_study(out, config, existing)
+        return existing
     if out.exists() and any(not OURS.fullmatch(path.name) for path in out.iterdir()):
         raise InputError(f"{out} is not empty and holds no study; choose another --out.")
     return None
@@ -61,8 +61,8 @@ def write_study(out: pathlib.Path, data: dict[str, Any]) -> None:
 
 def read_study(out: pathlib.Path) -> dict[str, Any]:
     """Returns the data of study.json. Raises InputError if it is missing or damaged."""
-    mend = f"name a folder that `headstart compare` wrote, or move {STUDY} away: the same command writes it again"
-    return {name: x for name, x in read_record(out / STUDY, FORMAT, mend).items() if name != CHECKSUM}
+    remedy = f"name a folder that `headstart compare` wrote, or move {STUDY} away: the same command writes it again"
+    return {name: x for name, x in read_record(out / STUDY, FORMAT, remedy).items() if name != CHECKSUM}
 
 
 def write_report_files(out: pathlib.Path) -> dict[str, Any]:
@@ -81,13 +81,13 @@ def cell_store(out: pathlib.Path, config: dict[str, Any]) -> CellStore:
 
     Raises InputError if a cell is damaged or belongs to another row.
     """
-    row, asked = out / "cells" / config["row"], normalized(config)
-    held = {file: read_cell(file)["config"] for file in sorted(row.glob(f"seed-*/{RECORD}"))}
-    for file, other in held.items():
+    row, wanted = out / "cells" / config["row"], normalized(config)
+    configs = {file: read_cell(file)["config"] for file in sorted(row.glob(f"seed-*/{RECORD}"))}
+    for file, other in configs.items():
         if other["row"] != config["row"]:
-            raise InputError(f"{file} is another cell's; {remedy(file)}.")
-    mine = not held or any(other == asked for other in held.values())
-    return CellStore(row if mine else row / config_digest(config), config)
+            raise InputError(f"{file} is another cell's; {cell_remedy(file)}.")
+    is_own_folder = not configs or any(other == wanted for other in configs.values())
+    return CellStore(row if is_own_folder else row / config_digest(config), config)
 
 
 def failed_cell(reason: str) -> dict[str, Any]:

@@ -35,8 +35,8 @@ class StudyTasks(NamedTuple):
         `policy`, trained on the sources, is run in addition to random policies.
         """
         key = jax.random.key(0)
-        each = [shift(with_task_id(source, self.source_names), self.target, key, policy) for source in self.sources]
-        return min(each, key=lambda found: (not found.same, found.combined.size))
+        shifts = [shift(with_task_id(source, self.source_names), self.target, key, policy) for source in self.sources]
+        return min(shifts, key=lambda result: (not result.same, result.combined.size))
 
 
 def make_study_tasks(config: StudyConfig) -> StudyTasks:
@@ -63,8 +63,8 @@ def make_study_tasks(config: StudyConfig) -> StudyTasks:
 
 
 def _check_fit(source: Env, flag: str, other: Env) -> None:
-    mine, theirs = (source.observation_space, source.action_space), (other.observation_space, other.action_space)
-    check_spaces(source.name, mine, f"{flag} {other.name}", theirs)
+    own, theirs = (source.observation_space, source.action_space), (other.observation_space, other.action_space)
+    check_spaces(source.name, own, f"{flag} {other.name}", theirs)
 
 
 def ranges_of(ensemble: Task) -> dict[str, Task]:

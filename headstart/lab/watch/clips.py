@@ -3,7 +3,7 @@
 import io
 import math
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,50 +49,52 @@ def clip_folder(out: pathlib.Path, row: str) -> pathlib.Path:
     return out / "clips" / row
 
 
-def record_episode(policy: Policy, task: Task, key: Key, size: int = IMAGE_SIZE, most: int = MAX_FRAMES) -> Clip:
+def record_episode(policy: Policy, task: Task, key: Key, size: int = IMAGE_SIZE, max_frames: int = MAX_FRAMES) -> Clip:
     """Records one episode of the policy in one task.
 
-    If the episode is longer than `most` frames, the clip shows its beginning. Raises InputError if the env has no
+    If the episode is longer than `max_frames` frames, the clip shows its beginning. Raises InputError if the env has no
     drawing, and if it fails.
     """
     task = visible(task)
-    env, coarsest = task.env, 1 if isinstance(task.env.observation_space, spaces.Image) else MAX_FRAME_SKIP
-    every = min(math.ceil(env.horizon / most), coarsest)
+    env, max_skip = task.env, 1 if isinstance(task.env.observation_space, spaces.Image) else MAX_FRAME_SKIP
+    frame_skip = min(math.ceil(env.horizon / max_frames), max_skip)
     key, k_reset = jax.random.split(key)
-    episode, obs, numbers = _start(task, k_reset)
+    episode, obs, numbers = _start_episode(task, k_reset)
     policy.reset(numbers)
-    look = lambda: picture(env, params_of(task, episode), episode.state, size)
-    frames, score, steps, filmed, ended = [], 0.0, 0, 0, False
+    draw_frame = lambda: picture(env, params_of(task, episode), episode.state, size)
+    frames, episode_return, steps, steps_shown, ended = [], 0.0, 0, 0, False
     try:
-        frames.append(look())
+        frames.append(draw_frame())
         while not ended:
-            episode, seen = _step(task, episode, jnp.asarray(policy.act(obs)), jax.random.fold_in(key, steps))
-            steps, ended, score, obs = steps + 1, bool(seen.last), float(seen.episode_return), seen.next_obs
-            if len(frames) < most and (ended or steps % every == 0):
-                frames.append(look())
-                filmed = steps
+            action = jnp.asarray(policy.act(obs))
+            episode, transition = _step_episode(task, episode, action, jax.random.fold_in(key, steps))
+            steps, ended, obs = steps + 1, bool(transition.last), transition.next_obs
+            episode_return = float(transition.episode_return)
+            if len(frames) < max_frames and (ended or steps % frame_skip == 0):
+                frames.append(draw_frame())
+                steps_shown = steps
     finally:
         if env.stateful:
-            _leave(task, episode)
+            _close(task, episode)
     for message in env.pop_failures().values():
         raise InputError(f"{message}.")
-    return Clip(frames, every, filmed, steps, score)
+    return Clip(frames, frame_skip, steps_shown, steps, episode_return)
 
 
 @jax.jit
-def _start(task: Task, key: Key) -> tuple[Episode, Observation, Array]:
+def _start_episode(task: Task, key: Key) -> tuple[Episode, Observation, Array]:
     """Returns a new episode, its first observation and its task parameters."""
     episode = reset(task, key)
     return episode, observe(task, episode), episode_parameters(task, episode)
 
 
 @jax.jit
-def _step(task: Task, episode: Episode, command: Array, key: Key) -> tuple[Episode, Transition]:
-    return step_once(task, episode, command, key, command)
+def _step_episode(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Episode, Transition]:
+    return step_once(task, episode, action, key, action)
 
 
 @jax.jit
-def _leave(task: Task, episode: Episode) -> None:
+def _close(task: Task, episode: Episode) -> None:
     task.env.close(episode.state)
 
 
@@ -104,24 +106,24 @@ def check_suffix(path: pathlib.Path) -> None:
         )
 
 
-def save(takes: list[Clip], path: pathlib.Path) -> None:
+def save(clips: list[Clip], path: pathlib.Path) -> None:
     """Writes episodes one after the other, in the format of the file's suffix: an animation or a strip of frames."""
     check_suffix(path)
-    write(path, encode(takes, path.suffix.lower()))
+    write(path, encode(clips, path.suffix.lower()))
 
 
-def encode(takes: list[Clip], kind: str) -> bytes:
+def encode(clips: list[Clip], kind: str) -> bytes:
     """Returns the episodes as an animation (.webp, .gif), or as a strip of frames (.png)."""
-    frames, out = [frame for take in takes for frame in take.frames], io.BytesIO()
+    frames, out = [frame for clip in clips for frame in clip.frames], io.BytesIO()
     if kind == ".png":
         chosen = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
         Image.fromarray(np.concatenate([frames[i] for i in chosen], 1)).save(out, "PNG", optimize=True)
         return out.getvalue()
     first, *rest = map(Image.fromarray, frames)
     # WebP: each frame is stored lossy or lossless, whichever is smaller
-    how = {"quality": 70, "allow_mixed": True, "minimize_size": True} if kind == ".webp" else {"optimize": True}
-    again = 0  # forever
-    first.save(out, kind[1:].upper(), save_all=True, append_images=rest, duration=_durations(takes), loop=again, **how)
+    smaller = {"quality": 70, "allow_mixed": True, "minimize_size": True} if kind == ".webp" else {"optimize": True}
+    options: dict[str, Any] = {**smaller, "duration": _durations(clips), "loop": 0}  # 0: forever
+    first.save(out, kind[1:].upper(), save_all=True, append_images=rest, **options)
     return out.getvalue()
 
 
@@ -133,8 +135,8 @@ def first_frame(clip: bytes) -> bytes:
     return out.getvalue()
 
 
-def _durations(takes: list[Clip]) -> list[int]:
+def _durations(clips: list[Clip]) -> list[int]:
     """Returns the milliseconds of each frame: longer in clips of few frames, and longest for the last frame."""
-    total = sum(len(take.frames) for take in takes)
-    each = int(min(max(FRAME_MS, MIN_CLIP_MS / total), 5 * FRAME_MS))
-    return [ms for take in takes for ms in [each] * (len(take.frames) - 1) + [LAST_FRAME_MS]]
+    total = sum(len(clip.frames) for clip in clips)
+    frame_ms = int(min(max(FRAME_MS, MIN_CLIP_MS / total), 5 * FRAME_MS))
+    return [ms for clip in clips for ms in [frame_ms] * (len(clip.frames) - 1) + [LAST_FRAME_MS]]

@@ -22,10 +22,10 @@ class ProgressBar:
         self.order = list(plan)
         self.total = max(sum(plan.values()), 1.0)
         self.start_time = time.monotonic()
-        self.seen: dict[tuple[str, str], float] = {}  # steps of each stage that ran in this process
-        self.before = 0.0  # steps that an earlier process took
+        self.steps_by_stage: dict[tuple[str, str], float] = {}  # steps of each stage that ran in this process
+        self.earlier_steps = 0.0  # steps that an earlier process took
         self.stage: tuple[str, str] | None = None
-        self.stage_began, self.stage_from, self.printed = self.start_time, 0.0, 0.0
+        self.stage_start_time, self.stage_start_steps, self.last_print = self.start_time, 0.0, 0.0
         self.live = console.is_terminal
         self.bars = Progress(
             SpinnerColumn(),
@@ -36,8 +36,8 @@ class ProgressBar:
             console=console,
             disable=not self.live,
         )
-        self.whole = self.bars.add_task("the study", total=self.total)
-        self.line = self.bars.add_task("", total=1.0, visible=False)
+        self.study_bar = self.bars.add_task("the study", total=self.total)
+        self.stage_bar = self.bars.add_task("", total=1.0, visible=False)
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -49,19 +49,22 @@ class ProgressBar:
     def __call__(self, event: ProgressEvent) -> None:
         now, stage, steps = time.monotonic(), (event.row, event.stage), float(np.mean(event.steps))
         if stage != self.stage:
-            self.stage, self.stage_began, self.stage_from, self.printed = stage, now, steps, 0.0
-        speed = (steps - self.stage_from) * len(event.steps) / max(now - self.stage_began, 1e-9)
-        words = f"{event.row:<10} {event.stage:<6} {short_number(steps):>9} of {short_number(event.total_steps)} steps"
-        words += f" · {short_number(speed)} steps/s" if speed > 1 else ""
-        words += " · return " + " ".join(map(short_number, event.returns))
-        self.seen[stage] = min(steps, self.plan[stage])
+            self.stage, self.stage_start_time, self.stage_start_steps, self.last_print = stage, now, steps, 0.0
+        speed = (steps - self.stage_start_steps) * len(event.steps) / max(now - self.stage_start_time, 1e-9)
+        total = short_number(event.total_steps)
+        description = f"{event.row:<10} {event.stage:<6} {short_number(steps):>9} of {total} steps"
+        description += f" · {short_number(speed)} steps/s" if speed > 1 else ""
+        description += " · return " + " ".join(map(short_number, event.returns))
+        self.steps_by_stage[stage] = min(steps, self.plan[stage])
         done = self.steps_completed(stage)
-        self.bars.update(self.whole, completed=done)
-        self.bars.update(self.line, description=words, completed=steps, total=max(event.total_steps, 1.0), visible=True)
-        if not self.live and (now - self.printed > PLAIN_EVERY or steps >= event.total_steps):
-            self.printed = now
+        self.bars.update(self.study_bar, completed=done)
+        self.bars.update(
+            self.stage_bar, description=description, completed=steps, total=max(event.total_steps, 1.0), visible=True
+        )
+        if not self.live and (now - self.last_print > PLAIN_EVERY or steps >= event.total_steps):
+            self.last_print = now
             self.console.print(
-                f"{100 * done / self.total:3.0f} %  {self.time_left(done, now)}  {words}", highlight=False
+                f"{100 * done / self.total:3.0f} %  {self.time_left(done, now)}  {description}", highlight=False
             )
 
     def steps_completed(self, stage: tuple[str, str]) -> float:
@@ -69,14 +72,14 @@ class ProgressBar:
 
         Stages that did not have to run count as completed.
         """
-        return sum(self.plan[before] for before in self.order[: self.order.index(stage)]) + self.seen[stage]
+        return sum(self.plan[earlier] for earlier in self.order[: self.order.index(stage)]) + self.steps_by_stage[stage]
 
     def time_left(self, done: float, now: float) -> str:
         """Returns the estimated time left as m:ss."""
-        here = sum(self.seen.values()) - self.before
-        if here <= 0:
+        steps_here = sum(self.steps_by_stage.values()) - self.earlier_steps
+        if steps_here <= 0:
             return " -:--     "
-        seconds = (now - self.start_time) * (self.total - done) / here
+        seconds = (now - self.start_time) * (self.total - done) / steps_here
         return f"{int(seconds // 60):2d}:{int(seconds % 60):02d} left"
 
 
@@ -92,6 +95,6 @@ def console() -> Console:
     return plain_console(file=sys.stderr, soft_wrap=True)
 
 
-def plain_console(**how: Any) -> Console:
+def plain_console(**options: Any) -> Console:
     """Returns a console that prints text unchanged: names may look like markup or emoji of rich."""
-    return Console(**how, markup=False, emoji=False, highlight=False)
+    return Console(**options, markup=False, emoji=False, highlight=False)

@@ -30,23 +30,23 @@ class CallbackError(Exception):
 def guard_callback(watch: ProgressCallback) -> ProgressCallback:
     """Returns a callback that raises CallbackError if `watch` raises an error."""
 
-    def tell(event: ProgressEvent) -> None:
+    def callback(event: ProgressEvent) -> None:
         try:
             watch(event)
         except Exception as error:
             raise CallbackError(f"The callback `watch` failed at {event.row}, {event.stage}: {error!r}.") from error
 
-    return tell
+    return callback
 
 
 def call_both(first: ProgressCallback, second: ProgressCallback) -> ProgressCallback:
     """Returns a callback that calls both."""
 
-    def tell(event: ProgressEvent) -> None:
+    def callback(event: ProgressEvent) -> None:
         first(event)
         second(event)
 
-    return tell
+    return callback
 
 
 def ignore(event: ProgressEvent) -> None:

@@ -45,7 +45,7 @@ class TensorBoardWriter:
             raise InputError(f"{folder} cannot be created ({error.strerror}); choose another --tensorboard.") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise InputError(f"{folder} cannot be written to; choose another --tensorboard.")
-        self.folder, self.seeds, self.new = folder, seeds, SummaryWriter
+        self.folder, self.seeds, self.make_writer = folder, seeds, SummaryWriter
         self.writers: dict[tuple[str, int], Any] = {}
 
     def __enter__(self) -> Self:
@@ -56,20 +56,20 @@ class TensorBoardWriter:
             writer.close()
 
     def __call__(self, event: ProgressEvent) -> None:
-        told = {
+        metrics = {
             name if event.stage == "source" or name != "return" else TRAINING_RETURN: x
             for name, x in event.metrics.items()
         }
         for i, seed in enumerate(event.seeds or self.seeds):
             writer = self._writer(event.row, seed)
-            for name, values in {**told, "return": event.returns}.items():
+            for name, values in {**metrics, "return": event.returns}.items():
                 value = np.asarray(values)[i]
                 if np.isfinite(value):  # NaN if no episode has ended
                     writer.add_scalar(f"{event.stage}/{name}", float(value), int(event.steps[i]))
 
     def _writer(self, row: str, seed: int) -> Any:
         if (row, seed) not in self.writers:
-            self.writers[row, seed] = self.new(
+            self.writers[row, seed] = self.make_writer(
                 str(self.folder / row_name(row) / f"seed-{seed}"), flush_secs=FLUSH_SECONDS
             )
         return self.writers[row, seed]

@@ -1,6 +1,6 @@
-"""Recipes that say odd things under a checksum that is right: each is read, or refused in a sentence.
+"""Recipes with odd entries and a valid checksum are read, or refused in a sentence.
 
-What damage alone does, to every kind of file, is tried by `benchmarks/damage.py`.
+`benchmarks/damage.py` tries damage without a valid checksum, on every kind of file.
 """
 
 import functools
@@ -21,22 +21,22 @@ from headstart.lab.checkpoint.save_load import load, save
 
 
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of a size that no array has
-def test_whatever_a_recipe_says_is_read_or_refused_in_a_sentence(tmp_path: pathlib.Path):
+def test_valid_checksums_with_odd_recipes_load_or_are_refused(tmp_path: pathlib.Path):
     state = jax.tree.map(lambda x: x[:1], tiny.learned())
     folder = save(Trained(tiny.METHOD, spec(tiny.TASK), state, "Corridor", 16, tiny.SEEDS[0], 2), tmp_path / "it")
-    whole, luck, refused = (folder / "recipe.json").read_text(), random.Random(0), []
+    text, rng, refused = (folder / "recipe.json").read_text(), random.Random(0), []
     for _ in range(1_000):
-        recipe = json.loads(whole)
-        *way, last = luck.choice(list(damage.places(recipe)))
-        inner = functools.reduce(lambda inner, name: inner[name], way, recipe)
-        if luck.random() < 0.2:
+        recipe = json.loads(text)
+        *path, last = rng.choice(list(damage.paths_in(recipe)))
+        inner = functools.reduce(lambda inner, name: inner[name], path, recipe)
+        if rng.random() < 0.2:
             del inner[last]
         else:
-            inner[last] = luck.choice(damage.ODD)
+            inner[last] = rng.choice(damage.ODD_VALUES)
         write_record(folder / "recipe.json", FORMAT, recipe)
         try:
             load(folder)
         except InputError as error:
             refused.append(str(error))
     assert len(refused) > 100
-    assert all(str(folder) in told for told in refused)
+    assert all(str(folder) in message for message in refused)

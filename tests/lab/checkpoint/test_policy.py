@@ -1,4 +1,4 @@
-"""Policies to act by: what they take and give, and that a recipe says how they act, whoever reads it."""
+"""Policies: their inputs and outputs, and the description in recipe.json that other programs run."""
 
 import dataclasses
 import json
@@ -40,34 +40,34 @@ from headstart.tasks.worlds import FourRooms
 
 STEPS = 12  # of an episode
 READER = pathlib.Path(__file__).parents[3] / "examples" / "numpy_policy.py"
-SEEN = Box((-1.0, -1.0, 0.0), (1.0, float("inf"), 5.0))
-NUMBERS = Box((-2.0, 0.0, -float("inf"), -float("inf")), (2.0, float("inf"), 3.0, float("inf")))
-CONTINUOUS = Spec(SEEN, NUMBERS, num_parameters=2)
-DISCRETE = Spec(SEEN, Discrete(3), num_parameters=2)
+OBSERVATION = Box((-1.0, -1.0, 0.0), (1.0, float("inf"), 5.0))
+ACTION = Box((-2.0, 0.0, -float("inf"), -float("inf")), (2.0, float("inf"), 3.0, float("inf")))
+CONTINUOUS = Spec(OBSERVATION, ACTION, num_parameters=2)
+DISCRETE = Spec(OBSERVATION, Discrete(3), num_parameters=2)
 BOUNDED = CONTINUOUS._replace(action_space=Box((-2.0, 0.5), (2.0, 9.0)))
 SMALL: dict[str, Any] = {"hidden": (5, 4)}
 
 
-def learned(method: Method, of: Spec) -> Trained:
-    """Returns what a method might know after a transfer: numbers of any size, so that nothing hides behind zeros."""
-    state = params_after((Training(method, of, True),))
+def trained_on_random_params(method: Method, spec: Spec) -> Trained:
+    """Returns a trained policy with random params, none of them zero, in the shapes after a transfer."""
+    state = params_after((Training(method, spec, True),))
 
-    def at(name: str, x: Any) -> Any:
-        luck = np.random.default_rng(zlib.crc32(name.encode()))
-        numbers = luck.standard_normal(x.shape) * (0.1 if name.endswith("bias") else 0.7)
+    def random_array(name: str, x: Any) -> Any:
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        values = rng.standard_normal(x.shape) * (0.1 if name.endswith("bias") else 0.7)
         if name.endswith("variance"):
-            numbers = np.abs(numbers) + 0.3
-            numbers[..., :1] = 0.0  # this number never varied
-        return jnp.asarray(numbers.astype(x.dtype))
+            values = np.abs(values) + 0.3
+            values[..., :1] = 0.0  # a constant component
+        return jnp.asarray(values.astype(x.dtype))
 
-    return Trained(method, of, map_named(at, state), "Corridor", 1, 0, adapted=True)
+    return Trained(method, spec, map_named(random_array, state), "Corridor", 1, 0, adapted=True)
 
 
-def observations(of: Spec) -> np.ndarray:
-    luck = np.random.default_rng(0)
-    if isinstance(of.observation_space, Image):
-        return luck.integers(0, of.observation_space.max_value, (STEPS, *of.observation_space.shape), endpoint=True)
-    return luck.normal(0.0, 2.0, (STEPS, of.observation_space.size)).astype(np.float32)
+def observations(spec: Spec) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    if isinstance(spec.observation_space, Image):
+        return rng.integers(0, spec.observation_space.max_value, (STEPS, *spec.observation_space.shape), endpoint=True)
+    return rng.normal(0.0, 2.0, (STEPS, spec.observation_space.size)).astype(np.float32)
 
 
 CASES: dict[str, tuple[Method, Spec]] = {
@@ -100,75 +100,75 @@ CASES: dict[str, tuple[Method, Spec]] = {
 }
 
 
-@pytest.mark.parametrize(("method", "of"), CASES.values(), ids=CASES)
-def test_a_recipe_says_how_a_policy_acts(method: Method, of: Spec, tmp_path):
-    """The reader that users copy acts like the policy, in two episodes."""
-    folder, context = save(learned(method, of), tmp_path), np.eye(1, of.context_dim, 1)[0]
-    learner = method.learner(of, target=True)
-    known = jax.tree.map(lambda x: x[0], load(folder).state.params)
-    policy = Policy(learner, known, of, jnp.asarray(context, jnp.float32))
+@pytest.mark.parametrize(("method", "spec"), CASES.values(), ids=CASES)
+def test_recipe_describes_how_the_policy_acts(method: Method, spec: Spec, tmp_path):
+    """The numpy example acts like the policy, in two episodes."""
+    folder, context = save(trained_on_random_params(method, spec), tmp_path), np.eye(1, spec.context_dim, 1)[0]
+    learner = method.learner(spec, target=True)
+    params = jax.tree.map(lambda x: x[0], load(folder).state.params)
+    policy = Policy(learner, params, spec, jnp.asarray(context, jnp.float32))
     reader = runpy.run_path(str(READER))["Policy"](folder, context)
-    acted = []
+    actions = []
     for _ in range(2):
         policy.reset()
         reader.reset()
-        acted += [(policy.act(obs), reader.act(obs)) for obs in observations(of)]
-    for ours, theirs in acted:
-        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
-    ours = np.array([x for x, _ in acted])
-    np.testing.assert_array_equal(ours[:STEPS], ours[STEPS:])  # nothing is remembered of the first episode
-    assert (ours != ours[:1]).any()
+        actions += [(policy.act(obs), reader.act(obs)) for obs in observations(spec)]
+    for expected, actual in actions:
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+    expected = np.array([x for x, _ in actions])
+    np.testing.assert_array_equal(expected[:STEPS], expected[STEPS:])  # no memory of the first episode
+    assert (expected != expected[:1]).any()
 
 
-def test_the_contract_that_the_docs_show_is_the_one_that_is_written(tmp_path):
-    shown = (READER.parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
-    _, _, after = shown.partition("```json\n")
-    method, of = PPO(hidden=(4,)), CONTINUOUS._replace(action_space=Box((-2.0,), (2.0,)))
-    recipe = json.loads((save(learned(method, of), tmp_path) / "recipe.json").read_text())
-    assert json.loads(after.partition("```")[0]) == recipe["policy"]
+def test_documentation_shows_the_written_contract(tmp_path):
+    page = (READER.parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition("```json\n")
+    method, spec = PPO(hidden=(4,)), CONTINUOUS._replace(action_space=Box((-2.0,), (2.0,)))
+    recipe = json.loads((save(trained_on_random_params(method, spec), tmp_path) / "recipe.json").read_text())
+    assert json.loads(rest.partition("```")[0]) == recipe["policy"]
 
 
-def test_the_reader_needs_neither_jax_nor_headstart(tmp_path):
-    folder = save(learned(PPO(**SMALL), CONTINUOUS), tmp_path)
-    words = f"import sys, runpy; policy = runpy.run_path({str(READER)!r})['Policy']({str(folder)!r})"
-    words += "; policy.act([1.0, 2.0, 3.0]); assert not {'jax', 'headstart'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-I", "-c", words], check=True)
+def test_numpy_reader_needs_neither_jax_nor_headstart(tmp_path):
+    folder = save(trained_on_random_params(PPO(**SMALL), CONTINUOUS), tmp_path)
+    code = f"import sys, runpy; policy = runpy.run_path({str(READER)!r})['Policy']({str(folder)!r})"
+    code += "; policy.act([1.0, 2.0, 3.0]); assert not {'jax', 'headstart'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-I", "-c", code], check=True)
 
 
-def test_who_is_told_parameters_has_to_be_told_them(tmp_path):
+def test_policy_that_reads_parameters_requires_them(tmp_path):
     env = probes.Corridor()
-    trained = learned(UniversalPolicy(PPO(**SMALL)), spec(probes.task(env)))
+    trained = trained_on_random_params(UniversalPolicy(PPO(**SMALL)), spec(probes.task(env)))
     with pytest.raises(InputError, match=r"^UniversalPolicy reads the parameters of its task; name .*policy\('Corr"):
         trained.policy()
-    folder, near, far = save(trained, tmp_path), probes.one(env, push=0.3), probes.one(env, push=2.9)
+    folder, near_task, far_task = save(trained, tmp_path), probes.one(env, push=0.3), probes.one(env, push=2.9)
     reader = runpy.run_path(str(READER))["Policy"]
     with pytest.raises(ValueError, match="is given the parameters"):
         reader(folder)
-    acted = []
-    for task, push in ((near, 0.3), (far, 2.9)):
+    actions = []
+    for task, push in ((near_task, 0.3), (far_task, 2.9)):
         policy, other = trained.policy(task), reader(folder, parameters=[push])
         for x in np.linspace(-2.0, 2.0, 5, dtype=np.float32):
-            acted.append(int(policy.act(x[None])))
-            assert other.act(x[None]) == acted[-1]
-    assert len(set(acted)) == 2
+            actions.append(int(policy.act(x[None])))
+            assert other.act(x[None]) == actions[-1]
+    assert len(set(actions)) == 2
 
 
-def test_a_policy_of_several_sources_is_told_which_one_it_is_in():
+def test_policy_of_several_sources_reads_its_context():
     tasks = [parse(f"CartPole-v1@length={length}") for length in (0.5, 0.8)]
     sources, of = tuple(map(describe, tasks)), spec(stack(tasks[:1]))._replace(context_dim=2)
-    trained = dataclasses.replace(learned(Separate(PPO(**SMALL)), of), sources=sources)
-    acts = lambda policy: [int(policy.act(obs)) for obs in np.random.default_rng(0).normal(0.0, 2.0, (STEPS, 4))]
-    first, second, none = (acts(trained.policy(task)) for task in (tasks[0], sources[1], None))
+    trained = dataclasses.replace(trained_on_random_params(Separate(PPO(**SMALL)), of), sources=sources)
+    actions_of = lambda policy: [int(policy.act(obs)) for obs in np.random.default_rng(0).normal(0.0, 2.0, (STEPS, 4))]
+    first, second, none = (actions_of(trained.policy(task)) for task in (tasks[0], sources[1], None))
     assert first != second
-    assert none == first == acts(trained.policy("CartPole-v1@length=3"))  # where it is none of them
+    assert none == first == actions_of(trained.policy("CartPole-v1@length=3"))  # the task is none of them
     with pytest.raises(InputError, match="have unequal observation spaces"):
         trained.policy("Acrobot-v1")
 
 
-def test_what_knows_no_contract_says_so(tmp_path):
+def test_policy_without_a_contract_is_reported(tmp_path):
     rooms = spec(stack([probes.one(FourRooms())]))
     for method, of in ((Uniform(), DISCRETE), (QLearning(), rooms)):
-        folder = save(learned(method, of), tmp_path / type(method).__name__)
+        folder = save(trained_on_random_params(method, of), tmp_path / type(method).__name__)
         assert json.loads((folder / "recipe.json").read_text())["policy"] is None
         with pytest.raises(ValueError, match=f"does not say how {type(method).__name__} acts"):
             runpy.run_path(str(READER))["Policy"](folder)
@@ -181,21 +181,24 @@ NUMBERS_ONLY = r"^The observation must be an array of real numbers, of shape \[3
 FINITE = r"^The observation holds .* at \[1\]; every number must be finite"
 SCALED = r"^The observation is not an image of uint8: it needs whole numbers from 0 to 255; give it as the env does"
 REFUSED: list[tuple[Spec, Any, str]] = [
-    *((DISCRETE, given, SHAPE) for given in (np.zeros((2, 3)), np.zeros(2), 1.0, np.zeros((1, 3)), None)),
-    *((DISCRETE, given, NUMBERS_ONLY) for given in ("abc", {}, ["a", "b", "c"], [[1], [2, 3], [4]], np.ones(3) * 1j)),
+    *((DISCRETE, observation, SHAPE) for observation in (np.zeros((2, 3)), np.zeros(2), 1.0, np.zeros((1, 3)), None)),
+    *(
+        (DISCRETE, observation, NUMBERS_ONLY)
+        for observation in ("abc", {}, ["a", "b", "c"], [[1], [2, 3], [4]], np.ones(3) * 1j)
+    ),
     *((DISCRETE, [0.0, x, 0.0], FINITE) for x in (np.nan, np.inf, -np.inf, 1e200, None)),
     *((IMAGE, [[[0, x]]], SCALED) for x in (0.5, 256, -1)),
 ]
 
 
-@pytest.mark.parametrize(("of", "given", "sentence"), REFUSED)
-def test_a_policy_refuses_what_is_no_observation(of: Spec, given: Any, sentence: str):
-    policy = Policy(probes.player(lambda obs: jnp.int32(1)), {}, of)
+@pytest.mark.parametrize(("spec", "observation", "sentence"), REFUSED)
+def test_policy_refuses_invalid_observations(spec: Spec, observation: Any, sentence: str):
+    policy = Policy(probes.player(lambda obs: jnp.int32(1)), {}, spec)
     with pytest.raises(InputError, match=sentence):
-        policy.act(given)
+        policy.act(observation)
 
 
-def test_a_policy_takes_an_observation_in_any_type_that_holds_it():
+def test_policy_takes_observations_of_any_dtype():
     policy = Policy(probes.player(lambda obs: jnp.int32(1)), {}, IMAGE)
     assert [int(policy.act(np.full((1, 1, 2), 255, kind))) for kind in (np.uint8, np.int64, np.float64)] == [1, 1, 1]
     policy = Policy(probes.player(lambda obs: jnp.int32(1)), {}, DISCRETE)
@@ -207,19 +210,19 @@ def test_a_policy_takes_an_observation_in_any_type_that_holds_it():
         policy.reset("ab")
 
 
-def test_a_policy_is_compiled_once():
-    traced = []
+def test_policy_is_compiled_once():
+    observations = []
 
     def act(obs: Any) -> Any:
-        traced.append(obs)
+        observations.append(obs)
         return jnp.array([0.5, 0.5])
 
     learner = probes.player(act)
     for _ in range(2):
         policy = Policy(learner, {}, BOUNDED)
         for obs in ([1.0, 2.0, 3.0], np.ones(3), np.ones(3, np.float32), np.ones(3, int)):
-            command = policy.act(obs)
-            assert isinstance(command, np.ndarray)
-            np.testing.assert_allclose(command, [1.0, 6.875])
+            action = policy.act(obs)
+            assert isinstance(action, np.ndarray)
+            np.testing.assert_allclose(action, [1.0, 6.875])
         policy.reset()
-    assert len(traced) == 1
+    assert len(observations) == 1

@@ -1,4 +1,4 @@
-"""What is told of numbers that never varied in the source."""
+"""The summary of a transfer, and components that are constant in the source."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ def plan(old: Box, new: Box) -> Plan:
     return Plan(match("observation", old, new, {}), match("action", box("a"), box("a"), {}), {})
 
 
-def seen(rows: np.ndarray) -> Params:
-    """Returns params [seed] whose normalizer has seen these rows."""
+def params_with_statistics(rows: np.ndarray) -> Params:
+    """Returns params [seed] with a normalizer of these rows."""
     update = jax.jit(lambda x: running_mean_std(x.shape[1]).update(x, jnp.ones(len(x))))
     return {"normalizer": jax.tree.map(lambda x: x[None], update(jnp.asarray(rows, jnp.float32)))}
 
@@ -38,39 +38,46 @@ SOURCE = rows(x=VARIES, goal=0.5, mass=2.0, wind=0.0, speed=1.0)
 TARGET = rows(x=5.0, goal=0.501, mass=2.0, wind=np.array([-1.0, 1.0, 0.0]), speed=1.0 + 1e-8)
 
 
-def test_a_constant_that_is_another_one_or_varies_in_the_target_is_named():
+def test_constants_that_differ_or_vary_in_the_target_are_named():
     same = plan(box(*NAMES), box(*NAMES))
-    found = changed_constants(same, seen(SOURCE), seen(TARGET))
-    assert [one.name for one in found] == ["goal", "wind"]
-    line = TransferSummary(same, {"normalizer.mean": ArrayTransfer(5, 0, 0)}, False, found).lines()[-1]
+    changed = changed_constants(same, params_with_statistics(SOURCE), params_with_statistics(TARGET))
+    assert [constant.name for constant in changed] == ["goal", "wind"]
+    line = TransferSummary(same, {"normalizer.mean": ArrayTransfer(5, 0, 0)}, False, changed).lines()[-1]
     assert line == (
         "constant in the source but not in the target: goal (0.5 there, 0.501 here), wind (0 there, 0 ± 0.816 here)"
     )
-    told = TransferSummary(same, {}, False, found).data["constant_in_source"]
-    assert [sorted(one) for one in told] == [["name", "source", "spread", "target"]] * 2
+    data = TransferSummary(same, {}, False, changed).data["constant_in_source"]
+    assert [sorted(constant) for constant in data] == [["name", "source", "spread", "target"]] * 2
 
 
-def test_components_are_followed_by_name_into_another_space():
-    after = seen(TARGET[:, [3, 1]])
-    assert [one.name for one in changed_constants(plan(box(*NAMES), box("wind", "goal")), seen(SOURCE), after)] == [
+def test_components_are_matched_by_name():
+    target = params_with_statistics(TARGET[:, [3, 1]])
+    assert [
+        constant.name
+        for constant in changed_constants(
+            plan(box(*NAMES), box("wind", "goal")), params_with_statistics(SOURCE), target
+        )
+    ] == [
         "goal",
         "wind",
     ]
 
 
-def test_many_are_counted_and_none_is_told_where_nothing_is_normalised():
+def test_long_lists_are_shortened_and_unnormalized_observations_have_none():
     names = tuple(map(str, range(11)))
     same = plan(box(*names), box(*names))
-    found = changed_constants(same, seen(np.zeros((3, 11))), seen(np.ones((3, 11))))
+    changed = changed_constants(
+        same, params_with_statistics(np.zeros((3, 11))), params_with_statistics(np.ones((3, 11)))
+    )
     assert (
-        TransferSummary(same, {"normalizer.mean": ArrayTransfer(1, 0, 0)}, False, found)
+        TransferSummary(same, {"normalizer.mean": ArrayTransfer(1, 0, 0)}, False, changed)
         .lines()[-1]
         .endswith(", and 3 more")
     )
     assert changed_constants(same, {}, {}) == ()
 
 
-def test_what_is_held_still_tells_nothing():
-    held = seen(SOURCE)
-    assert isinstance(held["normalizer"], RunningMeanStd)
-    assert changed_constants(plan(box(*NAMES), box(*NAMES)), held, held) == ()
+def test_frozen_statistics_have_no_changed_constants():
+    frozen = params_with_statistics(SOURCE)
+    assert isinstance(frozen["normalizer"], RunningMeanStd)
+    assert changed_constants(plan(box(*NAMES), box(*NAMES)), frozen, frozen) == ()

@@ -1,4 +1,4 @@
-"""The command line: what it prints and where, how it ends, and a sentence for each way to get it wrong."""
+"""The command line: its output, its exit codes, and one sentence for each mistake."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from command_line import run
 from PIL import Image
 
 from headstart import __version__
@@ -22,30 +23,21 @@ from headstart.lab.checkpoint.recipe import FORMAT
 from headstart.lab.checkpoint.records import write_record
 from headstart.lab.checkpoint.save_load import load, save
 from headstart.lab.checkpoint.trained import Trained
-from headstart.lab.cli import commands, main
+from headstart.lab.cli import commands
 from headstart.lab.cli.arguments import COMMANDS
 from headstart.lab.study import source_training
 from headstart.protocol import transfer
 
 SHIFTED = ("--source", "CartPole-v1", "--target", "CartPole-v1@force=-10")
-# The study of test_study.py: in one session they share what is compiled.
+# The study of test_runner.py, so that both share compiled programs.
 SMALL = ("--source-steps", "250", "--target-steps", "500", "--shots", "0,1,3", "--seeds", "2", "--evals", "2")
 LEARNER = ("--learner", "ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2")
 COMPARE = ("compare", *SHIFTED, "--methods", "finetune", *SMALL, *LEARNER, "--eval-episodes", "3", "--out")
 
 
-def run(*words: Any) -> int:
-    """Returns the exit status."""
-    try:
-        main([str(word) for word in words])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Returns a folder that holds a study, a training and checkpoints with something wrong."""
+    """Returns a folder with a study, a training, and damaged checkpoints."""
     folder = tmp_path_factory.mktemp("lab")
     assert run(*COMPARE, folder / "study") == 0
     assert run("train", "ppo:hidden=8", "--source", "CartPole-v1", "--steps", "2e3", "--out", folder / "trained") == 0
@@ -59,22 +51,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
-def test_transfer_into_other_spaces_says_what_came_along(folder, capsys):
+def test_transfer_into_other_spaces_prints_what_was_copied(folder, capsys):
     names = "observation.0=cart_position,action.0=left,action.1=right"
-    words = ("--target", "CartPole-v1", "--rename", names, "--steps", "16", "--shots", "0")
-    assert run("transfer", folder / "corridor", *words, "--out", folder / "moved") == 0
+    options = ("--target", "CartPole-v1", "--rename", names, "--steps", "16", "--shots", "0")
+    assert run("transfer", folder / "corridor", *options, "--out", folder / "moved") == 0
     out, _ = capsys.readouterr()
     assert "observation: copied cart_position; new cart_velocity, pole_angle, pole_angular_velocity" in out
     assert "action: copied left, right" in out
     assert "optimizer: fresh" in out
     assert "normalizer.mean" in out
-    moved = json.loads((folder / "moved" / "curve.json").read_text())["transferred"]
-    assert moved["arrays"]["policy.net.layers.0.weight"] == {"copied": 4, "new": 12, "dropped": 0}
-    assert (moved["action"]["new"], moved["action"]["dropped"]) == ([], [])
+    transferred = json.loads((folder / "moved" / "curve.json").read_text())["transferred"]
+    assert transferred["arrays"]["policy.net.layers.0.weight"] == {"copied": 4, "new": 12, "dropped": 0}
+    assert (transferred["action"]["new"], transferred["action"]["dropped"]) == ([], [])
 
 
-def test_compare_prints_its_tables_and_where_the_report_is(folder, capsys, monkeypatch):
-    monkeypatch.setattr(source_training, "learn_source", None)  # all is done
+def test_compare_prints_its_tables_and_the_path_of_the_report(folder, capsys, monkeypatch):
+    monkeypatch.setattr(source_training, "learn_source", None)  # nothing is left to train
     assert run(*COMPARE, folder / "study") == 0
     out, _ = capsys.readouterr()
     assert "finetune" in out
@@ -85,22 +77,22 @@ def test_compare_prints_its_tables_and_where_the_report_is(folder, capsys, monke
     )
 
 
-def test_compare_and_report_print_json_that_is_the_study(folder, capsys):
+def test_compare_and_report_print_the_study_as_json(folder, capsys):
     assert run(*COMPARE, folder / "study", "--json") == 0
-    compared = json.loads(capsys.readouterr().out)
+    data = json.loads(capsys.readouterr().out)
     assert run("report", folder / "study", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == compared
-    assert list(compared["methods"]) == ["naive", "scratch", "finetune"]
+    assert json.loads(capsys.readouterr().out) == data
+    assert list(data["methods"]) == ["naive", "scratch", "finetune"]
 
 
-def test_a_report_can_be_written_again(folder, capsys):
+def test_report_is_written_again(folder, capsys):
     (folder / "study" / "report.html").unlink()
     assert run("report", folder / "study") == 0
     assert "report.html" in capsys.readouterr().out
     assert "finetune" in (folder / "study" / "report.html").read_text()
 
 
-def test_progress_is_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
+def test_progress_is_plain_text_without_a_terminal(tmp_path, capsys):
     assert run("train", "ppo:hidden=8", "--source", "CartPole-v1", "--steps", "2e3", "--out", tmp_path / "out") == 0
     out, err = capsys.readouterr()
     *_, last = err.strip().splitlines()
@@ -112,35 +104,35 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
     assert f"checkpoint: {tmp_path / 'out'}" in out
 
 
-def test_a_training_goes_to_the_target_by_its_checkpoint(folder, tmp_path, capsys):
-    trained = load(folder / "trained")
-    assert (trained.trained_on, trained.steps, trained.seed) == ("CartPole-v1", 2_048, 0)
-    words = ("--target", "CartPole-v1@force=-10", "--steps", "2e3", "--shots", "1,0,1", "--json")
-    assert run("transfer", folder / "trained", *words, "--out", tmp_path / "heavy") == 0
-    shown, kept = json.loads(capsys.readouterr().out), json.loads((tmp_path / "heavy" / "curve.json").read_text())
-    assert shown == {name: kept[name] for name in ("steps", "episodes", "returns", "shots", "transferred")}
-    assert list(kept["shots"]) == ["0", "1"]
-    assert kept["episodes"][:2] == [0, 1]
-    assert kept["steps"][-1] >= 2_000
+def test_checkpoint_is_transferred_to_the_target(folder, tmp_path, capsys):
+    trainings = load(folder / "trained")
+    assert (trainings.trained_on, trainings.steps, trainings.seed) == ("CartPole-v1", 2_048, 0)
+    options = ("--target", "CartPole-v1@force=-10", "--steps", "2e3", "--shots", "1,0,1", "--json")
+    assert run("transfer", folder / "trained", *options, "--out", tmp_path / "heavy") == 0
+    printed, saved = json.loads(capsys.readouterr().out), json.loads((tmp_path / "heavy" / "curve.json").read_text())
+    assert printed == {name: saved[name] for name in ("steps", "episodes", "returns", "shots", "transferred")}
+    assert list(saved["shots"]) == ["0", "1"]
+    assert saved["episodes"][:2] == [0, 1]
+    assert saved["steps"][-1] >= 2_000
     adapted = load(tmp_path / "heavy")
     assert adapted.trained_on == "CartPole-v1, then CartPole-v1@force=-10"
-    assert adapted.steps == 2_048 + kept["steps"][-1]
+    assert adapted.steps == 2_048 + saved["steps"][-1]
 
 
-def test_what_is_learned_can_be_watched_live(tmp_path):
-    words = ("--source", "CartPole-v1", "--steps", "2e3", "--seed", "1", "--out", tmp_path / "out")
-    assert run("train", "ppo:hidden=8", *words, "--tensorboard", tmp_path / "live") == 0
+def test_training_writes_tensorboard_scalars(tmp_path):
+    options = ("--source", "CartPole-v1", "--steps", "2e3", "--seed", "1", "--out", tmp_path / "out")
+    assert run("train", "ppo:hidden=8", *options, "--tensorboard", tmp_path / "live") == 0
     [file] = (tmp_path / "live" / "ppo hidden-8" / "seed-1").iterdir()
     for name in (b"source/return", b"source/policy_loss", b"source/value_loss", b"source/entropy"):
         assert name in file.read_bytes()
 
 
-def test_a_checkpoint_is_played(folder, tmp_path, capsys):
+def test_play_records_a_checkpoint(folder, tmp_path, capsys):
     assert run("play", folder / "trained", "--episodes", "2", "--out", tmp_path / "clip.gif") == 0
-    first, second, said = capsys.readouterr().out.splitlines()
+    first, second, message = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"CartPole-v1: return (\d+) in \1 steps", first)
     assert first != second
-    assert said == f"video: {tmp_path / 'clip.gif'}"
+    assert message == f"video: {tmp_path / 'clip.gif'}"
     with Image.open(tmp_path / "clip.gif") as image:
         assert image.n_frames > 2  # pyright: ignore[reportAttributeAccessIssue]
     assert run("play", folder / "trained", "--target", "CartPole-v1@force=-10") == 0
@@ -149,7 +141,7 @@ def test_a_checkpoint_is_played(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "message"),
     [
         (("trained", "--out", "clip.mp4"), r"clip\.mp4 is not a file for a clip; .*\.webp, \.gif"),
         (("nowhere",), r"There is no .*recipe\.json"),
@@ -158,49 +150,49 @@ def test_a_checkpoint_is_played(folder, tmp_path, capsys):
         (("trained", "--episodes", "0"), r"--episodes"),
     ],
 )
-def test_what_cannot_be_played_is_told_in_a_sentence(folder, tmp_path, capsys, monkeypatch, words, said):
+def test_invalid_play_is_refused_in_one_sentence(folder, tmp_path, capsys, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    assert run("play", folder / words[0], *words[1:]) == 2
+    assert run("play", folder / options[0], *options[1:]) == 2
     out, err = capsys.readouterr()
-    assert re.search(said, err)
+    assert re.search(message, err)
     assert (out, err.count("\n")) == ("", 1)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_checkpoint_of_somebody_else_s_runs_no_code(folder, tmp_path, capsys, monkeypatch):
+def test_checkpoint_from_elsewhere_runs_no_code(folder, tmp_path, capsys, monkeypatch):
     (tmp_path / "intruder.py").write_text("raise SystemExit('it was let in')")
     monkeypatch.syspath_prepend(tmp_path)
-    theirs = pathlib.Path(shutil.copytree(folder / "trained", tmp_path / "theirs"))
-    recipe = json.loads((theirs / "recipe.json").read_text())
+    foreign = pathlib.Path(shutil.copytree(folder / "trained", tmp_path / "theirs"))
+    recipe = json.loads((foreign / "recipe.json").read_text())
     recipe["trained_on"] = "CartPole-v1, then intruder:CartPole-v1"
-    write_record(theirs / "recipe.json", FORMAT, recipe)
-    assert run("play", theirs) == 2
-    said = capsys.readouterr().err
-    assert re.search(r"theirs/recipe\.json: The task 'intruder:CartPole-v1' imports .*by --target\.$", said.strip())
-    assert run("play", theirs, "--target", "CartPole-v1", "--out", tmp_path / "clip.gif") == 0
+    write_record(foreign / "recipe.json", FORMAT, recipe)
+    assert run("play", foreign) == 2
+    message = capsys.readouterr().err
+    assert re.search(r"theirs/recipe\.json: The task 'intruder:CartPole-v1' imports .*by --target\.$", message.strip())
+    assert run("play", foreign, "--target", "CartPole-v1", "--out", tmp_path / "clip.gif") == 0
 
 
-def test_the_doctor_tells_a_shift_by_its_parameters(capsys):
+def test_doctor_reports_the_shift_by_parameter(capsys):
     assert run("doctor", *SHIFTED, "--steps", "0") == 0
     out = capsys.readouterr().out
     assert "another task" in out
     assert out.endswith("Whether it leaves anything to gain, two short trainings tell: --steps 100000.\n")
     assert run("doctor", *SHIFTED, "--steps", "0", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["differs"], found["same"], found["along_policy"]) == (True, False, False)
-    assert found["effects"].keys() == {"all together", "force"}
-    assert found["headroom"] is None
-    assert run("doctor", *SHIFTED[:3], "CartPole-v1@force=10", "--json") == 0  # there is nothing to train for
-    found = json.loads(capsys.readouterr().out)
-    assert (found["differs"], found["same"]) == (False, True)
-    assert found["advice"].startswith("Source and target are the same task")
+    result = json.loads(capsys.readouterr().out)
+    assert (result["differs"], result["same"], result["along_policy"]) == (True, False, False)
+    assert result["effects"].keys() == {"all together", "force"}
+    assert result["headroom"] is None
+    assert run("doctor", *SHIFTED[:3], "CartPole-v1@force=10", "--json") == 0  # equal tasks need no training
+    result = json.loads(capsys.readouterr().out)
+    assert (result["differs"], result["same"]) == (False, True)
+    assert result["advice"].startswith("Source and target are the same task")
 
 
-def test_the_doctor_tells_the_headroom_by_policies(folder, capsys, monkeypatch):
-    """A checkpoint stands for the source's training, and is looked along; the target is learned for each seed."""
-    trained = []
-    monkeypatch.setattr(api, "train", lambda method, task, steps, seed: trained.append((steps, seed)))
-    returns = lambda trained, task, seed: np.full(3, 500.0 if trained is None else 100.0 + seed)
+def test_doctor_measures_the_headroom_with_a_checkpoint(folder, capsys, monkeypatch):
+    """The checkpoint replaces the training in the source; each seed trains in the target."""
+    trainings = []
+    monkeypatch.setattr(api, "train", lambda method, task, steps, seed: trainings.append((steps, seed)))
+    returns = lambda trainings, task, seed: np.full(3, 500.0 if trainings is None else 100.0 + seed)
     monkeypatch.setattr(api, "evaluate", returns)
     checkpoint = folder / "study" / "cells" / "naive" / "seed-0"
     assert run("doctor", *SHIFTED, "--steps", "500", "--seeds", "0,2,2", "--checkpoint", checkpoint) == 0
@@ -211,11 +203,11 @@ def test_the_doctor_tells_the_headroom_by_policies(folder, capsys, monkeypatch):
         "There is something to adapt: the source's policy, run as it is, scores 101 of the 500 that as much training "
         "on the target reaches."
     )
-    assert trained == [(500, 0), (500, 2)]
+    assert trainings == [(500, 0), (500, 2)]
 
 
 @pytest.mark.parametrize(
-    "words",
+    "options",
     [
         ("methods",),
         ("tasks",),
@@ -224,18 +216,18 @@ def test_the_doctor_tells_the_headroom_by_policies(folder, capsys, monkeypatch):
         ("parameters", "FrozenLake-v1@map_name=8x8,horizon=20"),
     ],
 )
-def test_tables_are_tables_and_json(words, capsys):
-    assert run(*words) == 0
-    shown = capsys.readouterr().out
-    assert run(*words, "--json") == 0
+def test_lists_are_printed_as_tables_and_json(options, capsys):
+    assert run(*options) == 0
+    printed = capsys.readouterr().out
+    assert run(*options, "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) >= 5
     name = next(iter(rows[-1].values()))
-    assert name in shown
+    assert name in printed
     assert all(row.keys() == rows[0].keys() for row in rows)
 
 
-def test_what_was_assumed_of_an_environment_is_told(capsys):
+def test_assumptions_about_an_env_are_printed(capsys):
     assert run("tasks", "FrozenLake-v1@horizon=20", "--json") == 0
     rows = {row["property"]: row["value"] for row in json.loads(capsys.readouterr().out)}
     assert (rows["observation"], rows["action"]) == ("16 numbers within [0, 1]", "one of 4 discrete actions")
@@ -249,10 +241,10 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], *([re.sub(r"\B([A-Z])", r"-\1", kind.__name__).lower()] for kind in COMMANDS)], ids=str
+    "options", [[], *([re.sub(r"\B([A-Z])", r"-\1", kind.__name__).lower()] for kind in COMMANDS)], ids=str
 )
-def test_every_command_has_help(words, capsys):
-    assert run(*words, "--help") == 0
+def test_every_command_has_help(options, capsys):
+    assert run(*options, "--help") == 0
     out, err = capsys.readouterr()
     assert "usage: headstart" in out
     assert err == ""
@@ -263,7 +255,7 @@ def test_help_has_examples(capsys):
     assert "headstart compare --source Hopper-v5" in capsys.readouterr().out
 
 
-OUT = object()  # stands for a folder in which nothing may be written
+OUT = object()  # a folder in which nothing may be written
 
 SPACES = "unequal observation spaces (4 and 3 components); choose tasks of one env"
 MISTAKES: list[tuple[list[Any], str]] = [
@@ -340,22 +332,22 @@ MISTAKES: list[tuple[list[Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "mend"), MISTAKES, ids=[mend for _, mend in MISTAKES])
-def test_a_mistake_gets_one_sentence_with_the_mend_and_writes_nothing(folder, capsys, monkeypatch, words, mend):
+@pytest.mark.parametrize(("options", "sentence"), MISTAKES, ids=[sentence for _, sentence in MISTAKES])
+def test_mistake_is_refused_in_one_sentence_and_writes_nothing(folder, capsys, monkeypatch, options, sentence):
     monkeypatch.chdir(folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert run(*("new" if word is OUT else word for word in words)) == 2
+    assert run(*("new" if word is OUT else word for word in options)) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("headstart: ")
     assert err.count("\n") == 1
-    assert mend in err
+    assert sentence in err
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("words", [["compare"], ["comparee"], ["train", "ppo", "--sourc", "CartPole-v1"]])
-def test_words_that_make_no_command_are_pointed_out(words, capsys):
-    assert run(*words) == 2
+@pytest.mark.parametrize("options", [["compare"], ["comparee"], ["train", "ppo", "--sourc", "CartPole-v1"]])
+def test_invalid_commands_are_refused(options, capsys):
+    assert run(*options) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert "headstart" in err
@@ -363,7 +355,7 @@ def test_words_that_make_no_command_are_pointed_out(words, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "message"),
     [
         (
             KeyboardInterrupt(),
@@ -378,24 +370,24 @@ def test_words_that_make_no_command_are_pointed_out(words, capsys):
         (BrokenPipeError(), 0, ""),
     ],
 )
-def test_what_comes_from_outside_ends_it_without_a_traceback(tmp_path, capsys, monkeypatch, error, status, said):
-    def fail(*asked: Any) -> None:
+def test_interrupts_and_file_errors_end_without_a_traceback(tmp_path, capsys, monkeypatch, error, status, message):
+    def raise_error(*arguments: Any) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "compare", fail)
+    monkeypatch.setattr(commands, "compare", raise_error)
     assert run(*COMPARE, tmp_path) == status
-    assert capsys.readouterr().err.strip() == said
+    assert capsys.readouterr().err.strip() == message
 
 
-def test_duplicates_are_harmless(folder, capsys, monkeypatch):
-    """The same study, written another way: it finds all its cells there."""
+def test_duplicate_seeds_shots_and_methods_change_nothing(folder, capsys, monkeypatch):
+    """The same study, written in another way, reuses all of its cells."""
     monkeypatch.setattr(transfer, "adapt", None)
-    words = ("--seeds", "0,1,0", "--shots", "3,0,1,3", "--methods", "finetune,finetune")
-    assert run(*COMPARE, folder / "study", *words) == 0
+    options = ("--seeds", "0,1,0", "--shots", "3,0,1,3", "--methods", "finetune,finetune")
+    assert run(*COMPARE, folder / "study", *options) == 0
 
 
-def test_help_and_version_need_no_jax():
-    """In a process of its own, as a user's: quick, because nothing heavy is imported."""
+def test_help_and_version_do_not_import_jax():
+    """The test runs the program in a process of its own, and lists the slow imports."""
     code = """
 import sys
 from headstart.lab.cli import main
@@ -406,18 +398,18 @@ except SystemExit as end:
     heavy = {"jax", "numpy", "mujoco", "gymnasium", "plotly", "typeguard"}
     print("status", end.code, *sorted(heavy & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[0] == f"headstart {__version__}"
-    assert done.stdout.splitlines()[-1] == "status 0"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
+    assert process.stderr == ""
+    assert process.stdout.splitlines()[0] == f"headstart {__version__}"
+    assert process.stdout.splitlines()[-1] == "status 0"
 
 
-def test_the_program_itself_exits_with_2(tmp_path):
+def test_program_exits_with_2_on_invalid_input(tmp_path):
     code = "from headstart.lab.cli import main; main()"
-    words = [sys.executable, "-c", code, "train", "ppo", "--source", "CartPole-v1@force=9..5", "--out", "out"]
-    plain = {"PYTHONWARNINGS": "error::DeprecationWarning:headstart", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=os.environ | plain, timeout=600)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("headstart: CartPole-v1: force=9..5 runs backwards")
+    options = [sys.executable, "-c", code, "train", "ppo", "--source", "CartPole-v1@force=9..5", "--out", "out"]
+    env = {"PYTHONWARNINGS": "error::DeprecationWarning:headstart", "JAX_PLATFORMS": "cpu"}
+    process = subprocess.run(options, capture_output=True, text=True, cwd=tmp_path, env=os.environ | env, timeout=600)
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.startswith("headstart: CartPole-v1: force=9..5 runs backwards")
     assert list(tmp_path.iterdir()) == []

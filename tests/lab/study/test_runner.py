@@ -1,4 +1,4 @@
-"""A whole study, tiny: what it leaves on disk, that it goes on where it was left, and that one failure stays one."""
+"""A tiny study: its files, how it resumes and grows, and that one failure does not affect other rows."""
 
 import contextlib
 import dataclasses
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from damage import CONFIG
 from documented import documented
 
 import headstart
@@ -34,33 +35,19 @@ from headstart.protocol import transfer
 from headstart.protocol.shift import Effect, Shift
 from headstart.protocol.study_config import StudyConfig
 
-# One turn of PPO in the source, two in the target; two seeds, so that all studies here share their compiled programs.
-# test_cli.py asks for the same.
-QUESTION = StudyConfig(
-    source="CartPole-v1",
-    target="CartPole-v1@force=-10",
-    methods=("scratch", "naive", "finetune"),
-    source_steps=250,
-    target_steps=500,
-    shots=(0, 1, 3),
-    seeds=(0, 1),
-    num_evals=2,
-    eval_episodes=3,
-    learner="ppo:hidden=8:num_envs=4:num_steps=64:num_epochs=2",
-)
 ROWS = ("random", "naive", "scratch", "finetune", "oracle")
-PASSING = ("seconds", "provenance", "date", "checksum", "cell")  # what is another each time
+VARYING_KEYS = ("seconds", "provenance", "date", "checksum", "cell")  # differ between runs of the same study
 
 
-def lasting(data: Any) -> Any:
-    """Returns the data without what is another each time."""
+def without_varying(data: Any) -> Any:
+    """Returns the data without the keys that differ between runs of the same study."""
     if isinstance(data, dict):
-        return {name: lasting(x) for name, x in data.items() if name not in PASSING}
-    return [lasting(x) for x in data] if isinstance(data, list) else data
+        return {name: without_varying(x) for name, x in data.items() if name not in VARYING_KEYS}
+    return [without_varying(x) for x in data] if isinstance(data, list) else data
 
 
-def told(out: pathlib.Path) -> Any:
-    return lasting(json.loads((out / "study.json").read_text()))
+def study_data(out: pathlib.Path) -> Any:
+    return without_varying(json.loads((out / "study.json").read_text()))
 
 
 def files(out: pathlib.Path) -> dict[pathlib.Path, bytes]:
@@ -71,7 +58,7 @@ def cell(out: pathlib.Path, row: str, seed: int) -> Any:
     return json.loads((out / "cells" / row / f"seed-{seed}" / "curve.json").read_text())
 
 
-class Counted:
+class CountingFunction:
     """A function that counts its calls."""
 
     def __init__(self, function: Callable):
@@ -82,29 +69,29 @@ class Counted:
         return self.function(*args, **kwargs)
 
 
-def never(*args: Any, **kwargs: Any) -> Iterator[Any]:
-    raise AssertionError("nothing was left to train")
+def fail_if_called(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    raise AssertionError("nothing is left to train")
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[ProgressEvent], int]:
-    """Returns the folder of a finished study, what its watcher was told, and how often the source was trained on."""
-    out, news = tmp_path_factory.mktemp("study") / "new" / "folder", []
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[ProgressEvent], int]:
+    """Returns the folder of a finished study, its progress events, and the number of source trainings."""
+    out, events = tmp_path_factory.mktemp("study") / "new" / "folder", []
     with pytest.MonkeyPatch.context() as patch:
-        counted = Counted(real_learn)
+        counted = CountingFunction(real_learn)
         patch.setattr(source_training, "learn_source", counted)
-        compare(QUESTION, out, command="headstart compare ...", watch=news.append)
-    return out, news, counted.calls
+        compare(CONFIG, out, command="headstart compare ...", watch=events.append)
+    return out, events, counted.calls
 
 
 @pytest.fixture
-def out(whole, tmp_path: pathlib.Path) -> pathlib.Path:
-    """Returns a copy of the finished study, to do things to."""
-    return pathlib.Path(shutil.copytree(whole[0], tmp_path / "study"))
+def out(finished_study, tmp_path: pathlib.Path) -> pathlib.Path:
+    """Returns a copy of the finished study that a test may change."""
+    return pathlib.Path(shutil.copytree(finished_study[0], tmp_path / "study"))
 
 
-def test_a_study_leaves_its_data_its_report_and_its_cells(whole):
-    out, _, _ = whole
+def test_study_writes_its_data_report_and_cells(finished_study):
+    out, _, _ = finished_study
     data = json.loads((out / "study.json").read_text())
     assert data["status"] == "done"
     assert list(data["methods"]) == ["naive", "scratch", "finetune"]
@@ -119,16 +106,16 @@ def test_a_study_leaves_its_data_its_report_and_its_cells(whole):
     assert {"versions", "commit", "command", "machine"} <= data["provenance"].keys()
 
 
-def test_the_page_of_files_describes_study_json(whole):
-    data = json.loads((whole[0] / "study.json").read_text())
+def test_documentation_lists_all_keys_of_study_json(finished_study):
+    data = json.loads((finished_study[0] / "study.json").read_text())
     assert documented("key") - {"matrix", "clips"} == set(data) - {"iqm", "low", "high"}
     for row in data["methods"].values():
         assert documented("key of a row") == set(row)
     assert documented("key of the shift") == set(data["shift"])
 
 
-def test_cells_tell_what_was_spent_and_what_came_of_it(whole):
-    out, _, _ = whole
+def test_cells_hold_costs_and_results(finished_study):
+    out, _, _ = finished_study
     scratch, naive, finetune, oracle = (cell(out, row, 0) for row in ("scratch", "naive", "finetune", "oracle"))
     assert scratch["episodes"][:3] == [0, 1, 3]
     assert len(scratch["returns"]) == len(scratch["steps"]) == 5
@@ -138,7 +125,7 @@ def test_cells_tell_what_was_spent_and_what_came_of_it(whole):
     assert naive["shots"] == dict.fromkeys("013", naive["returns"][0])
     assert naive["ledger"]["target_steps"] == 0
     assert naive["ledger"]["source_steps"] == finetune["ledger"]["source_steps"] == 256
-    assert finetune["returns"][0] == naive["returns"][0]  # it starts from what naive runs
+    assert finetune["returns"][0] == naive["returns"][0]  # it starts from naive's policy
     assert finetune["ledger"]["gradient_steps"] > naive["ledger"]["gradient_steps"] == 8
     assert oracle["ledger"]["target_steps"] >= 750
     assert load(out / "cells" / "naive" / "seed-1").trained_on == "CartPole-v1"
@@ -146,105 +133,103 @@ def test_cells_tell_what_was_spent_and_what_came_of_it(whole):
 
 
 @pytest.mark.parametrize("row", ["naive", "finetune"])
-def test_what_a_cell_knows_is_judged_as_the_cell_was(whole, row):
-    each = [load(whole[0] / "cells" / row / f"seed-{seed}") for seed in QUESTION.seeds]
-    state = jax.tree.map(lambda *x: jnp.concatenate(x), *(one.state for one in each))
-    tasks, seeds = make_study_tasks(QUESTION).target_tasks, transfer.keys(QUESTION.seeds)
+def test_checkpoint_of_a_cell_has_the_returns_of_the_cell(finished_study, row):
+    each = [load(finished_study[0] / "cells" / row / f"seed-{seed}") for seed in CONFIG.seeds]
+    state = jax.tree.map(lambda *x: jnp.concatenate(x), *(first.state for first in each))
+    tasks, seeds = make_study_tasks(CONFIG).target_tasks, transfer.keys(CONFIG.seeds)
     learner = each[0].method.learner(each[0].spec, target=True)
-    returns = transfer.evaluate_state(learner, state, tasks, QUESTION.eval_episodes, seeds.evaluation).mean(1)
-    assert returns.tolist() == [cell(whole[0], row, seed)["returns"][-1] for seed in QUESTION.seeds]
+    returns = transfer.evaluate_state(learner, state, tasks, CONFIG.eval_episodes, seeds.evaluation).mean(1)
+    assert returns.tolist() == [cell(finished_study[0], row, seed)["returns"][-1] for seed in CONFIG.seeds]
 
 
-def test_naive_and_finetune_share_what_the_source_taught(whole):
-    out, news, calls = whole
+def test_naive_and_finetune_share_the_source_training(finished_study):
+    out, events, calls = finished_study
     assert calls == 1
     assert len(list((out / "sources").iterdir())) == 1
-    assert {(one.row, one.stage) for one in news} == {
+    assert {(first.row, first.stage) for first in events} == {
         ("random", "target"), ("naive", "source"), ("naive", "target"), ("scratch", "target"), ("finetune", "target"),
         ("oracle", "target"),
     }  # fmt: skip
 
 
-def test_a_finished_study_trains_nothing_again(out, monkeypatch):
+def test_finished_study_trains_nothing_again(out, monkeypatch):
     before = files(out / "cells")
-    monkeypatch.setattr(source_training, "learn_source", never)
-    monkeypatch.setattr(transfer, "adapt", never)
-    again = compare(QUESTION, out, command="headstart compare ...")
-    assert again["status"] == "done"
+    monkeypatch.setattr(source_training, "learn_source", fail_if_called)
+    monkeypatch.setattr(transfer, "adapt", fail_if_called)
+    data = compare(CONFIG, out, command="headstart compare ...")
+    assert data["status"] == "done"
     assert files(out / "cells") == before
 
 
-def test_what_is_found_of_each_source_on_each_task_is_part_of_the_study(out, monkeypatch):
-    found = {"left_out": "it cannot be had"}
+def test_matrix_is_part_of_the_study_data_and_report(out, monkeypatch):
+    left_out = {"left_out": "it cannot be had"}
     done = lambda out, *rest: (out / "matrix.json").exists()
     monkeypatch.setattr(cross_evaluation, "is_done", done)
-    put = lambda out, *rest: write_record(
-        out / "matrix.json", cross_evaluation.FORMAT, {**found, "config": cross_evaluation.matrix_config(*rest[:3])}
+    write_left_out = lambda out, *rest: write_record(
+        out / "matrix.json", cross_evaluation.FORMAT, {**left_out, "config": cross_evaluation.matrix_config(*rest[:3])}
     )
-    monkeypatch.setattr(cross_evaluation, "run", put)
-    assert compare(QUESTION, out)["matrix"] == found
-    assert told(out)["matrix"] == found
+    monkeypatch.setattr(cross_evaluation, "run", write_left_out)
+    assert compare(CONFIG, out)["matrix"] == left_out
+    assert study_data(out)["matrix"] == left_out
     assert "It is left out. it cannot be had" in (out / "report.html").read_text()
 
 
-def test_clips_are_added_to_a_finished_study_and_change_nothing_else(whole, out, monkeypatch):
-    monkeypatch.setattr(source_training, "learn_source", never)
-    monkeypatch.setattr(transfer, "adapt", never)
+def test_clips_are_added_to_a_finished_study_and_change_nothing_else(finished_study, out, monkeypatch):
+    monkeypatch.setattr(source_training, "learn_source", fail_if_called)
+    monkeypatch.setattr(transfer, "adapt", fail_if_called)
     before = files(out / "cells")
-    data = compare(QUESTION, out, video=True)
+    data = compare(CONFIG, out, video=True)
     assert {row: list(stages) for row, stages in data["clips"].items()} == {
         "finetune": ["before", "after"], "naive": ["before"], "scratch": ["before", "after"],
     }  # fmt: skip
-    assert data["clips"]["finetune"]["before"] == data["clips"]["naive"]["before"]  # it starts from what naive runs
+    assert data["clips"]["finetune"]["before"] == data["clips"]["naive"]["before"]  # it starts from naive's policy
     assert files(out / "cells") == before
-    assert {name: x for name, x in told(out).items() if name != "clips"} == told(whole[0])
+    assert {name: x for name, x in study_data(out).items() if name != "clips"} == study_data(finished_study[0])
     page = (out / "report.html").read_text()
     assert "Before and after" in page
     assert page.count('<img src="data:image/webp;base64,') == 5
 
-    made = files(out / "clips")
+    clip_files = files(out / "clips")
     (out / "clips" / "naive" / "before.webp").unlink()
-    monkeypatch.setattr(clips, "picture", never)
-    assert (
-        "AssertionError: nothing was left" in compare(QUESTION, out, video=True)["clips"]["naive"]["before"]["failed"]
-    )
-    assert "no clip. AssertionError: nothing was left" in (out / "report.html").read_text()
-    kept = files(out / "clips")
-    assert {path: x for path, x in kept.items() if "naive" not in path.parts} == {
-        path: x for path, x in made.items() if "naive" not in path.parts
+    monkeypatch.setattr(clips, "picture", fail_if_called)
+    assert "AssertionError: nothing is left" in compare(CONFIG, out, video=True)["clips"]["naive"]["before"]["failed"]
+    assert "no clip. AssertionError: nothing is left" in (out / "report.html").read_text()
+    after = files(out / "clips")
+    assert {path: x for path, x in after.items() if "naive" not in path.parts} == {
+        path: x for path, x in clip_files.items() if "naive" not in path.parts
     }
 
 
-def test_a_deleted_cell_is_run_again_and_comes_to_the_same(whole, out, monkeypatch):
+def test_deleted_cell_is_run_again_with_the_same_result(finished_study, out, monkeypatch):
     rows, real = [], transfer.adapt
-    monkeypatch.setattr(source_training, "learn_source", never)
+    monkeypatch.setattr(source_training, "learn_source", fail_if_called)
     monkeypatch.setattr(transfer, "adapt", lambda method, *rest: rows.append(method) or real(method, *rest))
     before = files(out / "cells")
     shutil.rmtree(out / "cells" / "finetune" / "seed-1")
-    compare(QUESTION, out)
+    compare(CONFIG, out)
     assert [type(method).__name__ for method in rows] == ["Finetune"]
-    gone = pathlib.Path("finetune") / "seed-1"
+    folder = pathlib.Path("finetune") / "seed-1"
     after = files(out / "cells")
-    assert after[gone / "params.safetensors"] == before[gone / "params.safetensors"]
-    assert {path: x for path, x in after.items() if gone not in path.parents} == {
-        path: x for path, x in before.items() if gone not in path.parents
+    assert after[folder / "params.safetensors"] == before[folder / "params.safetensors"]
+    assert {path: x for path, x in after.items() if folder not in path.parents} == {
+        path: x for path, x in before.items() if folder not in path.parents
     }
-    assert lasting(cell(out, "finetune", 1)) == lasting(cell(whole[0], "finetune", 1))
-    assert told(out) == told(whole[0])
+    assert without_varying(cell(out, "finetune", 1)) == without_varying(cell(finished_study[0], "finetune", 1))
+    assert study_data(out) == study_data(finished_study[0])
 
 
 @pytest.mark.parametrize(
-    ("fields", "named"),
+    ("fields", "key"),
     [
         ({"target": "CartPole-v1@force=-9"}, "target"),
         ({"source": "CartPole-v1@force=9"}, "source"),
         ({"learner": "ppo"}, "learner"),
     ],
 )
-def test_another_study_leaves_a_study_as_it_is(out, fields, named):
+def test_study_folder_of_another_study_is_not_changed(out, fields, key):
     before = files(out)
-    with pytest.raises(InputError, match=rf"holds another study \(its {named} differ\); choose another --out"):
-        compare(dataclasses.replace(QUESTION, **fields), out)
+    with pytest.raises(InputError, match=rf"holds another study \(its {key} differ\); choose another --out"):
+        compare(dataclasses.replace(CONFIG, **fields), out)
     assert files(out) == before
 
 
@@ -257,12 +242,12 @@ def test_another_study_leaves_a_study_as_it_is(out, fields, named):
         (lambda out: (out.mkdir(), (out / "study.json").write_text("[]")), "not a record of this version of headstart"),
     ],
 )
-def test_a_folder_that_is_something_else_is_left_as_it_is(tmp_path, make, sentence):
+def test_folder_that_holds_something_else_is_not_changed(tmp_path, make, sentence):
     out = tmp_path / "study"
     make(out)
     before = files(tmp_path)
     with pytest.raises(InputError, match=sentence):
-        compare(QUESTION, out)
+        compare(CONFIG, out)
     assert files(tmp_path) == before
 
 
@@ -279,85 +264,87 @@ def test_a_folder_that_is_something_else_is_left_as_it_is(tmp_path, make, senten
         ({"methods": ("scratch", "finetune:freeze=polcy")}, r"cannot freeze 'polcy'.*the names are normalizer\.mean,"),
     ],
 )
-def test_a_question_without_an_answer_writes_nothing(tmp_path, fields, sentence):
+def test_invalid_study_writes_nothing(tmp_path, fields, sentence):
     with pytest.raises(InputError, match=sentence):
-        compare(dataclasses.replace(QUESTION, **fields), tmp_path / "out")
+        compare(dataclasses.replace(CONFIG, **fields), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_row_that_cannot_run_is_left_out_with_its_reason(tmp_path):
-    config = dataclasses.replace(QUESTION, methods=("scratch", "darc"), learner=None)
-    asked = Study(config, tmp_path / "out", ignore)
-    assert [entry.name for entry, _ in asked.rows] == ["random", "naive", "scratch", "oracle"]
-    assert asked.left_out == {"darc": "SAC needs continuous actions, and this task's are discrete; use DQN or PPO."}
+def test_row_that_cannot_run_is_left_out_with_its_reason(tmp_path):
+    config = dataclasses.replace(CONFIG, methods=("scratch", "darc"), learner=None)
+    study = Study(config, tmp_path / "out", ignore)
+    assert [entry.name for entry, _ in study.rows] == ["random", "naive", "scratch", "oracle"]
+    assert study.left_out == {"darc": "SAC needs continuous actions, and this task's are discrete; use DQN or PPO."}
 
 
-def found(size: float, same: bool = False) -> Shift:
+def shift_of_size(size: float, same: bool = False) -> Shift:
     """Returns a shift of that effect on returns."""
     return Shift(Effect(0.0, 0.0, 0.0, 0.0, size), {}, {"force": ("10", "9")}, same)
 
 
-def test_the_nearest_source_has_the_smallest_effect_of_either_sign(monkeypatch):
-    config = dataclasses.replace(QUESTION, source="CartPole-v1@force=9 + CartPole-v1@force=8")
+def test_nearest_source_has_the_smallest_absolute_effect(monkeypatch):
+    config = dataclasses.replace(CONFIG, source="CartPole-v1@force=9 + CartPole-v1@force=8")
     sizes = iter([-3.0, 0.5])
-    monkeypatch.setattr("headstart.lab.study.study_tasks.shift", lambda *_: found(next(sizes)))
+    monkeypatch.setattr("headstart.lab.study.study_tasks.shift", lambda *_: shift_of_size(next(sizes)))
     assert make_study_tasks(config).shift().combined.returns == 0.5
 
 
-def test_where_no_difference_is_found_a_study_says_so_and_looks_along_the_sources_policy(out, monkeypatch, capsys):
-    looks = []
+def test_study_without_a_difference_also_measures_along_the_source_policy(out, monkeypatch, capsys):
+    policies = []
 
-    def look(source: Any, target: Any, key: Any, policy: Any) -> Shift:
-        looks.append(policy)
-        return found(0.0 if policy is None else 0.3)
+    def shift(source: Any, target: Any, key: Any, policy: Any) -> Shift:
+        policies.append(policy)
+        return shift_of_size(0.0 if policy is None else 0.3)
 
-    monkeypatch.setattr("headstart.lab.study.study_tasks.shift", look)
-    data = compare(QUESTION, out)
+    monkeypatch.setattr("headstart.lab.study.study_tasks.shift", shift)
+    data = compare(CONFIG, out)
     assert "No difference was found, though force (10 → 9) differs: random actions do" in capsys.readouterr().err
-    assert [policy is None for policy in looks] == [True, False]
+    assert [policy is None for policy in policies] == [True, False]
     known = load(out / "cells" / "naive" / "seed-0").state.params
-    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y[0]).all(), looks[1].params, known)))
+    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y[0]).all(), policies[1].params, known)))
     assert data["shift"]["return"] == 0.3
 
 
 # ------------------------------------------------------------------------------------------------ a study that grows
 
 
-def adapted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Returns a list that fills with the methods that are run in the target, and how many seeds of them."""
-    found, real = [], transfer.adapt
+def record_adaptations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Returns a list to which each run in the target adds its method and its number of seeds."""
+    adaptations, real = [], transfer.adapt
 
-    def told(method: Any, prior: Any, target: Any, steps: int, shots: Any, keys: transfer.Keys, *rest: Any) -> Any:
-        found.append((type(method).__name__, len(keys.evaluation)))
+    def recorded_adapt(
+        method: Any, prior: Any, target: Any, steps: int, shots: Any, keys: transfer.Keys, *rest: Any
+    ) -> Any:
+        adaptations.append((type(method).__name__, len(keys.evaluation)))
         return real(method, prior, target, steps, shots, keys, *rest)
 
-    monkeypatch.setattr(transfer, "adapt", told)
-    return found
+    monkeypatch.setattr(transfer, "adapt", recorded_adapt)
+    return adaptations
 
 
-def test_more_seeds_run_the_new_ones_alone(whole, out, monkeypatch, capsys):
-    ran, before = adapted(monkeypatch), files(out / "cells")
-    data = compare(dataclasses.replace(QUESTION, seeds=(0, 1, 2)), out)
-    assert ran == [("Uniform", 1), ("PPO", 1), ("PPO", 1), ("Finetune", 1), ("PPO", 1)]
+def test_more_seeds_run_only_the_new_seeds(finished_study, out, monkeypatch, capsys):
+    adaptations, before = record_adaptations(monkeypatch), files(out / "cells")
+    data = compare(dataclasses.replace(CONFIG, seeds=(0, 1, 2)), out)
+    assert adaptations == [("Uniform", 1), ("PPO", 1), ("PPO", 1), ("Finetune", 1), ("PPO", 1)]
     assert files(out / "cells").items() > before.items()
     assert np.shape(data["methods"]["finetune"]["curve"]["returns"])[0] == 3
     assert "reused: random (seeds 0, 1), naive (seeds 0, 1)" in capsys.readouterr().err
     assert cell(out, "naive", 2)["group"] == [2]
     shutil.rmtree(out / "cells" / "finetune" / "seed-2")
-    ran.clear()
-    compare(dataclasses.replace(QUESTION, seeds=(0, 1, 2)), out)
-    assert ran == [("Finetune", 1)]  # with those that it ran with before
-    ran.clear()
-    compare(QUESTION, out)
-    assert (ran, told(out)) == ([], told(whole[0]))  # a smaller question again
+    adaptations.clear()
+    compare(dataclasses.replace(CONFIG, seeds=(0, 1, 2)), out)
+    assert adaptations == [("Finetune", 1)]  # with the seeds of its group
+    adaptations.clear()
+    compare(CONFIG, out)
+    assert (adaptations, study_data(out)) == ([], study_data(finished_study[0]))  # a smaller study again
 
 
-def test_a_larger_target_budget_uses_what_was_learned_in_the_source(whole, out, monkeypatch, capsys):
-    monkeypatch.setattr(source_training, "learn_source", never)
-    ran, before = adapted(monkeypatch), files(out / "cells")
-    larger = dataclasses.replace(QUESTION, target_steps=700)
+def test_larger_target_budget_reuses_the_source_training(finished_study, out, monkeypatch, capsys):
+    monkeypatch.setattr(source_training, "learn_source", fail_if_called)
+    adaptations, before = record_adaptations(monkeypatch), files(out / "cells")
+    larger = dataclasses.replace(CONFIG, target_steps=700)
     data = compare(larger, out)
-    assert len(ran) == 5
+    assert len(adaptations) == 5
     assert data["methods"]["scratch"]["ledger"]["target_steps"] >= 700
     assert files(out / "cells").items() > before.items()  # the former cells stay
     err = capsys.readouterr().err
@@ -365,67 +352,67 @@ def test_a_larger_target_budget_uses_what_was_learned_in_the_source(whole, out, 
         "run: finetune (seeds 0, 1) again, because its target_steps changed; the old cells stay; its source training"
         in err
     )
-    ran.clear()
+    adaptations.clear()
     compare(larger, out)
-    compare(QUESTION, out)
-    assert (ran, told(out)) == ([], told(whole[0]))
+    compare(CONFIG, out)
+    assert (adaptations, study_data(out)) == ([], study_data(finished_study[0]))
 
 
-def test_what_no_cell_depends_on_runs_nothing(out, monkeypatch):
-    ran = adapted(monkeypatch)
-    data = compare(dataclasses.replace(QUESTION, threshold=100.0, methods=("finetune",), oracle=False), out)
-    assert (ran, data["threshold"], list(data["methods"])) == ([], 100.0, ["naive", "scratch", "finetune"])
+def test_settings_that_no_cell_depends_on_run_nothing(out, monkeypatch):
+    adaptations = record_adaptations(monkeypatch)
+    data = compare(dataclasses.replace(CONFIG, threshold=100.0, methods=("finetune",), oracle=False), out)
+    assert (adaptations, data["threshold"], list(data["methods"])) == ([], 100.0, ["naive", "scratch", "finetune"])
 
 
-def test_cells_of_other_versions_are_used_again_and_that_is_said(out, monkeypatch, capsys):
+def test_cells_of_other_library_versions_are_reused_with_a_message(out, monkeypatch, capsys):
     monkeypatch.setattr(reuse, "versions", lambda: {"jax": "99.0"})
-    monkeypatch.setattr(transfer, "adapt", never)
-    compare(QUESTION, out)
+    monkeypatch.setattr(transfer, "adapt", fail_if_called)
+    compare(CONFIG, out)
     assert re.search(r"some of these were written with .*jax \S+, now 99\.0", capsys.readouterr().err)
 
 
-def test_more_shots_run_the_rows_that_take_them(out, monkeypatch):
-    monkeypatch.setattr(source_training, "learn_source", never)
-    ran = adapted(monkeypatch)
-    data = compare(dataclasses.replace(QUESTION, shots=(0, 1, 2, 3)), out)
-    assert ("PPO", 2) in ran
-    assert len(ran) == 4  # the oracle takes none
+def test_more_shots_run_only_the_rows_that_take_shots(out, monkeypatch):
+    monkeypatch.setattr(source_training, "learn_source", fail_if_called)
+    adaptations = record_adaptations(monkeypatch)
+    data = compare(dataclasses.replace(CONFIG, shots=(0, 1, 2, 3)), out)
+    assert ("PPO", 2) in adaptations
+    assert len(adaptations) == 4  # the oracle takes none
     assert list(data["methods"]["finetune"]["shots"]) == ["0", "1", "2", "3"]
 
 
-def test_an_ensemble_and_its_method_are_added(out, monkeypatch):
-    asked = dataclasses.replace(QUESTION, ensemble="CartPole-v1@force=5..15", methods=(*QUESTION.methods, "randomize"))
-    grown = Study(asked, out, ignore)
-    assert {entry.name: grown.missing(entry, method) for entry, method in grown.rows} == {
+def test_adding_an_ensemble_runs_only_the_rows_that_use_it(out, monkeypatch):
+    config = dataclasses.replace(CONFIG, ensemble="CartPole-v1@force=5..15", methods=(*CONFIG.methods, "randomize"))
+    study = Study(config, out, ignore)
+    assert {entry.name: study.missing(entry, method) for entry, method in study.rows} == {
         **{row: [] for row in ("random", "scratch", "oracle")},
-        **{row: [0, 1] for row in ("naive", "finetune", "randomize")},  # which are judged on the ensemble too
+        **{row: [0, 1] for row in ("naive", "finetune", "randomize")},  # which are evaluated on the ensemble too
     }
 
 
 # ------------------------------------------------------------------------------------------------ several processes
 
 
-def test_a_row_that_another_process_is_at_work_on_is_waited_for(whole, out, monkeypatch, capsys):
-    """The other one is a lock here, which is given back when it is waited for."""
+def test_row_locked_by_another_process_is_awaited(finished_study, out, monkeypatch, capsys):
+    """The other process is represented by a lock, which is released when this process waits."""
     for row in ("naive", "finetune"):
         shutil.rmtree(out / "cells" / row)
     (source,) = (out / "sources").iterdir()
     shutil.rmtree(source / "seed-0")
-    with contextlib.ExitStack() as other, contextlib.ExitStack() as source_s:
-        other.enter_context(locked(out / "cells" / "naive"))
-        source_s.enter_context(locked(source))
-        held = [other, source_s]
-        monkeypatch.setattr(jobs.time, "sleep", lambda seconds: held.pop().close())
-        ran = adapted(monkeypatch)
-        compare(QUESTION, out)
-    assert (held, [method for method, _ in ran]) == ([], ["Finetune", "PPO"])
+    with contextlib.ExitStack() as second, contextlib.ExitStack() as source_lock:
+        second.enter_context(locked(out / "cells" / "naive"))
+        source_lock.enter_context(locked(source))
+        locks = [second, source_lock]
+        monkeypatch.setattr(jobs.time, "sleep", lambda seconds: locks.pop().close())
+        adaptations = record_adaptations(monkeypatch)
+        compare(CONFIG, out)
+    assert (locks, [method for method, _ in adaptations]) == ([], ["Finetune", "PPO"])
     assert "waiting for naive, finetune, which another process runs" in capsys.readouterr().err
-    assert told(out) == told(whole[0])
+    assert study_data(out) == study_data(finished_study[0])
     assert not list(out.rglob(".*"))
 
 
-def test_what_was_learned_is_kept_elsewhere_where_the_disk_is_full(whole, out, tmp_path, monkeypatch):
-    def full(folder: pathlib.Path, *rest: Any) -> None:
+def test_results_are_saved_elsewhere_if_the_disk_is_full(finished_study, out, tmp_path, monkeypatch):
+    def full_disk(folder: pathlib.Path, *rest: Any) -> None:
         if out in folder.parents:
             raise OSError(28, "No space left on device")
         real(folder, *rest)
@@ -434,31 +421,31 @@ def test_what_was_learned_is_kept_elsewhere_where_the_disk_is_full(whole, out, t
     monkeypatch.chdir(tmp_path)
     real = save_load.write_checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr(save_load, "write_checkpoint", full)
+        patch.setattr(save_load, "write_checkpoint", full_disk)
         with pytest.raises(
             InputError, match=r"finetune could not be written \(No space left .* is saved in .*headstart-f"
         ):
-            compare(QUESTION, out)
+            compare(CONFIG, out)
     (elsewhere,) = tmp_path.glob("headstart-finetune-*")
     shutil.copytree(elsewhere, out / "cells" / "finetune")
-    monkeypatch.setattr(transfer, "adapt", never)
-    compare(QUESTION, out)
-    assert told(out) == told(whole[0])
+    monkeypatch.setattr(transfer, "adapt", fail_if_called)
+    compare(CONFIG, out)
+    assert study_data(out) == study_data(finished_study[0])
 
 
 # ------------------------------------------------------------------------------------------------ stops and damage
 
 
 @pytest.mark.parametrize("left", [".study.json.abcdefgh.part", ".lock", "cells", "curves.svg"])
-def test_what_a_kill_left_before_there_was_a_study_is_no_obstacle(tmp_path, left):
+def test_files_of_a_killed_process_are_ignored(tmp_path, left):
     (tmp_path / left).mkdir() if left == "cells" else (tmp_path / left).touch()
-    study_folder.check_folder(tmp_path, QUESTION)
+    study_folder.check_folder(tmp_path, CONFIG)
     with locked(tmp_path, wait=True):
         pass
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def damaged(file: pathlib.Path) -> None:
+def flip_a_bit(file: pathlib.Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
@@ -475,25 +462,25 @@ def damaged(file: pathlib.Path) -> None:
         "sources/*/seed-1/params.safetensors",
     ],
 )
-def test_a_damaged_file_is_named(out, file):
-    (place,) = out.glob(file)
-    damaged(place)
-    if file.startswith("sources"):  # which are read where a row needs them
+def test_damaged_file_is_named(out, file):
+    (path,) = out.glob(file)
+    flip_a_bit(path)
+    if file.startswith("sources"):  # read only if a row needs them
         shutil.rmtree(out / "cells" / "finetune")
-    with pytest.raises(InputError, match=re.escape(str(place))) as caught:
-        compare(QUESTION, out)
-    assert "move " in str(caught.value) or "another copy" in str(caught.value)
+    with pytest.raises(InputError, match=re.escape(str(path))) as error:
+        compare(CONFIG, out)
+    assert "move " in str(error.value) or "another copy" in str(error.value)
 
 
-def test_a_lost_or_damaged_record_of_the_study_is_written_again(whole, out, monkeypatch):
-    monkeypatch.setattr(transfer, "adapt", never)
+def test_missing_study_json_is_written_again(finished_study, out, monkeypatch):
+    monkeypatch.setattr(transfer, "adapt", fail_if_called)
     (out / "study.json").unlink()
-    compare(QUESTION, out)
-    assert told(out) == told(whole[0])
+    compare(CONFIG, out)
+    assert study_data(out) == study_data(finished_study[0])
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("cells/naive/seed-0/curve.json", "cells/naive/seed-1/curve.json"),
         ("cells/naive/seed-0/curve.json", "cells/finetune/seed-0/curve.json"),
@@ -501,98 +488,102 @@ def test_a_lost_or_damaged_record_of_the_study_is_written_again(whole, out, monk
         ("sources/*/seed-0", "sources/*/seed-1"),
     ],
 )
-def test_files_that_changed_places_are_told_of(out, tmp_path, one, other):
-    (one,), (other,) = out.glob(one), out.glob(other)
-    one.rename(tmp_path / "it")
-    other.rename(one)
-    (tmp_path / "it").rename(other)
-    if "sources" in str(one):
+def test_exchanged_files_are_refused(out, tmp_path, first, second):
+    (first,), (second,) = out.glob(first), out.glob(second)
+    first.rename(tmp_path / "it")
+    second.rename(first)
+    (tmp_path / "it").rename(second)
+    if "sources" in str(first):
         shutil.rmtree(out / "cells" / "naive")
     with pytest.raises(InputError, match=r"is another cell's; move .* away, and the same command runs it again"):
-        compare(QUESTION, out)
+        compare(CONFIG, out)
 
 
-def test_a_checkpoint_that_is_another_cell_s_is_told_of(out):
+def test_checkpoint_of_another_cell_is_refused(out):
     for name in ("recipe.json", "params.safetensors"):
-        one, other = (next(out.glob(f"sources/*/seed-{i}/{name}")) for i in (0, 1))
-        shutil.copy(one, other)
+        first, second = (next(out.glob(f"sources/*/seed-{i}/{name}")) for i in (0, 1))
+        shutil.copy(first, second)
     shutil.rmtree(out / "cells" / "naive")
     with pytest.raises(InputError, match=r"seed-1/recipe\.json is another cell's"):
-        compare(QUESTION, out)
+        compare(CONFIG, out)
 
 
 class Stop:
-    """A watcher that presses Ctrl-C when a stage has come so far."""
+    """A callback that raises KeyboardInterrupt at the n-th event of a stage."""
 
-    def __init__(self, row: str, stage: str, news: int):
-        self.at, self.news = (row, stage), news
+    def __init__(self, row: str, stage: str, events: int):
+        self.at, self.news = (row, stage), events
 
-    def __call__(self, news: ProgressEvent) -> None:
-        self.news -= (news.row, news.stage) == self.at
+    def __call__(self, events: ProgressEvent) -> None:
+        self.news -= (events.row, events.stage) == self.at
         if self.news == 0:
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_study_keeps_what_was_finished_and_goes_on(whole, tmp_path, monkeypatch):
+def test_interrupted_study_keeps_finished_cells_and_resumes(finished_study, tmp_path, monkeypatch):
     out = tmp_path / "study"
     with pytest.raises(KeyboardInterrupt):
-        compare(QUESTION, out, watch=Stop("naive", "source", 1))
+        compare(CONFIG, out, watch=Stop("naive", "source", 1))
     assert {path.name for path in (out / "cells").iterdir()} == {"random"}
     with pytest.raises(KeyboardInterrupt):
-        compare(QUESTION, out, watch=Stop("finetune", "target", 3))
+        compare(CONFIG, out, watch=Stop("finetune", "target", 3))
     assert {path.name for path in (out / "cells").iterdir()} == {"random", "naive", "scratch"}
     assert json.loads((out / "study.json").read_text())["status"] == "running"
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]  # nothing half written
-    monkeypatch.setattr(source_training, "learn_source", never)  # the source was finished
-    compare(QUESTION, out)
-    assert told(out) == told(whole[0])
+    monkeypatch.setattr(source_training, "learn_source", fail_if_called)  # the source was finished
+    compare(CONFIG, out)
+    assert study_data(out) == study_data(finished_study[0])
 
 
 def broken_learn(*args: Any) -> Iterator[Progress]:
-    """The real training, but for the first seed, whose params are no longer finite in the end."""
+    """Yields the real training with params of the first seed that are not finite."""
     for point in real_learn(*args):
-        spoilt = jax.tree.map(lambda x: x.at[0].set(jnp.nan), point.params)
-        yield point._replace(state=point.state.replace(params=spoilt))
+        broken = jax.tree.map(lambda x: x.at[0].set(jnp.nan), point.params)
+        yield point._replace(state=point.state.replace(params=broken))
 
 
-def test_a_seed_that_goes_wrong_in_the_source_fails_alone_and_is_run_again(whole, tmp_path, monkeypatch):
-    counted = Counted(broken_learn)
+def test_seed_that_diverges_in_the_source_fails_alone_and_runs_again(finished_study, tmp_path, monkeypatch):
+    counted = CountingFunction(broken_learn)
     monkeypatch.setattr(source_training, "learn_source", counted)
-    data = compare(QUESTION, tmp_path)
+    data = compare(CONFIG, tmp_path)
     assert counted.calls == 1
     for row in ("naive", "finetune"):
         assert data["methods"][row]["failed"] == {
             0: "the training in the source diverged: its parameters are no longer finite"
         }
-        assert lasting(cell(tmp_path, row, 1))["shots"].keys() == {"0", "1", "3"}
+        assert without_varying(cell(tmp_path, row, 1))["shots"].keys() == {"0", "1", "3"}
         assert cell(tmp_path, row, 0)["returns"] == []
-    assert cell(tmp_path, "naive", 1)["returns"] == cell(whole[0], "naive", 1)["returns"]
+    assert cell(tmp_path, "naive", 1)["returns"] == cell(finished_study[0], "naive", 1)["returns"]
     assert data["methods"]["scratch"]["failed"] == {}
     assert "failed" in (tmp_path / "report.html").read_text()
     monkeypatch.setattr(source_training, "learn_source", real_learn)
-    compare(QUESTION, tmp_path)
-    assert told(tmp_path) == told(whole[0])
+    compare(CONFIG, tmp_path)
+    assert study_data(tmp_path) == study_data(finished_study[0])
 
 
-def test_a_seed_that_goes_wrong_in_the_target_fails_alone_and_is_run_again(whole, out, monkeypatch):
-    def spoilt(*args: Any) -> Iterator[transfer.Evaluation]:
-        for j in real(*args):
-            yield j if j.shots == 0 else j._replace(returns=j.returns * np.array([[np.nan], [1.0]], np.float32))
+def test_seed_that_diverges_in_the_target_fails_alone_and_runs_again(finished_study, out, monkeypatch):
+    def broken(*args: Any) -> Iterator[transfer.Evaluation]:
+        for evaluation in real(*args):
+            yield (
+                evaluation
+                if evaluation.shots == 0
+                else evaluation._replace(returns=evaluation.returns * np.array([[np.nan], [1.0]], np.float32))
+            )
 
     real = transfer.adapt
-    monkeypatch.setattr(transfer, "adapt", spoilt)
+    monkeypatch.setattr(transfer, "adapt", broken)
     shutil.rmtree(out / "cells" / "finetune")
-    data = compare(QUESTION, out)
+    data = compare(CONFIG, out)
     reason = "the training in the target diverged: its parameters are no longer finite"
     assert data["methods"]["finetune"]["failed"] == {0: reason}
     assert data["methods"]["finetune"]["metrics"]["asymptote"]["left_out"] == 1
     assert cell(out, "finetune", 0)["returns"][1] is None
     monkeypatch.setattr(transfer, "adapt", real)
-    compare(QUESTION, out)
-    assert told(out) == told(whole[0])
+    compare(CONFIG, out)
+    assert study_data(out) == study_data(finished_study[0])
 
 
-def test_a_row_that_breaks_fails_with_its_reason_and_the_others_go_on(out, monkeypatch):
+def test_row_that_raises_fails_alone_with_its_reason(out, monkeypatch):
     def broken(study: Study, entry: Entry, *rest: Any) -> Any:
         if entry.name == "scratch":
             raise ZeroDivisionError("the cart fell off\nat great length")
@@ -602,39 +593,39 @@ def test_a_row_that_breaks_fails_with_its_reason_and_the_others_go_on(out, monke
     monkeypatch.setattr(runner, "_run", broken)
     for row in ("scratch", "oracle"):
         shutil.rmtree(out / "cells" / row)
-    data = compare(QUESTION, out)
+    data = compare(CONFIG, out)
     assert data["methods"]["scratch"]["failed"] == dict.fromkeys((0, 1), "ZeroDivisionError: the cart fell off")
     assert data["methods"]["scratch"]["verdict"] is None
     assert data["methods"]["finetune"]["failed"] == {}
     assert data["reference"]["oracle"] is not None
     assert data["status"] == "done"
-    asked = Study(QUESTION, out, ignore)
-    missing = lambda: {entry.name: asked.missing(entry, method) for entry, method in asked.rows}
+    study = Study(CONFIG, out, ignore)
+    missing = lambda: {entry.name: study.missing(entry, method) for entry, method in study.rows}
     done = {row: [] for row in ROWS}
     assert missing() == {**done, "scratch": [0, 1]}  # which the same command runs again
-    asked.start_time = 0.0  # as for whoever was at work when it failed
+    study.start_time = 0.0  # as for a process that started before the failure
     assert missing() == done
 
 
-def test_a_watcher_that_breaks_is_no_failure_of_a_row(out):
-    def watch(news: ProgressEvent) -> None:
+def test_error_of_the_callback_is_not_a_failure_of_a_row(out):
+    def watch(events: ProgressEvent) -> None:
         raise ZeroDivisionError("nothing to divide")
 
     shutil.rmtree(out / "cells" / "naive")
     with pytest.raises(CallbackError, match="failed at naive, target: ZeroDivisionError"):
-        compare(QUESTION, out, watch=watch)
+        compare(CONFIG, out, watch=watch)
     assert not (out / "cells" / "naive").exists()
 
 
-def test_an_absurd_learning_rate_is_a_failure_and_no_crash(tmp_path):
-    """Through the door that users come in by: settings in a method's text, tasks as objects, lists for tuples."""
+def test_absurd_learning_rate_fails_the_row_without_an_error(tmp_path):
+    """Uses the public function, with settings in a method string, tasks as objects, and lists for tuples."""
     absurd = "finetune:base.learning_rate=1e30:base.hidden=4"
     data = headstart.compare(
         [absurd],
         headstart.task("CartPole-v1"),
         headstart.task("CartPole-v1", force=-10),
         tmp_path,
-        **{**{f.name: getattr(QUESTION, f.name) for f in dataclasses.fields(QUESTION)[4:]}, "oracle": False},
+        **{**{f.name: getattr(CONFIG, f.name) for f in dataclasses.fields(CONFIG)[4:]}, "oracle": False},
     )
     row = data["methods"]["finetune base.learning_rate-1e30 base.hidden-4"]
     assert set(row["failed"]) == {0, 1}
@@ -649,7 +640,7 @@ def test_an_absurd_learning_rate_is_a_failure_and_no_crash(tmp_path):
 
 
 class Spy:
-    """Stands in for headstart where a command is only looked at."""
+    """Replaces headstart when a recorded command is evaluated."""
 
     @staticmethod
     def compare(**fields: Any) -> StudyConfig:

@@ -1,4 +1,4 @@
-"""A whole study, tiny, of an env that somebody else wrote and gave as a function."""
+"""A tiny study of a host env that is given as a function."""
 
 import json
 import pathlib
@@ -10,13 +10,13 @@ import strangers
 import headstart as hs
 
 
-def studied() -> gymnasium.Env:
+def make_clock() -> gymnasium.Env:
     return strangers.Clock(ends=6)
 
 
-def test_a_study_of_somebodys_function_goes_on_where_it_was(tmp_path: pathlib.Path):
-    env = hs.host(studied, horizon=8)
-    ask = lambda: hs.compare(
+def test_study_of_a_host_env_function_resumes(tmp_path: pathlib.Path):
+    env = hs.host(make_clock, horizon=8)
+    run_study = lambda: hs.compare(
         ["scratch"],
         source=hs.task(env),
         target=hs.task(env, power=3),
@@ -30,12 +30,12 @@ def test_a_study_of_somebodys_function_goes_on_where_it_was(tmp_path: pathlib.Pa
         oracle=False,
         learner="ppo:hidden=4:num_steps=8:num_envs=2:batch_size=8:num_epochs=1",
     )
-    data = ask()
+    data = run_study()
     assert data["status"] == "done"
     assert data["config"]["target"].endswith("@power=3")
     curve = json.loads((tmp_path / "cells" / "scratch" / "seed-0" / "curve.json").read_text())
-    assert set(np.ravel(curve["returns"])) == {21.0}  # 1 + 2 + … + 6: it pays the step, whatever one does
+    assert set(np.ravel(curve["returns"])) == {21.0}  # 1 + 2 + … + 6: the reward is the step, for any action
     assert "power" in (tmp_path / "report.html").read_text()
     before = (tmp_path / "study.json").read_text()
-    ask()
+    run_study()
     assert json.loads((tmp_path / "study.json").read_text())["methods"] == json.loads(before)["methods"]

@@ -1,4 +1,4 @@
-"""Live scalars: which files, which names, by which steps."""
+"""TensorBoard scalars: their files, tags and steps."""
 
 import pathlib
 import struct
@@ -14,11 +14,11 @@ from headstart.lab.watch.progress_event import ProgressEvent, call_both
 from headstart.lab.watch.tensorboard import tensorboard_writer
 
 
-def told(folder: pathlib.Path) -> list[tuple[str, int, float]]:
-    """Returns (name, step, value) of all that is written in a run's folder."""
+def read_events(folder: pathlib.Path) -> list[tuple[str, int, float]]:
+    """Returns (tag, step, value) of each scalar in a run's folder."""
     [file] = folder.iterdir()
     data, events = file.read_bytes(), []
-    while data:  # a length and its checksum, so many bytes and theirs
+    while data:  # a length and its checksum, then that many bytes and their checksum
         (size,) = struct.unpack("<Q", data[:8])
         events.append(Event.FromString(data[12 : 12 + size]))
         data = data[16 + size :]
@@ -27,13 +27,13 @@ def told(folder: pathlib.Path) -> list[tuple[str, int, float]]:
 
 def test_each_method_and_seed_is_a_run_with_its_stages(tmp_path: pathlib.Path):
     steps, returns = np.array([64.0, 128.0]), np.array([1.5, np.nan])
-    learned = {"policy_loss": jnp.array([0.5, 0.25]), "return": jnp.array([1.5, jnp.nan])}
+    metrics = {"policy_loss": jnp.array([0.5, 0.25]), "return": jnp.array([1.5, jnp.nan])}
     with tensorboard_writer(tmp_path / "live", (3, 8)) as watch:
-        watch(ProgressEvent("epopt:epsilon=0.2", "source", steps, 128, returns, learned))
+        watch(ProgressEvent("epopt:epsilon=0.2", "source", steps, 128, returns, metrics))
         watch(ProgressEvent("epopt:epsilon=0.2", "target", np.zeros(2), 128, np.array([2.0, 3.0])))
-        watch(ProgressEvent("epopt:epsilon=0.2", "target", steps, 128, np.array([4.0, 5.0]), learned))
+        watch(ProgressEvent("epopt:epsilon=0.2", "target", steps, 128, np.array([4.0, 5.0]), metrics))
     runs = tmp_path / "live" / "epopt epsilon-0.2"
-    assert sorted(told(runs / "seed-3")) == [
+    assert sorted(read_events(runs / "seed-3")) == [
         ("source/policy_loss", 64, 0.5),
         ("source/return", 64, 1.5),
         ("target/policy_loss", 64, 0.5),
@@ -41,7 +41,7 @@ def test_each_method_and_seed_is_a_run_with_its_stages(tmp_path: pathlib.Path):
         ("target/return", 64, 4.0),
         ("target/training_return", 64, 1.5),
     ]
-    assert sorted(told(runs / "seed-8")) == [
+    assert sorted(read_events(runs / "seed-8")) == [
         ("source/policy_loss", 128, 0.25),
         ("target/policy_loss", 128, 0.25),
         ("target/return", 0, 3.0),
@@ -49,15 +49,15 @@ def test_each_method_and_seed_is_a_run_with_its_stages(tmp_path: pathlib.Path):
     ]
 
 
-def test_where_no_folder_is_named_nothing_is_needed(monkeypatch):
+def test_without_a_folder_tensorboard_is_not_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    heard = []
+    events = []
     with tensorboard_writer(None, (0,)) as watch:
-        call_both(watch, heard.append)(ProgressEvent("ppo", "source", np.zeros(1), 1, np.zeros(1)))
-    assert [news.row for news in heard] == ["ppo"]
+        call_both(watch, events.append)(ProgressEvent("ppo", "source", np.zeros(1), 1, np.zeros(1)))
+    assert [event.row for event in events] == ["ppo"]
 
 
-def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):
+def test_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file cannot be created \(File exists\); choose another --tensorboard\.$"):
         tensorboard_writer(tmp_path / "file", (0,))
