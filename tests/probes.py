@@ -14,7 +14,8 @@ from jaxtyping import Array
 from headstart.core import rollout as gathering
 from headstart.core.counting import count_of
 from headstart.core.learn import update
-from headstart.core.memory import Sampler, from_rollout
+from headstart.core.memory import from_rollout
+from headstart.core.sampling import Sampler
 from headstart.core.train import Progress, enter_envs, init_loop_state, train, train_step
 from headstart.core.types import (
     ActionSpace,
@@ -320,7 +321,7 @@ def lesson(learner: Learner, state: TrainState, fresh: Transition, progress: flo
     """Returns the state after `prepare` has processed a rollout, and one update on all of it."""
     key = jax.random.key(0)
     params, rows = learner.prepare(state.params, fresh, Info(key, progress))
-    return update(learner, state.replace(params=params), all_rows(rows), 0, key, progress)[0]
+    return update(learner, state.replace(params=params), all_rows(rows), 0, Info(key, progress))[0]
 
 
 class AllRows(Sampler):

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool
 
-from headstart.core import memory as memories
+from headstart.core.memory import Memory
 from headstart.core.names import select_parts
+from headstart.core.sampling import Sampler, plan_updates
 from headstart.core.types import (
     Info,
     Key,
@@ -77,11 +78,9 @@ def gradient_step(
 def update(
     learner: Learner,
     state: TrainState,
-    sampler: memories.Sampler,
+    sampler: Sampler,
     i: Array | int,
-    key: Key,
-    progress: Array | float = 0.0,
-    tasks: Task | None = None,
+    info: Info,
 ) -> tuple[TrainState, Metrics, Reported, Bool[Array, ""]]:
     """Runs all phases: the i-th update after a rollout.
 
@@ -92,8 +91,8 @@ def update(
     metrics: Metrics = {}
     reported: Reported = {}
     for p, phase in enumerate(learner.phases):
-        info = Info(key if p == 0 else jax.random.fold_in(key, p), progress, 1.0, state.updates, tasks)
-        steps = functools.partial(_steps, phase, sampler, jnp.asarray(i) // phase.every * phase.times, info)
+        own_info = info._replace(key=info.key if p == 0 else jax.random.fold_in(info.key, p), updates=state.updates)
+        steps = functools.partial(_steps, phase, sampler, jnp.asarray(i) // phase.every * phase.times, own_info)
         carry = params, optimizers[p]
         due: Array | bool = True
         if phase.every == 1:
@@ -110,7 +109,7 @@ def update(
 
 
 def _steps(
-    phase: Phase, sampler: memories.Sampler, first: Array, info: Info, carry: tuple[Params, PyTree]
+    phase: Phase, sampler: Sampler, first: Array, info: Info, carry: tuple[Params, PyTree]
 ) -> tuple[tuple[Params, PyTree], Metrics]:
     """Takes the `times` gradient steps of a phase, each on a batch of its own, from the `first` one on."""
 
@@ -135,24 +134,22 @@ def _skip(shapes: PyTree, carry: tuple[Params, PyTree]) -> tuple[tuple[Params, P
 def run_updates(
     learner: Learner,
     state: TrainState,
-    memory: memories.Memory,
+    memory: Memory,
     gathered: Array,
     pending: Array,
-    key: Key,
-    progress: Array,
+    info: Info,
     active: Array,
-    tasks: Task | None = None,
-    offline: memories.Memory | None = None,
+    offline: Memory | None = None,
 ) -> tuple[TrainState, Array, Metrics, Reported]:
     """Runs the updates that follow a rollout; none unless `active`.
 
     Returns the state, the fraction of an update that stays pending, mean metrics, and which of them were reported.
     """
-    k_rows, k_steps = jax.random.split(key)
-    updates, pending, sampler = memories.plan_updates(memory, learner.replay, gathered, pending, k_rows, offline)
+    k_rows, k_steps = jax.random.split(info.key)
+    updates, pending, sampler = plan_updates(memory, learner.replay, gathered, pending, k_rows, offline)
 
     def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics, Reported, Array]:
-        return update(learner, state, sampler, i, jax.random.fold_in(k_steps, i), progress, tasks)
+        return update(learner, state, sampler, i, info._replace(key=jax.random.fold_in(k_steps, i)))
 
     def one(carry):
         state, sums, counts, active = carry

@@ -32,8 +32,7 @@ def train_step(
     stateful env it takes no steps.
     """
     key, k_reset, k_play, k_prepare, k_learn = jax.random.split(run.key, 5)
-    progress = run.steps.share(budget)
-    state, replay = run.state, learner.replay
+    progress, state, replay = run.steps.share(budget), run.state, learner.replay
     env_states, fresh, active = _gather(learner, tasks, run, budget, whole, k_reset, k_play, progress)
     ends = fresh.weight * fresh.last
     total = jnp.where(fresh.last & (fresh.weight > 0), fresh.episode_return, 0.0).sum()
@@ -44,8 +43,9 @@ def train_step(
     if learner.phases:
         memory = memories.from_rollout(rows) if memory is None else memories.add(memory, rows)
         gathered = fresh.weight.sum((1, 2)).max().astype(jnp.int32)  # by the task with the most
+        info = Info(k_learn, progress, task=tasks)
         state, pending, metrics, reported = run_updates(
-            learner, state, memory, gathered, pending, k_learn, progress, active, tasks, offline
+            learner, state, memory, gathered, pending, info, active, offline
         )
     run = run.counted(fresh, state.updates - run.state.updates).replace(
         state=state,

@@ -5,41 +5,32 @@ batch. Nothing here has a seed axis: seeds are one `vmap` around all of it.
 """
 
 import abc
-import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import EnvParams as EnvParams
 from headstart.core.env import Parameter as Parameter
+from headstart.core.experience import Record as Record
+from headstart.core.experience import Step as Step
+from headstart.core.experience import Transition as Transition
 from headstart.core.fields import with_field_checks
+from headstart.core.memory import Draw
 from headstart.core.replay import RATES as RATES
 from headstart.core.replay import Replay as Replay
-from headstart.core.spaces import ActionSpace, Observations, ObservationSpace
+from headstart.core.spaces import ActionSpace, ObservationSpace
 from headstart.core.spaces import Box as Box
 from headstart.core.spaces import Discrete as Discrete
 from headstart.core.spaces import Image as Image
 from headstart.core.spaces import components as components
 
-if TYPE_CHECKING:
-    from headstart.core.memory import Draw
-
 Metrics = dict[str, Array]
-
-
-class Record(eqx.Module):
-    """An immutable pytree with named fields."""
-
-    def replace(self, **fields: Any) -> Self:
-        """Returns a copy with some fields changed."""
-        return dataclasses.replace(self, **fields)
 
 
 class Statistics(Record):
@@ -88,36 +79,6 @@ class Spec(NamedTuple):
         return self._replace(context_dim=self.context_dim + size, encoded_dim=self.encoded_dim + size)
 
 
-# ---------------------------------------------------------------------------------------------------- experience
-
-
-class Step(Record):
-    """One step of experience, or many, as a replay buffer stores it."""
-
-    obs: Observations
-    action: Array  # as the policy gave it, before `Space.rescale`
-    reward: Float[Array, "*n"]
-    discount: Float[Array, "*n"]  # 0 where the MDP ended, else 1
-    last: Bool[Array, "*n"]  # the episode ended here, terminated or truncated
-    cumulants: Float[Array, "*n cumulant"]
-    context: Float[Array, "*n context"]
-    domain: Int[Array, "*n"]
-    weight: Float[Array, "*n"]  # in losses and statistics; transitions of weight 0 are ignored
-    episode_return: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
-    extras: dict[str, Array]
-
-
-class Transition(Step):
-    """One step with the observation after it, or many: [task, time, env] in a rollout, [task, batch] in a batch."""
-
-    next_obs: Observations  # after the last step of an episode, the final observation
-
-    @property
-    def next_context(self) -> Float[Array, "*n context"]:
-        """The context at the next step: the same one, unless it changes within an episode."""
-        return self.extras.get("next_context", self.context)
-
-
 # ---------------------------------------------------------------------------------------------------- learning
 
 Params = dict[str, PyTree]  # what is learned: parts by name, such as encoder, normalizer, policy, value
@@ -153,7 +114,7 @@ class Phase(NamedTuple):
     loss: Callable[[Params, Transition, Info], tuple[Array, Metrics]]
     train: tuple[str, ...]
     optimizer: optax.GradientTransformation
-    sample: "Callable[[Params, Draw, Info], Transition]" = lambda params, draw, info: draw.batch()
+    sample: Callable[[Params, Draw, Info], Transition] = lambda params, draw, info: draw.batch()
     every: int = 1
     times: int = 1
     after: Callable[[Params, Info], Params] = lambda params, info: params

@@ -9,7 +9,7 @@ import pytest
 from jaxtyping import Array
 from probes import experience
 
-from headstart.core import memory
+from headstart.core import memory, sampling
 from headstart.core.errors import InputError
 from headstart.core.memory import Draw, Memory
 from headstart.core.types import Replay, Transition
@@ -69,7 +69,7 @@ def all_of(held: Memory) -> Draw:
 
 def known(held: Memory) -> dict[float, float]:
     """Returns the next observation of each step that may be drawn, by its reward."""
-    rows = jax.jit(lambda held: memory.uniform(held, 500, KEY))(held)
+    rows = jax.jit(lambda held: sampling.uniform(held, 500, KEY))(held)
     drawn = jax.jit(memory.take)(held, rows)
     pairs = zip(
         drawn.reward.ravel().tolist(), drawn.next_obs.ravel().tolist(), drawn.weight.ravel().tolist(), strict=True
@@ -84,12 +84,12 @@ def batches(held: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -
 
 @functools.partial(jax.jit, static_argnums=1)
 def _steps(held: Memory, replay: Replay, gathered: Array | int, key: Array) -> Array:
-    return memory.plan_updates(held, replay, jnp.int32(gathered), jnp.int32(0), key)[0]
+    return sampling.plan_updates(held, replay, jnp.int32(gathered), jnp.int32(0), key)[0]
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _drawn(held: Memory, replay: Replay, steps: int, gathered: Array | int, key: Array) -> Array:
-    sampler = memory.plan_updates(held, replay, jnp.int32(gathered), jnp.int32(0), key)[2]
+    sampler = sampling.plan_updates(held, replay, jnp.int32(gathered), jnp.int32(0), key)[2]
     return jax.vmap(lambda i: sampler.draw(i).batch().reward)(jnp.arange(steps))
 
 
@@ -210,7 +210,7 @@ def test_steps_left_stay_right_while_a_ring_goes_round():
         ring = add(ring, jax.tree.map(lambda x, at=at: x[:, at : at + 1], whole))
         if at == 0:
             continue  # nothing can be drawn yet
-        rows = jax.jit(lambda ring: memory.uniform(ring, 60, KEY))(ring)
+        rows = jax.jit(lambda ring: sampling.uniform(ring, 60, KEY))(ring)
         left, ended = look(ring, rows)
         drawn = memory.take(ring, rows)
         for number, weight, steps, over in zip(
@@ -310,7 +310,7 @@ def test_final_observations_are_hardly_drawn_and_steps_stay_uniform():
     """Every third row is a final observation: one in 3⁴ draws takes one after four tries."""
     fresh = episodes(*[2] * 8, 1)
     ring = add(empty(fresh, 40), fresh)
-    rows = jax.jit(lambda ring: memory.uniform(ring, 8_000, KEY))(ring)
+    rows = jax.jit(lambda ring: sampling.uniform(ring, 8_000, KEY))(ring)
     drawn = memory.take(ring, rows)
     np.testing.assert_allclose(1 - drawn.weight.mean(), 3.0**-4, atol=0.005)
     counts = np.bincount(np.asarray(drawn.reward[drawn.weight > 0], int), minlength=17)[1:17]

@@ -10,7 +10,8 @@ import probes
 from jaxtyping import Array
 from probes import experience
 
-from headstart.core.memory import Draw, from_log, take, uniform
+from headstart.core.memory import Draw, from_log, take
+from headstart.core.sampling import uniform
 from headstart.core.train import train
 from headstart.core.types import Info, Learner, Params, Phase, Replay, Task, Transition, stack
 from headstart.tasks.worlds.bit_flip import BitFlip

@@ -115,7 +115,7 @@ def test_the_target_network_follows_by_tau_and_the_loss_sees_it():
     learner = counter(init=with_target, loss=loss, after=lambda params, info: polyak(params, "target", ("k",), 0.25))
     state, seen = init_train_state(learner, learner.init(KEY, None)), []
     for _ in range(3):
-        state, metrics, *_ = update(learner, state, probes.all_rows(experience([[[0]]])), 0, KEY)
+        state, metrics, *_ = update(learner, state, probes.all_rows(experience([[[0]]])), 0, Info(KEY))
         seen.append(float(metrics["target"]))
     # k = 1, 2, 3 and the target network = 3/4·8 + 1/4·1, 3/4·6.25 + 1/4·2, …
     assert seen == [8.0, 6.25, 5.1875]
@@ -127,7 +127,7 @@ def test_the_target_network_moves_every_so_many_updates():
     learner = counter(init=with_target, after=after)
     state, lagged = init_train_state(learner, learner.init(KEY, None)), []
     for _ in range(7):
-        state, *_ = update(learner, state, probes.all_rows(experience([[[0]]])), 0, KEY)
+        state, *_ = update(learner, state, probes.all_rows(experience([[[0]]])), 0, Info(KEY))
         lagged.append(float(state.params["target"]["k"]))
     assert lagged == [8.0, 8.0, 3.0, 3.0, 3.0, 6.0, 6.0]
     assert int(state.updates) == 7

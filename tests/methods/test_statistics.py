@@ -14,9 +14,10 @@ import pytest
 from small import BASES, LEARNT, OTHERWISE, SMALL, small, tasks_for
 
 from headstart.core.learn import init_train_state, update
-from headstart.core.memory import from_rollout, plan_updates
+from headstart.core.memory import from_rollout
 from headstart.core.names import named, within
 from headstart.core.rollout import reset_envs, rollout
+from headstart.core.sampling import plan_updates
 from headstart.core.types import Info, Learner, Method, Params, PyTree, Statistics, Task, TrainState, spec, stack
 from headstart.learners.dqn import DQN
 from headstart.learners.sac import SAC
@@ -120,8 +121,10 @@ def check_turn(method: Method, tasks: Task, target: bool, prior: Params | None =
             return params
         state, memory = state.replace(params=params), from_rollout(rows)
         sampler = plan_updates(memory, learner.replay, jnp.int32(1), jnp.int32(0), key)[2]
-        check_update(learner, state, UPDATE(still, state, sampler, 0, key, 0.5, tasks)[0], target_moves=False)
-        after = UPDATE(learner, state, sampler, 0, key, 0.5, tasks)[0]
+        check_update(
+            learner, state, UPDATE(still, state, sampler, 0, Info(key, 0.5, task=tasks))[0], target_moves=False
+        )
+        after = UPDATE(learner, state, sampler, 0, Info(key, 0.5, task=tasks))[0]
         check_update(learner, state, after, target_moves=True)
         if any(name in params.get("target", {}) for phase in learner.phases for name in phase.train):
             whole = {f"target.{name}" for name in named(params["target"])}  # `after` moves all of it
