@@ -1,13 +1,14 @@
 """Methods as people write them: `NAME` or `NAME:field=value:field=value`.
 
 A field of the method inside of another is reached through it: `epopt:epsilon=0.2:base.learning_rate=1e-3`; what is
-inside is named as a learner: `finetune:base=sac`. Tuples are written with plus signs, `base.hidden=32+32`. All raise
-InputError for a name or a field that there is not, and for a value that does not fit its field.
+inside is named like any method: `finetune:base=sac`, `finetune:base=module:Class`. Tuples are written with plus signs,
+`base.hidden=32+32`. All functions raise InputError for unknown names and fields, and for values that do not fit.
 """
 
 import dataclasses
 import difflib
 import math
+import re
 import typing
 from collections.abc import Iterable
 from typing import Literal
@@ -15,7 +16,7 @@ from typing import Literal
 from headstart.core.errors import InputError
 from headstart.core.types import Method
 from headstart.methods import CLASSES, LEARNERS, METHODS, Entry, find_entry
-from headstart.methods.plugins import class_name, split_name
+from headstart.methods.plugins import NAME, class_name, split_name
 
 NAMES = (*METHODS, *LEARNERS)  # of headstart's own methods and learners
 
@@ -26,17 +27,27 @@ def find(text: str, learner: Method | None = None) -> tuple[Entry, Method]:
     entry = find_entry(name) or METHODS[_known(name, METHODS, "method")]
     method = entry.make()
     if learner is not None:
-        if not (hasattr(method, "base") or isinstance(method, tuple(LEARNERS.values()))):
+        if not (hasattr(method, "base") or is_learner(method)):
             raise InputError(f"{name} learns in a way of its own, by no other learner; leave it or --learner out.")
-        inside = isinstance(method, tuple(LEARNERS.values()))
-        method = learner if inside else dataclasses.replace(method, base=learner)  # pyright: ignore[reportArgumentType]
+        method = learner if is_learner(method) else dataclasses.replace(method, base=learner)  # pyright: ignore[reportArgumentType]
     return entry, _settle(method, name, settings)
 
 
 def find_learner(text: str) -> Method:
-    """Returns the base learner that a user means."""
-    name, _, settings = text.partition(":")
-    return _settle(LEARNERS[_known(name, LEARNERS, "learner")](), name, settings)
+    """Returns the base learner that a user means: one of LEARNERS, or a class from outside without a base."""
+    name, settings = split_name(text, NAMES)
+    outside = None if name in NAMES else find_entry(name)
+    learner = LEARNERS[_known(name, LEARNERS, "learner")]() if outside is None else outside.make()
+    if not is_learner(learner):
+        raise InputError(f"{name} is a method over a base learner; give a learner, such as {', '.join(LEARNERS)}.")
+    return _settle(learner, name, settings)
+
+
+def is_learner(method: Method) -> bool:
+    """Returns whether other methods can learn by this one: one of LEARNERS, or a class from outside without a base."""
+    kind = type(method)
+    from_outside = CLASSES.get(kind.__name__) is not kind
+    return isinstance(method, tuple(LEARNERS.values())) or (from_outside and not hasattr(method, "base"))
 
 
 def find_any(text: str, after: Method | None = None) -> Method:
@@ -87,15 +98,16 @@ def _written(value: object) -> str:
     if isinstance(value, tuple):
         return "+".join(map(_written, value))
     if isinstance(value, Method):
-        return next((name for name in (*LEARNERS, *METHODS) if _named(name) == value), repr(value))
+        name = next((name for name in (*LEARNERS, *METHODS) if _named(name) == value), None)
+        outside = CLASSES.get(type(value).__name__) is not type(value) and value == type(value)()
+        return name or (class_name(type(value)) if outside else repr(value))
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 def _base(method: Method | None) -> Method | None:
-    """Returns the learner that a method learns by, if it is one that has a name."""
-    while method is not None and not isinstance(method, tuple(LEARNERS.values())):
-        method = getattr(method, "base", None)
-    return method
+    """Returns the learner that a method learns by, if other methods can learn by it too."""
+    learner = None if method is None else method.base_learner()
+    return learner if learner is not None and is_learner(learner) else None
 
 
 def _known(name: str, names: Iterable[str], kind: str) -> str:
@@ -108,10 +120,22 @@ def _known(name: str, names: Iterable[str], kind: str) -> str:
 
 def _settle(method: Method, name: str, settings: str) -> Method:
     """Returns the method with every `field=value` of the settings."""
-    for setting in settings.split(":") if settings else ():
+    for setting in _split_settings(settings):
         path, _, value = setting.partition("=")
         method = _set(method, path.split("."), value, f"{name}:{setting}")
     return method
+
+
+def _split_settings(text: str) -> list[str]:
+    """Returns the settings between colons, without splitting `module:Class`."""
+    settings: list[str] = []
+    for part in text.split(":") if text else ():
+        module = re.split(r"[=+]", settings[-1])[-1] if settings and "=" in settings[-1] else ""
+        if module and NAME.fullmatch(f"{module}:{part.partition('+')[0]}"):
+            settings[-1] += f":{part}"
+        else:
+            settings.append(part)
+    return settings
 
 
 def _set(method: Method, path: list[str], value: str, where: str) -> Method:
@@ -119,10 +143,12 @@ def _set(method: Method, path: list[str], value: str, where: str) -> Method:
     name, *inner = path
     fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}  # pyright: ignore[reportArgumentType]
     held = fields.get(name)
-    if isinstance(held, Method) and not inner and value in NAMES:
-        return dataclasses.replace(method, **{name: _named(value)})  # pyright: ignore[reportArgumentType]
+    if isinstance(held, Method) and not inner and (base := _named(value)) is not None:
+        return dataclasses.replace(method, **{name: base})  # pyright: ignore[reportArgumentType]
     if name not in fields or isinstance(held, Method) != bool(inner):
-        inside = lambda x, held: f"{x} (one of {', '.join(LEARNERS)}), {x}.FIELD of {type(held).__name__}"
+        inside = lambda x, held: (
+            f"{x} (one of {', '.join(LEARNERS)}, or module:Class), {x}.FIELD of {type(held).__name__}"
+        )
         known = [inside(x, held) if isinstance(held, Method) else x for x, held in fields.items()]
         raise InputError(f"{where} sets no field of {type(method).__name__}; FIELD=VALUE takes {', '.join(known)}.")
     if isinstance(held, Method):
@@ -135,9 +161,10 @@ def _set(method: Method, path: list[str], value: str, where: str) -> Method:
     return dataclasses.replace(method, **{name: read})  # pyright: ignore[reportArgumentType]
 
 
-def _named(name: str) -> Method:
-    """Returns the learner or method of that name, with its default settings. Raises KeyError where there is none."""
-    return (LEARNERS[name] if name in LEARNERS else METHODS[name].make)()
+def _named(name: str) -> Method | None:
+    """Returns the learner or method of that name, with its default settings; None if there is none."""
+    entry = None if name in LEARNERS else find_entry(name)
+    return LEARNERS[name]() if name in LEARNERS else None if entry is None else entry.make()
 
 
 def _words(kind: typing.Any) -> str:
@@ -150,7 +177,7 @@ def _words(kind: typing.Any) -> str:
     if inner:  # `X | None`
         return f"{_words(inner[0])}, or none"
     plain = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-    return plain.get(kind, f"one of {', '.join(LEARNERS)}")
+    return plain.get(kind, f"one of {', '.join(LEARNERS)}, or module:Class")
 
 
 def _read(kind: typing.Any, value: str) -> object:
@@ -159,7 +186,9 @@ def _read(kind: typing.Any, value: str) -> object:
     if kind is bool:
         return {"true": True, "false": False}[value.lower()]
     if kind is Method:
-        return LEARNERS[value]()
+        if (method := _named(value)) is None:
+            raise KeyError(value)
+        return method
     if kind in (int, float):
         number = float(value)
         if not math.isfinite(number) or (kind is int and number != int(number)):

@@ -1,7 +1,7 @@
 """The n-shot protocol: learn in the source, then spend a counted number of steps and episodes in the target.
 
 A *shot* is one episode spent in the target domain. A curve is the return of the deterministic policy on the nominal
-target, judged before the first shot, exactly at each number of shots asked for, and then along the steps.
+target, evaluated before the first shot, exactly at each requested number of shots, and then along the steps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -69,16 +69,16 @@ def evaluate_state(
 
 
 def shot_schedule(shots: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:
-    """Yields (episodes to collect, episodes spent after that), so that every number of shots is met exactly.
+    """Yields (episodes to collect, total episodes after that), so that every number of shots is met exactly.
 
-    As many episodes are collected with one policy as were spent before: 1, 1, 2, 4, …, up to `at_once`.
+    One policy collects as many episodes as were collected before it: 1, 1, 2, 4, …, up to `at_once`.
     """
-    spent = 0
+    num_shots = 0
     for shot in sorted(set(shots) - {0}):
-        while spent < shot:
-            more = min(shot - spent, max(1, spent), at_once)
-            spent += more
-            yield more, spent
+        while num_shots < shot:
+            more = min(shot - num_shots, max(1, num_shots), at_once)
+            num_shots += more
+            yield more, num_shots
 
 
 def adapt(
@@ -90,59 +90,59 @@ def adapt(
     key: Keys,
     num_evals: int = 12,
     eval_episodes: int = 10,
-    beside: Task | None = None,
+    source_tasks: Task | None = None,
 ) -> Iterator[Evaluation]:
     """Spends `shots` episodes and then the rest of `steps` in the target; yields evaluations, the first at step 0.
 
     `target` is a stacked task, and `prior` the state after the source (with a leading seed axis) or None to start from
-    scratch. The shots are always spent, even if they take more than `steps`. `beside` are stacked source tasks for a
-    method that trains in both domains at once; it takes no shots.
+    scratch. The shots are always spent, even if they take more than `steps`. `source_tasks` are the stacked source
+    tasks of a method that trains in both domains at once; it takes no shots.
     """
-    tasks = target if beside is None else jax.tree.map(lambda *x: jnp.concatenate(x), beside, target)
+    tasks = target if source_tasks is None else jax.tree.map(lambda *x: jnp.concatenate(x), source_tasks, target)
     learner = method.learner(spec(tasks), target=True)
-    if beside is not None:
-        steps, shots = steps + steps * learner.replay.source_steps_per_target_step * num_tasks(beside), ()
+    if source_tasks is not None:
+        steps, shots = steps + steps * learner.replay.source_steps_per_target_step * num_tasks(source_tasks), ()
     budget = count_of(max(steps, 1))
 
-    def judgement(run: LoopState, shots: int | None, metrics: Metrics) -> Evaluation:
+    def evaluation(run: LoopState, shots: int | None, metrics: Metrics) -> Evaluation:
         state = copy_arrays(run.state)  # the next iteration donates the buffers of the run
         returns = evaluate_state(learner, state, target, eval_episodes, key.evaluation)
-        spent = (run.steps, run.episodes) if beside is None else (run.target_steps, run.target_episodes)
-        steps, episodes, all_steps, updates = (x.numbers() for x in (*spent, run.steps, run.gradient_steps))
+        counts = (run.steps, run.episodes) if source_tasks is None else (run.target_steps, run.target_episodes)
+        steps, episodes, all_steps, updates = (x.numbers() for x in (*counts, run.steps, run.gradient_steps))
         return Evaluation(steps, episodes, all_steps - steps, updates, returns, shots, state, metrics)
 
     run = with_memory(learner, tasks, init_loop_state(learner, key.target, prior))
-    yield judgement(run, 0, {})
-    for after, spent, metrics in _spend_episodes(learner, tasks, run, shots, budget):
-        run = after
-        yield judgement(run, spent, metrics)
-    for after, metrics in _spend_steps(learner, tasks, run, steps, num_evals, budget):
-        yield judgement(after, None, metrics)
+    yield evaluation(run, 0, {})
+    for next_run, num_shots, metrics in _spend_episodes(learner, tasks, run, shots, budget):
+        run = next_run
+        yield evaluation(run, num_shots, metrics)
+    for next_run, metrics in _spend_steps(learner, tasks, run, steps, num_evals, budget):
+        yield evaluation(next_run, None, metrics)
 
 
 def _spend_episodes(
     learner: Learner, target: Task, run: LoopState, shots: Sequence[int], budget: Count
 ) -> Iterator[tuple[LoopState, int, Metrics]]:
     """Yields the loop state at each requested number of shots, that number, and the metrics of the last shots."""
-    asked, at_once = set(shots), min(MAX_SHOT_ENVS, max([*shots, 1]))
+    requested, at_once = set(shots), min(MAX_SHOT_ENVS, max([*shots, 1]))
     horizon, segment = target.env.horizon, min(learner.replay.sequence_length, target.env.horizon)
-    whole = learner._replace(
+    shot_learner = learner._replace(
         replay=learner.replay._replace(num_steps=horizon, num_envs=at_once, sequence_length=segment)
     )
-    for episodes, spent in shot_schedule(shots, at_once):
-        run, metrics = train_on_shots(whole, target, run, jnp.int32(episodes), budget)
-        if spent in asked:
-            yield run, spent, metrics
+    for episodes, num_shots in shot_schedule(shots, at_once):
+        run, metrics = train_on_shots(shot_learner, target, run, jnp.int32(episodes), budget)
+        if num_shots in requested:
+            yield run, num_shots, metrics
 
 
 def _spend_steps(
     learner: Learner, target: Task, run: LoopState, steps: int, points: int, budget: Count
 ) -> Iterator[tuple[LoopState, Metrics]]:
     """Yields the loop state and its metrics about `points` times until `steps`; nothing if they are already spent."""
-    turns = iterations_for(learner, target, steps - int(run.steps.numbers().min()))
-    if turns:
+    iterations = iterations_for(learner, target, steps - int(run.steps.numbers().min()))
+    if iterations:
         entered = enter_envs(learner, target, run, budget)
-        yield from train_loop(learner, target, entered, turns, budget, points)
+        yield from train_loop(learner, target, entered, iterations, budget, points)
 
 
 class Curve(NamedTuple):
@@ -159,16 +159,16 @@ class Curve(NamedTuple):
         return {shot: self.returns[:, point] for shot, point in self.shot_points.items()}
 
 
-def to_curve(judgements: Sequence[Evaluation]) -> Curve:
+def to_curve(evaluations: Sequence[Evaluation]) -> Curve:
     """Returns the learning curve of evaluations."""
-    asked = {j.shots: i for i, j in enumerate(judgements) if j.shots is not None}
-    columns = [(j.steps, j.episodes, j.returns.mean(1)) for j in judgements]
+    shot_points = {evaluation.shots: i for i, evaluation in enumerate(evaluations) if evaluation.shots is not None}
+    columns = [(evaluation.steps, evaluation.episodes, evaluation.returns.mean(1)) for evaluation in evaluations]
     steps, episodes, returns = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
-    return Curve(steps, episodes, returns, asked)
+    return Curve(steps, episodes, returns, shot_points)
 
 
 def constant_curve(curve: Curve, shots: Sequence[int], steps: float) -> Curve:
     """Returns the curve of a policy that does not adapt: constant at its first return."""
     seeds = curve.returns.shape[0]
-    spent = np.tile([0.0, steps], (seeds, 1))
-    return Curve(spent, np.zeros((seeds, 2)), np.repeat(curve.returns[:, :1], 2, 1), dict.fromkeys(shots, 0))
+    end_steps = np.tile([0.0, steps], (seeds, 1))
+    return Curve(end_steps, np.zeros((seeds, 2)), np.repeat(curve.returns[:, :1], 2, 1), dict.fromkeys(shots, 0))

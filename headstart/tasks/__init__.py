@@ -1,4 +1,4 @@
-"""Tasks: what is learned, and what is transferred to. A task is an MDP, and it is data.
+"""Tasks. A task is an MDP, and it is data.
 
 Its env is code and shared. Everything in which tasks of one env differ (a mass, a delay, the weights of the rewards) is
 an array, so that many tasks, or a task whose parameters are drawn for each episode, are one compiled program. There are

@@ -2,8 +2,8 @@
 
 Task strings can write uniform, log-uniform and normal distributions. A normal one is always truncated: at the ends that
 it names, or at the parameter's bounds, so that no draw is impossible (such as a negative mass). Other scalar
-`numpyro.distributions` work too, by their names (`named_distributions`); their draws are clipped to the bounds. A
-parameter that counts something draws integers. Everything is float32: tasks that differ only in values share one
+`numpyro.distributions` work too, by their names (`named_distributions`); their draws are clipped to the bounds. An
+integer parameter draws integers. Everything is float32: tasks that differ only in values share one
 compiled program.
 """
 
@@ -49,42 +49,42 @@ def canonical(owner: str, parameter: Parameter, value: Any) -> Array | dist.Dist
     Raises InputError, with `owner` (the env's name) in it, if the value is neither a number nor a scalar distribution,
     if a range is empty or reversed, or if anything is not finite or lies outside of the parameter's bounds.
     """
-    where = f"{owner}: {parameter.name}"
+    description = f"{owner}: {parameter.name}"
     if isinstance(value, dist.Distribution):
-        _check_scalar(where, value)
+        _check_scalar(description, value)
         spec = spec_of(value)
         return (
-            _canonical_other(where, parameter, _inner(value))
+            _canonical_other(description, parameter, _inner(value))
             if spec is None
-            else _canonical_spec(where, parameter, spec)
+            else _canonical_spec(description, parameter, spec)
         )
     if isinstance(value, DistributionSpec):
-        return _canonical_spec(where, parameter, value)
+        return _canonical_spec(description, parameter, value)
     try:
         number = float(np.asarray(value).item())
     except (TypeError, ValueError):
         raise InputError(
-            f"{where}={value!r} is neither one number nor a numpyro distribution; give it one of them."
+            f"{description}={value!r} is neither one number nor a numpyro distribution; give it one of them."
         ) from None
-    _check_bounds(f"{where}={format_number(number)}", parameter, number)
-    _check_whole(f"{where}={format_number(number)}", parameter, number)
+    _check_bounds(f"{description}={format_number(number)}", parameter, number)
+    _check_integer(f"{description}={format_number(number)}", parameter, number)
     return jnp.asarray(number, jnp.float32)
 
 
-def _canonical_spec(where: str, parameter: Parameter, spec: DistributionSpec) -> dist.Distribution:
+def _canonical_spec(description: str, parameter: Parameter, spec: DistributionSpec) -> dist.Distribution:
     """Returns the distribution rebuilt, so that all of one kind have the same tree; a normal one within the bounds."""
     if spec.kind == "normal":
         spec = spec._replace(
             low=parameter.low if math.isinf(spec.low) else spec.low,
             high=parameter.high if math.isinf(spec.high) else spec.high,
         )
-    _check(f"{where}={_text(spec, parameter)}", parameter, spec)
+    _check(f"{description}={_text(spec, parameter)}", parameter, spec)
     finite = [end for end in spec[1:3] if math.isfinite(end)]
-    _check_whole(f"{where}={_text(spec, parameter)}", parameter, *finite)
+    _check_integer(f"{description}={_text(spec, parameter)}", parameter, *finite)
     if parameter.integer == "never" or any(end % 1 for end in finite):
         return _build(spec)
     low, high = (jnp.asarray(end, jnp.float32) for end in spec[1:3])
-    return BoundedDistribution(_build(spec._replace(low=spec.low - 0.5, high=spec.high + 0.5)), low, high, whole=True)
+    return BoundedDistribution(_build(spec._replace(low=spec.low - 0.5, high=spec.high + 0.5)), low, high, integer=True)
 
 
 def _build(spec: DistributionSpec) -> dist.Distribution:
@@ -94,24 +94,24 @@ def _build(spec: DistributionSpec) -> dist.Distribution:
     return dist.Uniform(low, high) if spec.kind == "uniform" else dist.LogUniform(low, high)
 
 
-def _canonical_other(where: str, parameter: Parameter, distribution: dist.Distribution) -> dist.Distribution:
+def _canonical_other(description: str, parameter: Parameter, distribution: dist.Distribution) -> dist.Distribution:
     """Returns a distribution without a short form, with its draws clipped to the parameter's bounds."""
-    where = f"{where}={text(distribution, parameter)}"
-    ends = _support(distribution)
-    if np.isfinite(ends).all():  # finite ends can be chosen otherwise
-        _check_bounds(where, parameter, *ends)
-    stored = jax.tree.map(lambda x: _array(x, distribution.is_discrete), distribution)
-    whole = distribution.is_discrete or parameter.integer != "never"
-    if not whole and parameter.low <= ends[0] and ends[1] <= parameter.high:
-        return stored
+    description = f"{description}={text(distribution, parameter)}"
+    bounds = _support(distribution)
+    if np.isfinite(bounds).all():  # finite ends can be chosen otherwise
+        _check_bounds(description, parameter, *bounds)
+    as_arrays = jax.tree.map(lambda x: _array(x, distribution.is_discrete), distribution)
+    integer = distribution.is_discrete or parameter.integer != "never"
+    if not integer and parameter.low <= bounds[0] and bounds[1] <= parameter.high:
+        return as_arrays
     low, high = (jnp.asarray(end, jnp.float32) for end in (parameter.low, parameter.high))
-    return BoundedDistribution(stored, low, high, whole)
+    return BoundedDistribution(as_arrays, low, high, integer)
 
 
 def _array(number: Any, counts: bool) -> Array:
     """Returns a number of a distribution as float32, or as int32 if it `counts` something, such as trials."""
-    whole = counts and jnp.issubdtype(jnp.asarray(number).dtype, jnp.integer)
-    return jnp.asarray(number, jnp.int32 if whole else jnp.float32)
+    integer = counts and jnp.issubdtype(jnp.asarray(number).dtype, jnp.integer)
+    return jnp.asarray(number, jnp.int32 if integer else jnp.float32)
 
 
 def _support(distribution: dist.Distribution) -> tuple[float, float]:
@@ -122,15 +122,15 @@ def _support(distribution: dist.Distribution) -> tuple[float, float]:
     return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
 
-def _check_scalar(where: str, distribution: dist.Distribution) -> None:
+def _check_scalar(description: str, distribution: dist.Distribution) -> None:
     name = type(distribution).__name__
     if distribution.batch_shape or distribution.event_shape:
-        raise InputError(f"{where} is a {name} of many numbers; give a scalar one, and stack tasks instead.")
+        raise InputError(f"{description} is a {name} of many numbers; give a scalar one, and stack tasks instead.")
 
 
-def _check_whole(where: str, parameter: Parameter, *numbers: float) -> None:
+def _check_integer(description: str, parameter: Parameter, *numbers: float) -> None:
     if parameter.integer == "always" and any(number % 1 for number in numbers):
-        raise InputError(f"{where} is no whole number, and {parameter.name} is always one; write whole numbers.")
+        raise InputError(f"{description} is no whole number, and {parameter.name} is always one; write whole numbers.")
 
 
 def spec_of(distribution: Any) -> DistributionSpec | None:
@@ -156,50 +156,50 @@ def typical_range(value: Any) -> tuple[float, float]:
         return float(value), float(value)
     spec = spec_of(value)
     if spec is None:
-        drawn = np.asarray(value.sample(jax.random.key(0), (16,)), np.float64)
-        return float(drawn.min()), float(drawn.max())
+        draws = np.asarray(value.sample(jax.random.key(0), (16,)), np.float64)
+        return float(draws.min()), float(draws.max())
     if spec.kind != "normal":
         return spec.low, spec.high
     low, high = (
         max(spec.low, spec.centre - 2 * spec.deviation),
         min(spec.high, spec.centre + 2 * spec.deviation),
     )
-    return (round(low), round(high)) if isinstance(value, BoundedDistribution) and value.whole else (low, high)
+    return (round(low), round(high)) if isinstance(value, BoundedDistribution) and value.integer else (low, high)
 
 
-def _check(where: str, parameter: Parameter, spec: DistributionSpec) -> None:
+def _check(description: str, parameter: Parameter, spec: DistributionSpec) -> None:
     low, high = format_number(spec.low), format_number(spec.high)
     # a normal distribution is unbounded if its parameter is
     if np.isnan(spec[1:3]).any() or not np.isfinite(spec[3:] if spec.kind == "normal" else spec[1:3]).all():
-        raise InputError(f"{where} holds a number that is not finite; give finite ones.")
+        raise InputError(f"{description} holds a number that is not finite; give finite ones.")
     if spec.low > spec.high:
-        raise InputError(f"{where} runs backwards; write the smaller end first: {high}..{low}.")
+        raise InputError(f"{description} runs backwards; write the smaller end first: {high}..{low}.")
     if as_float32(spec.low) == as_float32(spec.high):
-        raise InputError(f"{where} is an empty range; write {parameter.name}={low}, or two ends that differ.")
+        raise InputError(f"{description} is an empty range; write {parameter.name}={low}, or two ends that differ.")
     if spec.kind == "log" and as_float32(spec.low) <= 0:
-        raise InputError(f"{where} is a log range that does not lie above 0; raise its lower end {low}.")
+        raise InputError(f"{description} is a log range that does not lie above 0; raise its lower end {low}.")
     if spec.kind == "normal" and as_float32(spec.deviation) <= 0:
         raise InputError(
-            f"{where} has a standard deviation that is not above 0; write a number "
+            f"{description} has a standard deviation that is not above 0; write a number "
             f"({parameter.name}={format_number(spec.centre)}), or raise the deviation."
         )
-    _check_bounds(where, parameter, *(end for end in spec[1:3] if math.isfinite(end)))
+    _check_bounds(description, parameter, *(end for end in spec[1:3] if math.isfinite(end)))
     if spec.kind == "normal" and not spec.low <= spec.centre <= spec.high:
         raise InputError(
-            f"{where} has its centre {format_number(spec.centre)} outside of {low}..{high}; move it inside."
+            f"{description} has its centre {format_number(spec.centre)} outside of {low}..{high}; move it inside."
         )
 
 
-def _check_bounds(where: str, parameter: Parameter, *numbers: Any) -> None:
+def _check_bounds(description: str, parameter: Parameter, *numbers: Any) -> None:
     """Raises InputError if a number is not within the bounds, both compared as float32."""
     low, high = as_float32(parameter.low), as_float32(parameter.high)
     for number in numbers:
         if not np.isfinite(number):
-            raise InputError(f"{where} is not finite; give a finite number.")
+            raise InputError(f"{description} is not finite; give a finite number.")
         if not low <= as_float32(number) <= high:
             unit = f" {parameter.unit}" if parameter.unit else ""
             raise InputError(
-                f"{where} is out of bounds; "
+                f"{description} is out of bounds; "
                 f"{parameter.name} lies within {format_number(low)}..{format_number(high)}{unit}."
             )
 
@@ -226,11 +226,11 @@ def _inner(distribution: Any) -> Any:
 
 
 def _text(spec: DistributionSpec, parameter: Parameter) -> str:
-    ends = f"{format_number(spec.low)}..{format_number(spec.high)}"
+    bounds = f"{format_number(spec.low)}..{format_number(spec.high)}"
     if spec.kind != "normal":
-        return ends if spec.kind == "uniform" else f"log:{ends}"
+        return bounds if spec.kind == "uniform" else f"log:{bounds}"
     normal = f"{format_number(spec.centre)}~{format_number(spec.deviation)}"
-    return f"{normal}|{ends}" if truncated(spec, parameter) else normal
+    return f"{normal}|{bounds}" if truncated(spec, parameter) else normal
 
 
 def truncated(spec: DistributionSpec, parameter: Parameter) -> bool:

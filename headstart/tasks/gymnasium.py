@@ -1,4 +1,4 @@
-"""Any task as a Gymnasium env: for other libraries' algorithms, and for looking at an episode step by step."""
+"""Any task as a Gymnasium env, for algorithms of other libraries and for stepping through an episode."""
 
 from typing import Any
 
@@ -36,8 +36,8 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
             raise InputError("These are several tasks, stacked; make a Gymnasium env of one at a time.")
         modes = ["rgb_array"] if task.env.drawable else []
         if render_mode is not None and render_mode not in modes:
-            offer = "it has rgb_array" if modes else "it has no drawing, so leave render_mode out"
-            raise InputError(f"{task.env.name} has no render_mode={render_mode!r}; {offer}.")
+            hint = "it has rgb_array" if modes else "it has no drawing, so leave render_mode out"
+            raise InputError(f"{task.env.name} has no render_mode={render_mode!r}; {hint}.")
         self.metadata = {"render_modes": modes, "render_fps": FRAMES}
         self.render_mode = render_mode
         self.task = task
@@ -54,7 +54,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode with newly drawn parameters; return its first observation [observation] and info.
+        """Starts an episode with newly drawn parameters. Returns its first observation [observation] and info.
 
         `info["params"]` holds the episode's parameters, `info["rewards"]` the parts of the reward, all 0 here. Raises
         InputError, here and in `step`, if a third-party env fails.
@@ -67,7 +67,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         return np.array(obs), self._info(np.zeros(len(self.task.env.cumulant_names)))
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Take an action in the env's units; return observation, reward, terminated, truncated and info.
+        """Takes an action in the env's units. Returns observation, reward, terminated, truncated and info.
 
         Raises InputError before the first `reset`, and if the action does not have the action space's shape.
         """
@@ -81,7 +81,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
         return np.array(step.obs), reward, terminated, truncated, self._info(np.asarray(step.cumulants))
 
     def close(self) -> None:
-        """End the current episode."""
+        """Ends the current episode."""
         if self._episode is not None and self.task.env.stateful:
             _close(self.task, self._episode)
         self._episode = None
@@ -122,16 +122,16 @@ class TaskEnv(gymnasium.Env[np.ndarray, Any]):
     def _as_action(self, action: Any) -> Array:
         space = self.action_space
         discrete = isinstance(space, gymnasium.spaces.Discrete)
-        given = np.asarray(action)
-        if given.shape != space.shape or (discrete and not space.contains(given)):
+        array = np.asarray(action)
+        if array.shape != space.shape or (discrete and not space.contains(array)):
             raise InputError(f"{self.task.env.name} cannot do {action!r}; its actions are {space}.")
-        return jnp.asarray(given, jnp.int32 if discrete else jnp.float32)
+        return jnp.asarray(array, jnp.int32 if discrete else jnp.float32)
 
     def _info(self, cumulants: np.ndarray) -> dict[str, Any]:
         assert self._episode is not None
-        numbers = {n: x for n, x in params_of(self.task, self._episode).items() if n not in self.task.env.data_names}
+        values = {n: x for n, x in params_of(self.task, self._episode).items() if n not in self.task.env.data_names}
         return {
-            "params": {name: float(value) for name, value in numbers.items()},
+            "params": {name: float(value) for name, value in values.items()},
             "rewards": {name: float(c) for name, c in zip(self.task.env.cumulant_names, cumulants, strict=True)},
         }
 
@@ -167,12 +167,12 @@ def _start(task: Task, key: Key) -> tuple[Key, Episode, Array]:
 def _step(task: Task, episode: Episode, action: Array, key: Key) -> tuple[Key, Episode, Step]:
     key, k_step = jax.random.split(key)
     env, params, state = task.env, params_of(task, episode), episode.state
-    after = env.transition(params, state, action, k_step)
-    cumulants = env.cumulants(params, state, action, after)
+    next_state = env.transition(params, state, action, k_step)
+    cumulants = env.cumulants(params, state, action, next_state)
     reward = cumulants @ task.w
-    on = Episode(episode.sampled, after, episode.time + 1, episode.episode_return + reward)
-    ended, broken_off = env.terminal(params, after), env.truncated(params, after)
-    return key, on, Step(env.observe(params, after), cumulants, reward, ended, broken_off)
+    next_episode = Episode(episode.sampled, next_state, episode.time + 1, episode.episode_return + reward)
+    terminated, truncated = env.terminal(params, next_state), env.truncated(params, next_state)
+    return key, next_episode, Step(env.observe(params, next_state), cumulants, reward, terminated, truncated)
 
 
 @jax.jit

@@ -31,17 +31,22 @@ def is_named(text: str) -> bool:
 def read(text: str, where: str) -> dist.Distribution:
     """Returns the distribution that the text names. Raises InputError, with `where` in it, if there is none."""
     match = SHAPE.fullmatch(text.strip())
-    name, inner = match.groups() if match else ("", "")
-    kind: Any = getattr(dist, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, dist.Distribution)):
+    name, arguments_text = match.groups() if match else ("", "")
+    distribution: Any = getattr(dist, name, None)
+    if not (isinstance(distribution, type) and issubclass(distribution, dist.Distribution)):
         raise InputError(f"{where} names no distribution of numpyro; write one, such as Poisson(rate=3).")
-    inner = inner.replace(" ", "")
-    counts = {name for name, constraint in kind.arg_constraints.items() if constraint.is_discrete}
-    arguments = {m[1]: _value(m[2], where, m[1] in counts) for m in ARGUMENT.finditer(inner)}
-    if ",".join(m[0].rstrip(",") for m in ARGUMENT.finditer(inner)) != inner or arguments.keys() - kind.arg_constraints:
-        raise InputError(f"{where} is malformed; {name} takes {', '.join(kind.arg_constraints)}, such as NAME=3.")
+    arguments_text = arguments_text.replace(" ", "")
+    counts = {name for name, constraint in distribution.arg_constraints.items() if constraint.is_discrete}
+    arguments = {m[1]: _value(m[2], where, m[1] in counts) for m in ARGUMENT.finditer(arguments_text)}
+    if (
+        ",".join(m[0].rstrip(",") for m in ARGUMENT.finditer(arguments_text)) != arguments_text
+        or arguments.keys() - distribution.arg_constraints
+    ):
+        raise InputError(
+            f"{where} is malformed; {name} takes {', '.join(distribution.arg_constraints)}, such as NAME=3."
+        )
     try:
-        return kind(**arguments)
+        return distribution(**arguments)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where} is not a distribution: {str(error).splitlines()[0]}.") from None
 
@@ -57,5 +62,5 @@ def _value(text: str, where: str, counts: bool) -> Any:
 
 
 def _format(value: np.ndarray) -> str:
-    each = [str(x).removesuffix(".0") for x in np.atleast_1d(value).astype(np.float32)]
-    return f"[{','.join(each)}]" if value.ndim else each[0]
+    numbers = [str(x).removesuffix(".0") for x in np.atleast_1d(value).astype(np.float32)]
+    return f"[{','.join(numbers)}]" if value.ndim else numbers[0]

@@ -33,28 +33,28 @@ def picture(env: Env, params: EnvParams, state: PyTree, size: int) -> RGB:
     if (drawing := env.draw(params, state)) is not None:
         return raster(drawing, size)
     if (image := env.render(state)) is not None:
-        return _fitted(image, size)
-    return _fitted(_shades(np.asarray(env.observe(params, state)), env.observation_space.max_value), size)  # pyright: ignore[reportAttributeAccessIssue]
+        return _resize(image, size)
+    return _resize(_to_rgb(np.asarray(env.observe(params, state)), env.observation_space.max_value), size)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _shades(image: np.ndarray, brightest: int) -> RGB:
+def _to_rgb(image: np.ndarray, max_value: int) -> RGB:
     """Returns an observed image as RGB. Three channels of bytes are colours already.
 
     Other bytes are stacked frames, of which the last is the newest: it is shown in grey. Bits are shown with a grey of
     its own for each channel.
     """
     channels = image.shape[-1]
-    if brightest > 1 and channels == 3:
+    if max_value > 1 and channels == 3:
         return image
-    grey = image[..., -1] if brightest > 1 else (image * np.linspace(255, 90, channels)).max(-1)
+    grey = image[..., -1] if max_value > 1 else (image * np.linspace(255, 90, channels)).max(-1)
     return np.repeat(grey[..., None], 3, -1).astype(np.uint8)
 
 
-def _fitted(image: RGB, size: int) -> RGB:
+def _resize(image: RGB, size: int) -> RGB:
     """Returns the image at about that size. Enlarged pixels stay squares, and reduced ones are averaged."""
     height, width = image.shape[:2]
     longest = max(height, width)
     if longest < size:
         return np.kron(image, np.ones((-(-size // longest), -(-size // longest), 1), np.uint8))
-    smaller = max(round(width * size / longest), 1), max(round(height * size / longest), 1)
-    return np.asarray(Picture.fromarray(image).resize(smaller, Picture.Resampling.BOX))
+    new_size = max(round(width * size / longest), 1), max(round(height * size / longest), 1)
+    return np.asarray(Picture.fromarray(image).resize(new_size, Picture.Resampling.BOX))

@@ -15,37 +15,45 @@ COLOURS: dict[Role, str] = {
     "goal": "#2f855a",
     "mark": "#2b6cb0",
 }
-PAPER = "#ffffff"
+BACKGROUND = "#ffffff"
 SUPERSAMPLING = 3  # supersampling: images are drawn this much larger, then reduced
 
 
 def raster(drawing: Drawing, size: int = 400) -> UInt8[np.ndarray, "height width 3"]:
     """Returns the drawing in RGB; its longer side has `size` pixels."""
     (left, bottom), (right, top) = drawing.low, drawing.high
-    unit = SUPERSAMPLING * size / max(right - left, top - bottom)  # pixels
-    wide, high = (max(round(side * unit), SUPERSAMPLING) for side in (right - left, top - bottom))
-    image = Image.new("RGB", (wide, high), PAPER)
-    pen = ImageDraw.Draw(image)
+    pixels_per_unit = SUPERSAMPLING * size / max(right - left, top - bottom)  # pixels
+    width_pixels, height_pixels = (
+        max(round(side * pixels_per_unit), SUPERSAMPLING) for side in (right - left, top - bottom)
+    )
+    image = Image.new("RGB", (width_pixels, height_pixels), BACKGROUND)
+    canvas = ImageDraw.Draw(image)
 
-    def place(point: Point) -> Point:
+    def to_pixels(point: Point) -> Point:
         x, y = point
-        return (x - left) * unit, (top - y) * unit
+        return (x - left) * pixels_per_unit, (top - y) * pixels_per_unit
 
-    def disc(centre: Point, radius: float, colour: str) -> None:
-        x, y = place(centre)
-        reach = radius * unit
-        pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
+    def draw_disc(centre: Point, radius: float, colour: str) -> None:
+        x, y = to_pixels(centre)
+        radius_pixels = radius * pixels_per_unit
+        canvas.ellipse((x - radius_pixels, y - radius_pixels, x + radius_pixels, y + radius_pixels), fill=colour)
 
     for shape in drawing.shapes:
         colour = COLOURS[shape.role]
         if isinstance(shape, Disc):
-            disc(shape.centre, shape.radius, colour)
+            draw_disc(shape.centre, shape.radius, colour)
         elif isinstance(shape, Line):
-            pen.line([place(point) for point in shape.points], fill=colour, width=max(round(shape.width * unit), 1))
+            canvas.line(
+                [to_pixels(point) for point in shape.points],
+                fill=colour,
+                width=max(round(shape.width * pixels_per_unit), 1),
+            )
             for point in shape.points:  # round ends and joints
-                disc(point, shape.width / 2, colour)
+                draw_disc(point, shape.width / 2, colour)
         else:
-            pen.polygon([place(point) for point in shape.points], fill=colour)
+            canvas.polygon([to_pixels(point) for point in shape.points], fill=colour)
     return np.asarray(
-        image.resize((max(wide // SUPERSAMPLING, 1), max(high // SUPERSAMPLING, 1)), Image.Resampling.BOX)
+        image.resize(
+            (max(width_pixels // SUPERSAMPLING, 1), max(height_pixels // SUPERSAMPLING, 1)), Image.Resampling.BOX
+        )
     )

@@ -62,8 +62,8 @@ def make(env_id: str, physics: str = "auto", **options: Any) -> Env:
         return host(env_id, **options)
     known = [*WORLDS, *_robots()]
     near = nearest(env_id, known) or nearest(env_id, ids(), 0.8)
-    offer = _offer(near) if near else f"`headstart tasks` lists the {len(known)} known names"
-    raise InputError(f"There is no task {env_id!r}; {offer}.")
+    hint = _offer(near) if near else f"`headstart tasks` lists the {len(known)} known names"
+    raise InputError(f"There is no task {env_id!r}; {hint}.")
 
 
 @functools.cache
@@ -168,12 +168,12 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
 def parameter(env: Env, name: str) -> Parameter:
     """Returns a parameter by name. Raises InputError, with the nearest names, if there is none."""
     known = _parameters_by_name(env)
-    found = known.get(name) or env.unlisted_parameter(name)
-    if found is not None:
-        return found
+    listed = known.get(name) or env.unlisted_parameter(name)
+    if listed is not None:
+        return listed
     near = nearest(name, known)
-    offer = _offer(near) if near else f"headstart.parameters({env.name!r}) lists its {len(known)}"
-    raise InputError(f"{env.name} has no parameter {name!r}; {offer}.")
+    hint = _offer(near) if near else f"headstart.parameters({env.name!r}) lists its {len(known)}"
+    raise InputError(f"{env.name} has no parameter {name!r}; {hint}.")
 
 
 def value_of(task: Task, name: str) -> str:

@@ -25,14 +25,14 @@ __all__ = ["held_out", "in_range", "is_ensemble", "nominal", "sample_params"]
 
 def is_ensemble(task: Task) -> bool:
     """Returns whether episodes draw any of the task's parameters."""
-    return bool(_drawn(task))
+    return bool(_random_names(task))
 
 
 def nominal(task: Task) -> Task:
     """Returns the task with nominal values for the parameters that it draws; fixed ones stay."""
     fixed = {
         name: jnp.full(task.domain.shape, registry.parameter(task.env, name).nominal, jnp.float32)
-        for name in _drawn(task)
+        for name in _random_names(task)
     }
     return task.replace(params={**task.params, **fixed})
 
@@ -40,11 +40,11 @@ def nominal(task: Task) -> Task:
 def in_range(task: Task, n: int, key: Key) -> Task:
     """Returns `n` stacked tasks of fixed numbers, drawn as episodes draw them. Raises InputError for stacked tasks."""
     _check_single(task)
-    drawn = {}
+    draws = {}
     for i, name in enumerate(sorted(task.params)):
-        if name in _drawn(task):
-            drawn[name] = jax.vmap(task.params[name].sample)(jax.random.split(jax.random.fold_in(key, i), n))
-    return _stacked(task, n, drawn)
+        if name in _random_names(task):
+            draws[name] = jax.vmap(task.params[name].sample)(jax.random.split(jax.random.fold_in(key, i), n))
+    return _stacked(task, n, draws)
 
 
 def held_out(task: Task, n: int, key: Key) -> Task:
@@ -56,15 +56,15 @@ def held_out(task: Task, n: int, key: Key) -> Task:
     another kind or leaves nothing outside of itself.
     """
     _check_single(task)
-    drawn = {}
+    draws = {}
     for i, name in enumerate(sorted(task.params)):
-        if name in _drawn(task):
+        if name in _random_names(task):
             parameter = registry.parameter(task.env, name)
-            drawn[name] = _outside(task, parameter, n, jax.random.fold_in(key, i))
-    return _stacked(task, n, drawn)
+            draws[name] = _outside(task, parameter, n, jax.random.fold_in(key, i))
+    return _stacked(task, n, draws)
 
 
-def _drawn(task: Task) -> list[str]:
+def _random_names(task: Task) -> list[str]:
     return [name for name, value in task.params.items() if isinstance(value, Distribution)]
 
 
@@ -73,12 +73,12 @@ def _check_single(task: Task) -> None:
         raise InputError("These are several tasks, stacked; draw from them one by one.")
 
 
-def _stacked(task: Task, n: int, drawn: dict[str, Array]) -> Task:
+def _stacked(task: Task, n: int, draws: dict[str, Array]) -> Task:
     fixed = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (n, *leaf.shape)),
-        task.replace(params={name: value for name, value in task.params.items() if name not in drawn}),
+        task.replace(params={name: value for name, value in task.params.items() if name not in draws}),
     )
-    return fixed.replace(params={**fixed.params, **drawn})
+    return fixed.replace(params={**fixed.params, **draws})
 
 
 def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array, " {n}"]:
@@ -93,14 +93,14 @@ def _outside(task: Task, parameter: Parameter, n: int, key: Key) -> Float[Array,
     sizes = [max(high - low, 0.0) for low, high in (below, above)]
     if sum(sizes) == 0:
         raise InputError(f"{where} fills the parameter's whole range, so that nothing is held out; narrow it.")
-    along = jax.random.uniform(key, (n,)) * sum(sizes)
-    drawn = off_scale(jnp.where(along < sizes[0], below[0] + along, above[0] + along - sizes[0]))
+    position = jax.random.uniform(key, (n,)) * sum(sizes)
+    draws = off_scale(jnp.where(position < sizes[0], below[0] + position, above[0] + position - sizes[0]))
     if isinstance(task.params[parameter.name], BoundedDistribution):  # integers that the distribution does not draw
-        drawn = jnp.where(along < sizes[0], jnp.ceil(drawn - 0.5), jnp.floor(drawn + 0.5))
-    return jnp.clip(drawn, parameter.low, parameter.high)
+        draws = jnp.where(position < sizes[0], jnp.ceil(draws - 0.5), jnp.floor(draws + 0.5))
+    return jnp.clip(draws, parameter.low, parameter.high)
 
 
-def _bands(spec: distributions.DistributionSpec, parameter: Parameter, whole: bool) -> tuple[Band, Band]:
+def _bands(spec: distributions.DistributionSpec, parameter: Parameter, integer: bool) -> tuple[Band, Band]:
     """Returns the bands below and above a distribution as (low, high); empty (low >= high) beyond the bounds."""
     if spec.kind == "log":
         ratio = (spec.high / spec.low) ** BAND_WIDTH
@@ -110,7 +110,7 @@ def _bands(spec: distributions.DistributionSpec, parameter: Parameter, whole: bo
     else:
         width = BAND_WIDTH * (spec.high - spec.low)
         outer, inner = (spec.low - width, spec.high + width), (spec.low, spec.high)
-    if whole:  # integers that the distribution does not draw
+    if integer:  # integers that the distribution does not draw
         inner = math.ceil(inner[0] - 0.5) - 0.5, math.floor(inner[1] + 0.5) + 0.5
         outer = min(outer[0], inner[0] - 1.0), max(outer[1], inner[1] + 1.0)
         outer = (max(outer[0], 0.5), outer[1]) if spec.kind == "log" else outer

@@ -25,7 +25,7 @@ from headstart.core.types import Env, Parameter, Task
 from headstart.tasks import distributions, named_distributions, registry
 
 SHAPE = "ENV@name=value,name=value"
-NAME_IT = "if you trust it, name the task yourself, by --target"
+TRUST_HINT = "if you trust it, name the task yourself, by --target"
 COMMA = re.compile(r",(?![^(]*\))")  # commas outside of parentheses
 
 
@@ -34,16 +34,16 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
 
     Raises InputError if it is malformed, and as `headstart.tasks.registry.task` does.
     """
-    env_id, at, rest = (part.strip() for part in text.partition("@"))
+    env_id, separator, rest = (part.strip() for part in text.partition("@"))
     if not env_id:
         raise InputError(f"The task {text!r} names no env; write {SHAPE}, such as Hopper-v5@torso_mass=3..9.")
-    if at and not rest:
+    if separator and not rest:
         raise InputError(f"The task {text!r} ends after its @; drop it, or write {SHAPE}.")
-    given = _items(text, rest) if at else {}
-    options = {} if registry.is_ours(env_id) else _host_options(env_id, given)
+    values = _items(text, rest) if separator else {}
+    options = {} if registry.is_ours(env_id) else _host_options(env_id, values)
     env = registry.make(env_id, physics, **options)
     params, w = {}, {}
-    for name, value in given.items():
+    for name, value in values.items():
         if name in options:
             continue
         if name.startswith("w."):
@@ -53,15 +53,15 @@ def parse(text: str, physics: str = "auto", target: bool = False) -> Task:
     return registry.task(env, target=target, w=w, **params)
 
 
-def as_task(given: Any, target: bool = False) -> Task:
+def as_task(values: Any, target: bool = False) -> Task:
     """Returns a task: the one given, that of a task string, or that of an env at its nominal parameters."""
-    if isinstance(given, str):
-        return parse(given, target=target)
-    if isinstance(given, Env):
-        return registry.task(given, target=target)
-    if not isinstance(given, Task):
-        raise InputError(f"{given!r} is no task; give one, or a task string such as Hopper-v5@torso_mass=9.")
-    return given
+    if isinstance(values, str):
+        return parse(values, target=target)
+    if isinstance(values, Env):
+        return registry.task(values, target=target)
+    if not isinstance(values, Task):
+        raise InputError(f"{values!r} is no task; give one, or a task string such as Hopper-v5@torso_mass=9.")
+    return values
 
 
 def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> Task:
@@ -73,11 +73,14 @@ def parse_untrusted(text: str, physics: str = "auto", target: bool = False) -> T
     env_id, _, rest = (part.strip() for part in text.partition("@"))
     module, _, _ = env_id.rpartition(":")
     if module not in ("", "gymnasium"):
-        raise InputError(f"The task {text!r} imports the module {module!r}, which a file may not ask for; {NAME_IT}.")
-    options = {} if registry.is_ours(env_id) or not rest else _host_options(env_id, _items(text, rest))
-    if words := [name for name in options if name != "horizon"]:
         raise InputError(
-            f"The task {text!r} gives the env's constructor a {words[0]}, which a file may not ask for; {NAME_IT}."
+            f"The task {text!r} imports the module {module!r}, which a file may not ask for; {TRUST_HINT}."
+        )
+    options = {} if registry.is_ours(env_id) or not rest else _host_options(env_id, _items(text, rest))
+    if keywords := [name for name in options if name != "horizon"]:
+        raise InputError(
+            f"The task {text!r} gives the env's constructor a {keywords[0]}, which a file may not ask for; "
+            f"{TRUST_HINT}."
         )
     return parse(text, physics, target)
 
@@ -110,29 +113,29 @@ def describe(task: Task) -> str:
 
 def _env_name(task: Task) -> str:
     """Returns the id that makes the env again; with a module for a Gymnasium env whose id headstart has too."""
-    name, is_host = task.env.name, task.env.stateful
-    return f"gymnasium:{name}" if is_host and registry.is_ours(name.partition("@")[0]) else name
+    name, is_stateful = task.env.name, task.env.stateful
+    return f"gymnasium:{name}" if is_stateful and registry.is_ours(name.partition("@")[0]) else name
 
 
 def _items(text: str, rest: str) -> dict[str, str]:
     """Returns the values of a task string by name."""
-    given: dict[str, str] = {}
+    values: dict[str, str] = {}
     for item in COMMA.split(rest):
         name, equals, value = (part.strip() for part in item.partition("="))
         if not name:
             raise InputError(f"The task {text!r} has a value without a name, {item!r}; write {SHAPE}.")
         if not (equals and value):
             raise InputError(f"The task {text!r} has no value for {name}; write {name}=VALUE, such as {name}=x2.")
-        if name in given:
+        if name in values:
             raise InputError(f"The task {text!r} has {name} twice; keep one of them.")
-        given[name] = value
-    return given
+        values[name] = value
+    return values
 
 
-def _host_options(env_id: str, given: dict[str, str]) -> dict[str, Any]:
+def _host_options(env_id: str, values: dict[str, str]) -> dict[str, Any]:
     from headstart.tasks.host import env_options  # imports Gymnasium
 
-    return env_options(env_id, given)
+    return env_options(env_id, values)
 
 
 def _weight(text: str, where: str) -> float:
@@ -148,14 +151,14 @@ def read(text: str, parameter: Parameter, owner: str) -> float | distributions.D
     where = f"{owner}: {parameter.name}={text}"
     if named_distributions.is_named(text):
         return named_distributions.read(text, where)
-    normal, bar, ends = text.partition("|")
+    normal, separator, range_text = text.partition("|")
     if "~" in normal:
-        centre, deviation = (_number(part, parameter, where) for part in _two(normal, "~", where))
+        centre, deviation = (_number(part, parameter, where) for part in _split_pair(normal, "~", where))
         if parameter.nominal < 0 and "x" in normal.partition("~")[2]:
             deviation = -deviation  # a multiple of a negative number; a deviation has no sign
-        low, high = _range(ends, parameter, where) if bar else (-math.inf, math.inf)
+        low, high = _range(range_text, parameter, where) if separator else (-math.inf, math.inf)
         return distributions.DistributionSpec("normal", low, high, centre, deviation)
-    if bar:
+    if separator:
         raise InputError(f"{where} truncates something that is not normal; write it as 6~1.5|3..9.")
     if text.startswith("log:"):
         return distributions.DistributionSpec("log", *_range(text.removeprefix("log:"), parameter, where))
@@ -167,18 +170,18 @@ def read(text: str, parameter: Parameter, owner: str) -> float | distributions.D
 
 
 def _range(text: str, parameter: Parameter, where: str) -> tuple[float, float]:
-    low, high = (part.strip() for part in _two(text, "..", where))
+    low, high = (part.strip() for part in _split_pair(text, "..", where))
     if parameter.nominal < 0 and low.startswith("x") and high.startswith("x"):
         low, high = high, low  # of a negative number, the larger multiple is the lower end
     return _number(low, parameter, where), _number(high, parameter, where)
 
 
-def _two(text: str, mark: str, where: str) -> tuple[str, str]:
-    left, found, right = text.partition(mark)
-    if not (found and left.strip() and right.strip()) or mark in right or right.startswith("."):
-        example = "6~1.5" if mark == "~" else "3..9"
-        raise InputError(f"{where} is malformed at {text!r}; write two numbers around {mark}, such as {example}.")
-    return left, right
+def _split_pair(text: str, symbol: str, where: str) -> tuple[str, str]:
+    first, separator, second = text.partition(symbol)
+    if not (separator and first.strip() and second.strip()) or symbol in second or second.startswith("."):
+        example = "6~1.5" if symbol == "~" else "3..9"
+        raise InputError(f"{where} is malformed at {text!r}; write two numbers around {symbol}, such as {example}.")
+    return first, second
 
 
 def _number(text: str, parameter: Parameter, where: str) -> float:

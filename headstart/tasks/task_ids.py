@@ -20,8 +20,8 @@ def stack_tasks(tasks: Sequence[Task]) -> Task:
     Raises InputError if their envs differ, or if they do not draw the same parameters from the same distributions.
     """
     tasks = aligned(tasks)
-    kinds = {jax.tree.structure(task) for task in tasks}
-    if len(kinds) > 1:
+    structures = {jax.tree.structure(task) for task in tasks}
+    if len(structures) > 1:
         raise InputError(
             f"The tasks of {tasks[0].env.name} cannot be learned together, because one draws what another fixes, or "
             "draws it differently; give each of them a number, or the same distribution, for the same parameters."
@@ -37,5 +37,5 @@ def with_task_id(task: Task, known: Sequence[str]) -> Task:
     """
     if not known:
         return task
-    here = describe(task)
-    return task.replace(context=jnp.array([float(here == name) for name in known]))
+    text = describe(task)
+    return task.replace(context=jnp.array([float(text == name) for name in known]))

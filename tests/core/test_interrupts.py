@@ -17,7 +17,7 @@ from jax.errors import JaxRuntimeError
 from headstart.core import interrupts
 from headstart.core.errors import message
 from headstart.core.interrupts import reraising
-from headstart.tasks.host.calls import _copied, _storing_interrupts, on_host
+from headstart.tasks.host.calls import _by_io_callback, _storing_interrupts, on_host
 from headstart.tasks.mujoco import foreign
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def test_interrupts_arrive_unchanged(raised):
 def test_on_a_gpu_too():
     raised = SystemExit(3)
     with pytest.raises(SystemExit) as caught, reraising():
-        program(raised, lambda call, *rest: _copied(_storing_interrupts(call), *rest))(3).block_until_ready()
+        program(raised, lambda call, *rest: _by_io_callback(_storing_interrupts(call), *rest))(3).block_until_ready()
     assert caught.value is raised
 
 
@@ -80,15 +80,15 @@ def test_ctrl_c_before_a_handlers_first_line_is_deferred():
         foreign.register("headstart/tests/quiet", lambda given, out: None)
         handler = next(iter(foreign._handlers))
     what = SimpleNamespace(object=handler, exc_value=raised)
-    foreign._unraisable(others.append, what)
+    foreign._handle_unraisable(others.append, what)
     with pytest.raises(KeyboardInterrupt) as caught, reraising():
         interrupts.check()
     assert caught.value is raised
-    foreign._unraisable(others.append, what)
+    foreign._handle_unraisable(others.append, what)
     with pytest.raises(KeyboardInterrupt), reraising():
         pass
     unheard = SimpleNamespace(object=handler, exc_value=ValueError())
-    foreign._unraisable(others.append, unheard)
+    foreign._handle_unraisable(others.append, unheard)
     assert others == [unheard]
     interrupts.check()
 

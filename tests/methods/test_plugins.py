@@ -12,8 +12,8 @@ import headstart as hs
 from headstart.core.errors import InputError
 from headstart.core.types import Env, Method
 from headstart.methods import all_entries, describe, find_entry, plugins, rebuild
-from headstart.methods.strings import find, find_any, method_string
-from headstart.protocol.study_config import row_name
+from headstart.methods.strings import find, find_any, find_learner, method_string
+from headstart.protocol.study_config import StudyConfig, row_name
 from headstart.tasks import registry
 from headstart.tasks.worlds import CartPole
 
@@ -47,6 +47,71 @@ def test_the_page_s_method_is_trained_saved_loaded_and_compared(anchored, tmp_pa
     data = hs.compare([trained.method], "CartPole-v1", target, out, oracle=False, seeds=(0,), **budgets)
     row = data["methods"][row_name(method_string(trained.method))]
     assert not row.get("failed")
+
+
+LEARNER = '''"""A learner from outside."""
+
+import dataclasses
+
+from headstart import PPO
+from headstart.core.types import Learner, Method, Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Slow(Method):
+    """PPO with a small learning rate."""
+
+    learning_rate: float = 1e-5
+
+    def build(self, spec: Spec, target: bool) -> Learner:
+        return PPO(learning_rate=self.learning_rate, hidden=(4,), num_steps=8, num_envs=2, num_epochs=1).learner(spec)
+'''
+
+
+@pytest.fixture
+def slow(tmp_path, monkeypatch):
+    """Puts a learner into a file outside of the package. Returns `module:Class`."""
+    (tmp_path / "slow_outside.py").write_text(LEARNER)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "slow_outside:Slow"
+    sys.modules.pop("slow_outside", None)
+
+
+def test_a_learner_from_outside_is_a_base_and_the_learner_of_a_study(slow):
+    learner = find_learner(f"{slow}:learning_rate=1e-4")
+    assert method_string(learner) == f"{slow}:learning_rate=0.0001"
+    finetune = find_any(f"finetune:base={slow}:base.learning_rate=1e-4:layers=last")
+    assert finetune == hs.Finetune(learner, layers="last")
+    assert find_any(method_string(finetune)) == rebuild(describe(finetune)) == finetune
+    assert find_any("finetune", after=finetune).base_learner() == learner
+    distil = find_any(f"distil:teachers={slow}+dqn")
+    assert distil == hs.Distil(teachers=(find_learner(slow), hs.DQN()))
+    assert find_any(method_string(distil)) == distil
+    rows = StudyConfig(
+        "CartPole-v1", "CartPole-v1@length=1", ("finetune",), learner=f"{slow}:learning_rate=1e-4"
+    ).rows()
+    methods = {entry.name: method for entry, method in rows}
+    assert methods["scratch"] == methods["oracle"] == learner
+    assert methods["finetune"] == hs.Finetune(learner)
+
+
+def test_a_study_runs_with_a_learner_from_outside(slow, tmp_path):
+    out = tmp_path / "study"
+    budgets = {"source_steps": 16, "target_steps": 16, "shots": (0, 1), "num_evals": 1, "eval_episodes": 1}
+    data = hs.compare(["scratch"], "CartPole-v1", "CartPole-v1@length=1", out, learner=slow, seeds=(0,), **budgets)
+    assert not data["methods"]["scratch"].get("failed")
+    assert hs.load(out / "cells" / "scratch" / "seed-0").method == find_learner(slow)
+
+
+def test_a_method_over_a_learner_is_no_learner(anchored, slow):
+    with pytest.raises(InputError, match="is a method over a base learner; give a learner, such as ppo, sac"):
+        find_learner(f"{anchored}:Anchored")
+    with pytest.raises(InputError, match="There is no learner 'epopt'"):
+        find_learner("epopt")
+    with pytest.raises(InputError, match="The module of the method no_such_module:Slow cannot be imported"):
+        find_any("finetune:base=no_such_module:Slow")
+    with pytest.raises(InputError, match=r"base \(one of ppo, sac, dqn, qlearning, or module:Class\)"):
+        find_any("finetune:base=Slow")
 
 
 def test_its_strings_and_its_plain_data_make_it_again(anchored):

@@ -139,8 +139,8 @@ def test_another_backend_than_the_cpu_calls_as_often(monkeypatch, noted):
 
         return jax.lax.scan(on, reset(task, key), jax.random.split(key, 6))[1]
 
-    monkeypatch.setattr(calls, "on_host", calls._copied)
-    monkeypatch.setattr("headstart.tasks.host.env.on_host", calls._copied)
+    monkeypatch.setattr(calls, "on_host", calls._by_io_callback)
+    monkeypatch.setattr("headstart.tasks.host.env.on_host", calls._by_io_callback)
     noted.clear()
     seen = play(probes.keys(3))
     assert seen.reward.tolist() == [[1.0, 2.0, 3.0, 4.0, 1.0, 2.0]] * 3

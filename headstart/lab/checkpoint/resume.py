@@ -31,7 +31,7 @@ from headstart.lab.compilation_cache import processor
 from headstart.protocol.checks import check_number
 from headstart.protocol.transfer import finite
 
-FORMAT = "headstart run 6"
+FORMAT = "headstart run 5"
 CHUNK_SECONDS = 1.0  # about how many seconds pass before signals are handled
 STOP_SIGNALS = ("SIGINT", "SIGTERM")  # signals that save and stop; SAVE_SIGNALS only save
 SAVE_SIGNALS = ("SIGUSR1",)
@@ -50,11 +50,11 @@ class FileCheckpointer(Checkpointer):
         self.history: list[dict[str, float]] = []  # metrics of each point since the beginning
         self._config: dict[str, Any] = {}
         self._parts: list[TrainingPart] = []  # saved trainings: all but the last are finished
-        self._at = 0  # index of the current training
+        self._index = 0  # index of the current training
         self._repeated = 0  # finished trainings whose last point is repeated on resume
         self._lock = filelock.FileLock(folder / ".lock")
         self._save_requested = self._stop_requested = False
-        self._taken, self._began, self._saved = 0, time.monotonic(), time.monotonic()
+        self._last_chunk, self._chunk_start, self._last_save = 0, time.monotonic(), time.monotonic()
 
     # ------------------------------------------------------------------------------------ for the caller
 
@@ -81,8 +81,8 @@ class FileCheckpointer(Checkpointer):
         if self._repeated:
             self._repeated -= 1
             return False
-        told = {**point.metrics, "steps": point.steps}
-        self.history.append({name: float(x[0]) for name, x in told.items()})
+        metrics = {**point.metrics, "steps": point.steps}
+        self.history.append({name: float(x[0]) for name, x in metrics.items()})
         return True
 
     def delete(self) -> None:
@@ -95,10 +95,10 @@ class FileCheckpointer(Checkpointer):
     # ------------------------------------------------------------------------------------ for the loop
 
     def restore(self, like: Snapshot, of: int) -> Snapshot | None:
-        self._taken, self._began = 0, time.monotonic()
-        if self._at >= len(self._parts):
+        self._last_chunk, self._chunk_start = 0, time.monotonic()
+        if self._index >= len(self._parts):
             return None
-        part = self._parts[self._at]
+        part = self._parts[self._index]
         done = part.iterations >= part.num_iterations
         if part.num_iterations != of or part.iterations > of:
             raise InputError(
@@ -106,52 +106,52 @@ class FileCheckpointer(Checkpointer):
                 "delete it to start again."
             )
         shapes = jax.eval_shape(LoopState.done, like.state) if done else like.state
-        run, tally = read_part(self.folder / part.file, part, (shapes, like.sums))
-        self._at += done
+        state, sums = read_part(self.folder / part.file, part, (shapes, like.sums))
+        self._index += done
         if not done:
-            restart = "; its live environments restart with new episodes" if run.env_states is None else ""
+            restart = "; its live environments restart with new episodes" if state.env_states is None else ""
             self.log(f"resuming from {self.folder}, {part.iterations} of {of} iterations{restart}")
-        return Snapshot(run, tally, part.iterations)
+        return Snapshot(state, sums, part.iterations)
 
     def chunk_size(self, ahead: int) -> int:
         """Returns how many iterations take about CHUNK_SECONDS. The first chunk is one iteration."""
-        seconds = max(time.monotonic() - self._began, 1e-6)
-        turns = max(int(self._taken * CHUNK_SECONDS / seconds), 1)
-        self._taken, self._began = min(turns, ahead), time.monotonic()
-        return self._taken
+        seconds = max(time.monotonic() - self._chunk_start, 1e-6)
+        iterations = max(int(self._last_chunk * CHUNK_SECONDS / seconds), 1)
+        self._last_chunk, self._chunk_start = min(iterations, ahead), time.monotonic()
+        return self._last_chunk
 
-    def after_chunk(self, left: Snapshot, of: int) -> None:
+    def after_chunk(self, snapshot: Snapshot, of: int) -> None:
         """Saves if it is time, on a signal, and at the end of each training."""
-        jax.block_until_ready(left.state.key)
-        now, done = time.monotonic(), left.iterations >= of
-        due = 0 < self.every * 60 <= now - self._saved
+        jax.block_until_ready(snapshot.state.key)
+        now, done = time.monotonic(), snapshot.iterations >= of
+        due = 0 < self.every * 60 <= now - self._last_save
         if due or done or self._save_requested or self._stop_requested:
-            kept = self._save(left, of, done)
-            self._saved, asked, self._save_requested = time.monotonic(), self._save_requested, False
-            self._at += done
+            saved = self._save(snapshot, of, done)
+            self._last_save, requested, self._save_requested = time.monotonic(), self._save_requested, False
+            self._index += done
             if self._stop_requested:
                 message = f"The training is saved in {self.folder}; the same command resumes it."
-                raise KeyboardInterrupt(message if kept else "")
-            if asked and kept:
-                self.log(f"saved in {self.folder}, {left.iterations} of {of} iterations")
-        self._began += time.monotonic() - now  # do not count the time of saving
+                raise KeyboardInterrupt(message if saved else "")
+            if requested and saved:
+                self.log(f"saved in {self.folder}, {snapshot.iterations} of {of} iterations")
+        self._chunk_start += time.monotonic() - now  # do not count the time of saving
 
     # ------------------------------------------------------------------------------------ on disk
 
-    def _save(self, left: Snapshot, of: int, done: bool) -> bool:
+    def _save(self, snapshot: Snapshot, of: int, done: bool) -> bool:
         """Saves the training. Returns whether that worked; if not, prints why, and the previous save stays."""
-        run = left.state.done() if done else left.state
-        if not finite((run.state.params, run.memory)).all():
+        state = snapshot.state.done() if done else snapshot.state
+        if not finite((state.state.params, state.memory)).all():
             self.log("not saved: its numbers are no longer finite")
             return False
-        before, file = self._parts[: self._at], f"{self._at}-{left.iterations}.safetensors"
-        if sum(part.iterations >= part.num_iterations for part in before) < self._at:
+        previous, file = self._parts[: self._index], f"{self._index}-{snapshot.iterations}.safetensors"
+        if sum(part.iterations >= part.num_iterations for part in previous) < self._index:
             return False  # an earlier training could not be saved, which was printed
         record = {"format": FORMAT, "config": self._config, "machine": _machine(), "history": self.history}
         try:
             self._acquire_lock()
             self._parts = write_part(
-                self.folder, file, to_arrays((run, left.sums)), before, (left.iterations, of), record
+                self.folder, file, to_arrays((state, snapshot.sums)), previous, (snapshot.iterations, of), record
             )
         except (OSError, SafetensorError) as error:  # a full disk must not end the training
             self.log(f"could not be saved in {self.folder} ({error}); the training continues")
@@ -172,25 +172,26 @@ class FileCheckpointer(Checkpointer):
         file = self.folder / "run.json"
         if not file.exists():
             return
-        mend = f"finish it with the version of headstart that started it, or delete {self.folder} to start again"
-        data = read_record(file, FORMAT, mend)
+        remedy = f"finish it with the version of headstart that started it, or delete {self.folder} to start again"
+        data = read_record(file, FORMAT, remedy)
         try:
-            held = dict(data["config"])
+            saved_config = dict(data["config"])
             kinds = TrainingPart.__annotations__.items()
             self._parts = [TrainingPart(**{name: kind(part[name]) for name, kind in kinds}) for part in data["parts"]]
             self.history = [{name: _number(x) for name, x in row.items()} for row in data["history"]]
-            then = dict(data["machine"])
+            saved_machine = dict(data["machine"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
                 f"{file} is damaged ({type(error).__name__}: {error}); delete {self.folder} to start again."
             ) from None
-        asked = self._config
-        if other := [name for name in {**asked, **held} if asked.get(name) != held.get(name)]:
+        config = self._config
+        if other := [name for name in {**config, **saved_config} if config.get(name) != saved_config.get(name)]:
             raise InputError(
                 f"{self.folder} holds another training (its {', '.join(other)} differ); choose another folder, "
                 "or delete it."
             )
-        if changed := [f"{name} {then.get(name)}, now {x}" for name, x in _machine().items() if then.get(name) != x]:
+        versions = [(name, saved_machine.get(name), now) for name, now in _machine().items()]
+        if changed := [f"{name} {saved}, now {now}" for name, saved, now in versions if saved != now]:
             self.log(f"{self.folder} was written with {'; '.join(changed)}: the result may differ in the last bits")
         self._repeated = sum(part.iterations >= part.num_iterations for part in self._parts)
 
@@ -214,15 +215,15 @@ def _number(x: Any) -> float:
 
 
 @contextmanager
-def _signal_handlers(hear: Callable[[str], None]) -> Iterator[None]:
-    """Calls `hear` with the name of each signal until the context ends. Does nothing outside of the main thread."""
+def _signal_handlers(callback: Callable[[str], None]) -> Iterator[None]:
+    """Calls `callback` with the name of each signal until the context ends. Does nothing outside of the main thread."""
     names = [name for name in (*STOP_SIGNALS, *SAVE_SIGNALS) if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         names = []
     numbers = {getattr(signal, name): name for name in names}
-    before = {number: signal.signal(number, lambda n, _: hear(numbers[n])) for number in numbers}
+    previous = {number: signal.signal(number, lambda n, _: callback(numbers[n])) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -17,5 +17,5 @@ tasks: ENV[@name=value,...], where a value is a number, x2 (times nominal), 3..9
 methods: NAME[:field=value...], such as epopt:epsilon=0.2:warmup_fraction=0; a method's base learner is its field
   `base`, as in finetune:base.learning_rate=1e-3:base.hidden=32+32. Learners are ppo, sac (continuous actions), dqn
   (discrete actions) and qlearning (discrete actions and a table of states, as in FourRooms). module:Class is a method
-  of your own.
+  or learner of your own.
 """

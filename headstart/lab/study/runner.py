@@ -181,14 +181,14 @@ def _run(study: Study, entry: Entry, method: Method, seeds: tuple[int, ...]) -> 
     prior, start_time, evaluations = None if source is None else source.state, time.monotonic(), []
     steps = target_steps(entry, config)
     shots = config.shots if entry.adapts and entry.role != "oracle" else ()
-    beside = study.study_tasks.source_tasks if entry.learns_on == "both" else None
-    if beside is not None:  # stay within the budgets of both domains
+    stacked_sources = study.study_tasks.source_tasks if entry.learns_on == "both" else None
+    if stacked_sources is not None:  # stay within the budgets of both domains
         num_sources = len(study.study_tasks.sources)
         learner = method.learner(study.target_spec._replace(num_tasks=1 + num_sources), target=True)
         steps = min(steps, config.source_steps // (learner.replay.source_steps_per_target_step * num_sources))
     target.env.pop_failures()
     evals = (config.num_evals, config.eval_episodes)
-    for evaluation in transfer.adapt(method, prior, target, steps, shots, keys, *evals, beside):
+    for evaluation in transfer.adapt(method, prior, target, steps, shots, keys, *evals, stacked_sources):
         evaluations.append(evaluation)
         returns = evaluation.returns.mean(1)
         study.watch(ProgressEvent(entry.name, "target", evaluation.steps, steps, returns, evaluation.metrics, seeds))

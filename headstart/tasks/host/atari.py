@@ -70,7 +70,7 @@ class Game(gymnasium.Env):
         return images[0], {}
 
     def start_step(self, action: int) -> None:
-        """Start a step and return at once."""
+        """Starts a step and returns at once."""
         self._console.send(np.array([action]))
         self._begun = True
 
@@ -89,7 +89,7 @@ class Console:
     """A game in another mode or difficulty, which the vector env does not support. Images and methods are the same."""
 
     def __init__(self, game: str, mode: int, difficulty: int, full_action_space: bool, **rules: Any):
-        self._ale, self._switches, self._rules = _quiet(), (mode, difficulty), rules
+        self._ale, self._switches, self._rules = _quiet_ale(), (mode, difficulty), rules
         self._rom: Any = roms.get_rom_path(game)
         self._ale.setFloat("repeat_action_probability", rules["repeat_action_probability"])
         self._ale.setInt("max_num_frames_per_episode", rules["max_num_frames_per_episode"])
@@ -108,38 +108,38 @@ class Console:
             self._ale.setInt("random_seed", int(seed[0]))
         self._load()
         self._ale.reset_game()
-        drawn = np.random.default_rng(seed[0] if seed[0] >= 0 else None)
-        for _ in range(drawn.integers(self._rules["noop_max"])):
+        rng = np.random.default_rng(seed[0] if seed[0] >= 0 else None)
+        for _ in range(rng.integers(self._rules["noop_max"])):
             self._ale.act(Action.NOOP)
         if self._rules["use_fire_reset"] and Action.FIRE in self.actions:
             self._ale.act(Action.FIRE)
-        now = _small(self._ale.getScreenGrayscale())
-        self._frames = [np.zeros_like(now)] * (STACKED - 1) + [now]
+        image = _resize(self._ale.getScreenGrayscale())
+        self._frames = [np.zeros_like(image)] * (STACKED - 1) + [image]
         return np.stack(self._frames)[None], {}
 
     def send(self, actions: np.ndarray) -> None:
         self._chosen = int(actions[0])
 
     def recv(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        lives, reward, over, screens = self._ale.lives(), 0, False, []
-        for left in reversed(range(self._rules["frameskip"])):
+        lives, reward, is_over, screens = self._ale.lives(), 0, False, []
+        for remaining in reversed(range(self._rules["frameskip"])):
             reward += self._ale.act(self.actions[self._chosen])
-            lost = self._rules["episodic_life"] and self._ale.lives() < lives
-            over = lost or self._ale.game_over(with_truncation=False)
-            if left < 2 or over:
+            lost_life = self._rules["episodic_life"] and self._ale.lives() < lives
+            is_over = lost_life or self._ale.game_over(with_truncation=False)
+            if remaining < 2 or is_over:
                 screens.append(self._ale.getScreenGrayscale())
-            if over:
+            if is_over:
                 break
-        self._frames = [*self._frames[1:], _small(np.max(screens, 0))]
-        score = np.sign(reward) if self._rules["reward_clipping"] else reward
-        ends = np.array([over]), np.array([self._ale.game_truncated()])
-        return np.stack(self._frames)[None], np.array([score]), *ends, {}
+        self._frames = [*self._frames[1:], _resize(np.max(screens, 0))]
+        reward_sum = np.sign(reward) if self._rules["reward_clipping"] else reward
+        end_flags = np.array([is_over]), np.array([self._ale.game_truncated()])
+        return np.stack(self._frames)[None], np.array([reward_sum]), *end_flags, {}
 
 
 @functools.cache
 def default_switches(game: str) -> tuple[int, int]:
     """Returns a game's default mode and difficulty."""
-    ale, rom = _quiet(), roms.get_rom_path(game)
+    ale, rom = _quiet_ale(), roms.get_rom_path(game)
     if rom is None:
         raise InputError(f"Atari has no game {game!r}; write its name as in space_invaders.")
     ale.loadROM(rom)
@@ -147,21 +147,21 @@ def default_switches(game: str) -> tuple[int, int]:
     return state.getCurrentMode(), state.getDifficulty()
 
 
-def _quiet() -> ALEInterface:
+def _quiet_ale() -> ALEInterface:
     ALEInterface.setLoggerMode(LoggerMode.Error)
     return ALEInterface()
 
 
-def _small(screen: UInt8[np.ndarray, "row column"]) -> UInt8[np.ndarray, "side side"]:
+def _resize(screen: UInt8[np.ndarray, "row column"]) -> UInt8[np.ndarray, "side side"]:
     """Returns the screen as a square; each pixel is the mean of the area that it covers."""
-    up, along = (_shares(n) for n in screen.shape)
-    return np.rint(up @ screen.astype(np.float32) @ along.T).astype(np.uint8)
+    row_weights, column_weights = (_area_weights(n) for n in screen.shape)
+    return np.rint(row_weights @ screen.astype(np.float32) @ column_weights.T).astype(np.uint8)
 
 
 @functools.cache
-def _shares(pixels: int) -> Float[np.ndarray, "side pixel"]:
+def _area_weights(pixels: int) -> Float[np.ndarray, "side pixel"]:
     """Returns the share of each screen pixel in each of our pixels, along one axis."""
-    ends = np.arange(SIDE + 1) * pixels / SIDE
-    at = np.arange(pixels)
-    covered = np.minimum(ends[1:, None], at + 1.0) - np.maximum(ends[:-1, None], at)
-    return (np.maximum(covered, 0.0) * SIDE / pixels).astype(np.float32)
+    edges = np.arange(SIDE + 1) * pixels / SIDE
+    pixel = np.arange(pixels)
+    overlap = np.minimum(edges[1:, None], pixel + 1.0) - np.maximum(edges[:-1, None], pixel)
+    return (np.maximum(overlap, 0.0) * SIDE / pixels).astype(np.float32)

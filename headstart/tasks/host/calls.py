@@ -32,7 +32,7 @@ def on_host(call: Call, shapes: Shapes, *args: Array) -> Any:
             np.asarray(buffer)[...] = result
 
     if jax.default_backend() != "cpu":
-        return _copied(call, shapes, *args)
+        return _by_io_callback(call, shapes, *args)
     return buffer_callback(fill, shapes, has_side_effect=True, vmap_method="broadcast_all")(*args)
 
 
@@ -40,7 +40,7 @@ def _storing_interrupts(call: Call) -> Call:
     """Returns the call with interrupts wrapped, so that XLA can pass them on."""
 
     @functools.wraps(call)
-    def carrying(*args: np.ndarray) -> tuple[np.ndarray, ...]:
+    def call_storing(*args: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
             with interrupts.callback_scope():
                 return call(*args)
@@ -49,23 +49,23 @@ def _storing_interrupts(call: Call) -> Call:
         except BaseException as interrupt:
             raise interrupts.wrap(interrupt) from None
 
-    return carrying
+    return call_storing
 
 
-def _copied(call: Call, shapes: Shapes, *args: Any) -> Any:
-    """The same for a GPU, whose memory numpy cannot read: a batch is still one call."""
+def _by_io_callback(call: Call, shapes: Shapes, *args: Any) -> Any:
+    """Returns the same for a GPU, whose memory numpy cannot read. A batch is still one call."""
 
     @jax.custom_batching.custom_vmap
-    def once(*args: Any) -> Any:
+    def single_call(*args: Any) -> Any:
         return io_callback(lambda *args: call(*map(np.asarray, args)), shapes, *args)
 
-    @once.def_vmap
-    def whole(size: int, batched: list[bool], *args: Any) -> Any:
-        spread = [x if of else jnp.broadcast_to(x, (size, *x.shape)) for x, of in zip(args, batched, strict=True)]
-        wider = tuple(ShapeDtypeStruct((size, *shape.shape), shape.dtype) for shape in shapes)
-        return _copied(call, wider, *spread), (True,) * len(shapes)
+    @single_call.def_vmap
+    def batched_call(size: int, batched: list[bool], *args: Any) -> Any:
+        broadcast = [x if of else jnp.broadcast_to(x, (size, *x.shape)) for x, of in zip(args, batched, strict=True)]
+        batch_shapes = tuple(ShapeDtypeStruct((size, *shape.shape), shape.dtype) for shape in shapes)
+        return _by_io_callback(call, batch_shapes, *broadcast), (True,) * len(shapes)
 
-    return once(*args)
+    return single_call(*args)
 
 
 def on_rows(call: Call) -> Call:
@@ -75,11 +75,11 @@ def on_rows(call: Call) -> Call:
     """
 
     @functools.wraps(call)
-    def rowwise(first: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, ...]:
-        lead = first.shape  # the first argument has one number per row
-        rows = int(np.prod(lead))
-        inner = [x.reshape(rows, *x.shape[len(lead) :]) for x in (first, *rest)]
-        results = call(rows // lead[0] if lead and rows else 1, *inner)
-        return tuple(x.reshape((*lead, *x.shape[1:])) for x in results)
+    def call_on_rows(first: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, ...]:
+        leading = first.shape  # the first argument has one number per row
+        rows = int(np.prod(leading))
+        flat = [x.reshape(rows, *x.shape[len(leading) :]) for x in (first, *rest)]
+        results = call(rows // leading[0] if leading and rows else 1, *flat)
+        return tuple(x.reshape((*leading, *x.shape[1:])) for x in results)
 
-    return rowwise
+    return call_on_rows

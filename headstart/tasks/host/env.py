@@ -87,8 +87,8 @@ class HostEnv(Env):
         if not params:
             return self
         names = tuple(sorted(params))
-        ends = np.array([distributions.typical_range(params[name]) for name in names], np.float32)
-        steps = max(self.pool.dry_run(names, values) for values in np.unique(ends.T, axis=0))
+        extremes = np.array([distributions.typical_range(params[name]) for name in names], np.float32)
+        steps = max(self.pool.dry_run(names, values) for values in np.unique(extremes.T, axis=0))
         return HostEnv(self.maker, None if steps == self.pool.horizon else steps)
 
     def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
@@ -96,8 +96,8 @@ class HostEnv(Env):
 
     def merged_with(self, other: Env) -> Env:
         """Returns the env with the longer episodes; the other tasks' envs truncate them by themselves."""
-        same = isinstance(other, HostEnv) and other.maker == self.maker
-        return other if same and other.horizon > self.horizon else self
+        same_maker = isinstance(other, HostEnv) and other.maker == self.maker
+        return other if same_maker and other.horizon > self.horizon else self
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -150,8 +150,8 @@ class HostEnv(Env):
         return self.pool.closing_on_error()
 
     def pop_failures(self) -> dict[int, str]:
-        found, self.pool.failures = self.pool.failures, {}
-        return found
+        failures, self.pool.failures = self.pool.failures, {}
+        return failures
 
     @property
     def drawable(self) -> bool:
@@ -190,9 +190,9 @@ class HostEnv(Env):
             raise InputError(f"{self.name} cannot render itself here: {describe_error(error)}.") from None
 
     def _call(self, call: Any, *args: Array) -> State:
-        number, flag = ShapeDtypeStruct((), jnp.int32), ShapeDtypeStruct((), jnp.bool_)
+        int32, flag = ShapeDtypeStruct((), jnp.int32), ShapeDtypeStruct((), jnp.bool_)
         obs, reward = ShapeDtypeStruct((self.observation_space.size,), jnp.float32), ShapeDtypeStruct((), jnp.float32)
-        return State(*on_host(on_rows(call), (number, number, obs, reward, flag, flag), *args))
+        return State(*on_host(on_rows(call), (int32, int32, obs, reward, flag, flag), *args))
 
 
 def _vector(params: EnvParams) -> tuple[tuple[str, ...], Float[Array, " name"]]:

@@ -37,7 +37,7 @@ EXTRAS = (
 
 
 def import_package(env_id: str) -> None:
-    """Import the package of an id, which registers it. Raises InputError if it is not installed."""
+    """Imports the package of an id, which registers it. Raises InputError if it is not installed."""
     for extra in EXTRAS:
         if env_id.startswith(extra.ids):
             if importlib.util.find_spec(extra.module) is None:
@@ -50,15 +50,15 @@ def import_package(env_id: str) -> None:
 
 
 def constructor(env_id: str) -> Callable[..., gymnasium.Env] | None:
-    """Returns what makes the env of an id that Gymnasium does not make; None for all other ids."""
-    space, _, name = env_id.rpartition("/")
-    if space == "ALE" and name.endswith("-v5") and env_id in gymnasium.registry:
+    """Returns the constructor of an env that Gymnasium does not make; None for all other ids."""
+    namespace, _, name = env_id.rpartition("/")
+    if namespace == "ALE" and name.endswith("-v5") and env_id in gymnasium.registry:
         from headstart.tasks.host.atari import Game, default_switches
 
-        known: dict[str, Any] = gymnasium.registry[env_id].kwargs
-        mode, difficulty = default_switches(known["game"])
-        return functools.partial(Game, **known, mode=mode, difficulty=difficulty)
-    if space == "Meta-World" and name in _metaworld_tasks():
+        registered: dict[str, Any] = gymnasium.registry[env_id].kwargs
+        mode, difficulty = default_switches(registered["game"])
+        return functools.partial(Game, **registered, mode=mode, difficulty=difficulty)
+    if namespace == "Meta-World" and name in _metaworld_tasks():
         from headstart.tasks.host.metaworld import MetaWorld
 
         return functools.partial(MetaWorld, name=name)
@@ -71,5 +71,5 @@ def extra_ids() -> list[str]:
 
 
 def _metaworld_tasks() -> list[str]:
-    brought = sys.modules.get("metaworld")
-    return [] if brought is None else list(brought.ALL_V3_ENVIRONMENTS)
+    module = sys.modules.get("metaworld")
+    return [] if module is None else list(module.ALL_V3_ENVIRONMENTS)

@@ -32,9 +32,9 @@ class EnvHandles:
         return len(self._in_use)
 
     def close(self) -> None:
-        """Close all envs. They cannot be used afterwards."""
-        for live in [*self._in_use.values(), *self._free]:
-            close(live.env)
+        """Closes all envs. They cannot be used afterwards."""
+        for env in [*self._in_use.values(), *self._free]:
+            close(env.env)
 
     def _spare(self) -> LiveEnv:
         """Returns a free env, or a new one."""
@@ -43,28 +43,28 @@ class EnvHandles:
     def _allocate(self, seed: int) -> tuple[int, LiveEnv]:
         """Returns a new handle and its env, for a seed of the training."""
         self._last_handle += 1
-        live = self._in_use[self._last_handle] = self._spare()
-        live.calls, live.seed, live.broken, live.thread = 0, seed, False, threading.get_ident()
-        return self._last_handle, live
+        env = self._in_use[self._last_handle] = self._spare()
+        env.calls, env.seed, env.broken, env.thread = 0, seed, False, threading.get_ident()
+        return self._last_handle, env
 
     def _called(self, handle: np.ndarray, calls: np.ndarray, out: Outcome, i: int) -> LiveEnv | None:
         """Returns the env of a row and counts the call; None if the row has no env to call."""
         number, count = int(handle[i]), int(calls[i])
         out.handle[i], out.calls[i] = number, count
-        live = self._in_use.get(number)
-        if live is None or live.calls != count:
+        env = self._in_use.get(number)
+        if env is None or env.calls != count:
             return None
-        live.calls = count + 1
-        out.calls[i] = live.calls
-        return None if live.broken else live
+        env.calls = count + 1
+        out.calls[i] = env.calls
+        return None if env.broken else env
 
     def release(self, each: int, handle: np.ndarray) -> tuple[np.ndarray]:
-        """Free the envs of these rows."""
+        """Frees the envs of these rows."""
         with self._lock:
             for number in handle.tolist():
-                live = self._in_use.pop(number, None)
-                if live is not None and not live.broken:
-                    self._free.append(live)
+                env = self._in_use.pop(number, None)
+                if env is not None and not env.broken:
+                    self._free.append(env)
             return (handle,)
 
     @contextlib.contextmanager
@@ -74,13 +74,13 @@ class EnvHandles:
         try:
             yield
         except BaseException:
-            mine = threading.get_ident()
+            thread = threading.get_ident()
             with self._lock:
-                self._close_rows([n for n, live in self._in_use.items() if n > before and live.thread == mine])
+                self._close_rows([n for n, env in self._in_use.items() if n > before and env.thread == thread])
             raise
 
     def env(self, handle: int) -> gymnasium.Env:
-        """Returns the env of a handle, for looking at it between two steps."""
+        """Returns the env of a handle, to read it between two steps."""
         env = self._in_use[handle].env
         assert env is not None
         return env
@@ -97,8 +97,8 @@ class EnvHandles:
                 raise
 
     def _close_rows(self, handles: Iterable[int]) -> None:
-        """Close the envs of these handles; after an interrupt their state is unknown."""
-        lives = [self._in_use.pop(number, None) for number in handles]  # remove all before closing any
-        for live in lives:
-            if live is not None and not live.broken:
-                close(live.env)
+        """Closes the envs of these handles; after an interrupt their state is unknown."""
+        envs = [self._in_use.pop(number, None) for number in handles]  # remove all before closing any
+        for env in envs:
+            if env is not None and not env.broken:
+                close(env.env)

@@ -39,18 +39,22 @@ def image_layout(space: Space) -> ImageLayout | None:
         return None
     shape, frames = tuple(map(int, space.shape)), int(len(space.shape) == 4)  # an axis of frames comes first
     channel = None if len(shape) == 2 else frames + channel_axis(shape[frames:])
-    sides = [axis for axis in range(frames, len(shape)) if axis != channel]
-    rest = [axis for axis in range(len(shape)) if axis not in sides]
-    rows, columns, channels = shape[sides[0]], shape[sides[1]], int(np.prod([shape[axis] for axis in rest]))
+    pixel_axes = [axis for axis in range(frames, len(shape)) if axis != channel]
+    channel_axes = [axis for axis in range(len(shape)) if axis not in pixel_axes]
+    rows, columns, channels = (
+        shape[pixel_axes[0]],
+        shape[pixel_axes[1]],
+        int(np.prod([shape[axis] for axis in channel_axes])),
+    )
     if min(rows, columns) < SMALLEST:
         return None
-    where = f"axis {channel} of its {shape} array" if channel is not None else f"its {shape} array has one"
-    where += ", for each frame of axis 0" if frames else ""
-    assumed = (
+    location = f"axis {channel} of its {shape} array" if channel is not None else f"its {shape} array has one"
+    location += ", for each frame of axis 0" if frames else ""
+    assumption = (
         f"Its observation is an image of {rows} rows and {columns} columns, with {channels} channels "
-        f"({where}), which networks see divided by 255."
+        f"({location}), which networks see divided by 255."
     )
-    return ImageLayout(Image((rows, columns, channels), "uint8"), shape, (*sides, *rest), assumed)
+    return ImageLayout(Image((rows, columns, channels), "uint8"), shape, (*pixel_axes, *channel_axes), assumption)
 
 
 def channel_axis(shape: tuple[int, ...]) -> int:

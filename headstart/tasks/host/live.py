@@ -1,7 +1,7 @@
 """One live env: making it, setting its parameters, and checking that it keeps them.
 
 The parameters are read back after each `reset`, because an env may set its constants or make its model there; lost ones
-are set again. What an env does not keep even then is no parameter of it; `dry_run` detects that before training.
+are set again. If an env does not keep a value even then, it is no parameter; `dry_run` detects that before training.
 """
 
 import contextlib
@@ -49,41 +49,41 @@ class LiveEnv:
         if self.env is None or self.keywords != keywords:
             close(self.env)
             self.env, self.keywords, self.values = kind.maker.make(**keywords), keywords, {}
-            made = self.env.observation_space, self.env.action_space
-            for what, now, before in zip(("observation", "action"), made, kind.spaces, strict=True):
-                if now.shape != before.shape or type(now) is not type(before):
-                    raise ValueError(f"its {what} space became {now}, and was {before}")
-        rest = {name: value for name, value in values.items() if name not in keywords}
-        if rest or self.values:
-            kind.catalogue.set_values(self.env, rest, self.values)
-            self.values = rest
+            new_spaces = self.env.observation_space, self.env.action_space
+            for what, new, old in zip(("observation", "action"), new_spaces, kind.spaces, strict=True):
+                if new.shape != old.shape or type(new) is not type(old):
+                    raise ValueError(f"its {what} space became {new}, and was {old}")
+        values_to_set = {name: value for name, value in values.items() if name not in keywords}
+        if values_to_set or self.values:
+            kind.catalogue.set_values(self.env, values_to_set, self.values)
+            self.values = values_to_set
         return self.env
 
     def reset(self, kind: EnvKind, seed: int) -> Any:
-        """Reset the env and return its observation. Raises NotKeptError if it then lacks its parameters."""
+        """Resets the env and returns its observation. Raises NotKeptError if it then lacks its parameters."""
         assert self.env is not None
         observation, _ = self.env.reset(seed=seed)
-        given = {**self.keywords, **self.values}
-        if given and kind.catalogue.not_kept(self.env, given):
+        expected = {**self.keywords, **self.values}
+        if expected and kind.catalogue.not_kept(self.env, expected):
             kind.catalogue.set_values(self.env, self.values, {})
             kind.catalogue.refresh(self.env)
             self._check(kind, "reset")
-        if given and (steps := kind.maker.horizon(self.env)) > kind.max_steps:
+        if expected and (steps := kind.maker.horizon(self.env)) > kind.max_steps:
             raise NotKeptError(
                 f"an episode of it becomes {steps} steps, and at most {kind.max_steps} are used; give horizon={steps}"
             )
         return observation
 
-    def _check(self, kind: EnvKind, doing: str) -> None:
+    def _check(self, kind: EnvKind, operation: str) -> None:
         assert self.env is not None
-        given = {**self.keywords, **self.values}
-        for name, found in kind.catalogue.not_kept(self.env, given).items():
+        expected = {**self.keywords, **self.values}
+        for name, actual in kind.catalogue.not_kept(self.env, expected).items():
             raise NotKeptError(
-                f"{name}={given[name]:g} is not kept: it is {found:g} after {doing}, so it cannot be set"
+                f"{name}={expected[name]:g} is not kept: it is {actual:g} after {operation}, so it cannot be set"
             )
 
     def dry_run(self, kind: EnvKind, values: dict[str, Any]) -> int:
-        """Take the first steps with these parameters and return the steps of an episode with them.
+        """Takes the first steps with these parameters and returns the steps of an episode with them.
 
         Raises InputError if the env does not accept or keep them. Other errors are reported when the env is used.
         """
@@ -99,9 +99,9 @@ class LiveEnv:
             env.action_space.seed(0)
             self.reset(kind, 0)
             for _ in range(STEPS):
-                _, _, *ends, _ = env.step(env.action_space.sample())
+                _, _, *end_flags, _ = env.step(env.action_space.sample())
                 self._check(kind, "a step")
-                if any(ends):
+                if any(end_flags):
                     break
         except NotKeptError as error:
             self.broken = True
@@ -112,7 +112,7 @@ class LiveEnv:
 
 
 def close(env: gymnasium.Env | None) -> None:
-    """Close an env and ignore its errors."""
+    """Closes an env and ignores its errors."""
     with contextlib.suppress(Exception):
         if env is not None:
             env.close()

@@ -38,11 +38,11 @@ class Maker:
     def name(self) -> str:
         """The env's name: a task string, unless it has a keyword that task strings cannot write."""
         name = self.source if isinstance(self.source, str) else getattr(self.source, "__name__", repr(self.source))
-        words = {key: _word(value) for key, value in self.keywords}
-        if not isinstance(self.source, str) or None in words.values():
+        texts = {key: _keyword_text(value) for key, value in self.keywords}
+        if not isinstance(self.source, str) or None in texts.values():
             text = ", ".join(f"{key}={value!r}" for key, value in self.keywords)
             return f"{name}({text})" if text else name
-        options = {**words, **({} if self.steps is None else {"horizon": self.steps})}
+        options = {**texts, **({} if self.steps is None else {"horizon": self.steps})}
         return f"{name}@{','.join(f'{key}={value}' for key, value in options.items())}" if options else name
 
     def make(self, **changed: Any) -> gymnasium.Env:
@@ -54,8 +54,8 @@ class Maker:
                 if (create := self._own_constructor) is not None:
                     env = create(**keywords)
                 else:
-                    limit = {} if self.steps is None else {"max_episode_steps": self.steps}
-                    env = gymnasium.make(self.source, disable_env_checker=True, **limit, **keywords)  # pyright: ignore[reportArgumentType]
+                    time_limit = {} if self.steps is None else {"max_episode_steps": self.steps}
+                    env = gymnasium.make(self.source, disable_env_checker=True, **time_limit, **keywords)  # pyright: ignore[reportArgumentType]
         except Exception as error:
             raise InputError(f"{self.name} cannot be made: {describe_error(error)}.") from None
         if not isinstance(env, gymnasium.Env):
@@ -64,10 +64,10 @@ class Maker:
 
     def number_options(self) -> dict[str, int | float]:
         """Returns the keywords of the constructor that are numbers, with their defaults."""
-        taken, registered = self._constructor()
-        given = {**registered, **dict(self.keywords)}
-        found = {p.name: given.get(p.name, p.default) for p in taken}
-        return {name: x for name, x in found.items() if isinstance(x, numbers.Real) and not name.startswith("_")}  # pyright: ignore[reportReturnType]
+        parameters, registered = self._constructor()
+        registered_or_given = {**registered, **dict(self.keywords)}
+        values = {p.name: registered_or_given.get(p.name, p.default) for p in parameters}
+        return {name: x for name, x in values.items() if isinstance(x, numbers.Real) and not name.startswith("_")}  # pyright: ignore[reportReturnType]
 
     def integer_options(self) -> dict[str, IntegerRange]:
         """Returns the keywords whose annotation says whether they are integers, and what it says."""
@@ -80,10 +80,10 @@ class Maker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                own = self._own_constructor
-                known = gymnasium.spec(self.source.rpartition(":")[2]) if own is None else None  # pyright: ignore[reportAttributeAccessIssue]
-                entry = own if known is None else known.entry_point
-                creator: Any = load_env_creator(entry) if isinstance(entry, str) else entry
+                constructor = self._own_constructor
+                known = gymnasium.spec(self.source.rpartition(":")[2]) if constructor is None else None  # pyright: ignore[reportAttributeAccessIssue]
+                entry_point = constructor if known is None else known.entry_point
+                creator: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
                 return inspect.signature(creator).parameters.values(), {} if known is None else known.kwargs
         except (TypeError, ValueError, ImportError, AttributeError, gymnasium.error.Error):
             return (), {}
@@ -92,11 +92,11 @@ class Maker:
         """Returns the steps of an episode. Raises InputError if their number is unknown."""
         steps = _limit(env) if self.steps is None else self.steps
         if steps is None:
-            at = "," if "@" in self.name else "@"
-            mend = f"{self.name}{at}horizon=1000, or " if isinstance(self.source, str) else ""
+            separator = "," if "@" in self.name else "@"
+            task_string_hint = f"{self.name}{separator}horizon=1000, or " if isinstance(self.source, str) else ""
             raise InputError(
                 f"{self.name} has no limit of an episode's steps; "
-                f"write {mend}headstart.host({self._source_text}, horizon=1000)."
+                f"write {task_string_hint}headstart.host({self._source_text}, horizon=1000)."
             )
         if not isinstance(steps, numbers.Integral) or not 1 <= int(steps) <= MAX_STEPS:
             raise InputError(f"{self.name} has horizon={steps!r}; give a whole number of steps, 1 or more, up to 1e9.")
@@ -104,7 +104,7 @@ class Maker:
 
     @property
     def _own_constructor(self) -> Factory | None:
-        """What makes the env, if it is not Gymnasium."""
+        """The constructor of the env, if it is not Gymnasium's."""
         return extras.constructor(self.source) if isinstance(self.source, str) else self.source
 
     @property
@@ -114,13 +114,13 @@ class Maker:
 
 def _limit(env: gymnasium.Env) -> Any:
     """Returns the number of steps after which an env truncates, by a wrapper or by itself; None if it is unknown."""
-    limits, inner, limit = [], env, None if env.spec is None else env.spec.max_episode_steps
+    limits, inner, time_limit = [], env, None if env.spec is None else env.spec.max_episode_steps
     while isinstance(inner, gymnasium.Wrapper):
         limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
         inner = inner.env
-    for name in LIMITS if limit is None and not limits else ():
-        limit = limit or getattr(inner, name, None)
-    return min(limits) if limits else limit
+    for name in LIMITS if time_limit is None and not limits else ():
+        time_limit = time_limit or getattr(inner, name, None)
+    return min(limits) if limits else time_limit
 
 
 def ids() -> list[str]:
@@ -147,26 +147,26 @@ def is_registered(env_id: str) -> bool:
     return True
 
 
-def env_options(env_id: str, given: Mapping[str, str]) -> dict[str, Any]:
+def env_options(env_id: str, registered_or_given: Mapping[str, str]) -> dict[str, Any]:
     """Returns the values of a task string that define the env: its `horizon`, and constructor keywords that are words.
 
     All others are parameters. Raises InputError if the horizon is not an integer.
     """
     if not is_registered(env_id):
         return {}
-    found: dict[str, Any] = {}
+    options_given: dict[str, Any] = {}
     options = Maker(env_id).number_options()
-    for name, text in given.items():
+    for name, text in registered_or_given.items():
         if name == "horizon":
-            found[name] = _whole(text, env_id)
+            options_given[name] = _steps(text, env_id)
         elif text in YES_OR_NO:
-            found[name] = YES_OR_NO[text]
+            options_given[name] = YES_OR_NO[text]
         elif name not in options and not name.startswith("w.") and _is_word(text):
-            found[name] = text
-    return found
+            options_given[name] = text
+    return options_given
 
 
-def _whole(text: str, env_id: str) -> int:
+def _steps(text: str, env_id: str) -> int:
     if not NUMBER.fullmatch(text) or text.startswith("x") or float(text) % 1:
         raise InputError(f"{env_id}: horizon={text} is no whole number of steps; write one, such as horizon=500.")
     return int(float(text))
@@ -177,7 +177,7 @@ def _is_word(text: str) -> bool:
     return bool(WORD.fullmatch(text)) and not NUMBER.fullmatch(text) and ".." not in text and text not in YES_OR_NO
 
 
-def _word(value: Any) -> str | None:
+def _keyword_text(value: Any) -> str | None:
     """Returns a keyword's value as task strings write it; None if they cannot."""
     if isinstance(value, bool):
         return str(value).lower()

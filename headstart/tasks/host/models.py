@@ -30,7 +30,7 @@ SIZES += ("nflex", "nplugin", "nmocap", "nsensordata", "nuserdata", "nbvhdynamic
 Arrays = dict[str, np.ndarray]
 
 
-class Raw(NamedTuple):
+class FieldNumber(NamedTuple):
     """One number of a field, or the number that all degrees of freedom of a joint share."""
 
     field: str
@@ -47,9 +47,9 @@ class Fields:
         self.table = table(model)
         self.listed = self.table.listed
         self._by_name = {p.name: p for p in self.listed}
-        self._raw: dict[str, Raw] = {}
+        self._raw: dict[str, FieldNumber] = {}
         self._entries: dict[str, Arrays] = {}
-        self._resolved = compiled.resolved(self.model)
+        self._resolved = compiled.find_derived(self.model)
         self._data = mujoco.MjData(self.model)
 
     def find(self, name: str) -> Parameter | None:
@@ -69,27 +69,27 @@ class Fields:
         nominal = float(array[rows[0]] if column is None else array[rows[0], column])
         if reason := settable.why_not(self.model, match[1], rows[0], column):
             raise InputError(f"{name} cannot be set: {reason}.")
-        self._raw[name] = Raw(match[1], rows, column, nominal)
-        about = settable.about(self.model, match[1], rows[0])
-        return Parameter(name, nominal, -np.inf, np.inf, "as in MuJoCo", about)
+        self._raw[name] = FieldNumber(match[1], rows, column, nominal)
+        description = settable.about(self.model, match[1], rows[0])
+        return Parameter(name, nominal, -np.inf, np.inf, "as in MuJoCo", description)
 
-    def set_values(self, model: Model, values: dict[str, float], before: Iterable[str] = ()) -> None:
-        """Set these values in a model and derive what follows from them; names in `before` become nominal again.
+    def set_values(self, model: Model, values: dict[str, float], reset_names: Iterable[str] = ()) -> None:
+        """Sets these values in a model and derives what follows from them; names in `reset_names` become nominal again.
 
         Nothing else of the model changes, since an env may have changed it itself. Raises ValueError if two names are
         of the same number, or if the model has other elements.
         """
         self._check_apart(values)
-        made = self._made(values, before)
-        touched = {field: entries.copy() for field, entries in self._touched({*values, *before}).items()}
-        fields = self._touched(name for name in {*values, *before} if name in self._raw)
+        made = self._made(values, reset_names)
+        entries_by_field = {field: entries.copy() for field, entries in self._touched({*values, *reset_names}).items()}
+        fields = self._touched(name for name in {*values, *reset_names} if name in self._raw)
         changed = {field: np.flatnonzero(x.reshape(len(x), -1).any(-1)) for field, x in fields.items()}
         for body in compiled.bodies_of(self.model, changed.get("geom_size", ())):
             for field in ("body_mass", "body_inertia", "body_ipos", "body_iquat"):  # these follow from the size
                 made.setdefault(field, getattr(self.model, field))
-                every = touched.setdefault(field, np.zeros(made[field].shape, bool))
-                every[body] = True
-        for field, entries in touched.items():
+                body_entries = entries_by_field.setdefault(field, np.zeros(made[field].shape, bool))
+                body_entries[body] = True
+        for field, entries in entries_by_field.items():
             array = _array(model, field)
             if array.shape != made[field].shape:
                 raise ValueError("it made a MuJoCo model with other elements, which lacks its parameters")
@@ -107,69 +107,71 @@ class Fields:
         """Returns, by name, the model's number where it differs from these values."""
         if model is None:
             return dict.fromkeys(values, np.nan)
-        made, found, sized = self._made(values), {}, self._sized(values)
+        fields, deviations, resized = self._made(values), {}, self._sized(values)
         for name in values:
             for field, entries in self._touched([name]).items():
                 array = _array(model, field)
-                if array.shape != made[field].shape:
-                    found[name] = np.nan
+                if array.shape != fields[field].shape:
+                    deviations[name] = np.nan
                     continue
-                near = 2e-3 if field in compiled.UNITS else 0.0  # normalized to length 1
-                wrong = entries & ~np.isclose(array, made[field], rtol=near, atol=near)
+                tolerance = 2e-3 if field in compiled.UNITS else 0.0  # normalized to length 1
+                deviating = entries & ~np.isclose(array, fields[field], rtol=tolerance, atol=tolerance)
                 if field.startswith("body_"):
-                    wrong[sized] = False
+                    deviating[resized] = False
                 elif field == "actuator_biasprm":
-                    wrong[self._resolved.ratios > 0, 2] = False
-                if wrong.any():
-                    found[name] = float(array[wrong][0])
-        return found
+                    deviating[self._resolved.ratios > 0, 2] = False
+                if deviating.any():
+                    deviations[name] = float(array[deviating][0])
+        return deviations
 
     def refresh(self, model: Model | None, data: Any) -> None:
-        """Recompute what MuJoCo derives from a state, except for the solver's warm start."""
+        """Recomputes what MuJoCo derives from a state, except for the solver's warm start."""
         if model is not None and isinstance(data, mujoco.MjData):
-            warm = data.qacc_warmstart.copy()
+            warm_start = data.qacc_warmstart.copy()
             mujoco.mj_forward(model, data)
-            data.qacc_warmstart[:] = warm
+            data.qacc_warmstart[:] = warm_start
 
     def derived_from(self, name: str) -> tuple[tuple[str, float], ...]:
         """Returns which parameters set this number's default, with factors: names first, then groups."""
         if name not in self._raw:
-            mine = self._touched([name]) if name in self.table.named else {}
-            same = [
+            own_entries = self._touched([name]) if name in self.table.named else {}
+            equal_raw = [
                 raw
                 for raw in self._raw
-                if (its := self._touched([raw])).keys() == mine.keys()
-                and all(np.array_equal(its[field], mine[field]) for field in mine)
+                if (other_entries := self._touched([raw])).keys() == own_entries.keys()
+                and all(np.array_equal(other_entries[field], own_entries[field]) for field in own_entries)
             ]
-            return (*((raw, 1.0) for raw in same), *self.table.derived_from(name))
+            return (*((raw, 1.0) for raw in equal_raw), *self.table.derived_from(name))
         field, rows, column, _ = self._raw[name]
         where = rows[0] if column is None else (rows[0], column)
         others = [
-            p.name for p in self.listed if field in (touched := self._touched([p.name])) and touched[field][where]
+            p.name
+            for p in self.listed
+            if field in (entries_by_field := self._touched([p.name])) and entries_by_field[field][where]
         ]
-        each = [(other, float(self._made({other: 1.0})[field][where])) for other in others]
-        return tuple(sorted(each, key=lambda one: one[0] in GROUPS))
+        factors = [(other, float(self._made({other: 1.0})[field][where])) for other in others]
+        return tuple(sorted(factors, key=lambda raw: raw[0] in GROUPS))
 
     def _sized(self, values: dict[str, float]) -> list[int]:
         """Returns the bodies of which these values resize a geom."""
         raw = [self._raw[name] for name in values if name in self._raw]
-        return compiled.bodies_of(self.model, [one.rows[0] for one in raw if one.field == "geom_size"])
+        return compiled.bodies_of(self.model, [raw.rows[0] for raw in raw if raw.field == "geom_size"])
 
     def _check_apart(self, values: dict[str, float]) -> None:
         """Raises ValueError if two names set the same number. A group and a name may: the name has priority."""
-        taken: dict[tuple[str, int], tuple[str, float]] = {}
+        setters: dict[tuple[str, int], tuple[str, float]] = {}
         for body in self._sized(values):
-            if compiled.weighed(self.model, body) is not None:
-                taken["body_mass", body] = f"the size of a geom of {self.model.body(body).name or body}", np.nan
+            if compiled.geom_masses(self.model, body) is not None:
+                setters["body_mass", body] = f"the size of a geom of {self.model.body(body).name or body}", np.nan
         for name in (name for name in values if name not in GROUPS):
-            made = self._made({name: values[name]})
+            fields = self._made({name: values[name]})
             for field, entries in self._touched([name]).items():
                 if field == "body_inertia" and not name.startswith(field):
                     continue  # follows from the mass, unless it is given too
                 for i in np.flatnonzero(entries).tolist():
-                    mine = float(made[field].reshape(-1)[i])
-                    other, theirs = taken.setdefault((field, i), (name, mine))
-                    if other != name and not np.isclose(theirs, mine, rtol=1e-6, atol=0.0):
+                    own_entries = float(fields[field].reshape(-1)[i])
+                    other, other_value = setters.setdefault((field, i), (name, own_entries))
+                    if other != name and not np.isclose(other_value, own_entries, rtol=1e-6, atol=0.0):
                         raise ValueError(f"{other} and {name} set the same number; give one of them")
 
     def _rows(self, field: str, element: str) -> list[int]:
@@ -182,37 +184,37 @@ class Fields:
             return np.flatnonzero(self.model.dof_jntid == i).tolist()
         return [i] if i >= 0 else []
 
-    def _made(self, values: dict[str, float], before: Iterable[str] = ()) -> Arrays:
+    def _made(self, values: dict[str, float], reset_names: Iterable[str] = ()) -> Arrays:
         """Returns the fields with these values: those of the table, and the other named ones."""
-        known = {name: x for name, x in values.items() if name not in self._raw}
-        made = {name: np.array(x, np.float64) for name, x in self.table.fields(np, known).items()}
-        made["geom_friction"] = np.concatenate([made["geom_friction"][:, None], self.model.geom_friction[:, 1:]], 1)
-        raw = [name for name in {*values, *before} if name in self._raw]
+        table_values = {name: x for name, x in values.items() if name not in self._raw}
+        fields = {name: np.array(x, np.float64) for name, x in self.table.fields(np, table_values).items()}
+        fields["geom_friction"] = np.concatenate([fields["geom_friction"][:, None], self.model.geom_friction[:, 1:]], 1)
+        raw = [name for name in {*values, *reset_names} if name in self._raw]
         # An inertia may be given besides the mass.
         for name in sorted(raw, key=lambda name: self._raw[name].field != "body_mass"):
             field, rows, column, nominal = self._raw[name]
-            if field not in made:
-                made[field] = getattr(self.model, field).copy()
+            if field not in fields:
+                fields[field] = getattr(self.model, field).copy()
             if name in values:
-                made[field][rows if column is None else (rows, column)] = values[name]
+                fields[field][rows if column is None else (rows, column)] = values[name]
                 if field == "body_mass" and nominal:
-                    made["body_inertia"][rows] = self.model.body_inertia[rows] * (values[name] / nominal)
-        return made
+                    fields["body_inertia"][rows] = self.model.body_inertia[rows] * (values[name] / nominal)
+        return fields
 
     def _touched(self, names: Iterable[str]) -> Arrays:
         """Returns the entries of fields that these parameters change."""
-        found: Arrays = {}
+        deviations: Arrays = {}
         for name in names:
             if name not in self._entries:
                 self._entries[name] = self._changed_by(name)
             for field, entries in self._entries[name].items():
-                found[field] = found[field] | entries if field in found else entries
-        return found
+                deviations[field] = deviations[field] | entries if field in deviations else entries
+        return deviations
 
     def _changed_by(self, name: str) -> Arrays:
         nominal = self._by_name[name].nominal if name in self._by_name else self._raw[name].nominal
-        before, after = self._made({}, [name]), self._made({name: nominal + 1.0})
-        changed = {field: np.asarray(before[field] != array) for field, array in after.items()}
+        reset_names, after = self._made({}, [name]), self._made({name: nominal + 1.0})
+        changed = {field: np.asarray(reset_names[field] != array) for field, array in after.items()}
         return {field: entries for field, entries in changed.items() if entries.any()}
 
 

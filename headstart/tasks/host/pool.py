@@ -63,23 +63,23 @@ class Pool(EnvHandles):
         key = names, values.tobytes()
         with self._lock:
             if key not in self._dry_runs:
-                live = self._spare()
-                meant = self.catalogue.convert(names, values)
-                self._dry_runs[key] = self._call_maker(live.dry_run, self.kind, meant)
-                if live.broken:
-                    close(live.env)
+                env = self._spare()
+                typed_values = self.catalogue.convert(names, values)
+                self._dry_runs[key] = self._call_maker(env.dry_run, self.kind, typed_values)
+                if env.broken:
+                    close(env.env)
                 else:
-                    self._free.append(live)
+                    self._free.append(env)
             return self._dry_runs[key]
 
     # ------------------------------------------------------------------------------------ what programs call
 
     def start(
-        self, names: Names, each: int, seeds: np.ndarray, values: np.ndarray, wanted: np.ndarray | None = None
+        self, names: Names, rows_per_seed: int, seeds: np.ndarray, values: np.ndarray, wanted: np.ndarray | None = None
     ) -> Outcome:
-        """Allocate an env for every row that is wanted and start an episode in it; the other rows are zeros.
+        """Allocates an env for every row that is wanted and starts an episode in it. The other rows are zeros.
 
-        `each` is the number of rows per seed of the training.
+        `rows_per_seed` is the number of rows per seed of the training.
         """
         with self._rows(range(self._last_handle + 1, self._last_handle + 1 + len(seeds))):
             out = empty_outcome(self.observations.space.size, len(seeds))
@@ -87,29 +87,29 @@ class Pool(EnvHandles):
                 if wanted is not None and not wanted[i]:
                     out.obs[i], out.reward[i] = 0.0, 0.0
                     continue
-                out.handle[i], live = self._allocate(i // each)
-                self._reset(live, names, values[i], seed, out, i)
+                out.handle[i], env = self._allocate(i // rows_per_seed)
+                self._reset(env, names, values[i], seed, out, i)
             return out
 
     def reset_next(
         self,
         names: Names,
-        each: int,
+        rows_per_seed: int,
         handle: np.ndarray,
         calls: np.ndarray,
         ended: np.ndarray,
         seeds: np.ndarray,
         values: np.ndarray,
     ) -> Outcome:
-        """Start another episode in the rows that have ended; the other rows are empty."""
+        """Starts another episode in the rows that have ended; the other rows are empty."""
         with self._rows(handle.tolist()):
             out = empty_outcome(self.observations.space.size, len(handle))
             for i in np.flatnonzero(ended).tolist():
-                if live := self._called(handle, calls, out, i):
-                    self._reset(live, names, values[i], int(seeds[i]), out, i)
+                if env := self._called(handle, calls, out, i):
+                    self._reset(env, names, values[i], int(seeds[i]), out, i)
             return out
 
-    def step(self, each: int, handle: np.ndarray, calls: np.ndarray, actions: np.ndarray) -> Outcome:
+    def step(self, rows_per_seed: int, handle: np.ndarray, calls: np.ndarray, actions: np.ndarray) -> Outcome:
         """Step every row. A row whose action is not finite is left as it is, since that is not the env's fault."""
         with self._rows(handle.tolist()), np.errstate(over="ignore", invalid="ignore"):
             out = empty_outcome(self.observations.space.size, len(handle))
@@ -117,18 +117,18 @@ class Pool(EnvHandles):
             stepped = np.zeros(len(handle), bool)
             given = self._give(np.where(fit.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0))
             called = {i: self._called(handle, calls, out, i) for i in range(len(handle))}
-            played = {i: (live, live.env) for i, live in called.items() if live and live.env and fit[i]}
+            played = {i: (env, env.env) for i, env in called.items() if env and env.env and fit[i]}
             for i, (_, env) in played.items():
                 if (start_step := getattr(env, "start_step", None)) is not None:
                     start_step(given[i])  # all start before any is waited for
-            for i, (live, env) in played.items():
+            for i, (live_env, env) in played.items():
                 try:
-                    observation, reward, terminated, truncated, _ = self._call(live, env.step, given[i])
+                    observation, reward, terminated, truncated, _ = self._call(live_env, env.step, given[i])
                     out.obs[i] = self.observations.row(observation)
                     out.reward[i] = as_reward(reward)
                     out.terminated[i], out.truncated[i] = terminated, truncated
                 except Exception as error:
-                    self._fail(live, "step", error, out, i)
+                    self._fail(live_env, "step", error, out, i)
                 else:
                     stepped[i] = True
             for i in np.flatnonzero(stepped & ~np.isfinite(out.obs).all(1)).tolist():
@@ -140,37 +140,37 @@ class Pool(EnvHandles):
 
     # ------------------------------------------------------------------------------------ one env
 
-    def _call(self, live: LiveEnv, function: Callable[..., Any], *args: Any) -> Any:
+    def _call(self, env: LiveEnv, function: Callable[..., Any], *args: Any) -> Any:
         """Calls an env. If it hangs, it is broken, and not closed, because the call is still running."""
         try:
             return self._caller.call(function, *args)
         except BaseException:
-            live.broken = self._caller.hung
+            env.broken = self._caller.hung
             raise
 
-    def _reset(self, live: LiveEnv, names: Names, row: np.ndarray, seed: int, out: Outcome, i: int) -> None:
-        doing = "reset"
+    def _reset(self, env: LiveEnv, names: Names, row: np.ndarray, seed: int, out: Outcome, i: int) -> None:
+        operation = "reset"
         try:
-            doing = "setting its parameters"
-            self._call(live, live.configure, self.kind, self.catalogue.convert(names, row))
-            doing = "reset"
-            row = self.observations.row(self._call(live, live.reset, self.kind, seed))
+            operation = "setting its parameters"
+            self._call(env, env.configure, self.kind, self.catalogue.convert(names, row))
+            operation = "reset"
+            row = self.observations.row(self._call(env, env.reset, self.kind, seed))
             self.observations.check(row)
             out.obs[i], out.reward[i] = row, 0.0
         except Exception as error:
-            self._fail(live, doing, error, out, i)
+            self._fail(env, operation, error, out, i)
 
-    def _fail(self, live: LiveEnv, doing: str, error: Exception, out: Outcome, i: int) -> None:
-        self.failures.setdefault(live.seed, f"{self.maker.name} failed in {doing}: {describe_error(error)}")
+    def _fail(self, env: LiveEnv, operation: str, error: Exception, out: Outcome, i: int) -> None:
+        self.failures.setdefault(env.seed, f"{self.maker.name} failed in {operation}: {describe_error(error)}")
         out.obs[i], out.reward[i], out.terminated[i], out.truncated[i] = np.nan, np.nan, False, False
-        if not live.broken:
-            live.broken = True
-            close(live.env)
+        if not env.broken:
+            env.broken = True
+            close(env.env)
 
 
 @functools.cache
 def pool(maker: Maker) -> Pool:
     """Returns the envs of this maker, closed at the end of the process: envs in C++ may complain otherwise."""
-    made = Pool(maker)
-    atexit.register(made.close)
-    return made
+    new_pool = Pool(maker)
+    atexit.register(new_pool.close)
+    return new_pool

@@ -16,7 +16,7 @@ from headstart.core.spaces import Box, ObservationSpace
 from headstart.tasks.host.images import ImageLayout, image_layout, is_bytes
 
 MAX_ONE_HOT = 10_000  # numbers of a one-hot encoding
-MEND = "wrap it by gymnasium.wrappers.TransformObservation, with a Box for its observations"
+REMEDY = "wrap it by gymnasium.wrappers.TransformObservation, with a Box for its observations"
 
 Read = Callable[[Any], np.ndarray]  # from a value of a space to a row; ValueError if it is none
 
@@ -38,22 +38,22 @@ class ObservationReader:
 
     def __init__(self, space: Theirs):
         self._reads: list[tuple[str, tuple[Any, ...], Read]] = []
-        lows, highs, parts, at = [], [], [], 0
-        every = list(leaves(space))
-        read_as_numbers = [x for x in every if not _is_text(x[-1])] or every
+        lows, highs, parts, start = [], [], [], 0
+        all_leaves = list(leaves(space))
+        read_as_numbers = [x for x in all_leaves if not _is_text(x[-1])] or all_leaves
         for name, path, leaf in read_as_numbers:
             low, high, read = _component(leaf, name)
             self._reads.append((name, path, read))
-            parts.append(Part(name, at, at + low.size))
-            lows, highs, at = [*lows, low], [*highs, high], at + low.size
-        if not at:
-            raise SpaceError(f"has empty observations; {MEND}")
+            parts.append(Part(name, start, start + low.size))
+            lows, highs, start = [*lows, low], [*highs, high], start + low.size
+        if not start:
+            raise SpaceError(f"has empty observations; {REMEDY}")
         low, high = (np.concatenate(x).astype(np.float32) for x in (lows, highs))
         self.parts = tuple(parts)
         self._picture: ImageLayout | None = image_layout(space)
         if self._picture is None:
             self.space: ObservationSpace = Box(tuple(low.tolist()), tuple(high.tolist()))
-            self.assumptions = tuple(_assumptions(every))
+            self.assumptions = tuple(_assumptions(all_leaves))
         else:
             self.space, self.assumptions = self._picture.image, (self._picture.assumption,)
 
@@ -105,11 +105,11 @@ def _component(space: Theirs, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
         return _numbers(spaces.Box(0, 1, space.shape, np.int8))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return _choices(space, name)
-    raise SpaceError(f"has {name or 'observations'} of a kind that is not supported: {space}; {MEND}")
+    raise SpaceError(f"has {name or 'observations'} of a kind that is not supported: {space}; {REMEDY}")
 
 
 def _numbers(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, Read]:
-    """Numbers of any shape, in the env's units."""
+    """Reads numbers of any shape, in the env's units."""
 
     def read(value: Any) -> np.ndarray:
         x = np.asarray(value)
@@ -120,38 +120,41 @@ def _numbers(space: spaces.Box) -> tuple[np.ndarray, np.ndarray, Read]:
     return _flat([space.low]), _flat([space.high]), read
 
 
-def _assumptions(every: list[tuple[str, tuple[Any, ...], Theirs]]) -> Iterator[str]:
+def _assumptions(all_leaves: list[tuple[str, tuple[Any, ...], Theirs]]) -> Iterator[str]:
     """Yields the assumptions about an observation that is read as numbers."""
-    if text := [name or "it" for name, _, leaf in every if _is_text(leaf)]:
+    if text := [name or "it" for name, _, leaf in all_leaves if _is_text(leaf)]:
         yield f"Text in its observation is ignored: {', '.join(text)}."
-    for name, _, leaf in every:
+    for name, _, leaf in all_leaves:
         if isinstance(leaf, spaces.Box) and len(leaf.shape) > 1:
             what = f"Its observation {name}".rstrip()
             size, shape = int(np.prod(leaf.shape)), " x ".join(map(str, leaf.shape))
-            why = "an image among other parts" if is_bytes(leaf) and name else "no image, which is uint8 from 0 to 255"
-            yield f"{what}, an array of {shape} ({leaf.dtype}), is read as a row of {size} numbers: it is {why}."
-    if len(every) > 1:
-        yield f"The parts of its observation are concatenated: {', '.join(n for n, _, x in every if not _is_text(x))}."
+            reason = (
+                "an image among other parts" if is_bytes(leaf) and name else "no image, which is uint8 from 0 to 255"
+            )
+            yield f"{what}, an array of {shape} ({leaf.dtype}), is read as a row of {size} numbers: it is {reason}."
+    if len(all_leaves) > 1:
+        names = ", ".join(name for name, _, leaf in all_leaves if not _is_text(leaf))
+        yield f"The parts of its observation are concatenated: {names}."
 
 
 def _choices(space: spaces.Discrete | spaces.MultiDiscrete, name: str) -> tuple[np.ndarray, np.ndarray, Read]:
-    """A choice is one-hot."""
+    """Reads each choice as one-hot numbers."""
     shape = () if isinstance(space, spaces.Discrete) else space.nvec.shape
     sizes = np.asarray(space.n if isinstance(space, spaces.Discrete) else space.nvec).reshape(-1)
     starts, total = np.asarray(space.start).reshape(-1), int(sizes.sum())
     if total > MAX_ONE_HOT:
-        raise SpaceError(f"has {name or 'observations'} of {total} choices; {MAX_ONE_HOT} is the maximum; {MEND}")
-    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        raise SpaceError(f"has {name or 'observations'} of {total} choices; {MAX_ONE_HOT} is the maximum; {REMEDY}")
+    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
 
     def read(value: Any) -> np.ndarray:
         x = np.asarray(value)
         if x.shape != shape:
             raise ValueError(f"has shape {x.shape} instead of its space's {shape}")
-        at = x.reshape(-1) - starts
-        if not np.all((at >= 0) & (at < sizes)):
+        start = x.reshape(-1) - starts
+        if not np.all((start >= 0) & (start < sizes)):
             raise ValueError(f"is {value}, which is not in {space}")
         row = np.zeros(total, np.float32)
-        row[(first + at).astype(np.int64)] = 1.0
+        row[(offsets + start).astype(np.int64)] = 1.0
         return row
 
     return np.zeros(total), np.ones(total), read

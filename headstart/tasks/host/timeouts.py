@@ -26,11 +26,11 @@ def call_timeout(seconds: float | None) -> Iterator[None]:
     global _seconds
     if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
         raise InputError(f"step_timeout={seconds!r} is not a duration; give seconds, such as 60.")
-    before, _seconds = _seconds, _seconds if seconds is None else seconds
+    previous, _seconds = _seconds, _seconds if seconds is None else seconds
     try:
         yield
     finally:
-        _seconds = before
+        _seconds = previous
 
 
 class Caller:
@@ -40,18 +40,18 @@ class Caller:
         self._calls: queue.SimpleQueue[Any] | None = None  # to the thread, if there is one
 
     def call(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        """Returns what the function returns. Raises what it raises, and HungError if it does not return in time."""
+        """Calls the function and returns its result. Raises its errors, and HungError if it does not return in time."""
         seconds = _seconds
         if seconds is None:
             return function(*args, **named)
         if self._calls is None:
             self._calls = queue.SimpleQueue()
             threading.Thread(target=_serve, args=(self._calls,), daemon=True, name="headstart env").start()
-        calls, answers = self._calls, queue.SimpleQueue()
+        calls, results = self._calls, queue.SimpleQueue()
         self._calls = None  # until it returns, also if this thread is interrupted
-        calls.put((answers, function, args, named))
+        calls.put((results, function, args, named))
         try:
-            result, error = answers.get(timeout=seconds)
+            result, error = results.get(timeout=seconds)
         except queue.Empty:
             calls.put(None)
             raise HungError(f"it did not return within {seconds:g} s") from None
@@ -71,10 +71,10 @@ class Caller:
 
 def _serve(calls: "queue.SimpleQueue[Any]") -> None:
     """Executes calls until None follows a call that was abandoned."""
-    while (task := calls.get()) is not None:
-        answers, function, args, named = task
+    while (request := calls.get()) is not None:
+        results, function, args, named = request
         try:
-            answer = function(*args, **named), None
+            result = function(*args, **named), None
         except BaseException as error:  # every error belongs to the caller
-            answer = None, error
-        answers.put(answer)
+            result = None, error
+        results.put(result)

@@ -15,7 +15,7 @@ Numbers = dict[str, np.ndarray]
 Fields = dict[str, Any]
 
 SCALAR = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT, mujoco.mjtTrn.mjTRN_TENDON)
-MOVES = {  # transmission -> what it acts on
+TARGETS = {  # transmission -> what it acts on
     mujoco.mjtTrn.mjTRN_JOINT: "joint",
     mujoco.mjtTrn.mjTRN_JOINTINPARENT: "joint",
     mujoco.mjtTrn.mjTRN_TENDON: "tendon",
@@ -38,15 +38,15 @@ class Actuator(NamedTuple):
 
 def actuators(model: Model) -> list[Actuator]:
     """Returns the model's actuators in order. Unnamed ones are named after what they move, or by their number."""
-    own = [model.actuator(i).name or _moved(model, i) for i in range(model.nu)]
+    names = [model.actuator(i).name or _target_name(model, i) for i in range(model.nu)]
     return [
         Actuator(
-            name if name and own.count(name) == 1 else model.actuator(i).name or f"actuator{i}",
+            name if name and names.count(name) == 1 else model.actuator(i).name or f"actuator{i}",
             _is_motor(model, i),
             _is_geared(model, i),
             "N·m" if _turns(model, i) else "N",
         )
-        for i, name in enumerate(own)
+        for i, name in enumerate(names)
     ]
 
 
@@ -61,23 +61,23 @@ def strengths(model: Model) -> Numbers:
 
 def scaled(model: Model) -> Numbers:
     """Returns which entries of `strengths` scale with an actuator's strength, as booleans."""
-    which = {name: np.zeros(array.shape, bool) for name, array in strengths(model).items()}
+    scales = {name: np.zeros(array.shape, bool) for name, array in strengths(model).items()}
     for i in range(model.nu):
         if _is_motor(model, i):
-            which["actuator_gear"][i] = True
+            scales["actuator_gear"][i] = True
         else:
-            which["actuator_gainprm"][i] = _force_entries(int(model.actuator_gaintype[i]), model.actuator_gainprm[i])
-            which["actuator_biasprm"][i] = _force_entries(int(model.actuator_biastype[i]), model.actuator_biasprm[i])
-            which["actuator_forcerange"][i] = True
-    return which
+            scales["actuator_gainprm"][i] = _force_entries(int(model.actuator_gaintype[i]), model.actuator_gainprm[i])
+            scales["actuator_biasprm"][i] = _force_entries(int(model.actuator_biastype[i]), model.actuator_biasprm[i])
+            scales["actuator_forcerange"][i] = True
+    return scales
 
 
 def can_be_scaled(model: Model) -> bool:
     """Returns whether the model defines every actuator's force, without plugins or user functions."""
-    defined = (model.actuator_gaintype != mujoco.mjtGain.mjGAIN_USER) & (
+    is_defined = (model.actuator_gaintype != mujoco.mjtGain.mjGAIN_USER) & (
         model.actuator_biastype != mujoco.mjtBias.mjBIAS_USER
     )
-    return bool(defined.all() and (model.actuator_plugin < 0).all())
+    return bool(is_defined.all() and (model.actuator_plugin < 0).all())
 
 
 def _force_entries(kind: int, numbers: np.ndarray) -> np.ndarray:
@@ -94,22 +94,22 @@ def _force_entries(kind: int, numbers: np.ndarray) -> np.ndarray:
 
 
 def _is_motor(model: Model, i: int) -> bool:
-    plain = model.actuator_gaintype[i] == mujoco.mjtGain.mjGAIN_FIXED
+    fixed_gain = model.actuator_gaintype[i] == mujoco.mjtGain.mjGAIN_FIXED
     unbiased = model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_NONE
-    return bool(plain and unbiased and model.actuator_trntype[i] != mujoco.mjtTrn.mjTRN_BODY)
+    return bool(fixed_gain and unbiased and model.actuator_trntype[i] != mujoco.mjtTrn.mjTRN_BODY)
 
 
 def _is_geared(model: Model, i: int) -> bool:
-    kind, moved = model.actuator_trntype[i], model.actuator_trnid[i, 0]
-    one_number = kind in SCALAR and (MOVES[kind] != "joint" or model.jnt_type[moved] in ONE_AXIS)
+    kind, joint = model.actuator_trntype[i], model.actuator_trnid[i, 0]
+    one_number = kind in SCALAR and (TARGETS[kind] != "joint" or model.jnt_type[joint] in ONE_AXIS)
     return bool(_is_motor(model, i) and one_number and model.actuator_gainprm[i, 0] == 1.0)
 
 
 def _turns(model: Model, i: int) -> bool:
-    of_joint = MOVES.get(model.actuator_trntype[i]) == "joint"
+    of_joint = TARGETS.get(model.actuator_trntype[i]) == "joint"
     return bool(of_joint and model.jnt_type[model.actuator_trnid[i, 0]] == mujoco.mjtJoint.mjJNT_HINGE)
 
 
-def _moved(model: Model, i: int) -> str:
-    kind = MOVES.get(model.actuator_trntype[i])
+def _target_name(model: Model, i: int) -> str:
+    kind = TARGETS.get(model.actuator_trntype[i])
     return getattr(model, kind)(model.actuator_trnid[i, 0]).name if kind else ""

@@ -14,9 +14,9 @@ def to_double_halves(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
     """
     single = lax.bitcast_convert_type(x, jnp.uint32)
     sign, exponent, fraction = single & jnp.uint32(0x80000000), (single >> 23) & 0xFF, single & 0x7FFFFF
-    wide = jnp.where(exponent == 0xFF, jnp.uint32(0x7FF), exponent + (1023 - 127))
+    double_exponent = jnp.where(exponent == 0xFF, jnp.uint32(0x7FF), exponent + (1023 - 127))
     zero = exponent == 0
-    high = jnp.where(zero, sign, sign | (wide << 20) | (fraction >> 3))
+    high = jnp.where(zero, sign, sign | (double_exponent << 20) | (fraction >> 3))
     low = jnp.where(zero, jnp.uint32(0), fraction << 29)
     return jnp.stack([low, high], -1).reshape(2 * x.size)
 
@@ -32,7 +32,7 @@ def to_halves(x: Float[Array, " n"]) -> UInt32[Array, " 2*n"]:
 
 
 def as_typed(value: np.float32, nominal: float) -> float:
-    """Returns the float64 that a person who typed this float32 meant.
+    """Returns the float64 that this float32 was written as.
 
     The nominal value, if it rounds to `value`; else the shortest decimal, if it has at most 6 digits (`6.3`); else a
     multiple of the nominal value by at most 4 digits (`x1.1`); else `value` itself, such as a random draw.

@@ -50,39 +50,51 @@ class CSimulator:
         names, values = _vector(params)
         reads = [ShapeDtypeStruct((2 * size,), jnp.uint32) for size in self.physics.sizes]
         shapes = (ShapeDtypeStruct(carry.shape, jnp.uint32), ShapeDtypeStruct((), jnp.bool_), *reads, *reads)
-        after, bad, *read = self._on_host("step", self._fill_step, names, shapes, carry, action, values)
+        next_state, bad, *readings = self._on_host("step", self._fill_step, names, shapes, carry, action, values)
         with jax.enable_x64(True):  # as Gymnasium does, because rewards are differences of positions
-            before, now = (self._reading(*x) for x in ((carry, read[: len(reads)]), (after, read[len(reads) :])))
-            return self._outcome(doubles(carry), before, doubles(after), now, action.astype(jnp.float64), bad)
+            reading_before, reading_after = (
+                self._reading(*x) for x in ((carry, readings[: len(reads)]), (next_state, readings[len(reads) :]))
+            )
+            return self._outcome(
+                doubles(carry), reading_before, doubles(next_state), reading_after, action.astype(jnp.float64), bad
+            )
 
-    def _reading(self, carry: UInt32[Array, " carried"], read: Sequence[Array]) -> Reading:
+    def _reading(self, carry: UInt32[Array, " carried"], readings: Sequence[Array]) -> Reading:
         state, nq, nv = doubles(carry), self.physics.model.nq, self.physics.model.nv
         shapes = (value.shape for value in self.physics.rest.derived.values())
-        each = (doubles(halves).reshape(shape) for halves, shape in zip(read, shapes, strict=True))
-        derived = dict(zip(self.robot.reads, each, strict=True))
+        values = (doubles(halves).reshape(shape) for halves, shape in zip(readings, shapes, strict=True))
+        derived = dict(zip(self.robot.reads, values, strict=True))
         return Reading(state[1 : 1 + nq], state[1 + nq : 1 + nq + nv], derived)
 
-    def _outcome(self, state: Array, before: Reading, after: Array, now: Reading, action: Array, bad: Array) -> Outcome:
+    def _outcome(
+        self,
+        state: Array,
+        reading_before: Reading,
+        next_state: Array,
+        reading_after: Reading,
+        action: Array,
+        bad: Array,
+    ) -> Outcome:
         """Returns a row's result, in float32 except for the carry; NaN and terminal if it is `bad`."""
-        was = state[-1]
+        previous_place = state[-1]
         if self.robot.place:  # a new episode has no previous place
-            was = jnp.where(state[0] == 0.0, self.robot.place(jnp, before), was)
-        result = outcome(jnp, self.robot, now, was, action, self.physics.dt)
-        carry = to_halves(jnp.where(bad, jnp.nan, after.at[-1].set(result.place)))
+            previous_place = jnp.where(state[0] == 0.0, self.robot.place(jnp, reading_before), previous_place)
+        result = outcome(jnp, self.robot, reading_after, previous_place, action, self.physics.dt)
+        carry = to_halves(jnp.where(bad, jnp.nan, next_state.at[-1].set(result.place)))
         observation, rewards = (
             jnp.where(bad, jnp.nan, x).astype(jnp.float32) for x in (result.observation, result.rewards)
         )
         return carry, observation, rewards, ~result.healthy | bad
 
-    def _fill_start(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
+    def _fill_start(self, names: Names, arguments: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
         (observation,) = out
-        qpos, qvel, values = map(_rows, given)
+        qpos, qvel, values = map(_rows, arguments)
         _rows(observation)[:] = self.physics.start(qpos, qvel, names, values)
 
-    def _fill_step(self, names: Names, given: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
-        carry, action, values = map(_rows, given)
-        after, bad, *read = out
-        doubles = [_rows(x).view(np.float64) for x in (carry, after, *read)]
+    def _fill_step(self, names: Names, arguments: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
+        carry, action, values = map(_rows, arguments)
+        next_state, bad, *readings = out
+        doubles = [_rows(x).view(np.float64) for x in (carry, next_state, *readings)]
         self.physics.step(doubles[0], action, names, values, doubles[1], bad.reshape(-1), doubles[2:])
 
     def _on_host(self, what: str, fill: Callable[..., None], names: Names, shapes: Shapes, *args: Array) -> Any:
@@ -98,10 +110,10 @@ class CSimulator:
             return foreign.call(name, shapes, *args)
 
         def host(*args: Any) -> tuple[np.ndarray, ...]:
-            given = [np.asarray(x) for x in args]
-            lead = given[0].shape[:-1]
-            out = tuple(np.empty((*lead, *shape.shape), shape.dtype) for shape in shapes)
-            fill(given, out)
+            arguments = [np.asarray(x) for x in args]
+            leading = arguments[0].shape[:-1]
+            out = tuple(np.empty((*leading, *shape.shape), shape.dtype) for shape in shapes)
+            fill(arguments, out)
             return out
 
         return jax.pure_callback(host, shapes, *args, vmap_method="broadcast_all")

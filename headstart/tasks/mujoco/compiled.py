@@ -47,7 +47,7 @@ class Resolved(NamedTuple):
     given: tuple[str, ...]  # statistics that were given, and are kept
 
 
-def resolved(model: Model) -> Resolved:
+def find_derived(model: Model) -> Resolved:
     """Returns which numbers the compiler derived: those that it derives again from the rest of the model."""
     trial = copy.copy(model)
     mujoco.mj_setConst(trial, mujoco.MjData(trial))
@@ -62,39 +62,39 @@ def resolved(model: Model) -> Resolved:
     welds &= np.isclose(trial.eq_data, model.eq_data, rtol=1e-9, atol=1e-12).all(-1)
     ratios = np.zeros(model.nu)
     for i in np.flatnonzero(servos).tolist():
-        damping, of_one = -model.actuator_biasprm[i, 2], -trial.actuator_biasprm[i, 2]
-        if of_one > 0 and shapes.is_round(damping / of_one) and not shapes.is_round(damping):
-            ratios[i] = damping / of_one
+        damping, unit_damping = -model.actuator_biasprm[i, 2], -trial.actuator_biasprm[i, 2]
+        if unit_damping > 0 and shapes.is_round(damping / unit_damping) and not shapes.is_round(damping):
+            ratios[i] = damping / unit_damping
     return Resolved(springs, welds, ratios, given)
 
 
-def derive(model: Model, nominal: Model, known: Resolved, changed: Changed, data: Data) -> None:
-    """Derive a model's numbers as the compiler would, in `data` of its sizes, which then holds no state.
+def derive(model: Model, nominal: Model, derived: Resolved, changed: Changed, data: Data) -> None:
+    """Derives a model's numbers as the compiler would, in `data` of its sizes, which then holds no state.
 
     Raises ValueError for numbers that the compiler would reject.
     """
-    _check(model, nominal, changed)
+    _check_changes(model, nominal, changed)
     for field in LIMITS.keys() & changed.keys():
         flag, rows = LIMITS[field], changed[field]
-        moved = (getattr(model, field)[rows] != getattr(nominal, field)[rows]).any(-1)
-        getattr(model, flag)[rows] = getattr(nominal, flag)[rows].astype(bool) | moved
+        has_moved = (getattr(model, field)[rows] != getattr(nominal, field)[rows]).any(-1)
+        getattr(model, flag)[rows] = getattr(nominal, flag)[rows].astype(bool) | has_moved
     for body in bodies_of(model, changed.get("geom_size", ())):
         _resize(model, nominal, body, changed["geom_size"])
     for body in bodies_of(model, changed.get("geom_margin", ())):
         model.body_margin[body] = model.geom_margin[model.geom_bodyid == body].max()
-    _frames(model, nominal, changed)
+    _update_frames(model, nominal, changed)
     if GEOMETRY.intersection(changed):
         given = np.isin(np.arange(model.ntendon), changed.get("tendon_lengthspring", ()))
         given &= (model.tendon_lengthspring != nominal.tendon_lengthspring).any(-1)
-        model.tendon_lengthspring[known.springs & ~given] = UNKNOWN
-        model.eq_data[known.welds, 3:10] = 0.0
-    _resolve_damping(model, nominal, known, changed, data)
+        model.tendon_lengthspring[derived.springs & ~given] = UNKNOWN
+        model.eq_data[derived.welds, 3:10] = 0.0
+    _resolve_damping(model, nominal, derived, changed, data)
     mujoco.mj_setConst(model, data)
-    for name in known.given:
+    for name in derived.given:
         setattr(model.stat, name, getattr(nominal.stat, name))
 
 
-def _check(model: Model, nominal: Model, changed: Changed) -> None:
+def _check_changes(model: Model, nominal: Model, changed: Changed) -> None:
     for field in UNITS:
         for i in changed.get(field, ()):
             length = np.linalg.norm(getattr(model, field)[i])
@@ -119,35 +119,38 @@ def bodies_of(model: Model, geoms: Any) -> list[int]:
     return sorted({int(model.geom_bodyid[geom]) for geom in geoms})
 
 
-def _resize(model: Model, nominal: Model, body: int, sized: np.ndarray) -> None:
-    """Update the bounds and the inertia of a body with resized geoms."""
+def _resize(model: Model, nominal: Model, body: int, resized_geoms: np.ndarray) -> None:
+    """Updates the bounds and the inertia of a body with resized geoms."""
     geoms = np.flatnonzero(model.geom_bodyid == body)
-    for geom in geoms[np.isin(geoms, sized)].tolist():
+    for geom in geoms[np.isin(geoms, resized_geoms)].tolist():
         if int(model.geom_type[geom]) not in shapes.SIZES:
             continue  # a plane, which is infinite
         if (model.geom_size[geom, : shapes.SIZES[int(model.geom_type[geom])]] <= 0).any():
             raise ValueError(f"geom_size[{geom}] is {model.geom_size[geom]} instead of above 0")
         shape = shapes.shape_of(model, geom)
         model.geom_rbound[geom], model.geom_aabb[geom] = shape.radius, shape.box
-    if (model.geom_size[geoms] == nominal.geom_size[geoms]).all() or (weights := weighed(nominal, body)) is None:
+    if (model.geom_size[geoms] == nominal.geom_size[geoms]).all() or (masses := geom_masses(nominal, body)) is None:
         return
-    made = shapes.resized(nominal, model, body, weights)
-    turn = shapes.rotation(nominal.body_iquat[body])
-    inertia = turn.T @ made.tensor @ turn
-    moved = not np.allclose(made.centre, nominal.body_ipos[body], rtol=0, atol=1e-9)
+    inertia_of_body = shapes.resized(nominal, model, body, masses)
+    rotation = shapes.rotation(nominal.body_iquat[body])
+    inertia = rotation.T @ inertia_of_body.tensor @ rotation
+    has_moved = not np.allclose(inertia_of_body.centre, nominal.body_ipos[body], rtol=0, atol=1e-9)
     if not np.allclose(inertia, np.diag(np.diagonal(inertia)), rtol=0, atol=1e-9 * np.abs(inertia).max()):
-        moved, axes = True, np.zeros(4)
+        has_moved, axes = True, np.zeros(4)
         values = np.zeros(3)
-        mujoco.mju_eig3(values, np.zeros(9), axes, made.tensor.reshape(-1))
+        mujoco.mju_eig3(values, np.zeros(9), axes, inertia_of_body.tensor.reshape(-1))
         model.body_iquat[body], inertia = axes, np.diag(values)
-    if moved and nominal.body_simple[body]:
+    if has_moved and nominal.body_simple[body]:
         raise ValueError("its body's centre of mass or axes would move, for which MuJoCo must compile the model")
-    heavier = model.body_mass[body] / nominal.body_mass[body]  # by the group `mass`
-    model.body_mass[body], model.body_inertia[body] = made.mass * heavier, np.diagonal(inertia) * heavier
-    model.body_ipos[body] = made.centre
+    mass_factor = model.body_mass[body] / nominal.body_mass[body]  # by the group `mass`
+    model.body_mass[body], model.body_inertia[body] = (
+        inertia_of_body.mass * mass_factor,
+        np.diagonal(inertia) * mass_factor,
+    )
+    model.body_ipos[body] = inertia_of_body.centre
 
 
-def weighed(model: Model, body: int) -> dict[int, float] | None:
+def geom_masses(model: Model, body: int) -> dict[int, float] | None:
     """Returns the mass of each geom of a body; None if its inertia was given, or does not matter for a fixed body.
 
     Raises ValueError if it cannot be determined.
@@ -155,54 +158,56 @@ def weighed(model: Model, body: int) -> dict[int, float] | None:
     return None if model.body_weldid[body] == 0 else shapes.masses(model, body)
 
 
-def _frames(model: Model, nominal: Model, changed: Changed) -> None:
-    """Update which frames coincide, and the bounding boxes of geoms in the bodies' inertial frames."""
-    moved = {int(b) for f in ("body_ipos", "body_iquat") for b in changed.get(f, ())}
+def _update_frames(model: Model, nominal: Model, changed: Changed) -> None:
+    """Updates which frames coincide, and the bounding boxes of geoms in the bodies' inertial frames."""
+    has_moved = {int(b) for f in ("body_ipos", "body_iquat") for b in changed.get(f, ())}
     bodies = {b for f in ("geom_pos", "geom_quat", "geom_size") for b in bodies_of(model, changed.get(f, ()))}
     sites = {int(s) for f in ("site_pos", "site_quat") for s in changed.get(f, ())}
-    bodies |= moved
+    bodies |= has_moved
     sites |= {s for s in range(model.nsite) if int(model.site_bodyid[s]) in bodies}
     for body in bodies - {0}:
-        own, flag = (model.body_ipos[body], model.body_iquat[body]), nominal.body_sameframe[body]
-        model.body_sameframe[body] = flag if _same(flag, own, own) else 0
+        frame, flag = (model.body_ipos[body], model.body_iquat[body]), nominal.body_sameframe[body]
+        model.body_sameframe[body] = flag if _is_same_frame(flag, frame, frame) else 0
     for geom in np.flatnonzero(np.isin(model.geom_bodyid, sorted(bodies))).tolist():
-        _place(model, "geom", geom, nominal)
+        _update_same_frame(model, "geom", geom, nominal)
     for site in sites:
-        _place(model, "site", site, nominal)
+        _update_same_frame(model, "site", site, nominal)
     for body in bodies:
-        _bound(model, body)
+        _update_bounds(model, body)
 
 
-def _place(model: Model, kind: str, i: int, nominal: Model) -> None:
+def _update_same_frame(model: Model, kind: str, i: int, nominal: Model) -> None:
     body = getattr(model, f"{kind}_bodyid")[i]
-    own = getattr(model, f"{kind}_pos")[i], getattr(model, f"{kind}_quat")[i]
+    frame = getattr(model, f"{kind}_pos")[i], getattr(model, f"{kind}_quat")[i]
     flags, flag = getattr(model, f"{kind}_sameframe"), getattr(nominal, f"{kind}_sameframe")[i]
-    flags[i] = flag if _same(flag, own, (model.body_ipos[body], model.body_iquat[body])) else 0
+    flags[i] = flag if _is_same_frame(flag, frame, (model.body_ipos[body], model.body_iquat[body])) else 0
 
 
-def _same(flag: Any, own: tuple[np.ndarray, np.ndarray], inertial: tuple[np.ndarray, np.ndarray]) -> bool:
+def _is_same_frame(flag: Any, frame: tuple[np.ndarray, np.ndarray], inertial: tuple[np.ndarray, np.ndarray]) -> bool:
     """Returns whether a frame is still as its flag says: the body's, or its inertia's, or only rotated against it."""
-    place, turn = inertial if flag in (INERTIAL, INERTIAL_TURN) else (np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
-    at_place = flag in (BODY_TURN, INERTIAL_TURN) or np.allclose(own[0], place, rtol=0, atol=1e-12)
-    return bool(at_place and np.allclose(own[1], turn, rtol=0, atol=1e-12))
+    place, rotation = inertial if flag in (INERTIAL, INERTIAL_TURN) else (np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
+    is_at_place = flag in (BODY_TURN, INERTIAL_TURN) or np.allclose(frame[0], place, rtol=0, atol=1e-12)
+    return bool(is_at_place and np.allclose(frame[1], rotation, rtol=0, atol=1e-12))
 
 
-def _bound(model: Model, body: int) -> None:
-    """Update the bounding boxes of a body's geoms, and of groups of them, in the body's inertial frame."""
-    first, count = int(model.body_bvhadr[body]), int(model.body_bvhnum[body])
-    back = shapes.rotation(model.body_iquat[body]).T
+def _update_bounds(model: Model, body: int) -> None:
+    """Updates the bounding boxes of a body's geoms, and of groups of them, in the body's inertial frame."""
+    start, count = int(model.body_bvhadr[body]), int(model.body_bvhnum[body])
+    inverse_rotation = shapes.rotation(model.body_iquat[body]).T
     low, high = np.zeros((count, 3)), np.zeros((count, 3))
     for k in reversed(range(count)):  # children come after their parents
-        geom = int(model.bvh_nodeid[first + k])
+        geom = int(model.bvh_nodeid[start + k])
         if geom >= 0:
-            turn = shapes.rotation(model.geom_quat[geom])
-            centre = back @ (model.geom_pos[geom] + turn @ model.geom_aabb[geom, :3] - model.body_ipos[body])
-            half = np.abs(back @ turn) @ model.geom_aabb[geom, 3:]
+            rotation = shapes.rotation(model.geom_quat[geom])
+            centre = inverse_rotation @ (
+                model.geom_pos[geom] + rotation @ model.geom_aabb[geom, :3] - model.body_ipos[body]
+            )
+            half = np.abs(inverse_rotation @ rotation) @ model.geom_aabb[geom, 3:]
             low[k], high[k] = centre - half, centre + half
         else:
-            children = model.bvh_child[first + k]
+            children = model.bvh_child[start + k]
             low[k], high[k] = low[children].min(0), high[children].max(0)
-    model.bvh_aabb[first : first + count] = np.concatenate([(low + high) / 2, (high - low) / 2], 1)
+    model.bvh_aabb[start : start + count] = np.concatenate([(low + high) / 2, (high - low) / 2], 1)
 
 
 def _servos(model: Model) -> np.ndarray:
@@ -212,16 +217,16 @@ def _servos(model: Model) -> np.ndarray:
     return np.array(affine & (gain[:, 0] > 0) & (gain[:, 0] == -bias[:, 1]) & (bias[:, 2] < 0))
 
 
-def _resolve_damping(model: Model, nominal: Model, known: Resolved, changed: Changed, data: Data) -> None:
-    """Update the damping of servos with a given damping ratio for the current inertia."""
+def _resolve_damping(model: Model, nominal: Model, derived: Resolved, changed: Changed, data: Data) -> None:
+    """Updates the damping of servos with a given damping ratio for the current inertia."""
     given = set(changed.get("actuator_gainprm", ())) | set(changed.get("actuator_biasprm", ()))
-    servos = [i for i in np.flatnonzero(known.ratios).tolist() if i not in given]
+    servos = [i for i in np.flatnonzero(derived.ratios).tolist() if i not in given]
     if not servos:
         return
     strength = (model.actuator_biasprm[servos, 1] / nominal.actuator_biasprm[servos, 1])[:, None]
     model.actuator_gainprm[servos] = nominal.actuator_gainprm[servos]
     model.actuator_biasprm[servos] = nominal.actuator_biasprm[servos]
-    model.actuator_biasprm[servos, 2] = known.ratios[servos]
+    model.actuator_biasprm[servos, 2] = derived.ratios[servos]
     mujoco.mj_setConst(model, data)
     model.actuator_gainprm[servos] *= strength
     model.actuator_biasprm[servos] *= strength

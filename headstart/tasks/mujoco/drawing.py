@@ -24,7 +24,7 @@ PLANE, SPHERE, CAPSULE, CYLINDER, MESH = (
 ROUND = np.linspace(0.0, 2 * math.pi, 24, endpoint=False)  # angles of the corners that approximate a circle
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 ALL_ROUND = np.random.default_rng(0).normal(size=(100, 3))  # directions
-ROOM = 0.2  # m, margin around the scene
+MARGIN = 0.2  # m, margin around the scene
 
 
 class View(NamedTuple):
@@ -62,15 +62,15 @@ def drawing(robot: str, qpos: Float[np.ndarray, " nq"]) -> Drawing:
 
 
 def overview(model: Model, data: Data) -> Drawing:
-    """Returns a drawing of any model, from an oblique direction: all of its first pose, following its root."""
+    """Returns a drawing of any model, from an oblique direction: with all of its first pose, following its root."""
     view = View((0.0, 0.0), (0.0, 0.0), 30.0, 40.0, "xy" if model.body_dofnum[1] else "", 1.0)
     rest = mujoco.MjData(model)
     mujoco.mj_kinematics(model, rest)
-    there = [i for i in range(model.ngeom) if shows(model, i)]
+    drawn = [i for i in range(model.ngeom) if is_drawn(model, i)]
     root = rest.xpos[1] * [axis in view.follows for axis in "xyz"]
-    places = (rest.geom_xpos[there] - root) @ axes(view)[:2].T
-    reach = model.geom_rbound[there][:, None] + ROOM
-    low, high = ((place[0], place[1]) for place in ((places - reach).min(0), (places + reach).max(0)))
+    places = (rest.geom_xpos[drawn] - root) @ axes(view)[:2].T
+    margins = model.geom_rbound[drawn][:, None] + MARGIN
+    low, high = ((place[0], place[1]) for place in ((places - margins).min(0), (places + margins).max(0)))
     return scene(model, data, view._replace(low=low, high=high))
 
 
@@ -80,18 +80,18 @@ def scene(model: Model, data: Data, view: View) -> Drawing:
     root = data.xpos[1] * [axis in view.follows for axis in "xyz"]
     x, y, _ = basis @ root
     low, high = ((x + corner[0], y + corner[1]) for corner in (view.low, view.high))
-    solid = [i for i in range(model.ngeom) if shows(model, i)]
-    away = np.round(data.geom_xpos @ basis[2], 6)
-    solid.sort(key=lambda i: (-away[i], role_of(model, i) != "far"))  # the farthest first
-    shapes = [flat(model, data, i, basis) for i in solid]
+    drawn = [i for i in range(model.ngeom) if is_drawn(model, i)]
+    depth = np.round(data.geom_xpos @ basis[2], 6)
+    drawn.sort(key=lambda i: (-depth[i], role_of(model, i) != "far"))  # the farthest first
+    shapes = [project_geom(model, data, i, basis) for i in drawn]
     return Drawing(low, high, (*floor(model, data, view, root, (low, high)), *shapes))
 
 
-def shows(model: Model, i: int) -> bool:
+def is_drawn(model: Model, i: int) -> bool:
     """Returns whether a geom is drawn: no floor, no handle, and of a group that MuJoCo's renderer shows."""
-    handle = model.body_mocapid[model.geom_bodyid[i]] >= 0
-    painted = model.geom_group[i] < 3 and model.geom_rgba[i, 3] > 0
-    return bool(painted and model.geom_type[i] != PLANE and not handle)
+    is_handle = model.body_mocapid[model.geom_bodyid[i]] >= 0
+    is_visible = model.geom_group[i] < 3 and model.geom_rgba[i, 3] > 0
+    return bool(is_visible and model.geom_type[i] != PLANE and not is_handle)
 
 
 @functools.cache
@@ -107,14 +107,14 @@ def axes(view: View) -> Float[np.ndarray, "3 3"]:
     )
 
 
-def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> Shape:
+def project_geom(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> Shape:
     """Returns a geom's shape in the picture."""
     kind, size, role = model.geom_type[i], model.geom_size[i], role_of(model, i)
-    place, turn = data.geom_xpos[i], data.geom_xmat[i].reshape(3, 3)
+    place, rotation = data.geom_xpos[i], data.geom_xmat[i].reshape(3, 3)
     if kind == SPHERE:
         return Disc(project(place[None], basis)[0], float(size[0]), role)
     if kind == CAPSULE:
-        ends = place + np.outer((-1, 1), size[1] * turn[:, 2])
+        ends = place + np.outer((-1, 1), size[1] * rotation[:, 2])
         return Line(tuple(project(ends, basis)), 2 * float(size[0]), role)
     if kind == CYLINDER:
         circle = np.stack([np.cos(ROUND), np.sin(ROUND)], 1) * size[0]
@@ -125,7 +125,7 @@ def flat(model: Model, data: Data, i: int, basis: Float[np.ndarray, "3 3"]) -> S
         corners = vertices[np.unique((vertices @ ALL_ROUND.T).argmax(0))]  # extreme points
     else:  # a box, or anything within a box
         corners = CORNERS * size
-    return Polygon(hull(project(place + corners @ turn.T, basis)), role)
+    return Polygon(hull(project(place + corners @ rotation.T, basis)), role)
 
 
 def role_of(model: Model, i: int) -> Role:
@@ -176,10 +176,10 @@ def floor(model: Model, data: Data, view: View, root: np.ndarray, frame: tuple[P
         for k in range(math.ceil(left / tile), math.floor(right / tile) + 1):
             yield Line(((k * tile, height), (k * tile, height - tile / 5)), 0.015, "wall")
         return
-    reach = math.ceil(math.hypot(right - left, (top - bottom) / basis[1, :2].max()) / tile / 2) + 1
-    middle = np.round(root[:2] / tile).astype(int)
-    for i in range(middle[0] - reach, middle[0] + reach):
-        for j in range(middle[1] - reach, middle[1] + reach):
+    margins = math.ceil(math.hypot(right - left, (top - bottom) / basis[1, :2].max()) / tile / 2) + 1
+    centre_tile = np.round(root[:2] / tile).astype(int)
+    for i in range(centre_tile[0] - margins, centre_tile[0] + margins):
+        for j in range(centre_tile[1] - margins, centre_tile[1] + margins):
             if (i + j) % 2 == 0:
                 square = [(i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1)]
                 yield Polygon(

@@ -85,8 +85,8 @@ class MujocoEnv(Env):
     def initial(self, params: EnvParams, key: Key) -> State:
         self._check(params)
         rest = physics(self.robot_id).rest
-        at_rest = jnp.asarray(rest.qpos, jnp.float32), jnp.asarray(rest.qvel, jnp.float32)
-        carry, observation = self._physics.start(params, *self._robot.reset.draw(key, *at_rest))
+        rest_state = jnp.asarray(rest.qpos, jnp.float32), jnp.asarray(rest.qvel, jnp.float32)
+        carry, observation = self._physics.start(params, *self._robot.reset.draw(key, *rest_state))
         return State(carry, observation, jnp.zeros(len(self.cumulant_names)), jnp.zeros((), bool))
 
     def observe(self, params: EnvParams, state: State) -> Float[Array, " observation"]:
@@ -126,7 +126,7 @@ def make(name: str, physics: Literal["c", "mjx", "auto"] = "auto") -> Env:
     """Returns the robot `name` (one of `NAMES`), stepped by C MuJoCo (`c`) or by MJX (`mjx`).
 
     `auto` is MJX if JAX has an accelerator and MJX is installed and can run the robot. Raises InputError if there is no
-    such robot, or if MJX is asked for and is not installed or cannot run it.
+    such robot, or if MJX is requested and is not installed or cannot run it.
     """
     if name not in ROBOTS:
         raise InputError(f"There is no MuJoCo robot {name!r}; there are {', '.join(NAMES)}.")
@@ -137,8 +137,8 @@ def make(name: str, physics: Literal["c", "mjx", "auto"] = "auto") -> Env:
         if reason := _why_not_in_mjx(name):
             raise InputError(f'{name} does not run in MJX ({reason}): use physics="c".')
     if physics == "auto":
-        wanted = installed and jax.default_backend() != "cpu"
-        physics = "mjx" if wanted and not _why_not_in_mjx(name) else "c"
+        prefers_mjx = installed and jax.default_backend() != "cpu"
+        physics = "mjx" if prefers_mjx and not _why_not_in_mjx(name) else "c"
     return MujocoEnv(name, physics)
 
 
@@ -152,6 +152,6 @@ def physics_state(env: Env, state: State) -> tuple[np.ndarray, np.ndarray]:
     """Returns (qpos, qvel) of one state, in float64, as Gymnasium's `set_state` takes them."""
     model = physics(env.name).model
     carry = np.asarray(state.carry)
-    numbers = carry.view(np.float64) if carry.dtype == np.uint32 else carry.astype(np.float64)
+    values = carry.view(np.float64) if carry.dtype == np.uint32 else carry.astype(np.float64)
     end = 1 + model.nq
-    return numbers[1:end].copy(), numbers[end : end + model.nv].copy()
+    return values[1:end].copy(), values[end : end + model.nv].copy()

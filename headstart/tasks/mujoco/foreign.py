@@ -95,7 +95,7 @@ _registered: dict[str, Any] = {}  # name -> what XLA calls; kept forever, becaus
 
 
 def register(name: str, fill: Fill) -> None:
-    """Register `fill` by this name for programs on the CPU; later calls with the same name have no effect.
+    """Registers `fill` by this name for programs on the CPU; later calls with the same name have no effect.
 
     What it raises ends the program with a `jax.errors.JaxRuntimeError` of the same message; `interrupts.reraising`
     raises the original if it is an interrupt.
@@ -121,18 +121,18 @@ def register(name: str, fill: Fill) -> None:
 
     if not _registered:
         atexit.register(interrupts.stop)  # otherwise a program that is still running could wait forever
-        sys.unraisablehook = functools.partial(_unraisable, sys.unraisablehook)
+        sys.unraisablehook = functools.partial(_handle_unraisable, sys.unraisablehook)
     _handlers.add(handle)
     _registered[name] = _HANDLER(handle)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(_registered[name]), platform="cpu")
 
 
-def _unraisable(before: Callable[[Any], None], what: Any) -> None:
+def _handle_unraisable(previous_hook: Callable[[Any], None], unraisable: Any) -> None:
     """Handles errors that Python cannot raise, among them Ctrl-C before a handler's first line or after its last."""
-    if what.object in _handlers and not isinstance(what.exc_value, Exception):
-        interrupts.defer(what.exc_value)
+    if unraisable.object in _handlers and not isinstance(unraisable.exc_value, Exception):
+        interrupts.defer(unraisable.exc_value)
     else:
-        before(what)
+        previous_hook(unraisable)
 
 
 def call(name: str, shapes: tuple[ShapeDtypeStruct, ...], *args: Array) -> Any:

@@ -15,12 +15,12 @@ from headstart.tasks.mujoco.parameters import Table, apply
 Names = tuple[str, ...]
 Floats = np.ndarray
 
-one_at_a_time = threading.RLock()  # for stepping and for changing models, because MuJoCo's warning handler is global
+simulator_lock = threading.RLock()  # for stepping and for changing models, because MuJoCo's warning handler is global
 if hasattr(os, "register_at_fork"):  # otherwise a forked process could inherit a lock whose thread it lacks
     os.register_at_fork(
-        before=one_at_a_time.acquire,
-        after_in_parent=one_at_a_time.release,
-        after_in_child=one_at_a_time.release,
+        before=simulator_lock.acquire,
+        after_in_parent=simulator_lock.release,
+        after_in_child=simulator_lock.release,
     )
 
 
@@ -32,8 +32,8 @@ def load_model(path: str) -> Model:
     spec = mujoco.MjSpec.from_file(path)
     for geom in spec.geoms:
         geom.material = ""
-    for paint in (*spec.materials, *spec.textures):
-        spec.delete(paint) if hasattr(spec, "delete") else paint.delete()
+    for element in (*spec.materials, *spec.textures):
+        spec.delete(element) if hasattr(spec, "delete") else element.delete()
     model = spec.compile()
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     return model
@@ -42,12 +42,12 @@ def load_model(path: str) -> Model:
 @contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
     """Suppresses MuJoCo's warnings, which it would print and write to a file. Hold `one_at_a_time` meanwhile."""
-    before = mujoco.get_mju_user_warning()
+    previous_handler = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda message: None)
     try:
         yield
     finally:
-        mujoco.set_mju_user_warning(before)
+        mujoco.set_mju_user_warning(previous_handler)
 
 
 class Workspace:
@@ -91,19 +91,19 @@ class Models:
             self.applied.append(((), b""))
             self.invalid.append(False)
         for i, row in enumerate(values):
-            wanted = names, row.tobytes()
-            if self.applied[i] != wanted:
-                self.applied[i] = wanted
+            key = names, row.tobytes()
+            if self.applied[i] != key:
+                self.applied[i] = key
                 self.invalid[i] = not self._rewrite(self.models[i], names, row)
         return [None if self.invalid[i] else self.models[i] for i in range(len(values))]
 
     def _rewrite(self, model: Model, names: Names, row: Floats) -> bool:
         """Rewrites a model. Returns whether the values are within their bounds and MuJoCo could derive the rest."""
-        meant = {name: as_typed(value, self.known[name].nominal) for name, value in zip(names, row, strict=True)}
-        within = (self.known[name].low <= value <= self.known[name].high for name, value in meant.items())
-        if not (np.isfinite(row).all() and all(within)):
+        typed_values = {name: as_typed(value, self.known[name].nominal) for name, value in zip(names, row, strict=True)}
+        in_bounds = (self.known[name].low <= value <= self.known[name].high for name, value in typed_values.items())
+        if not (np.isfinite(row).all() and all(in_bounds)):
             return False
-        apply(model, self.table.fields(np, meant))
+        apply(model, self.table.fields(np, typed_values))
         try:
             if self.derive:
                 mujoco.mj_setConst(model, self.scratch)

@@ -22,34 +22,34 @@ def joints(hidden: int = 0, positions: int | None = None, velocities: int | None
     """Returns joint positions without the first `hidden`, then joint velocities; up to the given numbers of either."""
 
     def names(model: Model) -> tuple[Component, ...]:
-        where, speeds = _joints(model)
-        return (*where[hidden:positions], *speeds[:velocities])
+        positions_of_model, speeds = _joints(model)
+        return (*positions_of_model[hidden:positions], *speeds[:velocities])
 
     return names
 
 
 def _joints(model: Model) -> tuple[list[Component], list[Component]]:
     """Returns the components of qpos and qvel."""
-    where, speeds = [], []
+    positions_of_model, speeds = [], []
     for i in range(model.njnt):
         name = model.joint(i).name
         if model.jnt_type[i] == FREE:
-            where += [Component(f"{name}_{axis}", "m") for axis in "xyz"]
-            where += [Component(f"{name}_quaternion_{part}") for part in "wxyz"]
+            positions_of_model += [Component(f"{name}_{axis}", "m") for axis in "xyz"]
+            positions_of_model += [Component(f"{name}_quaternion_{part}") for part in "wxyz"]
             speeds += [Component(f"{name}_{axis}_velocity", "m/s") for axis in "xyz"]
             speeds += [Component(f"{name}_{axis}_angular_velocity", "rad/s") for axis in "xyz"]
         else:
             slides = model.jnt_type[i] == SLIDING
             (unit, rate), kind = (SLIDE, "position") if slides else (TURN, "angle")
-            where.append(Component(f"{name}_{kind}", unit))
+            positions_of_model.append(Component(f"{name}_{kind}", unit))
             speeds.append(Component(f"{name}_velocity", rate))
-    return where, speeds
+    return positions_of_model, speeds
 
 
 def bodies(what: str, parts: tuple[str, ...], first: int = 1, last: int | None = None, unit: str = "") -> Names:
     """Returns `parts` of every body from `first` to before `last`; unnamed bodies have their number as name."""
-    each = lambda model: [model.body(i).name or f"body_{i}" for i in range(model.nbody)][first:last]
-    return lambda model: tuple(Component(f"{body}_{what}_{part}", unit) for body in each(model) for part in parts)
+    body_names = lambda model: [model.body(i).name or f"body_{i}" for i in range(model.nbody)][first:last]
+    return lambda model: tuple(Component(f"{body}_{what}_{part}", unit) for body in body_names(model) for part in parts)
 
 
 def forces(first: int) -> Names:

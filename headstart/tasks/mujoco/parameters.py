@@ -72,31 +72,31 @@ class Table:
 
         Inertia scales with mass. `xp` is the array namespace: NumPy for C, JAX for MJX.
         """
-        made: Fields = dict(self.nominal)
+        fields: Fields = dict(self.nominal)
         for group, field in GROUPS.items():
             if group in values:
-                made[field] = made[field] * values[group]
-        if "friction" in values and "pair_friction" in made:
-            made["pair_friction"] = made["pair_friction"] * xp.where(SLIDING, values["friction"], 1.0)
+                fields[field] = fields[field] * values[group]
+        if "friction" in values and "pair_friction" in fields:
+            fields["pair_friction"] = fields["pair_friction"] * xp.where(SLIDING, values["friction"], 1.0)
         named = [(named, values[name]) for name, named in self.named.items() if name in values]
-        self._set(xp, made, [one for one in named if one[0].field != "actuator_gear"])
-        strength = made.pop("strength")[:, None]
-        for field, where in self.scaled.items():
-            made[field] = xp.where(where, made[field] * strength, made[field])
-        self._set(xp, made, [one for one in named if one[0].field == "actuator_gear"])
-        made["body_inertia"] = self.nominal["body_inertia"] * self._inertia(xp, values)[:, None]
+        self._set(xp, fields, [element for element in named if element[0].field != "actuator_gear"])
+        strength = fields.pop("strength")[:, None]
+        for field, mask in self.scaled.items():
+            fields[field] = xp.where(mask, fields[field] * strength, fields[field])
+        self._set(xp, fields, [element for element in named if element[0].field == "actuator_gear"])
+        fields["body_inertia"] = self.nominal["body_inertia"] * self._inertia(xp, values)[:, None]
         if "gravity" in values:
-            made["gravity"] = xp.where(np.array([False, False, True]), -values["gravity"], made["gravity"])
+            fields["gravity"] = xp.where(np.array([False, False, True]), -values["gravity"], fields["gravity"])
         if "wind" in values:
-            made["wind"] = xp.where(np.array([True, False, False]), values["wind"], made["wind"])
+            fields["wind"] = xp.where(np.array([True, False, False]), values["wind"], fields["wind"])
         if "density" in values:
-            made["density"] = values["density"]
-        return made
+            fields["density"] = values["density"]
+        return fields
 
     @staticmethod
-    def _set(xp: Any, made: Fields, named: list[tuple[ElementParameter, Any]]) -> None:
-        for one, value in named:
-            made[one.field] = xp.where(one.where, value, made[one.field])
+    def _set(xp: Any, fields: Fields, named: list[tuple[ElementParameter, Any]]) -> None:
+        for element, value in named:
+            fields[element.field] = xp.where(element.where, value, fields[element.field])
 
     def _inertia(self, xp: Any, values: Mapping[str, Any]) -> Any:
         """Returns the factor of each body's inertia.
@@ -104,15 +104,15 @@ class Table:
         It is not the quotient of masses, because a group's factor must be exact: contacts amplify rounding errors.
         """
         scale = np.ones_like(self.nominal["body_mass"]) * values.get("mass", 1.0)
-        for name, one in self.named.items():
-            if name in values and one.field == "body_mass":
-                scale = xp.where(one.where, values[name] / one.parameter.nominal, scale)
+        for name, element in self.named.items():
+            if name in values and element.field == "body_mass":
+                scale = xp.where(element.where, values[name] / element.parameter.nominal, scale)
         return scale
 
 
-def apply(model: Model, made: Fields) -> None:
-    """Write `Table.fields` into a model. `mj_setConst` must then derive the rest."""
-    for name, value in made.items():
+def apply(model: Model, fields: Fields) -> None:
+    """Writes `Table.fields` into a model. `mj_setConst` must then derive the rest."""
+    for name, value in fields.items():
         if name == "geom_friction":
             model.geom_friction[:, 0] = value
         else:
@@ -135,38 +135,38 @@ def table(model: Model) -> Table:
     }
     if model.npair:
         nominal["pair_friction"] = model.pair_friction.copy()
-    power = can_be_scaled(model)
-    named = _bodies(model) + _geoms(model) + _joints(model) + (_actuators(model) if power else [])
+    scalable = can_be_scaled(model)
+    named = _bodies(model) + _geoms(model) + _joints(model) + (_actuators(model) if scalable else [])
     counts = Counter(n.parameter.name for n in named)  # elements that share a name have no parameter
-    found = {n.parameter.name: n for n in named if counts[n.parameter.name] == 1}
+    by_name = {n.parameter.name: n for n in named if counts[n.parameter.name] == 1}
     fields = {group: nominal[field].any() for group, field in GROUPS.items()}  # multiples of zeros would change nothing
-    fields["power"] &= power
+    fields["power"] &= scalable
     groups = tuple(p for p in _groups(nominal) if fields.get(p.name, True))
-    return Table(nominal, scaled(model), found, (*(n.parameter for n in found.values()), *groups))
+    return Table(nominal, scaled(model), by_name, (*(n.parameter for n in by_name.values()), *groups))
 
 
 def _bodies(model: Model) -> list[ElementParameter]:
-    found = []
+    parameters = []
     for i in range(1, model.nbody):
         if model.body_mass[i] > 0:
             body = model.body(i).name or f"body{i}"
             low = min(1e-3, model.body_mass[i] / 10)  # Pusher's object weighs 8 mg
-            about = f"mass of the body {body}; its inertia scales with it"
-            found.append(_named(f"{body}_mass", model.body_mass, [i], (low, 1e4), "kg", about))
-    return _in_field("body_mass", found)
+            description = f"mass of the body {body}; its inertia scales with it"
+            parameters.append(_named(f"{body}_mass", model.body_mass, [i], (low, 1e4), "kg", description))
+    return _in_field("body_mass", parameters)
 
 
 def _geoms(model: Model) -> list[ElementParameter]:
-    found = []
+    parameters = []
     for i in range(model.ngeom):
         if i in model.pair_geom1 or i in model.pair_geom2:
             continue  # contact pairs have a friction of their own
         geom = model.geom(i).name or f"geom{i}"
-        about = f"sliding friction of the geom {geom}; a contact has the larger of its two geoms'"
+        description = f"sliding friction of the geom {geom}; a contact has the larger of its two geoms'"
         if not (model.geom_contype[i] or model.geom_conaffinity[i]):
-            about = f"sliding friction of the geom {geom}, which touches nothing in this env"
-        found.append(_named(f"{geom}_friction", model.geom_friction[:, 0], [i], (0.0, 100.0), "1", about))
-    return _in_field("geom_friction", found)
+            description = f"sliding friction of the geom {geom}, which touches nothing in this env"
+        parameters.append(_named(f"{geom}_friction", model.geom_friction[:, 0], [i], (0.0, 100.0), "1", description))
+    return _in_field("geom_friction", parameters)
 
 
 def _joints(model: Model) -> list[ElementParameter]:
@@ -176,36 +176,40 @@ def _joints(model: Model) -> list[ElementParameter]:
         dofs = [d for d in range(model.nv) if model.dof_jntid[d] == i]
         turns = model.jnt_type[i] == mujoco.mjtJoint.mjJNT_HINGE
         units = ("N·m·s/rad", "kg·m²") if turns else ("N·s/m", "kg")
-        about = f"damping of the joint {joint}: the force against it for each unit of its speed"
-        damping.append(_named(f"{joint}_damping", model.dof_damping, dofs, (0.0, 1e4), units[0], about))
-        about = f"inertia of the joint {joint} itself (its motor's rotor), whatever it carries"
-        armature.append(_named(f"{joint}_armature", model.dof_armature, dofs, (0.0, 1e4), units[1], about))
+        description = f"damping of the joint {joint}: the force against it for each unit of its speed"
+        damping.append(_named(f"{joint}_damping", model.dof_damping, dofs, (0.0, 1e4), units[0], description))
+        description = f"inertia of the joint {joint} itself (its motor's rotor), whatever it carries"
+        armature.append(_named(f"{joint}_armature", model.dof_armature, dofs, (0.0, 1e4), units[1], description))
     return _in_field("dof_damping", damping) + _in_field("dof_armature", armature)
 
 
 def _actuators(model: Model) -> list[ElementParameter]:
-    found = []
+    parameters = []
     for i, (name, motor, geared, unit) in enumerate(actuators(model)):
-        only = np.arange(model.nu) == i
+        is_actuator = np.arange(model.nu) == i
         if geared:
-            about = f"strength of the motor {name}: its force at action 1"
-            parameter = Parameter(f"{name}_gear", float(model.actuator_gear[i, 0]), -1e4, 1e4, unit, about)
-            found.append(ElementParameter(parameter, "actuator_gear", only[:, None] & (np.arange(6) == 0)))
+            description = f"strength of the motor {name}: its force at action 1"
+            parameter = Parameter(f"{name}_gear", float(model.actuator_gear[i, 0]), -1e4, 1e4, unit, description)
+            parameters.append(ElementParameter(parameter, "actuator_gear", is_actuator[:, None] & (np.arange(6) == 0)))
         else:
-            about = f"multiplies the force of {name}" if motor else f"multiplies the force of {name}, gain and bias"
-            found.append(ElementParameter(Parameter(f"{name}_power", 1.0, 0.0, 1e3, "×", about), "strength", only))
-    return found
+            description = (
+                f"multiplies the force of {name}" if motor else f"multiplies the force of {name}, gain and bias"
+            )
+            parameters.append(
+                ElementParameter(Parameter(f"{name}_power", 1.0, 0.0, 1e3, "×", description), "strength", is_actuator)
+            )
+    return parameters
 
 
 def _named(
-    name: str, numbers: np.ndarray, entries: list[int], bounds: tuple[float, float], unit: str, about: str
+    name: str, numbers: np.ndarray, entries: list[int], bounds: tuple[float, float], unit: str, description: str
 ) -> tuple[Parameter, np.ndarray]:
-    where = np.isin(np.arange(len(numbers)), entries)
-    return Parameter(name, float(numbers[entries[0]]), *bounds, unit, about), where
+    mask = np.isin(np.arange(len(numbers)), entries)
+    return Parameter(name, float(numbers[entries[0]]), *bounds, unit, description), mask
 
 
-def _in_field(field: str, found: list[tuple[Parameter, np.ndarray]]) -> list[ElementParameter]:
-    return [ElementParameter(parameter, field, where) for parameter, where in found]
+def _in_field(field: str, parameters: list[tuple[Parameter, np.ndarray]]) -> list[ElementParameter]:
+    return [ElementParameter(parameter, field, mask) for parameter, mask in parameters]
 
 
 def _groups(nominal: Numbers) -> tuple[Parameter, ...]:

@@ -1,4 +1,4 @@
-"""C MuJoCo under a compiled loop: whole batches of rows, stepped by threads in C (`rows`), in float64.
+"""C MuJoCo under a compiled loop: batches of rows, stepped by threads in C (`rows`), in float64.
 
 JAX passes every row's simulator state as opaque bits and gets bits back, from which it computes observations, rewards
 and terminations (`callback`). The bits hold all that MuJoCo needs to continue (time, positions, velocities, the
@@ -15,7 +15,7 @@ import numpy as np
 
 from headstart.core.errors import InputError
 from headstart.tasks.mujoco.bindings import Data, Model, mujoco
-from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, load_model, one_at_a_time, without_warnings
+from headstart.tasks.mujoco.models import Floats, Models, Names, Workspace, load_model, simulator_lock, without_warnings
 from headstart.tasks.mujoco.parameters import table
 from headstart.tasks.mujoco.robot import Reading, Robot
 from headstart.tasks.mujoco.robots import ROBOTS
@@ -61,35 +61,46 @@ class Physics:
         action: Floats,
         names: Names,
         values: Floats,
-        after: Floats,
+        next_state: Floats,
         bad: np.ndarray,
         read: list[Floats],
     ) -> None:
-        """Take one environment step of every row.
+        """Takes one environment step of every row.
 
-        state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. The results are `after`,
-        like `state` except for the last entry; `bad` [row], true if a row is unstable or its input was not finite, in
-        which case its other results are invalid; and `read` [row size], what the robot `reads`: first all of it before
-        the step (only for rows at the start of an episode), then all of it after.
+        state: [row carried+1] float64; action: [row nu] float32; values: [row name] float32. The results are
+        `next_state`, like `state` except for the last entry; `bad` [row], true if a row is unstable or its input was
+        not finite, in which case its other results are invalid; and `read` [row size], what the robot `reads`: first
+        all of it before the step (only for rows at the start of an episode), then all of it after.
         """
-        with one_at_a_time:
+        with simulator_lock:
             for low in range(0, max(len(state), 1), BLOCK):
                 rows = slice(low, low + BLOCK)
-                models, where = self._stepping.rows(names, values[rows])
-                before, then = ([x[rows] for x in half] for half in (read[: len(self.sizes)], read[len(self.sizes) :]))
-                self._rows.step(where, state[rows], action[rows], after[rows], bad[rows], before, then, threads())
+                models, addresses = self._stepping.rows(names, values[rows])
+                read_before, read_after = (
+                    [x[rows] for x in half] for half in (read[: len(self.sizes)], read[len(self.sizes) :])
+                )
+                self._rows.step(
+                    addresses,
+                    state[rows],
+                    action[rows],
+                    next_state[rows],
+                    bad[rows],
+                    read_before,
+                    read_after,
+                    threads(),
+                )
                 if "body_mass" in self.robot.reads:
                     i = self.robot.reads.index("body_mass")
-                    before[i][:] = then[i][:] = [(model or self.model).body_mass for model in models]
+                    read_before[i][:] = read_after[i][:] = [(model or self.model).body_mass for model in models]
 
     def _buffers(self, rows: int) -> dict[str, Floats]:
         return {name: np.zeros((rows, *self.rest.derived[name].shape)) for name in self.robot.reads}
 
-    def _read(self, into: dict[str, Floats], i: int, model: Model, space: Workspace) -> None:
-        for name, view in space.reads:
-            into[name][i] = view
-        if "body_mass" in into:
-            into["body_mass"][i] = model.body_mass
+    def _read(self, buffers: dict[str, Floats], i: int, model: Model, workspace: Workspace) -> None:
+        for name, view in workspace.reads:
+            buffers[name][i] = view
+        if "body_mass" in buffers:
+            buffers["body_mass"][i] = model.body_mass
 
     # -------------------------------------------------------------------------------------------- a start
 
@@ -98,16 +109,16 @@ class Physics:
 
         It is for robots whose first observation needs the simulator (Humanoid's inertias and velocities of bodies).
         """
-        with one_at_a_time, without_warnings(), np.errstate(all="ignore"):
-            space, derived = self._start, self._buffers(len(qpos))
+        with simulator_lock, without_warnings(), np.errstate(all="ignore"):
+            workspace, derived = self._start, self._buffers(len(qpos))
             for low in range(0, len(qpos), BLOCK):
                 models, _ = self._starting.rows(names, values[low : low + BLOCK])
                 for i, model in enumerate(models, low):
-                    space.data.qpos[:], space.data.qvel[:] = qpos[i], qvel[i]
-                    mujoco.mj_kinematics(model, space.data)
-                    mujoco.mj_comPos(model, space.data)
-                    mujoco.mj_comVel(model, space.data)
-                    self._read(derived, i, model, space)
+                    workspace.data.qpos[:], workspace.data.qvel[:] = qpos[i], qvel[i]
+                    mujoco.mj_kinematics(model, workspace.data)
+                    mujoco.mj_comPos(model, workspace.data)
+                    mujoco.mj_comVel(model, workspace.data)
+                    self._read(derived, i, model, workspace)
             return self.robot.observe(np, Reading(qpos, qvel, derived))
 
 
@@ -120,7 +131,7 @@ def threads() -> int:
 
 
 def use_threads(n: int) -> None:
-    """Set the number of threads that step C MuJoCo from now on (by default: the number of cores).
+    """Sets the number of threads that step C MuJoCo from now on (by default: the number of cores).
 
     Raises InputError if n is below 1 or above 256.
     """
@@ -132,5 +143,5 @@ def use_threads(n: int) -> None:
 
 @functools.cache
 def physics(name: str) -> Physics:
-    """Returns the simulator of the robot of this name, built when it is first asked for."""
+    """Returns the simulator of the robot of this name, built at its first use."""
     return Physics(ROBOTS[name])

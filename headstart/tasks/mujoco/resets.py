@@ -40,7 +40,10 @@ def _uniform(key: Key, n: int, scale: float) -> Float[Array, " n"]:
 
 
 def spread(scale: float, normal: bool = False) -> Reset:
-    """Positions uniform within `scale` of the XML's; velocities too, or normal with that standard deviation."""
+    """Returns a reset with positions uniform within `scale` of the XML's.
+
+    Velocities are uniform too, or normal with that standard deviation.
+    """
 
     def draw(key: Key, qpos: Positions, qvel: Velocities) -> tuple[Positions, Velocities]:
         k_pos, k_vel = jax.random.split(key)
@@ -51,7 +54,7 @@ def spread(scale: float, normal: bool = False) -> Reset:
 
 
 def ant() -> Reset:
-    """Like `spread(0.1, normal=True)`; the torso is where its free joint says."""
+    """Returns `spread(0.1, normal=True)`, with the torso at the position of its free joint."""
 
     def derive(qpos: Positions, rest: Derived) -> Derived:
         return {**rest, "xpos": jnp.asarray(rest["xpos"], jnp.float32).at[1].set(qpos[:3])}
@@ -60,7 +63,7 @@ def ant() -> Reset:
 
 
 def reacher() -> Reset:
-    """The arm near its rest; the target uniform in a disc of radius 0.2 m.
+    """Returns a reset with the arm near its rest, and the target uniform in a disc of radius 0.2 m.
 
     Gymnasium draws from a square until the point falls inside, which is the same distribution.
     """
@@ -75,32 +78,32 @@ def reacher() -> Reset:
 
     def derive(qpos: Positions, rest: Derived) -> Derived:
         """Two links of 0.1 m and 0.11 m; the target's slides are its position."""
-        first, both = qpos[0], qpos[0] + qpos[1]
-        tip_x = 0.1 * jnp.cos(first) + 0.11 * jnp.cos(both)
-        tip_y = 0.1 * jnp.sin(first) + 0.11 * jnp.sin(both)
-        places = jnp.stack([jnp.stack([tip_x, tip_y]), qpos[2:4]])
-        return {"xpos": jnp.asarray(rest["xpos"], jnp.float32).at[3:5, :2].set(places)}
+        first, angle_sum = qpos[0], qpos[0] + qpos[1]
+        tip_x = 0.1 * jnp.cos(first) + 0.11 * jnp.cos(angle_sum)
+        tip_y = 0.1 * jnp.sin(first) + 0.11 * jnp.sin(angle_sum)
+        positions = jnp.stack([jnp.stack([tip_x, tip_y]), qpos[2:4]])
+        return {"xpos": jnp.asarray(rest["xpos"], jnp.float32).at[3:5, :2].set(positions)}
 
     return Reset(draw, derive)
 
 
-def pusher(thing: int, goal: int) -> Reset:
-    """The arm at rest; the object uniform in a rectangle, but farther than 0.17 m from the goal, which is at 0.
+def pusher(object_body: int, goal: int) -> Reset:
+    """Returns a reset with the arm at rest, and the object uniform in a rectangle, at least 0.17 m from the goal at 0.
 
-    `thing` and `goal` are the two bodies; each slides along y by its first joint and along x by its second.
+    `object_body` and `goal` are the two bodies; each slides along y by its first joint and along x by its second.
     """
 
-    def near(place: Float[Array, " 2"]) -> Any:
+    def is_near_goal(place: Float[Array, " 2"]) -> Any:
         return jnp.sqrt(jnp.square(place).sum()) <= 0.17
 
     def place_object(key: Key) -> Float[Array, " 2"]:
         low, high = jnp.array([-0.3, -0.2]), jnp.array([0.0, 0.2])
 
-        def again(carry: tuple[Key, Float[Array, " 2"]]) -> tuple[Key, Float[Array, " 2"]]:
+        def redraw(carry: tuple[Key, Float[Array, " 2"]]) -> tuple[Key, Float[Array, " 2"]]:
             key, k = jax.random.split(carry[0])
             return key, jax.random.uniform(k, (2,), minval=low, maxval=high)
 
-        return jax.lax.while_loop(lambda carry: near(carry[1]), again, (key, jnp.zeros(2)))[1]
+        return jax.lax.while_loop(lambda carry: is_near_goal(carry[1]), redraw, (key, jnp.zeros(2)))[1]
 
     def draw(key: Key, qpos: Positions, qvel: Velocities) -> tuple[Positions, Velocities]:
         k_object, k_vel = jax.random.split(key)
@@ -109,8 +112,8 @@ def pusher(thing: int, goal: int) -> Reset:
         return start, qvel.at[:arm].add(_uniform(k_vel, arm, 0.005))
 
     def derive(qpos: Positions, rest: Derived) -> Derived:
-        places = jnp.asarray(rest["xpos"], jnp.float32)
-        places = places.at[thing, :2].add(qpos[-4:-2][::-1]).at[goal, :2].add(qpos[-2:][::-1])
-        return {"xpos": places}
+        positions = jnp.asarray(rest["xpos"], jnp.float32)
+        positions = positions.at[object_body, :2].add(qpos[-4:-2][::-1]).at[goal, :2].add(qpos[-2:][::-1])
+        return {"xpos": positions}
 
     return Reset(draw, derive)

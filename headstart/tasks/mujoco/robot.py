@@ -57,13 +57,13 @@ class Outcome(NamedTuple):
     place: Rows  # [*rows] m; 0 for robots whose reward needs no speed
 
 
-def outcome(xp: XP, robot: Robot, now: Reading, was: Rows, action: Rows, dt: float) -> Outcome:
-    """Returns the results of a step; `was` is the position before it (m), `dt` its duration (s)."""
-    healthy = robot.healthy(xp, now)
-    place = robot.place(xp, now) if robot.place else xp.zeros(healthy.shape)
-    step = Step(now, healthy, action, (place - was) / dt)
+def outcome(xp: XP, robot: Robot, reading: Reading, previous_place: Rows, action: Rows, dt: float) -> Outcome:
+    """Returns the results of a step; `previous_place` is the position before it (m), `dt` its duration (s)."""
+    healthy = robot.healthy(xp, reading)
+    place = robot.place(xp, reading) if robot.place else xp.zeros(healthy.shape)
+    step = Step(reading, healthy, action, (place - previous_place) / dt)
     rewards = xp.stack([reward(xp, step) for reward in robot.rewards.values()], -1)
-    return Outcome(robot.observe(xp, now), rewards, healthy, place)
+    return Outcome(robot.observe(xp, reading), rewards, healthy, place)
 
 
 # ------------------------------------------------------------------------------------------------ what robots share

@@ -80,46 +80,48 @@ class Rows:
         models: np.ndarray,
         state: Floats,
         action: np.ndarray,
-        after: Floats,
+        next_state: Floats,
         bad: np.ndarray,
-        before: list[Floats],
-        then: list[Floats],
+        read_before: list[Floats],
+        read_after: list[Floats],
         threads: int,
     ) -> None:
         """Steps every row.
 
         models: [row] addresses, 0 for none; state: [row carried+1], with a time of 0 at the start of an episode;
-        action: [row nu] float32. The results are `after` [row carried+1], except for its last entries; `bad` [row], 1
-        for a row that could not be stepped or is unstable; and what is read ([row size] each), `before` the step for
-        rows at the start of an episode, and `then`. Raises InputError if there cannot be so many threads.
+        action: [row nu] float32. The results are `next_state` [row carried+1], except for its last entries; `bad`
+        [row], 1 for a row that could not be stepped or is unstable; and what is read ([row size] each), `read_before`
+        for rows at the start of an episode, and `read_after`. Raises InputError if there cannot be so many threads.
         """
         rows, threads = len(state), min(threads, max(len(state), 1))
-        into = [(c_void_p * len(self.read))(*(_address(x[i]) for i in self.read)) for x in (before, then)]
+        read_buffers = [
+            (c_void_p * len(self.read))(*(_address(x[i]) for i in self.read)) for x in (read_before, read_after)
+        ]
         corrupt = np.empty(threads, np.uint8)
-        arrays = map(_address, (models, state, action, bad, after))
-        batch = _Batch(*arrays, *map(ctypes.addressof, into), _address(corrupt), 0, rows, threads)
+        arrays = map(_address, (models, state, action, bad, next_state))
+        batch = _Batch(*arrays, *map(ctypes.addressof, read_buffers), _address(corrupt), 0, rows, threads)
         while len(self._spaces) < threads:
             self._spaces.append(self._space())
         while batch.next < rows:
-            spaces = (c_void_p * threads)(*(address for _, _, address, _ in self._spaces[:threads]))
-            if self._call(self._robot_address, ctypes.addressof(batch), spaces):
+            workspaces = (c_void_p * threads)(*(address for _, _, address, _ in self._spaces[:threads]))
+            if self._call(self._robot_address, ctypes.addressof(batch), workspaces):
                 raise InputError(f"The system has no {threads} threads for MuJoCo; ask for fewer with `use_threads`.")
             for thread in np.flatnonzero(corrupt):
                 self._spaces[thread] = self._space()
 
     def _space(self) -> tuple[Workspace, _Workspace, int, Any]:
-        space = Workspace(self.model, self._reads)
-        fields = (c_void_p * len(space.reads))(*(view.ctypes.data for _, view in space.reads))
-        counters = space.warnings
+        workspace = Workspace(self.model, self._reads)
+        fields = (c_void_p * len(workspace.reads))(*(view.ctypes.data for _, view in workspace.reads))
+        counters = workspace.warnings
         struct = _Workspace(
-            space.data._address,
-            space.ctrl.ctypes.data,
+            workspace.data._address,
+            workspace.ctrl.ctypes.data,
             ctypes.cast(fields, c_void_p),
             counters.ctypes.data,
             len(counters),
             counters.strides[0] // counters.itemsize,
         )
-        return space, struct, ctypes.addressof(struct), fields
+        return workspace, struct, ctypes.addressof(struct), fields
 
 
 def _address(x: np.ndarray) -> int:
@@ -130,13 +132,13 @@ def _address(x: np.ndarray) -> int:
 @functools.cache
 def _library() -> Any:
     """Returns `headstart_step_rows`. Raises InputError if it was not built."""
-    found = find_spec("headstart.tasks.mujoco._rows")
-    if found is None or found.origin is None:
+    spec = find_spec("headstart.tasks.mujoco._rows")
+    if spec is None or spec.origin is None:
         raise InputError(
             "MuJoCo's robots need headstart's C library, which was not built; install headstart again with pip, "
             "where there is a C compiler."
         )
-    call = ctypes.CDLL(found.origin).headstart_step_rows
+    call = ctypes.CDLL(spec.origin).headstart_step_rows
     call.argtypes, call.restype = (c_void_p, c_void_p, c_void_p), ctypes.c_int
     return call
 
@@ -148,6 +150,6 @@ def _mujoco() -> dict[str, int]:
     [name] = (name for name in os.listdir(folder) if name.startswith("libmujoco"))
     library = ctypes.CDLL(os.path.join(folder, name))
     functions = ("mj_setState", "mj_getState", "mj_forward", "mj_step", "mj_rnePostConstraint")
-    found = {name: ctypes.cast(getattr(library, name), c_void_p).value or 0 for name in functions}
+    addresses = {name: ctypes.cast(getattr(library, name), c_void_p).value or 0 for name in functions}
     handlers = {n: ctypes.addressof(c_void_p.in_dll(library, n)) for n in ("mju_user_error", "mju_user_warning")}
-    return {**found, **handlers}
+    return {**addresses, **handlers}

@@ -55,7 +55,7 @@ def about(model: Model, field: str, row: int) -> str:
 def _what_follows(model: Model, geom: int) -> str:
     """Returns what else changes with the size of a geom."""
     try:
-        weights = compiled.weighed(model, int(model.geom_bodyid[geom]))
+        weights = compiled.geom_masses(model, int(model.geom_bodyid[geom]))
         if weights is None or weights[geom] <= shapes.CLOSE:
             return "its bounds follow, mass and inertia stay"
         density = shapes.density(model, geom, weights)
@@ -97,7 +97,7 @@ def _of_geom(model: Model, field: str, row: int, column: int | None) -> str | No
         if kind == mujoco.mjtGeom.mjGEOM_MESH:
             return "the compiler chooses the frame of a mesh"
         try:
-            if compiled.weighed(model, body) is not None:
+            if compiled.geom_masses(model, body) is not None:
                 return "its body's inertia was derived from its geoms where they are"
         except ValueError as error:
             return str(error)

@@ -48,8 +48,8 @@ def shape(kind: int, size: tuple[float, ...]) -> Shape:
     spec.worldbody.add_body().add_geom(type=mujoco.mjtGeom(kind), size=size, density=1.0)
     model = spec.compile()
     volume = float(model.body_mass[1])
-    turn = rotation(model.body_iquat[1])
-    inertia = turn @ np.diag(model.body_inertia[1]) @ turn.T / volume
+    rotation_matrix = rotation(model.body_iquat[1])
+    inertia = rotation_matrix @ np.diag(model.body_inertia[1]) @ rotation_matrix.T / volume
     return Shape(volume, inertia, float(model.geom_rbound[0]), model.geom_aabb[0].copy())
 
 
@@ -61,9 +61,9 @@ def shape_of(model: Model, geom: int) -> Shape:
 
 def rotation(quaternion: np.ndarray) -> np.ndarray:
     """Returns the rotation matrix [3 3] of a quaternion."""
-    flat = np.zeros(9)
-    mujoco.mju_quat2Mat(flat, quaternion)
-    return flat.reshape(3, 3)
+    flat_matrix = np.zeros(9)
+    mujoco.mju_quat2Mat(flat_matrix, quaternion)
+    return flat_matrix.reshape(3, 3)
 
 
 def masses(model: Model, body: int) -> dict[int, float] | None:
@@ -74,13 +74,16 @@ def masses(model: Model, body: int) -> dict[int, float] | None:
     geoms = np.flatnonzero(model.geom_bodyid == body).tolist()
     if any(int(model.geom_type[g]) not in SIZES for g in geoms):
         raise ValueError("a mesh is part of its body, whose inertia with another size is unknown")
-    turn = rotation(model.body_iquat[body])
-    tensor = turn @ np.diag(model.body_inertia[body]) @ turn.T
-    whole = _moments(Inertia(float(model.body_mass[body]), model.body_ipos[body], tensor))
-    each = np.stack([_moments(_of_geom(model, g, 1.0)) for g in geoms], -1)
-    found, *_ = np.linalg.lstsq(each, whole, rcond=None)
-    explained = np.abs(each @ found - whole).max() <= CLOSE * np.abs(whole).max() and (found >= -CLOSE).all()
-    return dict(zip(geoms, found.tolist(), strict=True)) if explained else None
+    rotation_matrix = rotation(model.body_iquat[body])
+    tensor = rotation_matrix @ np.diag(model.body_inertia[body]) @ rotation_matrix.T
+    body_moments = _moments(Inertia(float(model.body_mass[body]), model.body_ipos[body], tensor))
+    geom_moments = np.stack([_moments(_of_geom(model, g, 1.0)) for g in geoms], -1)
+    geom_masses, *_ = np.linalg.lstsq(geom_moments, body_moments, rcond=None)
+    is_explained = (
+        np.abs(geom_moments @ geom_masses - body_moments).max() <= CLOSE * np.abs(body_moments).max()
+        and (geom_masses >= -CLOSE).all()
+    )
+    return dict(zip(geoms, geom_masses.tolist(), strict=True)) if is_explained else None
 
 
 def resized(nominal: Model, model: Model, body: int, weights: dict[int, float]) -> Inertia:
@@ -88,15 +91,15 @@ def resized(nominal: Model, model: Model, body: int, weights: dict[int, float]) 
 
     A resized geom keeps its density, or its mass, whichever was given. Raises ValueError if that is unknown.
     """
-    parts = []
+    inertias = []
     for geom, mass in weights.items():
-        before, after = shape_of(nominal, geom), shape_of(model, geom)
+        old_shape, new_shape = shape_of(nominal, geom), shape_of(model, geom)
         if (nominal.geom_size[geom] != model.geom_size[geom]).any() and mass > CLOSE:
-            mass *= 1.0 if density(nominal, geom, weights) is None else after.volume / before.volume
-        parts.append(_of_geom(model, geom, mass))
-    mass = sum(part.mass for part in parts)
-    centre = sum(part.mass * part.centre for part in parts) / mass
-    tensor = sum(part.tensor + part.mass * _far(part.centre - centre) for part in parts)
+            mass *= 1.0 if density(nominal, geom, weights) is None else new_shape.volume / old_shape.volume
+        inertias.append(_of_geom(model, geom, mass))
+    mass = sum(part.mass for part in inertias)
+    centre = sum(part.mass * part.centre for part in inertias) / mass
+    tensor = sum(part.tensor + part.mass * _parallel_axis(part.centre - centre) for part in inertias)
     return Inertia(mass, np.asarray(centre), np.asarray(tensor))
 
 
@@ -106,32 +109,36 @@ def density(model: Model, geom: int, weights: dict[int, float]) -> float | None:
     If both are round, it is the density if another geom of the body has the same or it is the compiler's default.
     Raises ValueError if it is unknown.
     """
-    dense = {g: mass / shape_of(model, g).volume for g, mass in weights.items() if mass > CLOSE}
-    own, mass = dense[geom], weights[geom]
-    known = [x for g, x in dense.items() if is_round(x) and not is_round(weights[g])]
-    if is_round(own) and (not is_round(mass) or np.isclose(own, [*known, DEFAULT], rtol=CLOSE).any()):
-        return own
-    if is_round(mass) and not is_round(own):
+    densities = {g: mass / shape_of(model, g).volume for g, mass in weights.items() if mass > CLOSE}
+    density_of_geom, mass = densities[geom], weights[geom]
+    round_densities = [x for g, x in densities.items() if is_round(x) and not is_round(weights[g])]
+    if is_round(density_of_geom) and (
+        not is_round(mass) or np.isclose(density_of_geom, [*round_densities, DEFAULT], rtol=CLOSE).any()
+    ):
+        return density_of_geom
+    if is_round(mass) and not is_round(density_of_geom):
         return None
-    raise ValueError(f"whether its mass ({mass:g} kg) or its density ({own:g} kg/m³) was given is unknown")
+    raise ValueError(f"whether its mass ({mass:g} kg) or its density ({density_of_geom:g} kg/m³) was given is unknown")
 
 
 def is_round(number: float) -> bool:
-    """Returns whether a person may have written this number: it has at most 5 digits."""
+    """Returns whether a number has at most 5 digits, as numbers that people write."""
     return bool(abs(number - float(f"{number:.5g}")) <= CLOSE * abs(number))
 
 
 def _of_geom(model: Model, geom: int, mass: float) -> Inertia:
-    turn = rotation(model.geom_quat[geom])
-    return Inertia(mass, model.geom_pos[geom], mass * turn @ shape_of(model, geom).inertia @ turn.T)
+    rotation_matrix = rotation(model.geom_quat[geom])
+    return Inertia(
+        mass, model.geom_pos[geom], mass * rotation_matrix @ shape_of(model, geom).inertia @ rotation_matrix.T
+    )
 
 
 def _moments(inertia: Inertia) -> np.ndarray:
     """Returns the ten numbers of an inertia that add up over the parts of a body."""
-    tensor = inertia.tensor + inertia.mass * _far(inertia.centre)
+    tensor = inertia.tensor + inertia.mass * _parallel_axis(inertia.centre)
     return np.concatenate([[inertia.mass], inertia.mass * inertia.centre, tensor[np.triu_indices(3)]])
 
 
-def _far(offset: np.ndarray) -> np.ndarray:
+def _parallel_axis(offset: np.ndarray) -> np.ndarray:
     """Returns the inertia tensor [3 3] of a point mass of 1 kg at this offset."""
     return offset @ offset * np.eye(3) - np.outer(offset, offset)
