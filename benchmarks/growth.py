@@ -166,7 +166,7 @@ def memory() -> dict[str, float]:
     return {
         "copy": size(on_policy.env_states) / 16,
         "copy's own model": float(model),
-        "replay row": size(off_policy.memory.rows) / 1000,
+        "replay row": size(off_policy.memory[0].rows) / 1000,
     }
 
 

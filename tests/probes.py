@@ -321,7 +321,7 @@ def lesson(learner: Learner, state: TrainState, fresh: Transition, progress: flo
     """Returns the state after `prepare` has processed a rollout, and one update on all of it."""
     key = jax.random.key(0)
     params, rows = learner.prepare(state.params, fresh, Info(key, progress))
-    return update(learner, state.replace(params=params), all_rows(rows), 0, Info(key, progress))[0]
+    return update(learner, None, state.replace(params=params), (all_rows(rows),), 0, Info(key, progress))[0]
 
 
 class AllRows(Sampler):

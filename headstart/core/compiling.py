@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from headstart.core.run import LoopState
-from headstart.core.types import Learner, Task
+from headstart.core.types import Learner, Tasks, groups
 
 LARGE_PRODUCT = (
     2**23
@@ -30,13 +30,14 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
     )
 
     @functools.wraps(function)
-    def call(learner: Learner, tasks: Task, run: LoopState, *args: Any, **named: Any) -> Any:
+    def call(learner: Learner, tasks: Tasks, run: LoopState, *args: Any, **named: Any) -> Any:
         return (large if is_large(learner, tasks, run) else small)(learner, tasks, run, *args, **named)
 
     return call
 
 
-def is_large(learner: Learner, tasks: Task, run: LoopState) -> bool:
+def is_large(learner: Learner, tasks: Tasks, run: LoopState) -> bool:
     """Returns whether a gradient step's largest product is worth more than one core."""
     matrices = [math.prod(x.shape[-2:]) for x in jax.tree.leaves(run.state.params) if x.ndim > 2]  # [seed, …]
-    return learner.replay.batch_size * tasks.w.shape[0] * max(matrices, default=0) >= LARGE_PRODUCT
+    most = max(group.w.shape[0] for group in groups(tasks))
+    return learner.replay.batch_size * most * max(matrices, default=0) >= LARGE_PRODUCT

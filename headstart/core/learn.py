@@ -21,11 +21,14 @@ from headstart.core.types import (
     PyTree,
     Statistics,
     Task,
+    Tasks,
     TrainState,
     Transition,
+    groups,
 )
 
 SAMPLE = 1 << 16  # folded into a phase's key: what `Phase.sample` draws is independent of what its loss draws
+GROUP = 1 << 17  # folded into the keys of the groups of tasks, plus the group's index
 Reported = dict[str, Bool[Array, ""]]  # whether a metric has a value; those that always have one may be left out
 
 
@@ -42,32 +45,41 @@ def init_train_state(learner: Learner, params: Params, optimizers: tuple[PyTree,
     return TrainState(params, fresh if optimizers is None else optimizers, jnp.int32(0))
 
 
-def gradient_step(
-    phase: Phase, params: Params, optimizer: PyTree, batch: Transition, info: Info
-) -> tuple[Params, PyTree, Metrics]:
-    """Takes one gradient step: the only place where a gradient is taken.
+def group_key(key: Key, group: int) -> Key:
+    """Returns the key of a group of tasks; the first one has the key itself."""
+    return key if group == 0 else jax.random.fold_in(key, GROUP + group)
 
-    Returns the params after it, the optimizer's state, and metrics. It changes the parts that the phase trains, and
-    what its `after` changes.
+
+def gradient_step(
+    phase: Phase, params: Params, optimizer: PyTree, batches: tuple[Transition, ...], infos: tuple[Info, ...]
+) -> tuple[Params, PyTree, Metrics]:
+    """Takes one gradient step on the batch of each group of tasks: the only place where a gradient is taken.
+
+    It minimizes the mean of the groups' losses. Returns the params after it, the optimizer's state, and metrics. It
+    changes the parts that the phase trains, and what its `after` changes.
     """
     trained = select_parts(params, phase.train)
 
-    def loss(trained: Params, batch: Transition, info: Info) -> tuple[Array, Metrics]:
-        return phase.loss({**params, **trained}, batch, info)
+    def loss(trained: Params, batches: tuple[Transition, ...], infos: tuple[Info, ...]) -> tuple[Array, Metrics]:
+        each = [phase.loss({**params, **trained}, *given) for given in zip(batches, infos, strict=True)]
+        return each[0] if len(each) == 1 else jax.tree.map(lambda *x: sum(x) / len(x), *each)
 
     gradient_of = jax.value_and_grad(loss, has_aux=True)
     if phase.combine is None:
-        (_, metrics), gradient = gradient_of(trained, batch, info)
+        (_, metrics), gradient = gradient_of(trained, batches, infos)
     else:
 
-        def of_task(batch: Transition, task: Task | None, key: Key):
+        def of_task(info: Info, batch: Transition, task: Task | None, key: Key):
             batch, task = jax.tree.map(lambda x: x[None], (batch, task))
-            return gradient_of(trained, batch, info._replace(key=key, task=task))
+            return gradient_of(trained, (batch,), (info._replace(key=key, task=task),))
 
-        k_combine, *k_tasks = jax.random.split(info.key, len(batch.weight) + 1)
-        (losses, metrics), gradients = jax.vmap(of_task)(batch, info.task, jnp.stack(k_tasks))
-        gradient, more = phase.combine(gradients, losses, k_combine)
+        keys, each = [jax.random.split(info.key, len(x.weight) + 1) for x, info in zip(batches, infos, strict=True)], []
+        for batch, info, own in zip(batches, infos, keys, strict=True):
+            each.append(jax.vmap(functools.partial(of_task, info))(batch, info.task, own[1:]))
+        (losses, metrics), gradients = jax.tree.map(lambda *x: jnp.concatenate(x), *each)
+        gradient, more = phase.combine(gradients, losses, keys[0][0])
         metrics = {**jax.tree.map(lambda x: x.mean(0), metrics), **more}
+    info = infos[0]
     update = optax.with_extra_args_support(phase.optimizer).update
     changes, optimizer = update(gradient, optimizer, trained, progress=info.progress)
     params = {**params, **jax.tree.map(jnp.add, trained, changes)}
@@ -77,12 +89,13 @@ def gradient_step(
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, though called twice
 def update(
     learner: Learner,
+    tasks: Tasks | None,
     state: TrainState,
-    sampler: Sampler,
+    samplers: tuple[Sampler, ...],
     i: Array | int,
     info: Info,
 ) -> tuple[TrainState, Metrics, Reported, Bool[Array, ""]]:
-    """Runs all phases: the i-th update after a rollout.
+    """Runs all phases: the i-th update after a rollout. Each group of tasks has a sampler.
 
     Returns the state, metrics, which of those of phases with `every` above 1 were reported, and whether a phase says to
     stop.
@@ -92,7 +105,7 @@ def update(
     reported: Reported = {}
     for p, phase in enumerate(learner.phases):
         own_info = info._replace(key=info.key if p == 0 else jax.random.fold_in(info.key, p), updates=state.updates)
-        steps = functools.partial(_steps, phase, sampler, jnp.asarray(i) // phase.every * phase.times, own_info)
+        steps = functools.partial(_steps, phase, tasks, samplers, jnp.asarray(i) // phase.every * phase.times, own_info)
         carry = params, optimizers[p]
         due: Array | bool = True
         if phase.every == 1:
@@ -109,15 +122,24 @@ def update(
 
 
 def _steps(
-    phase: Phase, sampler: Sampler, first: Array, info: Info, carry: tuple[Params, PyTree]
+    phase: Phase,
+    tasks: Tasks | None,
+    samplers: tuple[Sampler, ...],
+    first: Array,
+    info: Info,
+    carry: tuple[Params, PyTree],
 ) -> tuple[tuple[Params, PyTree], Metrics]:
-    """Takes the `times` gradient steps of a phase, each on a batch of its own, from the `first` one on."""
+    """Takes the `times` gradient steps of a phase, each on batches of its own, from the `first` one on."""
+    stacks = (None,) if tasks is None else groups(tasks)
 
     def one(carry: tuple[Params, PyTree], each: tuple[Array, Key]):
         (params, optimizer), (n, key) = carry, each
-        k_sample = jax.random.fold_in(key, SAMPLE)
-        batch = phase.sample(params, sampler.draw(n), info._replace(key=k_sample))
-        params, optimizer, reported = gradient_step(phase, params, optimizer, batch, info._replace(key=key))
+        infos = tuple(info._replace(key=group_key(key, g), task=task) for g, task in enumerate(stacks))
+        batches = tuple(
+            phase.sample(params, sampler.draw(n), own._replace(key=jax.random.fold_in(own.key, SAMPLE)))
+            for sampler, own in zip(samplers, infos, strict=True)
+        )
+        params, optimizer, reported = gradient_step(phase, params, optimizer, batches, infos)
         return (params, optimizer), reported
 
     if phase.times == 1:
@@ -133,23 +155,24 @@ def _skip(shapes: PyTree, carry: tuple[Params, PyTree]) -> tuple[tuple[Params, P
 
 def run_updates(
     learner: Learner,
+    tasks: Tasks | None,
     state: TrainState,
-    memory: Memory,
+    memory: tuple[Memory, ...],
     gathered: Array,
     pending: Array,
     info: Info,
     active: Array,
-    offline: Memory | None = None,
+    offline: tuple[Memory, ...] | None = None,
 ) -> tuple[TrainState, Array, Metrics, Reported]:
     """Runs the updates that follow a rollout; none unless `active`.
 
     Returns the state, the fraction of an update that stays pending, mean metrics, and which of them were reported.
     """
     k_rows, k_steps = jax.random.split(info.key)
-    updates, pending, sampler = plan_updates(memory, learner.replay, gathered, pending, k_rows, offline)
+    updates, pending, samplers = plan_updates(memory, learner.replay, gathered, pending, k_rows, offline)
 
     def take(i: Array, state: TrainState) -> tuple[TrainState, Metrics, Reported, Array]:
-        return update(learner, state, sampler, i, info._replace(key=jax.random.fold_in(k_steps, i)))
+        return update(learner, tasks, state, samplers, i, info._replace(key=jax.random.fold_in(k_steps, i)))
 
     def one(carry):
         state, sums, counts, active = carry

@@ -11,7 +11,19 @@ from jaxtyping import Array, Float, Int
 from headstart.core.counting import Count
 from headstart.core.memory import Memory, empty
 from headstart.core.rollout import EnvState, reset_envs, rollout
-from headstart.core.types import Info, Key, Learner, Metrics, Params, Record, Task, TrainState, Transition
+from headstart.core.types import (
+    Info,
+    Key,
+    Learner,
+    Metrics,
+    Params,
+    Record,
+    Task,
+    Tasks,
+    TrainState,
+    Transition,
+    groups,
+)
 
 MetricSums = dict[str, tuple[Array, Array]]  # of each metric: its sum over iterations, and how many reported it
 
@@ -20,8 +32,8 @@ class LoopState(Record):
     """Everything that training needs to continue."""
 
     state: TrainState
-    env_states: EnvState | None
-    memory: Memory | None  # None: on-policy, or not yet made
+    env_states: tuple[EnvState | None, ...] | None  # of each group of tasks
+    memory: tuple[Memory, ...] | None  # of each group; None: on-policy, or not yet made
     key: Key
     steps: Count  # environment steps, of all tasks together
     episodes: Count  # finished episodes
@@ -31,37 +43,39 @@ class LoopState(Record):
     pending_updates: Int[Array, "*seed"]  # the fraction of an update, in parts of the denominator of `update_rate`
     steps_since_target: Int[Array, "*seed"]  # below `source_steps_per_target_step`
 
-    def counted(self, fresh: Transition, updates: Array) -> "LoopState":
-        """Returns the state after the rollout `fresh` [task, time, env] and so many updates."""
-        ends = fresh.weight * fresh.last
-        return self.replace(
-            steps=self.steps.add(fresh.weight.sum()),
-            episodes=self.episodes.add(ends.sum()),
-            target_steps=self.target_steps.add((fresh.weight * fresh.domain).sum()),
-            target_episodes=self.target_episodes.add((ends * fresh.domain).sum()),
-            gradient_steps=self.gradient_steps.add(updates),
-        )
+    def counted(self, fresh: tuple[Transition, ...], updates: Array) -> "LoopState":
+        """Returns the state after the rollout `fresh` [task, time, env] of each group and so many updates."""
+        run = self
+        for group in fresh:
+            ends = group.weight * group.last
+            run = run.replace(
+                steps=run.steps.add(group.weight.sum()),
+                episodes=run.episodes.add(ends.sum()),
+                target_steps=run.target_steps.add((group.weight * group.domain).sum()),
+                target_episodes=run.target_episodes.add((ends * group.domain).sum()),
+            )
+        return run.replace(gradient_steps=run.gradient_steps.add(updates))
 
     def done(self) -> "LoopState":
         """Returns what remains of it after training: neither environments nor memory."""
         return self.replace(env_states=None, memory=None)
 
 
-def with_memory(learner: Learner, tasks: Task, run: LoopState) -> LoopState:
+def with_memory(learner: Learner, tasks: Tasks, run: LoopState) -> LoopState:
     """Returns the states [seed] with an empty memory, where the learner keeps one, of rows such as `prepare` makes."""
     return run if run.memory is not None or not learner.replay.buffer_size else _with_empty_memory(learner, tasks, run)
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def _with_empty_memory(learner: Learner, tasks: Task, run: LoopState) -> LoopState:
-    def gather(params: Params, key: Key) -> Transition:
-        env_states = reset_envs(learner, tasks, learner.replay.num_envs, key)
-        fresh = rollout(learner, params, tasks, env_states, Info(key), learner.replay.num_steps)[1]
-        return learner.prepare(params, fresh, Info(key, task=tasks))[1]
+def _with_empty_memory(learner: Learner, tasks: Tasks, run: LoopState) -> LoopState:
+    def gather(group: Task, params: Params, key: Key) -> Transition:
+        env_states = reset_envs(learner, group, learner.replay.num_envs, key)
+        fresh = rollout(learner, params, group, env_states, Info(key), learner.replay.num_steps)[1]
+        return learner.prepare(params, fresh, Info(key, task=group))[1]
 
     def one(run: LoopState) -> LoopState:
-        like = jax.eval_shape(gather, run.state.params, run.key)
-        return run.replace(memory=empty(like, learner.replay))
+        like = [jax.eval_shape(gather, group, run.state.params, run.key) for group in groups(tasks)]
+        return run.replace(memory=tuple(empty(rows, learner.replay) for rows in like))
 
     return jax.vmap(one)(run)
 

@@ -93,20 +93,30 @@ def sequences_per_batch(replay: Replay) -> int:
 
 
 def plan_updates(
-    memory: Memory, replay: Replay, gathered: Array, pending: Array, key: Key, offline: Memory | None = None
-) -> tuple[Array, Array, Sampler]:
+    memory: tuple[Memory, ...],
+    replay: Replay,
+    gathered: Array,
+    pending: Array,
+    key: Key,
+    offline: tuple[Memory, ...] | None = None,
+) -> tuple[Array, Array, tuple[Sampler, ...]]:
     """Returns how many updates follow a rollout, the fraction that stays pending, and the rows of each batch.
 
+    Each group of tasks has a memory. On-policy, the group with the most batches says how many updates there are.
     Off-policy, `update_to_data` updates follow each transition that each task `gathered`, from `learning_starts` on.
-    A fraction of an update stays `pending` until the next rollout. Transitions before `learning_starts` add none.
+    A fraction of an update stays `pending` until the next rollout. Transitions before `learning_starts`, or before each
+    group has a transition to draw, add none.
     """
+    each = tuple(zip(memory, offline or (None,) * len(memory), strict=True))
+    keys = [key if g == 0 else jax.random.fold_in(key, g) for g in range(len(each))]
     if not replay.buffer_size:
-        sampler = _shuffled_sampler(memory, offline, replay, key)
-        return replay.num_epochs * sampler.batches, pending, sampler
+        passes = tuple(_shuffled_sampler(*given, replay, key) for given, key in zip(each, keys, strict=True))
+        return replay.num_epochs * jnp.stack([x.batches for x in passes]).max(), pending, passes
     updates, rest = due(replay.update_rate, gathered, pending)
-    enough = (memory.stored.max() >= replay.learning_starts) & (_ready(memory, replay.sequence_length).max() > 0)
-    sampler = UniformSampler(memory, offline, replay, key)
-    return jnp.where(enough, updates, 0), jnp.where(enough, rest, pending), sampler
+    ready = lambda x: (x.stored.max() >= replay.learning_starts) & (_ready(x, replay.sequence_length).max() > 0)
+    enough = jnp.stack([ready(x) for x in memory]).all()
+    samplers = tuple(UniformSampler(*given, replay, key) for given, key in zip(each, keys, strict=True))
+    return jnp.where(enough, updates, 0), jnp.where(enough, rest, pending), samplers
 
 
 def _shuffled_sampler(memory: Memory, offline: Memory | None, replay: Replay, key: Key) -> ShuffledSampler:

@@ -15,7 +15,7 @@ from headstart.core.compiling import compiled
 from headstart.core.counting import Count, count_of
 from headstart.core.errors import InputError
 from headstart.core.iterations import iterations_for
-from headstart.core.learn import for_new_training, init_train_state
+from headstart.core.learn import for_new_training, group_key, init_train_state
 from headstart.core.rollout import EnvState, close_envs, num_tasks, reset_envs
 from headstart.core.run import (
     Checkpointer,
@@ -29,7 +29,7 @@ from headstart.core.run import (
     with_memory,
 )
 from headstart.core.train_step import train_step
-from headstart.core.types import Key, Learner, Metrics, Task, TrainState
+from headstart.core.types import Key, Learner, Metrics, Tasks, TrainState, groups
 
 MAX_CHUNK = 2**30  # iterations of one call: they are counted in int32
 
@@ -49,7 +49,7 @@ def init_loop_state(learner: Learner, keys: Key, prior: TrainState | None = None
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def enter_envs(learner: Learner, tasks: Task, run: LoopState, budget: Count | None = None) -> LoopState:
+def enter_envs(learner: Learner, tasks: Tasks, run: LoopState, budget: Count | None = None) -> LoopState:
     """Returns the loop states with fresh environments, and an empty memory where the learner keeps one and had none.
 
     In a memory that it had, the episodes of the former environments end.
@@ -57,24 +57,27 @@ def enter_envs(learner: Learner, tasks: Task, run: LoopState, budget: Count | No
     A stateful env starts no episode for a seed that has spent its `budget`, if there is one. Raises InputError where
     environments should be inactive at times, and the env cannot wait.
     """
-    if (learner.replay.source_steps_per_target_step > 1 or learner.allocate_envs is not None) and tasks.env.stateful:
+    stateful = [group.env.name for group in groups(tasks) if group.env.stateful]
+    if (learner.replay.source_steps_per_target_step > 1 or learner.allocate_envs is not None) and stateful:
         raise InputError(
-            f"{tasks.env.name} is somebody else's environment, which cannot wait for other tasks; choose "
+            f"{stateful[0]} is somebody else's environment, which cannot wait for other tasks; choose "
             "a method that steps all tasks in every step."
         )
 
     def one(run: LoopState) -> LoopState:
         key, k_reset = jax.random.split(run.key)
-        shape, wanted = (num_tasks(tasks), learner.replay.num_envs), None
-        if budget is not None:
-            wanted = jnp.broadcast_to(run.steps.less(budget), shape)
-        return run.replace(env_states=reset_envs(learner, tasks, learner.replay.num_envs, k_reset, wanted), key=key)
+        num_envs, env_states = learner.replay.num_envs, []
+        for g, group in enumerate(groups(tasks)):
+            shape = num_tasks(group), num_envs
+            wanted = None if budget is None else jnp.broadcast_to(run.steps.less(budget), shape)
+            env_states.append(reset_envs(learner, group, num_envs, group_key(k_reset, g), wanted))
+        return run.replace(env_states=tuple(env_states), key=key)
 
     return jax.vmap(one)(without_running_episodes(with_memory(learner, tasks, run)))
 
 
 def empty_sums(
-    learner: Learner, tasks: Task, run: LoopState, budget: Count, offline: memories.Memory | None = None
+    learner: Learner, tasks: Tasks, run: LoopState, budget: Count, offline: tuple[memories.Memory, ...] | None = None
 ) -> MetricSums:
     """Returns the metric sums of no iterations [seed]."""
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), run)
@@ -86,12 +89,12 @@ def empty_sums(
 @functools.partial(compiled, donate_argnames="run")
 def train_chunk(
     learner: Learner,
-    tasks: Task,
+    tasks: Tasks,
     run: LoopState,
     iterations: Array,
     budget: Count,
     sums: MetricSums | None = None,
-    offline: memories.Memory | None = None,
+    offline: tuple[memories.Memory, ...] | None = None,
 ) -> tuple[LoopState, MetricSums]:
     """Runs so many iterations for all seeds. Returns their states and metric sums. It compiles once for any number."""
 
@@ -106,7 +109,7 @@ def train_chunk(
 
 
 def train_on_shots(
-    learner: Learner, tasks: Task, run: LoopState, episodes: Array, budget: Count
+    learner: Learner, tasks: Tasks, run: LoopState, episodes: Array, budget: Count
 ) -> tuple[LoopState, Metrics]:
     """Runs exactly so many whole episodes in each task and learns from them. Returns the states and metrics [seed].
 
@@ -118,12 +121,14 @@ def train_on_shots(
 
 def without_running_episodes(run: LoopState) -> LoopState:
     """Returns loop states [seed] in whose memory no episode goes on, before their environments are left."""
-    return run if run.memory is None else run.replace(memory=jax.vmap(memories.cut_episodes)(run.memory))
+    if run.memory is None:
+        return run
+    return run.replace(memory=tuple(jax.vmap(memories.cut_episodes)(memory) for memory in run.memory))
 
 
 @compiled
 def _train_on_shots(
-    learner: Learner, tasks: Task, run: LoopState, episodes: Array, budget: Count
+    learner: Learner, tasks: Tasks, run: LoopState, episodes: Array, budget: Count
 ) -> tuple[LoopState, Metrics]:
     run = without_running_episodes(run)
     return jax.vmap(lambda run: train_step(learner, tasks, run, budget, episodes)[:2])(run)
@@ -131,20 +136,21 @@ def _train_on_shots(
 
 def train(
     learner: Learner,
-    tasks: Task,
+    tasks: Tasks,
     steps: int,
     keys: Key,
     prior: TrainState | None = None,
     num_points: int = 20,
     checkpointer: Checkpointer | None = None,
-    offline: memories.Memory | None = None,
+    offline: tuple[memories.Memory, ...] | None = None,
 ) -> Iterator[Progress]:
     """Trains, and yields about `num_points` times; logging, saving, evaluating and stopping are the caller's loop.
 
-    `tasks` has a leading task axis, `keys` (and a `prior`) a leading seed axis. Training takes at least `steps`
-    environment steps, rounded up to whole rollouts. It continues from the snapshot of `checkpointer`, if there is one,
-    and yields from there on; the end in any case. `offline` is logged experience of the tasks, from `memory.from_log`,
-    which a method's phases may draw from.
+    `tasks` has a leading task axis, `keys` (and a `prior`) a leading seed axis. Tasks of several envs are a tuple of
+    such stacks, of which each takes a rollout in every iteration. Training takes at least `steps` environment steps,
+    rounded up to whole rollouts. It continues from the snapshot of `checkpointer`, if there is one, and yields from
+    there on; the end in any case. `offline` is logged experience of each stack, from
+    `memory.from_log`, which a method's phases may draw from.
     """
     budget, iterations = count_of(steps), iterations_for(learner, tasks, steps)
     fresh = lambda: enter_envs(learner, tasks, init_loop_state(learner, keys, prior))
@@ -161,7 +167,11 @@ def train(
 
 
 def _shapes(
-    learner: Learner, tasks: Task, fresh: Callable[[], LoopState], budget: Count, offline: memories.Memory | None
+    learner: Learner,
+    tasks: Tasks,
+    fresh: Callable[[], LoopState],
+    budget: Count,
+    offline: tuple[memories.Memory, ...] | None,
 ) -> Snapshot:
     """Returns the shapes of a training's snapshot."""
     saved = lambda run: (_persistent(tasks, run), empty_sums(learner, tasks, run, budget, offline))
@@ -169,21 +179,25 @@ def _shapes(
     return Snapshot(run, sums, 0)
 
 
-def _persistent(tasks: Task, run: LoopState) -> LoopState:
+def _persistent(tasks: Tasks, run: LoopState) -> LoopState:
     """Returns what outlasts this process."""
-    return run.replace(env_states=None) if tasks.env.stateful else run
+    return run.replace(env_states=None) if _stateful(tasks) else run
+
+
+def _stateful(tasks: Tasks) -> bool:
+    return any(group.env.stateful for group in groups(tasks))
 
 
 def train_loop(
     learner: Learner,
-    tasks: Task,
+    tasks: Tasks,
     run: LoopState,
     iterations: int,
     budget: Count,
     num_points: int,
     checkpointer: Checkpointer | None = None,
     saved: Snapshot | None = None,
-    offline: memories.Memory | None = None,
+    offline: tuple[memories.Memory, ...] | None = None,
 ) -> Iterator[tuple[LoopState, Metrics]]:
     """Yields loop states and metrics at about `num_points` points of `iterations` iterations.
 
@@ -192,7 +206,7 @@ def train_loop(
     """
     checkpointer, zero = checkpointer or Checkpointer(), empty_sums(learner, tasks, run, budget, offline)
     # An interrupted iteration has already reused the buffers of the state's own env states.
-    opened = copy_arrays(run.env_states) if tasks.env.stateful else None
+    opened = copy_arrays(run.env_states) if _stateful(tasks) else None
     done, sums = (0, zero) if saved is None else (saved.iterations, saved.sums)
     try:
         for until in sorted({round(iterations * i / num_points) for i in range(1, num_points + 1)}):
@@ -211,5 +225,6 @@ def train_loop(
 
 
 @jax.jit
-def _close(tasks: Task, env_states: EnvState) -> None:
-    jax.vmap(lambda env_states: close_envs(tasks, env_states))(env_states)
+def _close(tasks: Tasks, env_states: tuple[EnvState, ...]) -> None:
+    for group, own in zip(groups(tasks), env_states, strict=True):
+        jax.vmap(functools.partial(close_envs, group))(own)

@@ -1,88 +1,133 @@
 """One iteration of the training loop, of one seed: gather, prepare, store, update."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from headstart.core import memory as memories
 from headstart.core.counting import Count
-from headstart.core.learn import Reported, run_updates
+from headstart.core.learn import Reported, group_key, run_updates
+from headstart.core.memory import Memory
 from headstart.core.rollout import EnvState, active_envs, close_envs, num_tasks, reset_envs, rollout
 from headstart.core.run import LoopState
-from headstart.core.types import Info, Key, Learner, Metrics, Task, Transition
+from headstart.core.types import Info, Key, Learner, Metrics, Params, Task, Tasks, Transition, groups
+
+
+class Gathered(NamedTuple):
+    """What an iteration gathers: for each group of tasks, and for all of them."""
+
+    env_states: tuple[EnvState | None, ...]
+    fresh: tuple[Transition, ...]
+    active: Bool[Array, ""]  # whether the seed has not spent its budget
 
 
 @functools.partial(jax.jit, static_argnames="learner", inline=True)  # traced once, though called twice
 def train_step(
     learner: Learner,
-    tasks: Task,
+    tasks: Tasks,
     run: LoopState,
     budget: Count,
     whole: Array | None = None,
-    offline: memories.Memory | None = None,
+    offline: tuple[Memory, ...] | None = None,
 ) -> tuple[LoopState, Metrics, Reported]:
     """Runs one iteration of the loop for one seed. Returns its state, metrics, and which of them were reported.
 
     With `whole`, it uses fresh environments and only so many whole episodes of each task. `offline` is logged
-    experience, which phases may draw from.
+    experience of each group of tasks, which phases may draw from.
 
     A seed that has spent its budget stays as it is: its transitions have weight 0, and it runs no updates. In a
     stateful env it takes no steps.
     """
     key, k_reset, k_play, k_prepare, k_learn = jax.random.split(run.key, 5)
-    progress, state, replay = run.steps.share(budget), run.state, learner.replay
-    env_states, fresh, active = _gather(learner, tasks, run, budget, whole, k_reset, k_play, progress)
-    ends = fresh.weight * fresh.last
-    total = jnp.where(fresh.last & (fresh.weight > 0), fresh.episode_return, 0.0).sum()
-
-    params, rows = learner.prepare(state.params, fresh, Info(k_prepare, progress, 1.0, state.updates, tasks))
-    state = state.replace(params=params)
-    memory, metrics, reported, pending = run.memory, {}, {}, run.pending_updates
+    progress, replay = run.steps.share(budget), learner.replay
+    env_states, fresh, active = _gather(learner, tasks, run, budget, whole, Info(k_reset, progress), k_play)
+    params, rows = _prepare(learner, tasks, run, fresh, Info(k_prepare, progress))
+    state, memory, pending = run.state.replace(params=params), run.memory, run.pending_updates
+    metrics, reported = {}, {}
     if learner.phases:
-        memory = memories.from_rollout(rows) if memory is None else memories.add(memory, rows)
-        gathered = fresh.weight.sum((1, 2)).max().astype(jnp.int32)  # by the task with the most
-        info = Info(k_learn, progress, task=tasks)
+        memory = _remember(memory, rows)
+        gathered = jnp.stack([x.weight.sum((1, 2)).max() for x in fresh]).max()  # by the task with the most
+        info = Info(k_learn, progress)
         state, pending, metrics, reported = run_updates(
-            learner, state, memory, gathered, pending, info, active, offline
+            learner, tasks, state, memory, gathered.astype(jnp.int32), pending, info, active, offline
         )
     run = run.counted(fresh, state.updates - run.state.updates).replace(
         state=state,
-        env_states=env_states,
+        env_states=None if whole is not None else env_states,
         memory=None if run.memory is None else memory,
         key=key,
         pending_updates=pending,
         steps_since_target=(run.steps_since_target + replay.num_steps) % replay.source_steps_per_target_step,
     )
-    ended = ends.sum()
-    return run, {**metrics, "return": total / ended}, {**reported, "return": ended > 0}
+    return run, *_with_return(fresh, metrics, reported)
+
+
+def _with_return(fresh: tuple[Transition, ...], metrics: Metrics, reported: Reported) -> tuple[Metrics, Reported]:
+    """Returns the metrics with the mean return of the episodes that ended, which is reported if one did."""
+    ended = sum(((x.weight * x.last).sum() for x in fresh), jnp.zeros(()))
+    returns = [jnp.where(x.last & (x.weight > 0), x.episode_return, 0.0).sum() for x in fresh]
+    return {**metrics, "return": sum(returns, jnp.zeros(())) / ended}, {**reported, "return": ended > 0}
+
+
+def _prepare(
+    learner: Learner, tasks: Tasks, run: LoopState, fresh: tuple[Transition, ...], info: Info
+) -> tuple[Params, tuple[Transition, ...]]:
+    """Returns the params and the rows of each group after `Learner.prepare`, one group after another."""
+    params, rows = run.state.params, []
+    for g, (group, transitions) in enumerate(zip(groups(tasks), fresh, strict=True)):
+        own = info._replace(key=group_key(info.key, g), updates=run.state.updates, task=group)
+        params, prepared = learner.prepare(params, transitions, own)
+        rows.append(prepared)
+    return params, tuple(rows)
+
+
+def _remember(memory: tuple[Memory, ...] | None, rows: tuple[Transition, ...]) -> tuple[Memory, ...]:
+    """Returns the memory of each group with its new rows; on-policy, of these alone."""
+    if memory is None:
+        return tuple(map(memories.from_rollout, rows))
+    return tuple(map(memories.add, memory, rows))
 
 
 def _gather(
+    learner: Learner, tasks: Tasks, run: LoopState, budget: Count, whole: Array | None, info: Info, k_play: Key
+) -> Gathered:
+    """Runs a rollout in each group. The key of `info` resets environments."""
+    under_way = jnp.array(True) if whole is not None else run.steps.less(budget)
+    each = []
+    for g, group in enumerate(groups(tasks)):
+        env_states = None if run.env_states is None else run.env_states[g]
+        k_group = group_key(k_play, g)
+        own = info._replace(key=group_key(info.key, g), updates=run.state.updates, task=group)
+        each.append(_gather_group(learner, group, run, env_states, under_way, whole, own, k_group))
+    env_states, fresh = zip(*each, strict=True)
+    return Gathered(env_states, fresh, under_way)
+
+
+def _gather_group(
     learner: Learner,
     tasks: Task,
     run: LoopState,
-    budget: Count,
+    env_states: EnvState | None,
+    under_way: Array,
     whole: Array | None,
-    k_reset: Key,
+    info: Info,
     k_play: Key,
-    progress: Array,
-) -> tuple[EnvState | None, Transition, Array]:
-    """Returns the env states after a rollout, its transitions with their weight, and whether the seed is active."""
+) -> tuple[EnvState | None, Transition]:
+    """Returns the env states of a group after a rollout, and its transitions with their weight."""
     replay, params = learner.replay, run.state.params
-    info = Info(k_play, progress, 1.0, run.state.updates)
     play = functools.partial(rollout, learner, params, tasks)
-    active = active_envs(learner, params, tasks, run.steps_since_target, info._replace(key=k_reset))
+    active = active_envs(learner, params, tasks, run.steps_since_target, info)
     if whole is not None:
         single = jnp.broadcast_to(jnp.arange(replay.num_envs) < whole, (num_tasks(tasks), replay.num_envs))
-        env_states = reset_envs(learner, tasks, replay.num_envs, k_reset, single)
-        env_states, fresh = play(env_states, info, replay.num_steps, active, single)
+        env_states = reset_envs(learner, tasks, replay.num_envs, info.key, single)
+        env_states, fresh = play(env_states, info._replace(key=k_play), replay.num_steps, active, single)
         close_envs(tasks, env_states)
-        return None, fresh, jnp.array(True)
-    under_way = run.steps.less(budget)
+        return None, fresh
     if tasks.env.stateful:  # its steps happen outside of the program too
         active = jnp.broadcast_to(under_way, (num_tasks(tasks), replay.num_steps, replay.num_envs))
-    assert run.env_states is not None
-    env_states, fresh = play(run.env_states, info, replay.num_steps, active)
-    return env_states, fresh.replace(weight=fresh.weight * under_way), under_way
+    assert env_states is not None
+    env_states, fresh = play(env_states, info._replace(key=k_play), replay.num_steps, active)
+    return env_states, fresh.replace(weight=fresh.weight * under_way)

@@ -7,7 +7,7 @@ batch. Nothing here has a seed axis: seeds are one `vmap` around all of it.
 import abc
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import EnvParams as EnvParams
 from headstart.core.env import Parameter as Parameter
+from headstart.core.errors import InputError
 from headstart.core.experience import Record as Record
 from headstart.core.experience import Step as Step
 from headstart.core.experience import Transition as Transition
@@ -58,8 +59,19 @@ class Task(Record):
     domain: Int[Array, "*task"]  # 0 source, 1 target
 
 
+Tasks = Task | tuple[Task, ...]  # stacked tasks of one env, or such a stack (a group) for each of several envs
+
+
+def groups(tasks: Tasks) -> tuple[Task, ...]:
+    """Returns the stacks of tasks, one for each env."""
+    return tasks if isinstance(tasks, tuple) else (tasks,)
+
+
 class Spec(NamedTuple):
-    """All that a learner is built for: spaces and sizes. Hashable, so that equal ones share a learner."""
+    """All that a learner is built for: spaces and sizes. Hashable, so that equal ones share a learner.
+
+    Where tasks are of several envs, `groups` has the spec of each, and the other fields are those of the first.
+    """
 
     observation_space: ObservationSpace
     action_space: ActionSpace
@@ -68,6 +80,7 @@ class Spec(NamedTuple):
     num_tasks: int = 1
     num_parameters: int = 0  # in which tasks of this env may differ
     encoded_dim: int = 0  # how many of the context's last numbers a method adds for its base learner
+    groups: "tuple[tuple[Env, Spec], ...]" = ()  # empty: one env
 
     @property
     def task_id_dim(self) -> int:
@@ -172,12 +185,20 @@ class TrainState(Record):
 class Method(abc.ABC):
     """A learning or transfer method: a frozen dataclass whose fields are its hyper-parameters."""
 
+    takes_groups: ClassVar[bool] = False  # whether it trains tasks of several envs together (`Spec.groups`)
+
     def __init_subclass__(cls, **how: Any) -> None:
         super().__init_subclass__(**how)
         with_field_checks(cls)
 
     def learner(self, spec: Spec, target: bool = False) -> "Learner":
-        """Returns its learner in the source or in the target. Equal methods share one, and one compile."""
+        """Returns its learner in the source or in the target. Equal methods share one, and one compile.
+
+        Raises InputError for tasks of several envs, unless it `takes_groups`.
+        """
+        if spec.groups and not self.takes_groups:
+            names = ", ".join(env.name for env, _ in spec.groups)
+            raise InputError(f"{type(self).__name__} trains tasks of one env, and these are of {names}; choose one.")
         return _built(self, spec, target)
 
     @abc.abstractmethod
@@ -212,8 +233,11 @@ def stack(tasks: list[Task]) -> Task:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
 
 
-def spec(tasks: Task) -> Spec:
-    """Returns the Spec of stacked tasks."""
+def spec(tasks: Tasks) -> Spec:
+    """Returns the Spec of stacked tasks, of one env or of several."""
+    if isinstance(tasks, tuple):
+        each = tuple((group.env, spec(group)) for group in tasks)
+        return each[0][1]._replace(groups=each if len(each) > 1 else ())
     k, cumulants = tasks.w.shape
     env = tasks.env
     return Spec(env.observation_space, env.action_space, tasks.context.shape[-1], cumulants, k, len(env.parameters))

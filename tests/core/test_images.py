@@ -68,7 +68,7 @@ def test_memory_keeps_images_as_they_are(sight: Image):
     tasks = probes.task(probes.Pixel(sight))
     learner = QUICK.learner(spec(tasks))
     run = jax.eval_shape(lambda: enter_envs(learner, tasks, init_loop_state(learner, probes.keys(3))))
-    rows, num_envs = run.memory.rows, learner.replay.num_envs
+    rows, num_envs = run.memory[0].rows, learner.replay.num_envs
     assert rows.obs.dtype == jnp.dtype(sight.dtype)
     assert rows.obs.shape == (3, 1, (500 // num_envs + 1) * num_envs, *sight.shape)
     assert not hasattr(rows, "next_obs")  # each image is stored once

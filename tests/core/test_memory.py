@@ -84,12 +84,12 @@ def batches(held: Memory, replay: Replay, gathered: int = 1, key: Array = KEY) -
 
 @functools.partial(jax.jit, static_argnums=1)
 def _steps(held: Memory, replay: Replay, gathered: Array | int, key: Array) -> Array:
-    return sampling.plan_updates(held, replay, jnp.int32(gathered), jnp.int32(0), key)[0]
+    return sampling.plan_updates((held,), replay, jnp.int32(gathered), jnp.int32(0), key)[0]
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _drawn(held: Memory, replay: Replay, steps: int, gathered: Array | int, key: Array) -> Array:
-    sampler = sampling.plan_updates(held, replay, jnp.int32(gathered), jnp.int32(0), key)[2]
+    sampler = sampling.plan_updates((held,), replay, jnp.int32(gathered), jnp.int32(0), key)[2][0]
     return jax.vmap(lambda i: sampler.draw(i).batch().reward)(jnp.arange(steps))
 
 

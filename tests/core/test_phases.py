@@ -43,7 +43,7 @@ def updated(
     """Returns what one update leads to, with the same batch for all phases."""
     start, batch = state or initial(learner), batch or experience([[0.0]])
     sampler = probes.all_rows(jax.tree.map(lambda x: x[:, :, None], batch))
-    after, metrics, reported, stop = update(learner, start, sampler, 0, Info(KEY))
+    after, metrics, reported, stop = update(learner, None, start, (sampler,), 0, Info(KEY))
     return after, metrics, {name: bool(reported.get(name, True)) for name in metrics}, bool(stop)
 
 
@@ -52,7 +52,7 @@ def after_rollout(learner: Learner, *rewards: float, state: TrainState | None = 
     start, memory = state or initial(learner), from_rollout(experience(np.reshape(rewards, (1, -1, 1))))
     gathered, none = jnp.int32(len(rewards)), jnp.int32(0)
     run = jax.jit(run_updates, static_argnums=0)
-    after, _, metrics, reported = run(learner, start, memory, gathered, none, Info(KEY), jnp.array(True))
+    after, _, metrics, reported = run(learner, None, start, (memory,), gathered, none, Info(KEY), jnp.array(True))
     return after, {name: x for name, x in metrics.items() if reported[name]}
 
 
@@ -218,7 +218,7 @@ def test_a_phase_with_times_3_takes_three_gradient_steps_each_on_its_own_batch()
             return jnp.full((1, 1), n)
 
     sampler = InOrder(from_rollout(experience([[[8.0], [4.0], [2.0]]])), None, ON_POLICY)
-    state, metrics, reported, _ = update(learner, initial(learner), sampler, 0, Info(KEY))
+    state, metrics, reported, _ = update(learner, None, initial(learner), (sampler,), 0, Info(KEY))
     assert numbers(state.params) == {"a": 1.0, "b": 3.0, "rollouts": 0.0}
     assert float(metrics["b"]) == pytest.approx((0 + 4 + 4) / 3)  # a mean over the gradient steps
     assert reported == {}  # nothing skips a step

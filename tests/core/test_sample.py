@@ -66,7 +66,7 @@ def test_logged_experience_may_be_half_of_a_batch_and_traces_nothing_again():
     tasks = probes.task(probes.Corridor(length=3))
     for reward in (50.0, 70.0):
         log = from_log(experience([[[reward], [reward + 1], [reward + 2]]]))
-        *_, _ = train(recorder(sample, replay, seen), tasks, 8, probes.keys(2), num_points=1, offline=log)
+        *_, _ = train(recorder(sample, replay, seen), tasks, 8, probes.keys(2), num_points=1, offline=(log,))
         jax.effects_barrier()
         for batch in seen:
             rewards = np.asarray(batch.reward)

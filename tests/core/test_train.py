@@ -64,7 +64,7 @@ def one_step(learner: Learner, batch: Transition) -> tuple[Params, Metrics]:
     """Returns the initial params after one gradient step of the only phase, and its metrics."""
     (phase,), params = learner.phases, learner.init(KEY, None)
     optimizer = phase.optimizer.init(select_parts(params, phase.train))
-    params, _, metrics = gradient_step(phase, params, optimizer, batch, Info(KEY))
+    params, _, metrics = gradient_step(phase, params, optimizer, (batch,), (Info(KEY),))
     return params, metrics
 
 
@@ -115,7 +115,7 @@ def test_the_target_network_follows_by_tau_and_the_loss_sees_it():
     learner = counter(init=with_target, loss=loss, after=lambda params, info: polyak(params, "target", ("k",), 0.25))
     state, seen = init_train_state(learner, learner.init(KEY, None)), []
     for _ in range(3):
-        state, metrics, *_ = update(learner, state, probes.all_rows(experience([[[0]]])), 0, Info(KEY))
+        state, metrics, *_ = update(learner, None, state, (probes.all_rows(experience([[[0]]])),), 0, Info(KEY))
         seen.append(float(metrics["target"]))
     # k = 1, 2, 3 and the target network = 3/4·8 + 1/4·1, 3/4·6.25 + 1/4·2, …
     assert seen == [8.0, 6.25, 5.1875]
@@ -127,7 +127,7 @@ def test_the_target_network_moves_every_so_many_updates():
     learner = counter(init=with_target, after=after)
     state, lagged = init_train_state(learner, learner.init(KEY, None)), []
     for _ in range(7):
-        state, *_ = update(learner, state, probes.all_rows(experience([[[0]]])), 0, Info(KEY))
+        state, *_ = update(learner, None, state, (probes.all_rows(experience([[[0]]])),), 0, Info(KEY))
         lagged.append(float(state.params["target"]["k"]))
     assert lagged == [8.0, 8.0, 3.0, 3.0, 3.0, 6.0, 6.0]
     assert int(state.updates) == 7
@@ -287,10 +287,10 @@ def test_off_policy_all_that_is_drawn_of_a_shot_has_weight_and_it_is_remembered(
     assert run.state.updates.tolist() == [3.0 + 6.0] * 2
     assert run.memory is not None
     sizes = [[[8, 4, 0]]] * 2  # one episode, then two: each of three steps and a final observation
-    assert (run.memory.size.tolist(), run.memory.stored.tolist()) == (sizes, [[9]] * 2)
+    assert (run.memory[0].size.tolist(), run.memory[0].stored.tolist()) == (sizes, [[9]] * 2)
     entered = enter_envs(learner, tasks, run).memory  # and goes on being so
     assert entered is not None
-    assert (entered.size.tolist(), int((entered.rows.weight > 0).sum())) == (sizes, 18)
+    assert (entered[0].size.tolist(), int((entered[0].rows.weight > 0).sum())) == (sizes, 18)
 
 
 def test_what_was_not_asked_for_has_no_weight():
@@ -319,7 +319,8 @@ def test_shots_add_up_and_training_goes_on_from_there():
     assert metrics["return"].tolist() == [4.0] * 2
     run = enter_envs(learner, tasks, run)
     assert run.env_states is not None
-    assert run.env_states.episode.time.tolist() == [[[0, 0]]] * 2  # in worlds of its own
+    assert run.env_states[0] is not None
+    assert run.env_states[0].episode.time.tolist() == [[[0, 0]]] * 2  # in worlds of its own
     assert (k_of(run), numbers(run.steps)) == ([2.0] * 2, [12] * 2)
 
 

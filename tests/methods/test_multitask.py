@@ -95,7 +95,7 @@ def test_the_mean_of_the_tasks_gradients_is_the_gradient_of_all():
         learner = method.learner(spec(tasks))
         phase, params = learner.phases[0]._replace(optimizer=optax.sgd(1.0)), probes.known(learner)
         optimizer = phase.optimizer.init(select_parts(params, phase.train))
-        return jax.jit(gradient_step, static_argnums=0)(phase, params, optimizer, batch, Info(KEY))[0]
+        return jax.jit(gradient_step, static_argnums=0)(phase, params, optimizer, (batch,), (Info(KEY),))[0]
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *map(moved, (SMALL, Joint(SMALL)))
@@ -147,7 +147,7 @@ def test_separate_learners_share_nothing():
     state = before(learner)
     (phase,), (optimizer,) = learner.phases, state.optimizers
     step = jax.jit(gradient_step, static_argnums=0)
-    after = [step(phase, state.params, optimizer, x, Info(KEY, task=tasks))[0] for x in (batch, huge)]
+    after = [step(phase, state.params, optimizer, (x,), (Info(KEY, task=tasks),))[0] for x in (batch, huge)]
     of_task = lambda params, i: jax.tree.map(lambda x: x[i], params)
     assert probes.different(of_task(state.params, 0), of_task(after[0], 0))
     jax.tree.map(np.testing.assert_array_equal, of_task(after[0], 0), of_task(after[1], 0))

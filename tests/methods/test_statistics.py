@@ -120,11 +120,10 @@ def check_turn(method: Method, tasks: Task, target: bool, prior: Params | None =
         if not learner.phases:
             return params
         state, memory = state.replace(params=params), from_rollout(rows)
-        sampler = plan_updates(memory, learner.replay, jnp.int32(1), jnp.int32(0), key)[2]
-        check_update(
-            learner, state, UPDATE(still, state, sampler, 0, Info(key, 0.5, task=tasks))[0], target_moves=False
-        )
-        after = UPDATE(learner, state, sampler, 0, Info(key, 0.5, task=tasks))[0]
+        samplers = plan_updates((memory,), learner.replay, jnp.int32(1), jnp.int32(0), key)[2]
+        info = Info(key, 0.5)
+        check_update(learner, state, UPDATE(still, tasks, state, samplers, 0, info)[0], target_moves=False)
+        after = UPDATE(learner, tasks, state, samplers, 0, info)[0]
         check_update(learner, state, after, target_moves=True)
         if any(name in params.get("target", {}) for phase in learner.phases for name in phase.train):
             whole = {f"target.{name}" for name in named(params["target"])}  # `after` moves all of it

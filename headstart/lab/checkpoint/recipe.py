@@ -81,8 +81,8 @@ def read_stage(data: dict[str, Any]) -> Training:
         raise TypeError("an observation space must be a box or an image")
     if not isinstance(action, ActionSpace):
         raise TypeError("an action space must be a box or discrete")
-    spec = Spec(observation, action, **{name: int(data[name]) for name in COUNTS})
-    return Training(rebuild(data["method"]), spec, bool(DOMAINS.index(data["domain"])))
+    counts: dict[str, Any] = {name: int(data[name]) for name in COUNTS}
+    return Training(rebuild(data["method"]), Spec(observation, action, **counts), bool(DOMAINS.index(data["domain"])))
 
 
 def versions() -> dict[str, str]:
