@@ -113,6 +113,11 @@ class Env(eqx.Module):
         return ("reward",)
 
     @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the cumulants that are labels: their weight in a task is 0 where it sets none, else 1."""
+        return ()
+
+    @property
     def defaults(self) -> Mapping[str, float]:
         """The values of `params` that a task does not set. Empty for envs that know their nominal values themselves."""
         return {p.name: p.nominal for p in self.parameters}

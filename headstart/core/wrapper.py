@@ -83,6 +83,10 @@ class Wrapper(Env):
         return self.env.cumulant_names
 
     @property
+    def label_names(self) -> tuple[str, ...]:
+        return self.env.label_names
+
+    @property
     def defaults(self) -> Mapping[str, float]:
         return self.env.defaults
 

@@ -113,8 +113,8 @@ def task(
 
     `params` are numbers, scalar `numpyro.distributions` that each episode draws from, or what task strings write for
     them; for an env with `data_names`, trees of arrays too. `w` weighs the env's cumulants, in their order or by name
-    (1 where not given): `task("HalfCheetah-v5", w={"reward_forward": -1})` runs backwards. Raises InputError if the
-    env, a parameter or a cumulant is unknown, or if a value is not valid.
+    (1 where not given; 0 of a label): `task("HalfCheetah-v5", w={"reward_forward": -1})` runs backwards. Raises
+    InputError if the env, a parameter or a cumulant is unknown, or if a value is not valid.
     """
     from headstart.tasks import strings  # imports this module
 
@@ -152,7 +152,10 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
     """Returns a float32 weight for each cumulant. Raises InputError if names or numbers do not match them."""
     named = {} if w is None else w
     unknown = named.keys() - set(env.cumulant_names) if isinstance(named, Mapping) else set()
-    listed = [named.get(name, 1.0) for name in env.cumulant_names] if isinstance(named, Mapping) else named
+    default = lambda name: 0.0 if name in env.label_names else 1.0
+    listed = named
+    if isinstance(named, Mapping):
+        listed = [named.get(name, default(name)) for name in env.cumulant_names]
     try:
         weights = np.asarray(listed, np.float32)
     except (TypeError, ValueError):
