@@ -152,10 +152,8 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
     """Returns a float32 weight for each cumulant. Raises InputError if names or numbers do not match them."""
     named = {} if w is None else w
     unknown = named.keys() - set(env.cumulant_names) if isinstance(named, Mapping) else set()
-    default = lambda name: 0.0 if name in env.label_names else 1.0
-    listed = named
-    if isinstance(named, Mapping):
-        listed = [named.get(name, default(name)) for name in env.cumulant_names]
+    default = {name: float(name not in env.label_names) for name in env.cumulant_names}
+    listed = list({**default, **named}.values()) if isinstance(named, Mapping) else named
     try:
         weights = np.asarray(listed, np.float32)
     except (TypeError, ValueError):
