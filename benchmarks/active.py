@@ -1,10 +1,11 @@
-"""Active sampling: a pole is swung up by four motors, the weaker the harder, for one policy that learns them all.
+"""Active sampling: one policy learns to swing up a pole with four motors of different strength.
 
-Beside `gap`, which plays most what is least solved, is `uniform`, the same method with equal chances: both play as many
-steps in all. Told is the return as a share of what counts as solved, in the task that is solved least, and in the mean.
+`gap` samples the tasks with the lowest share of their solved return most. `uniform` is the same method with equal
+probabilities and equally many steps. The record holds the return as a share of the return that counts as solved: of the
+least solved task, and the mean.
 
     python benchmarks/active.py            # 5 seeds: a quarter of an hour on 2 cores
-    python benchmarks/active.py --tiny     # does it still run?
+    python benchmarks/active.py --tiny     # checks that it runs
 """
 
 import dataclasses
@@ -34,19 +35,19 @@ BASE = hs.PPO(num_envs=32, num_steps=64, batch_size=256, num_epochs=8)
 
 
 def motors() -> Task:
-    """Returns poles that are swung up by motors of different strength."""
+    """Returns tasks of a pole with motors of different strength."""
     return stack_tasks([hs.task("CartPoleSwingUp", force=force) for force in FORCES])
 
 
 def rows() -> dict[str, tuple[Method, Task]]:
-    """Returns what is compared."""
+    """Returns the method of each row."""
     method = hs.ActiveSampling(BASE, solved_return=SOLVED)
     return {"uniform": (dataclasses.replace(method, sampling="uniform"), motors()), "gap": (method, motors())}
 
 
-def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """Returns of each row, in the end: the least solved task, the mean of all, and how far `gap` is above `uniform`."""
-    last = {name: np.array(one["returns"])[:, -1] / SOLVED for name, one in found.items()}
+def summarise(results: dict[str, dict]) -> dict[str, dict]:
+    """Returns final scores of each row: the least solved task, the mean, and how far `gap` is above `uniform`."""
+    last = {name: np.array(one["returns"])[:, -1] / SOLVED for name, one in results.items()}
     record: dict[str, dict[str, Any]] = {
         name: {"least": bootstrap(each.min(1))._asdict(), "mean": bootstrap(each.mean(1))._asdict()}
         for name, each in last.items()
@@ -58,20 +59,20 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "active"), 2_000_000))
-    if asked.tiny:
-        asked.steps, asked.seeds = 4_096, 2
-    found = measure(rows(), asked)
-    record = summarise(found)
+    """Measures missing rows; writes the record and the figure, and prints the table."""
+    args = read(sized(flags(__doc__, RUNS / "active"), 2_000_000))
+    if args.tiny:
+        args.steps, args.seeds = 4_096, 2
+    results = measure(rows(), args)
+    record = summarise(results)
     lines = [
-        line(name, np.array(one["steps"]), np.array(one["returns"]).min(2) / SOLVED) for name, one in found.items()
+        line(name, np.array(one["steps"]), np.array(one["returns"]).min(2) / SOLVED) for name, one in results.items()
     ]
-    title = f"The motor that is learned least ({asked.seeds} seeds)"
-    figure_curves(lines, asked.out / "active.svg", title, "environment steps, of all tasks", "share of solved")
-    words = ["python benchmarks/active.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
-    write_json(asked.out / "active.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
+    title = f"The motor that is learned least ({args.seeds} seeds)"
+    figure_curves(lines, args.out / "active.svg", title, "environment steps, of all tasks", "share of solved")
+    words = ["python benchmarks/active.py", *["--tiny"] * args.tiny]
+    data = {"seeds": args.seeds, "steps": args.steps, "rows": record, "judged_by": HOW, "found": results}
+    write_json(args.out / "active.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "least solved", "mean", "least solved, above uniform", title="share of what counts as solved")
     for name, one in jsonable(record).items():
         table.add_row(

@@ -1,12 +1,12 @@
-"""Domain confusion on pixels: a policy that learned in flat images, run in textured, tinted, unevenly lit, noisy ones.
+"""Domain confusion on pixels: a policy trains on flat images and runs on textured, tinted, unevenly lit, noisy ones.
 
-`source` is PPO in the flat style and `target` PPO in the real one, with as many steps; DANN and MMD learn as `source`
-does and see images of the target beside it, never its rewards. All are judged in the target, as a share of the way
-from acting at random to what `target` comes to there. Then the same where invariance is the wrong wish: the styles are
-near to one another, but goals are mostly on the left in the source, and mostly on the right in the target.
+`source` is PPO in the flat style, and `target` is PPO in the realistic one, with as many steps. DANN and MMD train like
+`source` and also see images of the target, never its rewards. All are evaluated in the target. A score of 0 is the
+return of the random policy, and 1 the return of `target`. The second case has an unsuitable invariance: the styles are
+similar, but goals are mostly on the left in the source and mostly on the right in the target.
 
     python benchmarks/confusion.py            # 5 seeds: an hour on 2 cores
-    python benchmarks/confusion.py --tiny     # does it still run?
+    python benchmarks/confusion.py --tiny     # checks that it runs
 """
 
 import argparse
@@ -62,7 +62,7 @@ def rows() -> dict[str, Method]:
 
 
 def tasks_of(name: str, case: str) -> tuple[Task, Task]:
-    """Returns what a row learns on (both domains stacked, or one), and the target."""
+    """Returns the training tasks of a row (both domains stacked, or one), and the target."""
     here, there = CASES[case]
     source, target = (stack([task]) for task in aligned([parse(here), parse(there, target=True)]))
     both = jax.tree.map(lambda *x: jnp.concatenate(x), source, target)
@@ -71,7 +71,12 @@ def tasks_of(name: str, case: str) -> tuple[Task, Task]:
 
 def learn(name: str, case: str, steps: int, seeds: int) -> dict:
     """Returns source steps [point], returns in the target [seed][point], the last metrics [seed], the seconds."""
-    (tasks, target), method, key, began = tasks_of(name, case), rows()[name], keys(range(seeds)), time.perf_counter()
+    (tasks, target), method, key, start_time = (
+        tasks_of(name, case),
+        rows()[name],
+        keys(range(seeds)),
+        time.perf_counter(),
+    )
     learner, at, returns, metrics = method.learner(spec(tasks), target=True), [], [], {}
     if name == "random":
         steps = learner.replay.num_steps * learner.replay.num_envs  # there is nothing to learn
@@ -80,26 +85,26 @@ def learn(name: str, case: str, steps: int, seeds: int) -> dict:
         at.append(float(point.steps[0]) * steps / (steps + more))
         returns.append(evaluate_state(learner, point.state, target, EPISODES, key.evaluation).mean(1))
         metrics = {name: point.metrics[name] for name in METRICS if name in point.metrics}
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start_time
     return jsonable({"steps": at, "returns": np.stack(returns, 1), "metrics": metrics, "seconds": seconds})
 
 
-def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
-    """Returns what each row came to in each case, from the files or now."""
-    found: dict[str, dict[str, dict]] = {}
+def measure(args: argparse.Namespace) -> dict[str, dict[str, dict]]:
+    """Returns the curves of each row in each case, from the files or measured now."""
+    results: dict[str, dict[str, dict]] = {}
     for case in CASES:
-        found[case] = {}
-        for name in ("random", "target", "source", "DANN") if asked.tiny else ROWS:
-            file = asked.work / f"{case}-{name}-{asked.steps}-{asked.seeds}.json".replace(" ", "-").lower()
+        results[case] = {}
+        for name in ("random", "target", "source", "DANN") if args.tiny else ROWS:
+            file = args.work / f"{case}-{name}-{args.steps}-{args.seeds}.json".replace(" ", "-").lower()
             if not file.exists():
-                write_json(file, learn(name, case, asked.steps, asked.seeds))
-            found[case][name] = one = read_json(file)
+                write_json(file, learn(name, case, args.steps, args.seeds))
+            results[case][name] = one = read_json(file)
             print(f"  {case}, {name}: {np.array(one['returns'])[:, -1].round(2)} in {one['seconds']:.0f} s", flush=True)
-    return found
+    return results
 
 
 def normalise(each: dict[str, dict]) -> dict[str, np.ndarray]:
-    """Returns of each row, how far it came [seed, point]: 0 is at random, 1 as far as by learning in the target."""
+    """Returns the score of each row [seed, point]: 0 is the random policy, 1 is training in the target."""
     final = {name: np.array(each[name]["returns"])[:, -1].mean() for name in ("random", "target")}
     return {
         name: (np.array(one["returns"]) - final["random"]) / (final["target"] - final["random"])
@@ -107,43 +112,43 @@ def normalise(each: dict[str, dict]) -> dict[str, np.ndarray]:
     }
 
 
-def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
-    """Returns in each case, how far each row came in the end, and how far above `source` that is."""
+def summarise(results: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """Returns the final score of each row in each case, and its difference from `source`."""
     record: dict[str, dict[str, dict]] = {}
-    ends = {case: {name: came[:, -1] for name, came in normalise(each).items()} for case, each in found.items()}
-    judged = [(case, name) for case, finals in ends.items() for name in finals if name in BARS]
-    above = compared({(case, name): (ends[case][name], ends[case]["source"]) for case, name in judged})
-    for case, each in found.items():
+    ends = {case: {name: scores[:, -1] for name, scores in normalise(each).items()} for case, each in results.items()}
+    pairs = [(case, name) for case, finals in ends.items() for name in finals if name in BARS]
+    above = compared({(case, name): (ends[case][name], ends[case]["source"]) for case, name in pairs})
+    for case, each in results.items():
         record[case] = {}
         for name, final in ends[case].items():
-            told = {"came": bootstrap(final)._asdict(), "metrics": each[name]["metrics"]}
+            summary = {"came": bootstrap(final)._asdict(), "metrics": each[name]["metrics"]}
             if name in BARS:
-                told["above source"] = one = above[case, name]
-                told |= {"bar": BARS[name], "met": met(one, BARS[name])} if case == STYLE else {}
-            record[case][name] = {**told, "seconds": each[name]["seconds"]}
+                summary["above source"] = one = above[case, name]
+                summary |= {"bar": BARS[name], "met": met(one, BARS[name])} if case == STYLE else {}
+            record[case][name] = {**summary, "seconds": each[name]["seconds"]}
     return record
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "confusion"), 98_304))
-    if asked.tiny:
-        asked.steps, asked.seeds = 2_048, 2
-    found = measure(asked)
-    record, came = summarise(found), normalise(found[STYLE])
-    lines = [line(name, np.array(found[STYLE][name]["steps"]), x) for name, x in came.items() if name != "random"]
-    title = f"Another style: how far it came in the target ({asked.seeds} seeds)"
-    figure_curves(lines, asked.out / "confusion.svg", title, "steps in the source", "share of learning there")
-    words = ["python benchmarks/confusion.py", *["--tiny"] * asked.tiny]
+    """Measures missing rows; writes the record and the figure, and prints the table."""
+    args = read(sized(flags(__doc__, RUNS / "confusion"), 98_304))
+    if args.tiny:
+        args.steps, args.seeds = 2_048, 2
+    results = measure(args)
+    record, scores = summarise(results), normalise(results[STYLE])
+    lines = [line(name, np.array(results[STYLE][name]["steps"]), x) for name, x in scores.items() if name != "random"]
+    title = f"Another style: how far it came in the target ({args.seeds} seeds)"
+    figure_curves(lines, args.out / "confusion.svg", title, "steps in the source", "share of learning there")
+    words = ["python benchmarks/confusion.py", *["--tiny"] * args.tiny]
     data = {
-        "seeds": asked.seeds,
-        "steps": asked.steps,
+        "seeds": args.seeds,
+        "steps": args.steps,
         "cases": CASES,
         "rows": record,
         "judged_by": HOW,
-        "curves": found,
+        "curves": results,
     }
-    write_json(asked.out / "confusion.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
+    write_json(args.out / "confusion.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "", "how far it came", "above source", "bar", title="0: at random, 1: learned in the target")
     for case, each in jsonable(record).items():
         for name, one in each.items():

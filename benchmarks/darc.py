@@ -1,12 +1,12 @@
-"""DARC on an arm with a broken joint: how much of the target does it take to learn for it in the source?
+"""DARC on an arm with a broken joint: how many target steps does it need?
 
-Source is an arm of three links that brings its tip to one place, a quarter of a turn away; in the target the motor of
-its second joint gives nothing. `target` is SAC in the target with all the steps, `source` the same in the source and
-judged in the target, `DARC` has as many steps in the source and a tenth of them in the target; the others differ from
-it in one thing. Then the other way around: the source is broken and the target whole.
+The source is an arm of three links that brings its tip to a place a quarter of a turn away. In the target, the motor
+of the second joint has no effect. `target` is SAC in the target with all steps. `source` is SAC in the source,
+evaluated in the target. `DARC` has as many steps in the source and a tenth of them in the target. The other rows differ
+from it in one setting. The second case swaps the domains: the source is broken and the target intact.
 
     python benchmarks/darc.py            # 5 seeds: a quarter of an hour on 2 cores
-    python benchmarks/darc.py --tiny     # does it still run?
+    python benchmarks/darc.py --tiny     # checks that it runs
 """
 
 import argparse
@@ -42,8 +42,8 @@ ROWS = ("target", "source", "DARC", "DARC, weight 1", "DARC, no noise", "DARC, c
 
 def domains(backwards: bool) -> tuple[Task, Task]:
     """Returns source and target, stacked."""
-    ours, theirs = (BROKEN, WHOLE) if backwards else (WHOLE, BROKEN)
-    source, target = aligned([parse(ours), parse(theirs, target=True)])
+    source_text, target_text = (BROKEN, WHOLE) if backwards else (WHOLE, BROKEN)
+    source, target = aligned([parse(source_text), parse(target_text, target=True)])
     return stack([source]), stack([target])
 
 
@@ -56,43 +56,53 @@ def rows() -> dict[str, Method]:
 
 def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
     """Returns target steps and source steps [point], returns in the target [seed][point], the seconds."""
-    (source, target), method, key, began = domains(backwards), rows()[name], keys(range(seeds)), time.perf_counter()
+    (source, target), method, key, start_time = (
+        domains(backwards),
+        rows()[name],
+        keys(range(seeds)),
+        time.perf_counter(),
+    )
     where, beside = (source, None) if name == "source" else (target, source if isinstance(method, hs.DARC) else None)
     budget = steps // 10 if beside is not None else steps
-    at, spent, returns = [], [], []
+    at, source_steps, returns = [], [], []
     for j in adapt(method, None, where, budget, [], key, POINTS, EPISODES, beside):
         if name == "source":  # learned there, judged in the target
             learner = method.learner(spec(target), target=True)
             j = j._replace(returns=evaluate_state(learner, j.state, target, EPISODES, key.evaluation))
         at.append(float(j.steps[0]))
-        spent.append(float(j.source_steps[0]))
+        source_steps.append(float(j.source_steps[0]))
         returns.append(j.returns.mean(1))
-    seconds = time.perf_counter() - began
-    return jsonable({"steps": at, "source_steps": spent, "returns": np.stack(returns, 1), "seconds": seconds})
+    seconds = time.perf_counter() - start_time
+    return jsonable({"steps": at, "source_steps": source_steps, "returns": np.stack(returns, 1), "seconds": seconds})
 
 
-def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
-    """Returns what each row learned, in both directions, from the files or now."""
-    found: dict[str, dict[str, dict]] = {}
+def measure(args: argparse.Namespace) -> dict[str, dict[str, dict]]:
+    """Returns the curves of each row, in both directions, from the files or measured now."""
+    results: dict[str, dict[str, dict]] = {}
     for direction, asked_for in {"broken target": ROWS, "broken source": ROWS[:3]}.items():
-        found[direction] = {}
-        for name in ("target", "DARC") if asked.tiny else asked_for:
+        results[direction] = {}
+        for name in ("target", "DARC") if args.tiny else asked_for:
             slug = f"{direction}-{name}".replace(", ", "-").replace(" ", "-").lower()
-            file = asked.work / f"{slug}-{asked.steps}-{asked.seeds}.json"
+            file = args.work / f"{slug}-{args.steps}-{args.seeds}.json"
             if not file.exists():
-                write_json(file, learn(name, direction == "broken source", asked.steps, asked.seeds))
-            found[direction][name] = one = read_json(file)
+                write_json(file, learn(name, direction == "broken source", args.steps, args.seeds))
+            results[direction][name] = one = read_json(file)
             print(f"  {direction}, {name}: {np.array(one['returns'])[:, -1].round(1)}", flush=True)
-    return found
+    return results
 
 
-def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
-    """Returns in both directions, what each row came to in the target, and how far that is below learning there."""
+def summarise(results: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """Returns each row's final target return, in both directions, and its difference from training in the target."""
     record: dict[str, dict[str, dict]] = {}
-    ends = {way: {name: np.array(x["returns"])[:, -1] for name, x in each.items()} for way, each in found.items()}
-    judged = [(way, name) for way, finals in ends.items() for name in finals if name != "target"]
-    above = compared({(way, name): (ends[way][name], ends[way]["target"]) for way, name in judged})
-    for direction, each in found.items():
+    ends = {
+        direction: {name: np.array(x["returns"])[:, -1] for name, x in each.items()}
+        for direction, each in results.items()
+    }
+    pairs = [(direction, name) for direction, finals in ends.items() for name in finals if name != "target"]
+    above = compared(
+        {(direction, name): (ends[direction][name], ends[direction]["target"]) for direction, name in pairs}
+    )
+    for direction, each in results.items():
         finals = ends[direction]
         record[direction] = {
             name: {
@@ -108,19 +118,19 @@ def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "darc"), 40_000))
-    if asked.tiny:
-        asked.steps, asked.seeds = 1_000, 2
-    found = measure(asked)
-    record = summarise(found)
+    """Measures missing rows; writes the record and the figure, and prints the table."""
+    args = read(sized(flags(__doc__, RUNS / "darc"), 40_000))
+    if args.tiny:
+        args.steps, args.seeds = 1_000, 2
+    results = measure(args)
+    record = summarise(results)
     share = lambda one: np.linspace(0, 1, len(one["steps"]))
-    lines = [line(name, share(one), np.array(one["returns"])) for name, one in found["broken target"].items()]
-    title = f"A joint that is broken in the target ({asked.seeds} seeds)"
-    figure_curves(lines, asked.out / "darc.svg", title, "share of the training", "return in the target")
-    words = ["python benchmarks/darc.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "curves": found}
-    write_json(asked.out / "darc.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
+    lines = [line(name, share(one), np.array(one["returns"])) for name, one in results["broken target"].items()]
+    title = f"A joint that is broken in the target ({args.seeds} seeds)"
+    figure_curves(lines, args.out / "darc.svg", title, "share of the training", "return in the target")
+    words = ["python benchmarks/darc.py", *["--tiny"] * args.tiny]
+    data = {"seeds": args.seeds, "steps": args.steps, "rows": record, "judged_by": HOW, "curves": results}
+    write_json(args.out / "darc.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("", "", "return in the target", "above learning there", "worse by", "target steps")
     for direction, each in jsonable(record).items():
         for name, one in each.items():

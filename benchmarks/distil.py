@@ -1,13 +1,14 @@
-"""Distillation: four experts of four carts that want opposite things, and one student that does as each of them does.
+"""Distillation: four experts on four carts with opposing motors, and one student that imitates all of them.
 
-The carts' motors differ in strength, and two push the other way. Experts learn by DQN, each its cart; a student learns
-from them in the last fifth of the steps. Told is its return on each cart as a share of its teachers' there. Compared
-are: what a student minimises (KL, NLL, MSE), who gathers its experience, a student a quarter as wide, Actor-Mimic's
-constants, experts who have all of the steps, and DQN on all four carts at once, in as many. Then a fifth cart, which
-none has seen: learned from the student, from a new head on its features, and from nothing.
+The carts' motors differ in strength, and two push the other way. Experts train by DQN, one on each cart. A student
+trains on their outputs in the last fifth of the steps. The record holds its return on each cart as a share of its
+teachers' return there. The rows compare the student's loss (KL, NLL, MSE), the policy that collects its experience, a
+student of a quarter of the width, Actor-Mimic's constants, experts with all of the steps, and DQN on all four carts at
+once with as many. A fifth cart, which no policy has seen, is then learned from the student, from a new head on its
+features, and from scratch.
 
     python benchmarks/distil.py            # 5 seeds: an hour on 2 cores
-    python benchmarks/distil.py --tiny     # does it still run?
+    python benchmarks/distil.py --tiny     # checks that it runs
 """
 
 import argparse
@@ -42,12 +43,12 @@ BASE = hs.DQN(num_envs=4, num_steps=4, update_to_data=0.25, hidden=(128, 128))
 
 
 def carts() -> Task:
-    """Returns the four sources, each told which one it is."""
+    """Returns the four sources, each with its task id as context."""
     return stack_tasks([hs.task("CartPole-v1", force=force) for force in FORCES])
 
 
 def students() -> dict[str, Method]:
-    """Returns all that learns from experts."""
+    """Returns all methods that train on experts."""
     small = dataclasses.replace(BASE, hidden=(32, 32))
     return {
         "KL": hs.Distil(BASE),
@@ -60,50 +61,53 @@ def students() -> dict[str, Method]:
 
 
 def rows() -> dict[str, Row]:
-    """Returns what is compared."""
+    """Returns the method of each row."""
     methods, tasks = {"experts": hs.Separate(BASE), **students(), "joint": BASE}, carts()
     return {name: Row(method, tasks) for name, method in methods.items()}
 
 
-def teachers(asked: argparse.Namespace) -> dict:
-    """Returns returns [seed][task] of those who teach: learned anew by the keys that students learn them by."""
-    file = asked.work / f"teachers-{asked.steps}-{asked.seeds}.json"
+def teachers(args: argparse.Namespace) -> dict:
+    """Returns the teachers' returns [seed][task]. They train again, by the same keys as in the students' trainings."""
+    file = args.work / f"teachers-{args.steps}-{args.seeds}.json"
     if not file.exists():
-        tasks, key = carts(), keys(range(asked.seeds))
+        tasks, key = carts(), keys(range(args.seeds))
         (part,) = hs.Distil(BASE).pretraining(spec(tasks))
         own = jax.vmap(lambda k: jax.random.fold_in(k, 1))(key.source)
-        *_, learned = learn_source(part.method, tasks, round(part.fraction * asked.steps), own)
+        *_, learned = learn_source(part.method, tasks, round(part.fraction * args.steps), own)
         judge = part.method.learner(spec(tasks), target=True)
         returns = np.asarray(evaluate(judge, learned.params, tasks, EPISODES, key.evaluation)).mean(2)
         write_json(file, jsonable({"returns": returns, "share": part.fraction}))
     return read_json(file)
 
 
-def onwards(asked: argparse.Namespace) -> dict[str, dict]:
-    """Returns the left-out cart: steps [point] and returns [seed][point], from the student and from nothing."""
-    told = {"domain": jnp.int32(1), "context": jnp.zeros(len(FORCES))}
-    target = stack([hs.task("CartPole-v1", force=LEFT_OUT).replace(**told)])
-    student, sources, found = hs.Distil(BASE), carts(), {}
+def onwards(args: argparse.Namespace) -> dict[str, dict]:
+    """Returns steps [point] and returns [seed][point] on the left-out cart, from the student and from scratch."""
+    fields = {"domain": jnp.int32(1), "context": jnp.zeros(len(FORCES))}
+    target = stack([hs.task("CartPole-v1", force=LEFT_OUT).replace(**fields)])
+    student, sources, results = hs.Distil(BASE), carts(), {}
     shared: Learned = {}
     starts = {"student": student, "student, new head": hs.Finetune(student, reset_head=True), "nothing": BASE}
     for name, method in starts.items():
-        file = asked.work / f"onwards-{name.replace(', ', '-').replace(' ', '-')}-{asked.steps}-{asked.seeds}.json"
+        file = args.work / f"onwards-{name.replace(', ', '-').replace(' ', '-')}-{args.steps}-{args.seeds}.json"
         if not file.exists():
-            key, prior = keys(range(asked.seeds)), None
+            key, prior = keys(range(args.seeds)), None
             if name != "nothing":
-                *_, learned = learn_source(method, sources, asked.steps, key.source, learned=shared)
+                *_, learned = learn_source(method, sources, args.steps, key.source, learned=shared)
                 prior = learned.state
-            judged = list(adapt(method, prior, target, asked.steps // 5, [], key, POINTS, EPISODES))
-            returns = np.stack([j.returns.mean(1) for j in judged], 1)
-            write_json(file, jsonable({"steps": [float(j.steps[0]) for j in judged], "returns": returns}))
-        found[name] = read_json(file)
-    return found
+            evaluations = list(adapt(method, prior, target, args.steps // 5, [], key, POINTS, EPISODES))
+            returns = np.stack([evaluation.returns.mean(1) for evaluation in evaluations], 1)
+            write_json(
+                file,
+                jsonable({"steps": [float(evaluation.steps[0]) for evaluation in evaluations], "returns": returns}),
+            )
+        results[name] = read_json(file)
+    return results
 
 
-def summarise(found: dict[str, dict], taught: dict) -> dict[str, dict]:
-    """Returns of each row, its share of the teachers' returns: on the average over carts, and on the worst of them."""
+def summarise(results: dict[str, dict], taught: dict) -> dict[str, dict]:
+    """Returns the share of the teachers' returns of each row: its mean over carts, and that of the worst cart."""
     experts = np.array(taught["returns"])
-    share = {name: np.array(one["returns"]) / experts for name, one in found.items()}
+    share = {name: np.array(one["returns"]) / experts for name, one in results.items()}
     mean = {name: x.mean(1) for name, x in share.items()}
     above = compared({name: (x, mean["experts"]) for name, x in mean.items() if name != "experts"})
     return {
@@ -116,44 +120,44 @@ def summarise(found: dict[str, dict], taught: dict) -> dict[str, dict]:
             "seconds": one["seconds"],
             "method": one["method"],
         }
-        for name, one in found.items()
+        for name, one in results.items()
     }
 
 
 def areas(further: dict[str, dict]) -> dict[str, dict]:
-    """Returns for each start the mean return on the fifth cart, and how far that is above starting from nothing."""
+    """Returns the mean return on the fifth cart for each start, and its difference from training from scratch."""
     mean = {name: np.array(one["returns"]).mean(1) for name, one in further.items()}
     above = compared({name: (x, mean["nothing"]) for name, x in mean.items() if name != "nothing"})
     return {name: {"mean": bootstrap(x)._asdict(), "above nothing": above.get(name)} for name, x in mean.items()}
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the table."""
+    """Measures missing rows; writes the record and the figure, and prints the table."""
     parser, all_of_it = sized(flags(__doc__, RUNS / "distil"), 500_000), [*rows(), FIFTH]
     parser.add_argument("--only", nargs="+", choices=all_of_it, default=all_of_it, help="which rows, beside experts")
-    asked = read(parser)
-    if asked.tiny:
-        asked.steps, asked.seeds, asked.only = 4_000, 2, ["KL", FIFTH]
-    found = measure({k: x for k, x in rows().items() if k in {"experts", *asked.only}}, carts(), asked, EPISODES)
-    taught = teachers(asked)
-    record, further = summarise(found, taught), onwards(asked) if FIFTH in asked.only else {}
+    args = read(parser)
+    if args.tiny:
+        args.steps, args.seeds, args.only = 4_000, 2, ["KL", FIFTH]
+    results = measure({k: x for k, x in rows().items() if k in {"experts", *args.only}}, carts(), args, EPISODES)
+    taught = teachers(args)
+    record, further = summarise(results, taught), onwards(args) if FIFTH in args.only else {}
     lines = [line(name, np.array(one["steps"]), np.array(one["returns"])) for name, one in further.items()]
     if lines:
-        title = f"A fifth cart, from the student of four ({asked.seeds} seeds)"
-        figure_curves(lines, asked.out / "distil.svg", title, "target steps", "return")
-    some = ["--only", *asked.only] if not asked.tiny and len(asked.only) < len(all_of_it) else []
-    words = ["python", "benchmarks/distil.py", *["--tiny"] * asked.tiny, *some]
+        title = f"A fifth cart, from the student of four ({args.seeds} seeds)"
+        figure_curves(lines, args.out / "distil.svg", title, "target steps", "return")
+    some = ["--only", *args.only] if not args.tiny and len(args.only) < len(all_of_it) else []
+    words = ["python", "benchmarks/distil.py", *["--tiny"] * args.tiny, *some]
     data = {
-        "seeds": asked.seeds,
-        "steps": asked.steps,
+        "seeds": args.seeds,
+        "steps": args.steps,
         "forces": FORCES,
         "rows": record,
-        "found": found,
+        "found": results,
         "teachers": taught,
     }
     area = areas(further)
     data |= {"left out": LEFT_OUT, "onwards": further, "area": area, "judged_by": HOW}
-    write_json(asked.out / "distil.json", jsonable({**data, "provenance": provenance(shlex.join(words))}))
+    write_json(args.out / "distil.json", jsonable({**data, "provenance": provenance(shlex.join(words))}))
     table = Table("", "share of the teachers' returns", "of the worst cart", "return", "numbers")
     for name, one in jsonable(record).items():
         table.add_row(name, *(interval_text(one[what]) for what in ("mean", "worst", "return")), str(one["numbers"]))

@@ -5,7 +5,7 @@ Trains policies at a single mass (3, 6, 9), on the ensemble (randomize), and on 
 kept in `results/epopt/` as soon as it is judged: the same command goes on where it was stopped.
 
     python benchmarks/epopt.py            # 5 seeds, 2 M steps each: one to three hours on 2 cores
-    python benchmarks/epopt.py --tiny     # does it still run?
+    python benchmarks/epopt.py --tiny     # checks that it runs
 """
 
 import re
@@ -55,17 +55,17 @@ def arms() -> dict[str, Arm]:
 
 def run(method: Method, task: Task, steps: int, seeds: int) -> dict:
     """Returns returns of the trained policies over the sweep [seed, mass, episode], and how training went."""
-    key, tasks, began = keys(range(seeds)), stack([task]), time.perf_counter()
+    key, tasks, start_time = keys(range(seeds)), stack([task]), time.perf_counter()
     learner, history, point = method.learner(spec(tasks)), [], None
     for point in train(learner, tasks, steps, key.source):
         history.append([np.asarray(point.steps).mean(), np.asarray(point.metrics["return"])])
         print(f"  {history[-1][0]:>9.0f} steps  {history[-1][1].round()}", flush=True)
     assert point is not None
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start_time
     sweep = stack([hs.task("Hopper-v5", torso_mass=float(m)) for m in MASSES])
     returns = evaluate(learner, point.params, sweep, EPISODES, key.evaluation)
-    told = {"seconds": seconds, "method": repr(method), "commit": commit()}
-    return jsonable({"returns": np.asarray(returns), "history": history, **told})
+    metadata = {"seconds": seconds, "method": repr(method), "commit": commit()}
+    return jsonable({"returns": np.asarray(returns), "history": history, **metadata})
 
 
 def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, dict]:
@@ -101,21 +101,21 @@ def summarise(policies: dict[str, Arm], results: dict[str, dict]) -> dict[str, d
 
 
 def main() -> None:
-    """Runs what is not there yet, and writes the summary and the figure."""
+    """Measures missing policies, and writes the summary and the figure."""
     policies, results = arms(), {}
     parser = sized(flags(__doc__, RESULTS / "epopt"), steps=2_000_000)
     parser.add_argument(
         "--only", nargs="+", choices=list(policies), help="train these, and leave the summary for later"
     )
-    asked = read(parser)
-    steps, seeds = (4_000, 2) if asked.tiny else (asked.steps, asked.seeds)
-    for name in asked.only or (("randomize", "EPOpt ε = 1") if asked.tiny else policies):
-        file = asked.work / f"{re.sub('[^a-z0-9.]+', '-', name.lower())}-{steps}-{seeds}.json"
+    args = read(parser)
+    steps, seeds = (4_000, 2) if args.tiny else (args.steps, args.seeds)
+    for name in args.only or (("randomize", "EPOpt ε = 1") if args.tiny else policies):
+        file = args.work / f"{re.sub('[^a-z0-9.]+', '-', name.lower())}-{steps}-{seeds}.json"
         if not file.exists():
             print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
             write_json(file, run(policies[name].method, policies[name].task, steps, seeds))
         results[name] = read_json(file)
-    if asked.only:
+    if args.only:
         return
     rows = summarise(policies, results)
     record = {
@@ -126,21 +126,21 @@ def main() -> None:
         "policies": rows,
         "judged_by": HOW,
     }
-    command = "python benchmarks/epopt.py" + (" --tiny" if asked.tiny else f" --steps {steps} --seeds {seeds}")
-    write_json(asked.out / "epopt.json", {**record, "provenance": provenance(command)})
+    command = "python benchmarks/epopt.py" + (" --tiny" if args.tiny else f" --steps {steps} --seeds {seeds}")
+    write_json(args.out / "epopt.json", {**record, "provenance": provenance(command)})
     lines = []
     for name, row in rows.items():
         iqm, low, high = (np.array([at[key] for at in row["sweep"]]) for key in ("iqm", "low", "high"))
         lines.append(Series(name, MASSES, iqm, low, high))
     title, axes = "Hopper: one policy over the range of torso masses", ("torso mass, kg", "return (IQM of seeds)")
-    figure_sweep(lines, asked.out / "epopt.svg", title, *axes)
+    figure_sweep(lines, args.out / "epopt.svg", title, *axes)
     for name, row in rows.items():
-        print(f"{name:<20} mean {told(row['mean'])}   worst decile {told(row['p10'])}")
+        print(f"{name:<20} mean {interval_words(row['mean'])}   worst decile {interval_words(row['p10'])}")
         print(f"  over {row['control']}: {shown(row['mean_over_control'])}   {shown(row['p10_over_control'])}")
 
 
-def told(interval: dict[str, float]) -> str:
-    """Returns an estimate and its interval, as a person reads it."""
+def interval_words(interval: dict[str, float]) -> str:
+    """Returns an estimate and its interval as text."""
     return f"{interval['iqm']:.0f} [{interval['low']:.0f}, {interval['high']:.0f}]"
 
 

@@ -10,7 +10,7 @@ RUNS = pathlib.Path(__file__).parents[1] / "runs"
 def flags(about: str | None, work: pathlib.Path) -> argparse.ArgumentParser:
     """Returns a parser of --tiny, --work and --out, which says what the benchmark is about."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tiny", action="store_true", help="two seeds, a few thousand steps: does it still run?")
+    parser.add_argument("--tiny", action="store_true", help="two seeds, a few thousand steps: checks that it runs")
     parser.add_argument("--work", type=pathlib.Path, default=work, help="where it goes on from what is there")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS, help="where the record and the figure go")
     return parser
@@ -24,9 +24,9 @@ def sized(parser: argparse.ArgumentParser, steps: int, seeds: int = 5) -> argpar
 
 
 def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Returns what was asked for. What is tiny is written to runs/tiny, never where results are, unless told to."""
-    asked = parser.parse_args()
+    """Returns the arguments. Results of --tiny go to runs/tiny, never to the results' folder, unless --out says so."""
+    args = parser.parse_args()
     for name in ("work", "out"):
-        if asked.tiny and getattr(asked, name) == parser.get_default(name):
-            setattr(asked, name, RUNS / "tiny" / name)
-    return asked
+        if args.tiny and getattr(args, name) == parser.get_default(name):
+            setattr(args, name, RUNS / "tiny" / name)
+    return args

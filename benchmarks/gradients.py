@@ -1,15 +1,15 @@
 """Gradient surgery: CAGrad's toy of two objectives, and eight opposing goals for one policy.
 
 The toy is that of arXiv:2110.14048 (its authors' `toy.py`): Adam, 100 000 steps from each of three starts, in float64.
-The mean loss is least at (0, -8.355), where it is -15.092.
+The mean loss has its minimum -15.092 at (0, -8.355).
 
-The goals stand around the shoulder of an arm of two links, so that at its start each wants the opposite of another. One
-policy is told which goal is meant; its gradients are combined in each way there is. Beside it are eight policies that
-share nothing: with as many numbers in all, and each as large as the joint one. Equal steps for each task everywhere.
-(On PointMass all of these are at the optimum within 50 000 steps, and nothing is to be seen.)
+The goals stand around the shoulder of an arm of two links, so each goal opposes another one at the start. One policy
+receives the goal as context, and each row combines its gradients in another way. Two more rows are eight policies that
+share nothing: with as many parameters in total, and each as large as the joint one. All rows have equal steps per task.
+(On PointMass, all of them reach the optimum within 50 000 steps and do not differ.)
 
     python benchmarks/gradients.py            # 5 seeds: about twenty minutes on 2 cores
-    python benchmarks/gradients.py --tiny     # does it still run?
+    python benchmarks/gradients.py --tiny     # checks that it runs
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ def losses(x: Array) -> Array:
 
 
 def descend(how: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where each start leads, and the mean loss there."""
+    """Returns the end point of each start, and the mean loss there."""
     optimizer = optax.adam(TOY_RATE)
     combine = SURGERIES[how] if how != "cagrad" else lambda gram, key: SURGERIES[how](gram, key, 0.5)
 
@@ -66,8 +66,8 @@ def descend(how: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
             updates, state = optimizer.update(combine(g @ g.T, key) @ g, state)
             return (optax.apply_updates(x, updates), state), None
 
-        luck = jax.random.split(jax.random.key(0), steps)
-        (x, _), _ = jax.lax.scan(one, (start, optimizer.init(start)), luck)
+        rng = jax.random.split(jax.random.key(0), steps)
+        (x, _), _ = jax.lax.scan(one, (start, optimizer.init(start)), rng)
         return x, losses(x).mean()
 
     with jax.enable_x64(True):
@@ -84,18 +84,18 @@ def goals() -> Task:
 
 
 def rows(tiny: bool) -> dict[str, tuple[Method, Task]]:
-    """Returns what is compared; `tiny`: two of them."""
+    """Returns the method of each row; `tiny`: two of them."""
     methods = {
         "separate, as many numbers": hs.Separate(dataclasses.replace(JOINT, hidden=NARROW)),
         "separate, each as large": hs.Separate(JOINT),
-        **{f"joint, {how}": hs.Joint(JOINT, surgery=how) for how in SURGERIES},  # pyright: ignore[reportArgumentType]
+        **{f"joint, {combine}": hs.Joint(JOINT, surgery=combine) for combine in SURGERIES},  # pyright: ignore[reportArgumentType]
     }
     return {name: (methods[name], goals()) for name in (("joint, mean", "joint, cagrad") if tiny else methods)}
 
 
-def summarise(found: dict[str, dict]) -> dict[str, dict]:
-    """Returns of each row the mean and the worst task at the end and the mean on the way, beside the joint mean."""
-    over = {name: np.array(one["returns"]) for name, one in found.items()}  # [seed, point, task]
+def summarise(results: dict[str, dict]) -> dict[str, dict]:
+    """Returns for each row the mean and the worst task at the end and the mean along the curve, and the joint mean."""
+    over = {name: np.array(one["returns"]) for name, one in results.items()}  # [seed, point, task]
     kinds = {
         "mean": lambda x: x[:, -1].mean(1),
         "worst task": lambda x: x[:, -1].min(1),
@@ -108,16 +108,16 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
         record[name] = {kind: bootstrap(of(returns))._asdict() for kind, of in kinds.items()}
         differences = {kind: each.get(name) for kind, each in above.items()}
         record[name] |= {"above joint, mean": differences, "of each task": returns[:, -1].mean(0)}
-        record[name] |= {key: found[name][key] for key in ("numbers", "told", "seconds")}
+        record[name] |= {key: results[name][key] for key in ("numbers", "told", "seconds")}
     return record
 
 
 def tell(toy: dict[str, dict], record: dict[str, dict]) -> None:
     """Prints both tables."""
     table = Table("toy", *(f"from {start}" for start in STARTS), title=f"where it ends; the least mean loss is {LEAST}")
-    for how, one in toy.items():
+    for combine, one in toy.items():
         cells = [f"({x:.2f}, {y:.2f})  {loss:.2f}" for (x, y), loss in zip(one["ends"], one["mean"], strict=True)]
-        table.add_row(how, *cells)
+        table.add_row(combine, *cells)
     goals = Table("goals", "mean", "worst task", "on the way", "above joint, mean", "conflict", "numbers", "seconds")
     for name, one in record.items():
         conflict = one["told"].get("policy_conflict")
@@ -129,25 +129,25 @@ def tell(toy: dict[str, dict], record: dict[str, dict]) -> None:
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the tables."""
-    asked = read(sized(flags(__doc__, RUNS / "gradients"), 1_000_000))
-    if asked.tiny:
-        asked.steps, asked.seeds = 4_096, 2
-    toy, file = {}, asked.work / f"toy-{asked.steps}.json"
+    """Measures missing rows; writes the record and the figure, and prints the tables."""
+    args = read(sized(flags(__doc__, RUNS / "gradients"), 1_000_000))
+    if args.tiny:
+        args.steps, args.seeds = 4_096, 2
+    toy, file = {}, args.work / f"toy-{args.steps}.json"
     if not file.exists():
-        for how in ("mean", "cagrad") if asked.tiny else SURGERIES:
-            ends, mean = descend(how, 1_000 if asked.tiny else TOY_STEPS)
-            toy[how] = {"ends": ends, "mean": mean}
+        for combine in ("mean", "cagrad") if args.tiny else SURGERIES:
+            ends, mean = descend(combine, 1_000 if args.tiny else TOY_STEPS)
+            toy[combine] = {"ends": ends, "mean": mean}
         write_json(file, jsonable(toy))
     toy = read_json(file)
-    found = measure(rows(asked.tiny), asked)
-    record = summarise(found)
-    curves = {name: {key: one[key] for key in ("steps", "returns")} for name, one in found.items()}
-    words = ["python benchmarks/gradients.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "toy": toy, "goals": record, "judged_by": HOW, "curves": curves}
-    write_json(asked.out / "gradients.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
-    title = f"Eight opposing goals: mean return ({asked.seeds} seeds)"
-    figure_curves(lines(found), asked.out / "gradients.svg", title, "environment steps, of all tasks", "return")
+    results = measure(rows(args.tiny), args)
+    record = summarise(results)
+    curves = {name: {key: one[key] for key in ("steps", "returns")} for name, one in results.items()}
+    words = ["python benchmarks/gradients.py", *["--tiny"] * args.tiny]
+    data = {"seeds": args.seeds, "steps": args.steps, "toy": toy, "goals": record, "judged_by": HOW, "curves": curves}
+    write_json(args.out / "gradients.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
+    title = f"Eight opposing goals: mean return ({args.seeds} seeds)"
+    figure_curves(lines(results), args.out / "gradients.svg", title, "environment steps, of all tasks", "return")
     tell(toy, jsonable(record))
 
 

@@ -1,11 +1,11 @@
-"""Growth: what copies, tasks, seeds, random parameters and methods cost, and what it costs to start.
+"""Growth: the cost of environments, tasks, seeds, random parameters and methods, and of starting a program.
 
-Seconds of one turn of PPO on Hopper-v5 (a rollout and its gradient steps) against the number of each; of
-methods, seconds of a whole small study. Beside them, compiling, importing, `headstart --help`,
-and the memory that a copy and a row of SAC's replay take. Run it on a machine with nothing else to do.
+It measures the seconds of one iteration of PPO on Hopper-v5 (a rollout and its gradient steps) by the number of each,
+and the seconds of a small study by the number of methods. It also measures the time of compiling, importing and
+`headstart --help`, and the memory of an environment and of a row of SAC's replay buffer. Run it on an idle machine.
 
     python benchmarks/growth.py            # 5 repetitions: about half an hour on 2 cores
-    python benchmarks/growth.py --tiny     # does it still run?
+    python benchmarks/growth.py --tiny     # checks that it runs
 """
 
 import argparse
@@ -55,7 +55,7 @@ COMMAND = str(pathlib.Path(sys.executable).with_name("headstart"))
 
 
 class Sweep(NamedTuple):
-    """What grows, how far, and the training that has so many."""
+    """A quantity, its values, and the training with each value."""
 
     upto: int
     make: Callable[[int], tuple[hs.Method, Task, int]]  # a number -> method, stacked tasks, seeds
@@ -69,7 +69,7 @@ def alone(parameters: int = 0) -> Task:
 
 
 def several(n: int) -> Task:
-    """Returns n Hoppers, the masses of whose torsos differ."""
+    """Returns n Hoppers with different torso masses."""
     return stack([hs.task("Hopper-v5", torso_mass=float(mass)) for mass in np.linspace(3, 9, n)])
 
 
@@ -82,78 +82,78 @@ SWEEPS = {
 
 
 def ready(method: hs.Method, tasks: Task, seeds: int) -> tuple[Learner, LoopState]:
-    """Returns the learner, and runs that stand in their worlds."""
+    """Returns the learner, and loop states whose environments have started."""
     learner = method.learner(spec(tasks))
     return learner, enter_envs(learner, tasks, init_loop_state(learner, keys(range(seeds)).source))
 
 
 def turns(method: hs.Method, tasks: Task, seeds: int, repetitions: int) -> dict[str, list[float]]:
-    """Returns seconds of one turn [repetition], and of the first one, with the compiling of all that it takes."""
+    """Returns the seconds of one iteration [repetition], and of the first one, which includes compiling."""
     jax.clear_caches()  # of another number, which may have asked for the same
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     learner, run = ready(method, tasks, seeds)
     go = functools.partial(train_chunk, learner, tasks, iterations=jnp.int32(1), budget=count_of(10**6))
     run, _ = jax.block_until_ready(go(run))
-    found: dict[str, list[float]] = {"first": [time.perf_counter() - began], "turn": []}
+    results: dict[str, list[float]] = {"first": [time.perf_counter() - start_time], "turn": []}
     for _ in range(repetitions):
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         run, _ = jax.block_until_ready(go(run))
-        found["turn"].append(time.perf_counter() - began)
-    return found
+        results["turn"].append(time.perf_counter() - start_time)
+    return results
 
 
-def sweep(name: str, asked: argparse.Namespace) -> dict[str, dict]:
-    """Returns by number, what one turn took; from the files or measured now."""
-    found = {}
-    upto = 2 if asked.tiny else SWEEPS[name].upto
+def sweep(name: str, args: argparse.Namespace) -> dict[str, dict]:
+    """Returns the seconds of one iteration for each value, from the files or measured now."""
+    results = {}
+    upto = 2 if args.tiny else SWEEPS[name].upto
     for n in (2**i for i in range(upto.bit_length())):
-        file = asked.work / f"{slug(name)}-{n}.json"
+        file = args.work / f"{slug(name)}-{n}.json"
         if not file.exists():
-            write_json(file, turns(*SWEEPS[name].make(n), asked.seeds))
-        found[str(n)] = read_json(file)
-        print(f"  {n} {name}: {np.median(found[str(n)]['turn']):.3g} s a turn", flush=True)
-    return found
+            write_json(file, turns(*SWEEPS[name].make(n), args.seeds))
+        results[str(n)] = read_json(file)
+        print(f"  {n} {name}: {np.median(results[str(n)]['turn']):.3g} s a turn", flush=True)
+    return results
 
 
-def methods(asked: argparse.Namespace) -> dict[str, dict]:
-    """Returns by number of methods, the seconds of a whole small study with so many, naive and scratch among them.
+def methods(args: argparse.Namespace) -> dict[str, dict]:
+    """Returns the seconds of a small study by its number of methods, including naive and scratch.
 
-    And of the same again, when what it compiles has been kept.
+    And the seconds of the same study with its compiled programs in the cache.
     """
-    found = {}
-    for n in range(2, 3 if asked.tiny else len(METHODS) + 1):
-        file = asked.work / f"methods-{n}.json"
+    results = {}
+    for n in range(2, 3 if args.tiny else len(METHODS) + 1):
+        file = args.work / f"methods-{n}.json"
         if not file.exists():
             write_json(file, small_study(METHODS[:n]))
-        found[str(n)] = read_json(file)
-        first, again = (found[str(n)][which][0] for which in ("turn", "again"))
+        results[str(n)] = read_json(file)
+        first, again = (results[str(n)][which][0] for which in ("turn", "again"))
         print(f"  {n} methods: {first:.3g} s a study, again {again:.3g} s", flush=True)
-    return found
+    return results
 
 
 def small_study(methods: tuple[str, ...]) -> dict[str, list[float]]:
-    """Returns seconds of a study with those methods, where nothing is compiled yet; and where all is."""
+    """Returns the seconds of a study with these methods, with an empty and with a full compilation cache."""
     with tempfile.TemporaryDirectory() as folder:
         named = ("--methods", ",".join(methods), "--no-oracle", "--shots", "0")
         sizes = ("--source-steps", "8192", "--target-steps", "8192", "--seeds", "1")
         words = (COMMAND, "compare", *STUDY, *named, *sizes)
-        kept = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled"}
-        return {which: [wall(*words, "--out", f"{folder}/{which}", env=kept)] for which in ("turn", "again")}
+        env = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled"}
+        return {which: [wall(*words, "--out", f"{folder}/{which}", env=env)] for which in ("turn", "again")}
 
 
 def wall(*words: str, env: dict[str, str] | None = None) -> float:
-    """Returns the seconds of a command, all of it."""
-    began = time.perf_counter()
+    """Returns the wall-clock seconds of a command."""
+    start_time = time.perf_counter()
     subprocess.run(words, check=True, capture_output=True, env=env)
-    return time.perf_counter() - began
+    return time.perf_counter() - start_time
 
 
 def starting(repetitions: int) -> dict[str, list[float]]:
-    """Returns seconds to import, beyond those that Python takes to start, and to be told the commands [repetition]."""
+    """Returns the seconds of imports, beyond the start of Python, and of --help [repetition]."""
     bare = lambda: wall(sys.executable, "-c", "")
     importing = lambda code: [wall(sys.executable, "-c", code) - bare() for _ in range(repetitions)]
-    told = {name: importing(code) for name, code in IMPORTS.items()}
-    return {**told, "--help": [wall(COMMAND, "--help") for _ in range(repetitions)]}
+    seconds_by_import = {name: importing(code) for name, code in IMPORTS.items()}
+    return {**seconds_by_import, "--help": [wall(COMMAND, "--help") for _ in range(repetitions)]}
 
 
 def memory() -> dict[str, float]:
@@ -170,10 +170,10 @@ def memory() -> dict[str, float]:
     }
 
 
-def draw(found: dict[str, dict[str, dict]], out: pathlib.Path) -> None:
+def draw(results: dict[str, dict[str, dict]], out: pathlib.Path) -> None:
     """Writes the figure: each line in multiples of its first point."""
     lines = []
-    for name, points in found.items():
+    for name, points in results.items():
         at = np.array([float(n) for n in points])
         each = [np.array(point["turn"]) / np.median(next(iter(points.values()))["turn"]) for point in points.values()]
         middle, low, high = (np.array([f(x) for x in each]) for f in (np.median, np.min, np.max))
@@ -182,19 +182,19 @@ def draw(found: dict[str, dict[str, dict]], out: pathlib.Path) -> None:
     figure_curves(lines, out, title, "times as many", "times as long")
 
 
-def tell(found: dict[str, dict[str, dict]], start: dict[str, list[float]], bytes_of: dict[str, float]) -> None:
+def tell(results: dict[str, dict[str, dict]], start: dict[str, list[float]], bytes_of: dict[str, float]) -> None:
     """Prints the one table."""
     table = Table("", "median", "goal", title="growth, starting, memory")
-    for name, points in found.items():
+    for name, points in results.items():
         costs = [f"{n}: {short_number(float(np.median(point['turn'])))} s" for n, point in points.items()]
         table.add_row(name, "   ".join(costs), "")
-    for n, point in found.get("methods", {}).items():
+    for n, point in results.get("methods", {}).items():
         table.add_row(f"the study of {n} methods again", f"{short_number(point['again'][0])} s", "")
     for name, each in start.items():
         met = "met" if np.median(each) <= GOALS.get(name, np.inf) else "not met"
         table.add_row(name, f"{np.median(each):.2f} s", f"{GOALS[name]} s: {met}" if name in GOALS else "")
-    if "seeds" in found:
-        one = found["seeds"]["1"]
+    if "seeds" in results:
+        one = results["seeds"]["1"]
         compiling, million = one["first"][0] - np.median(one["turn"]), 1e6 / 2048 * np.median(one["turn"])
         share = 100 * compiling / (compiling + million)
         table.add_row("compiling PPO", f"{compiling:.1f} s, {share:.0f} % of 1 M steps", "")
@@ -204,22 +204,22 @@ def tell(found: dict[str, dict[str, dict]], start: dict[str, list[float]], bytes
 
 
 def main() -> None:
-    """Measures what is not there yet; writes the record and the figure, and prints the table."""
+    """Measures missing values; writes the record and the figure, and prints the table."""
     parser = flags(__doc__, RESULTS / "growth")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions")
     parser.add_argument("--only", nargs="+", choices=[*SWEEPS, "methods"], help="just these numbers")
-    asked = read(parser)
-    asked.seeds = 2 if asked.tiny else asked.seeds
-    found = {name: sweep(name, asked) for name in SWEEPS if name in (asked.only or SWEEPS)}
-    if "methods" in (asked.only or ["methods"]):
-        found["methods"] = methods(asked)
-    start, bytes_of = starting(asked.seeds), memory()
-    record = {"seeds": asked.seeds, "turns": found, "start": start, "bytes": bytes_of, "machine": machine()}
-    words = ["--tiny"] * asked.tiny + (["--only", *asked.only] if asked.only else [])
+    args = read(parser)
+    args.seeds = 2 if args.tiny else args.seeds
+    results = {name: sweep(name, args) for name in SWEEPS if name in (args.only or SWEEPS)}
+    if "methods" in (args.only or ["methods"]):
+        results["methods"] = methods(args)
+    start, bytes_of = starting(args.seeds), memory()
+    record = {"seeds": args.seeds, "turns": results, "start": start, "bytes": bytes_of, "machine": machine()}
+    words = ["--tiny"] * args.tiny + (["--only", *args.only] if args.only else [])
     command = " ".join(["python benchmarks/growth.py", *words])
-    write_json(asked.out / "growth.json", {**record, "goals": GOALS, "provenance": provenance(command)})
-    draw(found, asked.out / "growth.svg")
-    tell(found, start, bytes_of)
+    write_json(args.out / "growth.json", {**record, "goals": GOALS, "provenance": provenance(command)})
+    draw(results, args.out / "growth.svg")
+    tell(results, start, bytes_of)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Judges the claims of benchmarks as a study judges its own: paired t tests, Holm's correction, five pairs at least.
+"""Computes the verdicts of benchmarks as a study does: paired t tests, Holm's correction, at least five pairs.
 
-A family is all comparisons of one measure in one record: of all rows, and of all cases that the benchmark has.
+A family is all comparisons of one measure in one record: of all rows, and of all cases of the benchmark.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,14 @@ SIGNS = {"positive": " ▲", "negative": " ▼"}
 
 def compared(pairs: Mapping[Name, tuple[Any, Any]]) -> dict[Name, dict[str, Any]]:
     """Returns the difference of each row from its control [seed], with its verdict, all of them one family."""
-    scores = {name: (np.asarray(ours, float), np.asarray(control, float)) for name, (ours, control) in pairs.items()}
-    found = compare_family(scores).items()
-    return {name: {**difference_data(one), "verdict": one.verdict, "no_verdict": one.no_verdict} for name, one in found}
+    scores = {
+        name: (np.asarray(scores_of_row, float), np.asarray(control, float))
+        for name, (scores_of_row, control) in pairs.items()
+    }
+    results = compare_family(scores).items()
+    return {
+        name: {**difference_data(one), "verdict": one.verdict, "no_verdict": one.no_verdict} for name, one in results
+    }
 
 
 def met(one: Mapping[str, Any], bar: float) -> bool:

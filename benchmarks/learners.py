@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from flags import RESULTS, flags, read
 from judging import HOW, compared
-from side_by_side import EPISODES, Curves, lines, ours, theirs
+from side_by_side import EPISODES, Curves, lines, own_curves, peer_curves
 
 import headstart as hs
 from headstart.core.types import Method
@@ -75,19 +75,19 @@ ROWS = {
 }
 
 
-def measure(name: str, row: Row, asked: argparse.Namespace) -> Curves:
+def measure(name: str, row: Row, args: argparse.Namespace) -> Curves:
     """Returns each program's steps [point] and returns [seed, point]."""
-    steps, seeds = (2_000, 2) if asked.tiny else (row.steps, asked.seeds)
+    steps, seeds = (2_000, 2) if args.tiny else (row.steps, args.seeds)
     slug = name.lower().replace(" ", "-")
-    file = asked.work / f"{slug}-headstart-{steps}-{seeds}.json"
+    file = args.work / f"{slug}-headstart-{steps}-{seeds}.json"
     if not file.exists():
         print(f"{name}: {seeds} seeds, {steps} steps", flush=True)
-        write_json(file, ours(row.method, row.task, steps, seeds, POINTS))
+        write_json(file, own_curves(row.method, row.task, steps, seeds, POINTS))
     mine = read_json(file)
     curves = {"headstart": (np.array(mine["steps"]), np.array(mine["returns"]))}
-    if row.peer and not (asked.tiny or asked.alone):
-        files = [asked.work / f"{slug}-sb3-{steps}-{seed}.json" for seed in range(seeds)]
-        each = [theirs(row.peer, row.task, steps, i, steps // POINTS, out) for i, out in enumerate(files)]
+    if row.peer and not (args.tiny or args.alone):
+        files = [args.work / f"{slug}-sb3-{steps}-{seed}.json" for seed in range(seeds)]
+        each = [peer_curves(row.peer, row.task, steps, i, steps // POINTS, out) for i, out in enumerate(files)]
         curves["SB3"] = np.array(each[0]["steps"], float), np.array([one["returns"] for one in each])
     return curves
 
@@ -95,9 +95,9 @@ def measure(name: str, row: Row, asked: argparse.Namespace) -> Curves:
 def summarise(row: Row, curves: Curves) -> dict:
     """Returns final returns, their difference, and whether the bar is met."""
     finals = {name: returns[:, -1] for name, (_, returns) in curves.items()}
-    found = {name: bootstrap(final)._asdict() for name, final in finals.items()}
-    record = {"final": found, "bar": row.bar, "steps": row.steps, "method": repr(row.method), "peer": row.peer}
-    return {**record, "met": None if row.bar is None else bool(found["headstart"]["iqm"] >= row.bar)}
+    results = {name: bootstrap(final)._asdict() for name, final in finals.items()}
+    record = {"final": results, "bar": row.bar, "steps": row.steps, "method": repr(row.method), "peer": row.peer}
+    return {**record, "met": None if row.bar is None else bool(results["headstart"]["iqm"] >= row.bar)}
 
 
 def against_peer(rows: dict[str, dict]) -> dict[str, dict]:
@@ -106,12 +106,12 @@ def against_peer(rows: dict[str, dict]) -> dict[str, dict]:
     A row that has no bar of its own meets it where it is not clearly below SB3.
     """
     finals = {name: {p: np.array(x["returns"])[:, -1] for p, x in row["curves"].items()} for name, row in rows.items()}
-    found = compared({name: (x["headstart"], x["SB3"]) for name, x in finals.items() if "SB3" in x})
-    told = {name: {"difference": one} for name, one in found.items()}
-    for name, one in found.items():
+    results = compared({name: (x["headstart"], x["SB3"]) for name, x in finals.items() if "SB3" in x})
+    record = {name: {"difference": one} for name, one in results.items()}
+    for name, one in results.items():
         if rows[name]["bar"] is None and one["verdict"] is not None:
-            told[name]["met"] = one["verdict"] != "negative"
-    return {name: {**row, **told.get(name, {})} for name, row in rows.items()}
+            record[name]["met"] = one["verdict"] != "negative"
+    return {name: {**row, **record.get(name, {})} for name, row in rows.items()}
 
 
 def draw(name: str, row: Row, curves: Curves, out: pathlib.Path) -> None:
@@ -122,24 +122,24 @@ def draw(name: str, row: Row, curves: Curves, out: pathlib.Path) -> None:
 
 
 def main() -> None:
-    """Runs what is not there yet, and writes the record and a figure for each row."""
+    """Measures missing rows, and writes the record and a figure for each row."""
     parser = flags(__doc__, RESULTS / "learners")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--only", nargs="+", choices=list(ROWS), help="just these rows")
     parser.add_argument("--alone", action="store_true", help="leave SB3 out")
-    asked = read(parser)
-    file = asked.out / "learners.json"
+    args = read(parser)
+    file = args.out / "learners.json"
     rows = read_json(file)["rows"] if file.exists() else {}
-    for name in asked.only or ROWS:
-        curves = measure(name, ROWS[name], asked)
-        found = summarise(ROWS[name], curves)
+    for name in args.only or ROWS:
+        curves = measure(name, ROWS[name], args)
+        results = summarise(ROWS[name], curves)
         shown = {program: {"steps": at, "returns": returns} for program, (at, returns) in curves.items()}
-        words = "".join(f" --{flag}" for flag in ("tiny", "alone") if getattr(asked, flag))
+        words = "".join(f" --{flag}" for flag in ("tiny", "alone") if getattr(args, flag))
         command = f'python benchmarks/learners.py --only "{name}"' + words
-        rows = against_peer(jsonable({**rows, name: {**found, "curves": shown}}))
-        told = {"seeds": asked.seeds, "episodes": EPISODES, "rows": rows, "judged_by": HOW}
-        write_json(file, {**told, "provenance": provenance(command)})
-        draw(name, ROWS[name], curves, asked.out / f"{name.lower().replace(' ', '-')}.svg")
+        rows = against_peer(jsonable({**rows, name: {**results, "curves": shown}}))
+        record = {"seeds": args.seeds, "episodes": EPISODES, "rows": rows, "judged_by": HOW}
+        write_json(file, {**record, "provenance": provenance(command)})
+        draw(name, ROWS[name], curves, args.out / f"{name.lower().replace(' ', '-')}.svg")
         print(name, {k: rows[name][k] for k in ("final", "met")})
 
 

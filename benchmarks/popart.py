@@ -5,7 +5,7 @@ share of the way from acting at random to what a learner that has it alone comes
 judged in the same episodes).
 
     python benchmarks/popart.py            # 5 seeds: a quarter of an hour on 2 cores
-    python benchmarks/popart.py --tiny     # does it still run?
+    python benchmarks/popart.py --tiny     # checks that it runs
 """
 
 import math
@@ -62,7 +62,7 @@ def rows(world: str, tiny: bool) -> dict[str, tuple[Method, Task]]:
     return {world + name: (methods[name], tasks()) for name in (("separate", "joint, PopArt") if tiny else methods)}
 
 
-def shares(world: str, found: dict[str, dict], seeds: int) -> dict[str, np.ndarray]:
+def shares(world: str, results: dict[str, dict], seeds: int) -> dict[str, np.ndarray]:
     """Returns of each row, how far each task came [seed, point, task]: 0 is at random, 1 as far as alone."""
     tasks, key = WORLDS[world][1](), keys(range(seeds))
     chance = Uniform().learner(spec(tasks))
@@ -70,58 +70,58 @@ def shares(world: str, found: dict[str, dict], seeds: int) -> dict[str, np.ndarr
         evaluate(chance, jax.vmap(lambda k: chance.init(k, None))(key.evaluation), tasks, EPISODES, key.evaluation)
     )
     none = random.mean((0, 2))[None, None]
-    alone = np.array(found[world + "separate"]["returns"])[:, -1].mean(0)[None, None]
-    return {name: (np.array(one["returns"]) - none) / (alone - none) for name, one in found.items()}
+    alone = np.array(results[world + "separate"]["returns"])[:, -1].mean(0)[None, None]
+    return {name: (np.array(one["returns"]) - none) / (alone - none) for name, one in results.items()}
 
 
 def above_joint(returns: dict[str, np.ndarray]) -> dict[str, list[dict]]:
     """Returns for each row that uses PopArt how far each task is above joint learning; `returns` are [seed, task]."""
     rows = {name: name.removesuffix(", PopArt") for name in returns if name.endswith(", PopArt")}
-    judged = [(name, i) for name, joint in rows.items() if joint in returns for i in range(len(TIMES))]
-    found = compared({(name, i): (returns[name][:, i], returns[rows[name]][:, i]) for name, i in judged})
-    return {name: [found[name, i] for i in range(len(TIMES))] for name in dict.fromkeys(name for name, _ in judged)}
+    pairs = [(name, i) for name, joint in rows.items() if joint in returns for i in range(len(TIMES))]
+    results = compared({(name, i): (returns[name][:, i], returns[rows[name]][:, i]) for name, i in pairs})
+    return {name: [results[name, i] for i in range(len(TIMES))] for name in dict.fromkeys(name for name, _ in pairs)}
 
 
-def summarise(found: dict[str, dict]) -> dict[str, dict]:
+def summarise(results: dict[str, dict]) -> dict[str, dict]:
     """Returns the returns of each task at the end, in rewards x 1, and how far PopArt is above joint learning."""
-    returns = {name: np.array(one["returns"])[:, -1] / np.array(TIMES)[None] for name, one in found.items()}
+    returns = {name: np.array(one["returns"])[:, -1] / np.array(TIMES)[None] for name, one in results.items()}
     paid = {name: [bootstrap(each[:, i])._asdict() for i in range(len(TIMES))] for name, each in returns.items()}
     return {"returns": paid, "above joint": above_joint(returns), "judged_by": HOW}
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "popart"), 400_000))
-    if asked.tiny:
-        asked.steps, asked.seeds = 4_096, 2
-    found, came = {}, {}
-    for world in ("DQN, ",) if asked.tiny else WORLDS:
-        each = measure(rows(world, asked.tiny), asked)
-        found |= each
-        came |= shares(world, each, asked.seeds)
-    record = {name: [bootstrap(each[:, -1, i])._asdict() for i in range(len(TIMES))] for name, each in came.items()}
-    judged = summarise(found)
-    drawn = [name for name in came if asked.tiny or not name.startswith("DQN")]
-    lines = [line(name, np.array(found[name]["steps"]), came[name].min(2)) for name in drawn]
-    title = f"Rewards x 1 to x 1000: the task that came least far ({asked.seeds} seeds)"
-    figure_curves(lines, asked.out / "popart.svg", title, "environment steps, of all tasks", "share of single-task")
-    words = ["python benchmarks/popart.py", *["--tiny"] * asked.tiny]
+    """Measures missing rows; writes the record and the figure, and prints the table."""
+    args = read(sized(flags(__doc__, RUNS / "popart"), 400_000))
+    if args.tiny:
+        args.steps, args.seeds = 4_096, 2
+    results, scores = {}, {}
+    for world in ("DQN, ",) if args.tiny else WORLDS:
+        each = measure(rows(world, args.tiny), args)
+        results |= each
+        scores |= shares(world, each, args.seeds)
+    record = {name: [bootstrap(each[:, -1, i])._asdict() for i in range(len(TIMES))] for name, each in scores.items()}
+    verdicts = summarise(results)
+    drawn = [name for name in scores if args.tiny or not name.startswith("DQN")]
+    lines = [line(name, np.array(results[name]["steps"]), scores[name].min(2)) for name in drawn]
+    title = f"Rewards x 1 to x 1000: the task that came least far ({args.seeds} seeds)"
+    figure_curves(lines, args.out / "popart.svg", title, "environment steps, of all tasks", "share of single-task")
+    words = ["python benchmarks/popart.py", *["--tiny"] * args.tiny]
     data = {
-        "seeds": asked.seeds,
-        "steps": asked.steps,
+        "seeds": args.seeds,
+        "steps": args.steps,
         "times": TIMES,
         "shares": record,
-        **judged,
-        "found": found,
+        **verdicts,
+        "found": results,
     }
-    write_json(asked.out / "popart.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
+    write_json(args.out / "popart.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     table = Table("rewards", *(f"x {times:g}" for times in TIMES), title="share of the way from random to single-task")
     for name, each in jsonable(record).items():
         table.add_row(name, *map(interval_text, each))
     plainly = Table("rewards", *(f"x {times:g}" for times in TIMES), title="return, in rewards x 1")
-    for name, each in jsonable(judged["returns"]).items():
+    for name, each in jsonable(verdicts["returns"]).items():
         plainly.add_row(name, *map(interval_text, each))
-    for name, each in jsonable(judged["above joint"]).items():
+    for name, each in jsonable(verdicts["above joint"]).items():
         plainly.add_row(f"{name}, above joint", *map(shown, each))
     print_tables(table, plainly)
 

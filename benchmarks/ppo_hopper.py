@@ -5,7 +5,7 @@ kept as soon as it is there: the same command goes on where it was stopped. Spee
 program at a time; run that part on a machine with nothing else to do.
 
     python benchmarks/ppo_hopper.py            # 5 seeds, 1 M steps each: about an hour on 2 cores
-    python benchmarks/ppo_hopper.py --tiny     # does it still run? (without the peer, unless it is installed)
+    python benchmarks/ppo_hopper.py --tiny     # checks that it runs (without the peer, unless it is installed)
 """
 
 import pathlib
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from flags import RUNS, flags, read, sized
 from judging import HOW, compared
-from side_by_side import EPISODES, PEER, Curves, lines, ours, theirs
+from side_by_side import EPISODES, PEER, Curves, lines, own_curves, peer_curves
 
 import headstart as hs
 from headstart.core.train import train
@@ -38,24 +38,24 @@ def our_speed(steps: int, seeds: int) -> float:
     tasks = stack([hs.task(TASK)])
     points = train(hs.PPO().learner(spec(tasks)), tasks, 2 * steps, keys(range(seeds)).source, num_points=2)
     before = jax.block_until_ready(next(points)).steps
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     after = jax.block_until_ready(next(points)).steps
-    return float((after - before).sum()) / (time.perf_counter() - began)
+    return float((after - before).sum()) / (time.perf_counter() - start_time)
 
 
 def speeds(steps: int, seeds: int, rounds: int, work: pathlib.Path, with_peer: bool) -> dict[str, list[float]]:
     """Returns steps a second of each program, in turns: [round]."""
-    found: dict[str, list[float]] = {}
+    results: dict[str, list[float]] = {}
     for i in range(rounds):
         turn = {"headstart, 1 seed": our_speed(steps, 1), f"headstart, {seeds} seeds": our_speed(steps, seeds)}
         if with_peer:
             file = work / "speed.json"
             file.unlink(missing_ok=True)
-            turn["SB3"] = theirs(("ppo",), TASK, steps, i, 10 * steps, file, show=False)["steps_per_second"]
+            turn["SB3"] = peer_curves(("ppo",), TASK, steps, i, 10 * steps, file, show=False)["steps_per_second"]
         for name, speed in turn.items():
-            found.setdefault(name, []).append(speed)
+            results.setdefault(name, []).append(speed)
         print("  " + "   ".join(f"{name} {speed:.0f} steps/s" for name, speed in turn.items()), flush=True)
-    return found
+    return results
 
 
 def difference(curves: Curves) -> dict:
@@ -85,25 +85,25 @@ def summarise(curves: Curves, rates: dict[str, list[float]], seeds: int) -> dict
 
 
 def main() -> None:
-    """Runs what is not there yet, and writes the summary and the figure."""
-    asked = read(sized(flags(__doc__, RUNS / "ppo_hopper"), steps=1_000_000))
-    steps, seeds = (4_096, 2) if asked.tiny else (asked.steps, asked.seeds)
+    """Measures missing policies, and writes the summary and the figure."""
+    args = read(sized(flags(__doc__, RUNS / "ppo_hopper"), steps=1_000_000))
+    steps, seeds = (4_096, 2) if args.tiny else (args.steps, args.seeds)
     each: list[dict] = []
-    with_peer, points = PEER.exists() or not asked.tiny, 2 if asked.tiny else 20
-    work = asked.work / "tiny" if asked.tiny else asked.work
+    with_peer, points = PEER.exists() or not args.tiny, 2 if args.tiny else 20
+    work = args.work / "tiny" if args.tiny else args.work
     file = work / "headstart.json"
     if not file.exists():
-        write_json(file, ours(hs.PPO(), TASK, steps, seeds, points))
+        write_json(file, own_curves(hs.PPO(), TASK, steps, seeds, points))
     mine = read_json(file)
     curves = {"headstart": (np.array(mine["steps"]), np.array(mine["returns"]))}
     if with_peer:
         files = [work / f"sb3-{seed}.json" for seed in range(seeds)]
-        each = [theirs(("ppo",), TASK, steps, i, steps // points, out) for i, out in enumerate(files)]
+        each = [peer_curves(("ppo",), TASK, steps, i, steps // points, out) for i, out in enumerate(files)]
         curves["SB3"] = np.array(each[0]["steps"], float), np.array([one["returns"] for one in each])
-    rates = speeds(2_048 if asked.tiny else 40_960, seeds, 2 if asked.tiny else ROUNDS, work, with_peer)
+    rates = speeds(2_048 if args.tiny else 40_960, seeds, 2 if args.tiny else ROUNDS, work, with_peer)
     rows = summarise(curves, rates, seeds)
     write_json(
-        asked.out / "ppo_hopper.json",
+        args.out / "ppo_hopper.json",
         {
             "steps": steps,
             "seeds": seeds,
@@ -114,12 +114,12 @@ def main() -> None:
             "curves": {name: {"steps": at, "returns": returns} for name, (at, returns) in curves.items()},
             "settings": {"headstart": mine["settings"], "SB3": each[0]["settings"] if with_peer else None},
             "versions_of_the_peer": each[0]["versions"] if with_peer else None,
-            "provenance": provenance("python benchmarks/ppo_hopper.py" + (" --tiny" if asked.tiny else "")),
+            "provenance": provenance("python benchmarks/ppo_hopper.py" + (" --tiny" if args.tiny else "")),
         },
     )
     title = f"PPO on Hopper-v5: IQM of {seeds} seeds, 95 % interval"
     figure_curves(
-        lines(curves), asked.out / "ppo_hopper.svg", title, "environment steps", "return", [Reference("2 000", SOLVED)]
+        lines(curves), args.out / "ppo_hopper.svg", title, "environment steps", "return", [Reference("2 000", SOLVED)]
     )
     for name, row in rows.items():
         print(name, jsonable(row))

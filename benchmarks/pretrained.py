@@ -1,4 +1,4 @@
-"""What methods have learned in the source, judged 0-shot on fixed tasks: what several benchmarks share."""
+"""Methods after pretraining in the source, evaluated 0-shot on fixed tasks: shared by several benchmarks."""
 
 import argparse
 import time
@@ -37,32 +37,38 @@ def learn(
     learned: Learned | None = None,
 ) -> dict:
     """Returns returns on the deployed tasks [seed][task], how learning went, and what else was asked."""
-    key, began, history, point = keys(range(seeds)), time.perf_counter(), [], None
+    key, start_time, history, point = keys(range(seeds)), time.perf_counter(), [], None
     for point in learn_source(row.method, row.tasks, steps, key.source, learned=learned):
         history.append([float(point.steps[0]), np.asarray(point.metrics["return"])])
     assert point is not None
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start_time
     learner = row.method.learner(spec(deployed), target=True)
-    known = jax.vmap(learner.init)(key.target, point.params)
-    returns = np.asarray(evaluate(learner, known, deployed, episodes, key.evaluation)).mean(2)
-    counted = {name: part for name, part in known.items() if name not in NO_NETWORK}
+    params = jax.vmap(learner.init)(key.target, point.params)
+    returns = np.asarray(evaluate(learner, params, deployed, episodes, key.evaluation)).mean(2)
+    counted = {name: part for name, part in params.items() if name not in NO_NETWORK}
     numbers = sum(x[0].size for x in jax.tree.leaves(counted))
-    told = {"history": history, "numbers": numbers, "seconds": seconds, "method": repr(row.method), "commit": commit()}
-    return jsonable({"returns": returns, **told, **(further(learner, known, key.evaluation) if further else {})})
+    metadata = {
+        "history": history,
+        "numbers": numbers,
+        "seconds": seconds,
+        "method": repr(row.method),
+        "commit": commit(),
+    }
+    return jsonable({"returns": returns, **metadata, **(further(learner, params, key.evaluation) if further else {})})
 
 
 def measure(
-    rows: dict[str, Row], deployed: Task, asked: argparse.Namespace, episodes: int, further: Further | None = None
+    rows: dict[str, Row], deployed: Task, args: argparse.Namespace, episodes: int, further: Further | None = None
 ) -> dict[str, dict]:
     """Returns each row's result, from the files or new. Rows of the same tasks share their pretraining."""
-    found: dict[str, dict] = {}
+    results: dict[str, dict] = {}
     learned: dict[int, Learned] = {}
     for name, row in rows.items():
         slug = name.replace(", ", "-").replace(" ", "-").lower()
-        file = asked.work / f"{slug}-{asked.steps}-{asked.seeds}.json"
+        file = args.work / f"{slug}-{args.steps}-{args.seeds}.json"
         if not file.exists():
             shared = learned.setdefault(id(row.tasks), {})
-            write_json(file, learn(row, deployed, asked.steps, asked.seeds, episodes, further, shared))
-        found[name] = read_json(file)
-        print(f"  {name}: {np.mean(found[name]['returns'], 1).round(1)}", flush=True)
-    return found
+            write_json(file, learn(row, deployed, args.steps, args.seeds, episodes, further, shared))
+        results[name] = read_json(file)
+        print(f"  {name}: {np.mean(results[name]['returns'], 1).round(1)}", flush=True)
+    return results

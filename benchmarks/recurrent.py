@@ -1,15 +1,15 @@
-"""Dynamics randomization (arXiv:1710.06537): push a puck whose mass, friction and drag nobody tells, with late actions.
+"""Dynamics randomization (arXiv:1710.06537): push a puck of unknown mass, friction and drag, with delayed actions.
 
-Policies learn in equal steps: on the nominal puck alone (`no randomization`), on an ensemble without a memory
-(`feed-forward`), with the last eight steps (`history of 8`), told what a memory would have to find out (`told the
-parameters`), and with a recurrent unit (`recurrent`; also on the ensemble without its delays, and by critics that are
-not told the parameters). Each is then judged where actions are later than any that the ensemble draws, by how often the
-puck lies in the goal at an episode's end.
+All policies train for equally many steps: on the nominal puck alone (`no randomization`); on an ensemble without memory
+(`feed-forward`), with the last eight steps (`history of 8`), with the parameters as input (`told the parameters`), and
+with a recurrent unit (`recurrent`). Two more recurrent rows train without the ensemble's delays, and with critics that
+do not see the parameters. Each is then evaluated with a longer delay than the ensemble draws, by the share of episodes
+that end with the puck in the goal.
 
     python benchmarks/recurrent.py                         # 5 seeds: an hour on 2 cores
-    python benchmarks/recurrent.py --sooner                # with a third of the steps, four rows: a quarter of one
-    python benchmarks/recurrent.py --critics --seeds 15    # are critics better told? an hour
-    python benchmarks/recurrent.py --tiny                  # does it still run?
+    python benchmarks/recurrent.py --sooner                # a third of the steps, four rows: a quarter of an hour
+    python benchmarks/recurrent.py --critics --seeds 15    # critics with and without the parameters: an hour
+    python benchmarks/recurrent.py --tiny                  # checks that it runs
 """
 
 import functools
@@ -48,17 +48,17 @@ DELAYS, LATER = dist.Uniform(0.0, 3.0), 4.0  # steps, rounded: drawn, and judged
 
 
 def ensemble(delays: bool = True) -> Task:
-    """Returns pucks that are drawn anew each episode, stacked."""
+    """Returns the tasks of an ensemble, whose parameters each episode draws, stacked."""
     return stack([hs.task("PlanarPusher", **LAWS, action_delay=DELAYS if delays else 0.0)])
 
 
 def deployed() -> Task:
-    """Returns the ensemble's pucks, by a delay that it does not draw."""
+    """Returns the ensemble's tasks with a delay that it does not draw."""
     return stack([hs.task("PlanarPusher", **LAWS, action_delay=LATER).replace(domain=jnp.int32(1))])
 
 
 def rows() -> dict[str, Row]:
-    """Returns what is compared."""
+    """Returns the method of each row."""
     nominal = stack([hs.task("PlanarPusher", action_delay=0.0)])
     return {
         "no randomization": Row(BASE, nominal),
@@ -72,7 +72,7 @@ def rows() -> dict[str, Row]:
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def there(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
+def in_goal(learner: Learner, params: Params, tasks: Task, keys: Key) -> Array:
     """Returns whether the puck lies in the goal at an episode's end [seed, task, episode]."""
     place = tasks.env.cumulant_names.index("reward_goal")
 
@@ -81,23 +81,23 @@ def there(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
         _, fresh = rollout(learner, params, tasks, env_states, Info(key, explore=0.0), tasks.env.horizon)
         return fresh.cumulants[:, -1, :, place]
 
-    return jax.vmap(one)(known, keys)
+    return jax.vmap(one)(params, keys)
 
 
-def successes(learner: Learner, known: Params, keys: Key) -> dict[str, Any]:
-    """Returns shares of episodes with the puck in the goal at last [seed]: held out, and in range."""
+def successes(learner: Learner, params: Params, keys: Key) -> dict[str, Any]:
+    """Returns the share of episodes that end with the puck in the goal [seed]: held out, and in range."""
     inside = ensemble().replace(domain=deployed().domain)
     return {
-        "held out": np.asarray(there(learner, known, deployed(), keys)).mean((1, 2)),
-        "in range": np.asarray(there(learner, known, inside, keys)).mean((1, 2)),
+        "held out": np.asarray(in_goal(learner, params, deployed(), keys)).mean((1, 2)),
+        "in range": np.asarray(in_goal(learner, params, inside, keys)).mean((1, 2)),
     }
 
 
-def summarise(found: dict[str, dict], control: str) -> dict[str, dict]:
-    """Returns of each row: successes held out and in range, and how far above the control's they are."""
-    others = [name for name in found if name != control]
+def summarise(results: dict[str, dict], control: str) -> dict[str, dict]:
+    """Returns the successes of each row held out and in range, and their differences from the control's."""
+    others = [name for name in results if name != control]
     above = {
-        where: compared({name: (found[name][where], found[control][where]) for name in others})
+        where: compared({name: (results[name][where], results[control][where]) for name in others})
         for where in ("held out", "in range")
     }
     return {
@@ -110,42 +110,42 @@ def summarise(found: dict[str, dict], control: str) -> dict[str, dict]:
             "seconds": one["seconds"],
             "method": one["method"],
         }
-        for name, one in found.items()
+        for name, one in results.items()
     }
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the table."""
+    """Measures missing rows; writes the record and the figure, and prints the table."""
     parser = sized(flags(__doc__, RUNS / "recurrent"), 3_000_000)
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--sooner", action="store_true", help="only: does a memory pay with a third of the steps?")
     instead.add_argument("--critics", action="store_true", help="only: are the recurrent policy's critics better told?")
-    asked = read(parser)
+    args = read(parser)
     compared, control, name = rows(), "feed-forward", "recurrent"
-    if asked.critics:
+    if args.critics:
         control, name = "recurrent, critics not told", "recurrent_critics"
-    if asked.sooner:
-        asked.steps, name, compared = asked.steps // 3, "recurrent_sooner", {row: compared[row] for row in SOONER}
-    if asked.tiny:
-        asked.steps, asked.seeds = 8_192, 2
-    if asked.critics or asked.tiny:
+    if args.sooner:
+        args.steps, name, compared = args.steps // 3, "recurrent_sooner", {row: compared[row] for row in SOONER}
+    if args.tiny:
+        args.steps, args.seeds = 8_192, 2
+    if args.critics or args.tiny:
         compared = {row: compared[row] for row in (control, "recurrent")}
 
-    found = measure(compared, deployed(), asked, EPISODES, successes)
-    record, lines = summarise(found, control), []
-    for row, one in found.items():
+    results = measure(compared, deployed(), args, EPISODES, successes)
+    record, lines = summarise(results, control), []
+    for row, one in results.items():
         at = np.array([steps for steps, _ in one["history"]])
         lines.append(line(row, at, np.array([returns for _, returns in one["history"]], float).T))
-    title = f"A puck that nobody describes: while learning ({asked.seeds} seeds)"
-    figure_curves(lines, asked.out / f"{name}.svg", title, "source steps", "return, exploring")
-    words = ["python benchmarks/recurrent.py", *["--tiny"] * asked.tiny, *["--sooner"] * asked.sooner]
-    words += [f"--critics --seeds {asked.seeds}"] * asked.critics
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
-    write_json(asked.out / f"{name}.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
-    told = ("held out", "in range", f"held out, above {control}", f"in range, above {control}")
-    table = Table("in the goal", *told)
+    title = f"A puck that nobody describes: while learning ({args.seeds} seeds)"
+    figure_curves(lines, args.out / f"{name}.svg", title, "source steps", "return, exploring")
+    words = ["python benchmarks/recurrent.py", *["--tiny"] * args.tiny, *["--sooner"] * args.sooner]
+    words += [f"--critics --seeds {args.seeds}"] * args.critics
+    data = {"seeds": args.seeds, "steps": args.steps, "rows": record, "judged_by": HOW, "found": results}
+    write_json(args.out / f"{name}.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
+    columns = ("held out", "in range", f"held out, above {control}", f"in range, above {control}")
+    table = Table("in the goal", *columns)
     for row, one in jsonable(record).items():
-        table.add_row(row, *(interval_text(one[key]) for key in told[:2]), *(shown(one[key]) for key in told[2:]))
+        table.add_row(row, *(interval_text(one[key]) for key in columns[:2]), *(shown(one[key]) for key in columns[2:]))
     print_tables(table)
 
 

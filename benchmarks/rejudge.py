@@ -1,11 +1,11 @@
-"""Judges committed records anew, from the numbers of every seed that they keep. Nothing is run.
+"""Computes the verdicts of committed records again, from the numbers of every seed that they hold. Nothing is trained.
 
-Each record keeps its keys; its claims become those that the code makes now, and `judged_by` says how they are made.
-A record whose seeds are not kept is left as it is, and named.
+Each record keeps its keys. Its claims become those of the current code, and `judged_by` describes them. A record
+without the numbers of its seeds stays unchanged and is named.
 
     python benchmarks/rejudge.py                     # all records of benchmarks/results
     python benchmarks/rejudge.py active darc         # these
-    python benchmarks/rejudge.py --check             # say which would change, and write nothing
+    python benchmarks/rejudge.py --check             # prints which would change, and writes nothing
 """
 
 import argparse
@@ -47,26 +47,26 @@ def study(data: Data) -> Data:
     return {"methods": methods, judged_by: COMPARED_BY, "pairs": compare_pairs(areas)}
 
 
-def rows_of(script: str, kept: str) -> Callable[[Data], Data]:
-    """Returns what judges the rows of a script's record: its `summarise`, of what each seed came to."""
-    return lambda data: {"rows": importlib.import_module(script).summarise(data[kept])}
+def rows_of(script: str, results_key: str) -> Callable[[Data], Data]:
+    """Returns a function that computes the rows of a script's record by its `summarise`."""
+    return lambda data: {"rows": importlib.import_module(script).summarise(data[results_key])}
 
 
 def recurrent(data: Data) -> Data:
-    """Judges the records of recurrent.py, whose rows are named by what they are compared with."""
+    """Computes the records of recurrent.py, whose rows are named by their controls."""
     row = next(iter(data["rows"].values()))
     control = next(key.partition(", above ")[2] for key in row if key.startswith("held out, above "))
     return {"rows": importlib.import_module("recurrent").summarise(data["found"], control)}
 
 
 def distil(data: Data) -> Data:
-    """Judges students beside experts, and what they are worth on a cart that is new."""
+    """Computes the students' shares, and their returns on the left-out cart."""
     script = importlib.import_module("distil")
     return {"rows": script.summarise(data["found"], data["teachers"]), "area": script.areas(data["onwards"])}
 
 
 def epopt(data: Data) -> Data:
-    """Judges EPOpt's policies, whose returns lie in a folder beside the record."""
+    """Computes EPOpt's record from the returns in the folder beside it."""
     script = importlib.import_module("epopt")
     slug = lambda name: re.sub("[^a-z0-9.]+", "-", name.lower())
     files = {
@@ -78,20 +78,20 @@ def epopt(data: Data) -> Data:
 
 
 def gradients(data: Data) -> Data:
-    """Judges rows of goals: their curves are kept apart from what else was said of them."""
-    found = {name: {**data["goals"][name], **curve} for name, curve in data["curves"].items()}
-    return {"goals": importlib.import_module("gradients").summarise(found)}
+    """Computes the rows of goals, whose curves are stored apart from their other entries."""
+    results = {name: {**data["goals"][name], **curve} for name, curve in data["curves"].items()}
+    return {"goals": importlib.import_module("gradients").summarise(results)}
 
 
 def ppo_hopper(data: Data) -> Data:
-    """Judges PPO beside SB3; the speeds stay as they were measured."""
+    """Computes the comparison of PPO with SB3; the measured speeds stay."""
     curves = {name: (np.array(x["steps"]), np.array(x["returns"])) for name, x in data["curves"].items()}
     difference = importlib.import_module("ppo_hopper").difference(curves)
     return {"rows": {**data["rows"], "final_difference": difference}}
 
 
 def successor(data: Data) -> Data:
-    """Judges GPI beside the newest policy and Q-learning."""
+    """Computes the comparison of GPI with the newest policy and Q-learning."""
     earned = {name: np.array(each) for name, each in data["earned"].items()}
     return {"rows": importlib.import_module("successor").summarise(earned)}
 
@@ -119,33 +119,33 @@ JUDGES: dict[str, Callable[[Data], Data]] = {
 
 
 def rejudged(name: str, data: Data) -> Data:
-    """Returns the record with its claims as they are judged now. Raises KeyError where its seeds are not kept."""
+    """Returns the record with the claims of the current code. Raises KeyError if it lacks the numbers of its seeds."""
     record = jsonable({**data, "judged_by": HOW, **JUDGES[name](data)})
     provenance = record.pop("provenance", {})
     return {**record, "provenance": {**provenance, "judged": f"python benchmarks/rejudge.py {name}"}}
 
 
 def verdicts(value: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
-    """Returns every verdict and every bar of a record, by where it stands."""
-    found: dict[str, str] = {}
+    """Returns every verdict and every bar of a record, by its path of keys."""
+    results: dict[str, str] = {}
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
         if key in ("verdict", "met") and not isinstance(part, dict | list):
-            found[" / ".join((*path, str(key)))] = str(part)
+            results[" / ".join((*path, str(key)))] = str(part)
         elif key != "pairs":
-            found |= verdicts(part, (*path, str(key)))
-    return found
+            results |= verdicts(part, (*path, str(key)))
+    return results
 
 
 def main() -> None:
-    """Judges the records that are named, says what changed, and writes them unless --check is given."""
+    """Computes the named records, prints what changed, and writes them unless --check is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*JUDGES, []], help="which records (all where none is named)")
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS, help="where the records lie")
-    asked = parser.parse_args()
-    for name in asked.names or JUDGES:
-        file = asked.out / f"{name}.json"
+    args = parser.parse_args()
+    for name in args.names or JUDGES:
+        file = args.out / f"{name}.json"
         if not file.exists():
             print(f"{name}: there is no such record")
             continue
@@ -157,7 +157,7 @@ def main() -> None:
             continue
         before, after = verdicts(data), verdicts(record)
         print(f"{name}:", *(f"\n  {k}: {before.get(k, '–')} → {x}" for k, x in after.items() if before.get(k) != x))
-        if not asked.check:
+        if not args.check:
             write_json(file, json.loads(json.dumps(record)))
 
 

@@ -1,4 +1,4 @@
-"""Curves of a learner of ours and of Stable-Baselines3's, on the same task at equal steps."""
+"""Curves of headstart's learners and of Stable-Baselines3's, on the same task with equal steps."""
 
 import pathlib
 import subprocess
@@ -23,22 +23,22 @@ EPISODES = 10  # that a point is judged by
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # of each program: steps [point], returns [seed, point]
 
 
-def ours(method: Method, task: str, steps: int, seeds: int, points: int) -> dict:
+def own_curves(method: Method, task: str, steps: int, seeds: int, points: int) -> dict:
     """Returns headstart's curves, all seeds in one program: steps [point], returns [seed][point], and its settings."""
     tasks, key = stack([hs.task(task)]), keys(range(seeds))
-    learner, at, returns, began = method.learner(spec(tasks)), [], [], time.perf_counter()
+    learner, steps_at, returns, start_time = method.learner(spec(tasks)), [], [], time.perf_counter()
     for point in train(learner, tasks, steps, key.source, num_points=points):
-        at.append(float(point.steps[0]))
+        steps_at.append(float(point.steps[0]))
         returns.append(np.asarray(evaluate(learner, point.params, tasks, EPISODES, key.evaluation))[:, 0].mean(1))
-        print(f"  headstart {at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
-    told = {"settings": repr(method), "seconds": time.perf_counter() - began, "commit": commit()}
-    return jsonable({"steps": at, "returns": np.stack(returns, 1), **told})
+        print(f"  headstart {steps_at[-1]:>9.0f} steps  {returns[-1].round()}", flush=True)
+    metadata = {"settings": repr(method), "seconds": time.perf_counter() - start_time, "commit": commit()}
+    return jsonable({"steps": steps_at, "returns": np.stack(returns, 1), **metadata})
 
 
-def theirs(
+def peer_curves(
     peer: tuple[str, ...], task: str, steps: int, seed: int, every: int, out: pathlib.Path, show: bool = True
 ) -> dict:
-    """Returns one seed of SB3's, from the file or run. `peer`: the algorithm, and what is set of it."""
+    """Returns one seed of SB3, from the file or measured now. `peer` is the algorithm and its settings."""
     if not out.exists():
         algorithm, *settings = peer
         words = [algorithm, task, "--steps", steps, "--seed", seed, "--every", every, "--out", out]
@@ -51,11 +51,11 @@ def theirs(
 
 def lines(curves: Curves) -> list[Series]:
     """Returns each program's IQM over seeds, and its interval, for a figure."""
-    return [line(program, at, returns) for program, (at, returns) in curves.items()]
+    return [line(program, steps_at, returns) for program, (steps_at, returns) in curves.items()]
 
 
-def line(name: str, at: np.ndarray, scores: np.ndarray) -> Series:
+def line(name: str, steps_at: np.ndarray, scores: np.ndarray) -> Series:
     """Returns the IQM over seeds and its interval, of scores [seed, point], for a figure."""
     bands = [bootstrap(column) for column in scores.T]
     iqm, low, high = (np.array([band[i] for band in bands]) for i in range(3))
-    return Series(name, at, iqm, low, high)
+    return Series(name, steps_at, iqm, low, high)

@@ -1,11 +1,11 @@
-"""Whole studies, as a user runs them: one where transfer should help, one where it should hurt.
+"""Complete studies, as a user runs them: one where transfer should help, one where it should hurt.
 
     python benchmarks/studies.py                  # all of them, 10 seeds: about 40 minutes on 2 cores
     python benchmarks/studies.py reversed         # one
-    python benchmarks/studies.py --tiny           # do they still run?
+    python benchmarks/studies.py --tiny           # checks that they run
 
 `heavier` is Hopper to a Hopper with a torso of 9 kg (nominal: 3.67), with the ensemble of 3 to 9 kg. `reversed` is
-CartPole to a CartPole whose motor pushes the other way: what the source taught is exactly wrong.
+CartPole to a CartPole whose motor pushes the other way: the source policy is exactly wrong there.
 """
 
 import dataclasses
@@ -45,23 +45,23 @@ STUDIES = {
 
 
 def main() -> None:
-    """Run the studies that are named; keep the record (with every seed's curve) and the figure of each."""
+    """Runs the named studies, and writes the record (with every seed's curve) and the figure of each."""
     parser = flags(__doc__, RUNS / "studies")
     parser.add_argument("names", nargs="*", choices=[*STUDIES, []], help="which (all where none is named)")
-    asked = read(parser)
-    for name in asked.names or STUDIES:
-        config, folder = STUDIES[name], asked.work / name
-        if asked.tiny:
+    args = read(parser)
+    for name in args.names or STUDIES:
+        config, folder = STUDIES[name], args.work / name
+        if args.tiny:
             small = {"source_steps": 2_000, "target_steps": 2_000, "shots": (0, 1), "seeds": (0, 1)}
             few = (*config.methods[:2], config.methods[-1])
             config = dataclasses.replace(config, methods=few, **small)
-            folder = asked.work / f"{name}-tiny"
-        command = f"python benchmarks/studies.py {name}" + (" --tiny" if asked.tiny else "")
+            folder = args.work / f"{name}-tiny"
+        command = f"python benchmarks/studies.py {name}" + (" --tiny" if args.tiny else "")
         with ProgressBar(plan(config), console()) as board:
             compare(config, folder, command=command, watch=board)
         data = read_study(folder)
-        write_json(asked.out / f"{name}.json", data)
-        shutil.copy(folder / "curves.svg", asked.out / f"{name}.svg")
+        write_json(args.out / f"{name}.json", data)
+        shutil.copy(folder / "curves.svg", args.out / f"{name}.svg")
         print_tables(*study_tables(data))
 
 

@@ -1,11 +1,11 @@
-"""Transfer to another body: an arm of two links and then of three, Hopper and then Walker2d, by names.
+"""Transfer to another body by component names: an arm of two links to one of three, and Hopper to Walker2d.
 
-What was learned on the source begins in the target with whatever has the same name in both (`core/space_matching.py`):
-all that the smaller body sees and does, and none of the rest. Beside it is learning the target from nothing, in equal
-steps of it; and, as a control of what the names are worth, the same params with their names shuffled.
+Parameters of components with the same name in both bodies are copied (`core/space_matching.py`): all that the smaller
+body observes and does. The rest is initialized. The other rows train in the target from scratch, with equal target
+steps, and, as a control of the names, from the same params with shuffled names.
 
     python benchmarks/surgery.py            # 5 seeds: half an hour on 2 cores
-    python benchmarks/surgery.py --tiny     # does it still run?
+    python benchmarks/surgery.py --tiny     # checks that it runs
 """
 
 import argparse
@@ -38,7 +38,7 @@ SHOTS, POINTS, JUDGED = (0, 1, 10), 12, 10
 
 
 class Pair(NamedTuple):
-    """A body that is learned first, and the one that counts."""
+    """The source body and the target body."""
 
     source: str
     target: str
@@ -54,57 +54,65 @@ PAIRS = {
 ROWS = {"finetune": "by name", "shuffled": "names shuffled", "scratch": "from nothing"}
 
 
-def shuffled(known: Spec) -> Spec:
-    """Returns the same spaces, each component under the name of the next one: as many come along, none to its place."""
+def shuffled(spec_to_shuffle: Spec) -> Spec:
+    """Returns the same spaces with the names of components shifted: as many are copied, all to wrong places."""
     turn = lambda space: dataclasses.replace(
         space, components=tuple(c._replace(unit="") for c in (*space.components[1:], space.components[0]))
     )
-    assert isinstance(known.observation_space, Box)
-    return known._replace(observation_space=turn(known.observation_space), action_space=turn(known.action_space))
+    assert isinstance(spec_to_shuffle.observation_space, Box)
+    return spec_to_shuffle._replace(
+        observation_space=turn(spec_to_shuffle.observation_space), action_space=turn(spec_to_shuffle.action_space)
+    )
 
 
 def learn(pair: Pair, rows: list[str], steps: tuple[int, int], seeds: int) -> dict[str, dict]:
-    """Returns curves of each row [seed][point], returns by shots [seed], and what came along."""
+    """Returns curves of each row [seed][point], returns by shots [seed], and the summary of the transfer."""
     source, target = (stack([hs.task(name)]) for name in (pair.source, pair.target))
-    target, key, found = target.replace(domain=target.domain + 1), keys(range(seeds)), {}
+    target, key, results = target.replace(domain=target.domain + 1), keys(range(seeds)), {}
     *_, learned = learn_source(pair.base, source, steps[0], key.source)
     for row in rows:
-        how, prior, told = hs.Finetune(pair.base), None, {}
+        method, prior, extra = hs.Finetune(pair.base), None, {}
         if row != "scratch":
-            known = spec(source) if row == "finetune" else shuffled(spec(source))
-            plan = space_matching.plan(pair.base, known, spec(target))
+            source_spec = spec(source) if row == "finetune" else shuffled(spec(source))
+            plan = space_matching.plan(pair.base, source_spec, spec(target))
             prior = move_to_spaces(
-                Training(pair.base, known, False), learned.state, plan, how, spec(target), key.target
+                Training(pair.base, source_spec, False), learned.state, plan, method, spec(target), key.target
             )
-        judged = list(adapt(how, prior, target, steps[1], SHOTS, key, POINTS, JUDGED))
+        evaluations = list(adapt(method, prior, target, steps[1], SHOTS, key, POINTS, JUDGED))
         if prior is not None:
-            came = space_matching.count_transferred(plan, learned.params, judged[0].state.params)
-            told = {"moved": TransferSummary(plan, came, False).data}
-        done = to_curve(judged)
-        found[row] = {"steps": done.steps[0], "returns": done.returns, "shots": done.shots, **told, "commit": commit()}
-    return jsonable(found)
+            counts = space_matching.count_transferred(plan, learned.params, evaluations[0].state.params)
+            extra = {"moved": TransferSummary(plan, counts, False).data}
+        done = to_curve(evaluations)
+        results[row] = {
+            "steps": done.steps[0],
+            "returns": done.returns,
+            "shots": done.shots,
+            **extra,
+            "commit": commit(),
+        }
+    return jsonable(results)
 
 
-def measure(asked: argparse.Namespace) -> dict[str, dict[str, dict]]:
-    """Returns of each pair, its rows' curves, from the files or now."""
-    found = {}
-    for name in asked.only:
+def measure(args: argparse.Namespace) -> dict[str, dict[str, dict]]:
+    """Returns the rows' curves of each pair, from the files or measured now."""
+    results = {}
+    for name in args.only:
         pair = PAIRS[name]
-        steps = (asked.steps, asked.steps) if asked.steps else (pair.source_steps, pair.target_steps)
-        file = asked.work / f"{name}-{steps[0]}-{steps[1]}-{asked.seeds}.json"
+        steps = (args.steps, args.steps) if args.steps else (pair.source_steps, pair.target_steps)
+        file = args.work / f"{name}-{steps[0]}-{steps[1]}-{args.seeds}.json"
         if not file.exists():
-            write_json(file, learn(pair, ["finetune", "scratch"] if asked.tiny else list(ROWS), steps, asked.seeds))
-        found[name] = read_json(file)
-        for row, one in found[name].items():
+            write_json(file, learn(pair, ["finetune", "scratch"] if args.tiny else list(ROWS), steps, args.seeds))
+        results[name] = read_json(file)
+        for row, one in results[name].items():
             print(f"  {name}, {row}: {np.array(one['returns'])[:, -1].round(1)}", flush=True)
-    return found
+    return results
 
 
-def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
-    """Returns for each pair and row: returns by shots, the average along the curve, how far above scratch that is."""
-    means = {pair: averages(rows) for pair, rows in found.items()}
-    judged = [(pair, row) for pair, each in means.items() for row in each if row != "scratch"]
-    above = compared({(pair, row): (means[pair][row], means[pair]["scratch"]) for pair, row in judged})
+def summarise(results: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
+    """Returns for each pair and row: returns by shots, the average along the curve, its difference from scratch."""
+    means = {pair: averages(rows) for pair, rows in results.items()}
+    pairs = [(pair, row) for pair, each in means.items() for row in each if row != "scratch"]
+    above = compared({(pair, row): (means[pair][row], means[pair]["scratch"]) for pair, row in pairs})
     return {
         pair: {
             row: {
@@ -115,7 +123,7 @@ def summarise(found: dict[str, dict[str, dict]]) -> dict[str, dict[str, dict]]:
             }
             for row, one in rows.items()
         }
-        for pair, rows in found.items()
+        for pair, rows in results.items()
     }
 
 
@@ -129,30 +137,30 @@ def averages(rows: dict[str, dict]) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figures, and prints the table."""
+    """Measures missing rows; writes the record and the figures, and prints the table."""
     parser = sized(flags(__doc__, RUNS / "surgery"), 0)
     parser.add_argument("--only", nargs="+", choices=PAIRS, default=[*PAIRS], help="which bodies")
-    asked = read(parser)
-    if asked.tiny:
-        asked.steps, asked.seeds = 2_048, 2
-    found = measure(asked)
-    record = summarise(found)
+    args = read(parser)
+    if args.tiny:
+        args.steps, args.seeds = 2_048, 2
+    results = measure(args)
+    record = summarise(results)
     table = Table("", "", *(f"{n} shots" for n in SHOTS), "at the end", "on average", "above scratch")
-    for name in asked.only:
+    for name in args.only:
         pair = PAIRS[name]
-        title = f"{pair.source}, then {pair.target} ({asked.seeds} seeds)"
-        lines = [line(ROWS[row], np.array(x["steps"]), np.array(x["returns"])) for row, x in found[name].items()]
-        figure_curves(lines, asked.out / f"surgery-{name}.svg", title, "target steps", "return")
+        title = f"{pair.source}, then {pair.target} ({args.seeds} seeds)"
+        lines = [line(ROWS[row], np.array(x["steps"]), np.array(x["returns"])) for row, x in results[name].items()]
+        figure_curves(lines, args.out / f"surgery-{name}.svg", title, "target steps", "return")
         for row, one in jsonable(record[name]).items():
             shots = [interval_text(one["shots"][str(n)]) for n in SHOTS]
             rest = [interval_text(one["final"]), interval_text(one["average"]), shown(one["above scratch"])]
             table.add_row(f"{pair.source}, {pair.target}", ROWS[row], *shots, *rest)
-    some = ["--only", *asked.only] if len(asked.only) < len(PAIRS) else []
-    words = ["python benchmarks/surgery.py", *["--tiny"] * asked.tiny, *some]
-    data = {"seeds": asked.seeds, "pairs": {name: str(pair) for name, pair in PAIRS.items()}, "rows": record}
+    some = ["--only", *args.only] if len(args.only) < len(PAIRS) else []
+    words = ["python benchmarks/surgery.py", *["--tiny"] * args.tiny, *some]
+    data = {"seeds": args.seeds, "pairs": {name: str(pair) for name, pair in PAIRS.items()}, "rows": record}
     data["judged_by"] = HOW
     write_json(
-        asked.out / "surgery.json", jsonable({**data, "curves": found, "provenance": provenance(" ".join(words))})
+        args.out / "surgery.json", jsonable({**data, "curves": results, "provenance": provenance(" ".join(words))})
     )
     print_tables(table)
 

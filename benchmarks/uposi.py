@@ -1,14 +1,14 @@
-"""UP-OSI's experiment (arXiv:1702.02453): swing up a pole of which nobody tells one thing.
+"""UP-OSI's experiment (arXiv:1702.02453): swing up a pole with one hidden parameter.
 
-Hidden is where its weight sits to the side of it (the paper displaces the weight of the lower of two poles, its
-experiment A), and which way, and how strongly, the motor pushes. Four policies learn each ensemble, in equal steps: `no
-parameters` (randomize), `true parameters` (which is told them everywhere), `UP-OSI` (which is told what it identifies),
-and `UP-OSI, truth only`, whose identifier has seen nothing but episodes in which the policy was told the truth (round 0
-of the paper). Each is judged on a row of fixed parameters; and in episodes in whose middle the parameter changes, by
-what is paid for a step once the policy had time to notice. There, `true parameters` goes on being told the first one.
+The hidden parameter is the offset of the pole's weight (the paper displaces the weight of the lower of two poles, its
+experiment A), or the direction and strength of the motor. Four policies train on each ensemble with equal steps: `no
+parameters` (randomize), `true parameters` (which receives them everywhere), `UP-OSI` (which receives its identifier's
+estimate), and `UP-OSI, truth only`, whose identifier trains only on episodes with the true parameters (round 0 of the
+paper). Each is evaluated on a row of fixed parameters, and in episodes whose parameter changes in the middle, by the
+mean reward after the policy had time to adapt. There, `true parameters` keeps receiving the first value.
 
     python benchmarks/uposi.py            # 5 seeds: an hour on 2 cores
-    python benchmarks/uposi.py --tiny     # does it still run?
+    python benchmarks/uposi.py --tiny     # checks that it runs
 """
 
 import argparse
@@ -49,14 +49,14 @@ SWITCH, NOTICED = 250, 23  # steps: when the parameter changes, and when that sh
 
 
 class Then(Record):
-    """A state, and the step that it is in."""
+    """A state, and the number of its step."""
 
     inner: Any
     time: Array
 
 
 class Switched(CartPoleSwingUp):
-    """The same pole, which in the middle of an episode becomes another; the env's parameters tell the first one's."""
+    """The same pole, whose parameter changes in the middle of an episode. The env's parameters are the first ones."""
 
     later: tuple[tuple[str, float], ...] = eqx.field(static=True)
 
@@ -82,7 +82,7 @@ class Switched(CartPoleSwingUp):
 
 
 def ensemble(hidden: str) -> Task:
-    """Returns poles of which one thing is drawn anew in each episode, stacked."""
+    """Returns poles with one random parameter, which each episode draws, stacked."""
     return stack([pole(hidden, dist.Uniform(HIDDEN[hidden][0], HIDDEN[hidden][-1]))])
 
 
@@ -91,7 +91,7 @@ def pole(hidden: str, value: float | dist.Distribution) -> Task:
 
 
 def rows(hidden: str, tiny: bool) -> dict[str, Row]:
-    """Returns what is compared; `tiny`: two of them."""
+    """Returns the method of each row; `tiny`: two of them."""
     methods = {
         "no parameters": hs.Randomize(BASE),
         "true parameters": hs.UniversalPolicy(BASE),
@@ -103,14 +103,14 @@ def rows(hidden: str, tiny: bool) -> dict[str, Row]:
 
 
 def switches(hidden: str) -> list[Task]:
-    """Returns from one end to the other, and back."""
+    """Returns changes from one end of the range to the other, and back."""
     tasks = [pole(hidden, end) for end in ENDS[hidden]]
     changing = [Switched(((hidden, end),)) for end in reversed(ENDS[hidden])]
     return [stack([task.replace(env=env)]) for task, env in zip(tasks, changing, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnames="learner")
-def paid(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
+def rewards_after_switch(learner: Learner, params: Params, tasks: Task, keys: Key) -> Array:
     """Returns the mean reward of the last steps after a change [seed]; 0 for steps after an episode's end."""
 
     def one(params: Params, key: Key) -> Array:
@@ -119,28 +119,30 @@ def paid(learner: Learner, known: Params, tasks: Task, keys: Key) -> Array:
         ended = jnp.cumsum(fresh.last, 1) - fresh.last > 0
         return jnp.where(ended, 0.0, fresh.reward)[:, SWITCH + NOTICED :].mean()
 
-    return jax.vmap(one)(known, keys)
+    return jax.vmap(one)(params, keys)
 
 
-def after_switches(hidden: str, learner: Learner, known: Params, keys: Key) -> dict[str, Any]:
-    """Returns the mean reward after parameters have changed, and in episodes that have the later ones throughout."""
+def after_switches(hidden: str, learner: Learner, params: Params, keys: Key) -> dict[str, Any]:
+    """Returns the mean reward after a change of parameters, and in episodes with the later ones throughout."""
     changed, always = [], []
     for task in switches(hidden):
         env: Env = task.env
         assert isinstance(env, Switched)
         later = {name: jnp.full(1, value, jnp.float32) for name, value in env.later}
-        changed.append(np.asarray(paid(learner, known, task, keys)))
-        always.append(np.asarray(paid(learner, known, task.replace(params={**task.params, **later}), keys)))
+        changed.append(np.asarray(rewards_after_switch(learner, params, task, keys)))
+        always.append(
+            np.asarray(rewards_after_switch(learner, params, task.replace(params={**task.params, **later}), keys))
+        )
     return {"changed": np.stack(changed, 1), "always": np.stack(always, 1)}
 
 
-def summarise(found: dict[str, dict]) -> dict[str, dict]:
+def summarise(results: dict[str, dict]) -> dict[str, dict]:
     """Returns each row's mean over the hidden parameters, its gain over no parameters, and the rest after a change."""
-    mean = {name: np.array(one["returns"]).mean(1) for name, one in found.items()}
-    hidden = {name: name.split(", ")[0] for name in found}
-    control = {name: f"{hidden[name]}, no parameters" for name in found}
-    judged = [name for name in found if control[name] in found and control[name] != name]
-    above = compared({name: (mean[name], mean[control[name]]) for name in judged})
+    mean = {name: np.array(one["returns"]).mean(1) for name, one in results.items()}
+    hidden = {name: name.split(", ")[0] for name in results}
+    control = {name: f"{hidden[name]}, no parameters" for name in results}
+    names = [name for name in results if control[name] in results and control[name] != name]
+    above = compared({name: (mean[name], mean[control[name]]) for name in names})
     return {
         name: {
             "return": bootstrap(mean[name])._asdict(),
@@ -151,29 +153,29 @@ def summarise(found: dict[str, dict]) -> dict[str, dict]:
             "seconds": one["seconds"],
             "method": one["method"],
         }
-        for name, one in found.items()
+        for name, one in results.items()
     }
 
 
 def main() -> None:
-    """Runs what is not there yet; writes the record and the figure, and prints the table."""
-    asked = read(sized(flags(__doc__, RUNS / "uposi"), 3_000_000))
-    if asked.tiny:
-        asked.steps, asked.seeds = 8_192, 2
-    found = {}
-    for hidden in ("offset",) if asked.tiny else HIDDEN:
+    """Measures missing rows; writes the record and the figure, and prints the table."""
+    args = read(sized(flags(__doc__, RUNS / "uposi"), 3_000_000))
+    if args.tiny:
+        args.steps, args.seeds = 8_192, 2
+    results = {}
+    for hidden in ("offset",) if args.tiny else HIDDEN:
         poles = stack([pole(hidden, float(value)) for value in HIDDEN[hidden]])
         further = functools.partial(after_switches, hidden)
-        less = argparse.Namespace(**{**vars(asked), "steps": asked.steps // PART[hidden]})
-        found |= measure(rows(hidden, asked.tiny), poles, less, EPISODES, further)
-    record = summarise(found)
-    names = [name for name in found if name.startswith("offset")]
-    lines = [line(name.split(", ", 1)[1], HIDDEN["offset"], np.array(found[name]["returns"])) for name in names]
-    title = f"A weight beside its pole ({asked.seeds} seeds)"
-    figure_sweep(lines, asked.out / "uposi.svg", title, "offset, m")
-    words = ["python benchmarks/uposi.py", *["--tiny"] * asked.tiny]
-    data = {"seeds": asked.seeds, "steps": asked.steps, "rows": record, "judged_by": HOW, "found": found}
-    write_json(asked.out / "uposi.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
+        less = argparse.Namespace(**{**vars(args), "steps": args.steps // PART[hidden]})
+        results |= measure(rows(hidden, args.tiny), poles, less, EPISODES, further)
+    record = summarise(results)
+    names = [name for name in results if name.startswith("offset")]
+    lines = [line(name.split(", ", 1)[1], HIDDEN["offset"], np.array(results[name]["returns"])) for name in names]
+    title = f"A weight beside its pole ({args.seeds} seeds)"
+    figure_sweep(lines, args.out / "uposi.svg", title, "offset, m")
+    words = ["python benchmarks/uposi.py", *["--tiny"] * args.tiny]
+    data = {"seeds": args.seeds, "steps": args.steps, "rows": record, "judged_by": HOW, "found": results}
+    write_json(args.out / "uposi.json", jsonable({**data, "provenance": provenance(" ".join(words))}))
     names = ("return", "of true", "above none", "paid after a change", "paid without")
     table = Table("", "return", "share of true", "above no parameters", "a step after a change", "without")
     for name, one in jsonable(record).items():

@@ -1,4 +1,4 @@
-"""That each benchmark still runs, in small. What it finds is nothing that a test asserts."""
+"""Runs each benchmark at a small size. The tests assert nothing about their results."""
 
 import json
 import pathlib
@@ -16,8 +16,11 @@ from rates.table import summarise
 from rejudge import JUDGES, rejudged, verdicts
 
 ROOT = pathlib.Path(__file__).parents[1]
-SEEDLESS = ("kills", "damage")  # whose records are of no learning
-APART = ("growth", "speed")  # measure a process of their own; the others' need not be another than the tests'
+SEEDLESS = ("kills", "damage")  # whose records hold no training
+APART = (
+    "growth",
+    "speed",
+)  # run in a process of their own, since they measure it; the others run in the tests' process
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ APART = ("growth", "speed")  # measure a process of their own; the others' need 
         ("speed", ["--gpu", "--only", "PPO on many CartPoles"]),
     ],
 )
-def test_a_benchmark_runs_in_small(name, words, tmp_path, monkeypatch):
+def test_benchmark_runs_at_a_small_size(name, words, tmp_path, monkeypatch):
     script = ROOT / "benchmarks" / f"{name}.py"
     told = [*words, "--tiny", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     if name in APART:
@@ -63,7 +66,7 @@ def test_a_benchmark_runs_in_small(name, words, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["kills", "damage"])
-def test_what_is_on_disk_survives_kills_and_tells_of_damage(name, tmp_path):
+def test_kills_and_damage_of_files_are_handled(name, tmp_path):
     words = ["--tiny", "--work", str(tmp_path / "work"), "--out", str(tmp_path)]
     run = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *words], capture_output=True, text=True, timeout=600
@@ -72,7 +75,7 @@ def test_what_is_on_disk_survives_kills_and_tells_of_damage(name, tmp_path):
     assert json.loads((tmp_path / f"{name}.json").read_text())["provenance"]
 
 
-def test_what_speed_says_of_its_measurements():
+def test_summary_of_speed_measurements():
     """Ours takes half of the seconds; its share is that of the bound measured beside it."""
     limits = [{"bound": 100.0}, {"bound": 50.0}]
     found = {"headstart": [measured(2.0), measured(4.0)], "SB3": [measured(6.0), measured(6.0)]}
@@ -87,7 +90,7 @@ def test_what_speed_says_of_its_measurements():
     assert said["times_as_fast"]["SB3"]["met"] is False
 
 
-def test_who_never_arrives_meets_no_goal():
+def test_goal_is_not_met_if_the_level_is_never_reached():
     found = {"headstart": [{**measured(1.0), "reached": False}], "SB3": [{**measured(9.0), "reached": True}]}
     said = summarise(Row({}, {"SB3": 8.0}, what="seconds"), found, [])
     assert said["programs"]["headstart"]["never"] == 1
@@ -100,12 +103,12 @@ def measured(seconds: float) -> dict:
     return {"steps": 100, "warmup": 50, "seconds": seconds, "wall_seconds": 1.5 * seconds + 1.0}
 
 
-def test_the_flops_of_a_network_are_those_of_its_products():
+def test_flops_of_a_network_are_those_of_its_products():
     assert forward((3, 4, 2)) == 2 * (12 + 8)
     assert gradient((3, 4, 2)) == 2 * (12 + 8) + 2 * (12 + 8) + 2 * 8  # forward, weights, and hidden layers backward
 
 
-def test_a_bar_is_met_only_by_a_difference_that_holds():
+def test_bar_is_met_only_by_a_significant_difference():
     steady, lucky = np.array([1.0, 1.1, 0.9, 1.2, 0.8]), np.array([0.0, 0.0, 0.9, 4.0, 3.0])
     found = compared({"steady": (steady, np.zeros(5)), "lucky": (lucky, np.zeros(5))})
     assert (met(found["steady"], 0.5), met(found["steady"], 1.5), met(found["lucky"], 0.5)) == (True, False, False)
@@ -115,7 +118,7 @@ def test_a_bar_is_met_only_by_a_difference_that_holds():
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_a_committed_record_is_judged_from_the_numbers_that_it_keeps(name):
+def test_committed_record_has_the_claims_of_the_current_code(name):
     data = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
     try:
         found = rejudged(name, data)

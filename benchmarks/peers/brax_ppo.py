@@ -95,41 +95,41 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Trains in three parts, the first two of which compile; measures the third, writes the JSON."""
-    asked = arguments()
+    args = arguments()
     parts: list[tuple[int, float]] = []
     networks = functools.partial(
         make_ppo_networks,
-        policy_hidden_layer_sizes=tuple(asked.hidden),
-        value_hidden_layer_sizes=tuple(asked.hidden),
+        policy_hidden_layer_sizes=tuple(args.hidden),
+        value_hidden_layer_sizes=tuple(args.hidden),
         activation=jnp.tanh,
         distribution_type="normal",
     )
     ppo.train(
         Hopper(),
-        num_timesteps=3 * asked.steps,
+        num_timesteps=3 * args.steps,
         episode_length=1000,
         normalize_observations=True,
         network_factory=networks,
-        seed=asked.seed,
+        seed=args.seed,
         num_evals=4,  # one before, and one after each part; none is run
         run_evals=False,
-        progress_fn=lambda steps, told: parts.append((int(steps), time.perf_counter())),
-        **dict(asked.set),
+        progress_fn=lambda steps, metrics: parts.append((int(steps), time.perf_counter())),
+        **dict(args.set),
     )
-    _, (first, began), (last, ended) = parts
+    _, (first, start_time), (last, ended) = parts
     versions = {name: version(name) for name in ("brax", "mujoco-mjx", "jax", "flax", "numpy")}
     result = {
         "env": "Hopper-v5",
-        "seed": asked.seed,
-        "settings": dict(asked.set),
+        "seed": args.seed,
+        "settings": dict(args.set),
         "device": jax.devices()[0].device_kind,
         "warmup": first,
         "steps": last - first,
-        "seconds": ended - began,
+        "seconds": ended - start_time,
         "versions": {"python": platform.python_version(), **versions},
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

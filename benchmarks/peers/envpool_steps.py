@@ -52,29 +52,29 @@ def play(worlds, actions: np.ndarray, steps: int, ahead: bool) -> int:
 
 def main() -> None:
     """Steps, measures, writes the JSON."""
-    asked = arguments()
-    batch = asked.rows // 2 if asked.ahead else asked.rows
-    sizes = {"num_envs": asked.rows, "batch_size": batch, "num_threads": asked.threads, "seed": asked.seed}
-    worlds = envpool.make(asked.env, env_type="gymnasium", **sizes)
+    args = arguments()
+    batch = args.rows // 2 if args.ahead else args.rows
+    sizes = {"num_envs": args.rows, "batch_size": batch, "num_threads": args.threads, "seed": args.seed}
+    worlds = envpool.make(args.env, env_type="gymnasium", **sizes)
     space = worlds.action_space
     shape = (ACTIONS, batch, *space.shape)
-    actions = np.random.default_rng(asked.seed).uniform(space.low, space.high, shape).astype(space.dtype)
-    worlds.async_reset() if asked.ahead else worlds.reset()
-    warmup = play(worlds, actions, asked.warmup, asked.ahead)
-    began = time.perf_counter()
-    steps = play(worlds, actions, asked.steps, asked.ahead)
-    seconds = time.perf_counter() - began
+    actions = np.random.default_rng(args.seed).uniform(space.low, space.high, shape).astype(space.dtype)
+    worlds.async_reset() if args.ahead else worlds.reset()
+    warmup = play(worlds, actions, args.warmup, args.ahead)
+    start_time = time.perf_counter()
+    steps = play(worlds, actions, args.steps, args.ahead)
+    seconds = time.perf_counter() - start_time
     result = {
-        "env": asked.env,
-        "seed": asked.seed,
-        "settings": {"rows": asked.rows, "threads": asked.threads, "ahead": asked.ahead},
+        "env": args.env,
+        "seed": args.seed,
+        "settings": {"rows": args.rows, "threads": args.threads, "ahead": args.ahead},
         "warmup": warmup,
         "steps": steps,
         "seconds": seconds,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("envpool", "numpy")}},
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

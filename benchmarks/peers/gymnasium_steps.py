@@ -45,35 +45,35 @@ def robot(name: str, mass: float) -> gymnasium.Env:
 
 def main() -> None:
     """Steps, measures, writes the JSON."""
-    asked = arguments()
-    masses = np.linspace(asked.masses[0], asked.masses[1], asked.rows)
-    makers = [functools.partial(robot, asked.env, float(mass)) for mass in masses]
-    kind = gymnasium.vector.AsyncVectorEnv if asked.processes else gymnasium.vector.SyncVectorEnv
+    args = arguments()
+    masses = np.linspace(args.masses[0], args.masses[1], args.rows)
+    makers = [functools.partial(robot, args.env, float(mass)) for mass in masses]
+    kind = gymnasium.vector.AsyncVectorEnv if args.processes else gymnasium.vector.SyncVectorEnv
     worlds = kind(makers)
     space = worlds.action_space
-    worlds.reset(seed=asked.seed)
-    space.seed(asked.seed)
+    worlds.reset(seed=args.seed)
+    space.seed(args.seed)
     actions = [space.sample() for _ in range(ACTIONS)]
-    warmup, turns = asked.warmup // asked.rows, asked.steps // asked.rows
-    began = 0.0
+    warmup, turns = args.warmup // args.rows, args.steps // args.rows
+    start_time = 0.0
     for i in range(warmup + turns):
         if i == warmup:
-            began = time.perf_counter()
+            start_time = time.perf_counter()
         worlds.step(actions[i % ACTIONS])
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start_time
     worlds.close()
     versions = {name: version(name) for name in ("gymnasium", "mujoco", "numpy")}
     result = {
-        "env": asked.env,
-        "seed": asked.seed,
-        "settings": {"rows": asked.rows, "masses": list(asked.masses), "processes": asked.processes},
-        "warmup": warmup * asked.rows,
-        "steps": turns * asked.rows,
+        "env": args.env,
+        "seed": args.seed,
+        "settings": {"rows": args.rows, "masses": list(args.masses), "processes": args.processes},
+        "warmup": warmup * args.rows,
+        "steps": turns * args.rows,
         "seconds": seconds,
         "versions": {"python": platform.python_version(), **versions},
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

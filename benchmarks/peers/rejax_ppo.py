@@ -34,28 +34,28 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Trains twice, measures the second time, writes the JSON."""
-    asked = arguments()
-    keywords = {**dict(asked.set), "total_timesteps": asked.steps, "eval_freq": asked.steps}
-    learner = PPO.create(env=asked.env, skip_initial_evaluation=True, **keywords)
+    args = arguments()
+    keywords = {**dict(args.set), "total_timesteps": args.steps, "eval_freq": args.steps}
+    learner = PPO.create(env=args.env, skip_initial_evaluation=True, **keywords)
     learner = learner.replace(eval_callback=lambda algorithm, state, key: ())
     train = jax.jit(learner.train)
-    first, second = jax.random.split(jax.random.key(asked.seed))
+    first, second = jax.random.split(jax.random.key(args.seed))
     jax.block_until_ready(train(first))
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     state, _ = jax.block_until_ready(train(second))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start_time
     versions = {name: version(name) for name in ("rejax", "gymnax", "jax", "flax", "numpy")}
     result = {
-        "env": asked.env,
-        "seed": asked.seed,
-        "settings": dict(asked.set),
+        "env": args.env,
+        "seed": args.seed,
+        "settings": dict(args.set),
         "warmup": int(state.global_step),
         "steps": int(state.global_step),
         "seconds": seconds,
         "versions": {"python": platform.python_version(), **versions},
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

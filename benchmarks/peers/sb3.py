@@ -57,22 +57,22 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def learner(asked: argparse.Namespace) -> BaseAlgorithm:
+def learner(args: argparse.Namespace) -> BaseAlgorithm:
     """Returns SB3's algorithm in its environments, as asked for."""
-    worlds = make_vec_env(asked.env, asked.copies, seed=asked.seed)
-    if asked.algorithm == "ppo":
-        worlds = VecNormalize(worlds, gamma=dict(asked.set).get("gamma", 0.99))
-    return ALGORITHMS[asked.algorithm]("MlpPolicy", worlds, seed=asked.seed, device="cpu", **dict(asked.set))
+    worlds = make_vec_env(args.env, args.copies, seed=args.seed)
+    if args.algorithm == "ppo":
+        worlds = VecNormalize(worlds, gamma=dict(args.set).get("gamma", 0.99))
+    return ALGORITHMS[args.algorithm]("MlpPolicy", worlds, seed=args.seed, device="cpu", **dict(args.set))
 
 
 class Judge(BaseCallback):
     """Judges between rollouts, when the policy has just been updated, and keeps the training's own clock."""
 
-    def __init__(self, asked: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace) -> None:
         super().__init__()
-        self.asked = asked
-        self.worlds = make_vec_env(asked.env, asked.episodes)
-        if asked.algorithm == "ppo":
+        self.asked = args
+        self.worlds = make_vec_env(args.env, args.episodes)
+        if args.algorithm == "ppo":
             self.worlds = VecNormalize(self.worlds, training=False, norm_reward=False)
         self.next = 0
         self.judging = 0.0
@@ -111,10 +111,10 @@ class Judge(BaseCallback):
         print(f"{self.num_timesteps:>9} steps  {seconds:8.1f} s  return {mean:9.2f}", flush=True)
 
 
-def curve(asked: argparse.Namespace) -> dict:
+def curve(args: argparse.Namespace) -> dict:
     """Returns the learning curve, by the training's own clock."""
-    judge = Judge(asked)
-    learner(asked).learn(asked.steps, callback=judge)
+    judge = Judge(args)
+    learner(args).learn(args.steps, callback=judge)
     last = judge.points[-1]
     return {
         "steps": [point["steps"] for point in judge.points],
@@ -128,21 +128,21 @@ def curve(asked: argparse.Namespace) -> dict:
 
 def main() -> None:
     """Trains, judges on the way or measures the speed, writes the JSON."""
-    asked = arguments()
-    torch.set_num_threads(asked.threads)
-    told = {
-        "env": asked.env,
-        "seed": asked.seed,
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    metadata = {
+        "env": args.env,
+        "seed": args.seed,
         "settings": {
-            **{k: v for k, v in vars(asked).items() if k not in ("env", "seed", "out")},
-            "set": dict(asked.set),
+            **{k: v for k, v in vars(args).items() if k not in ("env", "seed", "out")},
+            "set": dict(args.set),
         },
     }
     versions = {name: version(name) for name in ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")}
-    found = curve(asked) if asked.warmup is None else speed(learner(asked), asked.warmup, asked.steps)
-    result = {**told, **found, "versions": {"python": platform.python_version(), **versions}}
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    results = curve(args) if args.warmup is None else speed(learner(args), args.warmup, args.steps)
+    result = {**metadata, **results, "versions": {"python": platform.python_version(), **versions}}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -72,28 +72,28 @@ def worlds(masses: tuple[float, float], copies: int, seed: int, **keywords) -> V
     return VecNormalize(vector, **keywords)
 
 
-def judge(learner: PPO, asked: argparse.Namespace) -> float:
+def judge(learner: PPO, args: argparse.Namespace) -> float:
     """Returns the mean return of the deterministic policy on the target."""
-    seen = worlds(HEAVY, asked.eval_episodes, 1_000, training=False, norm_reward=False)
+    seen = worlds(HEAVY, args.eval_episodes, 1_000, training=False, norm_reward=False)
     seen.obs_rms = learner.get_env().obs_rms  # pyright: ignore
-    return float(np.mean(evaluate_policy(learner, seen, asked.eval_episodes, return_episode_rewards=True)[0]))
+    return float(np.mean(evaluate_policy(learner, seen, args.eval_episodes, return_episode_rewards=True)[0]))
 
 
-def adapt(learner: PPO, asked: argparse.Namespace) -> list[float]:
+def adapt(learner: PPO, args: argparse.Namespace) -> list[float]:
     """Learns in the target -> the curve."""
-    curve, each = [judge(learner, asked)], asked.target_steps // asked.evals
-    for i in range(asked.evals):
+    curve, each = [judge(learner, args)], args.target_steps // args.evals
+    for i in range(args.evals):
         learner.learn(each, reset_num_timesteps=i == 0)
-        curve.append(judge(learner, asked))
+        curve.append(judge(learner, args))
     return curve
 
 
-def onward(source: PPO, asked: argparse.Namespace, seed: int, reset: bool = False) -> PPO:
+def onward(source: PPO, args: argparse.Namespace, seed: int, reset: bool = False) -> PPO:
     """Returns a learner in the target that knows what the source does; `reset`: but for its last layers."""
-    target = worlds(HEAVY, asked.copies, seed)
-    known = source.get_env()
-    target.obs_rms, target.ret_rms = copy.deepcopy(known.obs_rms), copy.deepcopy(known.ret_rms)  # pyright: ignore
-    learner = PPO("MlpPolicy", target, seed=seed, device="cpu", **dict(asked.set))
+    target = worlds(HEAVY, args.copies, seed)
+    source_env = source.get_env()
+    target.obs_rms, target.ret_rms = copy.deepcopy(source_env.obs_rms), copy.deepcopy(source_env.ret_rms)  # pyright: ignore
+    learner = PPO("MlpPolicy", target, seed=seed, device="cpu", **dict(args.set))
     fresh = learner.policy.state_dict()
     head = lambda name: reset and (name == "log_std" or name.startswith(HEADS))
     state = {name: fresh[name] if head(name) else x for name, x in source.policy.state_dict().items()}
@@ -101,39 +101,37 @@ def onward(source: PPO, asked: argparse.Namespace, seed: int, reset: bool = Fals
     return learner
 
 
-def study(asked: argparse.Namespace, seed: int) -> dict[str, list[float]]:
+def study(args: argparse.Namespace, seed: int) -> dict[str, list[float]]:
     """Returns the curve of each row, of one seed."""
     torch.set_num_threads(1)
-    new = lambda masses: PPO(
-        "MlpPolicy", worlds(masses, asked.copies, seed), seed=seed, device="cpu", **dict(asked.set)
-    )
-    source, ensemble = new(NOMINAL).learn(asked.source_steps), new(ENSEMBLE).learn(asked.source_steps)
+    new = lambda masses: PPO("MlpPolicy", worlds(masses, args.copies, seed), seed=seed, device="cpu", **dict(args.set))
+    source, ensemble = new(NOMINAL).learn(args.source_steps), new(ENSEMBLE).learn(args.source_steps)
     return {
-        "scratch": adapt(new(HEAVY), asked),
-        "naive": [judge(source, asked)],
-        "finetune": adapt(onward(source, asked, seed), asked),
-        "reset": adapt(onward(source, asked, seed, reset=True), asked),
-        "randomize": adapt(onward(ensemble, asked, seed), asked),
+        "scratch": adapt(new(HEAVY), args),
+        "naive": [judge(source, args)],
+        "finetune": adapt(onward(source, args, seed), args),
+        "reset": adapt(onward(source, args, seed, reset=True), args),
+        "randomize": adapt(onward(ensemble, args, seed), args),
     }
 
 
 def main() -> None:
     """Runs the study, measures, writes the JSON."""
-    asked, began = arguments(), time.perf_counter()
+    args, start_time = arguments(), time.perf_counter()
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(asked.processes, mp_context=context) as pool:
-        curves = list(pool.map(functools.partial(study, asked), range(asked.seeds)))
+    with concurrent.futures.ProcessPoolExecutor(args.processes, mp_context=context) as pool:
+        curves = list(pool.map(functools.partial(study, args), range(args.seeds)))
     result = {
-        "settings": {**{k: v for k, v in vars(asked).items() if k != "out"}, "set": dict(asked.set)},
+        "settings": {**{k: v for k, v in vars(args).items() if k != "out"}, "set": dict(args.set)},
         "curves": {name: [curve[name] for curve in curves] for name in curves[0]},
-        "seconds": time.perf_counter() - began,
+        "seconds": time.perf_counter() - start_time,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")},
         },
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

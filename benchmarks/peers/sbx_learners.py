@@ -40,21 +40,21 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Trains, measures, writes the JSON."""
-    asked = arguments()
-    worlds = make_vec_env(asked.env, asked.copies, seed=asked.seed)
-    if asked.algorithm == "ppo":
-        worlds = VecNormalize(worlds, gamma=dict(asked.set).get("gamma", 0.99))
-    learner = ALGORITHMS[asked.algorithm]("MlpPolicy", worlds, seed=asked.seed, **dict(asked.set))
+    args = arguments()
+    worlds = make_vec_env(args.env, args.copies, seed=args.seed)
+    if args.algorithm == "ppo":
+        worlds = VecNormalize(worlds, gamma=dict(args.set).get("gamma", 0.99))
+    learner = ALGORITHMS[args.algorithm]("MlpPolicy", worlds, seed=args.seed, **dict(args.set))
     versions = {name: version(name) for name in ("sbx-rl", "stable-baselines3", "jax", "flax", "gymnasium", "mujoco")}
     result = {
-        "env": asked.env,
-        "seed": asked.seed,
-        "settings": {"algorithm": asked.algorithm, "copies": asked.copies, "set": dict(asked.set)},
-        **speed(learner, asked.warmup, asked.steps),
+        "env": args.env,
+        "seed": args.seed,
+        "settings": {"algorithm": args.algorithm, "copies": args.copies, "set": dict(args.set)},
+        **speed(learner, args.warmup, args.steps),
         "versions": {"python": platform.python_version(), **versions},
     }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

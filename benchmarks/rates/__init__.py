@@ -1,1 +1,1 @@
-"""What `speed.py` and `growth.py` are made of: the programs and their settings, the limit, and what is said of both."""
+"""Parts of `speed.py` and `growth.py`: programs and their settings, the limit, figures and tables."""

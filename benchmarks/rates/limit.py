@@ -65,21 +65,21 @@ def sac_flops(settings: SAC, observation: int, action: int) -> int:
 def sustained(run: Callable[[], object], work: float, seconds: float) -> float:
     """Returns the work a second of as many runs as take about so long."""
     run()
-    done, began = 0.0, time.perf_counter()
-    while time.perf_counter() < began + seconds:
+    done, start_time = 0.0, time.perf_counter()
+    while time.perf_counter() < start_time + seconds:
         run()
         done += work
-    return done / (time.perf_counter() - began)
+    return done / (time.perf_counter() - start_time)
 
 
 def physics_rate(robot: str, seconds: float) -> float:
     """Returns environment steps a second of MuJoCo alone, in all threads."""
     simulator, cores = physics(robot), os.cpu_count() or 1
     model, skip = simulator.model, simulator.robot.frame_skip
-    data, luck = [mujoco.MjData(model) for _ in range(cores)], np.random.default_rng(0)
+    data, rng = [mujoco.MjData(model) for _ in range(cores)], np.random.default_rng(0)
     state = np.zeros((ROWS, mujoco.mj_stateSize(model, int(mujoco.mjtState.mjSTATE_FULLPHYSICS))))
-    state[:, 1 : 1 + model.nq] = data[0].qpos + luck.uniform(-5e-3, 5e-3, (ROWS, model.nq))
-    action = np.repeat(luck.uniform(-1, 1, (ROWS, EPISODE, model.nu)), skip, axis=1)
+    state[:, 1 : 1 + model.nq] = data[0].qpos + rng.uniform(-5e-3, 5e-3, (ROWS, model.nq))
+    action = np.repeat(rng.uniform(-1, 1, (ROWS, EPISODE, model.nu)), skip, axis=1)
     with rollout.Rollout(nthread=cores) as pool:
         return sustained(lambda: pool.rollout(model, data, state, action), ROWS * EPISODE, seconds)
 
@@ -97,9 +97,9 @@ def peak(batch: int, width: int, seconds: float) -> float:
         for _ in range(turns):
             np.matmul(x, weight, out=out)
 
-    luck = np.random.default_rng(0)
-    x, out = luck.normal(size=(batch, width)).astype(np.float32), np.empty((batch, width), np.float32)
-    weight = np.linalg.qr(luck.normal(size=(width, width)))[0].astype(np.float32)
+    rng = np.random.default_rng(0)
+    x, out = rng.normal(size=(batch, width)).astype(np.float32), np.empty((batch, width), np.float32)
+    weight = np.linalg.qr(rng.normal(size=(width, width)))[0].astype(np.float32)
     many = [jnp.broadcast_to(a, (cores, *a.shape)) for a in (x, weight)]
     return max(
         sustained(lambda: jax.block_until_ready(chain(x, weight)), work, seconds),
@@ -115,17 +115,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
     parser.add_argument("--seed", type=int, default=0, help="for nothing: all programs are asked alike")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
-    asked = parser.parse_args()
-    if "CartPole" in asked.row:
-        stepped = stepping("CartPole-v1", CARTPOLE_PPO.num_envs, round(100_000 * asked.seconds), seed=0)
-        found = {"physics": stepped["steps"] / stepped["seconds"]}
+    args = parser.parse_args()
+    if "CartPole" in args.row:
+        stepped = stepping("CartPole-v1", CARTPOLE_PPO.num_envs, round(100_000 * args.seconds), seed=0)
+        results = {"physics": stepped["steps"] / stepped["seconds"]}
     else:
-        found = {"physics": physics_rate("Hopper-v5", asked.seconds)}
-    bound = 1.0 / found["physics"]
-    if learns := LEARNS[asked.row]:
-        found |= {"flops": learns.flops, "peak": peak(learns.batch, learns.width, asked.seconds)}
-        bound += found["flops"] / found["peak"]
-    write_json(asked.out, {**found, "bound": 1.0 / bound})
+        results = {"physics": physics_rate("Hopper-v5", args.seconds)}
+    bound = 1.0 / results["physics"]
+    if learns := LEARNS[args.row]:
+        results |= {"flops": learns.flops, "peak": peak(learns.batch, learns.width, args.seconds)}
+        bound += results["flops"] / results["peak"]
+    write_json(args.out, {**results, "bound": 1.0 / bound})
 
 
 class Learns(NamedTuple):

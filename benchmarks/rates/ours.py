@@ -31,24 +31,22 @@ ACTIONS = 256  # drawn ahead, then over and over
 MASSES = (3.0, 9.0)  # kg, of a robot's torso, from the first row on
 
 
-def learn(asked: argparse.Namespace) -> dict:
+def learn(args: argparse.Namespace) -> dict:
     """Returns how many steps of learning (of all seeds and masses), after the warm-up, took how many seconds."""
-    tasks = (
-        _heavier(asked.env, asked.masses, asked.physics) if asked.masses else stack([hs.task(asked.env, asked.physics)])
-    )
-    learner = find_learner(asked.learner).learner(spec(tasks))
+    tasks = _heavier(args.env, args.masses, args.physics) if args.masses else stack([hs.task(args.env, args.physics)])
+    learner = find_learner(args.learner).learner(spec(tasks))
     turn, budget = (
-        steps_per_iteration(learner, tasks) * asked.seeds,
-        count_of((asked.warmup + asked.steps) // asked.seeds),
+        steps_per_iteration(learner, tasks) * args.seeds,
+        count_of((args.warmup + args.steps) // args.seeds),
     )
-    warmup, measured = (-(-steps // turn) for steps in (asked.warmup, asked.steps))
-    seeds = range(asked.seed * asked.seeds, (asked.seed + 1) * asked.seeds)
+    warmup, measured = (-(-steps // turn) for steps in (args.warmup, args.steps))
+    seeds = range(args.seed * args.seeds, (args.seed + 1) * args.seeds)
     run = enter_envs(learner, tasks, init_loop_state(learner, keys(seeds).source))
     run, _ = jax.block_until_ready(train_chunk(learner, tasks, run, jnp.int32(warmup), budget))
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     jax.block_until_ready(train_chunk(learner, tasks, run, jnp.int32(measured), budget))
-    told = {"warmup": warmup * turn, "steps": measured * turn, "seconds": time.perf_counter() - began}
-    return {**told, "device": jax.devices()[0].device_kind}
+    counts = {"warmup": warmup * turn, "steps": measured * turn, "seconds": time.perf_counter() - start_time}
+    return {**counts, "device": jax.devices()[0].device_kind}
 
 
 def _heavier(env: str, rows: int, physics: str = "auto") -> Task:
@@ -83,34 +81,34 @@ def stepping(env: str, rows: int, steps: int, seed: int) -> dict:
     size = ACTIONS * rows
     turns = -(-steps // size)
     episodes, _ = jax.block_until_ready(play(tasks, episodes, actions, key))
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     for i in range(turns):
         episodes, _ = jax.block_until_ready(play(tasks, episodes, actions, jax.random.fold_in(key, i)))
-    return {"warmup": size, "steps": turns * size, "seconds": time.perf_counter() - began}
+    return {"warmup": size, "steps": turns * size, "seconds": time.perf_counter() - start_time}
 
 
-def step_only(asked: argparse.Namespace) -> dict:
+def step_only(args: argparse.Namespace) -> dict:
     """Returns as `stepping`."""
-    return stepping(asked.env, asked.rows, asked.steps, asked.seed)
+    return stepping(args.env, args.rows, args.steps, args.seed)
 
 
-def until(asked: argparse.Namespace) -> dict:
+def until(args: argparse.Namespace) -> dict:
     """Returns the seconds of learning until a judgement reached the level; judging and compiling stop the clock."""
-    tasks, key = stack([hs.task(asked.env)]), keys([asked.seed])
-    learner = find_learner(asked.learner).learner(spec(tasks))
+    tasks, key = stack([hs.task(args.env)]), keys([args.seed])
+    learner = find_learner(args.learner).learner(spec(tasks))
     run = enter_envs(
         learner, tasks, init_loop_state(learner, key.source, None)
     )  # as `train` calls them: it compiles nothing then
-    jax.block_until_ready(next(train_loop(learner, tasks, run, 1, count_of(asked.steps), 1)))
-    spent, steps, returns = 0.0, [], []
-    points = train(learner, tasks, asked.steps, key.source, num_points=asked.steps // asked.every)
-    while not returns or (returns[-1] < asked.level and steps[-1] < asked.steps):
-        began = time.perf_counter()
+    jax.block_until_ready(next(train_loop(learner, tasks, run, 1, count_of(args.steps), 1)))
+    seconds, steps, returns = 0.0, [], []
+    points = train(learner, tasks, args.steps, key.source, num_points=args.steps // args.every)
+    while not returns or (returns[-1] < args.level and steps[-1] < args.steps):
+        start_time = time.perf_counter()
         point = jax.block_until_ready(next(points))
-        spent += time.perf_counter() - began
+        seconds += time.perf_counter() - start_time
         steps.append(float(point.steps[0]))
-        returns.append(float(evaluate(learner, point.params, tasks, asked.episodes, key.evaluation).mean()))
-    return {"seconds": spent, "steps": steps, "returns": returns, "reached": returns[-1] >= asked.level}
+        returns.append(float(evaluate(learner, point.params, tasks, args.episodes, key.evaluation).mean()))
+    return {"seconds": seconds, "steps": steps, "returns": returns, "reached": returns[-1] >= args.level}
 
 
 def arguments() -> argparse.Namespace:

@@ -1,9 +1,9 @@
-"""The hyper-parameters that every program of a row is told alike, and what each calls them.
+"""The hyper-parameters that all programs of a row share, and their name in each program.
 
-Where a peer has no such setting, its own way stays: rejax clips gradients component by component and clips the value
-loss, SBX has an optimizer each for actor and critic, nobody but headstart normalises advantages over the whole rollout.
-Observations and rewards are normalised by headstart, and by VecNormalize around SB3 and SBX; rejax is left without,
-which is less work for it.
+A peer without such a setting keeps its default: rejax clips gradients component by component and clips the value loss,
+SBX has separate optimizers for actor and critic, and only headstart normalizes advantages over the complete rollout.
+Observations and rewards are normalized by headstart, and by VecNormalize around SB3 and SBX. Rejax runs without, which
+is less work for it.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What the measurements say: medians and spread, ratios, shares of the bound, and which goals are met."""
+"""Summaries of measurements: medians and spread, ratios, shares of the bound, and which goals are met."""
 
 import os
 import pathlib
@@ -16,12 +16,12 @@ from rates.running import figure
 UNITS = {"rate": "steps/s", "seconds": "s of learning", "wall": "s in all"}
 
 
-def summarise(row: Row, found: Mapping[str, list[dict]], limits: list[dict]) -> dict:
+def summarise(row: Row, results: Mapping[str, list[dict]], limits: list[dict]) -> dict:
     """Returns each program's repetitions, median, minimum and maximum; our speed as a multiple of each peer's; and our
     shares of the bounds, each of its repetition."""
-    programs = {name: _program(row, each) for name, each in found.items()}
+    programs = {name: _program(row, each) for name, each in results.items()}
     record = {"what": row.what, "goals": row.goals, "programs": programs, "times_as_fast": {}, "limits": limits}
-    for name in found:
+    for name in results:
         if name != OURS:
             pair = np.array([programs[name]["figures"], programs[OURS]["figures"]])
             each = pair[1] / pair[0] if row.what == "rate" else pair[0] / pair[1]
@@ -64,8 +64,8 @@ def _program(row: Row, each: list[dict]) -> dict:
     return record
 
 
-def _reached(found: dict) -> bool:
-    return found["reached"] if "reached" in found else found["returns"][-1] >= found["settings"]["until"]
+def _reached(results: dict) -> bool:
+    return results["reached"] if "reached" in results else results["returns"][-1] >= results["settings"]["until"]
 
 
 def machine() -> dict[str, Any]:
@@ -83,12 +83,12 @@ def show_rows(records: Mapping[str, dict], tiny: bool) -> Table:
     table.title = "headstart beside its peers"
     table.caption = "tiny: it runs, and the figures mean nothing" if tiny else None
     for name, record in records.items():
-        for i, (program, told) in enumerate(record["programs"].items()):
-            unit, spread = UNITS[record["what"]], f"{short_number(told['min'])} … {short_number(told['max'])}"
+        for i, (program, summary) in enumerate(record["programs"].items()):
+            unit, spread = UNITS[record["what"]], f"{short_number(summary['min'])} … {short_number(summary['max'])}"
             ratio, share = record["times_as_fast"].get(program), record.get("share_of_bound")
-            never = f" (never in {told['never']})" if told.get("never") else ""
-            with_words = " ".join([program, *told.get("words", ())])
-            cells = [name if i == 0 else "", with_words, f"{short_number(told['median'])} {unit}{never}", spread]
+            never = f" (never in {summary['never']})" if summary.get("never") else ""
+            with_words = " ".join([program, *summary.get("words", ())])
+            cells = [name if i == 0 else "", with_words, f"{short_number(summary['median'])} {unit}{never}", spread]
             cells += [f"{ratio['median']:.2f} x as fast", goal(ratio, "x")] if ratio else ["", least(record, program)]
             cells += [f"{100 * share['share']:.0f} %", goal(share)] if share and program == OURS else ["", ""]
             table.add_row(*cells, end_section=program == list(record["programs"])[-1])
@@ -96,13 +96,13 @@ def show_rows(records: Mapping[str, dict], tiny: bool) -> Table:
 
 
 def least(record: Mapping[str, Any], program: str) -> str:
-    """Returns the steps a second that headstart should reach, and whether it does; nothing if there is no goal."""
+    """Returns the steps per second that headstart should reach, and whether it does; nothing if there is no goal."""
     return goal(record["least"], "steps/s") if program == OURS and "least" in record else ""
 
 
-def goal(told: Mapping[str, Any], unit: str = "") -> str:
+def goal(summary: Mapping[str, Any], unit: str = "") -> str:
     """Returns a goal, and whether it is met."""
-    if told["goal"] is None:
+    if summary["goal"] is None:
         return "none"
-    wanted = f"{told['goal']:g} {unit}" if unit else f"{100 * told['goal']:.0f} %"
-    return f"{wanted}: {'met' if told['met'] else 'not met'}"
+    wanted = f"{summary['goal']:g} {unit}" if unit else f"{100 * summary['goal']:.0f} %"
+    return f"{wanted}: {'met' if summary['met'] else 'not met'}"
