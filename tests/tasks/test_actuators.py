@@ -64,7 +64,7 @@ def test_power_doubles_every_actuators_force():
 
 
 @pytest.mark.parametrize(("i", "name"), list(enumerate(NAMES)))
-def test_one_actuators_power_is_its_own(i: int, name: str):
+def test_power_of_one_actuator_leaves_the_others_unchanged(i: int, name: str):
     parameter = f"{name}_gear" if name in ("elbow", "limited", "rope") else f"{name}_power"
     times = known.named[parameter].parameter.nominal * 2
     before, after = forces({}), forces({parameter: times})
@@ -77,7 +77,7 @@ def test_one_actuators_power_is_its_own(i: int, name: str):
     ]
 
 
-def test_a_stronger_servo_is_the_servo_that_is_compiled_so():
+def test_stronger_servo_equals_the_servo_compiled_with_that_strength():
     compiled = mujoco.MjModel.from_xml_string(
         XML.replace('name="held" joint="elbow" kp="10" kv="1"', 'name="held" joint="elbow" kp="20" kv="2"')
     )
@@ -87,11 +87,11 @@ def test_a_stronger_servo_is_the_servo_that_is_compiled_so():
         np.testing.assert_array_equal(getattr(model, field), getattr(compiled, field))
 
 
-def test_a_contact_pairs_friction_is_the_groups_alone():
+def test_friction_of_a_contact_pair_is_the_group_s():
     pair = '<contact><pair geom1="floor" geom2="ball" friction="1 1 .1 .1 .1"/></contact></mujoco>'
     floor = '<mujoco><worldbody><geom name="floor" type="plane" size="1 1 1"/>'
     ball = '<body><freejoint/><geom name="ball" size=".1"/></body></worldbody>'
     model: Any = mujoco.MjModel.from_xml_string(floor + ball + pair)
-    made = table(model).fields(np, {"friction": 0.5})
-    np.testing.assert_allclose(made["pair_friction"], [[0.5, 0.5, 0.1, 0.1, 0.1]])
+    fields = table(model).fields(np, {"friction": 0.5})
+    np.testing.assert_allclose(fields["pair_friction"], [[0.5, 0.5, 0.1, 0.1, 0.1]])
     assert [p.name for p in table(model).listed if "friction" in p.name] == ["friction"]

@@ -32,8 +32,8 @@ def test_a_step_flips_its_bit_and_costs_one_unless_it_leaves_the_goal():
 
 def test_episodes_last_n_steps_whatever_happens():
     env = hs.to_gymnasium(hs.task("BitFlip-8"))
-    seen, _ = env.reset(seed=1)
-    total, wrong = 0.0, np.flatnonzero(seen[:8] != seen[8:])
+    observations, _ = env.reset(seed=1)
+    total, wrong = 0.0, np.flatnonzero(observations[:8] != observations[8:])
     for t in range(8):
         action = wrong[t] if t < len(wrong) else 0  # then the first bit, to and fro
         _, reward, ended, out_of_time, _ = env.step(int(action))
@@ -53,7 +53,7 @@ def test_bits_and_goals_start_anywhere():
     np.testing.assert_allclose((starts.bits == starts.goal).mean(0), 0.5, atol=0.04)
 
 
-def test_slips_flip_any_bit():
+def test_slips_flip_random_bits():
     env, state = BitFlip(5), Bits(bits("00000"), bits("11111"))
     go = jax.vmap(lambda key: env.transition({"slip": jnp.float32(0.5)}, state, jnp.asarray(3), key).bits)
     flipped = np.asarray(jax.jit(go)(jax.random.split(jax.random.key(0), 4000)))
@@ -67,6 +67,6 @@ def test_sizes(n: int):
     assert (env.name, env.horizon, env.observation_space.size, env.action_space.size) == (f"BitFlip-{n}", n, 2 * n, n)
 
 
-def test_there_must_be_bits():
+def test_size_of_zero_is_refused():
     with pytest.raises(InputError, match=r"BitFlip has no bits with n=0; give 1 or more\.$"):
         BitFlip(0)

@@ -71,7 +71,7 @@ def energy(given: dict, state: jax.Array) -> jax.Array:
     return total * speed**2 / 2 + p * speed * spin + inertia * spin**2 / 2 + given["gravity"] * p
 
 
-def test_accelerations_are_mujocos():
+def test_accelerations_equal_mujocos():
     rng, ours = np.random.default_rng(0), jax.jit(accelerations)
     for _ in range(30):
         given = {p.name: SOME[p.name] * rng.uniform(0.5, 2) for p in ENV.parameters}
@@ -89,7 +89,7 @@ def test_accelerations_are_mujocos():
 
 
 @pytest.mark.parametrize(("friction", "atol"), [(0, 2e-5), (1, 0.006)])
-def test_half_a_second_is_mujocos(friction: int, atol: float):
+def test_half_a_second_equals_mujocos(friction: int, atol: float):
     """With friction only approximately: ours is of first order in time, for stability."""
     given = {**SOME, "cart_friction": friction * 1.3, "joint_friction": friction * 0.08}
     model, data = in_mujoco(given)
@@ -110,8 +110,8 @@ def test_energy_is_conserved_without_friction_and_lost_by_it(given: dict[str, fl
     first = float(energy(params(**given), start))
     swing = float(energy(params(**given), jnp.array([0.0, 0.0, 0.0, 4.0])))
     small = {**given, "dt": 0.005}
-    kept = jax.vmap(energy, (None, 0))(params(**small), roll(params(**small), start, rest))
-    np.testing.assert_allclose(kept, first, atol=1e-3 * swing)
+    energies = jax.vmap(energy, (None, 0))(params(**small), roll(params(**small), start, rest))
+    np.testing.assert_allclose(energies, first, atol=1e-3 * swing)
     damped = {**small, "cart_friction": 0.5, "joint_friction": 0.1}
     left = jax.vmap(energy, (None, 0))(params(**damped), roll(params(**damped), start, rest))
     assert float(jnp.diff(left).max()) < 1e-4
@@ -170,8 +170,8 @@ def test_starts_hanging_and_ends_where_the_rail_ends():
     assert set(np.sign(starts[:, 2]).tolist()) == {-1.0, 1.0}
     assert not ENV.terminal(params(rail=2.0), jnp.array([1.99, 9.0, 3.0, 9.0]))
     assert ENV.terminal(params(rail=2.0), jnp.array([-2.01, 0.0, 0.0, 0.0]))
-    seen = ENV.observe(params(), jnp.array([1.0, 2.0, math.pi / 2, 3.0]))
-    np.testing.assert_allclose(seen, [1, 2, 0, 1, 3], atol=1e-6)
+    states = ENV.observe(params(), jnp.array([1.0, 2.0, math.pi / 2, 3.0]))
+    np.testing.assert_allclose(states, [1, 2, 0, 1, 3], atol=1e-6)
 
 
 def test_every_parameter_matters_and_none_but_its_end_needs_the_rail():
@@ -187,7 +187,7 @@ def test_every_parameter_matters_and_none_but_its_end_needs_the_rail():
             assert np.any(step(params(**nominal), state, action) != step(other, state, action)), p.name
 
 
-def test_mirrored_it_does_the_mirrored():
+def test_mirrored_states_have_mirrored_motion():
     state, action = jnp.array([0.3, 1.0, 2.0, 3.0]), jnp.array([0.5])
     np.testing.assert_allclose(
         step(params(offset=-0.1), -state, -action), -step(params(offset=0.1), state, action), rtol=1e-5, atol=1e-5

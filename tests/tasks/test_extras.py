@@ -50,17 +50,17 @@ def pulled(
 
 
 @pytest.mark.parametrize(
-    ("text", "seen", "done"),
+    ("text", "observations", "done"),
     [
         ("LunarLander-v3@horizon=8,gravity=-3", 8, 4),
         ("MiniGrid-Empty-5x5-v0@horizon=8", 4 + 7 * 7 * 3, 7),
         ("FetchReach-v4@horizon=8,gravity=5", 16, 4),
     ],
 )
-def test_each_is_played_in_the_loop(text: str, seen: int, done: int):
+def test_each_env_runs_in_the_loop(text: str, observations: int, done: int):
     """Learning from it compiles the same program as for any third-party env."""
     env, tasks = host_of(text), stack([parse(text)])
-    assert (env.observation_space.size, env.action_space.size, env.horizon) == (seen, done, 8)
+    assert (env.observation_space.size, env.action_space.size, env.horizon) == (observations, done, 8)
     assert describe(parse(text)) == text
     returns = evaluate(Uniform().learner(spec(tasks)), {}, tasks, 2, keys([0]).evaluation)
     assert np.isfinite(returns).all()
@@ -103,13 +103,13 @@ def test_a_parameter_changes_what_happens_and_the_same_seed_repeats_it(
     text: str, actions: list[Any], changed: dict[str, float]
 ):
     env = host_of(text)
-    seen, paid = pulled(env, [3], actions)
+    observations, paid = pulled(env, [3], actions)
     other, _ = pulled(env, [3], actions, **changed)
-    assert not np.array_equal(seen, other)
-    again, paid_again = pulled(env, [3], actions)  # the same live env, nominal again
-    np.testing.assert_array_equal(seen, again)
+    assert not np.array_equal(observations, other)
+    repeated, paid_again = pulled(env, [3], actions)  # the same live env, nominal again
+    np.testing.assert_array_equal(observations, repeated)
     np.testing.assert_array_equal(paid, paid_again)
-    assert not np.array_equal(seen, pulled(env, [4], actions)[0])
+    assert not np.array_equal(observations, pulled(env, [4], actions)[0])
     assert not env.pop_failures()
 
 
@@ -117,9 +117,9 @@ def test_minigrid_shows_all_but_its_mission():
     env = host_of("MiniGrid-Empty-5x5-v0")
     assert [tuple(part) for part in env.parts] == [("direction", 0, 4), ("image", 4, 151)]
     assert env.horizon == 100
-    seen, paid = pulled(env, [0], [2, 2, 1, 2, 2])  # two ahead, right, two ahead: the goal
+    observations, paid = pulled(env, [0], [2, 2, 1, 2, 2])  # two ahead, right, two ahead: the goal
     assert paid[1:, 0].tolist() == pytest.approx([0, 0, 0, 0, 1 - 0.9 * 5 / 100])
-    assert seen[[0, 3], 0, :4].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+    assert observations[[0, 3], 0, :4].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
     with pytest.raises(
         InputError, match=r"BabyAI-GoToObj-v0 has no limit of an episode.s steps; write BabyAI-GoToObj-v0@horizon=1000"
     ):
@@ -130,9 +130,11 @@ def test_goal_envs_show_their_goals():
     env = host_of("FetchReach-v4")
     assert [part.name for part in env.parts] == ["achieved_goal", "desired_goal", "observation"]
     goal = env.parts[1]
-    seen, _ = pulled(env, [3, 4], [[1.0, 0.0, 0.0, 0.0]] * 2)
-    np.testing.assert_array_equal(seen[0, :, goal.start : goal.stop], seen[2, :, goal.start : goal.stop])
-    assert not np.array_equal(seen[0, 0, goal.start : goal.stop], seen[0, 1, goal.start : goal.stop])
+    observations, _ = pulled(env, [3, 4], [[1.0, 0.0, 0.0, 0.0]] * 2)
+    np.testing.assert_array_equal(
+        observations[0, :, goal.start : goal.stop], observations[2, :, goal.start : goal.stop]
+    )
+    assert not np.array_equal(observations[0, 0, goal.start : goal.stop], observations[0, 1, goal.start : goal.stop])
 
 
 def test_meta_world_has_fifty_goals_that_are_observed_and_equal_in_each_env():
@@ -151,14 +153,14 @@ def test_atari_equals_ale_pys_vector_env():
     theirs = AtariVectorEnv("pong", 2, repeat_action_probability=0.25, reward_clipping=False)
     stacks, rewards = [theirs.reset(seed=seeds)[0].copy()], [np.zeros(2)]
     for t in range(80):
-        seen, reward, *_ = theirs.step(np.full(2, t % 6))
-        stacks.append(seen.copy())
+        observations, reward, *_ = theirs.step(np.full(2, t % 6))
+        stacks.append(observations.copy())
         rewards.append(reward)
-    seen, paid = pulled(env, [5, 9], [t % 6 for t in range(80)])
-    np.testing.assert_array_equal(seen, np.stack(stacks).reshape(81, 2, -1))
+    observations, paid = pulled(env, [5, 9], [t % 6 for t in range(80)])
+    np.testing.assert_array_equal(observations, np.stack(stacks).reshape(81, 2, -1))
     np.testing.assert_array_equal(paid, rewards)
     assert min(reward.min() for reward in rewards) == -1.0
-    shown = env.pool.observations.to_observation(jnp.asarray(seen[9, 1]))
+    shown = env.pool.observations.to_observation(jnp.asarray(observations[9, 1]))
     np.testing.assert_array_equal(shown, np.moveaxis(stacks[9][1], 0, -1))
     assert shown.dtype == jnp.uint8
 
@@ -172,11 +174,11 @@ def test_a_console_of_any_mode_is_atari_to_a_shade_of_grey(game: str):
     wrong = []
     for _ in range(121):
         action = int(drawn.integers(len(theirs._console.actions)))
-        (seen, *results), (shown, *their_results) = ours.step(action), theirs.step(action)
+        (observations, *results), (shown, *their_results) = ours.step(action), theirs.step(action)
         assert results == their_results
         if results[1] or results[2]:
             break
-        wrong.append(np.abs(seen.astype(int) - shown))
+        wrong.append(np.abs(observations.astype(int) - shown))
     else:
         raise AssertionError("it never ended")
     assert np.max(wrong) <= 1

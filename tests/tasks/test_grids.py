@@ -180,9 +180,9 @@ def test_sampled_steps_are_the_tables(wall: float):
     states, actions = (jnp.asarray(each.ravel()) for each in np.indices((100, 4)))
     to = jax.vmap(jax.vmap(env.transition, in_axes=(None, 0, 0, None)), in_axes=(None, None, None, 0))
     samples = np.asarray(jax.jit(to)(params, states, actions, jax.random.split(jax.random.key(1), 1500)))
-    found = np.zeros((400, 100))
-    np.add.at(found, (np.arange(400)[None].repeat(1500, 0), samples), 1 / 1500)
-    np.testing.assert_allclose(found.reshape(100, 4, 100), tables.transitions, atol=0.06)
+    results = np.zeros((400, 100))
+    np.add.at(results, (np.arange(400)[None].repeat(1500, 0), samples), 1 / 1500)
+    np.testing.assert_allclose(results.reshape(100, 4, 100), tables.transitions, atol=0.06)
     worth = jax.jit(jax.vmap(env.cumulants, in_axes=(None, 0, 0, 0)))(params, states, actions, samples[0])
     np.testing.assert_array_equal(worth, np.asarray(tables.cumulants)[states, actions, samples[0]])
 
@@ -205,7 +205,7 @@ def test_the_wall_costs_the_sources_policy_what_it_should():
     assert score(source, lucky, source) == pytest.approx(score(source, unlucky, source), abs=1e-3)
 
 
-def test_an_episode_of_the_wall():
+def test_an_episode_of_the_grid_with_its_wall():
     task = hs.task("GridWall", slip=0, wall=1, w={"reward_goal": 2.0})
     env = hs.to_gymnasium(task)
     seen, _ = env.reset(seed=0)

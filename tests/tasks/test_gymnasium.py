@@ -49,18 +49,20 @@ def test_has_gymnasiums_spaces_horizon_and_numbers(name: str):
     assert env.observation_space.shape == theirs.observation_space.shape
     assert env.action_space == theirs.action_space
     rng, theirs_inner = np.random.default_rng(0), theirs.unwrapped
-    seen, _ = env.reset(seed=4)
+    observations, _ = env.reset(seed=4)
     theirs.reset()
     if name == "Hopper-v5":
         theirs_inner.set_state(*env.unwrapped.physics_state())  # pyright: ignore[reportAttributeAccessIssue]
     else:
-        state = seen if name == "CartPole-v1" else [np.arctan2(seen[1], seen[0]), seen[2]]
+        state = (
+            observations if name == "CartPole-v1" else [np.arctan2(observations[1], observations[0]), observations[2]]
+        )
         theirs_inner.state = np.array(state, np.float64)  # pyright: ignore[reportAttributeAccessIssue]
     for _ in range(12):
         action = _drawn(env.action_space, rng)
-        seen, reward, terminated, truncated, info = env.step(action)
+        observations, reward, terminated, truncated, info = env.step(action)
         their_seen, their_reward, their_end, _, _ = theirs.step(action)
-        np.testing.assert_allclose(seen, their_seen, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(observations, their_seen, rtol=1e-5, atol=1e-5)
         assert reward == pytest.approx(their_reward, rel=1e-5, abs=1e-5)
         assert sum(info["rewards"].values()) == pytest.approx(reward, rel=1e-5)
         assert (terminated, truncated) == (their_end, False)
@@ -75,7 +77,7 @@ def _drawn(space: gymnasium.Space, rng: np.random.Generator) -> Any:
     return rng.uniform(space.low, space.high).astype(np.float32)
 
 
-def test_truncates_at_the_horizon_and_never_calls_it_an_end():
+def test_truncates_at_the_horizon_without_termination():
     env = made("Pendulum-v1")
     env.reset(seed=0)
     ends = [env.step(np.zeros(1, np.float32))[2:4] for _ in range(200)]
@@ -89,8 +91,8 @@ def test_each_reset_draws_and_a_seed_repeats():
     assert len(set(masses)) == 3
     assert all(0.5 <= mass <= 2.0 for mass in masses)
     assert [info["params"]["length"] for _, info in first] == pytest.approx([0.7] * 3)
-    again = [env.reset(seed=1), env.reset(), env.reset()]
-    for (obs, info), (obs_again, info_again) in zip(first, again, strict=True):
+    repeated = [env.reset(seed=1), env.reset(), env.reset()]
+    for (obs, info), (obs_again, info_again) in zip(first, repeated, strict=True):
         np.testing.assert_array_equal(obs, obs_again)
         assert info == info_again
 

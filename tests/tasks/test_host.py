@@ -43,7 +43,7 @@ def noted(monkeypatch) -> list[strangers.Noted]:
     return notes
 
 
-def test_a_batch_of_envs_is_played_as_by_hand(noted):
+def test_batch_of_envs_equals_envs_stepped_by_hand(noted):
     env = host(cartpole)
     tasks, agent = stack([probes.one(env)]), probes.player(falls_or_stays)
 
@@ -66,21 +66,21 @@ def test_a_batch_of_envs_is_played_as_by_hand(noted):
 
 def _as_by_hand(fresh: Any, note: list[Any]) -> None:
     """The program's outputs, the env's own records, and a clean env stepped by hand with the same seeds agree."""
-    clean, t, seen = gymnasium.make("CartPole-v1", max_episode_steps=LIMIT), 0, None
+    clean, t, observations = gymnasium.make("CartPole-v1", max_episode_steps=LIMIT), 0, None
     for kind, given, *_ in note:
         if kind == "reset":
-            seen, _ = clean.reset(seed=given)
+            observations, _ = clean.reset(seed=given)
             continue
         after, reward, terminated, truncated, _ = clean.step(given)
-        np.testing.assert_array_equal(fresh.obs[t], seen)
+        np.testing.assert_array_equal(fresh.obs[t], observations)
         np.testing.assert_array_equal(fresh.next_obs[t], after)  # where the episode ended, its own last
         assert (fresh.action[t], fresh.reward[t]) == (given, reward)
         assert (bool(fresh.last[t]), bool(fresh.discount[t])) == (terminated or truncated, not terminated)
-        t, seen = t + 1, after
+        t, observations = t + 1, after
     assert t == 40
 
 
-def test_in_training_each_step_is_one_call_and_all_envs_come_back(noted):
+def test_training_makes_one_call_per_step_and_frees_all_envs(noted):
     env = host(clock, horizon=5)
     tasks, agent = (
         stack([probes.one(env), probes.one(env)]),
@@ -108,7 +108,7 @@ def test_twenty_evaluations_make_no_more_envs_than_one(noted):
     assert (env.pool.num_envs, env.pool.num_in_use) == (6, 0)
 
 
-def test_a_seed_that_is_done_is_left_alone_while_others_go_on():
+def test_seed_that_has_finished_is_not_stepped_while_others_continue():
     """A batched while loop continues for seeds that are done, from states that their envs have left."""
     env = host(clock, horizon=6)
     task = probes.one(env)
@@ -127,7 +127,7 @@ def test_a_seed_that_is_done_is_left_alone_while_others_go_on():
     assert not env.pop_failures()
 
 
-def test_another_backend_than_the_cpu_calls_as_often(monkeypatch, noted):
+def test_callback_of_another_backend_makes_as_many_calls(monkeypatch, noted):
     env = host(clock, horizon=4)
     task = probes.one(env)
 
@@ -142,8 +142,8 @@ def test_another_backend_than_the_cpu_calls_as_often(monkeypatch, noted):
     monkeypatch.setattr(calls, "on_host", calls._by_io_callback)
     monkeypatch.setattr("headstart.tasks.host.env.on_host", calls._by_io_callback)
     noted.clear()
-    seen = play(probes.keys(3))
-    assert seen.reward.tolist() == [[1.0, 2.0, 3.0, 4.0, 1.0, 2.0]] * 3
+    observations = play(probes.keys(3))
+    assert observations.reward.tolist() == [[1.0, 2.0, 3.0, 4.0, 1.0, 2.0]] * 3
     assert [len(live.note) for live in noted] == [8] * 3
 
 
@@ -156,9 +156,9 @@ def test_parameters_are_drawn_for_each_episode_and_reach_the_env():
         def on(episode, key):
             return step(task, episode, jnp.int32(1), key)
 
-        episode, seen = jax.lax.scan(on, reset(task, key), jax.random.split(key, 9))
+        episode, observations = jax.lax.scan(on, reset(task, key), jax.random.split(key, 9))
         task.env.close(episode.state)
-        return seen
+        return observations
 
     obs = np.asarray(play(KEY).obs)
     np.testing.assert_array_equal(obs[:, 0], [0, 1, 2] * 3)
@@ -169,21 +169,21 @@ def test_parameters_are_drawn_for_each_episode_and_reach_the_env():
     assert task.env.pool.num_envs == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_disturbances_go_around_it():
+def test_disturbances_wrap_a_host_env():
     task = hs.task(host(strangers.Clock, horizon=3), action_delay=1.0, observation_noise=0.1)
 
     @jax.jit
     def play(key):
         return jax.lax.scan(lambda e, k: step(task, e, jnp.int32(1), k), reset(task, key), jax.random.split(key, 6))[1]
 
-    seen = play(KEY)
-    assert seen.reward.tolist() == [1.0, 2.0, 3.0] * 2
-    assert seen.last.tolist() == [False, False, True] * 2
-    assert 0 < float(jnp.abs(seen.obs[:, 0] - jnp.array([0.0, 1.0, 2.0] * 2)).max()) < 1.0
+    observations = play(KEY)
+    assert observations.reward.tolist() == [1.0, 2.0, 3.0] * 2
+    assert observations.last.tolist() == [False, False, True] * 2
+    assert 0 < float(jnp.abs(observations.obs[:, 0] - jnp.array([0.0, 1.0, 2.0] * 2)).max()) < 1.0
 
 
 @pytest.mark.filterwarnings("ignore:.*(Box observation space|assigned a `spec`).*")
-def test_it_goes_back_behind_gymnasiums_face():
+def test_it_works_with_gymnasiums_interface():
     env: Any = hs.to_gymnasium(hs.task(host("CartPole-v1", horizon=4)))
     check_env(env, skip_render_check=True)
     env.reset(seed=1)

@@ -47,7 +47,7 @@ class Stubborn(Falls):
         return super().step(action)
 
 
-class Whole(Falls):
+class IntegerGravity(Falls):
     """An env whose gravity is always an integer, and whose pull changes gravity too."""
 
     pull = 10
@@ -64,7 +64,7 @@ class Whole(Falls):
         pass
 
 
-class Shy(Falls):
+class NegativeGravityRefused(Falls):
     """An env whose setter refuses negative gravity."""
 
     _gravity = 10.0
@@ -82,14 +82,14 @@ class Shy(Falls):
         self._gravity = 10.0
 
 
-class Deaf(Falls):
+class GravityOverwritten(Falls):
     """An env whose `reset` overwrites the constructor's gravity."""
 
     def __init__(self, gravity: float = 10.0):
         self.gravity = gravity
 
 
-class Drops(Falls):
+class ModelRemade(Falls):
     """The same in MuJoCo, with a model that each `reset` makes again."""
 
     model: Any = None
@@ -114,16 +114,16 @@ def named(name: str, value: Any) -> Any:
 def speed(task: Any) -> float:
     env = hs.to_gymnasium(task)
     env.reset(seed=0)
-    seen = float(env.step(0 if env.action_space.shape == () else np.zeros(3, np.float32))[0][0])
+    observations = float(env.step(0 if env.action_space.shape == () else np.zeros(3, np.float32))[0][0])
     env.close()
-    return seen
+    return observations
 
 
-@pytest.mark.parametrize("kind", [Falls, Shy, Drops])
+@pytest.mark.parametrize("kind", [Falls, NegativeGravityRefused, ModelRemade])
 def test_values_that_reset_overwrites_are_set_again(kind: Any):
     env = host(kind, horizon=5)
     assert speed(hs.task(env, gravity=2.0)) == pytest.approx(-0.2)
-    assert speed(hs.task(env)) == pytest.approx(-0.981 if kind is Drops else -1.0)  # and leaves no trace
+    assert speed(hs.task(env)) == pytest.approx(-0.981 if kind is ModelRemade else -1.0)  # and leaves no trace
 
 
 def test_each_draw_of_a_distribution_reaches_the_env():
@@ -138,10 +138,22 @@ def test_each_draw_of_a_distribution_reaches_the_env():
     ("kind", "value", "sentence"),
     [
         (Stubborn, 2.0, "Stubborn: gravity=2 is not kept: it is 10 after a step, so it cannot be set."),
-        (Whole, 2.5, "Whole: gravity=2.5 is not kept: it is 2 after reset, so it cannot be set."),
-        (Shy, -1.0, "Shy does not take gravity=-1: gravity is not to point upwards."),
-        (Shy, dist.Uniform(-1.0, 1.0), "Shy does not take gravity=-1: gravity is not to point upwards."),
-        (Deaf, 2.0, "Deaf: gravity=2 is not kept: it is 10 after reset, so it cannot be set."),
+        (IntegerGravity, 2.5, "IntegerGravity: gravity=2.5 is not kept: it is 2 after reset, so it cannot be set."),
+        (
+            NegativeGravityRefused,
+            -1.0,
+            "NegativeGravityRefused does not take gravity=-1: gravity is not to point upwards.",
+        ),
+        (
+            NegativeGravityRefused,
+            dist.Uniform(-1.0, 1.0),
+            "NegativeGravityRefused does not take gravity=-1: gravity is not to point upwards.",
+        ),
+        (
+            GravityOverwritten,
+            2.0,
+            "GravityOverwritten: gravity=2 is not kept: it is 10 after reset, so it cannot be set.",
+        ),
     ],
 )
 def test_values_that_are_not_kept_are_refused_before_training(kind: Any, value: Any, sentence: str):
@@ -151,9 +163,9 @@ def test_values_that_are_not_kept_are_refused_before_training(kind: Any, value: 
     assert env.pool.num_in_use == 0
 
 
-def test_two_that_set_one_number_are_refused():
-    env = host(Whole, horizon=5)
-    with pytest.raises(InputError, match=r"^Whole: (pull=3|gravity=2) is not kept"):
+def test_two_parameters_of_one_number_are_refused():
+    env = host(IntegerGravity, horizon=5)
+    with pytest.raises(InputError, match=r"^IntegerGravity: (pull=3|gravity=2) is not kept"):
         hs.task(env, gravity=2.0, pull=3.0)
     hopper = host("Hopper-v4")
     with pytest.raises(InputError, match=r"set the same number; give one of them\.$"):
@@ -176,7 +188,7 @@ def test_an_unset_parameter_follows_from_those_that_the_task_sets():
         aligned([hs.task(hopper, mass=dist.Uniform(1.0, 2.0)), by_field])
 
 
-def test_an_env_that_breaks_says_so_through_gymnasium_too():
+def test_failure_of_an_env_is_raised_through_gymnasium_too():
     env = hs.to_gymnasium(hs.task(host(strangers.broken(1, strangers.raises), horizon=9)))
     env.reset(seed=0)
     env.step(0)
@@ -209,16 +221,16 @@ def length(task: Any) -> int:
     return steps
 
 
-@pytest.mark.parametrize(("made", "name"), [(limited, "max_steps"), (wrapped, "steps")])
-def test_an_episode_is_as_long_as_the_env_that_was_constructed(made: Any, name: str):
-    assert host(made).horizon == 4
-    assert host(made, **named(name, 7)).horizon == 7
+@pytest.mark.parametrize(("env", "name"), [(limited, "max_steps"), (wrapped, "steps")])
+def test_length_of_an_episode_is_that_of_the_constructed_env(env: Any, name: str):
+    assert host(env).horizon == 4
+    assert host(env, **named(name, 7)).horizon == 7
     for steps in (2, 4, 9):
-        task = hs.task(host(made), **named(name, steps))
+        task = hs.task(host(env), **named(name, steps))
         assert (task.env.horizon, length(task)) == (steps, steps)
-    assert hs.task(host(made), **named(name, dist.Uniform(3.0, 6.0))).env.horizon == 6
-    assert hs.task(host(made, horizon=5), **named(name, 9)).env.horizon == 5  # who says how long is believed
-    short, long = aligned([hs.task(host(made)), hs.task(host(made), **named(name, 9))])
+    assert hs.task(host(env), **named(name, dist.Uniform(3.0, 6.0))).env.horizon == 6
+    assert hs.task(host(env, horizon=5), **named(name, 9)).env.horizon == 5  # who says how long is believed
+    short, long = aligned([hs.task(host(env)), hs.task(host(env), **named(name, 9))])
     assert short.env == long.env
     assert stack([short, long]).env.horizon == 9
     assert (length(short), length(long)) == (4, 9)  # the env itself ends the first

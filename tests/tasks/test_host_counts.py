@@ -23,7 +23,7 @@ METHODS = {"ppo": PPO_, "dqn": DQN_, "recurrent": Recurrent(PPO_, hidden_size=4,
 JUDGED = 3
 
 
-class Counted(strangers.Clock):
+class CountedEnv(strangers.Clock):
     """Counts steps and episodes of all instances. An episode is 3 to 7 steps long, by its seed."""
 
     played: ClassVar[dict[str, int]] = {"steps": 0, "episodes": 0}
@@ -40,7 +40,7 @@ class Counted(strangers.Clock):
 
 
 def counted() -> gymnasium.Env:
-    return Counted()
+    return CountedEnv()
 
 
 ENV = host(counted, horizon=20)
@@ -48,18 +48,18 @@ ENV = host(counted, horizon=20)
 
 @pytest.fixture(autouse=True)
 def played() -> dict[str, int]:
-    Counted.played.update(steps=0, episodes=0)
-    return Counted.played
+    CountedEnv.played.update(steps=0, episodes=0)
+    return CountedEnv.played
 
 
-def judged_steps(tasks: Any, seeds: int) -> int:
+def evaluation_steps(tasks: Any, seeds: int) -> int:
     """Returns the steps of one evaluation of all seeds; episode lengths do not depend on the policy."""
-    before = Counted.played["steps"]
+    before = CountedEnv.played["steps"]
     evaluate(probes.player(probes.left), {}, tasks, JUDGED, transfer.keys(range(seeds)).evaluation)
-    return Counted.played["steps"] - before
+    return CountedEnv.played["steps"] - before
 
 
-def test_an_evaluation_takes_exactly_the_episodes_asked_for(played):
+def test_evaluation_takes_exactly_the_requested_episodes(played):
     tasks = stack([probes.one(ENV)])
     returns = evaluate(probes.player(probes.left), {}, tasks, JUDGED, probes.keys(2))
     assert played["episodes"] == 2 * JUDGED
@@ -72,25 +72,27 @@ def test_an_evaluation_takes_exactly_the_episodes_asked_for(played):
 def test_shots_and_steps_take_as_many_as_the_curve_reports(name, delay, played):
     task = hs.task(ENV) if delay is None else hs.task(ENV, action_delay=delay)
     tasks, keys, method = stack([task]), transfer.keys([0, 1]), METHODS[name]
-    each = judged_steps(tasks, 2)
+    each = evaluation_steps(tasks, 2)
     played.update(steps=0, episodes=0)
     points = list(transfer.adapt(method, None, tasks, 40, [0, 1, 3], keys, num_evals=2, eval_episodes=JUDGED))
     shots = [j for j in points if j.shots is not None]
     assert [j.episodes.tolist() for j in shots] == [[0, 0], [1, 1], [3, 3]]
     assert points[-1].steps.min() >= 40
     assert played["steps"] == points[-1].steps.sum() + len(points) * each
-    begun = played["episodes"] - len(points) * 2 * JUDGED
+    episodes_started = played["episodes"] - len(points) * 2 * JUDGED
     ended = points[-1].episodes.sum()
-    assert ended <= begun <= ended + 2 * method.learner(spec(tasks)).replay.num_envs  # one in each copy is begun
+    assert (
+        ended <= episodes_started <= ended + 2 * method.learner(spec(tasks)).replay.num_envs
+    )  # one in each copy is begun
     assert ENV.pool.num_in_use == 0
 
 
-def test_one_shot_is_one_episode_and_no_other_is_begun(played):
+def test_one_shot_is_one_episode_and_no_other_starts(played):
     tasks = stack([hs.task(ENV)])
     points = list(transfer.adapt(PPO_, None, tasks, 1, [1, 2], transfer.keys([0]), num_evals=1, eval_episodes=1))
     assert [j.episodes.tolist() for j in points] == [[0], [1], [2]]
-    judged = len(points)
-    assert played["episodes"] == 2 + judged
+    evaluation_episodes = len(points)
+    assert played["episodes"] == 2 + evaluation_episodes
     assert ENV.pool.num_envs <= 10
 
 
@@ -98,11 +100,11 @@ def test_a_seed_without_steps_left_starts_no_episode(played):
     """Seeds whose shots were longer finish earlier."""
     tasks, keys = stack([hs.task(ENV)]), transfer.keys([0, 1, 2, 3])
     shots = list(transfer.adapt(PPO_, None, tasks, 1, [3], keys, num_evals=1, eval_episodes=1))
-    spent = shots[-1].steps
-    assert spent.min() < spent.max()
+    target_steps = shots[-1].steps
+    assert target_steps.min() < target_steps.max()
     played.update(steps=0, episodes=0)
-    points = list(transfer.adapt(PPO_, None, tasks, int(spent.max()), [3], keys, num_evals=1, eval_episodes=1))
+    points = list(transfer.adapt(PPO_, None, tasks, int(target_steps.max()), [3], keys, num_evals=1, eval_episodes=1))
     rest = played["episodes"] - len(points) * 4 - 3 * 4
-    going = (spent < spent.max()).sum()
-    assert points[-1].steps.tolist() == [x + 16 * (x < spent.max()) for x in spent]
+    going = (target_steps < target_steps.max()).sum()
+    assert points[-1].steps.tolist() == [x + 16 * (x < target_steps.max()) for x in target_steps]
     assert rest <= points[-1].episodes.sum() - 12 + 2 * going

@@ -59,7 +59,7 @@ def pulled(env: HostEnv, rows: int, steps: int) -> list[Any]:
         (lambda env: 5, "breaks failed in step: TypeError: cannot unpack non-iterable int object"),
     ],
 )
-def test_whatever_breaks_is_nan_from_then_on_and_tells_why(how: Callable[[strangers.Clock], Any], sentence: str):
+def test_failed_rows_are_nan_with_a_message(how: Callable[[strangers.Clock], Any], sentence: str):
     env = host(named(strangers.broken(2, how), "breaks"), horizon=9)
     rewards = np.array([out.reward for out in pulled(env, 3, 5)]).T
     np.testing.assert_array_equal(rewards[[0, 2]], [[0, 1, 2, 3, 4, 5]] * 2)
@@ -76,7 +76,7 @@ class Picky(strangers.Clock):
         super().__init__(gravity)
 
 
-def test_parameters_that_an_env_does_not_take_are_its_failure_too():
+def test_refused_parameters_are_failures_of_the_env():
     env = host(Picky, horizon=9)
     pool, names = env.pool, ("gravity",)
     out = pool.start(names, 1, np.arange(2, dtype=np.int32), np.array([[-7.0], [7.0]], np.float32))
@@ -88,7 +88,7 @@ def test_parameters_that_an_env_does_not_take_are_its_failure_too():
         hs.task(env, gravity=-7.0)
 
 
-def test_an_action_that_is_no_number_is_not_the_envs_fault():
+def test_invalid_action_is_not_a_failure_of_the_env():
     env = host("MountainCarContinuous-v0")
     task = probes.one(env)
 
@@ -100,7 +100,7 @@ def test_an_action_that_is_no_number_is_not_the_envs_fault():
     assert not env.pop_failures()
 
 
-def test_judging_fails_in_one_seed():
+def test_evaluation_fails_in_one_seed():
     env = host(strangers.broken(2, strangers.raises), horizon=5)
     tasks, agent = stack([probes.one(env)]), probes.player(probes.left)
     returns = evaluate(agent, {}, tasks, 2, probes.keys(2))[:, 0]
@@ -109,7 +109,7 @@ def test_judging_fails_in_one_seed():
     assert (env.pool.num_envs, env.pool.num_in_use) == (3, 0)
 
 
-def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
+def test_study_records_the_message_of_the_env(tmp_path):
     entry: Any = strangers.broken(1, strangers.raises)
     gymnasium.register("strangers/Breaks-v0", entry, max_episode_steps=5)
     try:
@@ -125,7 +125,7 @@ def test_a_study_marks_the_cell_with_the_envs_own_message(tmp_path):
         del gymnasium.registry["strangers/Breaks-v0"]
 
 
-def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path):
+def test_training_fails_in_one_seed_and_the_other_transfers(tmp_path):
     env = host(named(strangers.broken(4, strangers.raises), "breaks"), horizon=6)
     where = source_training.SourceTasks(stack([hs.task(env)]), "breaks", (), 32, "auto")
     source = source_training.train_source(tmp_path, "row", TINY, where, [3, 8], ignore, 0.0)
@@ -145,7 +145,7 @@ def test_learning_fails_in_one_seed_and_the_other_transfers_in_one_shot(tmp_path
         hs.evaluate(trained, bad, episodes=2)
 
 
-def test_the_doctor_plays_both_tasks_side_by_side():
+def test_doctor_steps_both_tasks_side_by_side():
     env = host(fine, horizon=20)
     key = jax.random.key(0)
     same = shift(hs.task(env, level=2.0), hs.task(env), key)
@@ -157,7 +157,7 @@ def test_the_doctor_plays_both_tasks_side_by_side():
     assert env.pool.num_in_use == 0
 
 
-def test_the_doctor_says_that_an_env_broke():
+def test_doctor_reports_a_failed_env():
     env = host(named(strangers.broken(2, strangers.raises), "breaks"), horizon=6)
     with pytest.raises(InputError, match=rf"^breaks {FELL}\.$"):
         shift(hs.task(env, level=3.0), hs.task(env), jax.random.key(0))

@@ -53,17 +53,17 @@ def trained():
 
 
 @pytest.mark.parametrize("what", [KeyboardInterrupt(), SystemExit(2), asyncio.CancelledError()], ids=repr)
-def test_it_is_raised_wherever_the_env_is_stepped_and_no_env_stays_in_use(what, trained):
-    asked = {
+def test_interrupt_is_raised_wherever_the_env_is_stepped_and_all_envs_are_freed(what, trained):
+    study = {
         "train": (20, lambda: hs.train(TINY, hs.task(ENV), steps=64)),
         "evaluate": (5, lambda: hs.evaluate(trained, hs.task(ENV), episodes=2)),
         "shoot": (20, lambda: hs.transfer(trained, hs.task(ENV, power=2), steps=4, shots=[0, 2], eval_episodes=2)),
     }
-    for at, ask in asked.values():
+    for at, ask in study.values():
         Interrupted.what, Interrupted.at = what, at
-        with pytest.raises(type(what)) as caught:
+        with pytest.raises(type(what)) as error:
             ask()
-        assert caught.value is what
+        assert error.value is what
         assert ENV.pool.num_in_use == 0
     assert not ENV.pool.failures
     assert hs.evaluate(trained, hs.task(ENV), episodes=2).tolist() == [21.0, 21.0]
@@ -85,14 +85,14 @@ def test_other_programs_continue(trained):
     assert ENV.pool.num_in_use == 0
 
 
-def test_the_doctor_is_interrupted_too(trained):
+def test_doctor_can_be_interrupted(trained):
     Interrupted.what, Interrupted.at = KeyboardInterrupt(), 40
     with pytest.raises(KeyboardInterrupt):
         shift(hs.task(ENV), hs.task(ENV, power=2), jax.random.key(0))
     assert ENV.pool.num_in_use == 0
 
 
-def test_a_study_that_is_interrupted_marks_no_seed_as_failed(tmp_path):
+def test_interrupted_study_marks_no_seed_as_failed(tmp_path):
     ask = lambda: hs.compare(
         ["scratch"],
         source=hs.task(ENV),

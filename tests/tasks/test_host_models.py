@@ -98,7 +98,7 @@ ONES = {
 
 
 @pytest.mark.parametrize(("name", "value"), ONES.items())
-def test_a_number_that_is_set_is_as_if_compiled(name: str, value: float):
+def test_changed_number_equals_a_compiled_one(name: str, value: float):
     element = name.partition("[")[2].partition("]")[0]
     number = (
         name if element.isdigit() or not name.startswith("eq_") else name.replace(element, str("wcj".index(element)))
@@ -112,10 +112,10 @@ def test_a_range_that_is_set_is_a_limit(field: str):
     element = {"jnt": "hinge", "tendon": "rope", "actuator": "gen"}[field.partition("_")[0]]
     values = {f"{field}[{element}][{i}]": float(x) for i, x in enumerate(LIMITED[field])}
     if field == "jnt_range":  # the compiler reads degrees
-        made = put(values)
-        assert made.jnt_limited[1] == 1
-        np.testing.assert_allclose(made.jnt_range[1], LIMITED[field])
-        assert_equal(made, compiled({name: float(np.rad2deg(x)) for name, x in values.items()}))
+        fields = put(values)
+        assert fields.jnt_limited[1] == 1
+        np.testing.assert_allclose(fields.jnt_range[1], LIMITED[field])
+        assert_equal(fields, compiled({name: float(np.rad2deg(x)) for name, x in values.items()}))
     else:
         assert_equal(put(values), compiled(values))
     assert_equal(put({}, values), nominal)
@@ -140,13 +140,13 @@ def test_descriptions_say_what_follows_from_a_size():
         "geom_size[drum][0]": "its bounds follow, mass and inertia stay",
         "geom_size[step][0]": "its bounds follow, mass and inertia stay",
     }
-    found = {name: fields.find(name) for name in consequences}
-    assert {name: p and p.description for name, p in found.items()} == {
+    descriptions = {name: fields.find(name) for name in consequences}
+    assert {name: p and p.description for name, p in descriptions.items()} == {
         name: f"geom_size of MuJoCo's model; {what}" for name, what in consequences.items()
     }
 
 
-def test_frames_may_be_turned_by_all_of_a_quaternion():
+def test_frames_are_turned_by_a_complete_quaternion():
     half = float(np.sqrt(0.5))
     for element in ("body_quat[arm]", "geom_quat[drum]", "site_quat[o]"):
         values = {f"{element}[{i}]": x for i, x in enumerate((half, 0.0, half, 0.0))}
@@ -166,7 +166,7 @@ def test_inertia_scales_with_a_mass(parameter: str):
     assert_equal(put({parameter: 3.0}), spec.compile())
 
 
-def test_a_servo_of_a_damping_ratio_is_damped_for_the_present_mass():
+def test_damping_of_a_servo_with_a_damping_ratio_follows_the_mass():
     spec = mujoco.MjSpec.from_string(XML)
     for geom in spec.geoms:
         geom.density = 1000.0  # half as much before
@@ -182,13 +182,13 @@ def test_sizes_and_masses_go_together():
     spec = mujoco.MjSpec.from_string(XML)
     rod = next(g for g in spec.geoms if g.name == "rod")
     rod.size, rod.density = (0.06, 0.13, 0), 1000.0
-    made, there = put({"geom_size[rod][0]": 0.06, "mass": 2.0}), spec.compile()
-    np.testing.assert_allclose(made.body_inertia[2], there.body_inertia[2], rtol=1e-9)
-    assert made.body_mass[2] == pytest.approx(there.body_mass[2])
+    fields, there = put({"geom_size[rod][0]": 0.06, "mass": 2.0}), spec.compile()
+    np.testing.assert_allclose(fields.body_inertia[2], there.body_inertia[2], rtol=1e-9)
+    assert fields.body_mass[2] == pytest.approx(there.body_mass[2])
     with pytest.raises(ValueError, match="the size of a geom of arm and arm_mass set the same number"):
         put({"geom_size[rod][0]": 0.06, "arm_mass": 2.0})
-    made = put({"geom_size[drum][0]": 0.2, "own_mass": 4.0})  # which has an inertia of its own
-    assert (made.geom_rbound[6], made.body_mass[4]) == (pytest.approx(np.hypot(0.2, 0.2)), 4.0)
+    fields = put({"geom_size[drum][0]": 0.2, "own_mass": 4.0})  # which has an inertia of its own
+    assert (fields.geom_rbound[6], fields.body_mass[4]) == (pytest.approx(np.hypot(0.2, 0.2)), 4.0)
 
 
 @pytest.mark.parametrize(

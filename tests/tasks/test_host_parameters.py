@@ -35,15 +35,15 @@ def test_parameters_are_found_with_their_kind():
         "lives": ("attribute", 3),
         "breaks": ("attribute", 100),
     }  # time is its state, and name no number
-    found = {p.name: p for p in hs.parameters("FrozenLake-v1")}
-    assert (found["success_rate"].nominal, found["success_rate"].high) == (pytest.approx(1 / 3), np.inf)
-    slippery = found["is_slippery"]
+    parameters = {p.name: p for p in hs.parameters("FrozenLake-v1")}
+    assert (parameters["success_rate"].nominal, parameters["success_rate"].high) == (pytest.approx(1 / 3), np.inf)
+    slippery = parameters["is_slippery"]
     assert slippery.description == "a keyword of its constructor"
     assert (slippery.nominal, slippery.low, slippery.high) == (1.0, 0.0, 1.0)
-    assert list(found)[-2:] == ["action_delay", "observation_noise"]
+    assert list(parameters)[-2:] == ["action_delay", "observation_noise"]
 
 
-def test_values_reach_the_env_and_leave_no_trace():
+def test_values_reach_the_env_and_can_be_reset():
     pool = host(strangers.Clock, horizon=9).pool
     names = ("breaks", "ends", "gravity", "level", "power")
     row = np.array([[5, 7, 6.3, 1.5, 0.5]], np.float32)
@@ -58,7 +58,7 @@ def test_values_reach_the_env_and_leave_no_trace():
     pool.release(1, out.handle)
 
 
-class Counted(strangers.Clock):
+class EnvOfAllKinds(strangers.Clock):
     """An env with numbers of all kinds."""
 
     def __init__(self, rooms=3, mass: float = 1, doors: int = 2, lit: bool = True):
@@ -67,14 +67,14 @@ class Counted(strangers.Clock):
         self.size = 4
 
 
-def test_numbers_that_are_counted_are_drawn_as_such():
-    env = host(Counted, horizon=9)
-    found = {p.name: p.integer for p in env.parameters}
-    assert found == dict(
-        found, rooms="from whole ends", mass="never", doors="always", lit="always", size="from whole ends"
+def test_integer_parameters_draw_integers():
+    env = host(EnvOfAllKinds, horizon=9)
+    parameters = {p.name: p.integer for p in env.parameters}
+    assert parameters == dict(
+        parameters, rooms="from whole ends", mass="never", doors="always", lit="always", size="from whole ends"
     )
     key = jax.random.key(0)
-    task = parse("Counted@rooms=2..4,mass=1..2,doors=log:1..8,lit=0..1,size=1~2")
+    task = parse("EnvOfAllKinds@rooms=2..4,mass=1..2,doors=log:1..8,lit=0..1,size=1~2")
     drawn = {name: law.sample(key, (300,)) for name, law in task.params.items()}
     assert set(drawn["rooms"].tolist()) == {2, 3, 4}
     assert np.bincount(drawn["rooms"].astype(int))[2:].min() > 70  # each as often
@@ -82,10 +82,10 @@ def test_numbers_that_are_counted_are_drawn_as_such():
     assert set(drawn["lit"].tolist()) == {0, 1}
     assert (drawn["size"] % 1 == 0).all()
     assert (drawn["mass"] % 1 != 0).all()
-    assert describe(task) == "Counted@doors=log:1..8,lit=0..1,mass=1..2,rooms=2..4,size=1~2"
+    assert describe(task) == "EnvOfAllKinds@doors=log:1..8,lit=0..1,mass=1..2,rooms=2..4,size=1~2"
     between = hs.task(env, rooms=dist.Uniform(2.5, 4), size=2.5)  # who says so may mean it
     assert (between.params["rooms"].sample(key, (9,)) % 1 != 0).any()
-    out = held_out(parse("Counted@rooms=2..4,doors=log:2..8"), 50, key).params
+    out = held_out(parse("EnvOfAllKinds@rooms=2..4,doors=log:2..8"), 50, key).params
     assert set(out["doors"].tolist()) <= {1.0, 9.0, 10.0, 11.0}
     assert (out["rooms"] % 1 == 0).all()
     assert not set(out["rooms"].tolist()) & {2.0, 3.0, 4.0}
@@ -103,9 +103,9 @@ def test_any_mujoco_env_has_our_robots_parameters_and_single_numbers():
     model = env.unwrapped.model
     mass, subtree = float(model.body("torso").mass[0]), float(model.body_subtreemass[0])
     assert known.find("torso_mass") == registry.parameter(registry.make("Hopper-v5", "c"), "torso_mass")
-    found = known.find("geom_friction[foot_geom][0]")
-    assert found is not None
-    assert found.nominal == 2.0
+    parameters = known.find("geom_friction[foot_geom][0]")
+    assert parameters is not None
+    assert parameters.nominal == 2.0
     one = known.find("body_pos[foot][2]")
     assert one is not None
     dof = known.find("dof_damping[leg_joint]")
@@ -164,7 +164,7 @@ def no_more() -> gymnasium.Env:
 
 
 @pytest.mark.parametrize(
-    ("made", "sentence"),
+    ("env", "sentence"),
     [
         (lambda: host(endless), "endless has no limit of an episode's steps; write headstart.host(endless, horizon="),
         (
@@ -190,12 +190,12 @@ def no_more() -> gymnasium.Env:
         (lambda: parse("CartPole-v1@horizon=9"), "CartPole-v1 has no parameter 'horizon'"),
     ],
 )
-def test_impossible_requests_are_refused_in_a_sentence(made: Any, sentence: str):
+def test_impossible_values_are_refused(env: Any, sentence: str):
     with pytest.raises(InputError, match=re.escape(sentence)):
-        made()
+        env()
 
 
-def test_other_constructions_of_one_id_are_other_envs():
+def test_other_keywords_of_one_id_are_other_envs():
     small, large = host("FrozenLake-v1", map_name="4x4"), host("FrozenLake-v1", map_name="8x8")
     assert small != large
     assert small == host("FrozenLake-v1", map_name="4x4")
@@ -215,7 +215,7 @@ def test_other_constructions_of_one_id_are_other_envs():
         ("gymnasium:CartPole-v1@horizon=30,gravity=9", {"horizon": 30}),
     ],
 )
-def test_task_strings_say_which_env_it_is(text: str, keywords: dict[str, Any]):
+def test_task_strings_identify_the_env(text: str, keywords: dict[str, Any]):
     task = parse(text)
     inner: Any = task.env
     assert inner == host(text.partition("@")[0], **keywords)
@@ -223,21 +223,21 @@ def test_task_strings_say_which_env_it_is(text: str, keywords: dict[str, Any]):
         keywords.get("horizon"),
         True,
     )
-    again = parse(describe(task))
-    assert (again.env, again.params) == (task.env, task.params)
+    repeated = parse(describe(task))
+    assert (repeated.env, repeated.params) == (task.env, task.params)
 
 
 def test_gymnasiums_env_of_a_name_that_we_have_too_is_distinguished():
-    found = describe(hs.task(host("CartPole-v1", horizon=7), gravity=3.0))
-    assert found == "gymnasium:CartPole-v1@horizon=7,gravity=3"
-    assert isinstance(parse(found).env, HostEnv)
+    parameters = describe(hs.task(host("CartPole-v1", horizon=7), gravity=3.0))
+    assert parameters == "gymnasium:CartPole-v1@horizon=7,gravity=3"
+    assert isinstance(parse(parameters).env, HostEnv)
 
 
 def lately_made() -> gymnasium.Env:
     return strangers.Clock()
 
 
-def test_an_env_of_a_function_is_known_by_name_in_this_process():
+def test_an_env_of_a_function_is_found_by_name_in_this_process():
     env = host(lately_made, horizon=5)
     assert describe(hs.task(env, level=3)) == "lately_made@level=3"
     assert parse("lately_made@level=3").env == env

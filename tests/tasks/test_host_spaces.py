@@ -20,20 +20,20 @@ INF = float("inf")
 
 
 def test_numbers_of_any_shape_become_a_row():
-    seen = ObservationReader(spaces.Box(np.zeros((2, 3)), np.array([[1, 2, 3], [4, 5, INF]]), dtype=np.float64))
-    assert seen.space == Box((0.0,) * 6, (1.0, 2.0, 3.0, 4.0, 5.0, INF))
-    row = seen.row(np.arange(6.0).reshape(2, 3))
+    observation = ObservationReader(spaces.Box(np.zeros((2, 3)), np.array([[1, 2, 3], [4, 5, INF]]), dtype=np.float64))
+    assert observation.space == Box((0.0,) * 6, (1.0, 2.0, 3.0, 4.0, 5.0, INF))
+    row = observation.row(np.arange(6.0).reshape(2, 3))
     assert (row.tolist(), row.dtype) == ([0, 1, 2, 3, 4, 5], np.float32)
-    assert [tuple(part) for part in seen.parts] == [("", 0, 6)]
+    assert [tuple(part) for part in observation.parts] == [("", 0, 6)]
     assert ObservationReader(spaces.Box(0.0, 1.0, ())).row(0.5).tolist() == [0.5]
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [((5, 4, 3), (5, 4, 3)), ((3, 5, 6), (5, 6, 3)), ((5, 4), (5, 4, 1))])
 def test_an_image_of_bytes_stays_one_with_its_channels_last(theirs: tuple[int, ...], ours: tuple[int, int, int]):
-    seen = ObservationReader(spaces.Box(0, 255, theirs, np.uint8))
-    assert seen.space == Image(ours, "uint8")
+    observation = ObservationReader(spaces.Box(0, 255, theirs, np.uint8))
+    assert observation.space == Image(ours, "uint8")
     given = np.random.default_rng(0).integers(0, 256, theirs, np.uint8)
-    shown = seen.to_observation(jnp.asarray(seen.row(given)))
+    shown = observation.to_observation(jnp.asarray(observation.row(given)))
     assert shown.dtype == jnp.uint8
     expected = np.moveaxis(given, 0, -1) if theirs[0] == 3 else given.reshape(ours)
     np.testing.assert_array_equal(shown, expected)
@@ -41,11 +41,11 @@ def test_an_image_of_bytes_stays_one_with_its_channels_last(theirs: tuple[int, .
 
 
 def test_frames_of_colour_become_channels_frame_by_frame():
-    seen = ObservationReader(spaces.Box(0, 255, (2, 5, 6, 3), np.uint8))
-    assert seen.space == Image((5, 6, 6), "uint8")
+    observation = ObservationReader(spaces.Box(0, 255, (2, 5, 6, 3), np.uint8))
+    assert observation.space == Image((5, 6, 6), "uint8")
     given = np.random.default_rng(0).integers(0, 256, (2, 5, 6, 3), np.uint8)
     np.testing.assert_array_equal(
-        seen.to_observation(jnp.asarray(seen.row(given))), np.concatenate([given[0], given[1]], -1)
+        observation.to_observation(jnp.asarray(observation.row(given))), np.concatenate([given[0], given[1]], -1)
     )
 
 
@@ -74,12 +74,12 @@ def test_channels_are_last_unless_the_sizes_say_that_they_are_first(shape: tuple
     ids=str,
 )
 def test_an_array_that_is_no_image_of_bytes_is_a_row_of_its_own_numbers(space: spaces.Box):
-    seen = ObservationReader(space)
-    assert isinstance(seen.space, Box)
+    observation = ObservationReader(space)
+    assert isinstance(observation.space, Box)
     given = space.sample()
-    assert seen.row(given).tolist() == given.astype(np.float32).reshape(-1).tolist()
-    assert seen.to_observation(jnp.asarray(seen.row(given))).dtype == jnp.float32
-    assert len(seen.assumptions) == (len(space.shape) > 1)
+    assert observation.row(given).tolist() == given.astype(np.float32).reshape(-1).tolist()
+    assert observation.to_observation(jnp.asarray(observation.row(given))).dtype == jnp.float32
+    assert len(observation.assumptions) == (len(space.shape) > 1)
 
 
 def test_choices_are_one_hot():
@@ -96,14 +96,14 @@ def test_choices_are_one_hot():
 def test_dicts_and_tuples_are_flattened_by_name():
     goal = spaces.Box(-1.0, 1.0, (2,))
     space = spaces.Dict({"observation": spaces.Box(0, 9, (3,)), "desired_goal": goal, "achieved_goal": goal})
-    seen = ObservationReader(space)
-    assert [tuple(part) for part in seen.parts] == [
+    observation = ObservationReader(space)
+    assert [tuple(part) for part in observation.parts] == [
         ("achieved_goal", 0, 2),
         ("desired_goal", 2, 4),
         ("observation", 4, 7),
     ]
     shown = {"observation": np.array([7, 8, 9]), "desired_goal": np.zeros(2), "achieved_goal": np.ones(2)}
-    assert seen.row(shown).tolist() == [1, 1, 0, 0, 7, 8, 9]
+    assert observation.row(shown).tolist() == [1, 1, 0, 0, 7, 8, 9]
     nested = ObservationReader(spaces.Tuple([spaces.Dict({"card": spaces.Discrete(2)}), goal]))
     assert [part.name for part in nested.parts] == ["0.card", "1"]
     assert nested.row(({"card": 1}, np.array([0.5, -0.5]))).tolist() == [0, 1, 0.5, -0.5]
@@ -123,12 +123,12 @@ def test_dicts_and_tuples_are_flattened_by_name():
     ],
 )
 def test_an_observation_outside_of_its_space_is_named(shown: Any, sentence: str):
-    seen = ObservationReader(spaces.Dict({"a": spaces.Box(0.0, 1.0, (2,)), "b": spaces.Discrete(3)}))
+    observation = ObservationReader(spaces.Dict({"a": spaces.Box(0.0, 1.0, (2,)), "b": spaces.Discrete(3)}))
     with pytest.raises(ValueError, match=sentence):
-        seen.check(seen.row(shown))
+        observation.check(observation.row(shown))
 
 
-def test_actions_go_back_as_the_env_wants_them():
+def test_actions_are_converted_to_the_env_s():
     ours, give, _ = actions(spaces.Discrete(3, start=-1))
     assert (ours, give(np.array([0, 2]))) == (Discrete(3), [-1, 1])
     ours, give, _ = actions(spaces.MultiDiscrete([2, 3]))
@@ -162,7 +162,7 @@ def test_actions_go_back_as_the_env_wants_them():
     ],
     ids=str,
 )
-def test_bounds_so_large_that_they_mean_none_are_none(theirs: spaces.Box, low: float, high: float):
+def test_very_large_bounds_count_as_unbounded(theirs: spaces.Box, low: float, high: float):
     ours, give, assumptions = actions(theirs)
     assert ours == Box((low,), (high,))
     assert any("bound" in line for line in assumptions) == (INF in (-low, high))
@@ -181,7 +181,7 @@ def test_an_action_stays_within_bounds_that_float32_cannot_hold():
 
 
 @pytest.mark.parametrize(
-    ("seen", "done", "sentence"),
+    ("observation", "done", "sentence"),
     [
         (spaces.Text(3), spaces.Discrete(2), r"has observations of a kind that is not supported: Text\("),
         (spaces.Dict({"said": spaces.Text(3)}), spaces.Discrete(2), "has said of a kind that is not supported"),
@@ -197,9 +197,9 @@ def test_an_action_stays_within_bounds_that_float32_cannot_hold():
         (strangers.SEEN, spaces.Tuple([spaces.Discrete(2)]), "has actions of a kind that is not supported"),
     ],
 )
-def test_spaces_for_which_there_is_no_way_get_a_sentence(seen: gymnasium.Space, done: gymnasium.Space, sentence: str):
+def test_unsupported_spaces_are_refused(observation: gymnasium.Space, done: gymnasium.Space, sentence: str):
     def odd() -> gymnasium.Env:
-        return strangers.Odd(seen, done)
+        return strangers.Odd(observation, done)
 
     with pytest.raises(InputError, match=f"^odd {sentence}.*\\.$"):
         host(odd, horizon=5)

@@ -60,7 +60,7 @@ def let_go():
 
 
 @pytest.mark.parametrize("where", ["step", "reset"])
-def test_an_env_that_hangs_is_named_and_the_others_go_on(where, trained):
+def test_an_env_that_hangs_is_named_and_the_others_continue(where, trained):
     env = host(hangs, horizon=8)
     Hangs.where, Hangs.at = where, len(Hangs.made) - 2  # of the two that were played
     with pytest.raises(InputError, match=rf"^hangs failed in {where}: it did not return within 0.2 s\.$"):
@@ -71,7 +71,7 @@ def test_an_env_that_hangs_is_named_and_the_others_go_on(where, trained):
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "headstart env")
 
 
-def test_one_that_hangs_before_it_is_played_is_refused():
+def test_env_that_hangs_before_it_is_used_is_refused():
     def lazy() -> gymnasium.Env:
         return Hangs()
 
@@ -119,12 +119,12 @@ def test_ctrl_c_while_waiting_leaves_the_call_behind():
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
-def test_a_time_that_is_none_is_refused(seconds, trained):
+def test_invalid_timeout_is_refused(seconds, trained):
     with pytest.raises(InputError, match=r"step_timeout=.* is not a duration"):
         hs.evaluate(trained, hs.task(host(hangs, horizon=8)), step_timeout=seconds)
 
 
-def test_every_call_that_plays_makes_room(monkeypatch, trained, tmp_path):
+def test_every_public_call_clears_memory(monkeypatch, trained, tmp_path):
     calls = []
     monkeypatch.setattr("headstart.lab.call_guard.free_memory", lambda: calls.append(1))
     task = hs.task(host(hangs, horizon=8))

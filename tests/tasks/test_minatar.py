@@ -29,14 +29,14 @@ def params(world: MinAtar, **changed: float) -> EnvParams:
     return {name: jnp.float32(x) for name, x in {**world.defaults, "sticky": 0.0, **changed}.items()}
 
 
-def begun(world: MinAtar, given: dict[str, float] | None = None, **changed: Any) -> Any:
+def started(world: MinAtar, given: dict[str, float] | None = None, **changed: Any) -> Any:
     """Returns the first state of the game, with some fields changed."""
     game = compiled(world, "start")(params(world, **(given or {})), KEY)
     like = lambda x, old: jnp.broadcast_to(jnp.asarray(x, old.dtype), old.shape)
     return game.replace(**{name: like(x, getattr(game, name)) for name, x in changed.items()})
 
 
-def after(world: MinAtar, game: Any, action: int = 0, key: Any = KEY, **given: float) -> tuple[Any, float, bool]:
+def played(world: MinAtar, game: Any, action: int = 0, key: Any = KEY, **given: float) -> tuple[Any, float, bool]:
     """Returns the game after one step, the score, and whether it is over."""
     then, scored, over = compiled(world, "play")(params(world, **given), game, jnp.int32(action), key)
     return then, float(scored), bool(over)
@@ -52,9 +52,9 @@ def cells(board: Any) -> list[list[int]]:
 @pytest.mark.parametrize("world", GAMES, ids=lambda world: world.name)
 def test_a_game_shows_a_bit_for_each_channel_and_as_many_actions_as_moves(world: MinAtar):
     state = compiled(world, "initial")(params(world), KEY)
-    seen = compiled(world, "observe")(params(world), state)
-    assert (seen.shape, seen.dtype) == (world.observation_space.shape, jnp.dtype("bool"))
-    assert seen.shape == (10, 10, len(world.channels))
+    observation = compiled(world, "observe")(params(world), state)
+    assert (observation.shape, observation.dtype) == (world.observation_space.shape, jnp.dtype("bool"))
+    assert observation.shape == (10, 10, len(world.channels))
     assert world.action_space.n == len(set(world.moves))
     assert world.parameters[0].name == "sticky"
     assert WORLDS[world.name]() == world
@@ -69,7 +69,7 @@ def test_actions_stick_with_the_given_probability():
     np.testing.assert_array_equal(then.pressed == 1, then.game.cannon == 4)
 
 
-def test_places_beyond_the_edge_are_not_on_the_board():
+def test_cells_beyond_the_edge_are_dropped():
     row, column = jnp.array([0, 1, 2, 3]), jnp.array([0, -1, 10, 9])
     assert cells(board(row, column)) == [[0, 0], [3, 9]]
     assert cells(board(row, column, jnp.array([False, True, True, True]))) == [[3, 9]]
@@ -80,12 +80,12 @@ def test_places_beyond_the_edge_are_not_on_the_board():
 
 def lane(row: int, column: int, way: int = 1, gold: bool = False, **changed: Any) -> asterix.Game:
     """Returns Asterix with one thing, and the player in the middle."""
-    return begun(Asterix(), there=np.arange(1, 9) == row, column=column, way=way, gold=gold, **changed)
+    return started(Asterix(), there=np.arange(1, 9) == row, column=column, way=way, gold=gold, **changed)
 
 
 def test_asterix_walks_within_the_lanes():
     world = Asterix()
-    where = lambda player, action, **given: after(world, begun(world, player=player), action, **given)[
+    where = lambda player, action, **given: played(world, started(world, player=player), action, **given)[
         0
     ].player.tolist()
     assert [where([5, 5], a) for a in range(5)] == [[5, 5], [5, 4], [4, 5], [5, 6], [6, 5]]
@@ -97,21 +97,21 @@ def test_asterix_walks_within_the_lanes():
 @pytest.mark.parametrize("gold", [False, True])
 def test_asterix_takes_treasures_and_enemies_end_it_whichever_side_moves(gold: bool):
     world, expected = Asterix(), ((1.0, False) if gold else (0.0, True))
-    walked = after(world, lane(5, 6, gold=gold), RIGHT)
+    walked = played(world, lane(5, 6, gold=gold), RIGHT)
     assert walked[1:] == expected
     assert bool(walked[0].there.any()) != gold
-    came = after(world, lane(5, 4, gold=gold, moves_in=0))
+    came = played(world, lane(5, 4, gold=gold, moves_in=0))
     assert came[1:] == expected
-    assert after(world, lane(5, 4, gold=gold, moves_in=1))[1:] == (0.0, False)  # not yet
-    assert after(world, lane(5, 4, way=-1, gold=gold, moves_in=0))[1:] == (0.0, False)  # it goes the other way
-    assert after(world, lane(4, 6, gold=gold), RIGHT)[1:] == (0.0, False)  # another lane
+    assert played(world, lane(5, 4, gold=gold, moves_in=1))[1:] == (0.0, False)  # not yet
+    assert played(world, lane(5, 4, way=-1, gold=gold, moves_in=0))[1:] == (0.0, False)  # it goes the other way
+    assert played(world, lane(4, 6, gold=gold), RIGHT)[1:] == (0.0, False)  # another lane
 
 
 def test_asterix_things_move_now_and_then_and_leave_at_the_edge():
     world, game = Asterix(), lane(3, 8)
     columns = []
     for _ in range(12):
-        game, *_ = after(world, game)
+        game, *_ = played(world, game)
         columns.append(int(game.column[2]) if game.there[2] else None)
     assert columns == [8] * 5 + [9] * 5 + [None] * 2
     enemy, trail, gold = world.show({}, lane(3, 8))[1:]
@@ -123,10 +123,10 @@ def test_asterix_things_move_now_and_then_and_leave_at_the_edge():
 def test_asterix_things_come_in_at_the_edges_of_free_lanes():
     world = Asterix()
     many = jax.jit(jax.vmap(world.play, in_axes=(None, None, None, 0)))
-    taken = np.arange(8) < 6
-    game = begun(world, there=taken, column=5, spawns_in=0, moves_in=3)
+    collected = np.arange(8) < 6
+    game = started(world, there=collected, column=5, spawns_in=0, moves_in=3)
     then = many(params(world), game, jnp.int32(STAY), jax.random.split(KEY, 3000)).game
-    new = np.asarray(then.there) & ~taken
+    new = np.asarray(then.there) & ~collected
     assert (new.sum(1) == 1).all()
     assert new.mean(0)[6:] == pytest.approx([0.5, 0.5], abs=0.03)
     assert np.asarray(then.gold)[new].mean() == pytest.approx(1 / 3, abs=0.03)
@@ -134,20 +134,20 @@ def test_asterix_things_come_in_at_the_edges_of_free_lanes():
     assert way.mean() == pytest.approx(0.0, abs=0.06)
     np.testing.assert_array_equal(column, np.where(way == 1, 0, 9))
     assert int(then.spawns_in[0]) == 9
-    full, *_ = after(world, begun(world, there=True, column=5, player=[8, 0], spawns_in=0))
+    full, *_ = played(world, started(world, there=True, column=5, player=[8, 0], spawns_in=0))
     assert full.column.tolist() == [5] * 8
     none = many(params(world, gold_chance=0), game, jnp.int32(STAY), jax.random.split(KEY, 3000)).game
-    assert not (np.asarray(none.gold) & ~taken).any()
+    assert not (np.asarray(none.gold) & ~collected).any()
 
 
 def test_asterix_gets_harder_and_faster_every_second_time():
-    world, game = Asterix(), begun(Asterix(), harder_in=-1)
-    game, *_ = after(world, game)
+    world, game = Asterix(), started(Asterix(), harder_in=-1)
+    game, *_ = played(world, game)
     assert (int(game.spawns_every), int(game.moves_every), int(game.harder_in)) == (9, 5, 100)
-    game, *_ = after(world, game.replace(harder_in=jnp.int32(-1)))
+    game, *_ = played(world, game.replace(harder_in=jnp.int32(-1)))
     assert (int(game.spawns_every), int(game.moves_every), int(game.level)) == (8, 4, 2)
-    end = begun(world, spawns_every=1, moves_every=1, harder_in=-1)
-    assert int(after(world, end)[0].level) == 0
+    end = started(world, spawns_every=1, moves_every=1, harder_in=-1)
+    assert int(played(world, end)[0].level) == 0
 
 
 # ------------------------------------------------------------------------------------------------- Freeway
@@ -155,19 +155,19 @@ def test_asterix_gets_harder_and_faster_every_second_time():
 
 def road(**changed: Any) -> freeway.Game:
     """Returns cars at the left edge that all move right and rest for long, unless given otherwise."""
-    return begun(Freeway(), **{"way": 1, "rest": 5, "rests": 5, "tired": 0, **changed})
+    return started(Freeway(), **{"way": 1, "rest": 5, "rests": 5, "tired": 0, **changed})
 
 
 def test_freeway_the_chicken_moves_every_third_step_and_scores_at_the_top():
     world, game, rows = Freeway(), road(row=3), []
     for _ in range(7):
-        game, scored, over = after(world, game, 1)
+        game, scored, over = played(world, game, 1)
         rows.append((int(game.row), scored))
         assert not over
     assert rows == [(2, 0.0)] * 3 + [(1, 0.0)] * 3 + [(9, 1.0)]
-    assert int(after(world, road(row=5), 2)[0].row) == 6
-    assert int(after(world, road(row=5), 2, player_speed=-1)[0].row) == 4
-    assert int(after(world, road(row=9), 2)[0].row) == 9
+    assert int(played(world, road(row=5), 2)[0].row) == 6
+    assert int(played(world, road(row=5), 2, player_speed=-1)[0].row) == 4
+    assert int(played(world, road(row=9), 2)[0].row) == 9
 
 
 def test_freeway_all_cars_change_at_the_top():
@@ -187,24 +187,24 @@ def test_freeway_all_cars_change_at_the_top():
 
 def test_freeway_a_car_sends_the_chicken_back():
     world = Freeway()
-    assert int(after(world, road(row=5, column=4))[0].row) == 9  # it stands there
-    assert int(after(world, road(row=5, column=3, rests=0))[0].row) == 9  # it comes
-    assert int(after(world, road(row=5, column=5, rests=0, way=-1))[0].row) == 9
-    assert int(after(world, road(row=6, column=np.where(np.arange(1, 9) == 5, 4, 0)), 1)[0].row) == 9  # walked into
-    assert int(after(world, road(row=5, column=3))[0].row) == 5
+    assert int(played(world, road(row=5, column=4))[0].row) == 9  # it stands there
+    assert int(played(world, road(row=5, column=3, rests=0))[0].row) == 9  # it comes
+    assert int(played(world, road(row=5, column=5, rests=0, way=-1))[0].row) == 9
+    assert int(played(world, road(row=6, column=np.where(np.arange(1, 9) == 5, 4, 0)), 1)[0].row) == 9  # walked into
+    assert int(played(world, road(row=5, column=3))[0].row) == 5
 
 
 def test_freeway_cars_rest_come_in_again_and_leave_their_trail():
     world, game, columns = Freeway(), road(column=8, rest=1, rests=0), []
     for _ in range(5):
-        game, *_ = after(world, game)
+        game, *_ = played(world, game)
         columns.append(int(game.column[0]))
     assert columns == [9, 9, 0, 0, 1]
-    seen = world.show({}, road(column=np.arange(8), rest=[1, 2, 3, 4, 5, 1, 1, 1], way=[-1] + [1] * 7))
-    assert cells(seen[0]) == [[9, 4]]
-    assert cells(seen[1]) == [[i + 1, i] for i in range(8)]
-    assert [cells(trail) for trail in seen[3:]] == [[[2, 0]], [[3, 1]], [[4, 2]], [[5, 3]]]
-    assert cells(seen[2]) == [[1, 1], [6, 4], [7, 5], [8, 6]]
+    observation = world.show({}, road(column=np.arange(8), rest=[1, 2, 3, 4, 5, 1, 1, 1], way=[-1] + [1] * 7))
+    assert cells(observation[0]) == [[9, 4]]
+    assert cells(observation[1]) == [[i + 1, i] for i in range(8)]
+    assert [cells(trail) for trail in observation[3:]] == [[[2, 0]], [[3, 1]], [[4, 2]], [[5, 3]]]
+    assert cells(observation[2]) == [[1, 1], [6, 4], [7, 5], [8, 6]]
     assert cells(world.show({}, road(column=0, rest=1))[2]) == [[i, 9] for i in range(1, 9)]
     assert world.horizon == 2500
 
@@ -219,54 +219,54 @@ def wave(aliens: Any = ((2, 5),), **changed: Any) -> space_invaders.Game:
         for name, where in {"aliens": aliens, "shots": (), "bombs": (), **changed}.items()
         if name in ("aliens", "shots", "bombs")
     }
-    return begun(SpaceInvaders(), **{"moves_in": 5, "bombs_in": 5, **changed, **marked})
+    return started(SpaceInvaders(), **{"moves_in": 5, "bombs_in": 5, **changed, **marked})
 
 
 def test_space_invaders_starts_with_a_wave_above_a_cannon():
     world = SpaceInvaders()
-    cannon, alien, left, right, shot, bomb = world.show({}, begun(world))
+    cannon, alien, left, right, shot, bomb = world.show({}, started(world))
     assert cells(cannon) == [[9, 5]]
     assert cells(alien) == [[row, column] for row in range(4) for column in range(2, 8)] == cells(left)
     assert not (right | shot | bomb).any()
-    assert begun(world, {"alien_rows": 2.0}).aliens.sum() == 12
+    assert started(world, {"alien_rows": 2.0}).aliens.sum() == 12
 
 
 def test_space_invaders_the_cannon_moves_shoots_and_loads():
     world, game = SpaceInvaders(), wave(moves_in=20, bombs_in=20)
-    assert [int(after(world, game, a)[0].cannon) for a in range(4)] == [5, 4, 6, 5]
-    assert int(after(world, game, 1, cannon_speed=-2)[0].cannon) == 7
-    assert int(after(world, wave(cannon=9), 2)[0].cannon) == 9
+    assert [int(played(world, game, a)[0].cannon) for a in range(4)] == [5, 4, 6, 5]
+    assert int(played(world, game, 1, cannon_speed=-2)[0].cannon) == 7
+    assert int(played(world, wave(cannon=9), 2)[0].cannon) == 9
     rows = []
     for _ in range(6):
-        game, *_ = after(world, game, 3)
+        game, *_ = played(world, game, 3)
         rows.append([row for row, _ in cells(game.shots)])
     assert rows == [[8], [7], [6], [5], [4], [3, 8]]
-    hit, scored, _ = after(world, game)
+    hit, scored, _ = played(world, game)
     assert (scored, cells(hit.shots), int(hit.aliens.sum())) == (1.0, [[7, 5]], 24)  # and the next wave is there
 
 
 def test_space_invaders_the_next_wave_is_faster_down_to_a_limit():
     world = SpaceInvaders()
     last = lambda **changed: wave(((2, 5),), shots=((3, 5),), **changed)
-    assert int(after(world, last())[0].moves_every) == 11
-    assert int(after(world, last(), ramp=3)[0].moves_every) == 9
-    assert int(after(world, last(moves_every=7), ramp=3)[0].moves_every) == 6
-    assert int(after(world, last(moves_every=6))[0].moves_every) == 6
-    assert int(after(world, last(), ramp=0)[0].moves_every) == 12
-    assert int(after(world, wave(((2, 5), (0, 0)), shots=((3, 5),)))[0].moves_every) == 12
+    assert int(played(world, last())[0].moves_every) == 11
+    assert int(played(world, last(), ramp=3)[0].moves_every) == 9
+    assert int(played(world, last(moves_every=7), ramp=3)[0].moves_every) == 6
+    assert int(played(world, last(moves_every=6))[0].moves_every) == 6
+    assert int(played(world, last(), ramp=0)[0].moves_every) == 12
+    assert int(played(world, wave(((2, 5), (0, 0)), shots=((3, 5),)))[0].moves_every) == 12
 
 
 def test_space_invaders_aliens_march_and_come_down_at_the_edge():
     world = SpaceInvaders()
-    moved, *_ = after(world, wave(((2, 5), (1, 3)), moves_in=0))
+    moved, *_ = played(world, wave(((2, 5), (1, 3)), moves_in=0))
     assert (cells(moved.aliens), int(moved.way), int(moved.moves_in)) == ([[1, 2], [2, 4]], -1, 1)
-    down, *_ = after(world, wave(((2, 5), (1, 0)), moves_in=0))
+    down, *_ = played(world, wave(((2, 5), (1, 0)), moves_in=0))
     assert (cells(down.aliens), int(down.way)) == ([[2, 0], [3, 5]], 1)
-    back, *_ = after(world, wave(((2, 9),), way=1, moves_in=0))
+    back, *_ = played(world, wave(((2, 9),), way=1, moves_in=0))
     assert (cells(back.aliens), int(back.way)) == ([[3, 9]], -1)
     assert cells(world.show({}, back)[2]) == [[3, 9]]
     assert not world.show({}, back)[3].any()
-    assert int(after(world, begun(world, moves_in=0))[0].moves_in) == 11  # 24 of them: as slow as it gets
+    assert int(played(world, started(world, moves_in=0))[0].moves_in) == 11  # 24 of them: as slow as it gets
 
 
 @pytest.mark.parametrize(
@@ -282,14 +282,14 @@ def test_space_invaders_aliens_march_and_come_down_at_the_edge():
     ],
 )
 def test_space_invaders_ends(game: space_invaders.Game, over: bool):
-    assert after(SpaceInvaders(), game)[1:] == (0.0, over)
+    assert played(SpaceInvaders(), game)[1:] == (0.0, over)
 
 
 def test_space_invaders_the_lowest_of_the_nearest_column_drops_a_bomb():
     world = SpaceInvaders()
-    bombed = lambda aliens, **changed: after(world, wave(aliens, bombs_in=0, **changed))[0]
+    bombed = lambda aliens, **changed: played(world, wave(aliens, bombs_in=0, **changed))[0]
     assert cells(bombed(((1, 3), (4, 3), (6, 8))).bombs) == [[4, 3]]
     assert cells(bombed(((1, 3), (4, 7))).bombs) == [[1, 3]]  # two as near: the left one
     assert cells(bombed(((1, 3), (4, 6))).bombs) == [[4, 6]]
     assert int(bombed(((1, 3),)).bombs_in) == 9
-    assert cells(after(world, wave(bombs=((4, 3), (9, 1))))[0].bombs) == [[5, 3]]
+    assert cells(played(world, wave(bombs=((4, 3), (9, 1))))[0].bombs) == [[5, 3]]

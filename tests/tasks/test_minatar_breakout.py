@@ -34,10 +34,10 @@ def game(ball: tuple[int, int], way: tuple[int, int], paddle: int = 4, bricks: A
     return start.replace(**fields, **{name: jnp.asarray(x) for name, x in changed.items()})
 
 
-def after(state: Game, action: int = STAY, **changed: float) -> tuple[Game, float]:
+def played(state: Game, action: int = STAY, **changed: float) -> tuple[Game, float]:
     """Returns the game after one step, and the score; the ball is not lost."""
-    then, scored, lost = play(params(**changed), state, jnp.int32(action), KEY)
-    assert not lost
+    then, scored, terminated = play(params(**changed), state, jnp.int32(action), KEY)
+    assert not terminated
     return then, float(scored)
 
 
@@ -61,7 +61,7 @@ def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
 
 
 @pytest.mark.parametrize(
-    ("state", "ball", "way", "lost"),
+    ("state", "ball", "way", "terminated"),
     [
         (game((5, 5), (1, -1)), [6, 4], [1, -1], False),  # it flies on
         (game((5, 0), (1, -1)), [6, 0], [1, 1], False),  # a side turns it
@@ -74,9 +74,9 @@ def test_it_starts_with_a_ball_at_either_edge_under_three_rows():
         (game((8, 0), (1, -1), paddle=0), [8, 0], [-1, 1], False),  # at the edge
     ],
 )
-def test_how_the_ball_flies(state: Game, ball: list[int], way: list[int], lost: bool):
+def test_how_the_ball_flies(state: Game, ball: list[int], way: list[int], terminated: bool):
     then, scored, over = play(params(), state, jnp.int32(STAY), KEY)
-    assert (*ball_of(then), bool(over)) == (ball, way, lost)
+    assert (*ball_of(then), bool(over)) == (ball, way, terminated)
     assert not scored
     assert np.argwhere(seen(then)[..., TRAIL]).tolist() == [state.ball.tolist()]
     assert np.argwhere(seen(then)[..., BALL]).tolist() == [ball]
@@ -84,39 +84,39 @@ def test_how_the_ball_flies(state: Game, ball: list[int], way: list[int], lost: 
 
 def test_a_brick_breaks_and_turns_the_ball_but_no_two_in_a_row():
     state = game((4, 4), (-1, 1), bricks=[(3, 5), (5, 6), (6, 7), (7, 8)])
-    broken, reward = after(state)
+    broken, reward = played(state)
     assert (ball_of(broken), reward) == (([4, 5], [1, 1]), 1.0)
     assert not broken.bricks[3, 5]
-    flown, reward = after(broken)  # through the next
+    flown, reward = played(broken)  # through the next
     assert (ball_of(flown), reward, int(flown.bricks.sum())) == (([5, 6], [1, 1]), 0.0, 3)
-    flown, reward = after(flown)  # and the one behind it
+    flown, reward = played(flown)  # and the one behind it
     assert (ball_of(flown), reward, int(flown.bricks.sum())) == (([6, 7], [1, 1]), 0.0, 3)
-    free, _ = after(flown.replace(way=jnp.array([1, -1])))
-    again, reward = after(
+    free, _ = played(flown.replace(way=jnp.array([1, -1])))
+    second, reward = played(
         free.replace(ball=jnp.array([6, 7]), way=jnp.array([1, 1]))
     )  # after a cell without one it breaks bricks again
-    assert (reward, int(again.bricks.sum())) == (1.0, 2)
+    assert (reward, int(second.bricks.sum())) == (1.0, 2)
 
 
 def test_once_none_is_left_all_come_back_when_the_ball_is_down():
-    high, _ = after(game((5, 5), (1, 1)))
+    high, _ = played(game((5, 5), (1, 1)))
     assert not high.bricks.any()
-    low, reward = after(game((8, 4), (1, 1)), brick_rows=2)
+    low, reward = played(game((8, 4), (1, 1)), brick_rows=2)
     assert (int(low.bricks.sum()), reward) == (20, 0.0)
-    assert int(after(game((8, 4), (1, 1), bricks=[(1, 1)]))[0].bricks.sum()) == 1
+    assert int(played(game((8, 4), (1, 1), bricks=[(1, 1)]))[0].bricks.sum()) == 1
 
 
 def test_the_paddle_moves_before_the_ball_and_stays_inside():
-    where = lambda paddle, action, **p: int(after(game((5, 5), (-1, 1), paddle), action, **p)[0].paddle)
+    where = lambda paddle, action, **p: int(played(game((5, 5), (-1, 1), paddle), action, **p)[0].paddle)
     assert [where(4, a) for a in (STAY, LEFT, RIGHT)] == [4, 3, 5]
     assert (where(0, LEFT), where(9, RIGHT)) == (0, 9)
     assert (where(4, LEFT, paddle_speed=-1), where(4, RIGHT, paddle_speed=2.2)) == (5, 6)
-    assert ball_of(after(game((8, 5), (1, 1)), RIGHT)[0]) == ([8, 6], [-1, 1])  # just in time
+    assert ball_of(played(game((8, 5), (1, 1)), RIGHT)[0]) == ([8, 6], [-1, 1])  # just in time
 
 
 def test_a_wide_paddle_catches_beside_its_middle():
-    assert ball_of(after(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1])
-    assert ball_of(after(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1])
+    assert ball_of(played(game((8, 6), (1, 1)), paddle_reach=2)[0]) == ([8, 7], [-1, 1])
+    assert ball_of(played(game((8, 1), (1, 1)), paddle_reach=2)[0]) == ([8, 2], [-1, -1])
     assert play(params(paddle_reach=2), game((8, 7), (1, 1)), jnp.int32(STAY), KEY).over
     paddle = show(params(paddle_reach=2), game((5, 5), (1, 1), 0))[PADDLE]
     assert paddle[9].tolist() == [True] * 3 + [False] * 7
@@ -130,7 +130,7 @@ def test_balls_rest_with_the_given_probability():
     assert (slow.paddle == 5).all()
 
 
-def test_an_episode_behind_gymnasiums_face_ends_with_the_ball():
+def test_an_episode_in_gymnasium_ends_with_the_ball():
     env = hs.to_gymnasium(hs.task("Breakout-MinAtar", sticky=0), render_mode="rgb_array")
     env.reset(seed=0)
     ends = [env.step(LEFT)[2:4]]

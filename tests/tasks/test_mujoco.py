@@ -31,8 +31,8 @@ def player(name: str, names: tuple[str, ...], steps: int) -> Callable:
                 jax.random.uniform(key, (env.action_space.size,), minval=-1.0, maxval=1.0)
             )
             after = env.transition(params, state, action, key)
-            seen = env.observe(params, after), env.cumulants(params, state, action, after).sum()
-            return after, (action, *seen, env.terminal(params, after))
+            steps = env.observe(params, after), env.cumulants(params, state, action, after).sum()
+            return after, (action, *steps, env.terminal(params, after))
 
         return start, jax.lax.scan(step, start, jax.random.split(k_play, steps))[1]
 

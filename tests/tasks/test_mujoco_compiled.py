@@ -69,13 +69,13 @@ def set_in_c(name: str, values: dict[str, float]) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_robot_of_other_parameters_is_as_if_compiled(name: str):
+def test_robot_with_other_parameters_equals_a_compiled_one(name: str):
     values = chosen(name)
     assert_equal(set_in_c(name, values), compiled(name, values))
 
 
 @pytest.mark.parametrize("name", ["Hopper-v5", "Ant-v5"])
-def test_so_it_is_in_mjx(name: str):
+def test_mjx_equals_a_compiled_robot_too(name: str):
     pytest.importorskip("mujoco.mjx")
     from headstart.tasks.mujoco.mjx import mjx_simulator, why_not
 

@@ -32,8 +32,8 @@ def test_a_pendulum_in_mjx_is_near_c():
     for simulator in ("c", "mjx"):
         start, states = played(simulator, params)
         first = jax.tree.map(lambda x: np.asarray(x)[0], start)
-        seen = [(state.observation, state.cumulants, state.terminal) for state in states]
-        results.append((physics_state(make("InvertedPendulum-v5", simulator), first), seen))
+        observations = [(state.observation, state.cumulants, state.terminal) for state in states]
+        results.append((physics_state(make("InvertedPendulum-v5", simulator), first), observations))
     for ours, theirs in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
@@ -45,10 +45,10 @@ def test_mjx_recomputes_quantities_derived_from_mass():
     simulator = physics.physics("Hopper-v5")
     names, values = ("armature", "foot_mass", "mass"), np.array([[1.5, 7.0, 1.2]], np.float32)
     want: Any = simulator._stepping.rows(names, values)[0][0]
-    made: Any = jax.jit(mjx_simulator("Hopper-v5").with_parameters)(dict(zip(names, values[0], strict=True)))
+    fields: Any = jax.jit(mjx_simulator("Hopper-v5").with_parameters)(dict(zip(names, values[0], strict=True)))
     for name in ("body_mass", "body_inertia", "dof_armature", "body_subtreemass", "dof_invweight0", "body_invweight0"):
-        np.testing.assert_allclose(getattr(made, name), getattr(want, name), rtol=1e-3, atol=1e-7, err_msg=name)
-    assert float(made.stat.meaninertia) == pytest.approx(want.stat.meaninertia, rel=1e-4)
+        np.testing.assert_allclose(getattr(fields, name), getattr(want, name), rtol=1e-3, atol=1e-7, err_msg=name)
+    assert float(fields.stat.meaninertia) == pytest.approx(want.stat.meaninertia, rel=1e-4)
 
 
 def test_a_robot_that_mjx_cannot_run_says_so():

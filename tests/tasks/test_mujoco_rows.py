@@ -85,17 +85,17 @@ def test_call_sites_with_other_rows_and_names_do_not_disturb_each_other():
             np.testing.assert_array_equal(now, was)
 
 
-def test_twice_the_nominal_is_the_same_however_often_it_is_applied():
+def test_repeated_changes_do_not_accumulate():
     names = ("mass", "power")
-    once, again = models(names, (2, 2)), models(names, (2, 2), (3, 1), (2, 2), (2, 2))
+    once, repeated = models(names, (2, 2)), models(names, (2, 2), (3, 1), (2, 2), (2, 2))
     nominal = physics.physics("Hopper-v5").model
     np.testing.assert_array_equal(once.body_mass, 2 * nominal.body_mass)
     np.testing.assert_array_equal(once.body_inertia, 2 * nominal.body_inertia)
     for name, value in numbers(once).items():
-        np.testing.assert_array_equal(value, getattr(again, name), err_msg=name)
+        np.testing.assert_array_equal(value, getattr(repeated, name), err_msg=name)
 
 
-def test_back_at_the_nominal_the_model_is_as_it_was():
+def test_nominal_values_restore_the_model():
     back = models(("damping", "gravity", "torso_mass"), (3, 1, 9), (1, 9.81, 3.6651914291880923))
     for name, value in numbers(physics.physics("Hopper-v5").model).items():
         np.testing.assert_array_equal(value, getattr(back, name), err_msg=name)
@@ -118,7 +118,7 @@ HOPPER_XML = pathlib.Path(physics.ASSETS, "hopper.xml").read_text().replace("<ge
 
 
 @pytest.mark.parametrize("how", ["action", "state", "velocity", "parameter"])
-def test_an_unstable_row_is_nan_and_terminal_and_the_others_do_not_feel_it(how, capfd):
+def test_unstable_row_is_nan_and_terminal_and_leaves_the_others_unchanged(how, capfd):
     params = {"torso_mass": jnp.full(4, 5.0)}
     state = jax.jit(jax.vmap(HOPPER.initial))(params, jax.random.split(jax.random.key(0), 4))
     action = jnp.zeros((4, 3))
@@ -147,9 +147,9 @@ def test_values_out_of_bounds_make_a_nan_row(capfd):
     """Only an invalid distribution gets there; MuJoCo never simulates a body without mass."""
     key = jax.random.key(0)
     play = jax.jit(jax.vmap(lambda m, a: rolled({"mass": m, "armature": a}, key, 3)))
-    seen = play(jnp.array([0.0, 1.0, -1.0]), jnp.array([0.0, 1.0, 0.0]))
-    np.testing.assert_array_equal(seen[1], jax.jit(lambda: rolled({}, key, 3))())
-    assert np.isnan(seen[0]).all()
+    observations = play(jnp.array([0.0, 1.0, -1.0]), jnp.array([0.0, 1.0, 0.0]))
+    np.testing.assert_array_equal(observations[1], jax.jit(lambda: rolled({}, key, 3))())
+    assert np.isnan(observations[0]).all()
     assert capfd.readouterr() == ("", "")
 
 
@@ -226,7 +226,7 @@ def test_more_threads_than_can_be_had_are_refused():
         rows.step(models, state, action, np.empty_like(state), bad, [], [], 300)
 
 
-def test_without_the_part_in_c_a_sentence_says_so(monkeypatch):
+def test_missing_c_library_is_reported(monkeypatch):
     monkeypatch.setattr("headstart.tasks.mujoco.rows.find_spec", lambda name: None)
     monkeypatch.setattr("headstart.tasks.mujoco.rows._library", _library.__wrapped__)
     with pytest.raises(InputError, match="C compiler"):
@@ -303,7 +303,7 @@ def test_physics_state_is_the_simulators():
     np.testing.assert_array_equal(np.float32(np.concatenate([qpos[1:], qvel])), state.observation)
 
 
-def test_bad_names_get_their_sentence():
+def test_invalid_names_are_refused():
     with pytest.raises(InputError, match="no parameter 'torso_mas'; the nearest are torso_mass"):
         HOPPER.initial({"torso_mas": jnp.float32(1.0)}, jax.random.key(0))
     with pytest.raises(InputError, match="no MuJoCo robot 'Hoper-v5'"):

@@ -14,7 +14,7 @@ import headstart as hs
 from headstart.core.errors import InputError
 from headstart.core.types import EnvParams
 from headstart.tasks.worlds import PlanarPusher
-from headstart.tasks.worlds.planar_pusher import GRAVITY, SUBSTEPS, Table, impact, meeting
+from headstart.tasks.worlds.planar_pusher import GRAVITY, SUBSTEPS, Table, contact_time, impact
 
 ENV = PlanarPusher()
 FREE = {"puck_friction": 0.0, "puck_damping": 0.0, "hand_damping": 0.0}  # of all that slows
@@ -78,12 +78,12 @@ def momentum(given: EnvParams, state: Table) -> jax.Array:
 def test_a_puck_that_slides_by_friction_alone_stops_where_it_should(friction: float, speed: float):
     way = speed * np.array([0.6, -0.8])
     given = params(**{**FREE, "puck_friction": friction})
-    seen = roll(given, table(puck=(5.0, 5.0), puck_velocity=way), rest(100))
-    gone = np.linalg.norm(np.asarray(seen.puck) - 5.0, axis=-1)
+    tables = roll(given, table(puck=(5.0, 5.0), puck_velocity=way), rest(100))
+    gone = np.linalg.norm(np.asarray(tables.puck) - 5.0, axis=-1)
     np.testing.assert_allclose(gone[-1], speed**2 / (2 * friction * GRAVITY), rtol=0.01)
-    speeds = np.linalg.norm(seen.puck_velocity, axis=-1)
+    speeds = np.linalg.norm(tables.puck_velocity, axis=-1)
     np.testing.assert_allclose(speeds, np.maximum(speed - friction * GRAVITY * 0.05 * np.arange(1, 101), 0), atol=1e-5)
-    along = np.asarray(seen.puck_velocity) @ way
+    along = np.asarray(tables.puck_velocity) @ way
     assert along.min() == 0.0  # at rest at last, and never turned around
     assert speeds[-1] == 0.0
 
@@ -91,28 +91,28 @@ def test_a_puck_that_slides_by_friction_alone_stops_where_it_should(friction: fl
 def test_drag_alone_is_an_exponential_decay_of_both():
     given = params(**{**FREE, "puck_damping": 0.3, "hand_damping": 1.5})
     start = table(hand=(-0.4, 0.4), hand_velocity=(0.6, 0.0), puck=(1.0, -1.0), puck_velocity=(0.0, -2.0))
-    seen, times = roll(given, start, rest(60)), 0.05 * np.arange(1, 61)
-    np.testing.assert_allclose(seen.puck_velocity[:, 1], -2.0 * np.exp(-times * 0.3 / 0.2), rtol=1e-4)
-    np.testing.assert_allclose(seen.puck[:, 1], -1.0 - 2.0 * (1 - np.exp(-times * 1.5)) / 1.5, rtol=1e-3)
-    np.testing.assert_allclose(seen.hand_velocity[:, 0], 0.6 * np.exp(-times * 3.0), rtol=1e-4)
-    np.testing.assert_allclose(seen.hand[:, 0], -0.4 + 0.2 * (1 - np.exp(-times * 3.0)), atol=1e-3)
+    tables, times = roll(given, start, rest(60)), 0.05 * np.arange(1, 61)
+    np.testing.assert_allclose(tables.puck_velocity[:, 1], -2.0 * np.exp(-times * 0.3 / 0.2), rtol=1e-4)
+    np.testing.assert_allclose(tables.puck[:, 1], -1.0 - 2.0 * (1 - np.exp(-times * 1.5)) / 1.5, rtol=1e-3)
+    np.testing.assert_allclose(tables.hand_velocity[:, 0], 0.6 * np.exp(-times * 3.0), rtol=1e-4)
+    np.testing.assert_allclose(tables.hand[:, 0], -0.4 + 0.2 * (1 - np.exp(-times * 3.0)), atol=1e-3)
 
 
 def test_drag_and_friction_together_are_exact():
     """m v' = -c v - μ m g, until it stops."""
     given = params(puck_damping=0.4, puck_friction=0.1)
-    seen = roll(given, table(puck_velocity=(1.0, 0.0)), rest(8))
+    tables = roll(given, table(puck_velocity=(1.0, 0.0)), rest(8))
     rate, end = 2.0, 0.1 * GRAVITY / 2.0  # 1/s, m/s
     expected = (1.0 + end) * np.exp(-rate * 0.05 * np.arange(1, 9)) - end
-    np.testing.assert_allclose(seen.puck_velocity[:, 0], expected, rtol=1e-4)
+    np.testing.assert_allclose(tables.puck_velocity[:, 0], expected, rtol=1e-4)
 
 
 def test_a_force_on_the_hand_by_hand():
     given = params(**FREE, hand_force=2.0, hand_mass=0.5)
-    seen = roll(given, table(), push((1.0, -0.5), 6))
+    tables = roll(given, table(), push((1.0, -0.5), 6))
     times = 0.05 * np.arange(1, 7)
-    np.testing.assert_allclose(seen.hand_velocity, times[:, None] * [4.0, -2.0], rtol=1e-5)
-    np.testing.assert_allclose(seen.hand, times[:, None] ** 2 * [2.0, -1.0], rtol=1e-4)
+    np.testing.assert_allclose(tables.hand_velocity, times[:, None] * [4.0, -2.0], rtol=1e-5)
+    np.testing.assert_allclose(tables.hand, times[:, None] ** 2 * [2.0, -1.0], rtol=1e-4)
     slow = params(hand_force=2.0, hand_damping=10.0)  # soon as fast as it gets
     np.testing.assert_allclose(roll(slow, table(), push((1.0, 1.0), 20)).hand_velocity[-1], 0.2, rtol=1e-4)
     np.testing.assert_array_equal(
@@ -123,19 +123,19 @@ def test_a_force_on_the_hand_by_hand():
 
 def test_the_edge_stops_the_hand_and_lets_it_slide_but_not_the_puck():
     given = params(**FREE, hand_force=0.0)
-    seen = roll(
+    tables = roll(
         given, table(hand=(0.4, 0.0), hand_velocity=(3.0, 0.5), puck=(0.4, 0.3), puck_velocity=(1.0, 0.0)), rest(9)
     )
-    np.testing.assert_allclose(seen.hand[-1], [0.5, 0.225], rtol=1e-5)
-    np.testing.assert_allclose(seen.hand_velocity[-1], [0.0, 0.5], rtol=1e-5)
-    np.testing.assert_allclose(seen.puck[-1], [0.85, 0.3], rtol=1e-5)
+    np.testing.assert_allclose(tables.hand[-1], [0.5, 0.225], rtol=1e-5)
+    np.testing.assert_allclose(tables.hand_velocity[-1], [0.0, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(tables.puck[-1], [0.85, 0.3], rtol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------ both
 
 
 def test_discs_meet_when_straight_ways_do():
-    met, when = meeting(jnp.array([1.0, 0.06]), jnp.array([-2.0, 0.0]), jnp.float32(0.1), jnp.float32(1.0))
+    met, when = contact_time(jnp.array([1.0, 0.06]), jnp.array([-2.0, 0.0]), jnp.float32(0.1), jnp.float32(1.0))
     assert met
     np.testing.assert_allclose(when, (1.0 - 0.08) / 2.0, rtol=1e-5)  # 0.06² + 0.08² = 0.1²
     for apart, velocity in [
@@ -146,10 +146,10 @@ def test_discs_meet_when_straight_ways_do():
         ((0.09, 0.0), (1.0, 0.0)),  # too near, and parts
         ((1.0, 0.0), (0.0, 0.0)),
     ]:
-        met, when = meeting(jnp.array(apart), jnp.array(velocity), jnp.float32(0.1), jnp.float32(1.0))
+        met, when = contact_time(jnp.array(apart), jnp.array(velocity), jnp.float32(0.1), jnp.float32(1.0))
         assert not met
         assert when == 1.0
-    met, when = meeting(jnp.array([0.09, 0.0]), jnp.array([-1.0, 0.0]), jnp.float32(0.1), jnp.float32(1.0))
+    met, when = contact_time(jnp.array([0.09, 0.0]), jnp.array([-1.0, 0.0]), jnp.float32(0.1), jnp.float32(1.0))
     assert met
     assert when == 0.0
 
@@ -158,24 +158,24 @@ def test_an_impact_without_friction_by_hand():
     """0.5 kg at 1 m/s and 0.2 kg at rest move on at 5/7 m/s along the line between them; across it nothing changes."""
     given = params(**FREE)
     start = table(hand_velocity=(1.0, 0.0), puck=(0.13, 0.0))
-    seen = roll(given, start, rest(5))
-    np.testing.assert_allclose(seen.hand_velocity[-1], [5 / 7, 0.0], rtol=1e-5)
-    np.testing.assert_allclose(seen.puck_velocity[-1], [5 / 7, 0.0], rtol=1e-5)
-    np.testing.assert_allclose(seen.hand[-1], [0.03 + (0.25 - 0.03) * 5 / 7, 0.0], rtol=1e-4)
+    tables = roll(given, start, rest(5))
+    np.testing.assert_allclose(tables.hand_velocity[-1], [5 / 7, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(tables.puck_velocity[-1], [5 / 7, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(tables.hand[-1], [0.03 + (0.25 - 0.03) * 5 / 7, 0.0], rtol=1e-4)
     normal = np.array([0.6, 0.8])
-    seen = roll(given, table(hand_velocity=(1.0, 0.0), puck=TOUCHING * normal), rest(3))
-    np.testing.assert_allclose(seen.puck_velocity[-1], 5 / 7 * 0.6 * normal, rtol=1e-3)
-    np.testing.assert_allclose(momentum(given, seen), [[0.5, 0.0]] * 3, atol=1e-6)
+    tables = roll(given, table(hand_velocity=(1.0, 0.0), puck=TOUCHING * normal), rest(3))
+    np.testing.assert_allclose(tables.puck_velocity[-1], 5 / 7 * 0.6 * normal, rtol=1e-3)
+    np.testing.assert_allclose(momentum(given, tables), [[0.5, 0.0]] * 3, atol=1e-6)
 
 
 def test_a_push_without_friction_keeps_momentum_and_gives_that_of_the_force():
     given = params(**FREE, hand_force=1.5, reach=2.0)
     start = table(hand_velocity=(0.2, 0.0), puck=(0.15, 0.0), puck_velocity=(-0.1, 0.0))
-    seen = roll(given, start, push((1.0, 0.0), 20))
+    tables = roll(given, start, push((1.0, 0.0), 20))
     expected = 0.5 * 0.2 - 0.2 * 0.1 + 1.5 * 0.05 * np.arange(1, 21)
-    np.testing.assert_allclose(momentum(given, seen)[:, 0], expected, rtol=1e-4)
-    np.testing.assert_allclose(momentum(given, seen)[:, 1], 0.0, atol=1e-6)
-    np.testing.assert_allclose(seen.puck_velocity[-1], seen.hand_velocity[-1], rtol=1e-5)
+    np.testing.assert_allclose(momentum(given, tables)[:, 0], expected, rtol=1e-4)
+    np.testing.assert_allclose(momentum(given, tables)[:, 1], 0.0, atol=1e-6)
+    np.testing.assert_allclose(tables.puck_velocity[-1], tables.hand_velocity[-1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("mass", [0.1, 0.4])
@@ -189,10 +189,10 @@ def test_friction_holds_a_puck_that_is_pushed_too_softly_and_gives_way_to_more(m
     np.testing.assert_allclose(held.puck_velocity, 0.0)
     np.testing.assert_allclose(held.hand_velocity, 0.0, atol=1e-6)
     given["hand_force"] = jnp.float32(2 * hold)
-    seen = roll(given, start, push((1.0, 0.0), 20))
-    np.testing.assert_allclose(seen.puck_velocity[-1, 0], hold / (0.5 + mass), rtol=0.01)
-    np.testing.assert_allclose(seen.puck[-1, 0], TOUCHING + hold / (0.5 + mass) / 2, rtol=0.03)
-    np.testing.assert_allclose(seen.puck[:, 0] - seen.hand[:, 0], TOUCHING, atol=1e-5)
+    tables = roll(given, start, push((1.0, 0.0), 20))
+    np.testing.assert_allclose(tables.puck_velocity[-1, 0], hold / (0.5 + mass), rtol=0.01)
+    np.testing.assert_allclose(tables.puck[-1, 0], TOUCHING + hold / (0.5 + mass) / 2, rtol=0.03)
+    np.testing.assert_allclose(tables.puck[:, 0] - tables.hand[:, 0], TOUCHING, atol=1e-5)
 
 
 def test_an_impact_leaves_the_discs_together_whatever_friction_does():
@@ -248,21 +248,21 @@ def corners(rows: int = 400) -> tuple[EnvParams, Table]:
     return given, jax.vmap(Table)(starts.hand, speeds[0], puck, speeds[1], starts.goal)
 
 
-def touching(given: EnvParams, seen: Table) -> np.ndarray:
+def touching(given: EnvParams, tables: Table) -> np.ndarray:
     """Returns [row, time], whether hand and puck overlap."""
-    apart = np.linalg.norm(seen.puck - seen.hand, axis=-1)
+    apart = np.linalg.norm(tables.puck - tables.hand, axis=-1)
     return apart < np.asarray(given["hand_radius"] + given["puck_radius"])[:, None] + 1e-3
 
 
-def test_no_energy_comes_from_nothing():
+def test_contact_adds_no_energy():
     given, starts = corners()
     quiet = {**given, "hand_force": jnp.zeros(400)}
-    seen = many(quiet, starts, jnp.zeros((400, 100, 2)))
+    tables = many(quiet, starts, jnp.zeros((400, 100, 2)))
     first = np.asarray(jax.vmap(energy)(given, starts))[:, None]
-    found = np.asarray(jax.vmap(jax.vmap(energy, (None, 0)))(given, seen))
-    assert np.isfinite(found).all()
-    assert (np.diff(np.concatenate([first, found], 1), axis=1) <= 1e-5 * first).all()
-    assert touching(given, seen).any(1).mean() > 0.3
+    energies = np.asarray(jax.vmap(jax.vmap(energy, (None, 0)))(given, tables))
+    assert np.isfinite(energies).all()
+    assert (np.diff(np.concatenate([first, energies], 1), axis=1) <= 1e-5 * first).all()
+    assert touching(given, tables).any(1).mean() > 0.3
 
 
 def test_steps_are_stable_at_the_bounds_and_never_leave_discs_within_each_other():
@@ -271,24 +271,24 @@ def test_steps_are_stable_at_the_bounds_and_never_leave_discs_within_each_other(
     to_the_puck = jnp.sign(starts.puck - starts.hand)[:, None]
     shaken = jnp.asarray(np.sign(rng.normal(size=(400, 100, 2))), jnp.float32)
     for actions in (shaken, jnp.where(shaken > -2, to_the_puck, shaken)):
-        seen = many(given, starts, actions)
-        assert all(np.isfinite(x).all() for x in jax.tree.leaves(seen))
+        tables = many(given, starts, actions)
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(tables))
         radius = np.asarray(given["hand_radius"] + given["puck_radius"])[:, None]
-        assert (np.linalg.norm(seen.puck - seen.hand, axis=-1) > radius - 1e-4).all()
-        assert (np.abs(seen.hand).max((1, 2)) <= given["reach"]).all()
+        assert (np.linalg.norm(tables.puck - tables.hand, axis=-1) > radius - 1e-4).all()
+        assert (np.abs(tables.hand).max((1, 2)) <= given["reach"]).all()
 
 
-def test_nothing_is_so_fast_that_it_goes_through():
+def test_fast_discs_do_not_pass_through_each_other():
     given = params(**FREE, reach=2.0, dt=0.1)
-    seen = step(given, table(hand=(-1.0, 0.0), hand_velocity=(40.0, 0.0), puck=(0.0, 0.0)), jnp.zeros(2))
-    assert seen.puck[0] > seen.hand[0]
+    tables = step(given, table(hand=(-1.0, 0.0), hand_velocity=(40.0, 0.0), puck=(0.0, 0.0)), jnp.zeros(2))
+    assert tables.puck[0] > tables.hand[0]
     assert 0.1 / SUBSTEPS * 40.0 > 2 * TOUCHING  # without looking at the way, it would have
 
 
-def test_discs_that_start_within_each_other_are_parted():
+def test_overlapping_discs_are_separated():
     given = params(puck_x=-0.35, start_spread=0.0)
-    seen = step(given, ENV.initial(given, jax.random.key(0)), jnp.zeros(2))
-    np.testing.assert_allclose(seen.puck - seen.hand, [TOUCHING, 0.0], atol=1e-6)
+    tables = step(given, ENV.initial(given, jax.random.key(0)), jnp.zeros(2))
+    np.testing.assert_allclose(tables.puck - tables.hand, [TOUCHING, 0.0], atol=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------ the task
@@ -296,10 +296,10 @@ def test_discs_that_start_within_each_other_are_parted():
 
 def test_observation_and_reward_by_hand():
     state = table((0.1, 0.2), (0.3, 0.4), (0.4, 0.6), (0.7, 0.8), (0.4, 0.0))
-    seen = ENV.observe(params(), state)
+    tables = ENV.observe(params(), state)
     expected = [0.1, 0.2, 0.3, 0.4, 0.4, 0.6, 0.7, 0.8, 0.4, 0.0, 0.3, 0.4, 0.0, -0.6]
-    np.testing.assert_allclose(seen, expected, rtol=1e-5, atol=1e-7)
-    assert seen.shape == (ENV.observation_space.size,)
+    np.testing.assert_allclose(tables, expected, rtol=1e-5, atol=1e-7)
+    assert tables.shape == (ENV.observation_space.size,)
     worth = lambda state: ENV.cumulants(params(), table(), jnp.array([0.5, -1.0]), state)
     assert ENV.cumulant_names == ("reward_dist", "reward_near", "reward_goal", "reward_ctrl")
     np.testing.assert_allclose(worth(state), [-0.6, -0.15, 0.0, -0.0125], rtol=1e-5)
@@ -369,7 +369,7 @@ def test_a_hand_made_controller_brings_the_puck_to_its_goal():
     assert successes >= 9
 
 
-def test_pushers_are_tasks_like_any_other():
+def test_pushers_have_task_strings():
     task = hs.task("PlanarPusher", puck_mass=dist.Uniform(0.1, 0.4), action_delay=2, w={"reward_near": 0})
     assert task.w.tolist() == [1.0, 0.0, 1.0, 1.0]
     with pytest.raises(InputError, match="no parameter 'puck_weight'; the nearest"):

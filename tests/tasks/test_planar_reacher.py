@@ -61,7 +61,7 @@ def step_of(n: int):
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_accelerations_are_mujocos(n: int):
+def test_accelerations_equal_mujocos(n: int):
     rng, ours = np.random.default_rng(n), jax.jit(accelerations)
     for _ in range(6):
         chain = random_chain(n, rng)
@@ -71,12 +71,12 @@ def test_accelerations_are_mujocos(n: int):
             angles, speeds, torques = rng.uniform(-3, 3, n), rng.uniform(-5, 5, n), rng.uniform(-2, 2, n)
             data.qpos[:], data.qvel[:], data.qfrc_applied[:] = angles, speeds, torques
             mj.mj_forward(model, data)
-            found = ours(chain, *(jnp.asarray(each, jnp.float32) for each in (angles, speeds, torques)))
-            np.testing.assert_allclose(found, data.qacc, rtol=1e-4, atol=1e-4 * np.abs(data.qacc).max())
+            result = ours(chain, *(jnp.asarray(each, jnp.float32) for each in (angles, speeds, torques)))
+            np.testing.assert_allclose(result, data.qacc, rtol=1e-4, atol=1e-4 * np.abs(data.qacc).max())
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_steps_are_those_of_mujocos_finer_ones(n: int):
+def test_steps_equal_finer_steps_of_mujoco(n: int):
     env, rng = PlanarReacher(n), np.random.default_rng(n)
     chain = random_chain(n, rng)
     params, model = as_params(env, chain), as_mujoco(chain, timestep=0.0005)
@@ -97,8 +97,8 @@ def test_one_rod_by_hand():
     chain = Chain(jnp.array([0.6]), jnp.array([1.5]), *map(jnp.float32, (0.5, 0.05, 0.4)))
     inertia = 1.5 * 0.36 / 3 + 0.5 * 0.36 + 0.05
     np.testing.assert_allclose(jax.jit(mass_matrix)(chain, jnp.array([0.7])), [[inertia]], rtol=1e-6)
-    found = jax.jit(accelerations)(chain, jnp.array([0.7]), jnp.array([3.0]), jnp.array([2.0]))
-    np.testing.assert_allclose(found, [(2.0 - 0.4 * 3.0) / inertia], rtol=1e-6)
+    result = jax.jit(accelerations)(chain, jnp.array([0.7]), jnp.array([3.0]), jnp.array([2.0]))
+    np.testing.assert_allclose(result, [(2.0 - 0.4 * 3.0) / inertia], rtol=1e-6)
     np.testing.assert_allclose(jax.jit(energy)(chain, jnp.array([0.7]), jnp.array([3.0])), inertia * 9 / 2, rtol=1e-6)
 
 
@@ -107,8 +107,8 @@ def test_solves_systems_that_are_not_symmetric():
     matrix = rng.normal(size=(5, 5))
     matrix = matrix @ matrix.T + np.eye(5) + (matrix - matrix.T)
     right = rng.normal(size=5)
-    found = jax.jit(solve)(jnp.asarray(matrix, jnp.float32), jnp.asarray(right, jnp.float32))
-    np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-3, atol=1e-4)
+    result = jax.jit(solve)(jnp.asarray(matrix, jnp.float32), jnp.asarray(right, jnp.float32))
+    np.testing.assert_allclose(result, np.linalg.solve(matrix, right), rtol=1e-3, atol=1e-4)
 
 
 @functools.cache
@@ -126,8 +126,8 @@ def energies_of(n: int):
             return arm, (measure(arm), jnp.abs(arm.speeds).max())
 
         actions = power * jax.random.uniform(k_actions, (env.horizon, n), minval=-1, maxval=1)
-        _, (found, speeds) = jax.lax.scan(step, start, actions)
-        return found / measure(start), speeds.max()
+        _, (result, speeds) = jax.lax.scan(step, start, actions)
+        return result / measure(start), speeds.max()
 
     return jax.jit(jax.vmap(episode, in_axes=(0, 0, None)))
 
@@ -195,8 +195,8 @@ def test_every_parameter_matters_but_for_goals_once_they_are_drawn(n: int):
 def test_observation_and_cost_by_hand():
     env = PlanarReacher(2)
     state = Arm(jnp.array([np.pi / 2, -np.pi / 2]), jnp.array([0.1, 0.2]), jnp.array([0.5, 0.1]))
-    seen = jax.jit(env.observe)(params_of(env), state)
-    np.testing.assert_allclose(seen, [0, 0, 1, -1, 0.1, 0.2, 0.5, 0.1, 0.0, 0.4], atol=1e-6)
+    observation = jax.jit(env.observe)(params_of(env), state)
+    np.testing.assert_allclose(observation, [0, 0, 1, -1, 0.1, 0.2, 0.5, 0.1, 0.0, 0.4], atol=1e-6)
     costs = env.cumulants(params_of(env), state, jnp.array([0.5, -1.0]), state)
     np.testing.assert_allclose(costs, [-0.4, -0.125], atol=1e-6)
     assert env.cumulant_names == ("reward_dist", "reward_ctrl")
@@ -219,7 +219,7 @@ def test_goals_lie_in_the_ring_that_the_arm_reaches_or_where_they_are_put():
     assert np.linalg.norm(near - np.array([[0.5, 0.0]]), axis=-1).max() < 0.1
 
 
-def test_arms_are_tasks_like_any_other():
+def test_arms_have_task_strings():
     task = hs.task("PlanarReacher-7", joint_3_power=0, payload=dist.Uniform(0, 1), w={"reward_ctrl": 0.5})
     assert task.w.tolist() == [1.0, 0.5]
     with pytest.raises(InputError, match="no parameter 'joint_8_power'; the nearest"):

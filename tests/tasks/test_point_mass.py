@@ -124,11 +124,11 @@ def test_nothing_passes_a_wall_across_the_box_however_thin_and_however_fast():
     starts = np.zeros((rows, 4), np.float32)
     starts[:, :2] = rng.uniform(-1, 1, (rows, 2))
     away = np.abs(across(starts[:, None])[:, 0] - (left + right) / 2) > (right - left) / 2 + 0.1
-    seen = jax.jit(jax.vmap(lambda g, s, a: play(env, g, s, a)))(given, jnp.asarray(starts), actions)
-    side = np.sign(across(np.asarray(seen)) - left[:, None])
+    places = jax.jit(jax.vmap(lambda g, s, a: play(env, g, s, a)))(given, jnp.asarray(starts), actions)
+    side = np.sign(across(np.asarray(places)) - left[:, None])
     assert away.sum() > 300
     np.testing.assert_array_equal(side[away], np.broadcast_to(side[away][:, :1], side[away].shape))
-    assert np.abs(seen[..., :2]).max() <= 1
+    assert np.abs(places[..., :2]).max() <= 1
 
 
 def test_among_random_walls_it_is_never_within_one():
@@ -155,13 +155,13 @@ def test_among_random_walls_it_is_never_within_one():
         return np.any(np.all((at > reach[:, None, :, :2]) & (at < reach[:, None, :, 2:]), axis=-1), axis=-1)
 
     outside = ~within(starts[:, None])[:, 0]
-    seen = np.asarray(all_of_it(jnp.asarray(walls), jnp.asarray(starts), actions))
+    places = np.asarray(all_of_it(jnp.asarray(walls), jnp.asarray(starts), actions))
     assert outside.sum() > 50
-    assert not within(seen)[outside].any()
-    assert np.ptp(seen[outside][..., :2], axis=1).mean() > 0.5  # and it gets about
+    assert not within(places)[outside].any()
+    assert np.ptp(places[outside][..., :2], axis=1).mean() > 0.5  # and it gets about
 
 
-def test_no_crack_lets_it_out_of_a_room_of_tiles():
+def test_point_stays_in_a_room_of_tiles():
     """Eight walls that touch only at their edges, or the box: along a floor, the point slides over the seams."""
     e, f = 0.5, 0.6
     tiles = ((-e, e, 0, f), (0, e, e, f), (-e, -f, 0, -e), (0, -f, e, -e))  # above and below, in two halves
@@ -175,8 +175,8 @@ def test_no_crack_lets_it_out_of_a_room_of_tiles():
     def one(speed, actions):
         return play(env, {**given, "speed": speed}, jnp.zeros(4), actions)
 
-    seen = jax.jit(jax.vmap(one))(jnp.asarray(speeds, jnp.float32), jnp.asarray(actions, jnp.float32))
-    assert np.abs(seen[..., :2]).max() <= e
+    places = jax.jit(jax.vmap(one))(jnp.asarray(speeds, jnp.float32), jnp.asarray(actions, jnp.float32))
+    assert np.abs(places[..., :2]).max() <= e
     along_the_edge = params(PointMass(), walls=((0.2, 0.5, 0.3, 1.0),), size=1e-3, speed=1.0)
     assert step(PointMass(), along_the_edge, [0.0, 1.0, 0, 0], [1.0, 1.0])[0] < 0.2
 

@@ -51,8 +51,8 @@ def test_samples_are_the_tables():
     each = jax.vmap(SMALL.transition, in_axes=(None, 0, 0, None))
     go = jax.jit(jax.vmap(each, in_axes=(None, None, None, 0)))
     samples = np.asarray(go(seeded(5), states, actions, jax.random.split(jax.random.key(1), 2000)))
-    found = np.stack([(samples == state).mean(0) for state in range(6)], axis=-1)
-    np.testing.assert_allclose(found.reshape(6, 2, 6), tables.transitions, atol=0.05)
+    estimate = np.stack([(samples == state).mean(0) for state in range(6)], axis=-1)
+    np.testing.assert_allclose(estimate.reshape(6, 2, 6), tables.transitions, atol=0.05)
     worth = jax.jit(jax.vmap(SMALL.cumulants, in_axes=(None, 0, 0, 0)))(seeded(5), states, actions, samples[0])
     np.testing.assert_array_equal(worth, np.asarray(tables.cumulants)[states, actions, samples[0]])
 
@@ -66,9 +66,9 @@ def test_another_seed_is_another_mdp_of_the_same_program():
         traced += 1
         return SMALL.tables(params).transitions
 
-    first, again, other = tables(seeded(1)), tables(seeded(1.3)), tables(seeded(2))
+    first, repeated, other = tables(seeded(1)), tables(seeded(1.3)), tables(seeded(2))
     assert traced == 1
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, repeated)
     assert np.any(first != other)
     assert np.any(tables(seeded(2**24 - 1)) != tables(seeded(2**24 - 2)))
 
@@ -91,8 +91,8 @@ def test_successor_features_are_what_a_uniform_policy_gathers():
         return jax.lax.scan(step, start, (jnp.arange(30.0), jax.random.split(key, 30)))[1].sum(0)
 
     keys = jax.random.split(jax.random.key(0), (6, copies))
-    found = jax.jit(jax.vmap(jax.vmap(gathered, in_axes=(None, 0))))(jnp.arange(6), keys)
-    np.testing.assert_allclose(found.mean(1), exact, atol=0.2)
+    estimate = jax.jit(jax.vmap(jax.vmap(gathered, in_axes=(None, 0))))(jnp.arange(6), keys)
+    np.testing.assert_allclose(estimate.mean(1), exact, atol=0.2)
     assert np.abs(exact).max() > 0.5
 
 

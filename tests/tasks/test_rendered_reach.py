@@ -139,6 +139,6 @@ def test_pseudo_random_numbers_are_uniform_and_repeatable():
     assert np.abs(np.corrcoef(numbers)[np.triu_indices(500, 1)]).mean() < 0.15
 
 
-def test_people_see_it_too():
+def test_drawing_shows_the_observation():
     drawing = ENV.draw(params(), scene())
     assert [shape.role for shape in drawing.shapes] == ["ground", "goal", "body"]

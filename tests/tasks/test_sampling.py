@@ -65,9 +65,9 @@ def test_held_out_lies_in_the_bands_beside_the_distribution(text: str, bands: li
     slack = 1e-5
     within = [(drawn >= low - slack) & (drawn <= high + slack) for low, high in bands]
     assert np.any(within, 0).all()
-    for (low, high), mine in zip(bands, within, strict=True):
-        assert mine.sum() > 0.05 * N
-        assert np.ptp(drawn[mine]) > 0.8 * (high - low)
+    for (low, high), expected in zip(bands, within, strict=True):
+        assert expected.sum() > 0.05 * N
+        assert np.ptp(drawn[expected]) > 0.8 * (high - low)
 
 
 def test_held_out_delays_stay_held_out_once_rounded():

@@ -94,9 +94,9 @@ def test_several_parameters_and_disturbances():
 def test_describe_is_canonical_and_comes_back_as_the_same_task(text: str, canonical: str):
     task = parse(text)
     assert describe(task) == canonical
-    again = parse(canonical)
-    assert jax.tree.structure(again) == jax.tree.structure(task)
-    assert [float(x) for x in jax.tree.leaves(again.params)] == [float(x) for x in jax.tree.leaves(task.params)]
+    parsed = parse(canonical)
+    assert jax.tree.structure(parsed) == jax.tree.structure(task)
+    assert [float(x) for x in jax.tree.leaves(parsed.params)] == [float(x) for x in jax.tree.leaves(task.params)]
 
 
 def test_strings_and_python_say_the_same():
@@ -109,9 +109,9 @@ def test_strings_and_python_say_the_same():
         "9": 9,
     }
     for text, value in given.items():
-        read, made = parse(f"CartPole-v1@length={text}"), headstart.task("CartPole-v1", length=value)
-        assert jax.tree.structure(read) == jax.tree.structure(made)
-        assert describe(made) == f"CartPole-v1@length={text}"
+        read, task = parse(f"CartPole-v1@length={text}"), headstart.task("CartPole-v1", length=value)
+        assert jax.tree.structure(read) == jax.tree.structure(task)
+        assert describe(task) == f"CartPole-v1@length={text}"
     gamma = headstart.task("CartPole-v1", length=dist.Gamma(2.0, 2.0), force=3)
     assert describe(gamma) == "CartPole-v1@force=3,length=Gamma(concentration=2,rate=2)"
     assert jax.tree.structure(parse(describe(gamma))) == jax.tree.structure(gamma)
@@ -126,8 +126,8 @@ def test_rewards_are_weighed_by_name():
     backwards = parse("HalfCheetah-v5@w.reward_forward=-0.1", "c")
     assert backwards.w.tolist() == pytest.approx([-0.1, 1.0])
     assert describe(backwards) == "HalfCheetah-v5@w.reward_forward=-0.1"
-    made = headstart.task("HalfCheetah-v5", physics="c", w={"reward_forward": -0.1})
-    assert describe(made) == describe(headstart.task("HalfCheetah-v5", physics="c", w=[-0.1, 1])) == describe(backwards)
+    task = headstart.task("HalfCheetah-v5", physics="c", w={"reward_forward": -0.1})
+    assert describe(task) == describe(headstart.task("HalfCheetah-v5", physics="c", w=[-0.1, 1])) == describe(backwards)
     both = parse("CartPole-v1@length=2,w.reward=3")
     assert describe(both) == "CartPole-v1@length=2,w.reward=3"
 
@@ -153,9 +153,9 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
 
     tasks = stack([parse(f"Hopper-v5@torso_mass={text}", "c") for text in texts])
     drawn = np.asarray(many(tasks, jax.random.key(0)))
-    for (low, high), mine in zip(ranges, drawn, strict=True):
-        assert low * 0.9999 <= mine.min() < mine.max() <= high * 1.0001
-        assert mine.max() - mine.min() > 0.4 * (high - low)
+    for (low, high), expected in zip(ranges, drawn, strict=True):
+        assert low * 0.9999 <= expected.min() < expected.max() <= high * 1.0001
+        assert expected.max() - expected.min() > 0.4 * (high - low)
     others = stack([parse(f"Hopper-v5@torso_mass={text}", "c") for text in texts[::-1]])
     assert np.all(np.asarray(many(others, jax.random.key(1)))[0] >= ranges[-1][0] * 0.9999)
     assert len(traces) == 1
@@ -229,7 +229,7 @@ def test_stacked_tasks_each_draw_from_their_own_range_and_compile_once(texts, ra
         ("Zzz", "There is no task 'Zzz'; `headstart tasks` lists the "),
     ],
 )
-def test_malformed_strings_get_one_sentence_with_the_mend(text: str, sentence: str):
+def test_malformed_strings_are_refused_in_one_sentence(text: str, sentence: str):
     with pytest.raises(InputError) as error:
         parse(text)
     message = str(error.value)

@@ -10,7 +10,7 @@ from headstart.tasks.task_ids import stack_tasks, with_task_id
 SOURCES = ("CartPole-v1", "CartPole-v1@force=-10", "CartPole-v1@pole_mass=0.5")
 
 
-def test_each_of_several_says_which_it_is_and_a_single_one_nothing():
+def test_several_tasks_have_ids_and_a_single_one_none():
     tasks = stack_tasks([parse(text) for text in SOURCES])
     assert tasks.context.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert tasks.params["force"].tolist() == [10.0, -10.0, 10.0]  # what one leaves unsaid is nominal
@@ -43,6 +43,6 @@ def test_tasks_that_cannot_be_learned_together_are_refused(other: str, sentence:
     ],
     ids=["none", "twice"],
 )
-def test_a_training_wants_each_task_once(tasks: list[str], sentence: str):
+def test_duplicate_tasks_are_refused(tasks: list[str], sentence: str):
     with pytest.raises(InputError, match=sentence):
         hs.train(hs.PPO(), tasks, 100)

@@ -186,9 +186,9 @@ def test_equals_gymnasium_over_a_whole_episode(name: str, changed: bool, how: st
             action = int(rng.integers(env.action_space.n))
         else:
             action = rng.uniform(env.action_space.low, env.action_space.high).astype(np.float32)
-        seen, reward, ended, _ = one_step(name)(params, state, jnp.asarray(action))
+        results, reward, ended, _ = one_step(name)(params, state, jnp.asarray(action))
         their_seen, their_reward, their_end, _, _ = theirs.step(action)
-        np.testing.assert_allclose(seen, their_seen, rtol=1e-5, atol=twin.atol, err_msg=f"step {t}")
+        np.testing.assert_allclose(results, their_seen, rtol=1e-5, atol=twin.atol, err_msg=f"step {t}")
         np.testing.assert_allclose(reward, their_reward, rtol=1e-5, atol=1e-6, err_msg=f"step {t}")
         assert bool(ended) == their_end
     if how == "skilled" and not changed:
@@ -202,8 +202,8 @@ def test_a_random_cartpole_episode_equals_gymnasiums_without_correction():
     while not ended:
         action = int(rng.integers(2))
         _, _, ours_ended, state = one_step("CartPole-v1")(numbers(dict(env.defaults)), state, jnp.asarray(action))
-        seen, _, ended, _, _ = theirs.step(action)
-        np.testing.assert_allclose(state, seen, rtol=1e-5, atol=1e-6)
+        results, _, ended, _, _ = theirs.step(action)
+        np.testing.assert_allclose(state, results, rtol=1e-5, atol=1e-6)
         assert bool(ours_ended) == ended
 
 
@@ -246,8 +246,8 @@ def test_every_constant_is_a_parameter_within_its_bounds_and_matters(name: str):
         all_told = []
         for numbered, action in twin.telling:
             state = jnp.array(numbered)
-            seen, reward, ended, _ = one_step(name)(params, state, jnp.asarray(as_action(name, action)))
-            all_told += [*seen, reward, ended, env.terminal(params, state)]
+            results, reward, ended, _ = one_step(name)(params, state, jnp.asarray(as_action(name, action)))
+            all_told += [*results, reward, ended, env.terminal(params, state)]
         return np.array(all_told, np.float64)
 
     nominal = results(numbers(dict(env.defaults)))

@@ -118,9 +118,9 @@ def test_changing_the_numbers_of_a_network_in_a_task_does_not_trace_again():
 def test_tasks_with_data_are_stacked_and_sampled():
     task = encoded_task(1, mass=Uniform(0.5, 2.0))
     tasks = stack([task, encoded_task(2, mass=Uniform(1.0, 3.0))])
-    seen = jax.jit(jax.vmap(lambda task: observe(task, reset(task, jax.random.key(0)))))(tasks)
-    assert seen.shape == (2, FEATURES)
-    assert np.abs(seen[0] - seen[1]).max() > 1e-3
+    results = jax.jit(jax.vmap(lambda task: observe(task, reset(task, jax.random.key(0)))))(tasks)
+    assert results.shape == (2, FEATURES)
+    assert np.abs(results[0] - results[1]).max() > 1e-3
     params = sample_params(task, jax.random.key(0))
     assert params["encoder"] == network(1)
     assert 0.5 <= params["mass"] <= 2.0

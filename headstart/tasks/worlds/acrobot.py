@@ -78,14 +78,14 @@ class Acrobot(Env):
 
     def transition(self, params: EnvParams, state: Links, action: Int[Array, ""], key: Key) -> Links:
         torque, dt = params["torque"] * (action - 1), params["dt"]
-        k1 = _change(params, state, torque)
-        k2 = _change(params, state + dt / 2 * k1, torque)
-        k3 = _change(params, state + dt / 2 * k2, torque)
-        k4 = _change(params, state + dt * k3, torque)
+        k1 = _time_derivative(params, state, torque)
+        k2 = _time_derivative(params, state + dt / 2 * k1, torque)
+        k3 = _time_derivative(params, state + dt / 2 * k2, torque)
+        k4 = _time_derivative(params, state + dt * k3, torque)
         first, second, speed, turn = state + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         speed = jnp.clip(speed, -params["max_speed_1"], params["max_speed_1"])
         turn = jnp.clip(turn, -params["max_speed_2"], params["max_speed_2"])
-        return jnp.stack([_wrapped(first), _wrapped(second), speed, turn])
+        return jnp.stack([_wrap_angle(first), _wrap_angle(second), speed, turn])
 
     def cumulants(
         self, params: EnvParams, state: Links, action: Int[Array, ""], next_state: Links
@@ -115,23 +115,23 @@ class Acrobot(Env):
         return Drawing((-reach, -reach), (reach, reach), shapes)
 
 
-def _change(params: EnvParams, state: Links, torque: Float[Array, ""]) -> Links:
+def _time_derivative(params: EnvParams, state: Links, torque: Float[Array, ""]) -> Links:
     """Returns the time derivative of the state: mass matrix · acceleration = torques, for two links."""
     first, second, speed, turn = state
     m1, m2, c1, c2 = (params[name] for name in ("mass_1", "mass_2", "centre_1", "centre_2"))
     l1, inertia, gravity = params["length_1"], params["inertia"], params["gravity"]
     cos, sin = jnp.cos(second), jnp.sin(second)
-    own = m2 * c2**2 + inertia  # the mass matrix: [[whole, both], [both, own]]
-    both = own + m2 * l1 * c2 * cos
-    whole = m1 * c1**2 + m2 * l1 * (l1 + c2 * cos) + inertia + both
+    m22 = m2 * c2**2 + inertia  # the mass matrix: [[m11, m12], [m12, m22]]
+    m12 = m22 + m2 * l1 * c2 * cos
+    m11 = m1 * c1**2 + m2 * l1 * (l1 + c2 * cos) + inertia + m12
     pull_2 = m2 * c2 * gravity * jnp.sin(first + second)
     pull_1 = (m1 * c1 + m2 * l1) * gravity * jnp.sin(first) + pull_2
     swing = m2 * l1 * c2 * sin
-    load_1 = pull_1 - swing * turn * (turn + 2 * speed)
-    load_2 = pull_2 + swing * speed**2
-    turn_up = (torque - load_2 + both / whole * load_1) / (own - both**2 / whole)
-    return jnp.stack([speed, turn, -(both * turn_up + load_1) / whole, turn_up])
+    bias_1 = pull_1 - swing * turn * (turn + 2 * speed)
+    bias_2 = pull_2 + swing * speed**2
+    turn_up = (torque - bias_2 + m12 / m11 * bias_1) / (m22 - m12**2 / m11)
+    return jnp.stack([speed, turn, -(m12 * turn_up + bias_1) / m11, turn_up])
 
 
-def _wrapped(angle: Float[Array, ""]) -> Float[Array, ""]:
+def _wrap_angle(angle: Float[Array, ""]) -> Float[Array, ""]:
     return (angle + math.pi) % (2 * math.pi) - math.pi

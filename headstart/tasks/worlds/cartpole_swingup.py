@@ -82,7 +82,7 @@ class CartPoleSwingUp(Env):
 
     def initial(self, params: EnvParams, key: Key) -> Cart:
         place, speed, angle, spin = jax.random.uniform(key, (4,), minval=-START_RANGE, maxval=START_RANGE)
-        return jnp.stack([place, speed, _wrapped(math.pi + angle), spin])
+        return jnp.stack([place, speed, _wrap_angle(math.pi + angle), spin])
 
     def observe(self, params: EnvParams, state: Cart) -> Float[Array, " 5"]:
         place, speed, angle, spin = state
@@ -90,18 +90,18 @@ class CartPoleSwingUp(Env):
 
     def transition(self, params: EnvParams, state: Cart, action: Float[Array, " 1"], key: Key) -> Cart:
         """Fourth-order Runge-Kutta without friction, then implicit friction, which is stable at any strength."""
-        dt, push, turn = params["dt"] / SUBSTEPS, params["force"] * action[0], jnp.zeros(())
-        change = lambda at: jnp.concatenate([at[2:], accelerations(params, at, push, turn)])
+        dt, push, torque = params["dt"] / SUBSTEPS, params["force"] * action[0], jnp.zeros(())
+        derivative = lambda motion: jnp.concatenate([motion[2:], accelerations(params, motion, push, torque)])
         place, speed, angle, spin = state
-        at = jnp.stack([place, angle, speed, spin])
+        motion = jnp.stack([place, angle, speed, spin])
         for _ in range(SUBSTEPS):
-            k1 = change(at)
-            k2 = change(at + dt / 2 * k1)
-            k3 = change(at + dt / 2 * k2)
-            k4 = change(at + dt * k3)
-            at = _slowed(params, at + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4), dt)
-        place, angle, speed, spin = at
-        return jnp.stack([place, speed, _wrapped(angle), spin])
+            k1 = derivative(motion)
+            k2 = derivative(motion + dt / 2 * k1)
+            k3 = derivative(motion + dt / 2 * k2)
+            k4 = derivative(motion + dt * k3)
+            motion = _apply_friction(params, motion + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4), dt)
+        place, angle, speed, spin = motion
+        return jnp.stack([place, speed, _wrap_angle(angle), spin])
 
     def cumulants(
         self, params: EnvParams, state: Cart, action: Float[Array, " 1"], next_state: Cart
@@ -146,26 +146,26 @@ def moments(params: EnvParams, angle: Float[Array, ""]) -> tuple[Float[Array, ""
 
 
 def accelerations(
-    params: EnvParams, state: Motion, push: Float[Array, ""], turn: Float[Array, ""]
+    params: EnvParams, state: Motion, push: Float[Array, ""], torque: Float[Array, ""]
 ) -> Float[Array, " 2"]:
     """Returns the accelerations of the cart (m/s²) and the pole (rad/s²) under a force and a torque."""
     _, angle, _, spin = state
     total, inertia, p, q = moments(params, angle)
-    push, turn = push + q * spin**2, turn + params["gravity"] * q
-    return jnp.stack([inertia * push - p * turn, total * turn - p * push]) / (total * inertia - p**2)
+    push, torque = push + q * spin**2, torque + params["gravity"] * q
+    return jnp.stack([inertia * push - p * torque, total * torque - p * push]) / (total * inertia - p**2)
 
 
-def _slowed(params: EnvParams, state: Motion, dt: Float[Array, ""]) -> Motion:
+def _apply_friction(params: EnvParams, state: Motion, dt: Float[Array, ""]) -> Motion:
     """Returns the motion after `dt` of friction alone, integrated implicitly."""
     place, angle, speed, spin = state
     total, inertia, p, _ = moments(params, angle)
     cart, joint = params["cart_friction"], params["joint_friction"]
     total, inertia = total + dt * cart, inertia + dt * joint
-    share = dt / (total * inertia - p**2)
-    slower = speed - share * (inertia * cart * speed - p * joint * spin)
-    slower_spin = spin - share * (total * joint * spin - p * cart * speed)
-    return jnp.stack([place, angle, slower, slower_spin])
+    factor = dt / (total * inertia - p**2)
+    new_speed = speed - factor * (inertia * cart * speed - p * joint * spin)
+    new_spin = spin - factor * (total * joint * spin - p * cart * speed)
+    return jnp.stack([place, angle, new_speed, new_spin])
 
 
-def _wrapped(angle: Float[Array, ""]) -> Float[Array, ""]:
+def _wrap_angle(angle: Float[Array, ""]) -> Float[Array, ""]:
     return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -33,12 +33,12 @@ def ends(lengths: Float[Array, " n"], angles: Float[Array, " n"]) -> Float[Array
 
 def mass_matrix(chain: Chain, angles: Float[Array, " n"]) -> Float[Array, "n n"]:
     """Returns the mass matrix of the hinges: the kinetic energy is ½ q' · M q'."""
-    cosines, _ = _between(angles)
-    return _of_hinges(_inertia(chain) * cosines) + chain.armature * jnp.eye(angles.shape[0])
+    cosines, _ = _cos_sin_differences(angles)
+    return _to_hinges(_inertia(chain) * cosines) + chain.armature * jnp.eye(angles.shape[0])
 
 
 def energy(chain: Chain, angles: Float[Array, " n"], speeds: Float[Array, " n"]) -> Float[Array, ""]:
-    """Returns the kinetic energy, which is the whole energy without gravity."""
+    """Returns the kinetic energy, which is the total energy without gravity."""
     return 0.5 * (mass_matrix(chain, angles) * speeds[:, None] * speeds[None]).sum()
 
 
@@ -47,18 +47,18 @@ def accelerations(
     angles: Float[Array, " n"],
     speeds: Float[Array, " n"],
     torques: Float[Array, " n"],
-    ahead: Array | float = 0.0,
+    dt: Array | float = 0.0,
 ) -> Float[Array, " n"]:
-    """Returns the accelerations of the hinges now; with `ahead`, their means over a step of that many seconds.
+    """Returns the accelerations of the hinges now; with `dt`, their means over a step of that many seconds.
 
     In such a step, one speed of each product is the speed after the step, which keeps the equations linear (Kahan's
     method). Far less energy is lost or gained than in an explicit step, and strong damping cannot overshoot.
     """
-    (cosines, sines), inertia, turns = _between(angles), _inertia(chain), jnp.cumsum(speeds)
+    (cosines, sines), inertia, turns = _cos_sin_differences(angles), _inertia(chain), jnp.cumsum(speeds)
     swing = inertia * sines * turns[None]
-    matrix = _of_hinges(inertia * cosines + ahead * swing)
-    matrix = matrix + (chain.armature + ahead * chain.damping) * jnp.eye(angles.shape[0])
-    return solve(matrix, torques - chain.damping * speeds - _from_here_on((swing * turns[None]).sum(1)))
+    matrix = _to_hinges(inertia * cosines + dt * swing)
+    matrix = matrix + (chain.armature + dt * chain.damping) * jnp.eye(angles.shape[0])
+    return solve(matrix, torques - chain.damping * speeds - _reverse_cumsum((swing * turns[None]).sum(1)))
 
 
 def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -77,8 +77,8 @@ def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array
                 rows[i][j] = rows[i][j] - share * rows[k][j]
     x: list[Array] = [right[0]] * n
     for k in reversed(range(n)):
-        known = [rows[k][j] * x[j] for j in range(k + 1, n)]
-        x[k] = (rows[k][n] - sum(known, jnp.zeros(()))) / rows[k][k]
+        back_substituted = [rows[k][j] * x[j] for j in range(k + 1, n)]
+        x[k] = (rows[k][n] - sum(back_substituted, jnp.zeros(()))) / rows[k][k]
     return jnp.stack(x)
 
 
@@ -86,12 +86,12 @@ def _inertia(chain: Chain) -> Float[Array, "n n"]:
     """Returns c_jk. It uses sums instead of matrix products, which a GPU would round to 10 bits."""
     masses, lengths = chain.masses, chain.lengths
     n = masses.shape[0]
-    beyond = jnp.append(_from_here_on(masses)[1:], 0.0) + chain.payload
+    beyond = jnp.append(_reverse_cumsum(masses)[1:], 0.0) + chain.payload
     further = np.maximum.outer(np.arange(n), np.arange(n))
     return lengths[:, None] * lengths[None] * ((beyond + masses / 2)[further] - jnp.diag(masses / 6))
 
 
-def _between(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
+def _cos_sin_differences(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
     """Returns cosines and sines of θ_j - θ_k, computed from those of θ, which are fewer."""
     directions = jnp.cumsum(angles)
     cos, sin = jnp.cos(directions), jnp.sin(directions)
@@ -99,10 +99,10 @@ def _between(angles: Float[Array, " n"]) -> tuple[Float[Array, "n n"], Float[Arr
     return cos[:, None] * cos[None] + sin[:, None] * sin[None], crossed - crossed.T
 
 
-def _of_hinges(of_rods: Float[Array, "n n"]) -> Float[Array, "n n"]:
+def _to_hinges(of_rods: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """Returns a quadratic form of the rods' speeds as one of the hinges' speeds."""
-    return _from_here_on(_from_here_on(of_rods).T).T
+    return _reverse_cumsum(_reverse_cumsum(of_rods).T).T
 
 
-def _from_here_on(values: Float[Array, "n *rest"]) -> Float[Array, "n *rest"]:
+def _reverse_cumsum(values: Float[Array, "n *rest"]) -> Float[Array, "n *rest"]:
     return jax.lax.cumsum(values, axis=0, reverse=True)

@@ -63,8 +63,8 @@ class FourRooms(Env):
 
     @property
     def observation_space(self) -> Box:
-        words = (SIDE, SIDE, *[1] * len(PLACES))
-        return Box((0.0,) * sum(words), (1.0,) * sum(words), words)
+        one_hot_groups = (SIDE, SIDE, *[1] * len(PLACES))
+        return Box((0.0,) * sum(one_hot_groups), (1.0,) * sum(one_hot_groups), one_hot_groups)
 
     @property
     def action_space(self) -> Discrete:

@@ -71,8 +71,8 @@ class GridWall(Env):
         return _leads(params)[state, slipped(key, action, self.action_space.n, params["slip"])]
 
     def cumulants(self, params: EnvParams, state: Cell, action: Int[Array, ""], next_state: Cell) -> Float[Array, " 2"]:
-        there = next_state == GOAL
-        return (state != GOAL) * jnp.stack([jnp.where(there, 0.0, -STEP_COST), there.astype(jnp.float32)])
+        reached = next_state == GOAL
+        return (state != GOAL) * jnp.stack([jnp.where(reached, 0.0, -STEP_COST), reached.astype(jnp.float32)])
 
     def terminal(self, params: EnvParams, state: Cell) -> Bool[Array, ""]:
         return state == GOAL

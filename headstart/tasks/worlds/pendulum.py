@@ -69,12 +69,12 @@ class Pendulum(Env):
         speed = speed + (pull + 3.0 / (mass * length**2) * _torque(params, action)) * dt
         speed = jnp.clip(speed, -params["max_speed"], params["max_speed"])
         # Gymnasium lets the angle grow. Wrapped, it is the same angle, and float32 keeps its digits.
-        return jnp.stack([_wrapped(angle + speed * dt), speed])
+        return jnp.stack([_wrap_angle(angle + speed * dt), speed])
 
     def cumulants(
         self, params: EnvParams, state: Rod, action: Float[Array, " 1"], next_state: Rod
     ) -> Float[Array, " 1"]:
-        return _reward(_wrapped(state[0]), state[1], _torque(params, action))
+        return _reward(_wrap_angle(state[0]), state[1], _torque(params, action))
 
     @property
     def reward_of(self) -> RewardFunction:
@@ -99,5 +99,5 @@ def _torque(params: EnvParams, action: Float[Array, " 1"]) -> Float[Array, ""]:
     return jnp.clip(action[0], -params["max_torque"], params["max_torque"])
 
 
-def _wrapped(angle: Float[Array, ""]) -> Float[Array, ""]:
+def _wrap_angle(angle: Float[Array, ""]) -> Float[Array, ""]:
     return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -118,8 +118,8 @@ class PlanarPusher(Env):
     def cumulants(self, params: EnvParams, state: Table, action: Pair, next_state: Table) -> Float[Array, " 4"]:
         far = _length(next_state.goal - next_state.puck)
         near = _length(next_state.puck - next_state.hand)
-        there = (far <= params["goal_radius"]).astype(jnp.float32)
-        return jnp.stack([-far, -0.3 * near, there, -0.01 * (action**2).sum()])
+        reached = (far <= params["goal_radius"]).astype(jnp.float32)
+        return jnp.stack([-far, -0.3 * near, reached, -0.01 * (action**2).sum()])
 
     def terminal(self, params: EnvParams, state: Table) -> Bool[Array, ""]:
         return jnp.zeros((), bool)
@@ -148,31 +148,31 @@ def advance(params: EnvParams, table: Table, force: Pair, h: Number) -> Table:
     gliding, grip = decay * table.puck_velocity, GRAVITY * params["puck_friction"] * time
     # Before they meet: mean velocities make positions as exact as velocities.
     hand_before = (table.hand_velocity + hand_free) / 2
-    puck_before = (table.puck_velocity + rubbed(gliding, grip)) / 2
-    met, when = meeting(table.puck - table.hand, puck_before - hand_before, radius, h)
+    puck_before = (table.puck_velocity + apply_friction(gliding, grip)) / 2
+    in_contact, when = contact_time(table.puck - table.hand, puck_before - hand_before, radius, h)
     hand, puck = table.hand + when * hand_before, table.puck + when * puck_before
     hand_hit, puck_hit = impact(_direction(puck - hand), hand_free, gliding, params["puck_mass"] / mass, grip)
-    hand_velocity = jnp.where(met, hand_hit, hand_free)
-    puck_velocity = jnp.where(met, puck_hit, rubbed(gliding, grip))
+    hand_velocity = jnp.where(in_contact, hand_hit, hand_free)
+    puck_velocity = jnp.where(in_contact, puck_hit, apply_friction(gliding, grip))
     hand, puck = hand + (h - when) * hand_velocity, puck + (h - when) * puck_velocity
-    kept = jnp.clip(hand, -params["reach"], params["reach"])
+    clipped_hand = jnp.clip(hand, -params["reach"], params["reach"])
     # Discs overlap only if the edge holds the hand against the puck, or if they start so.
-    overlap = jnp.maximum(radius - _length(puck - kept), 0.0)
+    overlap = jnp.maximum(radius - _length(puck - clipped_hand), 0.0)
     return Table(
-        kept,
-        jnp.where(kept == hand, hand_velocity, 0.0),
-        puck + overlap * _direction(puck - kept),
+        clipped_hand,
+        jnp.where(clipped_hand == hand, hand_velocity, 0.0),
+        puck + overlap * _direction(puck - clipped_hand),
         puck_velocity,
         table.goal,
     )
 
 
-def rubbed(velocity: Pair, grip: Number) -> Pair:
+def apply_friction(velocity: Pair, grip: Number) -> Pair:
     """Returns a velocity after friction that can reduce the speed by `grip`: slower or 0, never reversed."""
     return velocity * jnp.maximum(1.0 - grip / jnp.maximum(_length(velocity), 1e-12), 0.0)
 
 
-def meeting(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Bool[Array, ""], Number]:
+def contact_time(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Bool[Array, ""], Number]:
     """Returns whether two discs meet within `h`, and when; `h` if they do not.
 
     `apart` and `velocity` are of one disc relative to the other, `radius` is the sum of both radii. Touching discs meet
@@ -181,9 +181,9 @@ def meeting(apart: Pair, velocity: Pair, radius: Number, h: Number) -> tuple[Boo
     closing, speed = -(apart @ velocity), velocity @ velocity
     outside = apart @ apart - radius**2
     root = closing**2 - speed * outside
-    when = outside / jnp.maximum(closing + jnp.sqrt(jnp.maximum(root, 0.0)), 1e-12)
-    met = (closing > 0.0) & (root >= 0.0) & (when <= h)
-    return met, jnp.where(met, jnp.maximum(when, 0.0), h)
+    time = outside / jnp.maximum(closing + jnp.sqrt(jnp.maximum(root, 0.0)), 1e-12)
+    in_contact = (closing > 0.0) & (root >= 0.0) & (time <= h)
+    return in_contact, jnp.where(in_contact, jnp.maximum(time, 0.0), h)
 
 
 def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) -> tuple[Pair, Pair]:
@@ -206,7 +206,7 @@ def impact(normal: Pair, hand: Pair, puck: Pair, ratio: Number, grip: Number) ->
         y = (w + ratio * a + grip * share) / (1 + ratio)
         share = y / jnp.maximum(jnp.hypot(y, b), 1e-12)
     y = jnp.maximum(jnp.where(jnp.hypot(held, b) <= grip, held, y), a)  # a hand does not pull
-    return hand - ratio * (y - a) * normal, rubbed(puck + (y - a) * normal, grip)
+    return hand - ratio * (y - a) * normal, apply_friction(puck + (y - a) * normal, grip)
 
 
 def _drag(rate: Number, h: Number) -> tuple[Number, Number]:

@@ -126,7 +126,7 @@ class PlanarReacher(Env):
 
         def substep(_: Array, arm: Arm) -> Arm:
             halfway = arm.angles + 0.5 * dt * arm.speeds
-            speeds = arm.speeds + dt * accelerations(chain, halfway, arm.speeds, torques, ahead=dt)
+            speeds = arm.speeds + dt * accelerations(chain, halfway, arm.speeds, torques, dt=dt)
             speeds = speeds * MAX_SPEED / jnp.maximum(jnp.abs(speeds).max(), MAX_SPEED)
             return arm.replace(angles=halfway + 0.5 * dt * speeds, speeds=speeds)
 

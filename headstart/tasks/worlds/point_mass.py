@@ -102,8 +102,8 @@ class PointMass(Env):
     def cumulants(
         self, params: EnvParams, state: Point, action: Float[Array, " 2"], next_state: Point
     ) -> Float[Array, " 2"]:
-        there = self.terminal(params, next_state).astype(jnp.float32)
-        return jnp.stack([-self._distance(params, next_state), there])
+        reached = self.terminal(params, next_state).astype(jnp.float32)
+        return jnp.stack([-self._distance(params, next_state), reached])
 
     def terminal(self, params: EnvParams, state: Point) -> Bool[Array, ""]:
         return self._distance(params, state) <= params["goal_radius"]
@@ -136,29 +136,29 @@ class PointMass(Env):
         numbers = [[params[f"wall_{i + 1}_{side}"] for side in SIDES] for i in range(self.walls)]
         walls = jnp.stack([jnp.stack(row) for row in numbers]) if numbers else jnp.zeros((0, 4))
         low, high = walls[:, :2], walls[:, 2:]
-        there = (low < high).all(1, keepdims=True)
-        return jnp.where(there, low - params["size"], jnp.inf), jnp.where(there, high + params["size"], jnp.inf)
+        has_area = (low < high).all(1, keepdims=True)
+        return jnp.where(has_area, low - params["size"], jnp.inf), jnp.where(has_area, high + params["size"], jnp.inf)
 
 
-def slide(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Place, Bool[Array, " 2"]]:
-    """Returns the end of a straight path to `wish` among walls, and in which directions walls stopped it.
+def slide(place: Place, wanted: Place, low: Corners, high: Corners) -> tuple[Place, Bool[Array, " 2"]]:
+    """Returns the end of a straight path to `wanted` among walls, and in which directions walls stopped it.
 
     The first wall stops the motion towards it; the motion along it continues up to a second wall. The end is never
     within a wall, exactly, unless the path starts in it.
     """
     blocked = jnp.zeros(2, bool)
     for _ in range(2):
-        face, when = _contact(place, wish, low, high)
-        met = jnp.isfinite(when).any()
-        stopped = met & (jnp.arange(2) == jnp.argmin(when))
-        sign = jnp.where(wish >= place, 1.0, -1.0)
-        farthest = sign * jnp.minimum(sign * face, sign * wish)
-        along = place + jnp.where(met, when.min(), 0.0) * (wish - place)
-        along = sign * jnp.minimum(sign * along, sign * farthest)  # rounding must not pass a wall
-        reached = jnp.where(met, jnp.where(stopped, face, along), wish)
+        face, when = _contact(place, wanted, low, high)
+        hit = jnp.isfinite(when).any()
+        stopped = hit & (jnp.arange(2) == jnp.argmin(when))
+        sign = jnp.where(wanted >= place, 1.0, -1.0)
+        farthest = sign * jnp.minimum(sign * face, sign * wanted)
+        moved_place = place + jnp.where(hit, when.min(), 0.0) * (wanted - place)
+        moved_place = sign * jnp.minimum(sign * moved_place, sign * farthest)  # rounding must not pass a wall
+        reached = jnp.where(hit, jnp.where(stopped, face, moved_place), wanted)
         # Rounding at the corner of a wall: the path may seem free although its end is not.
         jammed = (_within(reached, low, high).all(1) & ~_within(place, low, high).all(1)).any()
-        wish = jnp.where(jammed, place, jnp.where(stopped, face, wish))
+        wanted = jnp.where(jammed, place, jnp.where(stopped, face, wanted))
         place = jnp.where(jammed, place, reached)
         blocked = blocked | stopped | jammed
     return place, blocked
@@ -179,9 +179,9 @@ def _contact(place: Place, wish: Place, low: Corners, high: Corners) -> tuple[Pl
     pace = jnp.where(step == 0, 1.0, step)
     enters = jnp.where(within, -jnp.inf, (near - begins) / pace[None])
     leaves = jnp.where((step == 0)[None], jnp.inf, (far - begins) / pace[None])
-    met = (within | crosses).all(1) & ~within.all(1) & (enters < leaves[:, ::-1]).all(1)
+    hit = (within | crosses).all(1) & ~within.all(1) & (enters < leaves[:, ::-1]).all(1)
     sideways = enters[:, 0] >= enters[:, 1]
-    stops = met[:, None] & jnp.stack([sideways, ~sideways], axis=1)
+    stops = hit[:, None] & jnp.stack([sideways, ~sideways], axis=1)
     sign = jnp.where(step >= 0, 1.0, -1.0)
     face = sign * jnp.min(jnp.where(stops, sign[None] * near, jnp.inf), axis=0, initial=jnp.inf)
     return face, (face - place) / pace

@@ -120,8 +120,8 @@ class RenderedReach(Env):
     def cumulants(
         self, params: EnvParams, state: Scene, action: Int[Array, ""], next_state: Scene
     ) -> Float[Array, " reward"]:
-        there = self.terminal(params, next_state).astype(jnp.float32)
-        return jnp.stack([_apart(state) - _apart(next_state), there])
+        reached = self.terminal(params, next_state).astype(jnp.float32)
+        return jnp.stack([_apart(state) - _apart(next_state), reached])
 
     def terminal(self, params: EnvParams, state: Scene) -> Bool[Array, ""]:
         return _apart(state) <= params["reach"]
@@ -157,12 +157,12 @@ def chance(seed: UInt32[Array, ""], n: int) -> Float[Array, " {n}"]:
     return ((x ^ (x >> 16)) >> 8).astype(jnp.float32) * 2.0**-24
 
 
-def _waves(luck: Float[Array, " number"]) -> Picture:
+def _waves(randoms: Float[Array, " number"]) -> Picture:
     """Returns waves over the image, of two to six periods, each in a colour of its own: about -1 to 1.
 
     It uses sin(x + y) = sin x cos y + cos x sin y: a matrix product of sines of rows and columns, not a sine per pixel.
     """
-    angle, periods, phase, *colour = luck.reshape(6, WAVES)
+    angle, periods, phase, *colour = randoms.reshape(6, WAVES)
     turns = 2.0 * math.pi * (2.0 + 4.0 * periods)
     along = (turns * jnp.cos(2.0 * math.pi * angle))[:, None] * X[:1] + 2.0 * math.pi * phase[:, None]
     down = (turns * jnp.sin(2.0 * math.pi * angle))[:, None] * Y[:, :1].T

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from headstart.core.types import EnvParams, Key, Parameter, Record
-from headstart.tasks.worlds.minatar.game import LAST, Board, Channel, MinAtar, Played, block, board, disc, whole
+from headstart.tasks.worlds.minatar.game import LAST, Board, Channel, MinAtar, Played, block, board, disc, rounded
 
 LANES = np.arange(1, LAST)  # the rows that treasures and enemies cross, one in each
 MOVES = np.array([(0, 0), (0, -1), (-1, 0), (0, 1), (1, 0)])  # rows and columns
@@ -64,35 +64,33 @@ class Asterix(MinAtar):
 
     def start(self, params: EnvParams, key: Key) -> Game:
         no, zero = jnp.zeros(len(LANES), bool), jnp.zeros(len(LANES), jnp.int32)
-        spawns, moves, ramp = (whole(params[f"{name}_interval"]) for name in ("spawn", "move", "ramp"))
+        spawns, moves, ramp = (rounded(params[f"{name}_interval"]) for name in ("spawn", "move", "ramp"))
         middle = jnp.full(2, 5, jnp.int32)
         return Game(middle, no, zero, zero + 1, no, spawns, moves, ramp, spawns, moves, jnp.int32(0))
 
     def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
-        game = jax.tree.map(
-            lambda new, old: jnp.where(game.spawns_in == 0, new, old), _spawned(params, game, key), game
-        )
-        step = jnp.asarray(MOVES)[action] * whole(params["player_speed"])
+        game = jax.tree.map(lambda new, old: jnp.where(game.spawns_in == 0, new, old), _spawn(params, game, key), game)
+        step = jnp.asarray(MOVES)[action] * rounded(params["player_speed"])
         game = game.replace(player=jnp.clip(game.player + step, jnp.asarray([1, 0]), jnp.asarray([LAST - 1, LAST])))
-        met = game.there & _with_player(game)
-        taken = met & game.gold
+        touched = game.there & _with_player(game)
+        collected = touched & game.gold
         moves = game.moves_in == 0
-        game = game.replace(there=game.there & ~taken, column=game.column + jnp.where(moves, game.way, 0))
+        game = game.replace(there=game.there & ~collected, column=game.column + jnp.where(moves, game.way, 0))
         game = game.replace(there=game.there & (game.column >= 0) & (game.column <= LAST))
-        met_then = moves & game.there & _with_player(game)
-        taken_then = met_then & game.gold
+        touched_after_move = moves & game.there & _with_player(game)
+        collected_after_move = touched_after_move & game.gold
         game = game.replace(
-            there=game.there & ~taken_then,
+            there=game.there & ~collected_after_move,
             spawns_in=jnp.where(game.spawns_in == 0, game.spawns_every, game.spawns_in) - 1,
             moves_in=jnp.where(moves, game.moves_every, game.moves_in) - 1,
         )
-        enemy = ((met | met_then) & ~game.gold).any()
-        return Played(_harder(params, game), taken.sum() + taken_then.sum(), enemy)
+        enemy = ((touched | touched_after_move) & ~game.gold).any()
+        return Played(_increase_difficulty(params, game), collected.sum() + collected_after_move.sum(), enemy)
 
     def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
-        within = lambda column, there: board(jnp.asarray(LANES), column, there)
-        enemy, gold = (within(game.column, game.there & kind) for kind in (~game.gold, game.gold))
-        return board(*game.player), enemy, within(game.column - game.way, game.there), gold
+        lanes_board = lambda column, there: board(jnp.asarray(LANES), column, there)
+        enemy, gold = (lanes_board(game.column, game.there & kind) for kind in (~game.gold, game.gold))
+        return board(*game.player), enemy, lanes_board(game.column - game.way, game.there), gold
 
 
 def _with_player(game: Game) -> Bool[Array, " 8"]:
@@ -100,7 +98,7 @@ def _with_player(game: Game) -> Bool[Array, " 8"]:
     return (jnp.asarray(LANES) == game.player[0]) & (game.column == game.player[1])
 
 
-def _spawned(params: EnvParams, game: Game, key: Key) -> Game:
+def _spawn(params: EnvParams, game: Game, key: Key) -> Game:
     """Returns the game with something new in a free lane, if there is one."""
     k_way, k_gold, k_lane = jax.random.split(key, 3)
     right = jax.random.bernoulli(k_way)
@@ -114,14 +112,14 @@ def _spawned(params: EnvParams, game: Game, key: Key) -> Game:
     )
 
 
-def _harder(params: EnvParams, game: Game) -> Game:
+def _increase_difficulty(params: EnvParams, game: Game) -> Game:
     """Returns the game made harder if it is time: more and, every second time, faster things."""
-    could = (game.spawns_every > 1) | (game.moves_every > 1)
-    due = could & (game.harder_in < 0)
-    faster = due & (game.moves_every > 1) & (game.level % 2 == 1)
+    can_get_harder = (game.spawns_every > 1) | (game.moves_every > 1)
+    is_due = can_get_harder & (game.harder_in < 0)
+    faster = is_due & (game.moves_every > 1) & (game.level % 2 == 1)
     return game.replace(
         moves_every=game.moves_every - faster,
-        spawns_every=game.spawns_every - (due & (game.spawns_every > 1)),
-        level=game.level + due,
-        harder_in=jnp.where(due, whole(params["ramp_interval"]), game.harder_in - could),
+        spawns_every=game.spawns_every - (is_due & (game.spawns_every > 1)),
+        level=game.level + is_due,
+        harder_in=jnp.where(is_due, rounded(params["ramp_interval"]), game.harder_in - can_get_harder),
     )

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from headstart.core.types import EnvParams, Key, Parameter, Record
-from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
+from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, rounded
 
 SERVED_FROM = 3  # row
 TURNED = np.array([-1, 1])  # factor of a direction when the ball meets something above or below
@@ -69,18 +69,18 @@ class Breakout(MinAtar):
         return Game(jnp.int32(4), ball, ball, way, _wall(params), jnp.array(False))
 
     def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
-        move = jnp.asarray([0, -1, 1])[action] * whole(params["paddle_speed"])
+        move = jnp.asarray([0, -1, 1])[action] * rounded(params["paddle_speed"])
         game = game.replace(paddle=jnp.clip(game.paddle + move, 0, LAST))
         rests = jax.random.bernoulli(key, params["rest"])
         return jax.tree.map(
-            lambda still, flown: jnp.where(rests, still, flown),
+            lambda still, moved_game: jnp.where(rests, still, moved_game),
             Played(game, jnp.array(False), jnp.array(False)),
-            _fly(params, game),
+            _move_ball(params, game),
         )
 
     def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
         last = (jnp.arange(SIDE) == LAST)[:, None]
-        paddle = last & _covered(params, game.paddle, jnp.arange(SIDE))[None, :]
+        paddle = last & _is_covered(params, game.paddle, jnp.arange(SIDE))[None, :]
         return paddle, board(*game.ball), board(*game.trail), game.bricks
 
 
@@ -90,31 +90,31 @@ def _wall(params: EnvParams) -> Board:
     return jnp.broadcast_to((row >= 1) & (row <= jnp.round(params["brick_rows"])), (SIDE, SIDE))
 
 
-def _covered(params: EnvParams, paddle: Int[Array, ""], column: Int[Array, "*n"]) -> Bool[Array, "*n"]:
+def _is_covered(params: EnvParams, paddle: Int[Array, ""], column: Int[Array, "*n"]) -> Bool[Array, "*n"]:
     """Returns whether the paddle covers a column."""
     return jnp.abs(column - paddle) <= jnp.round(params["paddle_reach"])
 
 
-def _fly(params: EnvParams, game: Game) -> Played:
+def _move_ball(params: EnvParams, game: Game) -> Played:
     """Returns the game after the ball has moved by one cell and hit sides, top, bricks or the paddle."""
-    ahead = game.ball + game.way
-    sideways = (ahead[1] < 0) | (ahead[1] > LAST)
+    next_cell = game.ball + game.way
+    sideways = (next_cell[1] < 0) | (next_cell[1] > LAST)
     way = jnp.where(sideways, game.way * jnp.asarray([1, -1]), game.way)
-    row, column = jnp.clip(ahead, 0, LAST)
-    top = ahead[0] < 0
+    row, column = jnp.clip(next_cell, 0, LAST)
+    top = next_cell[0] < 0
     brick = ~top & game.bricks[row, column]
     breaks = brick & ~game.struck
-    low = ~top & ~brick & (row == LAST)
-    above = low & _covered(params, game.paddle, game.ball[1])  # the paddle is under the ball
-    beside = low & ~above & _covered(params, game.paddle, column)  # the paddle is where the ball would be
-    back = breaks | above | beside  # back to the row it came from
+    at_bottom = ~top & ~brick & (row == LAST)
+    above = at_bottom & _is_covered(params, game.paddle, game.ball[1])  # the paddle is under the ball
+    beside = at_bottom & ~above & _is_covered(params, game.paddle, column)  # the paddle is where the ball would be
+    returns = breaks | above | beside  # back to the row it came from
     bounced = jnp.where(top | breaks | above, way * jnp.asarray(TURNED), jnp.where(beside, -way, way))
     bricks = game.bricks.at[row, column].set(game.bricks[row, column] & ~breaks)
-    flown = game.replace(
-        ball=jnp.stack([jnp.where(back, game.ball[0], row), column]),
+    moved_game = game.replace(
+        ball=jnp.stack([jnp.where(returns, game.ball[0], row), column]),
         trail=game.ball,
         way=bounced,
-        bricks=jnp.where(low & ~bricks.any(), _wall(params), bricks),
+        bricks=jnp.where(at_bottom & ~bricks.any(), _wall(params), bricks),
         struck=brick,
     )
-    return Played(flown, breaks, low & ~above & ~beside)
+    return Played(moved_game, breaks, at_bottom & ~above & ~beside)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from headstart.core.types import EnvParams, Key, Parameter, Record
-from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, whole
+from headstart.tasks.worlds.minatar.game import LAST, SIDE, Board, Channel, MinAtar, Played, block, board, disc, rounded
 
 LANES = np.arange(1, LAST)  # the cars' rows, one in each
 COLUMN = 4  # the chicken's
@@ -59,13 +59,13 @@ class Freeway(MinAtar):
 
     def start(self, params: EnvParams, key: Key) -> Game:
         rest, way = _cars(params, key)
-        return Game(jnp.int32(LAST), whole(params["player_rest"]), jnp.zeros_like(rest), way, rest, rest)
+        return Game(jnp.int32(LAST), rounded(params["player_rest"]), jnp.zeros_like(rest), way, rest, rest)
 
     def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
         moves = (game.tired == 0) & (action != 0)
-        step = jnp.where(moves, jnp.asarray([0, -1, 1])[action] * whole(params["player_speed"]), 0)
+        step = jnp.where(moves, jnp.asarray([0, -1, 1])[action] * rounded(params["player_speed"]), 0)
         row = jnp.clip(game.row + step, 0, LAST)
-        tired = jnp.where(moves, whole(params["player_rest"]), game.tired)
+        tired = jnp.where(moves, rounded(params["player_rest"]), game.tired)
         across = row == 0
         fresh_rest, fresh_way = _cars(params, key)
         rest, way = jnp.where(across, fresh_rest, game.rest), jnp.where(across, fresh_way, game.way)
@@ -93,7 +93,7 @@ class Freeway(MinAtar):
 def _cars(params: EnvParams, key: Key) -> tuple[Int[Array, " 8"], Int[Array, " 8"]]:
     """Returns how long each car rests between two moves, and its direction."""
     k_rest, k_way = jax.random.split(key)
-    least = whole(params["least_rest"])
-    most = jnp.maximum(whole(params["most_rest"]), least)
+    least = rounded(params["least_rest"])
+    most = jnp.maximum(rounded(params["most_rest"]), least)
     rest = jax.random.randint(k_rest, LANES.shape, least, most + 1)
     return rest, jnp.where(jax.random.bernoulli(k_way, shape=LANES.shape), 1, -1).astype(jnp.int32)

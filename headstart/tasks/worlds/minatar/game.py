@@ -113,7 +113,7 @@ class MinAtar(Env):
         return state.over
 
     def draw(self, params: EnvParams, state: Round) -> Drawing:
-        boards = [np.argwhere(np.asarray(board)) for board in _shown(self, params, state.game)]
+        boards = [np.argwhere(np.asarray(board)) for board in _boards(self, params, state.game)]
         shapes = [
             channel.look(column + 0.5, LAST - row + 0.5)
             for channel, cells in zip(self.channels, boards, strict=True)
@@ -125,21 +125,21 @@ class MinAtar(Env):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _shown(env: MinAtar, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
+def _boards(env: MinAtar, params: EnvParams, game: PyTree) -> tuple[Board, ...]:
     """Returns the boards, by one compiled program instead of one for each operation."""
     return env.show(params, game)
 
 
-def whole(number: Float[Array, ""]) -> Int[Array, ""]:
-    """Returns a parameter that counts something."""
+def rounded(number: Float[Array, ""]) -> Int[Array, ""]:
+    """Returns a parameter rounded to an integer."""
     return jnp.round(number).astype(jnp.int32)
 
 
-def board(row: Int[Array, "*n"], column: Int[Array, "*n"], there: Bool[Array, "*n"] | bool = True) -> Board:
+def board(row: Int[Array, "*n"], column: Int[Array, "*n"], present: Bool[Array, "*n"] | bool = True) -> Board:
     """Returns a board with ones at these places; places beyond its edges are dropped."""
     rows, columns = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
     place = lambda x: jnp.asarray(x).reshape(-1, 1, 1)
-    return ((place(row) == rows[None]) & (place(column) == columns[None]) & place(there)).any(0)
+    return ((place(row) == rows[None]) & (place(column) == columns[None]) & place(present)).any(0)
 
 
 def shifted(things: Board, by: int, axis: int) -> Board:

@@ -16,8 +16,8 @@ from headstart.tasks.worlds.minatar.game import (
     block,
     board,
     disc,
+    rounded,
     shifted,
-    whole,
 )
 from headstart.tasks.worlds.minatar.swarm import Enemies, Swarm, enters, pairs
 
@@ -99,7 +99,7 @@ class Seaquest(MinAtar):
         )
 
     def start(self, params: EnvParams, key: Key) -> Game:
-        enemy, diver = whole(params["enemy_interval"]), whole(params["diver_interval"])
+        enemy, diver = rounded(params["enemy_interval"]), rounded(params["diver_interval"])
         zero, nothing = jnp.int32(0), jnp.zeros((SIDE, SIDE), bool)
         more = {"armed": jnp.zeros(MOST_ENEMIES, bool), "loads": jnp.zeros(MOST_ENEMIES, jnp.int32)}
         return Game(
@@ -111,29 +111,29 @@ class Seaquest(MinAtar):
             divers=Swarm.empty(MOST_DIVERS),
             left=nothing,
             right=nothing,
-            oxygen=whole(params["oxygen"]),
+            oxygen=rounded(params["oxygen"]),
             aboard=zero,
             surfaced=jnp.array(True),
             enemy_in=enemy,
             diver_in=diver,
             enemy_every=enemy,
-            enemies_rest=whole(params["enemy_rest"]),
+            enemies_rest=rounded(params["enemy_rest"]),
             level=zero,
         )
 
     def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
-        game = _steered(params, _came(params, game, key), action)
-        game, shot = _shots_fly(game)
-        game = _divers_swim(game)
-        game, shot_then, met = _enemies_swim(params, game)
-        game, hit = _torpedoes_fly(game)
-        game, gain, drowned = _breathed(params, game)
-        return Played(game, shot + shot_then + gain, met | hit | drowned)
+        game = _move_player(params, _spawn(params, game, key), action)
+        game, shot = _move_shots(game)
+        game = _move_divers(game)
+        game, shot_then, touched = _move_enemies(params, game)
+        game, hit = _move_torpedoes(game)
+        game, gain, drowned = _breathe(params, game)
+        return Played(game, shot + shot_then + gain, touched | hit | drowned)
 
     def show(self, params: EnvParams, game: Game) -> tuple[Board, ...]:
         row, column = game.sub
         last, columns = jnp.full(SIDE, LAST), jnp.arange(SIDE)
-        air = jnp.maximum(game.oxygen, 0) * 10 // whole(params["oxygen"])
+        air = jnp.maximum(game.oxygen, 0) * 10 // rounded(params["oxygen"])
         return (
             board(row, column),
             board(row, column - game.way),
@@ -148,25 +148,25 @@ class Seaquest(MinAtar):
         )
 
 
-def _came(params: EnvParams, game: Game, key: Key) -> Game:
+def _spawn(params: EnvParams, game: Game, key: Key) -> Game:
     """Returns the game with a new enemy and a new diver if it is time; no enemy where one comes the other way."""
     k_enemy, k_armed, k_diver = jax.random.split(key, 3)
     enemy, diver = enters(k_enemy), enters(k_diver)
     enemies, armed = game.enemies, jax.random.bernoulli(k_armed, params["armed_chance"])
-    against = (enemies.there & (enemies.row == enemy["row"]) & (enemies.way != enemy["way"])).any()
-    enemy |= {"rests": game.enemies_rest, "armed": armed, "loads": whole(params["torpedo_rest"])}
+    is_blocked = (enemies.there & (enemies.row == enemy["row"]) & (enemies.way != enemy["way"])).any()
+    enemy |= {"rests": game.enemies_rest, "armed": armed, "loads": rounded(params["torpedo_rest"])}
     comes, dives = game.enemy_in == 0, game.diver_in == 0
     return game.replace(
-        enemies=enemies.joined(comes & ~against, **enemy),
+        enemies=enemies.joined(comes & ~is_blocked, **enemy),
         divers=game.divers.joined(dives, **diver, rests=jnp.int32(DIVERS_REST)),
         enemy_in=jnp.where(comes, game.enemy_every, game.enemy_in) - 1,
-        diver_in=jnp.where(dives, whole(params["diver_interval"]), game.diver_in) - 1,
+        diver_in=jnp.where(dives, rounded(params["diver_interval"]), game.diver_in) - 1,
     )
 
 
-def _steered(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
+def _move_player(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
     """Returns the game after the player's action."""
-    step = jnp.asarray(MOVES)[action] * whole(params["sub_speed"])
+    step = jnp.asarray(MOVES)[action] * rounded(params["sub_speed"])
     shoots = (action == SHOOT) & (game.loads == 0)
     way = jnp.where(step[1] == 0, game.way, jnp.sign(step[1]))
     sub = jnp.clip(game.sub + step, 0, jnp.asarray([DEEPEST, LAST]))
@@ -174,77 +174,77 @@ def _steered(params: EnvParams, game: Game, action: Int[Array, ""]) -> Game:
         sub=sub,
         way=way,
         shots=game.shots.joined(shoots, row=sub[0], column=sub[1], way=way),
-        loads=jnp.maximum(jnp.where(shoots, whole(params["reload"]), game.loads) - 1, 0),
+        loads=jnp.maximum(jnp.where(shoots, rounded(params["reload"]), game.loads) - 1, 0),
     )
 
 
-def _shots_fly(game: Game) -> tuple[Game, Int[Array, ""]]:
+def _move_shots(game: Game) -> tuple[Game, Int[Array, ""]]:
     """Returns the game after the player's shots move, and how many enemies they hit: fish before submarines."""
     shots, enemies = game.shots.moved(game.shots.there, jnp.int32(0)), game.enemies
-    spent, struck = pairs(shots, enemies, enemies.there, ~enemies.armed)
-    return game.replace(shots=shots.without(spent), enemies=enemies.without(struck)), struck.sum()
+    used_shots, hit_enemies = pairs(shots, enemies, enemies.there, ~enemies.armed)
+    return game.replace(shots=shots.without(used_shots), enemies=enemies.without(hit_enemies)), hit_enemies.sum()
 
 
-def _divers_swim(game: Game) -> Game:
+def _move_divers(game: Game) -> Game:
     """Returns the game after divers move; those at the submarine come aboard before and after."""
     aboard, divers = game.aboard, game.divers
     for move in (False, True):
         if move:
             divers = divers.moved(divers.there & (divers.rests == 0), jnp.int32(DIVERS_REST))
-        met = divers.meets(game.sub)
-        taken = met & (met.cumsum() <= FULL - aboard)
-        aboard, divers = aboard + taken.sum(), divers.without(taken)
+        touched = divers.meets(game.sub)
+        picked_up = touched & (touched.cumsum() <= FULL - aboard)
+        aboard, divers = aboard + picked_up.sum(), divers.without(picked_up)
     return game.replace(aboard=aboard, divers=divers)
 
 
-def _enemies_swim(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
+def _move_enemies(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
     """Returns the game after enemies move and shoot, how many ran into shots, and whether one hit the submarine."""
     enemies = game.enemies
-    met = enemies.meets(game.sub)
+    touched = enemies.meets(game.sub)
     swims = enemies.there & (enemies.rests == 0)
     shoots = enemies.there & enemies.armed & (enemies.loads == 0)
-    swum = enemies.moved(swims, game.enemies_rest)
-    met_then = swum.meets(game.sub)
-    spent, struck = pairs(game.shots, swum, swims & ~met_then, swum.armed)
-    torpedoes = lambda way: board(swum.row, swum.column, shoots & (swum.way == way))
-    loads = jnp.where(shoots, whole(params["torpedo_rest"]), jnp.maximum(swum.loads - 1, 0))
+    moved_enemies = enemies.moved(swims, game.enemies_rest)
+    touched_after_move = moved_enemies.meets(game.sub)
+    used_shots, hit_enemies = pairs(game.shots, moved_enemies, swims & ~touched_after_move, moved_enemies.armed)
+    torpedoes = lambda way: board(moved_enemies.row, moved_enemies.column, shoots & (moved_enemies.way == way))
+    loads = jnp.where(shoots, rounded(params["torpedo_rest"]), jnp.maximum(moved_enemies.loads - 1, 0))
     game = game.replace(
-        enemies=swum.without(struck).replace(loads=loads),
-        shots=game.shots.without(spent),
+        enemies=moved_enemies.without(hit_enemies).replace(loads=loads),
+        shots=game.shots.without(used_shots),
         left=game.left | torpedoes(-1),
         right=game.right | torpedoes(1),
     )
-    return game, struck.sum(), (met | met_then).any()
+    return game, hit_enemies.sum(), (touched | touched_after_move).any()
 
 
-def _torpedoes_fly(game: Game) -> tuple[Game, Bool[Array, ""]]:
+def _move_torpedoes(game: Game) -> tuple[Game, Bool[Array, ""]]:
     """Returns the game after torpedoes move, and whether one hit the submarine."""
     left, right = shifted(game.left, -1, 1), shifted(game.right, 1, 1)
     hit = (board(*game.sub) & (game.left | game.right | left | right)).any()
     return game.replace(left=left, right=right), hit
 
 
-def _breathed(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
+def _breathe(params: EnvParams, game: Game) -> tuple[Game, Int[Array, ""], Bool[Array, ""]]:
     """Returns the game after breathing or coming up, the reward for that, and whether it ends the game."""
-    under, out_of_air = game.sub[0] > 0, game.oxygen <= 0
-    up = ~under & ~game.surfaced
-    comes_up, full = up & (game.aboard != 0), game.aboard == FULL
-    most = whole(params["oxygen"])
-    gain = jnp.where(comes_up & full, jnp.maximum(game.oxygen, 0) * 10 // most, 0)
+    is_under_water, out_of_air = game.sub[0] > 0, game.oxygen <= 0
+    surfaces = ~is_under_water & ~game.surfaced
+    comes_up, full = surfaces & (game.aboard != 0), game.aboard == FULL
+    max_oxygen = rounded(params["oxygen"])
+    gain = jnp.where(comes_up & full, jnp.maximum(game.oxygen, 0) * 10 // max_oxygen, 0)
     game = game.replace(
-        oxygen=jnp.where(comes_up, most, game.oxygen - under),
+        oxygen=jnp.where(comes_up, max_oxygen, game.oxygen - is_under_water),
         aboard=jnp.where(comes_up, jnp.where(full, 0, game.aboard) - 1, game.aboard),
-        surfaced=~under,
+        surfaced=~is_under_water,
     )
-    return _harder(params, game, comes_up), gain, out_of_air | (up & ~comes_up)
+    return _increase_difficulty(params, game, comes_up), gain, out_of_air | (surfaces & ~comes_up)
 
 
-def _harder(params: EnvParams, game: Game, when: Bool[Array, ""]) -> Game:
+def _increase_difficulty(params: EnvParams, game: Game, when: Bool[Array, ""]) -> Game:
     """Returns the game made harder if `when`: more and, every second time, faster enemies, within limits."""
-    could = (game.enemy_every > 1) | (game.enemies_rest > MIN_REST)
-    due = when & could & (whole(params["ramp"]) == 1)
+    can_get_harder = (game.enemy_every > 1) | (game.enemies_rest > MIN_REST)
+    is_due = when & can_get_harder & (rounded(params["ramp"]) == 1)
     return game.replace(
-        enemies_rest=game.enemies_rest - (due & (game.enemies_rest > MIN_REST) & (game.level % 2 == 1)),
-        enemy_every=game.enemy_every - (due & (game.enemy_every > 1)),
-        level=game.level + due,
+        enemies_rest=game.enemies_rest - (is_due & (game.enemies_rest > MIN_REST) & (game.level % 2 == 1)),
+        enemy_every=game.enemy_every - (is_due & (game.enemy_every > 1)),
+        level=game.level + is_due,
     )

@@ -14,8 +14,8 @@ from headstart.tasks.worlds.minatar.game import (
     block,
     board,
     disc,
+    rounded,
     shifted,
-    whole,
 )
 
 MIN_WAVE_INTERVAL = 6  # steps between two moves, the minimum for a wave
@@ -76,14 +76,14 @@ class SpaceInvaders(MinAtar):
         )
 
     def start(self, params: EnvParams, key: Key) -> Game:
-        every, nothing = whole(params["alien_interval"]), jnp.zeros((SIDE, SIDE), bool)
+        every, nothing = rounded(params["alien_interval"]), jnp.zeros((SIDE, SIDE), bool)
         left, loaded = jnp.int32(-1), jnp.int32(0)
-        bombs_in = whole(params["bomb_interval"])
+        bombs_in = rounded(params["bomb_interval"])
         return Game(jnp.int32(5), nothing, nothing, _wave(params), left, loaded, every, bombs_in, every)
 
     def play(self, params: EnvParams, game: Game, action: Int[Array, ""], key: Key) -> Played:
         shoots = (action == SHOOT) & (game.loads == 0)
-        step = jnp.asarray([0, -1, 1, 0])[action] * whole(params["cannon_speed"])
+        step = jnp.asarray([0, -1, 1, 0])[action] * rounded(params["cannon_speed"])
         cannon = jnp.clip(game.cannon + step, 0, LAST)
         here = board(jnp.int32(LAST), cannon)
         shots = shifted(game.shots | (here & shoots), -1, 0)
@@ -94,16 +94,16 @@ class SpaceInvaders(MinAtar):
         hit = marched & shots
         left = marched & ~hit
         cleared = ~left.any()
-        faster = jnp.maximum(game.moves_every - whole(params["ramp"]), MIN_WAVE_INTERVAL)
+        faster = jnp.maximum(game.moves_every - rounded(params["ramp"]), MIN_WAVE_INTERVAL)
         game = Game(
             cannon=cannon,
             shots=shots & ~hit,
             bombs=bombs,
             aliens=jnp.where(cleared, _wave(params), left),
             way=way,
-            loads=jnp.maximum(jnp.where(shoots, whole(params["reload"]), game.loads) - 1, 0),
+            loads=jnp.maximum(jnp.where(shoots, rounded(params["reload"]), game.loads) - 1, 0),
             moves_in=jnp.where(game.moves_in == 0, jnp.minimum(marched.sum(), game.moves_every), game.moves_in) - 1,
-            bombs_in=jnp.where(game.bombs_in == 0, whole(params["bomb_interval"]), game.bombs_in) - 1,
+            bombs_in=jnp.where(game.bombs_in == 0, rounded(params["bomb_interval"]), game.bombs_in) - 1,
             moves_every=jnp.where(cleared & (game.moves_every > MIN_WAVE_INTERVAL), faster, game.moves_every),
         )
         return Played(game, hit.sum(), over)
@@ -116,7 +116,7 @@ class SpaceInvaders(MinAtar):
 def _wave(params: EnvParams) -> Board:
     """Returns a full wave of aliens, at the top."""
     row, column = jnp.arange(SIDE)[:, None], jnp.arange(SIDE)[None, :]
-    return (row < whole(params["alien_rows"])) & (column >= 2) & (column < SIDE - 2)
+    return (row < rounded(params["alien_rows"])) & (column >= 2) & (column < SIDE - 2)
 
 
 def _march(game: Game) -> tuple[Board, Int[Array, ""], Array]:

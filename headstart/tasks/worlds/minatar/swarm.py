@@ -32,23 +32,23 @@ class Swarm(Record):
             there=self.there | at, **{name: jnp.where(at, x, getattr(self, name)) for name, x in new.items()}
         )
 
-    def without(self, gone: Bool[Array, " n"]) -> Self:
-        return self.replace(there=self.there & ~gone)
+    def without(self, removed: Bool[Array, " n"]) -> Self:
+        return self.replace(there=self.there & ~removed)
 
-    def moved(self, who: Bool[Array, " n"], rests: Int[Array, ""]) -> Self:
-        """Returns the swarm with `who` moved by a cell and resting, and the others one step closer to their move."""
-        column = self.column + jnp.where(who, self.way, 0)
+    def moved(self, members: Bool[Array, " n"], rests: Int[Array, ""]) -> Self:
+        """Returns the swarm with `members` moved by a cell and resting; the others get closer to their move."""
+        column = self.column + jnp.where(members, self.way, 0)
         within = (column >= 0) & (column <= LAST)
         return self.replace(
-            there=self.there & within, column=column, rests=jnp.where(who, rests, jnp.maximum(self.rests - 1, 0))
+            there=self.there & within, column=column, rests=jnp.where(members, rests, jnp.maximum(self.rests - 1, 0))
         )
 
     def meets(self, cell: Int[Array, " 2"]) -> Bool[Array, " n"]:
         """Returns which slots are occupied in that row and column."""
         return self.there & (self.row == cell[0]) & (self.column == cell[1])
 
-    def board(self, who: Bool[Array, " n"] | bool = True) -> Board:
-        return board(self.row, self.column, self.there & who)
+    def board(self, members: Bool[Array, " n"] | bool = True) -> Board:
+        return board(self.row, self.column, self.there & members)
 
     def trail(self) -> Board:
         """Returns the cells behind the members."""
@@ -71,14 +71,14 @@ def enters(key: Key) -> dict[str, Array]:
 
 
 def pairs(
-    one: Swarm, other: Swarm, who: Bool[Array, " m"], first: Bool[Array, " m"]
+    one: Swarm, other: Swarm, members: Bool[Array, " m"], first: Bool[Array, " m"]
 ) -> tuple[Bool[Array, " n"], Bool[Array, " m"]]:
-    """Returns which members of one swarm and of another (of that, only `who`) meet, each at most one of the other's.
+    """Returns which members of one swarm and of another (there only `members`) meet, at most one of each.
 
     Members of the other swarm that are `first` come before the rest, and earlier slots before later ones.
     """
     same = lambda a, b: (a.row[:, None] == b.row[None]) & (a.column[:, None] == b.column[None])
-    among = other.there & who
+    among = other.there & members
     order = jnp.where(first, 0, len(first)) + jnp.arange(len(first))
     earlier = jnp.arange(one.there.size)
     before = lambda swarm, there, place: (same(swarm, swarm) & there[None] & (place[None] < place[:, None])).sum(1)
