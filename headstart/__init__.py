@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headstart.methods.forward.finetune import Finetune
     from headstart.methods.multitask.active import ActiveSampling
     from headstart.methods.multitask.distil import Distil
+    from headstart.methods.multitask.her import HER
     from headstart.methods.multitask.joint import Joint
     from headstart.methods.multitask.popart import PopArt
     from headstart.methods.multitask.separate import Separate
@@ -55,6 +56,7 @@ _HOMES = {
     "methods.forward.finetune": ["Finetune"],
     "methods.multitask.active": ["ActiveSampling"],
     "methods.multitask.distil": ["Distil"],
+    "methods.multitask.her": ["HER"],
     "methods.multitask.joint": ["Joint"],
     "methods.multitask.popart": ["PopArt"],
     "methods.multitask.separate": ["Separate"],
@@ -75,6 +77,7 @@ __all__ = [
     "DANN",
     "DARC",
     "DQN",
+    "HER",
     "MMD",
     "PPO",
     "SAC",

@@ -19,6 +19,7 @@ from headstart.methods.adaptation.darc import DARC
 from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.multitask.distil import Distil
+from headstart.methods.multitask.her import HER
 from headstart.methods.randomization.epopt import EPOpt
 from headstart.methods.randomization.randomize import Randomize
 from headstart.methods.randomization.recurrent import Recurrent
@@ -27,6 +28,7 @@ from headstart.methods.randomization.uposi import UPOSI
 from headstart.methods.values.deep_successor import DeepSuccessorFeatures
 from headstart.methods.values.successor_features import SuccessorFeatures
 from headstart.tasks.worlds import RandomMDP
+from headstart.tasks.worlds.bit_flip import BitFlip
 
 SMALL = PPO(hidden=(4,), num_steps=4, num_envs=2, batch_size=4, num_epochs=1)
 BASES: dict[type, Method] = {
@@ -37,6 +39,7 @@ BASES: dict[type, Method] = {
     Uniform: Uniform(),
     SuccessorFeatures: SuccessorFeatures(max_policies=3),
 }
+BASES[HER] = HER(BASES[DQN])
 BASES[DARC] = DARC(BASES[SAC], source_steps_per_target_step=2)
 BASES[DeepSuccessorFeatures] = DeepSuccessorFeatures(
     hidden=(4,), num_envs=2, batch_size=4, buffer_size=64, learning_starts=4, update_to_data=1.0
@@ -56,7 +59,7 @@ def small(kind: Any) -> Method:
 
 def fits(kind: Any, discrete: bool) -> bool:
     """Returns whether it acts by such actions."""
-    by_choices = (DQN, QLearning, SuccessorFeatures, DeepSuccessorFeatures, DANN, MMD)
+    by_choices = (DQN, HER, QLearning, SuccessorFeatures, DeepSuccessorFeatures, DANN, MMD)
     return kind not in (SAC, DARC) if discrete else kind not in by_choices
 
 
@@ -67,6 +70,8 @@ def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
     if isinstance(method, QLearning | SuccessorFeatures | DeepSuccessorFeatures):
         few = RandomMDP(states=3, actions=2, branching=1, features=2)
         return probes.task(few, seed=1), probes.task(few, target=True, seed=2)
+    if isinstance(method, HER):
+        return probes.task(BitFlip(3)), probes.task(BitFlip(3), target=True, slip=0.2)
     env = probes.Corridor(length=3, discrete=discrete)
     law = lambda low, high: dist.Uniform(jnp.float32(low), jnp.float32(high))
     return probes.task(env, push=law(0.5, 1.5)), probes.task(env, target=True, push=law(0.3, 0.3001))

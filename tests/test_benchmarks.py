@@ -39,6 +39,7 @@ APART = (
         ("successor", []),
         ("deep_successor", []),
         ("darc", []),
+        ("her", []),
         ("confusion", []),
         ("distil", []),
         ("recurrent", []),

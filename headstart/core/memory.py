@@ -182,7 +182,7 @@ def cut_episodes(memory: Memory) -> Memory:
             last=rows.last.at[drop(ends, before)].set(True, mode="drop"),
         )
         end = memory.end.at[drop(running, place(memory.current + 1))].set(NEVER, mode="drop")
-        end = end.at[drop(ends, place(memory.current))].set((memory.position - 2) % length, mode="drop")
+        end = end.at[drop(running, place(memory.current))].set((memory.position - 2) % length, mode="drop")
         return memory.replace(rows=rows, end=end, current=(memory.current + running) % length)
 
     return jax.vmap(one)(memory)
@@ -225,6 +225,17 @@ class Draw(Record):
         end = of(memory.end, of(memory.episode, rows) * num_envs + env)
         ended = end != NEVER
         return (jnp.where(ended, end, last) - rows // num_envs) % length, ended
+
+    def steps_before(self, rows: Int[Array, "task *n"]) -> Int[Array, "task *n"]:
+        """Returns how many steps of each row's episode came before it, as far as they are stored."""
+        memory = self.memory
+        length, num_envs, env = memory.length, memory.num_envs, rows % memory.num_envs
+        of = lambda x, at: jax.vmap(lambda x, at: x[at])(x, at)
+        final_row = 1 if type(memory.rows) is Step else 0
+        end = of(memory.end, (of(memory.episode, rows) - 1) % length * num_envs + env)  # of the episode before
+        age = (rows // num_envs - of(memory.position, env) + of(memory.size, env)) % length
+        before = (rows // num_envs - end - 1 - final_row) % length
+        return jnp.where(end == NEVER, age, jnp.minimum(before, age))
 
 
 def take(memory: Memory, rows: Int[Array, "task *n"]) -> Transition:

@@ -23,6 +23,7 @@ from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
 from headstart.methods.multitask.active import ActiveSampling
 from headstart.methods.multitask.distil import Distil
+from headstart.methods.multitask.her import HER
 from headstart.methods.multitask.joint import Joint
 from headstart.methods.multitask.popart import PopArt
 from headstart.methods.multitask.separate import Separate
@@ -101,6 +102,7 @@ METHODS: dict[str, Entry] = {
         Entry(
             "joint", Joint, "multi-task transfer", "source", True, "trains one policy on all sources, then continues"
         ),
+        Entry("her", HER, "multi-task transfer", "source", True, "replays transitions with goals that were reached"),
         Entry(
             "popart", PopArt, "multi-task transfer", "source", True, "like joint, with each source's returns normalized"
         ),
@@ -156,7 +158,7 @@ LEARNERS: dict[str, type[Method]] = {"ppo": PPO, "sac": SAC, "dqn": DQN, "qlearn
 TRANSFER = (
     *(Finetune, DANN, MMD, DARC),
     *(Randomize, EPOpt, UniversalPolicy, UPOSI, Recurrent),
-    *(Joint, PopArt, ActiveSampling, Distil, Separate),
+    *(Joint, HER, PopArt, ActiveSampling, Distil, Separate),
     *(SuccessorFeatures, DeepSuccessorFeatures),
 )
 CLASSES: dict[str, type[Method]] = {kind.__name__: kind for kind in (*LEARNERS.values(), Uniform, *TRANSFER)}
