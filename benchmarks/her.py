@@ -59,7 +59,7 @@ def learn(method: Method, bits: int, steps: int, seeds: int) -> dict:
 def measure(args: argparse.Namespace) -> dict[str, dict]:
     """Returns each row's result, from the files or new."""
     results = {}
-    for bits, all_steps in {4: 2_000}.items() if args.tiny else STEPS.items():
+    for bits, all_steps in {8: 2_000}.items() if args.tiny else STEPS.items():
         for name, method in rows(bits).items():
             file = args.work / f"{bits}-{name.replace(', ', '-').lower()}-{args.seeds}.json"
             if not file.exists():

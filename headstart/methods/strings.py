@@ -106,8 +106,9 @@ def _written(value: object) -> str:
 
 def _base(method: Method | None) -> Method | None:
     """Returns the learner that a method learns by, if other methods can learn by it too."""
-    learner = None if method is None else method.base_learner()
-    return learner if learner is not None and is_learner(learner) else None
+    while method is not None and not is_learner(method):
+        method = getattr(method, "base", None)
+    return method
 
 
 def _known(name: str, names: Iterable[str], kind: str) -> str:

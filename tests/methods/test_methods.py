@@ -131,7 +131,7 @@ def test_the_map_holds_every_method_there_is():
     made = {type(entry.make()) for entry in METHODS.values()} | {*LEARNERS.values(), Uniform}
     assert made == set(CLASSES.values())
     lectured = ["scratch", "naive", "finetune", "dann", "mmd", "darc", "randomize", "epopt", "uposi", "recurrent"]
-    lectured += ["joint", "popart", "active", "distil", "actor_mimic", "sf", "deep_sf", "separate", "up"]
+    lectured += ["joint", "her", "popart", "active", "distil", "actor_mimic", "sf", "deep_sf", "separate", "up"]
     assert list(METHODS) == lectured  # in the lecture's order
     for name, entry in METHODS.items():
         assert entry.name == name
@@ -262,7 +262,8 @@ def test_a_learner_is_named_as_a_method_is():
         ),
         (
             "epopt:epsilom=1",
-            "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base (one of ppo, sac, dqn, qlearning),",
+            "epopt:epsilom=1 sets no field of EPOpt; FIELD=VALUE takes base (one of ppo, sac, dqn, qlearning, or "
+            "module:Class),",
         ),
         ("sf:act_by=best", "sf:act_by=best does not fit; act_by takes one of gpi, last."),
         ("epopt:base=1", "epopt:base=1 sets no field of EPOpt;"),
@@ -271,7 +272,8 @@ def test_a_learner_is_named_as_a_method_is():
         ("epopt:epsilon", "epopt:epsilon does not fit; epsilon takes a number."),
         (
             "distil:teachers=ppo+zzz",
-            "distil:teachers=ppo+zzz does not fit; teachers takes one of ppo, sac, dqn, qlearning, or several with +",
+            "distil:teachers=ppo+zzz does not fit; teachers takes one of ppo, sac, dqn, qlearning, or module:Class, "
+            "or several",
         ),
         (
             "uposi:identification_fraction=1",
