@@ -19,7 +19,7 @@ from headstart.lab.cli.listing import tasks as tasks
 from headstart.lab.cli.train_transfer import train as train
 from headstart.lab.cli.train_transfer import transfer as transfer
 from headstart.lab.report import export
-from headstart.lab.report.answer import all_failed
+from headstart.lab.report.summary import all_failed_sentence
 from headstart.lab.report.terminal_tables import print_tables, study_tables
 from headstart.lab.study import cross_evaluation, runner, study_folder
 from headstart.lab.watch.progress_bar import ProgressBar, console, short_number
@@ -41,7 +41,7 @@ def compare(args: arguments.Compare, command_line: str) -> None:
             runner.compare(config, args.out, args.allow_no_shift, command_line, call_both(progress, writer), args.video)
         )
     _show_study(data, args.out, args.json)
-    if failed := all_failed(data):
+    if failed := all_failed_sentence(data):
         print(f"headstart: {failed}", file=sys.stderr)
         sys.exit(1)
 

@@ -1,66 +1,87 @@
-"""What a shift and its head-room mean for who asks: the same sentences for the doctor and for a study's report."""
+"""Sentences about the shift and the headroom, shared by the doctor and the report of a study."""
 
 from collections.abc import Mapping, Sequence
 
 from headstart.lab import formats
 from headstart.protocol.shift import Shift
 
-LITTLE_LEFT = 0.9  # of what can be had: more than this leaves little to adapt
+LITTLE_HEADROOM = 0.9  # share of the headroom; a source policy above it leaves little to adapt
 
 
-def and_list(names: Sequence[str]) -> str:
-    """Returns the names in a sentence: `a, b and c`."""
+def join_names(names: Sequence[str]) -> str:
+    """Returns the names as a list in a sentence: `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def no_difference_sentence(values: Mapping[str, tuple[str, str]], along_policy: bool) -> str:
-    """Returns the sentence for tasks whose parameters differ, where no step showed a difference."""
+    """Returns the sentence for tasks with different parameters and no measured effect.
+
+    `values` are the source and target values of each changed parameter. `along_policy` says whether the source policy
+    was run, in addition to random actions.
+    """
     changes = [f"{name} ({formats.value_text(a)} → {formats.value_text(b)})" for name, (a, b) in values.items()]
-    what = f"{and_list(changes)} {'differs' if len(changes) == 1 else 'differ'}" if changes else "the reward differs"
-    who = "random actions and the source's policy do" if along_policy else "random actions do"
-    return f"No difference was found, though {what}: {who} not come to where it matters, or it does not matter."
-
-
-def broken_env_sentence(why: object) -> str:
-    """Returns the sentence for tasks of which an environment broke while they were compared."""
-    return f"Whether source and target differ cannot be told, since the environment broke: {why}"
-
-
-def constant_sentence(names: Sequence[str]) -> str | None:
-    """Returns the sentence for components that never vary in the source; None where there are none."""
-    if not names:
-        return None
-    varies, differs = ("varies", "is different") if len(names) == 1 else ("vary", "are different")
+    subject = (
+        f"{join_names(changes)} {'differs' if len(changes) == 1 else 'differ'}" if changes else "the reward differs"
+    )
+    policies = "random actions and the source policy" if along_policy else "random actions"
     return (
-        f"{and_list(names)} never {varies} in the source, and {differs} in the target: a policy of the source has "
-        "not learned what to do about it. Let it vary in the source too."
+        f"No difference was measured, although {subject}. "
+        f"Either {policies} do not reach the states where this matters, or it has no effect."
     )
 
 
-def headroom_sentence(ours: float, best: float, floor: float, learned: bool, rival: str) -> str:
-    """Returns whether there is something to adapt. `rival` is who has the best return, in words, with a verb."""
+def broken_env_sentence(reason: object) -> str:
+    """Returns the sentence for tasks whose comparison ended because an environment failed."""
+    return f"It is unknown whether source and target differ, because the environment failed: {reason}"
+
+
+def constant_sentence(names: Sequence[str]) -> str | None:
+    """Returns the sentence for observation components that are constant in the source; None without such components."""
+    if not names:
+        return None
+    are, differ, them = ("is", "differs", "it") if len(names) == 1 else ("are", "differ", "them")
+    return (
+        f"{join_names(names)} {are} constant in the source and {differ} in the target, so a policy trained in the "
+        f"source has not learned to react to {them}. Vary {them} in the source too."
+    )
+
+
+def headroom_sentence(
+    source_return: float, best_return: float, random_return: float, learned: bool, best_phrase: str
+) -> str:
+    """Returns whether there is something to adapt.
+
+    `learned` says whether any policy learned the target. `best_phrase` is the subject and verb of the best return, such
+    as `the oracle reaches`.
+    """
     if not learned:
         return (
-            f"Nothing was learned on the target: {rival} {formats.number(best)}, and acting at random scores "
-            f"{formats.number(floor)}. Whether there is anything to adapt cannot be told; more steps may tell."
+            f"Nothing was learned on the target: {best_phrase} {formats.number(best_return)}, and random actions score "
+            f"{formats.number(random_return)}. Whether there is anything to adapt is unknown; more steps may show it."
         )
-    if ours >= best:
-        alone = f"no row came further than the source's policy, which scores {formats.number(ours)} as it is"
-        return f"There is little to adapt: {alone}."
-    shown = f"the source's policy, run as it is, scores {formats.number(ours)} of the {formats.number(best)} that"
-    little = ours - floor >= LITTLE_LEFT * (best - floor)
-    return f"There is {'little' if little else 'something'} to adapt: {shown} {rival}."
+    if source_return >= best_return:
+        return (
+            "There is little to adapt: no policy scores more than the source policy, which scores "
+            f"{formats.number(source_return)} without training on the target."
+        )
+    little = source_return - random_return >= LITTLE_HEADROOM * (best_return - random_return)
+    return (
+        f"There is {'little' if little else 'something'} to adapt: without training on the target, the source policy "
+        f"scores {formats.number(source_return)} of the {formats.number(best_return)} that {best_phrase}."
+    )
 
 
-def doctor_advice(found: Shift, words: str | None) -> str:
-    """Returns what the doctor advises. `words` say what there is to gain; None where nothing was trained."""
-    if found.same:
-        return "Source and target are the same task, so that there is nothing to transfer. Change the target."
-    if not found.differs:
-        mend = "Look again along a policy that has learned more, by more --steps or by --checkpoint."
-        return f"{no_difference_sentence(found.values, found.along_policy)} {mend}"
-    sizes = {name: effect.size for name, effect in found.parameters.items()}
-    most = max(sizes, key=lambda name: sizes[name], default="")
-    lead = f"The target is another task, by {most} most of all." if len(sizes) > 1 else "The target is another task."
-    rest = words or "Whether it leaves anything to gain, two short trainings tell: --steps 100000."
-    return " ".join(part for part in (lead, rest, constant_sentence(found.constant)) if part)
+def doctor_advice(shift: Shift, headroom: str | None) -> str:
+    """Returns the doctor's advice. `headroom` is its sentence about the headroom; None without training."""
+    if shift.same:
+        return "Source and target are the same task, so there is nothing to transfer. Change the target."
+    if not shift.differs:
+        action = "Measure again with a better source policy: use more --steps, or --checkpoint."
+        return f"{no_difference_sentence(shift.values, shift.along_policy)} {action}"
+    sizes = {name: effect.size for name, effect in shift.parameters.items()}
+    largest = max(sizes, key=lambda name: sizes[name], default="")
+    difference = "The target is another task."
+    if len(sizes) > 1:
+        difference = f"The target is another task; {largest} has the largest effect."
+    headroom = headroom or "To measure the headroom by two short trainings, add --steps 100000."
+    return " ".join(part for part in (difference, headroom, constant_sentence(shift.constant)) if part)

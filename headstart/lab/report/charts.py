@@ -1,176 +1,175 @@
-"""The report's figures: learning curves against steps and against episodes, and the metrics as forest plots."""
+"""The charts of the report: learning curves over steps and over episodes, and the metrics as forest plots."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from headstart.lab import formats
 from headstart.lab.report.line_chart import Reference, Scale, Series, line_chart
 from headstart.lab.report.markup import Markup, element
 from headstart.lab.report.study_data import Row, StudyData
-from headstart.lab.report.styles import FONT, PAGE, SHAPES, Style, Theme, legend_key, styles
+from headstart.lab.report.styles import FONT, MARKERS, PAGE, Style, Theme, assign_styles, legend_key
 from headstart.protocol.statistics import Interval
 
 METRICS = {
-    "jumpstart": ("Jumpstart", "return before the first target step, above scratch's"),
-    "total": ("Averaged return", "the area under the curve, divided by the budget"),
-    "asymptote": ("Final return", "at the end of the target budget"),
-    "transfer_ratio": ("Transfer ratio", "gain over random, in multiples of scratch's"),
+    "jumpstart": ("Jumpstart", "return before the first target step, minus scratch's"),
+    "total": ("Average return", "area under the curve, divided by the budget"),
+    "asymptote": ("Final return", "return at the end of the target budget"),
+    "transfer_ratio": ("Transfer ratio", "average return above random, divided by scratch's"),
     "time_to_threshold": ("Time to threshold", "target steps until the threshold; fewer is better"),
-    "difference": ("Difference from the control", "mean of averaged return, paired by seed; gives the verdict"),
+    "difference": ("Difference from the control", "mean paired difference in average return, which the verdict tests"),
 }
-SIZES = {"wide": (540.0, 380.0), "narrow": (342.0, 310.0)}
-FOREST, ROW = 352.0, 30.0  # pixels: a panel's width, and what each of its rows takes
+SIZES = {"wide": (540.0, 380.0), "narrow": (342.0, 310.0)}  # pixels; CSS shows the one that fits the screen
+FOREST_WIDTH, FOREST_ROW = 352.0, 30.0  # pixels: width of a forest plot, height of one of its rows
+MAX_LABEL = 12  # letters of a row's name in a forest plot
 
 
-def learning_curves(study: StudyData, looks: dict[str, Style]) -> Markup:
-    """Returns both panels, each in two sizes of which the page shows the one that fits, and the legend."""
+def learning_curves(study: StudyData, styles: dict[str, Style]) -> Markup:
+    """Returns the legend and two panels: return over target steps, and over target episodes."""
     rows = [row for row in study.compared_rows if row.curve is not None]
     if not rows:
-        return element("p", "No method has a curve yet.", class_="empty")
+        return element("p", "No row has a curve yet.", class_="empty")
     panels = [
-        _panel("Against target steps", rows, study, looks, "steps", "target steps", False),
-        _panel("Against target episodes", rows, study, looks, "episodes", "target episodes, log scale", True),
+        _panel("Return over target steps", rows, study, styles, "steps", "target steps", False),
+        _panel("Return over target episodes", rows, study, styles, "episodes", "target episodes, log scale", True),
     ]
     buttons = [
-        element("button", swatch(looks[row.name]), row.name, type="button", aria_pressed="true", data_toggle=row.name)
+        element("button", swatch(styles[row.name]), row.name, type="button", aria_pressed="true", data_toggle=row.name)
         for row in rows
     ]
-    legend = element("div", buttons, class_="legend", role="group", aria_label="Show or hide methods")
+    legend = element("div", buttons, class_="legend", role="group", aria_label="Show or hide rows")
     return element("div", legend, element("div", panels, class_="panels"))
 
 
 def row_styles(study: StudyData, theme: Theme) -> dict[str, Style]:
     """Returns the style of each row of a study."""
-    return styles(
-        [row.name for row in study.compared_rows],
-        theme,
-        {row.name for row in study.compared_rows if row.role == "scratch"},
-    )
+    scratch_rows = {row.name for row in study.compared_rows if row.role == "scratch"}
+    return assign_styles([row.name for row in study.compared_rows], theme, scratch_rows)
 
 
-def swatch(look: Style) -> Markup:
-    """Returns the key of a method, to stand in a line of text."""
-    return element(
-        "svg", legend_key(look), class_="swatch", viewBox="0 -8 26 16", width="26", height="16", aria_hidden="true"
-    )
+def swatch(style: Style) -> Markup:
+    """Returns the legend key of a row for use in a line of text."""
+    box = {"viewBox": "0 -8 26 16", "width": "26", "height": "16"}
+    return element("svg", legend_key(style), class_="swatch", aria_hidden="true", **box)
+
+
+def row_series(row: Row, x_axis: str) -> Series:
+    """Returns the curve of a row over its target `steps` or `episodes`."""
+    assert row.curve is not None
+    points = row.curve
+    tooltips = []
+    for i in range(points.iqm.size):
+        value = Interval(points.iqm[i], points.low[i], points.high[i])
+        at = f"{formats.count(points.steps[i])} steps, {formats.number(points.episodes[i])} episodes"
+        tooltips.append(f"{row.name}\n{at}\n{formats.statistic(value)} {formats.bounds(value)}")
+    x = points.steps if x_axis == "steps" else points.episodes
+    return Series(row.name, x, points.iqm, points.low, points.high, tooltips)
+
+
+def forest_plots(study: StudyData, styles: dict[str, Style]) -> Markup:
+    """Returns one panel for each metric, with the interval of each row and a line at scratch's value or zero."""
+    panels = [panel for name in METRICS if (panel := _forest_plot(name, study, styles)) is not None]
+    if not panels:
+        return element("p", "No metric is available.", class_="empty")
+    return element("div", panels, class_="forest")
 
 
 def _panel(
-    title: str, rows: Sequence[Row], study: StudyData, looks: dict[str, Style], over: str, label: str, log: bool
+    title: str, rows: Sequence[Row], study: StudyData, styles: dict[str, Style], x_axis: str, x_label: str, log: bool
 ) -> Markup:
-    series = [series_of(row, over) for row in rows]
-    levels = [Reference(f"{name} {formats.statistic(value)}", value.iqm) for name, value in study.references.items()]
-    words = f"{title}: IQM of the return of {', '.join(row.name for row in rows)}, with 95 % intervals."
-    drawn = []
+    series = [row_series(row, x_axis) for row in rows]
+    references = [
+        Reference(f"{name} {formats.statistic(value)}", value.iqm) for name, value in study.references.items()
+    ]
+    label = f"{title}: IQM and 95 % interval of {', '.join(row.name for row in rows)}."
+    charts = []
     for size, (width, height) in SIZES.items():
-        parts = line_chart(series, levels, looks, width, height, label, "return", log)
-        box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria_label": words}
-        drawn.append(element("svg", parts, class_=f"chart {size}", **box))
-    return element("figure", element("figcaption", title), drawn)
+        chart = line_chart(series, references, styles, width, height, x_label, "return", log)
+        box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria_label": label}
+        charts.append(element("svg", chart, class_=f"chart {size}", **box))
+    return element("figure", element("figcaption", title), charts)
 
 
-def series_of(row: Row, over: str) -> Series:
-    """Returns a method's curve over its target `steps` or `episodes`."""
-    assert row.curve is not None
-    points = row.curve
-    tips = []
-    for i in range(points.iqm.size):
-        told = Interval(points.iqm[i], points.low[i], points.high[i])
-        spent = f"{formats.count(points.steps[i])} steps, {formats.number(points.episodes[i])} episodes"
-        tips.append(f"{row.name}\n{spent}\n{formats.statistic(told)} {formats.bounds(told)}")
-    x = points.steps if over == "steps" else points.episodes
-    return Series(row.name, x, points.iqm, points.low, points.high, tips)
-
-
-def forest(study: StudyData, looks: dict[str, Style]) -> Markup:
-    """Returns one panel a metric: each method's interval, and scratch's value (or zero) as the line to compare with."""
-    panels = [panel for name in METRICS if (panel := _forest_panel(name, study, looks)) is not None]
-    return element("div", panels, class_="forest") if panels else element("p", "No metric can be told.", class_="empty")
-
-
-def _forest_panel(name: str, study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    title, about = METRICS[name]
-    told = {row.name: _metric(row, name) for row in study.compared_rows}
-    if name == "difference":
-        told = {row.name: told[row.name] for row in study.rows_with_control}
-    if name == "jumpstart":
-        told = {row: value for row, value in told.items() if not study.is_scratch(row)}
-    known = [value for value in told.values() if value is not None]
+def _forest_plot(metric: str, study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    title, definition = METRICS[metric]
+    rows = study.rows_with_control if metric == "difference" else study.compared_rows
+    if metric == "jumpstart":
+        rows = [row for row in rows if not study.is_scratch(row.name)]
+    values = {row.name: row.difference if metric == "difference" else row.metrics.get(metric) for row in rows}
+    known = [value for value in values.values() if value is not None]
     if not known:
         return None
-    zero = 0.0 if name in ("difference", "jumpstart") else None
-    base = told.get("scratch")
-    level = zero if zero is not None else base.iqm if base is not None else None
-    scale = _scale(known, level)
-    height = 22.0 + ROW * len(told) + 22.0
-    parts = [_ticks(scale, height), _level(level, "0" if zero is not None else "scratch", scale, height)]
-    for i, row in enumerate(row for row in study.compared_rows if row.name in told):
-        parts.append(_whisker(row, told[row.name], name, looks[row.name], scale, 22.0 + ROW * (i + 0.5)))
-    words = "; ".join(f"{n}: {formats.statistic(v)} {formats.bounds(v)}" for n, v in told.items())
-    box = {"viewBox": f"0 0 {FOREST:g} {height:g}", "role": "img", "aria_label": f"{title}. {words}"}
-    heading = element("figcaption", title, element("small", about))
-    return element("figure", heading, element("svg", parts, class_="chart", **box), _notes(name, told, study))
+    is_difference = metric in ("difference", "jumpstart")
+    scratch = values.get("scratch")
+    level = 0.0 if is_difference else scratch.iqm if scratch is not None else None
+    scale = _forest_scale(known, level)
+    height = 22.0 + FOREST_ROW * len(rows) + 22.0
+    parts = [_ticks(scale, height), _reference_line(level, "0" if is_difference else "scratch", scale, height)]
+    for i, row in enumerate(rows):
+        middle = 22.0 + FOREST_ROW * (i + 0.5)
+        parts.append(_forest_row(row, values[row.name], metric, styles[row.name], scale, middle))
+    numbers = "; ".join(f"{name}: {formats.statistic(v)} {formats.bounds(v)}" for name, v in values.items())
+    box = {"viewBox": f"0 0 {FOREST_WIDTH:g} {height:g}", "role": "img", "aria_label": f"{title}. {numbers}"}
+    heading = element("figcaption", title, element("small", definition))
+    return element("figure", heading, element("svg", parts, class_="chart", **box), _notes(metric, rows))
 
 
-def _notes(name: str, told: Mapping[str, Interval | None], study: StudyData) -> Markup | None:
-    """Returns what the numbers do not say: why some cannot be told, and how many seeds never arrived."""
-    found: dict[str, list[str]] = {}
-    for row in study.compared_rows:
-        if row.name in told and (note := row.notes.get(name)):
-            found.setdefault(note, []).append(row.name)
-    lines = [element("p", f"{', '.join(names)}: {note}.", class_="about") for note, names in found.items()]
+def _notes(metric: str, rows: Sequence[Row]) -> Markup | None:
+    """Returns why numbers are undefined, and how many seeds never reached the threshold."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        if note := row.notes.get(metric):
+            names.setdefault(note, []).append(row.name)
+    lines = [element("p", f"{', '.join(same)}: {note}.", class_="about") for note, same in names.items()]
     return element("div", lines) if lines else None
 
 
-def _metric(row: Row, name: str) -> Interval | None:
-    return row.difference if name == "difference" else row.metrics.get(name)
-
-
-def _scale(known: Sequence[Interval], level: float | None) -> Scale:
-    ends = [x for one in known for x in one[:3] if math.isfinite(x)] + ([] if level is None else [level])
+def _forest_scale(values: Sequence[Interval], level: float | None) -> Scale:
+    ends = [x for value in values for x in value[:3] if math.isfinite(x)] + ([] if level is None else [level])
     low, high = min(ends), max(ends)
-    room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    return Scale(low - room, high + room, 92.0, FOREST - 130.0)
+    padding = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    return Scale(low - padding, high + padding, 92.0, FOREST_WIDTH - 130.0)
 
 
 def _ticks(scale: Scale, height: float) -> list[Markup]:
-    words = {"font_family": FONT, "font_size": "11", "fill": PAGE.soft, "text_anchor": "middle"}
-    shown = scale.ticks(3)
+    font = {"font_family": FONT, "font_size": "11", "fill": PAGE.muted, "text_anchor": "middle"}
     base = height - 20.0
-    rule = element("line", x1=scale.start, x2=scale.end, y1=base, y2=base, stroke=PAGE.grid)
-    return [rule, *(element("text", formats.compact(t), x=scale(t), y=base + 15.0, **words) for t in shown)]
+    axis = element("line", x1=scale.start, x2=scale.end, y1=base, y2=base, stroke=PAGE.grid)
+    ticks = [element("text", formats.compact(tick), x=scale(tick), y=base + 15.0, **font) for tick in scale.ticks(3)]
+    return [axis, *ticks]
 
 
-def _level(level: float | None, label: str, scale: Scale, height: float) -> Markup | None:
+def _reference_line(level: float | None, label: str, scale: Scale, height: float) -> Markup | None:
     if level is None:
         return None
     at = scale(level)
-    words = {"font_family": FONT, "font_size": "11", "fill": PAGE.soft, "text_anchor": "middle"}
-    rule = {"stroke": PAGE.soft, "stroke_width": "1.2", "stroke_dasharray": "4 3"}
-    line = element("line", x1=at, x2=at, y1=16.0, y2=height - 20.0, **rule)
-    return element("g", line, element("text", label, x=at, y=11.0, **words))
+    font = {"font_family": FONT, "font_size": "11", "fill": PAGE.muted, "text_anchor": "middle"}
+    stroke = {"stroke": PAGE.muted, "stroke_width": "1.2", "stroke_dasharray": "4 3"}
+    line = element("line", x1=at, x2=at, y1=16.0, y2=height - 20.0, **stroke)
+    return element("g", line, element("text", label, x=at, y=11.0, **font))
 
 
-def _whisker(row: Row, value: Interval | None, metric: str, look: Style, scale: Scale, y: float) -> Markup:
-    words = {"font_family": FONT, "font_size": "12", "y": y + 4.0}
-    label = row.name if len(row.name) <= 12 else row.name[:11] + "…"
-    parts = [element("text", element("title", row.name), label, x="0", fill=PAGE.ink, **words)]
+def _forest_row(row: Row, value: Interval | None, metric: str, style: Style, scale: Scale, y: float) -> Markup:
+    """Returns a row of a forest plot: its name, the interval with a marker at the IQM, and both as numbers."""
+    font = {"font_family": FONT, "font_size": "12", "y": y + 4.0}
+    label = row.name if len(row.name) <= MAX_LABEL else row.name[: MAX_LABEL - 1] + "…"
+    parts = [element("text", element("title", row.name), label, x="0", fill=PAGE.text, **font)]
     note = row.notes.get(metric, "")
+    at = FOREST_WIDTH - 124.0
     if value is None:
-        told = "never" if "reached" in note else "cannot be told" if note else formats.UNKNOWN
-        parts.append(element("text", element("title", note), told, x=FOREST - 124.0, fill=PAGE.soft, **words))
+        missing = "never" if "reached" in note else "undefined" if note else formats.UNKNOWN
+        parts.append(element("text", element("title", note), missing, x=at, fill=PAGE.muted, **font))
         return element("g", parts)
-    low, mid, high = (scale(x) for x in (value.low, value.iqm, value.high))
-    parts.append(element("line", x1=low, x2=high, y1=y, y2=y, stroke=look.colour, stroke_width="2.2"))
-    parts.append(
-        element("path", d=SHAPES[look.shape], transform=f"translate({mid:.1f} {y:.1f}) scale(1.25)", fill=look.colour)
-    )
-    shown = _compact(value) if metric == "time_to_threshold" else f"{formats.statistic(value)} {formats.bounds(value)}"
-    parts.append(element("text", element("title", note), shown, x=FOREST - 124.0, fill=PAGE.ink, **words))
-    return element("g", parts, data_tip=f"{row.name}\n{shown}" + (f"\n{note}" if note else ""))
+    low, middle, high = (scale(x) for x in (value.low, value.iqm, value.high))
+    transform = f"translate({middle:.1f} {y:.1f}) scale(1.25)"
+    parts.append(element("line", x1=low, x2=high, y1=y, y2=y, stroke=style.color, stroke_width="2.2"))
+    parts.append(element("path", d=MARKERS[style.marker], transform=transform, fill=style.color))
+    number = f"{formats.statistic(value)} {formats.bounds(value)}"
+    number = _compact(value) if metric == "time_to_threshold" else number
+    parts.append(element("text", element("title", note), number, x=at, fill=PAGE.text, **font))
+    return element("g", parts, data_tip=f"{row.name}\n{number}" + (f"\n{note}" if note else ""))
 
 
 def _compact(value: Interval) -> str:
-    grain = formats.interval_step(value)
-    low, mid, high = (formats.compact(round(x / grain) * grain) for x in (value.low, value.iqm, value.high))
-    return f"{mid} [{low}, {high}]"
+    step = formats.interval_step(value)
+    low, middle, high = (formats.compact(round(x / step) * step) for x in (value.low, value.iqm, value.high))
+    return f"{middle} [{low}, {high}]"

@@ -1,18 +1,18 @@
-"""HTML and SVG as nested calls. What is not `Markup` is escaped, so no name of a task or a method can break a page."""
+"""Writes HTML and SVG as nested calls. Everything that is not `Markup` is escaped, such as names of tasks."""
 
 import html
 from collections.abc import Iterable
 from typing import Any
 
-EMPTY = frozenset({"meta", "link", "input", "br", "wbr", "img", "source"})  # elements that have no end
+VOID_ELEMENTS = frozenset({"meta", "link", "input", "br", "wbr", "img", "source"})  # elements without an end tag
 
 
 class Markup(str):
-    """Text that is HTML already, and is not escaped again."""
+    """HTML text, which is not escaped again."""
 
 
 def text(content: Any) -> Markup:
-    """Returns the content as HTML: escaped, unless it is Markup; of a list each in turn; nothing of None."""
+    """Returns the content as HTML. Text is escaped, items of lists are joined, and None becomes empty."""
     if content is None:
         return Markup()
     if isinstance(content, Markup):
@@ -23,13 +23,14 @@ def text(content: Any) -> Markup:
 
 
 def element(tag: str, *content: Any, **attributes: Any) -> Markup:
-    """Returns `<tag …>content</tag>`. In an attribute's name `_` becomes `-`, but a last one goes; None leaves it out.
+    """Returns `<tag …>content</tag>`.
 
-    Numbers are written with at most two decimals, which is finer than any screen.
+    In names of attributes, `_` becomes `-` and a trailing `_` is dropped. Attributes that are None are left out.
+    Floats have at most two decimals.
     """
-    told = "".join(_attribute(name, value) for name, value in attributes.items())
+    written = "".join(_attribute(name, value) for name, value in attributes.items())
     inside = text(content)
-    return Markup(f"<{tag}{told}>" if tag in EMPTY else f"<{tag}{told}>{inside}</{tag}>")
+    return Markup(f"<{tag}{written}>" if tag in VOID_ELEMENTS else f"<{tag}{written}>{inside}</{tag}>")
 
 
 def _attribute(name: str, value: Any) -> str:

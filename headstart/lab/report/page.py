@@ -1,4 +1,4 @@
-"""One HTML file that answers a study's question. It fetches nothing, so it can be mailed, archived and printed."""
+"""Writes the report of a study as one HTML file that loads nothing else, so it can be mailed, archived and printed."""
 
 import os
 import pathlib
@@ -9,60 +9,60 @@ from headstart.lab import formats
 from headstart.lab.checkpoint.files import write
 from headstart.lab.report import advice
 from headstart.lab.report import html_tables as tables
-from headstart.lab.report.answer import summary_sentences
-from headstart.lab.report.charts import forest, learning_curves, row_styles
+from headstart.lab.report.charts import forest_plots, learning_curves, row_styles
 from headstart.lab.report.clip_cards import clip_cards
 from headstart.lab.report.heat_map import heat_map, matrix_table, parse_matrix, remarks
 from headstart.lab.report.markup import Markup, element
 from headstart.lab.report.pairwise_table import LEAD, pairwise_table
 from headstart.lab.report.sentences import row_sentence, shift_sentence
-from headstart.lab.report.study_data import StudyData, get_table, parse_study
+from headstart.lab.report.study_data import StudyData, get_dict, parse_study
 from headstart.lab.report.styles import PAGE, Style
+from headstart.lab.report.summary import summary_sentences
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 def write_report(study: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Writes the report of a study (what `study.json` holds) to `path`, whole or not at all.
+    """Writes the report of a study (the content of `study.json`) to `path`, completely or not at all.
 
-    Any part of the study may be missing: the report then does without it.
+    Any part of the study may be missing.
     """
     write(pathlib.Path(path), page(study, pathlib.Path(path).parent).encode())
 
 
 def page(study: dict[str, Any], out: pathlib.Path = pathlib.Path()) -> str:
-    """Returns the report as one HTML document; clips are those of the study's folder `out`."""
-    told = parse_study(study)
-    looks = row_styles(told, PAGE)
+    """Returns the report as an HTML document, with the clips in the study's folder `out`."""
+    data = parse_study(study)
+    styles = row_styles(data, PAGE)
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{told.source} → {told.target} · headstart"),
+        element("title", f"{data.source} → {data.target} · headstart"),
         element("link", rel="icon", href="data:,"),
         element("style", _resource("report.css")),
     )
-    parts = [_header(told), _methods(told, looks), _curves(told, looks), _clips(told, out, looks)]
-    parts += [_few_shots(told, looks), _ranges(told, looks), _matrix(told, looks), _metrics(told, looks)]
+    parts = [_header(data), _methods(data, styles), _curves(data, styles), _clips(data, out, styles)]
+    parts += [_few_shots(data, styles), _ranges(data, styles), _matrix(data, styles), _metrics(data, styles)]
     parts += [
-        _verdicts(told, looks),
-        _section("Which row is best?", LEAD, *pairwise_table(told, looks)),
-        _shift(told),
-        _ledger(told, looks),
-        _failures(told, looks),
-        _left_out(told),
+        _verdicts(data, styles),
+        _section("Which row is best?", LEAD, *pairwise_table(data, styles)),
+        _shift(data),
+        _ledger(data, styles),
+        _failures(data, styles),
+        _left_out(data),
     ]
     script = element("script", _resource("report.js"))
-    body = element("body", element("main", parts, _reproduce(told)), element("div", id="tip", role="status"), script)
+    body = element("body", element("main", parts, _reproduce(data)), element("div", id="tip", role="status"), script)
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
 
 def _left_out(study: StudyData) -> Markup | None:
-    why = get_table(study.raw, "left_out")
-    lines = [element("p", element("strong", name), ": ", str(sentence)) for name, sentence in why.items()]
-    return _section("Left out", "Rows that were asked for and cannot run on these tasks.", *lines)
+    reasons = get_dict(study.raw, "left_out")
+    lines = [element("p", element("strong", name), ": ", str(reason)) for name, reason in reasons.items()]
+    return _section("Left out", "Requested rows that cannot run on these tasks.", *lines)
 
 
 def _resource(name: str) -> Markup:
@@ -70,7 +70,7 @@ def _resource(name: str) -> Markup:
 
 
 def _section(title: str, lead: str | None, *content: Any) -> Markup | None:
-    """Returns a part of the page; nothing where there is nothing to show."""
+    """Returns a section of the page; None without content."""
     if not any(content):
         return None
     return element("section", element("h2", title), element("p", lead, class_="lead") if lead else None, content)
@@ -94,8 +94,8 @@ def _header(study: StudyData) -> Markup:
     )
     status = study.raw.get("status")
     running = status is not None and str(status) not in ("done", "complete", "completed", "finished")
-    notice = f"This study is not finished (it is {status}); what follows is what there is so far."
-    lead, *rest = [said[:1].upper() + said[1:] for said in summary_sentences(study)] or [
+    notice = f"This study is not finished (status: {status}). The report shows the results so far."
+    lead, *rest = [sentence[:1].upper() + sentence[1:] for sentence in summary_sentences(study)] or [
         "There is nothing to compare yet."
     ]
     return element(
@@ -109,13 +109,13 @@ def _header(study: StudyData) -> Markup:
     )
 
 
-def _methods(study: StudyData, looks: dict[str, Style]) -> Markup | None:
+def _methods(study: StudyData, styles: dict[str, Style]) -> Markup | None:
     cards = [
         element(
             "article",
             element(
                 "h3",
-                tables.method_cell(row.name, looks),
+                tables.method_cell(row.name, styles),
                 tables.verdict_badge(row, study) if row.verdict or row.no_verdict else None,
             ),
             element("p", row_sentence(row, study)),
@@ -125,34 +125,35 @@ def _methods(study: StudyData, looks: dict[str, Style]) -> Markup | None:
     ]
     few = " With fewer than 5 seeds there is no verdict." if 1 < len(study.seeds) < 5 else ""
     if len(study.seeds) == 1:
-        few = " One seed gives no interval, and so no verdict."
-    reference = advice.and_list(
+        few = " One seed gives no interval and no verdict."
+    reference = advice.join_names(
         list(dict.fromkeys(row.control or "scratch" for row in study.rows_with_control)) or ["scratch"]
     )
     lead = (
-        f"Each row against {reference}, with equal steps of the target. A verdict comes from a paired t test, and is "
-        f"corrected for how many there are.{few}"
+        f"Each row is compared with {reference} at equal target steps. Verdicts come from paired t tests with Holm's "
+        f"correction for their number.{few}"
     )
-    return _section("What transfer did", lead, element("div", cards, class_="cards")) if cards else None
+    return _section("Effect of transfer", lead, element("div", cards, class_="cards")) if cards else None
 
 
-def _curves(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    drawn = learning_curves(study, looks)
-    lead = "Return of the deterministic policy on the target: the IQM of the seeds, and its 95 % interval as a band."
-    return _section("Learning curves", lead, drawn, _behind(study, looks))
+def _curves(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    curves = learning_curves(study, styles)
+    lead = "Return of the deterministic policy on the target. Lines: IQM over seeds. Bands: 95 % interval."
+    return _section("Learning curves", lead, curves, _curve_table(study, styles))
 
 
-def _clips(study: StudyData, out: pathlib.Path, looks: dict[str, Style]) -> Markup | None:
-    cards = clip_cards(study, out, looks)
+def _clips(study: StudyData, out: pathlib.Path, styles: dict[str, Style]) -> Markup | None:
+    cards = clip_cards(study, out, styles)
     lead = (
-        f"One episode of the target each, by the deterministic policy of seed {study.seeds[0] if study.seeds else 0}: "
-        "before it has met the target, and at the end of its budget. All start alike; judged are other episodes."
+        f"One target episode of the deterministic policy of seed {study.seeds[0] if study.seeds else 0}, before and "
+        "after training on the target. All clips have the same initial state. The returns in the other sections are "
+        "those of other episodes."
     )
     return _section("Before and after", lead, element("div", cards, class_="cards wide")) if cards else None
 
 
-def _behind(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    """Returns the figures' numbers as a table, for those who cannot see them."""
+def _curve_table(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    """Returns the numbers of the learning curves as a table."""
     rows = []
     for row in study.compared_rows:
         for steps, episodes, *value in zip(*row.curve or (), strict=True):
@@ -161,78 +162,87 @@ def _behind(study: StudyData, looks: dict[str, Style]) -> Markup | None:
                 formats.number(episodes),
                 tables.interval_cell(tables.to_interval(_named(value))),
             ]
-            rows.append([tables.method_cell(row.name, looks), *cells])
+            rows.append([tables.method_cell(row.name, styles), *cells])
     if not rows:
         return None
-    whole = tables.html_table("Return along the curves: IQM and 95 % interval.", ["steps", "episodes", "return"], rows)
-    return element("details", element("summary", "The numbers behind the curves"), whole)
+    whole = tables.html_table(
+        "Return at each point of the curves: IQM and 95 % interval.", ["steps", "episodes", "return"], rows
+    )
+    return element("details", element("summary", "The curves as a table"), whole)
 
 
 def _named(value: list[float]) -> dict[str, float]:
     return {key: float(x) for key, x in zip(("iqm", "low", "high"), value, strict=True)}
 
 
-def _few_shots(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    return _section("Few shots", "A shot is one episode spent in the target.", tables.shots_table(study, looks))
-
-
-def _ranges(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    return _section("Generalisation", None, tables.generalization_table(study, looks))
-
-
-def _matrix(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    lead = (
-        "What was learned on one source alone, and on all of them, run on each task as it is: the return of its "
-        "deterministic policy, before any episode of the target."
+def _few_shots(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    return _section(
+        "Few-shot returns", "A shot is one training episode in the target.", tables.shots_table(study, styles)
     )
-    found = parse_matrix(study)
-    parts = (heat_map(found), matrix_table(found, looks)) if found else ()
+
+
+def _ranges(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    return _section("Generalization", None, tables.generalization_table(study, styles))
+
+
+def _matrix(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    lead = (
+        "Policies trained on one source or on all sources, evaluated on each task without further training: the return "
+        "of the deterministic policy before any target episode."
+    )
+    matrix = parse_matrix(study)
+    parts = (heat_map(matrix), matrix_table(matrix, styles)) if matrix else ()
     return _section("Each source on each task", lead, *parts, remarks(study))
 
 
-def _metrics(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    lead = "After Taylor & Stone (2009). Points are IQMs, bars their 95 % intervals, dashes what to compare with."
-    return _section("Metrics", lead, forest(study, looks))
-
-
-def _verdicts(study: StudyData, looks: dict[str, Style]) -> Markup | None:
+def _metrics(study: StudyData, styles: dict[str, Style]) -> Markup | None:
     lead = (
-        "The difference is that of the averaged returns, as a mean over pairs of equal seeds. Its interval is at the "
-        "level at which Holm's method compares the row, so it excludes 0 exactly where p is at most 0.05. The "
-        "probability of improvement is how often a run of the row beats a run of its control, both drawn by chance. "
-        "A row that lost a seed gets no verdict in its favour."
+        "The metrics of Taylor & Stone (2009). Points: IQM over seeds. Bars: 95 % interval. Dashed line: scratch, or 0."
     )
-    return _section("Verdicts", lead, tables.verdict_table(study, looks))
+    return _section("Metrics", lead, forest_plots(study, styles))
+
+
+def _verdicts(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    lead = (
+        "The difference in average return is a mean over pairs of equal seeds. Its interval is at the level at which "
+        "Holm's method compares the row, so it excludes 0 exactly if the adjusted p is at most 0.05. The probability "
+        "of improvement is the probability that a random run of the row has a higher average return than a random run "
+        "of its control. A row with a failed seed gets no positive verdict."
+    )
+    return _section("Verdicts", lead, tables.verdict_table(study, styles))
 
 
 def _shift(study: StudyData) -> Markup | None:
-    said = shift_sentence(study)
-    return _section("The shift", None, element("p", said, class_="lead") if said else None, tables.shift_table(study))
+    sentence = shift_sentence(study)
+    lead = element("p", sentence, class_="lead") if sentence else None
+    return _section("Shift from source to target", None, lead, tables.shift_table(study))
 
 
-def _ledger(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    lead = "What each method was given, and what it made of it."
-    return _section("Ledger", lead, tables.cost_table(study, looks), tables.equal_total_table(study, looks))
+def _ledger(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    lead = "The returns of each row and what they cost."
+    return _section("Cost", lead, tables.cost_table(study, styles), tables.equal_total_table(study, styles))
 
 
-def _failures(study: StudyData, looks: dict[str, Style]) -> Markup | None:
-    return _section("Failures", None, tables.failure_table(study, looks))
+def _failures(study: StudyData, styles: dict[str, Style]) -> Markup | None:
+    return _section("Failures", None, tables.failure_table(study, styles))
 
 
 def _reproduce(study: StudyData) -> Markup | None:
-    told = dict(study.provenance)
-    command = told.pop("command", None)
-    versions = told.pop("versions", None) or {}
+    provenance = dict(study.provenance)
+    command = provenance.pop("command", None)
+    versions = provenance.pop("versions", None) or {}
     copy = element("button", "Copy", type="button", data_copy="#command", class_="copy")
     code = element("code", tables.task_text(str(command)), id="command")
     line = element("div", element("pre", code, tabindex="0"), copy, class_="command")
-    facts = [(str(name), value) for name, value in (told | dict(versions)).items() if value]
-    listed = element("dl", [element("div", element("dt", name), element("dd", _said(value))) for name, value in facts])
+    facts = [(str(name), value) for name, value in (provenance | dict(versions)).items() if value]
+    listed = element(
+        "dl", [element("div", element("dt", name), element("dd", _plain_text(value))) for name, value in facts]
+    )
     return _section("Reproduce", None, line if command else None, listed if facts else None)
 
 
-def _said(value: Any) -> str:
-    """Returns plain data in a line of text."""
+def _plain_text(value: Any) -> str:
+    """Returns JSON data as one line of text."""
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {_said(part)}" for name, part in value.items() if part)
+        return "; ".join(f"{name}: {_plain_text(part)}" for name, part in value.items() if part)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,17 +1,17 @@
 "use strict";
-// Three comforts: what a point is when it is pointed at, hiding methods, and copying the command.
+// Tooltips of chart points, buttons that show or hide rows, and a button that copies the command.
 (() => {
   const tip = document.getElementById("tip");
   const hide = () => { tip.style.visibility = "hidden"; };
 
   const nearest = (chart, x, y) => {
-    let best = null, least = 40;
+    let best = null, smallest = 40;  // pixels
     for (const mark of chart.querySelectorAll("[data-tip]")) {
       const box = mark.getBoundingClientRect();
       if (!box.width && !box.height) continue;
       const inside = x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
-      const far = inside ? 0 : Math.hypot(x - (box.left + box.right) / 2, y - (box.top + box.bottom) / 2);
-      if (far < least) { best = mark; least = far; }
+      const distance = inside ? 0 : Math.hypot(x - (box.left + box.right) / 2, y - (box.top + box.bottom) / 2);
+      if (distance < smallest) { best = mark; smallest = distance; }
     }
     return best;
   };
@@ -26,12 +26,12 @@
   };
 
   for (const chart of document.querySelectorAll(".chart")) {
-    const point = (event) => {
+    const showNearest = (event) => {
       const mark = nearest(chart, event.clientX, event.clientY);
       if (mark) show(mark); else hide();
     };
-    chart.addEventListener("pointermove", point);
-    chart.addEventListener("pointerdown", point);
+    chart.addEventListener("pointermove", showNearest);
+    chart.addEventListener("pointerdown", showNearest);
     chart.addEventListener("pointerleave", hide);
   }
   addEventListener("scroll", hide, { passive: true });

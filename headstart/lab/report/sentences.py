@@ -1,49 +1,60 @@
-"""Says in a sentence or three what each method did, and in what source and target differ."""
+"""Sentences on the result of each row, and on the shift between source and target."""
 
 import math
 
 import numpy as np
 
 from headstart.lab import formats
+from headstart.lab.formats import statistic
 from headstart.lab.report import advice
-from headstart.lab.report.study_data import Row, StudyData, get_table, to_interval
+from headstart.lab.report.study_data import Row, StudyData, get_dict, to_interval
 from headstart.protocol.statistics import Interval
 
-METHOD_PHRASES = {  # methods by the name of their entry; any other speaks for itself
+METHOD_PHRASES = {  # by the method's name; all other methods appear under their name
     "finetune": "Finetuning from {source}",
     "randomize": "Training on random draws of {ensemble}",
     "epopt": "Training on the worst draws of {ensemble} (EPOpt)",
 }
 NO_VERDICT = "no verdict"
-LABELS = {"positive": "helped", "negative": "hurt", "none": "no clear difference"}
+LABELS = {"positive": "helped", "negative": "hurt", "none": "no significant difference"}
+DIFFERENCES = {
+    "initial": "initial states",
+    "next_state": "transitions",
+    "reward": "rewards",
+    "termination": "termination",
+}
+EFFECT_BOUNDS = ((1e-6, "none"), (0.2, "slight"), (0.5, "small"), (0.8, "medium"))  # effect size < bound
+FAIR_SHARE = 0.05  # of the range of returns: smaller differences after few shots are not mentioned
+FEWER_STEPS = 1.2  # smallest ratio of times to the threshold that is mentioned
 
 
 def row_sentence(row: Row, study: StudyData) -> str:
-    """Returns what a method did, beside its control."""
+    """Returns what a row achieved, compared with its control."""
     failures = _failures(row, study)
     if row.curve is None:
         return failures or "It has no result yet."
-    who = METHOD_PHRASES.get(row.name.split(" ")[0], "{name}").format(
+    subject = METHOD_PHRASES.get(row.name.split(" ")[0], "{name}").format(
         source=study.source, ensemble=study.ensemble or "the ensemble", name=row.name
     )
     control = study.row(row.control or "scratch")
-    ours, base = row.metrics.get("total"), control.metrics.get("total") if control else None
-    if control is None or ours is None or base is None:
-        return f"{who} cannot be compared: there is no run {_by(row.control, study)} beside it. {failures}".strip()
+    total, control_total = row.metrics.get("total"), control.metrics.get("total") if control else None
+    if control is None or total is None or control_total is None:
+        return f"{subject} has no comparison, because there is no run {_by(row.control, study)}. {failures}".strip()
     if row.role == "naive":
-        return " ".join(part for part in (_as_it_is(ours, base, row, study), *row.caveats, failures) if part)
-    spent = f"the same {formats.count(study.budget)} steps of the target" if study.budget else "the same steps"
-    against = f"{value(base)} {_by(row.control, study)}"
+        naive = _naive(total, control_total, row, study)
+        return " ".join(part for part in (naive, *row.caveats, failures) if part)
+    steps = f"the same {formats.count(study.budget)} steps of the target" if study.budget else "the same steps"
+    against = f"{statistic(control_total)} {_by(row.control, study)}"
     opening = {
-        "positive": f"{who} helped: over {spent} it averaged {value(ours)} against {against}.",
-        "negative": f"{who} hurt: over {spent} it averaged only {value(ours)} against {against}.",
-    }.get(row.verdict or "none") or _undecided(who, row, study, ours, base)
-    parts = [opening, _early(row, control, study), _arrival(row, control, study), *row.caveats, failures]
+        "positive": f"{subject} helped: over {steps} it averaged {statistic(total)} against {against}.",
+        "negative": f"{subject} hurt: over {steps} it averaged only {statistic(total)} against {against}.",
+    }.get(row.verdict or "none") or _not_significant(subject, row, study, total, control_total)
+    parts = [opening, _few_shots(row, control, study), _threshold(row, control, study), *row.caveats, failures]
     return " ".join(part for part in parts if part)
 
 
 def verdict_label(row: Row, study: StudyData) -> str:
-    """Returns the verdict in a word or three."""
+    """Returns the verdict in at most three words."""
     if row.verdict not in LABELS:
         return NO_VERDICT
     if row.verdict != "none" and (row.role == "naive" or not study.is_scratch(row.control or "scratch")):
@@ -52,24 +63,20 @@ def verdict_label(row: Row, study: StudyData) -> str:
 
 
 def shift_sentence(study: StudyData) -> str | None:
-    """Returns whether the target is another task at all, and in what."""
-    changes = {name: get_table(told) for name, told in get_table(study.shift, "parameters").items()}
+    """Returns whether and in what source and target differ; None without a measured shift."""
+    changes = {name: get_dict(values) for name, values in get_dict(study.shift, "parameters").items()}
     if study.shift.get("broken"):
         return advice.broken_env_sentence(study.shift["broken"])
     if study.shift.get("differs") is False:
         if study.shift.get("same", not changes):
-            return "Source and target are the same task, and nothing here is about transfer."
-        values = {name: (str(told.get("source")), str(told.get("target"))) for name, told in changes.items()}
+            return "Source and target are the same task, so this study does not measure transfer."
+        values = {name: (str(both.get("source")), str(both.get("target"))) for name, both in changes.items()}
         return advice.no_difference_sentence(values, bool(study.shift.get("along_policy")))
-    what = {
-        "initial": "where episodes begin",
-        "next_state": "what an action leads to",
-        "reward": "what it is paid",
-        "termination": "when episodes end",
-    }
-    sizes = {key: abs(x.iqm) for key in what if (x := to_interval(study.shift.get(key))) is not None}
-    changed = [f"{what[key]} ({effect_word(size)})" for key, size in sizes.items() if effect_word(size) != "none"]
-    parts = [f"Source and target differ in {advice.and_list(changed)}." if changed else None]
+    sizes = {key: abs(x.iqm) for key in DIFFERENCES if (x := to_interval(study.shift.get(key))) is not None}
+    differences = [
+        f"{DIFFERENCES[key]} ({effect_word(size)})" for key, size in sizes.items() if effect_word(size) != "none"
+    ]
+    parts = [f"Source and target differ in {advice.join_names(differences)}." if differences else None]
     parts.append(advice.constant_sentence(list(study.shift.get("constant") or ())))
     return " ".join(part for part in parts if part) or None
 
@@ -78,95 +85,108 @@ def effect_word(size: float | None) -> str:
     """Returns an effect size in a word, after Cohen's rule of thumb."""
     if size is None:
         return "unknown"
-    words = ((1e-6, "none"), (0.2, "slight"), (0.5, "small"), (0.8, "medium"))
-    return next((word for bound, word in words if abs(size) < bound), "large")
+    return next((word for bound, word in EFFECT_BOUNDS if abs(size) < bound), "large")
 
 
 def episodes_to_threshold(row: Row, threshold: float | None) -> float | None:
-    """Returns the target episodes after which the method's curve (the IQM of its seeds) first reaches the threshold."""
+    """Returns the target episodes until the row's curve (the IQM over seeds) first reaches the threshold.
+
+    Returns None if it does not. Between two points of the curve the return is interpolated.
+    """
     if row.curve is None or threshold is None:
         return None
-    over = np.flatnonzero(row.curve.iqm >= threshold)
-    if not over.size:
+    reached = np.flatnonzero(row.curve.iqm >= threshold)
+    if not reached.size:
         return None
-    i = int(over[0])
+    i = int(reached[0])
     if i == 0:
         return 0.0
     (before, after), (low, high) = row.curve.episodes[i - 1 : i + 1], row.curve.iqm[i - 1 : i + 1]
-    at = float(before + (threshold - low) / (high - low) * (after - before))
-    return at if math.isfinite(at) else None
+    episodes = float(before + (threshold - low) / (high - low) * (after - before))
+    return episodes if math.isfinite(episodes) else None
 
 
-def _as_it_is(ours: Interval, base: Interval, row: Row, study: StudyData) -> str:
-    """Returns what the source's policy is worth without learning: it spends nothing, so its average is its return."""
-    beside = {"positive": "less: only ", "negative": "more: ", "none": "not clearly more or less: "}.get(
-        row.verdict or "", ""
-    )
+def control_phrase(control: str | None, study: StudyData) -> str:
+    """Returns the control as the subject of a sentence: `learning from scratch`, or its name."""
+    name = control or "scratch"
+    return f"learning from {_scratch_phrase(name)}" if study.is_scratch(name) else name
+
+
+def episode_count(n: float) -> str:
+    """Returns a number of episodes with its unit, at least one episode."""
+    whole = max(1, round(n))
+    return f"{formats.count(whole) if whole < 1000 else formats.number(whole, 2)} episode{'s' if whole > 1 else ''}"
+
+
+def _naive(total: Interval, control_total: Interval, row: Row, study: StudyData) -> str:
+    """Returns the result of `naive`. It takes no steps, so its average return is its return."""
+    comparison = {
+        "positive": "less: only ",
+        "negative": "more: ",
+        "none": "neither significantly more nor less: ",
+    }.get(row.verdict or "", "")
     return (
-        f"Just running the policy of {study.source}, without learning, scores {value(ours)}; "
-        f"{control_phrase(row.control, study)} averages {beside}{value(base)} over the budget."
+        f"Without training on the target, the policy of {study.source} scores {statistic(total)}; "
+        f"{control_phrase(row.control, study)} averages {comparison}{statistic(control_total)} over the budget."
     )
 
 
 def _by(control: str | None, study: StudyData) -> str:
-    """Returns how a control learned: `from scratch`, `from scratch by SAC`, or `by finetune`."""
+    """Returns how a control was trained: `from scratch`, `from scratch by SAC`, or `by finetune`."""
     name = control or "scratch"
-    return f"from {_of(name)}" if study.is_scratch(name) else f"by {name}"
+    return f"from {_scratch_phrase(name)}" if study.is_scratch(name) else f"by {name}"
 
 
-def control_phrase(control: str | None, study: StudyData) -> str:
-    """Returns what a control did: `learning from scratch`, or its name."""
-    name = control or "scratch"
-    return f"learning from {_of(name)}" if study.is_scratch(name) else name
+def _scratch_phrase(name: str) -> str:
+    """Returns the name of a scratch row as a phrase: `scratch (SAC)` becomes `scratch by SAC`."""
+    return name.replace(" (", " by ").removesuffix(")")
 
 
-def _of(scratch: str) -> str:
-    """Returns a scratch's name in a sentence: `scratch (SAC)` is `scratch by SAC`."""
-    return scratch.replace(" (", " by ").removesuffix(")")
-
-
-def _undecided(who: str, row: Row, study: StudyData, ours: Interval, base: Interval) -> str:
-    beside = f"it averaged {value(ours)}, and {control_phrase(row.control, study)} {value(base)}"
+def _not_significant(subject: str, row: Row, study: StudyData, total: Interval, control_total: Interval) -> str:
+    returns = f"it averaged {statistic(total)}, and {control_phrase(row.control, study)} {statistic(control_total)}"
     if len(study.seeds) == 1:
-        return f"{who} cannot be judged by one seed: {beside}."
+        return f"{subject} gets no verdict from one seed: {returns}."
     if row.verdict is None and row.no_verdict:
-        return f"{who} gets no verdict: {beside}. {row.no_verdict}"
+        return f"{subject} gets no verdict: {returns}. {row.no_verdict}"
     if row.difference is None:
-        return f"{who} made no clear difference: {beside}."
+        return f"{subject} made no significant difference: {returns}."
     return (
-        f"{who} made no clear difference: {beside}; "
-        f"the difference may be anything from {_bound(row.difference, 1)} to {_bound(row.difference, 2)}."
+        f"{subject} made no significant difference: {returns}; "
+        f"the interval of the difference is {formats.bounds(row.difference)}."
     )
 
 
-def _early(row: Row, control: Row, study: StudyData) -> str | None:
-    """The few-shot result worth telling: the fewest episodes at which the intervals are apart, and by a fair bit."""
+def _few_shots(row: Row, control: Row, study: StudyData) -> str | None:
+    """Returns the result at the fewest episodes where the two intervals do not overlap; None without such a result."""
     if len(study.seeds) == 1:
         return None
     levels = [value.iqm for value in study.references.values()] + [value.iqm for value in control.shots.values()]
-    fair = 0.05 * (max(levels) - min(levels)) if levels else 0.0
-    for shot, told in row.shots.items():
+    fair = FAIR_SHARE * (max(levels) - min(levels)) if levels else 0.0
+    for shot, value in row.shots.items():
         base = control.shots.get(shot)
-        if base is None or abs(told.iqm - base.iqm) < fair:
+        if base is None or abs(value.iqm - base.iqm) < fair:
             continue
-        if told.low <= base.high and told.high >= base.low:
+        if value.low <= base.high and value.high >= base.low:
             continue
         when = "Before the first episode" if shot == 0 else f"After {episode_count(shot)}"
-        early = "already " if told.iqm > base.iqm else "only "
-        return f"{when} it {early}scores {value(told)}, where {control.name} has {value(base)}."
+        adverb = "already " if value.iqm > base.iqm else "only "
+        return f"{when} it {adverb}scores {statistic(value)}; {control.name} scores {statistic(base)}."
     return None
 
 
-def _arrival(row: Row, control: Row, study: StudyData) -> str | None:
-    ours, base = row.metrics.get("time_to_threshold"), control.metrics.get("time_to_threshold")
-    if ours is None or base is None or study.threshold is None or row.verdict != "positive":
+def _threshold(row: Row, control: Row, study: StudyData) -> str | None:
+    """Returns how much sooner than its control the row reaches the threshold; None if it is not much."""
+    time, control_time = row.metrics.get("time_to_threshold"), control.metrics.get("time_to_threshold")
+    if time is None or control_time is None or study.threshold is None or row.verdict != "positive":
         return None
-    times = base.iqm / ours.iqm if ours.iqm > 0.0 else math.inf
-    if times < 1.2:
+    goal = f"a return of {formats.number(study.threshold)}"
+    if time.iqm <= 0.0:
+        return f"It reaches {goal} from the start."
+    ratio = control_time.iqm / time.iqm
+    if ratio < FEWER_STEPS:
         return None
-    return f"It reaches {formats.number(study.threshold)} after {value(ours)} steps" + (
-        f", {formats.number(times, 2)} times sooner." if math.isfinite(times) else ": from the start."
-    )
+    times = formats.number(ratio, 2)
+    return f"It reaches {goal} after {statistic(time)} steps; {control.name} needs {times} times as many."
 
 
 def _failures(row: Row, study: StudyData) -> str:
@@ -176,19 +196,4 @@ def _failures(row: Row, study: StudyData) -> str:
     if row.curve is None:
         return f"It failed in every seed: {reason}."
     seeds = max(len(study.seeds), len(row.failed))
-    return f"{len(row.failed)} of its {seeds} seeds failed, which forbids a verdict in its favour."
-
-
-def episode_count(n: float) -> str:
-    """Returns a number of episodes, at least one."""
-    whole = max(1, round(n))
-    return f"{formats.count(whole) if whole < 1000 else formats.number(whole, 2)} episode{'s' if whole > 1 else ''}"
-
-
-def value(interval: Interval) -> str:
-    """Returns the interval's statistic, rounded."""
-    return formats.statistic(interval)
-
-
-def _bound(interval: Interval, end: int) -> str:
-    return formats.rounded(interval[end], formats.interval_step(interval))
+    return f"{len(row.failed)} of its {seeds} seeds failed, so it cannot get a positive verdict."

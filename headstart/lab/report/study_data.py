@@ -1,4 +1,4 @@
-"""`study.json` as the report reads it: what is missing, failed or null becomes None or an empty table here, once."""
+"""Parses `study.json` for the report. Parts that are missing, failed or null become None or an empty dict."""
 
 import math
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ import numpy as np
 from headstart.protocol.baselines import SCRATCH
 from headstart.protocol.statistics import Interval, bootstrap
 
-ORDER = {"naive": 1, "scratch": 2}  # of roles, from top to bottom, below the study's own scratch row
-REFERENCES = ("random", "oracle")  # roles that are drawn as levels, not as rows
+ROLE_ORDER = {"naive": 1, "scratch": 2}  # rows below the study's own scratch row; other roles follow
+REFERENCES = ("random", "oracle")  # roles that are drawn as reference lines, not as rows
 
-Table = dict[str, Any]
+JsonDict = dict[str, Any]
 
 
 class CurvePoints(NamedTuple):
-    """A method's curve over its seeds, one array entry a point."""
+    """The curve of a row over its seeds; all arrays are [point]."""
 
     steps: np.ndarray
     episodes: np.ndarray
@@ -26,29 +26,29 @@ class CurvePoints(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A method and all that is claimed of it."""
+    """A row of the study: a method and its results."""
 
     name: str
     role: str  # as in `headstart.methods.Entry`
     about: str
     curve: CurvePoints | None
     shots: dict[int, Interval]
-    generalisation: dict[str, Interval]
+    generalization: dict[str, Interval]
     metrics: dict[str, Interval]
-    notes: dict[str, str]  # metric -> why it cannot be told, or how many seeds never arrived
+    notes: dict[str, str]  # metric -> why it is undefined, or how many seeds never reached the threshold
     difference: Interval | None
     improvement: Interval | None
     p: float | None  # of the difference, adjusted for the family
     verdict: str | None
-    no_verdict: str | None  # why there is none
+    no_verdict: str | None  # why there is no verdict
     control: str | None  # the row that it is compared with
-    caveats: list[str]  # what else is unlike between the two
-    failed: dict[str, str]
-    ledger: Table
+    caveats: list[str]  # other differences from the control
+    failed: dict[str, str]  # seed -> reason
+    ledger: JsonDict
 
 
 class StudyData(NamedTuple):
-    """A study as the report tells it."""
+    """A parsed study."""
 
     source: str
     target: str
@@ -59,10 +59,10 @@ class StudyData(NamedTuple):
     threshold: float | None
     rows: list[Row]
     references: dict[str, Interval]
-    shift: Table
-    equal_total: list[Table]
-    provenance: Table
-    raw: Table
+    shift: JsonDict
+    equal_total: list[JsonDict]
+    provenance: JsonDict
+    raw: JsonDict
 
     def row(self, name: str) -> Row | None:
         """Returns the row of that name."""
@@ -74,23 +74,23 @@ class StudyData(NamedTuple):
         return [row for row in self.rows if row.role not in REFERENCES]
 
     def is_scratch(self, name: str) -> bool:
-        """Returns whether the row of that name learns the target from nothing."""
+        """Returns whether the row of that name trains on the target from scratch."""
         row = self.row(name)
         return name == SCRATCH if row is None else row.role == "scratch"
 
     @property
     def rows_with_control(self) -> list[Row]:
-        """Returns the rows that are compared with a control, which is scratch unless the study says otherwise."""
+        """Returns the rows that are compared with a control, which is scratch unless the study has another one."""
         controls = {row.control for row in self.compared_rows if row.control} or {"scratch"}
         return [row for row in self.compared_rows if row.control or not (row.name in controls or row.role == "scratch")]
 
 
-def parse_study(study: Table) -> StudyData:
-    """Returns the study, with every part that is missing left empty."""
-    rows = [_row(str(name), method or {}) for name, method in get_table(study, "methods").items()]
-    rows.sort(key=lambda row: 0 if row.name == SCRATCH else ORDER.get(row.role, 3))
+def parse_study(study: JsonDict) -> StudyData:
+    """Parses what `study.json` holds. Every part may be missing."""
+    rows = [_row(str(name), method or {}) for name, method in get_dict(study, "methods").items()]
+    rows.sort(key=lambda row: 0 if row.name == SCRATCH else ROLE_ORDER.get(row.role, 3))
     shots = _shots(study, rows)
-    judged = len(study.get("seeds") or []) != 1  # one seed has no spread, and so allows no verdict
+    has_verdicts = len(study.get("seeds") or []) != 1  # one seed has no spread
     budget = _number(study.get("budget")) or _number(study.get("target_steps"))
     return StudyData(
         source=str(study.get("source") or "an unnamed source"),
@@ -100,112 +100,116 @@ def parse_study(study: Table) -> StudyData:
         seeds=list(study.get("seeds") or []),
         budget=budget,
         threshold=_number(study.get("threshold")),
-        rows=[_level(row, shots)._replace(verdict=row.verdict if judged else None) for row in rows],
+        rows=[_repeat_untrained(row, shots)._replace(verdict=row.verdict if has_verdicts else None) for row in rows],
         references=_references(study, rows),
-        shift=get_table(study, "shift"),
-        equal_total=_list(get_table(study, "equal_total").get("rows")),
-        provenance=get_table(study, "provenance"),
+        shift=get_dict(study, "shift"),
+        equal_total=_list(get_dict(study, "equal_total").get("rows")),
+        provenance=get_dict(study, "provenance"),
         raw=study,
     )
 
 
-def get_table(parent: Any, *path: str) -> Table:
-    """Returns the dictionary at the end of the path; empty where there is none."""
+def get_dict(parent: Any, *path: str) -> JsonDict:
+    """Returns the dict at the end of the path; an empty one if it is missing."""
     for name in path:
         parent = parent.get(name) if isinstance(parent, Mapping) else None
     return dict(parent) if isinstance(parent, Mapping) else {}
 
 
 def to_interval(value: Any) -> Interval | None:
-    """Returns a table with `mean` or `iqm`, or a bare number (of no width), as an Interval; None of anything else."""
+    """Returns a dict with `mean` or `iqm`, or a number (as an interval of width 0), as an Interval; else None."""
     if not isinstance(value, Mapping):
         x = _number(value)
         return None if x is None else Interval(x, x, x)
-    x = _number(value.get("mean", value.get("iqm")))  # a tested difference is one of means
+    x = _number(value.get("mean", value.get("iqm")))  # a tested difference has a mean
     if x is None:
         return None
     low, high = _number(value.get("low")), _number(value.get("high"))
     return Interval(x, x if low is None else low, x if high is None else high, value.get("seeds"))
 
 
-def _row(name: str, method: Table) -> Row:
-    metrics = get_table(method, "metrics")
-    known = {key: told for key, value in metrics.items() if (told := to_interval(value)) is not None}
+def _row(name: str, method: JsonDict) -> Row:
+    metrics = get_dict(method, "metrics")
     return Row(
         name=name,
         role=str(method.get("role") or "method"),
         about=str(method.get("about") or ""),
-        curve=_points(get_table(method, "curve")),
-        shots={int(k): told for k, v in get_table(method, "shots").items() if (told := to_interval(v)) is not None},
-        generalisation={
-            k: t for k, v in get_table(method, "generalisation").items() if (t := to_interval(v)) is not None
-        },
-        metrics=known,
+        curve=_curve_points(get_dict(method, "curve")),
+        shots={int(k): value for k, value in _intervals(get_dict(method, "shots")).items()},
+        generalization=_intervals(get_dict(method, "generalisation")),
+        metrics=_intervals(metrics),
         notes={key: note for key, value in metrics.items() if (note := _note(value))},
         difference=to_interval(method.get("difference")),
         improvement=to_interval(method.get("improvement")),
-        p=_number(get_table(method, "difference").get("p_holm")),
+        p=_number(get_dict(method, "difference").get("p_holm")),
         verdict=method.get("verdict"),
         no_verdict=method.get("no_verdict"),
         control=str(method["control"]) if method.get("control") else None,
-        caveats=[str(said) for said in method.get("caveats") or ()],
-        failed={str(seed): str(reason) for seed, reason in get_table(method, "failed").items()},
-        ledger=get_table(method, "ledger"),
+        caveats=[str(caveat) for caveat in method.get("caveats") or ()],
+        failed={str(seed): str(reason) for seed, reason in get_dict(method, "failed").items()},
+        ledger=get_dict(method, "ledger"),
     )
 
 
-def _level(row: Row, shots: list[int]) -> Row:
-    """Returns a row whose policy is only run scores at any number of shots what it scores at none."""
-    only_run = row.curve is not None and row.curve.iqm.size == 1 and 0 in row.shots
-    return row._replace(shots=dict.fromkeys(shots, row.shots[0])) if only_run else row
+def _intervals(values: JsonDict) -> dict[str, Interval]:
+    """Returns the entries that are intervals."""
+    return {key: interval for key, value in values.items() if (interval := to_interval(value)) is not None}
+
+
+def _repeat_untrained(row: Row, shots: list[int]) -> Row:
+    """Returns a row that never trains on the target with its return at 0 shots as the return at all shots."""
+    untrained = row.curve is not None and row.curve.iqm.size == 1 and 0 in row.shots
+    return row._replace(shots=dict.fromkeys(shots, row.shots[0])) if untrained else row
 
 
 def _note(metric: Any) -> str:
-    told = metric if isinstance(metric, Mapping) else {}
-    if told.get("reason"):
-        return str(told["reason"])
-    never = int(told.get("censored") or 0)
-    return (
-        f"{never} of {told['seeds']} seeds never" if never and told.get("seeds") else f"{never} never" if never else ""
-    )
+    metric = metric if isinstance(metric, Mapping) else {}
+    if metric.get("reason"):
+        return str(metric["reason"])
+    never = int(metric.get("censored") or 0)
+    if not never:
+        return ""
+    return f"{never} of {metric['seeds']} seeds never" if metric.get("seeds") else f"{never} never"
 
 
-def _points(curve: Table) -> CurvePoints | None:
-    """The bands are taken from the study, or from its seeds' returns where it has none."""
-    told = {key: _array(curve.get(key)) for key in ("target_steps", "target_episodes", "iqm", "low", "high")}
-    if told["iqm"].size == 0 and curve.get("returns"):
-        columns = np.array([_array(seed) for seed in curve["returns"]]).T
-        told["iqm"], told["low"], told["high"] = np.array([bootstrap(column)[:3] for column in columns]).T
-    n = told["iqm"].size
-    steps, episodes = (told[key] if told[key].size == n else np.full(n, np.nan) for key in list(told)[:2])
-    low, high = (told[key] if told[key].size == n else told["iqm"] for key in ("low", "high"))
-    return CurvePoints(steps, episodes, told["iqm"], low, high) if np.isfinite(told["iqm"]).any() else None
+def _curve_points(curve: JsonDict) -> CurvePoints | None:
+    """Returns the curve. If the study has no bands, they are computed from the returns of the seeds."""
+    keys = ("target_steps", "target_episodes", "iqm", "low", "high")
+    steps, episodes, iqm, low, high = (_array(curve.get(key)) for key in keys)
+    if iqm.size == 0 and curve.get("returns"):
+        points = np.array([_array(seed) for seed in curve["returns"]]).T
+        iqm, low, high = np.array([bootstrap(point)[:3] for point in points]).T
+    if not np.isfinite(iqm).any():
+        return None
+    steps, episodes = (x if x.size == iqm.size else np.full(iqm.size, np.nan) for x in (steps, episodes))
+    low, high = (x if x.size == iqm.size else iqm for x in (low, high))
+    return CurvePoints(steps, episodes, iqm, low, high)
 
 
-def _references(study: Table, rows: list[Row]) -> dict[str, Interval]:
-    """Their own entry, or else where their row ended."""
-    found = {name: to_interval(get_table(study, "reference").get(name)) for name in REFERENCES}
+def _references(study: JsonDict, rows: list[Row]) -> dict[str, Interval]:
+    """Returns the reference returns: their own entry, or else the final return of their row."""
+    references = {name: to_interval(get_dict(study, "reference").get(name)) for name in REFERENCES}
     for row in rows:
-        if row.name in REFERENCES and found[row.name] is None:
-            found[row.name] = row.metrics.get("asymptote")
-    return {name: value for name, value in found.items() if value is not None}
+        if row.name in REFERENCES and references[row.name] is None:
+            references[row.name] = row.metrics.get("asymptote")
+    return {name: value for name, value in references.items() if value is not None}
 
 
-def _shots(study: Table, rows: list[Row]) -> list[int]:
+def _shots(study: JsonDict, rows: list[Row]) -> list[int]:
     return sorted({int(k) for k in study.get("shots") or []} or {k for row in rows for k in row.shots})
 
 
 def _number(value: Any) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else None
+    is_finite = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_finite else None
 
 
 def _array(values: Any) -> np.ndarray:
     return np.array([np.nan if _number(x) is None else float(x) for x in values or []])
 
 
-def _list(value: Any) -> list[Table]:
-    """Returns rows, also where they come as a table of name -> row."""
+def _list(value: Any) -> list[JsonDict]:
+    """Returns a list of rows, also from a dict of name -> row."""
     if isinstance(value, Mapping):
-        return [{"method": name, **get_table(row)} for name, row in value.items()]
+        return [{"method": name, **get_dict(row)} for name, row in value.items()]
     return [dict(row) for row in value or [] if isinstance(row, Mapping)]

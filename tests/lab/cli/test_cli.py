@@ -176,7 +176,7 @@ def test_doctor_reports_the_shift_by_parameter(capsys):
     assert run("doctor", *SHIFTED, "--steps", "0") == 0
     out = capsys.readouterr().out
     assert "another task" in out
-    assert out.endswith("Whether it leaves anything to gain, two short trainings tell: --steps 100000.\n")
+    assert out.endswith("To measure the headroom by two short trainings, add --steps 100000.\n")
     assert run("doctor", *SHIFTED, "--steps", "0", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["differs"], result["same"], result["along_policy"]) == (True, False, False)
@@ -200,8 +200,8 @@ def test_doctor_measures_the_headroom_with_a_checkpoint(folder, capsys, monkeypa
     assert "head-room after 500 steps each (2 seeds)" in out
     assert "101 [100, 102]" in out
     assert out.endswith(
-        "There is something to adapt: the source's policy, run as it is, scores 101 of the 500 that as much training "
-        "on the target reaches."
+        "There is something to adapt: without training on the target, the source policy scores 101 of the 500 that as "
+        "much training on the target reaches."
     )
     assert trainings == [(500, 0), (500, 2)]
 
