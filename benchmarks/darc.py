@@ -66,7 +66,7 @@ def learn(name: str, backwards: bool, steps: int, seeds: int) -> dict:
     budget = steps // 10 if beside is not None else steps
     at, source_steps, returns = [], [], []
     for j in adapt(method, None, where, budget, [], key, POINTS, EPISODES, beside):
-        if name == "source":  # learned there, judged in the target
+        if name == "source":  # trained there, evaluated in the target
             learner = method.learner(spec(target), target=True)
             j = j._replace(returns=evaluate_state(learner, j.state, target, EPISODES, key.evaluation))
         at.append(float(j.steps[0]))

@@ -119,7 +119,7 @@ def main() -> None:
     results = measure(args)
     record = summarise(results)
     lines = [line(name, np.array(one["steps"]), np.array(one["returns"]).mean(1)) for name, one in results.items()]
-    title = f"Four rooms, objects weighed anew ({args.seeds} seeds)"
+    title = f"Four rooms, other weights of the objects ({args.seeds} seeds)"
     figure_curves(lines, args.out / "deep_successor.svg", title, "target steps", "return")
     words = ["python benchmarks/deep_successor.py", *["--tiny"] * args.tiny]
     data = {"seeds": args.seeds, "steps": args.steps, "target_steps": args.target_steps, "sources": SOURCES}

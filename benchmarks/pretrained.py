@@ -17,7 +17,7 @@ from headstart.protocol.transfer import keys
 
 NO_NETWORK = ("target", "log_alpha", "env_steps", "epsilon")  # parts that are not counted in `numbers`
 
-Further = Callable[[Learner, Params, Key], dict[str, Any]]  # what else is asked of what was learned
+Further = Callable[[Learner, Params, Key], dict[str, Any]]  # further measurements of the trained params
 
 
 class Row(NamedTuple):
@@ -36,7 +36,7 @@ def learn(
     further: Further | None = None,
     learned: Learned | None = None,
 ) -> dict:
-    """Returns returns on the deployed tasks [seed][task], how learning went, and what else was asked."""
+    """Returns returns on the deployed tasks [seed][task], the training curve, and the further measurements."""
     key, start_time, history, point = keys(range(seeds)), time.perf_counter(), [], None
     for point in learn_source(row.method, row.tasks, steps, key.source, learned=learned):
         history.append([float(point.steps[0]), np.asarray(point.metrics["return"])])

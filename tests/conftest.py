@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # NaN is data here: the return of a rollout in which no episode ended, a seed whose training went wrong.
     jax.config.update("jax_debug_nans", False)
     # Most of the tests' time is compilation. Programs with callbacks (Gymnasium's envs) are never kept.
-    if hasattr(config, "cache"):  # unless pytest was told to keep none
+    if hasattr(config, "cache"):  # unless pytest's cache is off
         from headstart.lab.compilation_cache import MAX_BYTES, processor  # not before jaxtyping is there to check it
 
         kept = {

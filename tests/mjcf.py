@@ -62,9 +62,9 @@ nominal: Any = mujoco.MjModel.from_xml_string(XML)
 
 
 def arrays(model: Any) -> dict[str, np.ndarray]:
-    found = {name: np.array(getattr(model, name)) for name in dir(model) if not name.startswith("_")}
-    found |= {f"stat.{name}": np.array(getattr(model.stat, name)) for name in ("meaninertia", "extent")}
-    return {name: value for name, value in found.items() if value.dtype.kind in "fiub"}
+    arrays = {name: np.array(getattr(model, name)) for name in dir(model) if not name.startswith("_")}
+    arrays |= {f"stat.{name}": np.array(getattr(model.stat, name)) for name in ("meaninertia", "extent")}
+    return {name: value for name, value in arrays.items() if value.dtype.kind in "fiub"}
 
 
 def inertias(model: Any) -> np.ndarray:

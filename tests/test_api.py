@@ -49,13 +49,13 @@ def test_knowledge_stays_within_its_spaces(trained):
         hs.InputError, match=r"The observation spaces differ .1 and 3 components., and one of them has no names"
     ):
         hs.transfer(trained, hs.task("Pendulum-v1"), steps=100)
-    told = trained.spec._replace(observation_space=hs.task("Pendulum-v1").env.observation_space)
+    other_spec = trained.spec._replace(observation_space=hs.task("Pendulum-v1").env.observation_space)
     with pytest.raises(hs.InputError, match="unequal action spaces"):
-        hs.evaluate(hs.Trained(tiny.METHOD, told, trained.state, "Corridor", 16, 0), "Pendulum-v1")
+        hs.evaluate(hs.Trained(tiny.METHOD, other_spec, trained.state, "Corridor", 16, 0), "Pendulum-v1")
 
 
 @pytest.mark.parametrize(
-    ("asked", "sentence"),
+    ("call", "sentence"),
     [
         (lambda trained: hs.train(hs.PPO(), "CartPole-v1", steps=0), "steps is 0, but a budget is at least 1"),
         (lambda trained: hs.train(hs.PPO(), "CartPole-v1", steps=10, seed=-1), "a seed is a whole number from 0"),
@@ -67,9 +67,9 @@ def test_knowledge_stays_within_its_spaces(trained):
         (lambda trained: hs.compare("naiv", "CartPole-v1", "CartPole-v1@force=5", "out"), "There is no method 'naiv'"),
     ],
 )
-def test_what_cannot_be_used_gets_its_sentence(trained, asked, sentence):
+def test_invalid_arguments_are_refused(trained, call, sentence):
     with pytest.raises(hs.InputError, match=sentence):
-        asked(trained)
+        call(trained)
 
 
 def test_a_name_that_is_not_there_is_found_before_the_first_step(tmp_path):

@@ -50,12 +50,12 @@ APART = (
 )
 def test_benchmark_runs_at_a_small_size(name, words, tmp_path, monkeypatch):
     script = ROOT / "benchmarks" / f"{name}.py"
-    told = [*words, "--tiny", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    arguments = [*words, "--tiny", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     if name in APART:
-        run = subprocess.run([sys.executable, str(script), *told], capture_output=True, text=True, timeout=600)
+        run = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, run.stderr[-2000:]
     else:
-        monkeypatch.setattr(sys, "argv", [str(script), *told])
+        monkeypatch.setattr(sys, "argv", [str(script), *arguments])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # two seeds that learned nothing divide by it
             runpy.run_path(str(script), run_name="__main__")
@@ -79,24 +79,24 @@ def test_kills_and_damage_of_files_are_handled(name, tmp_path):
 def test_summary_of_speed_measurements():
     """Ours takes half of the seconds; its share is that of the bound measured beside it."""
     limits = [{"bound": 100.0}, {"bound": 50.0}]
-    found = {"headstart": [measured(2.0), measured(4.0)], "SB3": [measured(6.0), measured(6.0)]}
-    said = summarise(Row({}, {"SB3": 2.0}, share=0.8), found, limits)
-    assert said["times_as_fast"]["SB3"] == pytest.approx(
+    results = {"headstart": [measured(2.0), measured(4.0)], "SB3": [measured(6.0), measured(6.0)]}
+    summary = summarise(Row({}, {"SB3": 2.0}, share=0.8), results, limits)
+    assert summary["times_as_fast"]["SB3"] == pytest.approx(
         {"median": 2.25, "min": 1.5, "max": 3.0, "goal": 2.0, "met": 1}
     )
-    assert said["share_of_bound"] == {"share": 0.5, "min": 0.5, "max": 0.5, "goal": 0.8, "met": False}
-    assert said["programs"]["SB3"]["seconds_to_start"] == pytest.approx(1.0)
-    said = summarise(Row({}, {"SB3": 4.0}, what="wall"), found, [])
-    assert said["times_as_fast"]["SB3"]["median"] == pytest.approx(10.0 / 5.5)
-    assert said["times_as_fast"]["SB3"]["met"] is False
+    assert summary["share_of_bound"] == {"share": 0.5, "min": 0.5, "max": 0.5, "goal": 0.8, "met": False}
+    assert summary["programs"]["SB3"]["seconds_to_start"] == pytest.approx(1.0)
+    summary = summarise(Row({}, {"SB3": 4.0}, what="wall"), results, [])
+    assert summary["times_as_fast"]["SB3"]["median"] == pytest.approx(10.0 / 5.5)
+    assert summary["times_as_fast"]["SB3"]["met"] is False
 
 
 def test_goal_is_not_met_if_the_level_is_never_reached():
-    found = {"headstart": [{**measured(1.0), "reached": False}], "SB3": [{**measured(9.0), "reached": True}]}
-    said = summarise(Row({}, {"SB3": 8.0}, what="seconds"), found, [])
-    assert said["programs"]["headstart"]["never"] == 1
-    assert said["times_as_fast"]["SB3"]["median"] == pytest.approx(9.0)
-    assert said["times_as_fast"]["SB3"]["met"] is False
+    results = {"headstart": [{**measured(1.0), "reached": False}], "SB3": [{**measured(9.0), "reached": True}]}
+    summary = summarise(Row({}, {"SB3": 8.0}, what="seconds"), results, [])
+    assert summary["programs"]["headstart"]["never"] == 1
+    assert summary["times_as_fast"]["SB3"]["median"] == pytest.approx(9.0)
+    assert summary["times_as_fast"]["SB3"]["met"] is False
 
 
 def measured(seconds: float) -> dict:
@@ -111,10 +111,14 @@ def test_flops_of_a_network_are_those_of_its_products():
 
 def test_bar_is_met_only_by_a_significant_difference():
     steady, lucky = np.array([1.0, 1.1, 0.9, 1.2, 0.8]), np.array([0.0, 0.0, 0.9, 4.0, 3.0])
-    found = compared({"steady": (steady, np.zeros(5)), "lucky": (lucky, np.zeros(5))})
-    assert (met(found["steady"], 0.5), met(found["steady"], 1.5), met(found["lucky"], 0.5)) == (True, False, False)
-    assert shown(found["steady"]).endswith(" ▲")
-    assert shown(found["lucky"]).endswith("]")
+    results = compared({"steady": (steady, np.zeros(5)), "lucky": (lucky, np.zeros(5))})
+    assert (met(results["steady"], 0.5), met(results["steady"], 1.5), met(results["lucky"], 0.5)) == (
+        True,
+        False,
+        False,
+    )
+    assert shown(results["steady"]).endswith(" ▲")
+    assert shown(results["lucky"]).endswith("]")
     assert shown(None) == ""
 
 
@@ -122,14 +126,14 @@ def test_bar_is_met_only_by_a_significant_difference():
 def test_committed_record_has_the_claims_of_the_current_code(name):
     data = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
     try:
-        found = rejudged(name, data)
+        results = rejudged(name, data)
     except KeyError:
         assert name in ("heavier", "reversed"), "its seeds are not kept"
         return
-    assert verdicts(found)
-    assert data.keys() <= found.keys()
+    assert verdicts(results)
+    assert data.keys() <= results.keys()
     if "judged_by" in data:
-        assert verdicts(found) == verdicts(data), f"judge it again: python benchmarks/rejudge.py {name}"
+        assert verdicts(results) == verdicts(data), f"compute it again: python benchmarks/rejudge.py {name}"
 
 
 def test_committed_results_are_of_full_size():

@@ -1,4 +1,4 @@
-"""The house rules, held by a machine: who may know whom, how long things are, and what is said at the top of a file."""
+"""The house rules: imports between rooms, lengths of files and functions, and docstrings."""
 
 import ast
 import graphlib

@@ -1,11 +1,11 @@
-"""What checks types while the tests run: beartype, told two things (pyproject.toml hands it to jaxtyping's hook)."""
+"""The type checker of the tests: beartype with two settings (pyproject.toml hands it to jaxtyping's hook)."""
 
 from collections.abc import Callable
 
 from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep673Exception
 
-# An int will do where a float is asked for, as in PEP 484 and as pyright has it: `PPO(learning_rate=1)`.
+# An int is accepted as a float, as in PEP 484 and as pyright has it: `PPO(learning_rate=1)`.
 # Who asks for what a damaged file holds expects a TypeError, as Python raises it too.
 TYPES = BeartypeConf(is_pep484_tower=True, claw_is_pep526=False, violation_type=TypeError)
 _beartype = beartype(conf=TYPES)

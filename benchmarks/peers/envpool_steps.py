@@ -24,7 +24,7 @@ ACTIONS = 256  # drawn ahead, then over and over
 
 
 def arguments() -> argparse.Namespace:
-    """Returns what was asked for on the command line."""
+    """Returns the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("env", help="one of EnvPool's tasks, such as Hopper-v5")
     parser.add_argument("--rows", type=int, default=64, help="parallel environments")

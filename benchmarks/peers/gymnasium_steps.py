@@ -23,7 +23,7 @@ TORSO = 1  # the body whose mass differs
 
 
 def arguments() -> argparse.Namespace:
-    """Returns what was asked for on the command line."""
+    """Returns the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("env", help="one of Gymnasium's MuJoCo robots, such as Hopper-v5")
     parser.add_argument("--rows", type=int, default=64, help="parallel environments")

@@ -8,7 +8,7 @@ Stands alone: it imports nothing of headstart and runs in an environment of its 
 Where nothing is set, the hyper-parameters are SB3's own defaults. Around PPO's environments is VecNormalize, as SB3's
 documentation advises for MuJoCo. Judged is the deterministic policy, on rewards as the task gives them, under the
 observation statistics of that moment; the same start states at every point. Judging stops the clock. `--until` stops
-at the first judgement that reaches a return; `--warmup` judges nothing, and measures the speed of what comes after so
+at the first evaluation that reaches a return; `--warmup` evaluates nothing, and measures the speed after so
 many steps.
 """
 
@@ -31,7 +31,7 @@ from stable_baselines3.common.vec_env import VecNormalize  # pyright: ignore[rep
 from words import setting
 
 ALGORITHMS = {"ppo": PPO, "sac": SAC, "dqn": DQN}
-JUDGE_SEED = 1_000_000  # the judged episodes' seeds start here, far from any training seed
+JUDGE_SEED = 1_000_000  # the evaluation episodes' seeds start here, far from any training seed
 
 
 def count(text: str) -> int:
@@ -40,15 +40,15 @@ def count(text: str) -> int:
 
 
 def arguments() -> argparse.Namespace:
-    """Returns what was asked for on the command line."""
+    """Returns the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env", help="a Gymnasium id, such as Hopper-v5")
     parser.add_argument("--steps", type=count, default=1_000_000, help="environment steps to train for, at least")
-    parser.add_argument("--until", type=float, help="stop at the first judgement that reaches this return")
+    parser.add_argument("--until", type=float, help="stop at the first evaluation that reaches this return")
     parser.add_argument("--warmup", type=count, help="judge nothing, and measure --steps after this many")
     parser.add_argument("--every", type=count, default=50_000, help="environment steps between two judgements")
-    parser.add_argument("--episodes", type=int, default=10, help="episodes in one judgement")
+    parser.add_argument("--episodes", type=int, default=10, help="episodes of one evaluation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--copies", type=int, default=1, help="parallel environments")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
@@ -58,7 +58,7 @@ def arguments() -> argparse.Namespace:
 
 
 def learner(args: argparse.Namespace) -> BaseAlgorithm:
-    """Returns SB3's algorithm in its environments, as asked for."""
+    """Returns SB3's algorithm in its environments, with the settings of the command line."""
     worlds = make_vec_env(args.env, args.copies, seed=args.seed)
     if args.algorithm == "ppo":
         worlds = VecNormalize(worlds, gamma=dict(args.set).get("gamma", 0.99))
@@ -70,7 +70,7 @@ class Judge(BaseCallback):
 
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__()
-        self.asked = args
+        self.args = args
         self.worlds = make_vec_env(args.env, args.episodes)
         if args.algorithm == "ppo":
             self.worlds = VecNormalize(self.worlds, training=False, norm_reward=False)
@@ -85,14 +85,14 @@ class Judge(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self.num_timesteps >= self.next:
             self.judge()
-            self.next += self.asked.every
+            self.next += self.args.every
 
     def _on_training_end(self) -> None:
         if self.points[-1]["steps"] < self.num_timesteps:
             self.judge()
 
     def _on_step(self) -> bool:
-        return not (self.asked.until is not None and self.points and self.points[-1]["return"] >= self.asked.until)
+        return not (self.args.until is not None and self.points and self.points[-1]["return"] >= self.args.until)
 
     def judge(self) -> None:
         """Adds one point to the curve."""
@@ -101,7 +101,7 @@ class Judge(BaseCallback):
             self.worlds.obs_rms = self.training_env.obs_rms  # pyright: ignore[reportAttributeAccessIssue]
         self.worlds.seed(JUDGE_SEED)
         episodes, _ = evaluate_policy(
-            self.model, self.worlds, self.asked.episodes, deterministic=True, return_episode_rewards=True
+            self.model, self.worlds, self.args.episodes, deterministic=True, return_episode_rewards=True
         )
         returns = [float(x) for x in episodes]  # pyright: ignore[reportGeneralTypeIssues]
         seconds = paused - self.started - self.judging

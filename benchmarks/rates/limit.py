@@ -30,7 +30,7 @@ from headstart.tasks.mujoco.physics import physics
 from rates.ours import stepping
 from rates.settings import CARTPOLE_PPO, HOPPER_PPO, HOPPER_SAC, PPO, SAC
 
-EPISODE = 32  # environment steps after which rollouts start anew: about as long as a robot stands that cannot walk yet
+EPISODE = 32  # environment steps of an episode: about as long as an untrained robot stands
 ROWS = 64
 
 
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("row", choices=LEARNS, help="what is limited")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
-    parser.add_argument("--seed", type=int, default=0, help="for nothing: all programs are asked alike")
+    parser.add_argument("--seed", type=int, default=0, help="ignored; all programs take it")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
     args = parser.parse_args()
     if "CartPole" in args.row:

@@ -93,7 +93,7 @@ def step_only(args: argparse.Namespace) -> dict:
 
 
 def until(args: argparse.Namespace) -> dict:
-    """Returns the seconds of learning until a judgement reached the level; judging and compiling stop the clock."""
+    """Returns the seconds of training until an evaluation reaches the level, without evaluating and compiling."""
     tasks, key = stack([hs.task(args.env)]), keys([args.seed])
     learner = find_learner(args.learner).learner(spec(tasks))
     run = enter_envs(
@@ -112,7 +112,7 @@ def until(args: argparse.Namespace) -> dict:
 
 
 def arguments() -> argparse.Namespace:
-    """Returns what was asked for on the command line."""
+    """Returns the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(required=True)
     for name, measure in (("learn", learn), ("step", step_only), ("until", until)):
@@ -129,7 +129,7 @@ def arguments() -> argparse.Namespace:
         kind.add_argument("--masses", type=int, default=0, help="tasks of a robot whose torso's mass differs")
         kind.add_argument("--level", type=float, default=2000.0, help="the return to reach")
         kind.add_argument("--every", type=int, default=20_480, help="environment steps between two judgements")
-        kind.add_argument("--episodes", type=int, default=10, help="in one judgement")
+        kind.add_argument("--episodes", type=int, default=10, help="of one evaluation")
         kind.add_argument("--seed", type=int, default=0)
         kind.add_argument("--out", type=pathlib.Path, required=True, help="the JSON file to write")
     return parser.parse_args()
@@ -137,5 +137,5 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     jax.config.update("jax_numpy_rank_promotion", "raise")
-    asked = arguments()
-    write_json(asked.out, asked.measure(asked))
+    args = arguments()
+    write_json(args.out, args.measure(args))

@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
     programs: dict[str, Program]
     goals: dict[str, float]  # how many times as fast as that peer headstart should be
-    what: str = "rate"  # steps a second; `seconds`, by the program's own clock; or `wall`, of the whole program
+    what: str = "rate"  # steps a second; `seconds`, by the program's own clock; or `wall`, of the complete program
     limit: Program | None = None  # what tells its bound
     share: float | None = None  # of the bound that it should reach
     least: float | None = None  # steps a second that it should reach

@@ -34,7 +34,7 @@ class PPO(NamedTuple):
         return f"ppo:anneal_learning_rate=false:{_fields(self)}"
 
     def sb3(self) -> tuple[str, ...]:
-        """Returns words for the command lines of SB3 and SBX."""
+        """Returns arguments for the command lines of SB3 and SBX."""
         names = {
             "n_steps": self.num_steps,
             "n_epochs": self.num_epochs,
@@ -46,12 +46,12 @@ class PPO(NamedTuple):
             "ent_coef": self.entropy_coef,
             "vf_coef": self.value_coef,
             "max_grad_norm": self.max_grad_norm,
-            "policy_kwargs": {"net_arch": list(self.hidden)},  # tanh is theirs too where nothing is said
+            "policy_kwargs": {"net_arch": list(self.hidden)},  # tanh is SB3's default too
         }
         return "--copies", str(self.num_envs), *_words(names)
 
     def rejax(self) -> tuple[str, ...]:
-        """Returns words for rejax's command line."""
+        """Returns arguments for rejax's command line."""
         names = {
             "num_envs": self.num_envs,
             "num_steps": self.num_steps,
@@ -69,7 +69,7 @@ class PPO(NamedTuple):
         return _words(names)
 
     def brax(self) -> tuple[str, ...]:
-        """Returns words for Brax's command line. Its minibatches are of whole rollouts of a copy."""
+        """Returns arguments for Brax's command line. Its minibatches are complete rollouts of an environment."""
         names = {
             "num_envs": self.num_envs,
             "unroll_length": self.num_steps,
@@ -105,7 +105,7 @@ class SAC(NamedTuple):
         return f"sac:{_fields(self)}"
 
     def sb3(self) -> tuple[str, ...]:
-        """Returns words for the command lines of SB3 and SBX."""
+        """Returns arguments for the command lines of SB3 and SBX."""
         names = {
             "batch_size": self.batch_size,
             "buffer_size": self.buffer_size,
@@ -115,7 +115,7 @@ class SAC(NamedTuple):
             "learning_rate": self.learning_rate,
             "gamma": self.discount,
             "tau": self.tau,
-            "policy_kwargs": {"net_arch": list(self.hidden)},  # ReLU is theirs too where nothing is said
+            "policy_kwargs": {"net_arch": list(self.hidden)},  # ReLU is SB3's default too
         }
         return "--copies", str(self.num_envs), *_words(names)
 

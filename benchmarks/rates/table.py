@@ -52,7 +52,7 @@ def _program(row: Row, each: list[dict]) -> dict:
     figures = [figure(one, row.what) for one in each]
     record: dict[str, Any] = {"figures": figures, "median": float(np.median(figures))}
     record |= {"min": min(figures), "max": max(figures), "wall_seconds": [one["wall_seconds"] for one in each]}
-    if row.what == "rate":  # what is left of the whole: starting, importing, compiling
+    if row.what == "rate":  # the rest of the wall-clock time: starting, importing, compiling
         trained = [(one["steps"] + one["warmup"]) * one["seconds"] / one["steps"] for one in each]
         starts = [one["wall_seconds"] - t for one, t in zip(each, trained, strict=True)]
         record["seconds_to_start"] = float(np.median(starts))

@@ -131,7 +131,7 @@ def offered(env: Env) -> tuple[Parameter, ...]:
 def disturb(env: Env, names: Iterable[str]) -> Env:
     """Returns the env with those disturbances that are among `names`; the env itself if none is.
 
-    Raises InputError if noise is asked for on discrete actions or on images.
+    Raises InputError for noise on discrete actions or on images.
     """
     wanted = set(names)
     if isinstance(env, Disturbed):

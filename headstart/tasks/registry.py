@@ -182,8 +182,8 @@ def value_of(task: Task, name: str) -> str:
 
     Raises InputError as `parameter` does.
     """
-    found = parameter(task.env, name)
-    return distributions.text(task.params[name] if name in task.params else _default(task, found), found)
+    declared = parameter(task.env, name)
+    return distributions.text(task.params[name] if name in task.params else _default(task, declared), declared)
 
 
 def interval(task: Task) -> float | None:

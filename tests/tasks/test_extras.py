@@ -1,4 +1,4 @@
-"""Packages of envs with an extra: found by their ids, with correct observations and parameters, and learned."""
+"""Packages of envs with an extra: found by their ids, with correct observations and parameters, and trained."""
 
 import importlib.util
 from collections.abc import Sequence

@@ -83,7 +83,7 @@ def test_shots_and_steps_take_as_many_as_the_curve_reports(name, delay, played):
     ended = points[-1].episodes.sum()
     assert (
         ended <= episodes_started <= ended + 2 * method.learner(spec(tasks)).replay.num_envs
-    )  # one in each copy is begun
+    )  # one has started in each environment
     assert ENV.pool.num_in_use == 0
 
 

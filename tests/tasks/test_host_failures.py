@@ -113,10 +113,10 @@ def test_study_records_the_message_of_the_env(tmp_path):
     entry: Any = strangers.broken(1, strangers.raises)
     gymnasium.register("strangers/Breaks-v0", entry, max_episode_steps=5)
     try:
-        asked = StudyConfig(
+        config = StudyConfig(
             "strangers/Breaks-v0", "strangers/Breaks-v0@level=3", ("naive",), seeds=(0, 1), eval_episodes=2
         )
-        study = Study(asked, tmp_path, ignore)
+        study = Study(config, tmp_path, ignore)
         run_row(study, *study.rows[0])
         cells = study.cells()["random"]
         assert cells[0]["failed"] == f"strangers/Breaks-v0 {FELL}"

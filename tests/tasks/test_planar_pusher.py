@@ -50,8 +50,8 @@ one, many = jax.jit(follow), jax.jit(jax.vmap(follow))
 
 def roll(given: EnvParams, state: Table, actions: np.ndarray) -> Table:
     """Returns the tables that follow. Every episode has 100 steps, so that one program plays all of them."""
-    whole = np.concatenate([actions, rest(100 - len(actions))])
-    return jax.tree.map(lambda x: np.asarray(x)[: len(actions)], one(given, state, whole))
+    padded = np.concatenate([actions, rest(100 - len(actions))])
+    return jax.tree.map(lambda x: np.asarray(x)[: len(actions)], one(given, state, padded))
 
 
 def rest(steps: int) -> np.ndarray:

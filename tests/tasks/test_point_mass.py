@@ -65,7 +65,7 @@ def test_with_inertia_it_gathers_speed_up_to_its_highest():
         ((0.6, 0.0), (-1.0, 0.0), (0.4 + SIZE, 0.0, 0.0, 0.0)),  # from the other side
         ((0.3, 0.8), (0.0, -1.0), (0.3, 0.5 + SIZE, 0.0, 0.0)),  # from above
         ((0.0, 0.6), (1.0, 0.0), (0.5, 0.6, 0.5, 0.0)),  # over it
-        ((0.3, 0.0), (0.0, 1.0), (0.3, 0.5, 0.0, 0.5)),  # begun within: free
+        ((0.3, 0.0), (0.0, 1.0), (0.3, 0.5, 0.0, 0.5)),  # starts within it: free
     ],
 )
 def test_a_wall_stops_motion_towards_it_only(start, action, end):

@@ -35,9 +35,9 @@ def test_the_table_has_every_task_once_with_a_description():
 
 @pytest.mark.parametrize("env_id", registry.DESCRIPTIONS)
 def test_every_parameter_has_a_full_description(env_id: str):
-    found = headstart.parameters(env_id)
-    assert len({p.name for p in found}) == len(found)
-    for p in found:
+    listed = headstart.parameters(env_id)
+    assert len({p.name for p in listed}) == len(listed)
+    for p in listed:
         assert p.low <= p.nominal <= p.high
         assert p.unit
         assert len(p.description) > 8
@@ -47,7 +47,7 @@ def test_every_parameter_has_a_full_description(env_id: str):
         extra.remove("action_noise")
     if isinstance(env.observation_space, Image):
         extra.remove("observation_noise")
-    assert [p.name for p in found][-len(extra) :] == extra
+    assert [p.name for p in listed][-len(extra) :] == extra
 
 
 def test_make_finds_envs_and_robots_or_offers_the_nearest():

@@ -72,7 +72,7 @@ def test_temporary_files_of_killed_processes_are_deleted(tmp_path, monkeypatch):
 def test_changed_byte_of_a_record_is_detected(tmp_path):
     file = tmp_path / "it.json"
     checksum = write_record(file, "a format", {"b": [1, None], "a": float("nan")})
-    assert read_record(file, "a format", "mend it") == {"b": [1, None], "a": None, "checksum": checksum}
+    assert read_record(file, "a format", "repair it") == {"b": [1, None], "a": None, "checksum": checksum}
     assert json.loads(file.read_text()) == {"format": "a format", "b": [1, None], "a": None, "checksum": checksum}
     data = file.read_bytes()
     for changed in [
@@ -84,4 +84,4 @@ def test_changed_byte_of_a_record_is_detected(tmp_path):
     ]:
         file.write_bytes(changed)
         with pytest.raises(InputError, match=re.escape(str(file))):
-            read_record(file, "a format", "mend it")
+            read_record(file, "a format", "repair it")
