@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from headstart.core.counting import due
+from headstart.core.draw import Draw
 from headstart.core.errors import InputError
-from headstart.core.memory import Draw, Memory
+from headstart.core.memory import Memory
 from headstart.core.types import Key, Record, Replay
 
 TRIES = 4  # rows drawn for each row of a batch, until one is a step and not a final observation

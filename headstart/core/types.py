@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from headstart.core.draw import Draw
 from headstart.core.env import Env, Key, PyTree
 from headstart.core.env import EnvParams as EnvParams
 from headstart.core.env import Parameter as Parameter
@@ -22,7 +23,6 @@ from headstart.core.experience import Record as Record
 from headstart.core.experience import Step as Step
 from headstart.core.experience import Transition as Transition
 from headstart.core.fields import with_field_checks
-from headstart.core.memory import Draw
 from headstart.core.replay import RATES as RATES
 from headstart.core.replay import Replay as Replay
 from headstart.core.spaces import ActionSpace, ObservationSpace
@@ -116,7 +116,7 @@ class Phase(NamedTuple):
     loss     (params, batch [task, batch], info) -> scalar, metrics
     train    the parts that the gradient moves
     sample   (params, draw, info) -> the batch of a gradient step, which by default is `draw.batch()`. It may draw other
-             rows, look ahead within their episodes, and change or add transitions (`core/memory.py`)
+             rows, look ahead within their episodes, and change or add transitions (`core/draw.py`)
     every    updates between two steps of this phase
     times    gradient steps in such an update, each on a batch of its own
     after    (params, info) -> params: runs after each gradient step, such as for target networks

@@ -9,9 +9,10 @@ import pytest
 from jaxtyping import Array
 from probes import experience
 
-from headstart.core import memory, sampling
+from headstart.core import draw, memory, sampling
+from headstart.core.draw import Draw
 from headstart.core.errors import InputError
-from headstart.core.memory import Draw, Memory
+from headstart.core.memory import Memory
 from headstart.core.types import Replay, Transition
 
 KEY = jax.random.key(0)
@@ -70,7 +71,7 @@ def all_of(held: Memory) -> Draw:
 def known(held: Memory) -> dict[float, float]:
     """Returns the next observation of each step that may be drawn, by its reward."""
     rows = jax.jit(lambda held: sampling.uniform(held, 500, KEY))(held)
-    drawn = jax.jit(memory.take)(held, rows)
+    drawn = jax.jit(draw.take)(held, rows)
     pairs = zip(
         drawn.reward.ravel().tolist(), drawn.next_obs.ravel().tolist(), drawn.weight.ravel().tolist(), strict=True
     )
@@ -148,7 +149,7 @@ def test_the_final_row_has_the_next_context_and_the_domain():
     assert ring.rows.context[0, :2].tolist() == [[1, 1], [3, 3]]
     assert ring.rows.domain[0, :2].tolist() == [1, 1]
     assert "next_context" not in ring.rows.extras  # it is the context of the next row
-    assert memory.take(ring, jnp.zeros((1, 1), jnp.int32)).next_context.tolist() == [[[3, 3]]]
+    assert draw.take(ring, jnp.zeros((1, 1), jnp.int32)).next_context.tolist() == [[[3, 3]]]
 
 
 def test_the_next_observation_is_that_of_the_next_row_of_the_environment():
@@ -212,7 +213,7 @@ def test_steps_left_stay_right_while_a_ring_goes_round():
             continue  # nothing can be drawn yet
         rows = jax.jit(lambda ring: sampling.uniform(ring, 60, KEY))(ring)
         left, ended = look(ring, rows)
-        drawn = memory.take(ring, rows)
+        drawn = draw.take(ring, rows)
         for number, weight, steps, over in zip(
             *(x[0].tolist() for x in (drawn.reward, drawn.weight, left, ended)), strict=True
         ):
@@ -311,7 +312,7 @@ def test_final_observations_are_hardly_drawn_and_steps_stay_uniform():
     fresh = episodes(*[2] * 8, 1)
     ring = add(empty(fresh, 40), fresh)
     rows = jax.jit(lambda ring: sampling.uniform(ring, 8_000, KEY))(ring)
-    drawn = memory.take(ring, rows)
+    drawn = draw.take(ring, rows)
     np.testing.assert_allclose(1 - drawn.weight.mean(), 3.0**-4, atol=0.005)
     counts = np.bincount(np.asarray(drawn.reward[drawn.weight > 0], int), minlength=17)[1:17]
     np.testing.assert_allclose(counts / counts.sum(), 1 / 16, atol=0.01)

@@ -10,7 +10,8 @@ import probes
 from jaxtyping import Array
 from probes import experience
 
-from headstart.core.memory import Draw, from_log, take
+from headstart.core.draw import Draw, take
+from headstart.core.memory import from_log
 from headstart.core.sampling import uniform
 from headstart.core.train import train
 from headstart.core.types import Info, Learner, Params, Phase, Replay, Task, Transition, stack

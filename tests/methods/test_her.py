@@ -9,9 +9,9 @@ from jaxtyping import Array
 from probes import experience
 
 from headstart.core import memory
+from headstart.core.draw import Draw
 from headstart.core.env import GoalFunctions
 from headstart.core.errors import InputError
-from headstart.core.memory import Draw
 from headstart.core.rollout import evaluate
 from headstart.core.types import Info, Replay, Task, Transition, spec, stack
 from headstart.learners.dqn import DQN

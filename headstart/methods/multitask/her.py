@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from headstart.core.draw import Draw
 from headstart.core.env import GoalFunctions
 from headstart.core.errors import InputError, check_choices, check_range
-from headstart.core.memory import Draw
 from headstart.core.types import Info, Key, Learner, Method, Params, Phase, Spec, Transition
 from headstart.learners.sac import SAC
 

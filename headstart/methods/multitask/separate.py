@@ -15,8 +15,8 @@ import jax
 import optax
 from jaxtyping import Array
 
+from headstart.core.draw import Draw
 from headstart.core.errors import InputError
-from headstart.core.memory import Draw
 from headstart.core.types import Info, Key, Learner, Method, Params, Phase, PyTree, Spec, Task, Transition
 from headstart.learners.ppo import PPO
 from headstart.learners.teachers import check_task_context, select_task, task_index

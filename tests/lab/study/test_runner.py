@@ -171,7 +171,7 @@ def test_matrix_is_part_of_the_study_data_and_report(out, monkeypatch):
     monkeypatch.setattr(cross_evaluation, "run", write_left_out)
     assert compare(CONFIG, out)["matrix"] == left_out
     assert study_data(out)["matrix"] == left_out
-    assert "It is left out. it cannot be had" in (out / "report.html").read_text()
+    assert "This section is left out. it cannot be had" in (out / "report.html").read_text()
 
 
 def test_clips_are_added_to_a_finished_study_and_change_nothing_else(finished_study, out, monkeypatch):
