@@ -1,4 +1,4 @@
-"""Measures the head-room in the target: how far the best known return lies above that of the random policy.
+"""Measures the headroom in the target: how far the best known return lies above that of the random policy.
 
 Unless the user gives one, the threshold that counts as solved lies between the two.
 """
@@ -29,7 +29,7 @@ class Headroom(NamedTuple):
     highest_name: str = ""
 
     def data(self, source_policy: float) -> dict[str, Any] | None:
-        """Returns the head-room as data; `share` is the part that the source policy has already (1: nothing to gain).
+        """Returns the headroom as data; `share` is the part that the source policy has already (1: nothing to gain).
 
         The upper end is the highest row: an oracle that learned slowly is no upper bound.
         """
@@ -47,7 +47,7 @@ class Headroom(NamedTuple):
 
 
 def headroom(ends: Mapping[str, Float[np.ndarray, " seed"]], threshold: float | None = None) -> Headroom:
-    """Returns the head-room from the final returns of each row, including `random` and `oracle`.
+    """Returns the headroom from the final returns of each row, including `random` and `oracle`.
 
     The best row is the oracle, or scratch without an oracle. If it learned nothing and another row did, the best row is
     that one.

@@ -1,4 +1,4 @@
-"""The head-room: the best known return, the threshold, and no threshold if nothing was learned."""
+"""The headroom: the best known return, the threshold, and no threshold if nothing was learned."""
 
 import numpy as np
 import pytest

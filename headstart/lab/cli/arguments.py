@@ -77,7 +77,7 @@ class Doctor(EnvArguments):
     target: str
     """The target task, as a task string."""
     steps: Steps = 100_000
-    """Environment steps of the two short trainings that measure the head-room; 0: do not train."""
+    """Environment steps of the two short trainings that measure the headroom; 0: do not train."""
     seeds: Seeds = (0, 1, 2)
     """Number of seeds, or a list of seeds."""
     learner: str = "ppo"

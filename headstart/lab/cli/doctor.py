@@ -40,7 +40,7 @@ class DoctorResult(NamedTuple):
 
 
 def doctor(args: arguments.Doctor, command_line: str) -> None:
-    """Prints the shift of each parameter, the head-room and advice."""
+    """Prints the shift of each parameter, the headroom and advice."""
     result = examine(args)
     if args.json:
         print(json.dumps(jsonable(result_data(result)), indent=1))
@@ -85,9 +85,9 @@ def _returns(
     """Trains. Returns the source policy of the first seed, and returns on the target [seed]."""
     returns: dict[str, list[float]] = {RANDOM: [], SOURCE: [], BEST: []}
     learner, first = find_learner(args.learner), loaded
-    with console().status("short trainings for the head-room") as status:
+    with console().status("short trainings for the headroom") as status:
         for seed in args.seeds:
-            status.update(f"short trainings for the head-room: seed {seed}")
+            status.update(f"short trainings for the headroom: seed {seed}")
             source_policy = loaded or api.train(learner, source, args.steps, seed)
             best_policy = api.train(learner, target, args.steps, seed)
             first = first or source_policy
@@ -137,7 +137,7 @@ def result_tables(args: arguments.Doctor, result: DoctorResult) -> Iterator[Tabl
     )
     yield table
     if result.returns is not None:
-        title = f"head-room after {short_number(args.steps)} steps each ({len(args.seeds)} seeds)"
+        title = f"headroom after {short_number(args.steps)} steps each ({len(args.seeds)} seeds)"
         table = Table("", "return on the target", title=title)
         for name, values in result.returns.items():
             table.add_row(name, interval_text(interval_summary(values)))

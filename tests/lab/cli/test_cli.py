@@ -197,7 +197,7 @@ def test_doctor_measures_the_headroom_with_a_checkpoint(folder, capsys, monkeypa
     checkpoint = folder / "study" / "cells" / "naive" / "seed-0"
     assert run("doctor", *SHIFTED, "--steps", "500", "--seeds", "0,2,2", "--checkpoint", checkpoint) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "head-room after 500 steps each (2 seeds)" in out
+    assert "headroom after 500 steps each (2 seeds)" in out
     assert "101 [100, 102]" in out
     assert out.endswith(
         "There is something to adapt: without training on the target, the source policy scores 101 of the 500 that as "
