@@ -10,12 +10,12 @@ import strangers
 import headstart as hs
 
 
-def make_clock() -> gymnasium.Env:
+def study_clock() -> gymnasium.Env:
     return strangers.Clock(ends=6)
 
 
 def test_study_of_a_host_env_function_resumes(tmp_path: pathlib.Path):
-    env = hs.host(make_clock, horizon=8)
+    env = hs.host(study_clock, horizon=8)
     run_study = lambda: hs.compare(
         ["scratch"],
         source=hs.task(env),
