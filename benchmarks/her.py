@@ -14,7 +14,7 @@ from typing import Literal
 
 import jax
 import numpy as np
-from flags import RUNS, flags, read, sized
+from flags import RUNS, flags, read
 from judging import HOW, compared, shown
 from rich.table import Table
 from side_by_side import line
@@ -71,7 +71,9 @@ def measure(args: argparse.Namespace) -> dict[str, dict]:
 
 def main() -> None:
     """Measures missing rows; writes the record and the figure, and prints the table."""
-    args = read(sized(flags(__doc__, RUNS / "her"), max(STEPS.values()), seeds=10))
+    parser = flags(__doc__, RUNS / "her")
+    parser.add_argument("--seeds", type=int, default=10, help="how many")
+    args = read(parser)
     if args.tiny:
         args.seeds = 2
     results = measure(args)

@@ -1,6 +1,5 @@
 """What a gradient step may draw from memory: rows, what came before and after them, and logged experience."""
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -66,9 +65,7 @@ def take(memory: Memory, rows: Int[Array, "task *n"]) -> Transition:
     if isinstance(steps, Transition):
         return steps
     next_obs, next_context = _gather((memory.rows.obs, memory.rows.context), _later(memory, rows, 1))
-    fields = {field.name: getattr(steps, field.name) for field in dataclasses.fields(Step)}
-    extras = {**steps.extras, "next_context": next_context}
-    return Transition(**{**fields, "extras": extras}, next_obs=next_obs)
+    return steps.with_next(next_obs, next_context)
 
 
 def _later(memory: Memory, rows: Int[Array, "task *n"], steps: Int[Array, "*k"] | int) -> Int[Array, "task *m"]:

@@ -32,6 +32,11 @@ class Step(Record):
     episode_return: Float[Array, "*n"]  # undiscounted return of the episode so far, this step included
     extras: dict[str, Array]
 
+    def with_next(self, next_obs: Observations, next_context: Float[Array, "*n context"]) -> "Transition":
+        """Returns the transition to this observation and context."""
+        extras = {**self.extras, "next_context": next_context}
+        return Transition(**{**_step_fields(self), "extras": extras}, next_obs=next_obs)
+
 
 class Transition(Step):
     """One step with the observation after it, or many: [task, time, env] in a rollout, [task, batch] in a batch."""
@@ -42,3 +47,12 @@ class Transition(Step):
     def next_context(self) -> Float[Array, "*n context"]:
         """The context at the next step: the same one, unless it changes within an episode."""
         return self.extras.get("next_context", self.context)
+
+    def without_next(self) -> Step:
+        """Returns the step without the observation and the context after it."""
+        extras = {name: x for name, x in self.extras.items() if name != "next_context"}
+        return Step(**{**_step_fields(self), "extras": extras})
+
+
+def _step_fields(step: Step) -> dict[str, Any]:
+    return {field.name: getattr(step, field.name) for field in dataclasses.fields(Step)}

@@ -24,11 +24,11 @@ from headstart.core.types import (
     Tasks,
     TrainState,
     Transition,
+    group_key,
     groups,
 )
 
 SAMPLE = 1 << 16  # folded into a phase's key: what `Phase.sample` draws is independent of what its loss draws
-GROUP = 1 << 17  # folded into the keys of the groups of tasks, plus the group's index
 Reported = dict[str, Bool[Array, ""]]  # whether a metric has a value; those that always have one may be left out
 
 
@@ -43,11 +43,6 @@ def init_train_state(learner: Learner, params: Params, optimizers: tuple[PyTree,
     """Returns the state before the first update, with fresh optimizer states unless some are given."""
     fresh = tuple(phase.optimizer.init(select_parts(params, phase.train)) for phase in learner.phases)
     return TrainState(params, fresh if optimizers is None else optimizers, jnp.int32(0))
-
-
-def group_key(key: Key, group: int) -> Key:
-    """Returns the key of a group of tasks; the first one has the key itself."""
-    return key if group == 0 else jax.random.fold_in(key, GROUP + group)
 
 
 def gradient_step(

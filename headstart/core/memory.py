@@ -6,8 +6,6 @@ stored once, since a row's next observation is the `obs` of the environment's ne
 followed by a row of weight 0 that holds the final observation. Other steps of weight 0 are not stored.
 """
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
@@ -53,11 +51,11 @@ def empty(like: Transition, replay: Replay) -> Memory:
             f"A buffer of {replay.buffer_size} transitions of {num_envs} environments has no room for a sequence of "
             f"{replay.sequence_length} steps; increase buffer_size, or reduce num_envs or sequence_length."
         )
-    shapes = jax.eval_shape(_without_next, like)
+    shapes = jax.eval_shape(Transition.without_next, like)
     rows = jax.tree.map(lambda x: jnp.zeros((tasks, length * num_envs, *x.shape[3:]), x.dtype), shapes)
-    nothing = jnp.zeros((tasks, num_envs), jnp.int32)
-    none = jnp.zeros((tasks, length * num_envs), jnp.int32)
-    return Memory(rows, nothing, nothing, jnp.zeros(tasks, jnp.int32), none, jnp.full_like(none, NEVER), nothing)
+    by_env = jnp.zeros((tasks, num_envs), jnp.int32)
+    by_row = jnp.zeros((tasks, length * num_envs), jnp.int32)
+    return Memory(rows, by_env, by_env, jnp.zeros(tasks, jnp.int32), by_row, jnp.full_like(by_row, NEVER), by_env)
 
 
 def from_rollout(fresh: Transition) -> Memory:
@@ -68,11 +66,11 @@ def from_rollout(fresh: Transition) -> Memory:
     entry = jnp.where(fresh.last, (ends - 1) * num_envs + envs, time * num_envs)
     end = jnp.full((tasks, time * num_envs), NEVER)
     end = jax.vmap(lambda end, entry, slot: end.at[entry].set(slot, mode="drop"))(end, _flat(entry), _flat(slots))
-    nothing = jnp.zeros((tasks, num_envs), jnp.int32)
+    zeros = jnp.zeros((tasks, num_envs), jnp.int32)
     return Memory(
         rows=jax.tree.map(_flat, fresh),
-        position=nothing,
-        size=jnp.full_like(nothing, time),
+        position=zeros,
+        size=jnp.full_like(zeros, time),
         stored=jnp.full(tasks, time * num_envs),
         episode=_flat(ends - fresh.last),
         end=end,
@@ -89,13 +87,6 @@ def from_log(transitions: Transition) -> Memory:
     capacity = 2 * transitions.weight.shape[1] * num_envs  # as many final observations as steps
     store = lambda log: cut_episodes(add(empty(log, Replay(1, num_envs, 1, buffer_size=capacity)), log))
     return jax.jit(store)(transitions)
-
-
-def _without_next(transitions: Transition) -> Step:
-    """Returns what a ring stores of transitions."""
-    steps = {field.name: getattr(transitions, field.name) for field in dataclasses.fields(Step)}
-    extras = {name: x for name, x in transitions.extras.items() if name != "next_context"}
-    return Step(**{**steps, "extras": extras})
 
 
 def _flat(x: Array) -> Array:
@@ -130,7 +121,7 @@ def add(memory: Memory, fresh: Transition) -> Memory:
         end = end.at[jnp.where(fits_last, entry(numbers), size)].set(slot[::2], mode="drop")
         episode = memory.episode.at[place].set(jnp.repeat(numbers, 2, axis=0).reshape(-1) % length, mode="drop")
 
-        rows = _without_next(new)
+        rows = new.without_next()
         final = jax.tree.map(jnp.zeros_like, rows).replace(
             obs=new.next_obs, context=new.next_context, domain=new.domain, last=jnp.zeros_like(new.last)
         )

@@ -12,7 +12,7 @@ from headstart.core.counting import due
 from headstart.core.draw import Draw
 from headstart.core.errors import InputError
 from headstart.core.memory import Memory
-from headstart.core.types import Key, Record, Replay
+from headstart.core.types import Key, Record, Replay, group_key
 
 TRIES = 4  # rows drawn for each row of a batch, until one is a step and not a final observation
 
@@ -109,7 +109,7 @@ def plan_updates(
     group has a transition to draw, add none.
     """
     each = tuple(zip(memory, offline or (None,) * len(memory), strict=True))
-    keys = [key if g == 0 else jax.random.fold_in(key, g) for g in range(len(each))]
+    keys = [group_key(key, g) for g in range(len(each))]
     if not replay.buffer_size:
         passes = tuple(_shuffled_sampler(*given, replay, key) for given, key in zip(each, keys, strict=True))
         return replay.num_epochs * jnp.stack([x.batches for x in passes]).max(), pending, passes
@@ -145,6 +145,6 @@ def _shuffled(counts: Bool[Array, "task row"], key: Key) -> Int[Array, "task row
     CPUs sorts such numbers several times as fast as pairs of a random number and a row.
     """
     row = jax.lax.broadcasted_iota(jnp.uint32, counts.shape, 1)
-    first, those = jnp.uint32(1 << 31), jnp.uint32((1 << counts.shape[1].bit_length()) - 1)
-    luck = jax.random.bits(key, counts.shape) & (first - 1) & ~those
-    return (jnp.sort(jnp.where(counts, 0, first) | luck | row, axis=1) & those).astype(jnp.int32)
+    high_bit, row_bits = jnp.uint32(1 << 31), jnp.uint32((1 << counts.shape[1].bit_length()) - 1)
+    random_bits = jax.random.bits(key, counts.shape) & (high_bit - 1) & ~row_bits
+    return (jnp.sort(jnp.where(counts, 0, high_bit) | random_bits | row, axis=1) & row_bits).astype(jnp.int32)

@@ -15,7 +15,7 @@ from headstart.core.compiling import compiled
 from headstart.core.counting import Count, count_of
 from headstart.core.errors import InputError
 from headstart.core.iterations import iterations_for
-from headstart.core.learn import for_new_training, group_key, init_train_state
+from headstart.core.learn import for_new_training, init_train_state
 from headstart.core.rollout import EnvState, close_envs, num_tasks, reset_envs
 from headstart.core.run import (
     Checkpointer,
@@ -29,7 +29,7 @@ from headstart.core.run import (
     with_memory,
 )
 from headstart.core.train_step import train_step
-from headstart.core.types import Key, Learner, Metrics, Tasks, TrainState, groups
+from headstart.core.types import Key, Learner, Metrics, Tasks, TrainState, group_key, groups
 
 MAX_CHUNK = 2**30  # iterations of one call: they are counted in int32
 

@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool
 
 from headstart.core import memory as memories
 from headstart.core.counting import Count
-from headstart.core.learn import Reported, group_key, run_updates
+from headstart.core.learn import Reported, run_updates
 from headstart.core.memory import Memory
 from headstart.core.rollout import EnvState, active_envs, close_envs, num_tasks, reset_envs, rollout
 from headstart.core.run import LoopState
-from headstart.core.types import Info, Key, Learner, Metrics, Params, Task, Tasks, Transition, groups
+from headstart.core.types import Info, Key, Learner, Metrics, Params, Task, Tasks, Transition, group_key, groups
 
 
 class Gathered(NamedTuple):

@@ -59,12 +59,18 @@ class Task(Record):
     domain: Int[Array, "*task"]  # 0 source, 1 target
 
 
+GROUP = 1 << 17  # folded into the keys of the groups of tasks, plus the group's index
 Tasks = Task | tuple[Task, ...]  # stacked tasks of one env, or such a stack (a group) for each of several envs
 
 
 def groups(tasks: Tasks) -> tuple[Task, ...]:
     """Returns the stacks of tasks, one for each env."""
     return tasks if isinstance(tasks, tuple) else (tasks,)
+
+
+def group_key(key: Key, group: int) -> Key:
+    """Returns the key of a group of tasks; the first one has the key itself."""
+    return key if group == 0 else jax.random.fold_in(key, GROUP + group)
 
 
 class Spec(NamedTuple):

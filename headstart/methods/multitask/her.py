@@ -78,8 +78,8 @@ def steps_to_goal(strategy: str, draw: Draw, key: Key) -> Int[Array, "task batch
     if strategy == "final":
         return left
     before = draw.steps_before(draw.rows) if strategy == "episode" else jnp.zeros_like(left)
-    luck = jax.random.uniform(key, left.shape)
-    return jnp.floor(luck * (before + left + 1)).astype(jnp.int32) - before
+    u = jax.random.uniform(key, left.shape)
+    return jnp.floor(u * (before + left + 1)).astype(jnp.int32) - before
 
 
 def relabel(
