@@ -37,18 +37,18 @@ from headstart.lab.study.provenance import provenance
 from headstart.protocol.statistics import bootstrap
 from headstart.tasks.worlds import CartPoleSwingUp
 
-HIDDEN = {"offset": np.linspace(-0.5, 0.5, 11), "force": np.linspace(-40.0, 40.0, 12)}  # m, N: drawn, and judged
-# Hanging costs more than a step is worth: who cannot swing up drives off the rail, and is rid of it. So policies end
-# that have learned for long. Where a step is worth 1.3, none costs anything, and there is nothing to be rid of.
+HIDDEN = {"offset": np.linspace(-0.5, 0.5, 11), "force": np.linspace(-40.0, 40.0, 12)}  # m, N
+# With a weight of 1, a step in which the pole hangs has a negative reward, so a policy that cannot swing up leaves the
+# rail to end the episode. With 1.3, no step has a negative reward, and no policy does that.
 WORTH = {"reward_alive": 1.3}
-PART = {"offset": 2, "force": 1}  # it is learned in 1 / so much of the steps
-ENDS = {"offset": (-0.4, 0.4), "force": (-30.0, 30.0)}  # between which it changes
+PART = {"offset": 2, "force": 1}  # steps are divided by this
+ENDS = {"offset": (-0.4, 0.4), "force": (-30.0, 30.0)}  # between which the parameter changes
 EPISODES = 8
 BASE = hs.PPO(num_envs=32, num_steps=64, batch_size=256, num_epochs=8, target_kl=0.02)
-SWITCH, NOTICED = 250, 23  # steps: when the parameter changes, and when that should have been noticed (H + 20)
+SWITCH, NOTICED = 250, 23  # steps: when the parameter changes, and after how many that counts (H + 20)
 
 
-class Then(Record):
+class TimedState(Record):
     """A state, and the number of its step."""
 
     inner: Any
@@ -60,24 +60,24 @@ class Switched(CartPoleSwingUp):
 
     later: tuple[tuple[str, float], ...] = eqx.field(static=True)
 
-    def now(self, params: EnvParams, state: Then) -> EnvParams:
+    def now(self, params: EnvParams, state: TimedState) -> EnvParams:
         """Returns the parameters at this step."""
         changed = {name: jnp.where(state.time < SWITCH, params[name], value) for name, value in self.later}
         return {**params, **changed}
 
-    def initial(self, params: EnvParams, key: Key) -> Then:
-        return Then(super().initial(params, key), jnp.int32(0))
+    def initial(self, params: EnvParams, key: Key) -> TimedState:
+        return TimedState(super().initial(params, key), jnp.int32(0))
 
-    def observe(self, params: EnvParams, state: Then) -> Array:
+    def observe(self, params: EnvParams, state: TimedState) -> Array:
         return super().observe(self.now(params, state), state.inner)
 
-    def transition(self, params: EnvParams, state: Then, action: Array, key: Key) -> Then:
-        return Then(super().transition(self.now(params, state), state.inner, action, key), state.time + 1)
+    def transition(self, params: EnvParams, state: TimedState, action: Array, key: Key) -> TimedState:
+        return TimedState(super().transition(self.now(params, state), state.inner, action, key), state.time + 1)
 
-    def cumulants(self, params: EnvParams, state: Then, action: Array, next_state: Then) -> Array:
+    def cumulants(self, params: EnvParams, state: TimedState, action: Array, next_state: TimedState) -> Array:
         return super().cumulants(self.now(params, state), state.inner, action, next_state.inner)
 
-    def terminal(self, params: EnvParams, state: Then) -> Array:
+    def terminal(self, params: EnvParams, state: TimedState) -> Array:
         return super().terminal(self.now(params, state), state.inner)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from headstart.methods.adaptation.darc import DARC
     from headstart.methods.adaptation.mmd import MMD
     from headstart.methods.forward.finetune import Finetune
+    from headstart.methods.forward.maxent import MaxEnt
+    from headstart.methods.forward.smerl import SMERL
     from headstart.methods.multitask.active import ActiveSampling
     from headstart.methods.multitask.distil import Distil
     from headstart.methods.multitask.her import HER
@@ -54,6 +56,8 @@ _HOMES = {
     "methods.adaptation.darc": ["DARC"],
     "methods.adaptation.mmd": ["MMD"],
     "methods.forward.finetune": ["Finetune"],
+    "methods.forward.maxent": ["MaxEnt"],
+    "methods.forward.smerl": ["SMERL"],
     "methods.multitask.active": ["ActiveSampling"],
     "methods.multitask.distil": ["Distil"],
     "methods.multitask.her": ["HER"],
@@ -81,6 +85,7 @@ __all__ = [
     "MMD",
     "PPO",
     "SAC",
+    "SMERL",
     "UPOSI",
     "ActiveSampling",
     "DeepSuccessorFeatures",
@@ -89,6 +94,7 @@ __all__ = [
     "Finetune",
     "InputError",
     "Joint",
+    "MaxEnt",
     "Method",
     "PopArt",
     "QLearning",

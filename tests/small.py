@@ -18,6 +18,8 @@ from headstart.methods.adaptation.dann import DANN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.forward.maxent import MaxEnt
+from headstart.methods.forward.smerl import SMERL
 from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.her import HER
 from headstart.methods.randomization.epopt import EPOpt
@@ -40,6 +42,8 @@ BASES: dict[type, Method] = {
     SuccessorFeatures: SuccessorFeatures(max_policies=3),
 }
 BASES[HER] = HER(BASES[DQN])
+BASES[MaxEnt] = MaxEnt(BASES[SAC])
+BASES[SMERL] = SMERL(BASES[SAC], num_skills=2, hidden=(4,))
 BASES[DARC] = DARC(BASES[SAC], source_steps_per_target_step=2)
 BASES[DeepSuccessorFeatures] = DeepSuccessorFeatures(
     hidden=(4,), num_envs=2, batch_size=4, buffer_size=64, learning_starts=4, update_to_data=1.0
@@ -60,7 +64,7 @@ def small(kind: Any) -> Method:
 def fits(kind: Any, discrete: bool) -> bool:
     """Returns whether it acts by such actions."""
     by_choices = (DQN, HER, QLearning, SuccessorFeatures, DeepSuccessorFeatures, DANN, MMD)
-    return kind not in (SAC, DARC) if discrete else kind not in by_choices
+    return kind not in (SAC, DARC, MaxEnt, SMERL) if discrete else kind not in by_choices
 
 
 def tasks_for(method: Method, discrete: bool) -> tuple[Task, Task]:
@@ -89,5 +93,6 @@ OTHERWISE: dict[str, tuple[Method, bool]] = {  # by the other kind of action, or
     "UniversalPolicy-SAC": (UniversalPolicy(BASES[SAC]), False),
     "Distil": (small(Distil), False),
     "Randomize-SAC": (Randomize(BASES[SAC]), False),
+    "MaxEnt-PPO": (MaxEnt(SMALL), True),
     "Randomize-DQN": (Randomize(BASES[DQN]), True),
 }

@@ -40,6 +40,8 @@ APART = (
         ("deep_successor", []),
         ("darc", []),
         ("her", []),
+        ("maxent", []),
+        ("smerl", []),
         ("confusion", []),
         ("distil", []),
         ("recurrent", []),

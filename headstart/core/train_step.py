@@ -30,12 +30,12 @@ def train_step(
     tasks: Tasks,
     run: LoopState,
     budget: Count,
-    whole: Array | None = None,
+    episodes: Array | None = None,
     offline: tuple[Memory, ...] | None = None,
 ) -> tuple[LoopState, Metrics, Reported]:
     """Runs one iteration of the loop for one seed. Returns its state, metrics, and which of them were reported.
 
-    With `whole`, it uses fresh environments and only so many whole episodes of each task. `offline` is logged
+    With `episodes`, it uses fresh environments and only so many whole episodes of each task. `offline` is logged
     experience of each group of tasks, which phases may draw from.
 
     A seed that has spent its budget stays as it is: its transitions have weight 0, and it runs no updates. In a
@@ -43,7 +43,7 @@ def train_step(
     """
     key, k_reset, k_play, k_prepare, k_learn = jax.random.split(run.key, 5)
     progress, replay = run.steps.share(budget), learner.replay
-    env_states, fresh, active = _gather(learner, tasks, run, budget, whole, Info(k_reset, progress), k_play)
+    env_states, fresh, active = _gather(learner, tasks, run, budget, episodes, Info(k_reset, progress), k_play)
     params, rows = _prepare(learner, tasks, run, fresh, Info(k_prepare, progress))
     state, memory, pending = run.state.replace(params=params), run.memory, run.pending_updates
     metrics, reported = {}, {}
@@ -56,7 +56,7 @@ def train_step(
         )
     run = run.counted(fresh, state.updates - run.state.updates).replace(
         state=state,
-        env_states=None if whole is not None else env_states,
+        env_states=None if episodes is not None else env_states,
         memory=None if run.memory is None else memory,
         key=key,
         pending_updates=pending,
@@ -92,16 +92,16 @@ def _remember(memory: tuple[Memory, ...] | None, rows: tuple[Transition, ...]) -
 
 
 def _gather(
-    learner: Learner, tasks: Tasks, run: LoopState, budget: Count, whole: Array | None, info: Info, k_play: Key
+    learner: Learner, tasks: Tasks, run: LoopState, budget: Count, episodes: Array | None, info: Info, k_play: Key
 ) -> Gathered:
     """Runs a rollout in each group. The key of `info` resets environments."""
-    under_way = jnp.array(True) if whole is not None else run.steps.less(budget)
+    under_way = jnp.array(True) if episodes is not None else run.steps.less(budget)
     each = []
     for g, group in enumerate(groups(tasks)):
         env_states = None if run.env_states is None else run.env_states[g]
         k_group = group_key(k_play, g)
         own = info._replace(key=group_key(info.key, g), updates=run.state.updates, task=group)
-        each.append(_gather_group(learner, group, run, env_states, under_way, whole, own, k_group))
+        each.append(_gather_group(learner, group, run, env_states, under_way, episodes, own, k_group))
     env_states, fresh = zip(*each, strict=True)
     return Gathered(env_states, fresh, under_way)
 
@@ -112,7 +112,7 @@ def _gather_group(
     run: LoopState,
     env_states: EnvState | None,
     under_way: Array,
-    whole: Array | None,
+    episodes: Array | None,
     info: Info,
     k_play: Key,
 ) -> tuple[EnvState | None, Transition]:
@@ -120,8 +120,8 @@ def _gather_group(
     replay, params = learner.replay, run.state.params
     play = functools.partial(rollout, learner, params, tasks)
     active = active_envs(learner, params, tasks, run.steps_since_target, info)
-    if whole is not None:
-        single = jnp.broadcast_to(jnp.arange(replay.num_envs) < whole, (num_tasks(tasks), replay.num_envs))
+    if episodes is not None:
+        single = jnp.broadcast_to(jnp.arange(replay.num_envs) < episodes, (num_tasks(tasks), replay.num_envs))
         env_states = reset_envs(learner, tasks, replay.num_envs, info.key, single)
         env_states, fresh = play(env_states, info._replace(key=k_play), replay.num_steps, active, single)
         close_envs(tasks, env_states)

@@ -21,6 +21,8 @@ from headstart.methods.adaptation.dann import DANN
 from headstart.methods.adaptation.darc import DARC
 from headstart.methods.adaptation.mmd import MMD
 from headstart.methods.forward.finetune import Finetune
+from headstart.methods.forward.maxent import MaxEnt
+from headstart.methods.forward.smerl import SMERL
 from headstart.methods.multitask.active import ActiveSampling
 from headstart.methods.multitask.distil import Distil
 from headstart.methods.multitask.her import HER
@@ -62,6 +64,17 @@ METHODS: dict[str, Entry] = {
         ),
         Entry(
             "finetune", Finetune, "forward transfer", "source", True, "continues in the target from the source's params"
+        ),
+        Entry(
+            "maxent",
+            MaxEnt,
+            "forward transfer",
+            "source",
+            True,
+            "keeps the source's policy random, then lowers its temperature",
+        ),
+        Entry(
+            "smerl", SMERL, "forward transfer", "source", True, "trains several solutions, then tries each for episodes"
         ),
         Entry(
             "dann", DANN, "domain adaptation", "both", True, "trains in the source with features that hide the domain"
@@ -156,7 +169,7 @@ METHODS: dict[str, Entry] = {
 LEARNERS: dict[str, type[Method]] = {"ppo": PPO, "sac": SAC, "dqn": DQN, "qlearning": QLearning}  # to learn by
 
 TRANSFER = (
-    *(Finetune, DANN, MMD, DARC),
+    *(Finetune, MaxEnt, SMERL, DANN, MMD, DARC),
     *(Randomize, EPOpt, UniversalPolicy, UPOSI, Recurrent),
     *(Joint, HER, PopArt, ActiveSampling, Distil, Separate),
     *(SuccessorFeatures, DeepSuccessorFeatures),
