@@ -9,6 +9,7 @@ DESCRIPTIONS = {
     "CartPoleSwingUp": "push a cart so that the pole that hangs from it swings up, and stays up",
     "PointMass": "go to a goal, around a wall if a task sets one up",
     "PointMass-4goals": "go to any one of four goals",
+    "GoalPointMass": "go to the goal of the episode; only being there is rewarded (hindsight experience replay)",
     "PlanarReacher-2": "an arm of 2 links brings its tip to a random goal, in a plane",
     "PlanarReacher-3": "an arm of 3 links brings its tip to a random goal, in a plane",
     "PlanarReacher-4": "an arm of 4 links brings its tip to a random goal, in a plane",

@@ -38,3 +38,8 @@ class Labelled(Wrapper):
     ) -> Float[Array, " cumulant"]:
         labels = self.labels(self.inner_params(params), self.inner_state(state))
         return jnp.concatenate([super().cumulants(params, state, action, next_state), labels])
+
+
+def default_weights(env: Env) -> dict[str, float]:
+    """Returns the weight of each cumulant in a task that sets none: 0 of a label, else 1."""
+    return {name: float(name not in env.label_names) for name in env.cumulant_names}

@@ -16,6 +16,7 @@ from headstart.core.types import Box, Env, Parameter, Task
 from headstart.tasks import distributions
 from headstart.tasks.descriptions import DESCRIPTIONS
 from headstart.tasks.disturbances import disturb, offered
+from headstart.tasks.labelled import default_weights
 from headstart.tasks.worlds import WORLDS
 
 PHYSICS = ("auto", "c", "mjx")
@@ -152,8 +153,7 @@ def _weights(env: Env, w: Sequence[float] | Mapping[str, float] | None) -> np.nd
     """Returns a float32 weight for each cumulant. Raises InputError if names or numbers do not match them."""
     named = {} if w is None else w
     unknown = named.keys() - set(env.cumulant_names) if isinstance(named, Mapping) else set()
-    default = {name: float(name not in env.label_names) for name in env.cumulant_names}
-    listed = list({**default, **named}.values()) if isinstance(named, Mapping) else named
+    listed = list({**default_weights(env), **named}.values()) if isinstance(named, Mapping) else named
     try:
         weights = np.asarray(listed, np.float32)
     except (TypeError, ValueError):

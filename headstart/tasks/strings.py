@@ -8,9 +8,9 @@
     Poisson(rate=3)  any other scalar distribution of numpyro.distributions, by name and arguments
 
 Each number can be a multiple of the nominal value instead: `x2`, `x0.5..x2`, `log:x0.1..x10`, `x1~x0.2`. `w.NAME=-1`
-weighs one of the env's cumulants (1 if not given): `HalfCheetah-v5@w.reward_forward=-1` runs backwards. For an env that
-is not headstart's, `horizon=500` sets the steps of an episode, and a value that is no number (a word, `true` or
-`false`) is a keyword of its constructor: `LunarLander-v3@continuous=true`.
+weighs one of the env's cumulants (if not given: 0 of a label, else 1): `HalfCheetah-v5@w.reward_forward=-1` runs
+backwards. For an env that is not headstart's, `horizon=500` sets the steps of an episode, and a value that is no number
+(a word, `true` or `false`) is a keyword of its constructor: `LunarLander-v3@continuous=true`.
 """
 
 import math
@@ -23,6 +23,7 @@ import numpyro.distributions as dist
 from headstart.core.errors import InputError
 from headstart.core.types import Env, Parameter, Task
 from headstart.tasks import distributions, named_distributions, registry
+from headstart.tasks.labelled import default_weights
 
 SHAPE = "ENV@name=value,name=value"
 TRUST_HINT = "if you trust it, name the task yourself, by --target"
@@ -105,8 +106,10 @@ def describe(task: Task) -> str:
                 "write; use a distribution whose arguments are numbers, such as a uniform one."
             )
     settings = [f"{name}={registry.value_of(task, name)}" for name in sorted(task.params)]
-    weights = zip(task.env.cumulant_names, np.asarray(task.w), strict=True)
-    settings += [f"w.{name}={np.format_float_positional(x, trim='-')}" for name, x in weights if x != 1.0]
+    weights = zip(default_weights(task.env).items(), np.asarray(task.w), strict=True)
+    settings += [
+        f"w.{name}={np.format_float_positional(x, trim='-')}" for (name, default), x in weights if x != default
+    ]
     name = _env_name(task)
     return f"{name}{',' if '@' in name else '@'}{','.join(settings)}" if settings else name
 

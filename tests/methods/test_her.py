@@ -134,7 +134,8 @@ def test_an_env_without_goals_is_refused_in_a_sentence():
     tasks = probes.task(probes.Corridor())
     learner = HER(DQN_).learner(spec(tasks))
     with pytest.raises(
-        InputError, match=r"HER needs episodes with goals, and .* has none .*; use BitFlip or PlanarReach"
+        InputError,
+        match=r"HER needs episodes with goals, and .* has none .*; use BitFlip, GoalPointMass or PlanarReacher\.",
     ):
         probes.trained(learner, tasks, 2)
 

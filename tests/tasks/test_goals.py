@@ -8,7 +8,7 @@ import pytest
 import headstart as hs
 from headstart.core.env import Env, EnvParams
 from headstart.core.types import Box, Key, PyTree
-from headstart.tasks.worlds import WORLDS, BitFlip, CartPoleSwingUp, Pendulum, PlanarReacher
+from headstart.tasks.worlds import WORLDS, BitFlip, CartPoleSwingUp, GoalPointMass, Pendulum, PlanarReacher
 
 STEPS = 40
 
@@ -72,6 +72,18 @@ def test_the_goal_of_bit_flip_equals_its_cumulants():
     np.testing.assert_array_equal(jax.vmap(goal.desired)(obs), jax.vmap(goal.desired)(next_obs))
 
 
+def test_the_goal_of_goal_point_mass_equals_its_cumulants():
+    env = GoalPointMass(radius=0.3)
+    box = {"goal_left": -0.3, "goal_bottom": -0.3, "goal_right": 0.3, "goal_top": 0.3}
+    wall = {"wall_1_left": 0.1, "wall_1_bottom": -0.4, "wall_1_right": 0.2, "wall_1_top": 0.4}
+    obs, _, next_obs, cumulants = trajectories(env, **box, **wall)
+    goal = env.goal
+    reward = jax.vmap(goal.reward)(jax.vmap(goal.achieved)(next_obs), jax.vmap(goal.desired)(next_obs))
+    np.testing.assert_allclose(reward, cumulants, atol=1e-6)
+    assert set(np.unique(cumulants[:, 0])) == {-1.0, 0.0}
+    np.testing.assert_array_equal(jax.vmap(goal.desired)(obs), jax.vmap(goal.desired)(next_obs))
+
+
 def test_the_goal_of_planar_reacher_equals_the_cumulant_that_depends_on_it():
     env = PlanarReacher(3)
     obs, _, next_obs, cumulants = trajectories(env)
@@ -82,7 +94,7 @@ def test_the_goal_of_planar_reacher_equals_the_cumulant_that_depends_on_it():
     np.testing.assert_array_equal(jax.vmap(goal.desired)(obs), jax.vmap(goal.desired)(next_obs))
 
 
-@pytest.mark.parametrize("env", [BitFlip(4), PlanarReacher(2)], ids=lambda env: env.name)
+@pytest.mark.parametrize("env", [BitFlip(4), GoalPointMass(), PlanarReacher(2)], ids=lambda env: env.name)
 def test_an_observation_with_another_goal_equals_the_envs_observation_for_that_goal(env: Env):
     params, key = values(env), jax.random.key(3)
     state = env.initial(params, key)
@@ -104,7 +116,7 @@ def test_other_envs_have_neither():
     assert hs.task("Hopper-v5").env.goal is None
 
 
-@pytest.mark.parametrize("env", [BitFlip(4), PlanarReacher(2)], ids=lambda env: env.name)
+@pytest.mark.parametrize("env", [BitFlip(4), GoalPointMass(), PlanarReacher(2)], ids=lambda env: env.name)
 def test_goals_have_a_cumulant_for_each_name(env: Env):
     obs = env.observe(values(env), env.initial(values(env), jax.random.key(0)))
     assert env.goal is not None

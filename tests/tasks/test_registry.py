@@ -29,6 +29,7 @@ def test_the_table_has_every_task_once_with_a_description():
     assert by_id["Freeway-MinAtar"][1:5] == ("world", 700, "3 choices", 2500)
     assert by_id["RenderedReach"][1:5] == ("world", 3072, "5 choices", 30)
     assert by_id["Hopper-v5"][1:5] == ("mujoco", 11, "3 numbers", 1000)
+    assert by_id["GoalPointMass"][1:5] == ("world", 6, "2 numbers", 50)
     assert by_id["PointMass-4goals"][1:5] == ("world", 4, "2 numbers", 100)
     assert len(rows) == len(WORLDS) + 10
 

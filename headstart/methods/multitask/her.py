@@ -64,7 +64,8 @@ def goal_functions(info: Info) -> GoalFunctions:
     if env is None or env.goal is None:
         name = "this env" if env is None else env.name
         raise InputError(
-            f"HER needs episodes with goals, and {name} has none (`Env.goal`); use BitFlip or PlanarReacher."
+            f"HER needs episodes with goals, and {name} has none (`Env.goal`); use BitFlip, GoalPointMass or "
+            "PlanarReacher."
         )
     return env.goal
 

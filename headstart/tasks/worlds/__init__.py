@@ -13,6 +13,7 @@ from headstart.tasks.worlds.bit_flip import BitFlip
 from headstart.tasks.worlds.cartpole import CartPole
 from headstart.tasks.worlds.cartpole_swingup import CartPoleSwingUp
 from headstart.tasks.worlds.four_rooms import FourRooms
+from headstart.tasks.worlds.goal_point_mass import GoalPointMass
 from headstart.tasks.worlds.grid_wall import GridWall
 from headstart.tasks.worlds.minatar import Asterix, Breakout, Freeway, Seaquest, SpaceInvaders
 from headstart.tasks.worlds.mountain_car import MountainCar
@@ -33,6 +34,7 @@ WORLDS: dict[str, Callable[[], Env]] = {
     "CartPoleSwingUp": CartPoleSwingUp,
     "PointMass": PointMass,
     "PointMass-4goals": functools.partial(PointMass, goals=4),
+    "GoalPointMass": GoalPointMass,
     **{f"PlanarReacher-{n}": functools.partial(PlanarReacher, n) for n in (2, 3, 4, 7)},
     "PlanarPusher": PlanarPusher,
     "FourRooms": FourRooms,
@@ -57,6 +59,7 @@ __all__ = [
     "CartPoleSwingUp",
     "FourRooms",
     "Freeway",
+    "GoalPointMass",
     "GridWall",
     "MountainCar",
     "MountainCarContinuous",
