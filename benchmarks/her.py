@@ -91,11 +91,16 @@ def learn(case: Case, method: Method, seeds: int) -> dict:
     return jsonable({"steps": steps_at, "reached": np.stack(reached, 1), **made})
 
 
+def kept_rows(args: argparse.Namespace) -> dict[str, dict]:
+    """Returns the rows of the record in --out if --keep is given and the record has as many seeds."""
+    record = args.out / "her.json"
+    data = read_json(record) if args.keep and record.exists() else {}
+    return data["found"] if data.get("seeds") == args.seeds else {}
+
+
 def measure(args: argparse.Namespace) -> tuple[dict[str, dict], dict[str, str]]:
     """Returns each row's result, from the files, the record or new; and the control of each row that has one."""
-    record, results, controls = args.out / "her.json", {}, {}
-    data = read_json(record) if args.keep and record.exists() else {"seeds": None}
-    kept = data["found"] if data["seeds"] == args.seeds else {}
+    kept, results, controls = kept_rows(args), {}, {}
     for case_name, case in (TINY if args.tiny else CASES).items():
         control, *_ = case.methods
         for method_name, method in case.methods.items():
@@ -159,9 +164,8 @@ def main() -> None:
         "row", "goals reached", "above control", "average", "above control", title="share of goals reached: IQM [95 %]"
     )
     for name, one in record["rows"].items():
-        above = (shown(record[key].get(name)) for key in ("above control", "average above control"))
-        end_above, average_above = above
-        table.add_row(name, interval_text(one), end_above, interval_text(record["average"][name]), average_above)
+        end, average = (shown(record[key].get(name)) for key in ("above control", "average above control"))
+        table.add_row(name, interval_text(one), end, interval_text(record["average"][name]), average)
     print_tables(table)
 
 
