@@ -134,7 +134,7 @@ def main() -> None:
     rows = {name: bootstrap(x)._asdict() for name, x in mean.items()}
     by_height = {name: x.reshape(len(x), len(HEIGHTS), -1).mean(2) for name, x in each.items()}
     lines = [line(name, np.array(HEIGHTS), x) for name, x in by_height.items()]
-    title = f"Walls across the straight path: goals reached without training there ({args.seeds} seeds)"
+    title = f"A wall across the straight path, after trials only ({args.seeds} seeds)"
     figure_curves(lines, args.out / "smerl.svg", title, "half of the wall's extent (m)", "share of goals reached")
     record = {"seeds": args.seeds, "steps": args.steps, "settings": SETTINGS, "episodes": EPISODES}
     record |= {"rows": rows, "above": above, "judged_by": HOW, "found": data}
