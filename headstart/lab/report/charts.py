@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from headstart.lab import formats
 from headstart.lab.report.line_chart import Reference, Scale, Series, line_chart
@@ -23,21 +24,31 @@ FOREST_WIDTH, FOREST_ROW = 352.0, 30.0  # pixels: width of a forest plot, height
 MAX_LABEL = 12  # letters of a row's name in a forest plot
 
 
-def learning_curves(study: StudyData, styles: dict[str, Style]) -> Markup:
-    """Returns the legend and two panels: return over target steps, and over target episodes."""
+class Panel(NamedTuple):
+    """A panel of learning curves."""
+
+    title: str
+    charts: list[Markup]  # one for each of SIZES
+
+
+class ForestPlot(NamedTuple):
+    """A metric of all rows."""
+
+    title: str
+    definition: str
+    chart: Markup
+    notes: list[str]  # why numbers are undefined, and how many seeds never reached the threshold
+
+
+def learning_curves(study: StudyData, styles: dict[str, Style]) -> list[Panel]:
+    """Returns two panels: return over target steps, and over target episodes. Without a curve there is no panel."""
     rows = [row for row in study.compared_rows if row.curve is not None]
     if not rows:
-        return element("p", "No row has a curve yet.", class_="empty")
-    panels = [
+        return []
+    return [
         _panel("Return over target steps", rows, study, styles, "steps", "target steps", False),
         _panel("Return over target episodes", rows, study, styles, "episodes", "target episodes, log scale", True),
     ]
-    buttons = [
-        element("button", swatch(styles[row.name]), row.name, type="button", aria_pressed="true", data_toggle=row.name)
-        for row in rows
-    ]
-    legend = element("div", buttons, class_="legend", role="group", aria_label="Show or hide rows")
-    return element("div", legend, element("div", panels, class_="panels"))
 
 
 def row_styles(study: StudyData, theme: Theme) -> dict[str, Style]:
@@ -65,17 +76,14 @@ def row_series(row: Row, x_axis: str) -> Series:
     return Series(row.name, x, points.iqm, points.low, points.high, tooltips)
 
 
-def forest_plots(study: StudyData, styles: dict[str, Style]) -> Markup:
-    """Returns one panel for each metric, with the interval of each row and a line at scratch's value or zero."""
-    panels = [panel for name in METRICS if (panel := _forest_plot(name, study, styles)) is not None]
-    if not panels:
-        return element("p", "No metric is available.", class_="empty")
-    return element("div", panels, class_="forest")
+def forest_plots(study: StudyData, styles: dict[str, Style]) -> list[ForestPlot]:
+    """Returns a plot for each metric, with the interval of each row and a line at scratch's value or zero."""
+    return [plot for name in METRICS if (plot := _forest_plot(name, study, styles)) is not None]
 
 
 def _panel(
     title: str, rows: Sequence[Row], study: StudyData, styles: dict[str, Style], x_axis: str, x_label: str, log: bool
-) -> Markup:
+) -> Panel:
     series = [row_series(row, x_axis) for row in rows]
     references = [
         Reference(f"{name} {formats.statistic(value)}", value.iqm) for name, value in study.references.items()
@@ -86,10 +94,10 @@ def _panel(
         chart = line_chart(series, references, styles, width, height, x_label, "return", log)
         box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria_label": label}
         charts.append(element("svg", chart, class_=f"chart {size}", **box))
-    return element("figure", element("figcaption", title), charts)
+    return Panel(title, charts)
 
 
-def _forest_plot(metric: str, study: StudyData, styles: dict[str, Style]) -> Markup | None:
+def _forest_plot(metric: str, study: StudyData, styles: dict[str, Style]) -> ForestPlot | None:
     title, definition = METRICS[metric]
     rows = study.rows_with_control if metric == "difference" else study.compared_rows
     if metric == "jumpstart":
@@ -109,18 +117,15 @@ def _forest_plot(metric: str, study: StudyData, styles: dict[str, Style]) -> Mar
         parts.append(_forest_row(row, values[row.name], metric, styles[row.name], scale, middle))
     numbers = "; ".join(f"{name}: {formats.statistic(v)} {formats.bounds(v)}" for name, v in values.items())
     box = {"viewBox": f"0 0 {FOREST_WIDTH:g} {height:g}", "role": "img", "aria_label": f"{title}. {numbers}"}
-    heading = element("figcaption", title, element("small", definition))
-    return element("figure", heading, element("svg", parts, class_="chart", **box), _notes(metric, rows))
+    return ForestPlot(title, definition, element("svg", parts, class_="chart", **box), _notes(metric, rows))
 
 
-def _notes(metric: str, rows: Sequence[Row]) -> Markup | None:
-    """Returns why numbers are undefined, and how many seeds never reached the threshold."""
+def _notes(metric: str, rows: Sequence[Row]) -> list[str]:
     names: dict[str, list[str]] = {}
     for row in rows:
         if note := row.notes.get(metric):
             names.setdefault(note, []).append(row.name)
-    lines = [element("p", f"{', '.join(same)}: {note}.", class_="about") for note, same in names.items()]
-    return element("div", lines) if lines else None
+    return [f"{', '.join(same)}: {note}." for note, same in names.items()]
 
 
 def _forest_scale(values: Sequence[Interval], level: float | None) -> Scale:

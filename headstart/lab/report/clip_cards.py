@@ -3,61 +3,54 @@
 import base64
 import hashlib
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from headstart.core.errors import InputError
 from headstart.lab import formats
 from headstart.lab.checkpoint.files import read
-from headstart.lab.report import html_tables as tables
-from headstart.lab.report.markup import Markup, element
 from headstart.lab.report.study_data import StudyData, get_dict, to_interval
-from headstart.lab.report.styles import Style
 from headstart.lab.watch import clips
 
 LABELS = {"before": "Before", "after": "After"}
 
 
-def clip_cards(study: StudyData, out: pathlib.Path, styles: dict[str, Style]) -> list[Markup]:
-    """Returns a card for each row that has clips in the study's folder `out`."""
+class ShownClip(NamedTuple):
+    """A clip with its caption, or the reason why it is missing."""
+
+    label: str
+    episode_return: str
+    length: str
+    alt: str
+    picture: str = ""  # data URL
+    first_frame: str = ""  # data URL; replaces the clip if the reader prefers reduced motion
+    missing: str = ""
+
+
+def clip_cards(study: StudyData, out: pathlib.Path) -> dict[str, list[ShownClip]]:
+    """Returns the clips in the study's folder `out`, by row."""
     records = get_dict(study.raw, "clips")
-    rows = [(row.name, get_dict(records, row.name)) for row in study.compared_rows if get_dict(records, row.name)]
-    return [
-        element(
-            "article",
-            element("h3", tables.method_cell(name, styles)),
-            element(
-                "div",
-                [_clip(out, name, stage, get_dict(stages, stage)) for stage in clips.STAGES if stage in stages],
-                class_="clips",
-            ),
-        )
-        for name, stages in rows
-    ]
+    rows = {row.name: get_dict(records, row.name) for row in study.compared_rows if get_dict(records, row.name)}
+    return {
+        name: [_clip(out, name, stage, get_dict(stages, stage)) for stage in clips.STAGES if stage in stages]
+        for name, stages in rows.items()
+    }
 
 
-def _clip(out: pathlib.Path, row: str, stage: str, record: dict[str, Any]) -> Markup:
-    """Returns a clip with its caption, or the reason why it is missing."""
+def _clip(out: pathlib.Path, row: str, stage: str, record: dict[str, Any]) -> ShownClip:
     steps, steps_shown, episode_return = (to_interval(record.get(key)) for key in ("steps", "steps_shown", "return"))
     length = f"{formats.count(steps and steps.iqm)} steps"
     if steps and steps_shown and steps_shown.iqm < steps.iqm:
         length = f"the first {formats.count(steps_shown.iqm)} of {length}"
     shown_return = formats.number(episode_return and episode_return.iqm)
+    shown = ShownClip(LABELS[stage], shown_return, length, f"{row}, {stage}: {length}, return {shown_return}.")
     try:
         clip = b"" if record.get("failed") else read(clips.clip_folder(out, row) / f"{stage}.webp")
         if record.get("sha256") not in (None, hashlib.sha256(clip).hexdigest()):
             raise OSError("it is damaged")
-        picture = _picture(clip, f"{row}, {stage}: {length}, return {shown_return}.")
+        return shown._replace(picture=_data_url(clip), first_frame=_data_url(clips.first_frame(clip)))
     except (InputError, OSError):  # missing, damaged, or not an image
         reason = record.get("failed") or "Its file is missing or damaged; --video makes it again."
-        return element("figure", element("p", f"{LABELS[stage]}: no clip. {reason}", class_="empty"))
-    caption = element("figcaption", f"{LABELS[stage]}: ", element("b", f"return {shown_return}"), f", {length}")
-    return element("figure", picture, caption)
-
-
-def _picture(clip: bytes, alt: str) -> Markup:
-    """Returns the clip; only its first frame if the reader prefers reduced motion."""
-    still = element("source", media="(prefers-reduced-motion: reduce)", srcset=_data_url(clips.first_frame(clip)))
-    return element("picture", still, element("img", src=_data_url(clip), alt=alt))
+        return shown._replace(missing=str(reason))
 
 
 def _data_url(image: bytes) -> str:

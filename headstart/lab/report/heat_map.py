@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from headstart.lab import formats
-from headstart.lab.report import html_tables as tables
 from headstart.lab.report.markup import Markup, element
-from headstart.lab.report.study_data import StudyData, get_dict, to_interval
-from headstart.lab.report.styles import FONT, PAGE, Style
+from headstart.lab.report.study_data import StudyData, get_dict, get_item, to_interval
+from headstart.lab.report.styles import FONT, PAGE
 from headstart.protocol.statistics import Interval
 
 NEGATIVE_TRANSFER = "▼"  # sign before a return
@@ -16,12 +15,6 @@ CELL_WIDTH, NARROW_CELL_WIDTH = 92.0, 70.0  # pixels
 MANY_COLUMNS = 7  # number of columns from which cells are narrow
 MAX_LABEL = 36  # letters of a row's name
 MAX_OPACITY = 0.5  # of a cell's color; its number stays readable
-CAPTION = (
-    "Each cell is the return of the row's policy on the task of the column. Blue: above an untrained policy. Orange: "
-    "below it. Stronger colors are larger differences within the column. Framed: tasks that the row trained on. "
-    f"{NEGATIVE_TRANSFER}: negative transfer, significantly below an untrained policy with the same seeds and episodes "
-    "(paired t test with Holm's correction over all cells)."
-)
 
 
 class MatrixCell(NamedTuple):
@@ -53,6 +46,10 @@ class Matrix(NamedTuple):
         """Returns the short name of a column: its number, or `target`."""
         return "target" if column == len(self.columns) - 1 else str(column + 1)
 
+    def heads(self) -> list[str]:
+        """Returns the titles of the columns: their short names and tasks."""
+        return [f"{self.head(j)}: {task}" for j, task in enumerate(self.columns)]
+
     def title(self, row: MatrixRow) -> str:
         """Returns the short name of a row. If it trained on one source, this is the source's number and parameters."""
         if len(row.tasks) != 1 or row.tasks[0] not in self.columns:
@@ -71,17 +68,17 @@ def parse_matrix(study: StudyData) -> Matrix | None:
     keys = ("value", "difference", "mark", "interference")
     rows = []
     for i, name in enumerate(names):
-        tasks = _names(_at(data.get("learned_on"), i))
-        lines = [_at(data.get(key), i) for key in keys]
-        cells = [_cell(task, task in tasks, *(_at(line, j) for line in lines)) for j, task in enumerate(columns)]
+        tasks = _names(get_item(data.get("learned_on"), i))
+        lines = [get_item(data.get(key), i) for key in keys]
+        cells = [_cell(task, task in tasks, *(get_item(line, j) for line in lines)) for j, task in enumerate(columns)]
         rows.append(MatrixRow(name, tasks, cells))
     values = get_dict(data, "untrained").get("value")
-    untrained = [MatrixCell(task, to_interval(_at(values, j))) for j, task in enumerate(columns)]
+    untrained = [MatrixCell(task, to_interval(get_item(values, j))) for j, task in enumerate(columns)]
     return Matrix(columns, [*rows, MatrixRow("untrained", (), untrained)])
 
 
 def heat_map(matrix: Matrix) -> Markup:
-    """Returns the matrix as a figure. The color of a cell shows the difference from an untrained policy."""
+    """Returns the matrix as SVG. The color of a cell shows the difference from an untrained policy."""
     cell_width = NARROW_CELL_WIDTH if len(matrix.columns) >= MANY_COLUMNS else CELL_WIDTH
     width, height = NAME_WIDTH + cell_width * len(matrix.columns), HEAD_HEIGHT + ROW_HEIGHT * len(matrix.rows) + 2.0
     font = {"font_family": FONT, "font_size": "12", "fill": PAGE.muted}
@@ -105,9 +102,7 @@ def heat_map(matrix: Matrix) -> Markup:
     negative = [f"{row.name} on {cell.task}" for row in matrix.rows for cell in row.cells if cell.negative]
     label = f"Heat map of the table below. Negative transfer: {'; '.join(negative) or 'none'}."
     box = {"viewBox": f"0 0 {width:g} {height:g}", "style": f"width:{width:g}px", "role": "img", "aria_label": label}
-    drawn = element("svg", parts, class_="chart", **box)
-    scroll = element("div", drawn, class_="scroll", tabindex="0", role="region", aria_label="Each source on each task")
-    return element("figure", element("figcaption", element("small", CAPTION)), scroll, class_="heat")
+    return element("svg", parts, class_="chart", **box)
 
 
 def _heat_cell(row: MatrixRow, cell: MatrixCell, strength: float, x: float, y: float, width: float) -> Markup:
@@ -131,21 +126,7 @@ def _strength(cell: MatrixCell, column: Sequence[MatrixCell]) -> float:
     return cell.gain.iqm / largest if cell.gain is not None and largest > 0.0 else 0.0
 
 
-def matrix_table(matrix: Matrix, styles: dict[str, Style]) -> Markup:
-    """Returns the matrix as a table with intervals."""
-    sign = element("span", NEGATIVE_TRANSFER, aria_hidden="true")
-    badge = element("span", sign, " negative transfer", class_="badge negative")
-    body = []
-    for row in matrix.rows:
-        title = tables.task_text(row.name) if len(row.tasks) == 1 else tables.method_cell(row.name, styles)
-        cells = ([tables.interval_cell(cell.value), badge if cell.negative else None] for cell in row.cells)
-        body.append([title, *cells])
-    heads = [[f"{matrix.head(j)}: ", tables.task_text(task)] for j, task in enumerate(matrix.columns)]
-    caption = "Return of each source's policy on each task: IQM and 95 % interval."
-    return tables.html_table(caption, heads, body, "policy")
-
-
-def remarks(study: StudyData) -> list[Markup]:
+def remarks(study: StudyData) -> list[str]:
     """Returns sentences on interference from joint training, failures, and why the matrix was left out."""
     matrix, data = parse_matrix(study), get_dict(study.raw, "matrix")
     sentences = []
@@ -159,7 +140,7 @@ def remarks(study: StudyData) -> list[Markup]:
     sentences += [f"{name} failed: {reason}." for name, reason in get_dict(data, "failed").items()]
     if data.get("left_out"):
         sentences.append(f"This section is left out. {data['left_out']}")
-    return [element("p", sentence, class_="lead") for sentence in sentences]
+    return sentences
 
 
 def _cell(task: str, trained_on: bool, value: Any, gain: Any, mark: Any, interference: Any) -> MatrixCell:
@@ -171,8 +152,3 @@ def _cell(task: str, trained_on: bool, value: Any, gain: Any, mark: Any, interfe
 
 def _names(value: Any) -> list[str]:
     return [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
-
-
-def _at(values: Any, i: int) -> Any:
-    """Returns an item of a list; None if it is missing."""
-    return values[i] if isinstance(values, list | tuple) and i < len(values) else None

@@ -116,6 +116,11 @@ def get_dict(parent: Any, *path: str) -> JsonDict:
     return dict(parent) if isinstance(parent, Mapping) else {}
 
 
+def get_item(values: Any, i: int) -> Any:
+    """Returns an item of a list; None if it is missing."""
+    return values[i] if isinstance(values, list | tuple) and i < len(values) else None
+
+
 def to_interval(value: Any) -> Interval | None:
     """Returns a dict with `mean` or `iqm`, or a number (as an interval of width 0), as an Interval; else None."""
     if not isinstance(value, Mapping):

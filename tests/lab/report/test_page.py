@@ -9,8 +9,9 @@ import re
 import numpy as np
 import pytest
 from lab.fake_study import study
+from lab.report.fake_matrix import A, B, matrix
 
-from headstart.lab.checkpoint.files import jsonable, write
+from headstart.lab.checkpoint.files import write
 from headstart.lab.report.page import page, write_report
 from headstart.lab.report.sentences import row_sentence
 from headstart.lab.report.study_data import parse_study
@@ -18,7 +19,6 @@ from headstart.lab.report.summary import all_failed_sentence, best_row_sentence,
 from headstart.lab.report.terminal_tables import study_tables
 from headstart.lab.watch.clips import Clip, save
 from headstart.protocol.comparisons import compare_pairs
-from headstart.protocol.transfer_matrix import assemble_matrix
 
 
 class Checker(html.parser.HTMLParser):
@@ -321,19 +321,9 @@ def test_the_report_says_that_a_study_is_unfinished(full_study):
     assert "This study is not finished" not in checked(full_study).text
 
 
-A, B, TARGET = "Arm@goal=-1,side=left", "Arm@goal=1", "Arm@goal=0"
-NOISE = np.array([-1.0, 0.5, 0.0, -0.5, 1.0])  # of five seeds
-
-
 @pytest.fixture(scope="module")
 def two_sources(full_study):
-    """Returns a study of two sources with negative transfer from A to B and interference of joint training on A."""
-    returns = np.array(
-        [[90 + NOISE, -30 + NOISE, 5 * NOISE], [NOISE * np.nan, 90 + NOISE, 20 + NOISE], [70 + NOISE] * 3]
-    )
-    rows = [f"learned on {A}", f"learned on {B}", "joint"]
-    found = assemble_matrix(rows, [A, B, TARGET], [[A], [B], [A, B]], returns, 0.1 * np.array([NOISE] * 3))
-    return {**full_study, "matrix": jsonable({**found, "failed": {"joint": "ZeroDivisionError: the arm fell off"}})}
+    return {**full_study, "matrix": matrix()}
 
 
 def test_a_study_of_two_sources_shows_each_source_on_each_task(two_sources, full_study):
