@@ -1,11 +1,11 @@
 """MaxEnt on a point mass with two ways round a wall: does a random source policy adapt sooner where one is closed?
 
 The way above the wall is a little shorter than the way below it. In the target `closed`, the shorter way is closed; in
-the target `open`, nothing changes. All rows are the same SAC. `scratch` and `finetune` have a low temperature throughout.
-`MaxEnt` has a high one in the source, which falls to the low one in the target; in `no annealing` it does not fall. `cut`
-starts from MaxEnt's source with the low temperature and half of the policy's standard deviation. `learned` is finetune
-with SAC's learned temperature. Rows are compared by their mean return along the target's episodes, and by the episodes
-until they reach the goal.
+the target `open`, nothing changes. All rows are the same SAC. `scratch` and `finetune` have a low temperature
+throughout. `MaxEnt` has a high one in the source, which falls to the low one in the target; in `no annealing` it does
+not fall. `cut` starts from MaxEnt's source with the low temperature and half of the policy's standard deviation.
+`learned` is finetune with SAC's learned temperature. Rows are compared by their mean return along the target's episodes,
+and by the episodes until they reach the goal.
 
     python benchmarks/maxent.py            # 10 seeds: half an hour on 2 cores
     python benchmarks/maxent.py --tiny     # checks that it runs
