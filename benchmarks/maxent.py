@@ -4,7 +4,7 @@ The way above the wall is a little shorter than the way below it. In the target 
 the target `open`, nothing changes. All rows are the same SAC. `scratch` and `finetune` have a low temperature
 throughout. `MaxEnt` has a high one in the source, which falls to the low one in the target; in `no annealing` it does
 not fall. `cut` starts from MaxEnt's source with the low temperature and half of the policy's standard deviation.
-`learned` is finetune with SAC's learned temperature. Rows are compared by their mean return along the target's episodes,
+`learned` is finetune with SAC's learned temperature. Rows are compared by their mean return along the target's steps,
 and by the episodes until they reach the goal.
 
     python benchmarks/maxent.py            # 10 seeds: half an hour on 2 cores
