@@ -2,7 +2,7 @@
 
 Transfers: policy and value, as functions of observation and goal (universal value functions, Schaul et al. 2015).
 Assumes: each episode has a goal, which its observations hold, and the reward of any goal can be computed.
-Fails when: rewards are dense already, or goals that were reached say nothing about those that are wanted.
+Fails when: goals that were reached say nothing about those that are wanted. With dense rewards there is less to gain.
 Source: arXiv:1707.01495, algorithm 1 and section 3.2; constants of github.com/openai/baselines, her.
 Departs from it in: SAC or DQN for DDPG; goals are drawn when a batch is drawn, not when an episode is stored; of an
 episode that goes on, goals are drawn from the steps so far.
