@@ -214,7 +214,9 @@ def test_a_method_says_what_it_transfers_and_when_it_fails(path: pathlib.Path):
 
 def test_importing_headstart_is_cheap():
     """The command line answers --help before anything heavy is loaded."""
-    code = "import sys, headstart; print(*sorted({'jax', 'numpyro', 'mujoco', 'gymnasium'} & set(sys.modules)))"
+    code = (
+        "import sys, headstart; print(*sorted({'jax', 'numpyro', 'mujoco', 'gymnasium', 'jinja2'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=600
     )
