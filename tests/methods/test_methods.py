@@ -259,7 +259,7 @@ def test_a_learner_is_named_as_a_method_is():
         ("finetun", "There is no method 'finetun'; did you mean finetune?"),
         (
             "zzz",
-            "There is no method 'zzz'; did you mean scratch or naive or finetune or dann or mmd or darc or randomize",
+            "There is no method 'zzz'; did you mean scratch or naive or finetune or maxent or smerl or dann",
         ),
         (
             "epopt:epsilom=1",

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from headstart.core.errors import InputError, check_range
-from headstart.core.types import Info, Learner, Method, Params, Phase, Spec, Transition
+from headstart.core.types import Info, Learner, Method, Metrics, Params, Phase, Spec, Transition
 from headstart.learners.ppo import PPO
 from headstart.learners.sac import SAC
 
@@ -34,34 +34,36 @@ class MaxEnt(Method):
         check_range(self, "anneal_fraction", 0.0, 1.0, open_low=True)
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        if isinstance(self.base, PPO):
-            inner = self.base.learner(spec, target)
-            return inner._replace(phases=tuple(self._with_entropy_bonus(phase, target) for phase in inner.phases))
-        if not isinstance(self.base, SAC):
+        if not isinstance(self.base, SAC | PPO):
             raise InputError(
                 f"MaxEnt sets the temperature of SAC or PPO, and its base is {self.base!r}; use one of them."
             )
-        inner = dataclasses.replace(self.base, temperature=self.source_temperature).learner(spec, target)
+        if isinstance(self.base, SAC):
+            base, with_temperature = dataclasses.replace(self.base, temperature=self.source_temperature), _of_sac
+        else:
+            base, with_temperature = dataclasses.replace(self.base, entropy_coef=0.0), _of_ppo
+        inner = base.learner(spec, target)
 
-        def prepare(params, rollout, info):
-            params, rows = inner.prepare(params, rollout, info)
-            return {**params, "log_alpha": jnp.log(self.temperature(info.progress, target))}, rows
+        def annealed(phase: Phase) -> Phase:
+            def loss(params: Params, batch: Transition, info: Info):
+                return with_temperature(phase, self.temperature(info.progress, target), params, batch, info)
 
-        return inner._replace(prepare=prepare)
+            return phase._replace(loss=loss)
+
+        return inner._replace(phases=tuple(map(annealed, inner.phases)))
 
     def temperature(self, progress: Array | float, target: bool) -> Array:
         """Returns α after this share of the training in the source or the target."""
         fallen = jnp.minimum(progress / self.anneal_fraction, 1.0) if target else 0.0
         return jnp.float32(self.source_temperature) * (self.target_temperature / self.source_temperature) ** fallen
 
-    def _with_entropy_bonus(self, phase: Phase, target: bool) -> Phase:
-        """Returns PPO's phase with α in the place of its entropy_coef."""
-        assert isinstance(self.base, PPO)
-        own = self.base.entropy_coef
 
-        def loss(params: Params, batch: Transition, info: Info):
-            total, metrics = phase.loss(params, batch, info)
-            alpha = self.temperature(info.progress, target)
-            return total + (own - alpha) * metrics["entropy"], {**metrics, "alpha": alpha}
+def _of_sac(phase: Phase, alpha: Array, params: Params, batch: Transition, info: Info) -> tuple[Array, Metrics]:
+    """Returns SAC's loss at this temperature, and metrics."""
+    return phase.loss({**params, "log_alpha": jnp.log(alpha)}, batch, info)
 
-        return phase._replace(loss=loss)
+
+def _of_ppo(phase: Phase, alpha: Array, params: Params, batch: Transition, info: Info) -> tuple[Array, Metrics]:
+    """Returns the loss of PPO without an entropy bonus, with one of this weight, and metrics."""
+    loss, metrics = phase.loss(params, batch, info)
+    return loss - alpha * metrics["entropy"], {**metrics, "alpha": alpha}
