@@ -36,6 +36,14 @@ class Replay(NamedTuple):
                 f"{self.n_step} steps later; use n_step=1."
             )
 
+    def check_single_transitions(self, owner: str, base: object) -> None:
+        """Raises InputError if `owner` replays single transitions with their next step, and its base does not."""
+        self.check_next(owner)
+        if not self.buffer_size or self.sequence_length > 1:
+            raise InputError(
+                f"{owner} needs a learner that replays single transitions, and its base is {base!r}; use SAC or DQN."
+            )
+
     def with_source_steps_per_target_step(self, steps: int) -> Self:
         """Returns the replay with this setting, and a rollout long enough for the target to take a step in each."""
         return self._replace(num_steps=max(self.num_steps, steps), source_steps_per_target_step=steps)

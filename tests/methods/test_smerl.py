@@ -110,7 +110,7 @@ def test_returns_of_skills_by_hand():
     there = source.update(rollout([1, 1, 0], [4.0, 6.0, -1.0]), target=True)
     assert (there.total.tolist(), there.trials.tolist()) == ([-1.0, 10.0, 0.0], [1.0, 2.0, 0.0])
     assert there.source.tolist() == source.source.tolist()
-    assert there.for_transfer().trials.tolist() == [0.0, 0.0, 0.0]
+    assert there.for_new_training().trials.tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -126,10 +126,9 @@ def _strength(cell: MatrixCell, column: Sequence[MatrixCell]) -> float:
     return cell.gain.iqm / largest if cell.gain is not None and largest > 0.0 else 0.0
 
 
-def remarks(study: StudyData) -> list[str]:
+def remarks(study: StudyData, matrix: Matrix | None) -> list[str]:
     """Returns sentences on interference from joint training, failures, and why the matrix was left out."""
-    matrix, data = parse_matrix(study), get_dict(study.raw, "matrix")
-    sentences = []
+    data, sentences = get_dict(study.raw, "matrix"), []
     for row in matrix.rows if matrix else ():
         for cell in row.cells:
             if cell.interference is not None:

@@ -58,7 +58,7 @@ def template_variables(study: dict[str, Any], out: pathlib.Path) -> dict[str, An
         "generalization": table_data.generalization_returns(data),
         "matrix": matrix,
         "heat_map": heat_map(matrix) if matrix else None,
-        "remarks": remarks(data),
+        "remarks": remarks(data, matrix),
         "forest_plots": forest_plots(data, styles),
         "pairs": pairs,
         "best_row": _capitalize(best_row_sentence(get_dict(study, "pairs")) or "") if pairs else "",

@@ -3,8 +3,8 @@
 Transfers: the policy and the critics of a training at a high temperature: all good ways to act, not one.
 Assumes: the source's task has several solutions, of which the target leaves some.
 Fails when: the target is so near to the source that the best policy there is the best one here: randomness then costs.
-Source: CS 285, "Transfer and Multi-Task Learning" (finetuning with maximum-entropy policies); arXiv:1702.08165, section
-5.2 and appendix, for the annealing.
+Source: CS 285, "Transfer and Multi-Task Learning" (finetuning with maximum-entropy policies); arXiv:1702.08165
+for the annealing.
 Departs from it in: SAC's Gaussian policy or PPO's for the paper's sampling network.
 """
 
@@ -34,14 +34,14 @@ class MaxEnt(Method):
         check_range(self, "anneal_fraction", 0.0, 1.0, open_low=True)
 
     def build(self, spec: Spec, target: bool) -> Learner:
-        if not isinstance(self.base, SAC | PPO):
+        if isinstance(self.base, SAC):
+            base, with_temperature = dataclasses.replace(self.base, temperature=self.source_temperature), _of_sac
+        elif isinstance(self.base, PPO):
+            base, with_temperature = dataclasses.replace(self.base, entropy_coef=0.0), _of_ppo
+        else:
             raise InputError(
                 f"MaxEnt sets the temperature of SAC or PPO, and its base is {self.base!r}; use one of them."
             )
-        if isinstance(self.base, SAC):
-            base, with_temperature = dataclasses.replace(self.base, temperature=self.source_temperature), _of_sac
-        else:
-            base, with_temperature = dataclasses.replace(self.base, entropy_coef=0.0), _of_ppo
         inner = base.learner(spec, target)
 
         def annealed(phase: Phase) -> Phase:

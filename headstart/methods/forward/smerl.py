@@ -63,18 +63,14 @@ class SMERL(Method):
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec.with_encoded_context(self.num_skills), target)
-        inner.replay.check_next("SMERL")
-        if not inner.replay.buffer_size or inner.replay.sequence_length > 1:
-            raise InputError(
-                f"SMERL needs a learner that replays single transitions, and its base is {self.base!r}; use SAC or DQN."
-            )
+        inner.replay.check_single_transitions("SMERL", self.base)
         if not isinstance(spec.observation_space, Box):
             raise InputError("SMERL tells skills apart by vectors, and this task has images; use another method.")
         size = spec.observation_space.size
 
         def init(key, prior):
             if prior is not None:
-                return {**inner.init(key, prior), "skill_returns": prior["skill_returns"].for_transfer()}
+                return inner.init(key, prior)
             net = mlp((size, *self.hidden, self.num_skills), 0.1, "relu", jax.random.fold_in(key, ord("s")))
             return {"discriminator": net, "skill_returns": skill_returns(self.num_skills), **inner.init(key, None)}
 
@@ -160,7 +156,7 @@ class SkillReturns(Statistics):
         untried = jnp.argmax(jnp.where(least, jax.random.uniform(key, least.shape), -1.0))
         return jnp.where((explore > 0) & (self.trials.min() < episodes), untried, best)
 
-    def for_transfer(self) -> Self:
+    def for_new_training(self) -> Self:
         """Returns the statistics before any trial."""
         zeros = jnp.zeros_like(self.trials)
         return self.replace(total=zeros, trials=zeros)

@@ -36,11 +36,7 @@ class HER(Method):
 
     def build(self, spec: Spec, target: bool) -> Learner:
         inner = self.base.learner(spec, target)
-        inner.replay.check_next("HER")
-        if not inner.replay.buffer_size or inner.replay.sequence_length > 1:
-            raise InputError(
-                f"HER needs a learner that replays single transitions, and its base is {self.base!r}; use SAC or DQN."
-            )
+        inner.replay.check_single_transitions("HER", self.base)
 
         def hindsight(phase: Phase) -> Phase:
             def sample(params: Params, draw: Draw, info: Info) -> Transition:
