@@ -103,9 +103,11 @@ def rollout(skills: list[int], returns: list[float]) -> Transition:
 
 
 def test_returns_of_skills_by_hand():
-    """In the source, the mean moves by 0.1 towards each episode's return; in the target, returns are summed."""
+    """In the source, the mean starts at the first returns and moves by 0.1 an episode; the target's are summed."""
     source = skill_returns(3).update(rollout([0, 2, 2], [10.0, 1.0, 3.0]), target=False)
-    np.testing.assert_allclose(source.source, [1.0, 0.0, (1 - 0.9**2) * 2.0], rtol=1e-5)
+    assert source.source.tolist() == [10.0, -np.inf, 2.0]  # a skill that was never played is not the best one
+    later = source.update(rollout([2, 2, 1], [-4.0, -8.0, -7.0]), target=False)
+    np.testing.assert_allclose(later.source, [10.0, -7.0, 2.0 - (1 - 0.9**2) * 8.0], rtol=1e-5)
     assert float(source.highest) == 10.0
     there = source.update(rollout([1, 1, 0], [4.0, 6.0, -1.0]), target=True)
     assert (there.total.tolist(), there.trials.tolist()) == ([-1.0, 10.0, 0.0], [1.0, 2.0, 0.0])

@@ -128,7 +128,7 @@ class SkillReturns(Statistics):
     """Returns of each skill's episodes: in the source, and in the trials of the target."""
 
     highest: Float[Array, "*seed"]  # of an episode in the source; -inf: none ended
-    source: Float[Array, "*seed skill"]  # moving mean in the source
+    source: Float[Array, "*seed skill"]  # moving mean in the source; -inf: none ended
     total: Float[Array, "*seed skill"]  # summed over the target's trials
     trials: Float[Array, "*seed skill"]  # episodes in the target
 
@@ -140,9 +140,13 @@ class SkillReturns(Statistics):
         episodes, total = of_skill.sum((0, 1, 2)), (of_skill * returns[..., None]).sum((0, 1, 2))
         if target:
             return self.replace(total=self.total + total, trials=self.trials + episodes)
-        change = (1.0 - (1.0 - RATE) ** episodes) * (total / jnp.maximum(episodes, 1.0) - self.source)
+        mean = total / jnp.maximum(episodes, 1.0)
+        before = jnp.where(jnp.isneginf(self.source), mean, self.source)  # it starts at the first returns
+        source = before + (1.0 - (1.0 - RATE) ** episodes) * (mean - before)
         highest = jnp.where(ended, rollout.episode_return, -jnp.inf).max()
-        return self.replace(highest=jnp.maximum(self.highest, highest), source=self.source + change)
+        return self.replace(
+            highest=jnp.maximum(self.highest, highest), source=jnp.where(episodes > 0, source, self.source)
+        )
 
     def choose(self, episodes: int, explore: Array | float, key: Key) -> Int[Array, ""]:
         """Returns the skill of an episode in the target.
@@ -165,7 +169,7 @@ class SkillReturns(Statistics):
 def skill_returns(num_skills: int) -> SkillReturns:
     """Returns the statistics before any episode."""
     zeros = jnp.zeros(num_skills)
-    return SkillReturns(jnp.float32(-jnp.inf), zeros, zeros, zeros)
+    return SkillReturns(jnp.float32(-jnp.inf), jnp.full(num_skills, -jnp.inf), zeros, zeros)
 
 
 def with_skill(context: Float[Array, "*n c"], skill: Int[Array, "*n"], num_skills: int) -> Float[Array, "*n d"]:
